@@ -1,0 +1,3 @@
+//! SQL over HeliosDB storage: sessions, catalog, planning and execution.
+
+pub mod error;

@@ -1,0 +1,73 @@
+//! The only door to the outside: files, the clock, randomness and threads.
+//!
+//! The engine sees a database directory through [`Io`]. [`disk::Disk`] is the real one;
+//! `heliosdb_sim::SimDisk` loses unsynced writes, reorders them, tears them, flips bits and fails
+//! calls, all from one seed. Nothing else in this crate may name `std::fs`, `std::time` or
+//! `std::thread::spawn` (clippy.toml holds that).
+//!
+//! What an implementation promises, and no more:
+//!
+//! 1. `write_at` data may be lost, reordered against other writes and torn at 512-byte boundaries
+//!    by a crash until a later `sync_data` on the same file returns.
+//! 2. A created, renamed or removed name may be lost or undone by a crash until `sync_dir` returns.
+//! 3. After a failed `sync_data` nothing is known of the file's unsynced data, and asking again
+//!    proves nothing. The engine stops.
+//! 4. `read_at` returns what was written by this process, synced or not.
+
+use std::io::Result;
+use std::sync::Arc;
+
+pub mod disk;
+
+/// How [`Io::open`] treats a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// The file must exist; writing is an error.
+    Read,
+    /// The file must exist.
+    ReadWrite,
+    /// The file must not exist.
+    CreateNew,
+}
+
+/// A database directory, a clock, a source of randomness and a way to run in the background.
+///
+/// Names are relative to the directory, with `/` between at most two components; the directories
+/// themselves are made by [`Io::create_dir`].
+pub trait Io: Send + Sync + 'static {
+    fn open(&self, name: &str, mode: OpenMode) -> Result<Arc<dyn File>>;
+    fn create_dir(&self, name: &str) -> Result<()>;
+    /// File names (without their directory) in `dir`; `""` is the database directory.
+    fn list(&self, dir: &str) -> Result<Vec<String>>;
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+    fn remove(&self, name: &str) -> Result<()>;
+    /// Make the names in `dir` durable.
+    fn sync_dir(&self, dir: &str) -> Result<()>;
+    /// Take the directory for this process until the guard is dropped; `WouldBlock` when another
+    /// process has it.
+    fn lock(&self) -> Result<Box<dyn Send + Sync>>;
+
+    /// Wall clock, microseconds since the Unix epoch. May jump either way.
+    fn now_micros(&self) -> u64;
+    /// Monotonic clock in microseconds from an arbitrary start.
+    fn monotonic_micros(&self) -> u64;
+    fn random_u64(&self) -> u64;
+    /// Run `work` on a thread of its own. The simulated disk refuses, and the engine then does its
+    /// background work inline, so that one seed replays one history.
+    fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> Option<std::thread::JoinHandle<()>>;
+}
+
+/// An open file. Offsets and lengths are bytes.
+pub trait File: Send + Sync {
+    /// Fill `buf` from `offset`; fewer bytes only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize>;
+    /// Write all of `buf` at `offset`, growing the file when needed.
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<()>;
+    /// fdatasync: data and the length needed to read it.
+    fn sync_data(&self) -> Result<()>;
+    fn len(&self) -> Result<u64>;
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    fn set_len(&self, len: u64) -> Result<()>;
+}

@@ -1,0 +1,131 @@
+//! What storage knows of a table: physical columns, and the sorted collections that index it.
+//!
+//! Names, constraints, defaults and privileges are the SQL layer's catalog; storage keeps only what
+//! it needs to encode a row, to fill a column that an old row does not have, and to maintain index
+//! entries. A [`TableDef`] is immutable: DDL makes a new one with the same [`CollectionId`].
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+
+use crate::ids::{CollectionId, ColumnId};
+
+/// The physical type of a column. Each maps to exactly one Arrow type and no two map to the same
+/// one, so that an Arrow type found anywhere in a plan names its SQL type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    Bool,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    /// `numeric(p, s)` with p ≤ 38.
+    Decimal { precision: u8, scale: i8 },
+    /// `numeric` of any precision and scale in the order-preserving encoding of
+    /// `heliosdb_sql::types::numeric`; to storage, bytes that compare by memcmp.
+    Numeric,
+    /// Days since 1970-01-01.
+    Date,
+    /// Microseconds since midnight.
+    Time,
+    /// Microseconds since 1970-01-01 00:00, without zone.
+    Timestamp,
+    /// Microseconds since 1970-01-01 00:00 UTC.
+    TimestampTz,
+    /// Months, days, nanoseconds (always whole microseconds).
+    Interval,
+    Text,
+    Bytea,
+    /// `jsonb` in its canonical text.
+    Jsonb,
+    Uuid,
+    /// PostgreSQL's `oid`.
+    Oid,
+    Array(Box<ColumnType>),
+}
+
+impl ColumnType {
+    /// The Arrow type in which batches carry this column.
+    pub fn arrow(&self) -> DataType {
+        match self {
+            ColumnType::Bool => DataType::Boolean,
+            ColumnType::Int16 => DataType::Int16,
+            ColumnType::Int32 => DataType::Int32,
+            ColumnType::Int64 => DataType::Int64,
+            ColumnType::Float32 => DataType::Float32,
+            ColumnType::Float64 => DataType::Float64,
+            ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
+            ColumnType::Numeric => DataType::LargeBinary,
+            ColumnType::Date => DataType::Date32,
+            ColumnType::Time => DataType::Time64(TimeUnit::Microsecond),
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            ColumnType::TimestampTz => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
+            }
+            ColumnType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            ColumnType::Text => DataType::Utf8View,
+            ColumnType::Bytea => DataType::Binary,
+            ColumnType::Jsonb => DataType::LargeUtf8,
+            ColumnType::Uuid => DataType::FixedSizeBinary(16),
+            ColumnType::Oid => DataType::UInt32,
+            ColumnType::Array(item) => DataType::new_list(item.arrow(), true),
+        }
+    }
+
+    /// Bytes of the fixed slot of this type in a row, or `None` when its values vary in length.
+    pub fn fixed_width_bytes(&self) -> Option<usize> {
+        match self {
+            ColumnType::Bool => Some(1),
+            ColumnType::Int16 => Some(2),
+            ColumnType::Int32 | ColumnType::Float32 | ColumnType::Date | ColumnType::Oid => Some(4),
+            ColumnType::Int64
+            | ColumnType::Float64
+            | ColumnType::Time
+            | ColumnType::Timestamp
+            | ColumnType::TimestampTz => Some(8),
+            ColumnType::Decimal { .. } | ColumnType::Interval | ColumnType::Uuid => Some(16),
+            ColumnType::Numeric
+            | ColumnType::Text
+            | ColumnType::Bytea
+            | ColumnType::Jsonb
+            | ColumnType::Array(_) => None,
+        }
+    }
+}
+
+/// One column of a [`TableDef`], dropped ones included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    pub ty: ColumnType,
+    /// The value of rows written before this column existed: one row's column in an Arrow array of
+    /// length 1, or `None` for NULL.
+    pub missing: Option<Arc<[u8]>>,
+    /// Dropped columns keep their place and read as NULL.
+    pub dropped: bool,
+}
+
+/// One column of an index key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyColumn {
+    pub column: ColumnId,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// A sorted collection `columns → RowId` that storage maintains with its table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexDef {
+    pub id: CollectionId,
+    pub columns: Vec<KeyColumn>,
+    /// Refuse a second live row with equal columns. A key with a NULL equals no other.
+    pub unique: bool,
+}
+
+/// A table as storage sees it. `columns[i]` is [`ColumnId`] `i`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableDef {
+    pub id: CollectionId,
+    pub columns: Vec<ColumnDef>,
+    pub indexes: Vec<IndexDef>,
+}
