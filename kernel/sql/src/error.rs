@@ -150,7 +150,10 @@ impl SqlError {
 
     /// A feature that PostgreSQL has and this does not: `0A000`, named.
     pub fn unsupported(feature: impl fmt::Display) -> SqlError {
-        SqlError::new(state::FEATURE_NOT_SUPPORTED, format!("{feature} is not supported"))
+        SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            format!("{feature} is not supported"),
+        )
     }
 
     /// A broken invariant of ours. Never the answer to bad input.

@@ -1,0 +1,385 @@
+//! What the catalog says: the objects of a database as plain values.
+//!
+//! Every object has an [`Oid`] that is never reused and a kind; the stored form of each is the serde
+//! form of its struct here (see `super::store`). Nothing in this module reads storage, resolves a
+//! name or checks a rule: it is the vocabulary that DDL writes and that planning, `pg_catalog` and
+//! dumps read.
+//!
+//! Invariants:
+//! 1. `Table::columns[i]` has attribute number `i + 1` and is storage column `i`. Dropped columns keep
+//!    their place for ever.
+//! 2. Tables, indexes, sequences and views of one schema share one namespace, as in PostgreSQL.
+//! 3. Every primary key or unique constraint names the index that enforces it, and that index names
+//!    the constraint.
+
+use std::sync::Arc;
+
+use heliosdb_storage::ids::{CollectionId, ColumnId};
+use serde::{Deserialize, Serialize};
+
+/// PostgreSQL's object identifier. Objects made by users count from [`FIRST_USER_OID`].
+pub type Oid = u32;
+
+/// The first oid that is not reserved for built-in objects (PostgreSQL's `FirstNormalObjectId`).
+pub const FIRST_USER_OID: Oid = 16384;
+
+/// Oids of built-in objects, where PostgreSQL has them.
+pub mod oid {
+    use super::Oid;
+    pub const PG_CATALOG_SCHEMA: Oid = 11;
+    pub const PUBLIC_SCHEMA: Oid = 2200;
+    pub const BOOTSTRAP_ROLE: Oid = 10;
+    /// The one database of an instance.
+    pub const DATABASE: Oid = 5;
+    pub const INFORMATION_SCHEMA: Oid = 13000;
+
+    pub const PG_CLASS: Oid = 1259;
+    pub const PG_NAMESPACE: Oid = 2615;
+    pub const PG_CONSTRAINT: Oid = 2606;
+    pub const PG_AUTHID: Oid = 1260;
+    pub const PG_DATABASE: Oid = 1262;
+    pub const PG_TYPE: Oid = 1247;
+    pub const PG_ATTRDEF: Oid = 2604;
+}
+
+/// A namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+}
+
+/// A base table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    /// Where its rows are. TRUNCATE gives the table a new one.
+    pub collection: u32,
+    /// Dropped ones included (invariant 1).
+    pub columns: Vec<Column>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// PostgreSQL's `atttypid`, which `PgType::from_oid` reads.
+    pub type_oid: Oid,
+    /// PostgreSQL's `atttypmod`; -1 for none.
+    pub typmod: i32,
+    pub not_null: bool,
+    /// The default as an SQL expression that parses and prints as it is.
+    pub default: Option<String>,
+    /// Sequences that the default calls `nextval` on.
+    pub default_sequences: Vec<Oid>,
+    pub identity: Option<Identity>,
+    pub dropped: bool,
+    /// For a column added later: its value in older rows, as one row of Arrow IPC
+    /// ([`heliosdb_storage::schema::ColumnDef::missing`]).
+    pub missing: Option<Vec<u8>>,
+}
+
+/// GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub always: bool,
+    pub sequence: Oid,
+}
+
+/// A constraint of a table, other than NOT NULL, which is a flag of its column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub table: Oid,
+    pub kind: ConstraintKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    PrimaryKey {
+        columns: Vec<ColumnId16>,
+        index: Oid,
+    },
+    Unique {
+        columns: Vec<ColumnId16>,
+        index: Oid,
+    },
+    /// The condition as an SQL expression over the table's columns.
+    Check {
+        expression: String,
+        columns: Vec<ColumnId16>,
+    },
+    ForeignKey(ForeignKey),
+}
+
+/// A column by its place in [`Table::columns`] (attribute number − 1).
+pub type ColumnId16 = u16;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub columns: Vec<ColumnId16>,
+    pub referenced_table: Oid,
+    /// In the order of `columns`.
+    pub referenced_columns: Vec<ColumnId16>,
+    /// The unique index of the referenced table that covers `referenced_columns`.
+    pub referenced_index: Oid,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    pub full_match: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl ReferentialAction {
+    /// `pg_constraint.confdeltype`.
+    pub fn code(self) -> char {
+        match self {
+            ReferentialAction::NoAction => 'a',
+            ReferentialAction::Restrict => 'r',
+            ReferentialAction::Cascade => 'c',
+            ReferentialAction::SetNull => 'n',
+            ReferentialAction::SetDefault => 'd',
+        }
+    }
+
+    /// As DDL spells it.
+    pub fn sql(self) -> &'static str {
+        match self {
+            ReferentialAction::NoAction => "NO ACTION",
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        }
+    }
+}
+
+/// A btree index: PostgreSQL's name for a sorted collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub table: Oid,
+    pub collection: u32,
+    pub columns: Vec<IndexColumn>,
+    pub unique: bool,
+    /// The primary key or unique constraint it enforces (invariant 3).
+    pub constraint: Option<Oid>,
+    pub primary: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexColumn {
+    pub column: ColumnId16,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sequence {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    /// Where storage keeps its state. RESTART gives it a new one, which makes it transactional.
+    pub collection: u32,
+    /// `smallint`, `integer` or `bigint`.
+    pub type_oid: Oid,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cycle: bool,
+    pub cache: i64,
+    pub owned_by: Option<OwnedBy>,
+}
+
+/// The column a sequence goes away with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedBy {
+    pub table: Oid,
+    pub column: ColumnId16,
+    /// An identity column's own sequence, rather than one of `serial` or OWNED BY.
+    pub identity: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    /// The query, printed by the parser, with every relation schema-qualified.
+    pub definition: String,
+    pub columns: Vec<ViewColumn>,
+    pub depends_on: Vec<Dependency>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewColumn {
+    pub name: String,
+    pub type_oid: Oid,
+    pub typmod: i32,
+}
+
+/// An object, or one column of a table, that another object cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dependency {
+    pub oid: Oid,
+    /// `None` for the whole object.
+    pub column: Option<ColumnId16>,
+}
+
+/// A role; a user is a role that may log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    pub oid: Oid,
+    pub name: String,
+    pub superuser: bool,
+    pub inherit: bool,
+    pub create_role: bool,
+    pub create_db: bool,
+    pub login: bool,
+    /// -1 for no limit.
+    pub connection_limit: i32,
+    /// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, as `pg_authid.rolpassword` holds it.
+    pub password: Option<String>,
+}
+
+/// A comment on an object (`sub = 0`) or on a column (its attribute number).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Oid of the catalog the object is in, such as [`oid::PG_CLASS`].
+    pub class: Oid,
+    pub object: Oid,
+    pub sub: i32,
+    pub text: String,
+}
+
+/// Any object that has an oid of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    Schema(Arc<Schema>),
+    Table(Arc<Table>),
+    Constraint(Arc<Constraint>),
+    Index(Arc<Index>),
+    Sequence(Arc<Sequence>),
+    View(Arc<View>),
+    Role(Arc<Role>),
+}
+
+/// Something `pg_class` lists and a FROM clause or `regclass` may name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Relation {
+    Table(Arc<Table>),
+    Index(Arc<Index>),
+    Sequence(Arc<Sequence>),
+    View(Arc<View>),
+}
+
+impl Relation {
+    pub fn oid(&self) -> Oid {
+        match self {
+            Relation::Table(t) => t.oid,
+            Relation::Index(i) => i.oid,
+            Relation::Sequence(s) => s.oid,
+            Relation::View(v) => v.oid,
+        }
+    }
+
+    pub fn schema(&self) -> Oid {
+        match self {
+            Relation::Table(t) => t.schema,
+            Relation::Index(i) => i.schema,
+            Relation::Sequence(s) => s.schema,
+            Relation::View(v) => v.schema,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Relation::Table(t) => &t.name,
+            Relation::Index(i) => &i.name,
+            Relation::Sequence(s) => &s.name,
+            Relation::View(v) => &v.name,
+        }
+    }
+
+    pub fn owner(&self) -> Oid {
+        match self {
+            Relation::Table(t) => t.owner,
+            Relation::Index(i) => i.owner,
+            Relation::Sequence(s) => s.owner,
+            Relation::View(v) => v.owner,
+        }
+    }
+
+    /// What a message calls it: `table`, `index`, `sequence` or `view`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Relation::Table(_) => "table",
+            Relation::Index(_) => "index",
+            Relation::Sequence(_) => "sequence",
+            Relation::View(_) => "view",
+        }
+    }
+}
+
+impl Table {
+    pub fn collection_id(&self) -> CollectionId {
+        CollectionId(self.collection)
+    }
+
+    /// The columns a user sees, with their places.
+    pub fn live_columns(&self) -> impl Iterator<Item = (ColumnId, &Column)> + '_ {
+        (0u16..)
+            .zip(&self.columns)
+            .filter(|(_, c)| !c.dropped)
+            .map(|(i, c)| (ColumnId(i), c))
+    }
+
+    pub fn column(&self, name: &str) -> Option<(ColumnId, &Column)> {
+        self.live_columns().find(|(_, c)| c.name == name)
+    }
+
+    /// A column that is known to exist, by place.
+    pub fn column_at(&self, column: ColumnId16) -> Option<&Column> {
+        self.columns.get(usize::from(column))
+    }
+}
+
+impl Constraint {
+    /// The table's columns that it reads.
+    pub fn columns(&self) -> &[ColumnId16] {
+        match &self.kind {
+            ConstraintKind::PrimaryKey { columns, .. }
+            | ConstraintKind::Unique { columns, .. }
+            | ConstraintKind::Check { columns, .. } => columns,
+            ConstraintKind::ForeignKey(fk) => &fk.columns,
+        }
+    }
+
+    /// `pg_constraint.contype`.
+    pub fn code(&self) -> char {
+        match &self.kind {
+            ConstraintKind::PrimaryKey { .. } => 'p',
+            ConstraintKind::Unique { .. } => 'u',
+            ConstraintKind::Check { .. } => 'c',
+            ConstraintKind::ForeignKey(_) => 'f',
+        }
+    }
+}

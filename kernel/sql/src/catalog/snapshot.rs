@@ -1,0 +1,323 @@
+//! One version of the whole catalog, immutable and shared.
+//!
+//! A [`CatalogSnapshot`] answers every question planning asks: an object by oid, a relation by name
+//! along a search path, what belongs to a table. Objects are behind `Arc`s, so that a transaction
+//! that runs DDL copies the maps and changes its own copy; others keep what they have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::model::*;
+
+/// Names the state of the catalog a snapshot was read from: equal versions, equal catalogs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct CatalogVersion(pub u128);
+
+#[derive(Clone, Debug, Default)]
+pub struct CatalogSnapshot {
+    pub version: CatalogVersion,
+    schemas: BTreeMap<Oid, Arc<Schema>>,
+    tables: BTreeMap<Oid, Arc<Table>>,
+    constraints: BTreeMap<Oid, Arc<Constraint>>,
+    indexes: BTreeMap<Oid, Arc<Index>>,
+    sequences: BTreeMap<Oid, Arc<Sequence>>,
+    views: BTreeMap<Oid, Arc<View>>,
+    roles: BTreeMap<Oid, Arc<Role>>,
+    comments: BTreeMap<(Oid, Oid, i32), Arc<Comment>>,
+    /// schema → name → relation.
+    relation_names: BTreeMap<Oid, BTreeMap<String, Oid>>,
+    schema_names: BTreeMap<String, Oid>,
+    role_names: BTreeMap<String, Oid>,
+    constraints_of: BTreeMap<Oid, Vec<Oid>>,
+    indexes_of: BTreeMap<Oid, Vec<Oid>>,
+    /// Foreign keys by the table they reference.
+    referenced_by: BTreeMap<Oid, Vec<Oid>>,
+}
+
+/// Adds to a list in a map, once.
+fn link(map: &mut BTreeMap<Oid, Vec<Oid>>, key: Oid, value: Oid) {
+    let list = map.entry(key).or_default();
+    if !list.contains(&value) {
+        list.push(value);
+        list.sort_unstable();
+    }
+}
+
+fn unlink(map: &mut BTreeMap<Oid, Vec<Oid>>, key: Oid, value: Oid) {
+    if let Some(list) = map.get_mut(&key) {
+        list.retain(|v| *v != value);
+        if list.is_empty() {
+            map.remove(&key);
+        }
+    }
+}
+
+impl CatalogSnapshot {
+    pub fn schema(&self, oid: Oid) -> Option<&Arc<Schema>> {
+        self.schemas.get(&oid)
+    }
+
+    pub fn schema_by_name(&self, name: &str) -> Option<&Arc<Schema>> {
+        self.schema_names
+            .get(name)
+            .and_then(|oid| self.schemas.get(oid))
+    }
+
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        self.schemas.values()
+    }
+
+    pub fn table(&self, oid: Oid) -> Option<&Arc<Table>> {
+        self.tables.get(&oid)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    pub fn constraint(&self, oid: Oid) -> Option<&Arc<Constraint>> {
+        self.constraints.get(&oid)
+    }
+
+    pub fn constraints(&self) -> impl Iterator<Item = &Arc<Constraint>> {
+        self.constraints.values()
+    }
+
+    /// The constraints of a table, oldest first.
+    pub fn constraints_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Constraint>> {
+        self.constraints_of
+            .get(&table)
+            .into_iter()
+            .flatten()
+            .filter_map(|oid| self.constraints.get(oid))
+    }
+
+    /// Foreign keys of any table that reference this one, oldest first.
+    pub fn foreign_keys_to(&self, table: Oid) -> impl Iterator<Item = &Arc<Constraint>> {
+        self.referenced_by
+            .get(&table)
+            .into_iter()
+            .flatten()
+            .filter_map(|oid| self.constraints.get(oid))
+    }
+
+    pub fn index(&self, oid: Oid) -> Option<&Arc<Index>> {
+        self.indexes.get(&oid)
+    }
+
+    pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values()
+    }
+
+    /// The indexes of a table, oldest first.
+    pub fn indexes_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes_of
+            .get(&table)
+            .into_iter()
+            .flatten()
+            .filter_map(|oid| self.indexes.get(oid))
+    }
+
+    pub fn primary_key(&self, table: Oid) -> Option<&Arc<Constraint>> {
+        self.constraints_of(table)
+            .find(|c| matches!(c.kind, ConstraintKind::PrimaryKey { .. }))
+    }
+
+    pub fn sequence(&self, oid: Oid) -> Option<&Arc<Sequence>> {
+        self.sequences.get(&oid)
+    }
+
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences.values()
+    }
+
+    pub fn view(&self, oid: Oid) -> Option<&Arc<View>> {
+        self.views.get(&oid)
+    }
+
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
+    }
+
+    pub fn role(&self, oid: Oid) -> Option<&Arc<Role>> {
+        self.roles.get(&oid)
+    }
+
+    pub fn role_by_name(&self, name: &str) -> Option<&Arc<Role>> {
+        self.role_names
+            .get(name)
+            .and_then(|oid| self.roles.get(oid))
+    }
+
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<Role>> {
+        self.roles.values()
+    }
+
+    pub fn comment(&self, class: Oid, object: Oid, sub: i32) -> Option<&str> {
+        self.comments
+            .get(&(class, object, sub))
+            .map(|c| c.text.as_str())
+    }
+
+    pub fn comments(&self) -> impl Iterator<Item = &Arc<Comment>> {
+        self.comments.values()
+    }
+
+    pub fn relation(&self, oid: Oid) -> Option<Relation> {
+        if let Some(t) = self.tables.get(&oid) {
+            return Some(Relation::Table(t.clone()));
+        }
+        if let Some(i) = self.indexes.get(&oid) {
+            return Some(Relation::Index(i.clone()));
+        }
+        if let Some(s) = self.sequences.get(&oid) {
+            return Some(Relation::Sequence(s.clone()));
+        }
+        self.views.get(&oid).map(|v| Relation::View(v.clone()))
+    }
+
+    /// A relation by name in one schema.
+    pub fn relation_in(&self, schema: Oid, name: &str) -> Option<Relation> {
+        let oid = self.relation_names.get(&schema)?.get(name)?;
+        self.relation(*oid)
+    }
+
+    /// Every relation of a schema, by name.
+    pub fn relations_in(&self, schema: Oid) -> impl Iterator<Item = (&str, Oid)> {
+        self.relation_names
+            .get(&schema)
+            .into_iter()
+            .flat_map(|names| names.iter().map(|(name, oid)| (name.as_str(), *oid)))
+    }
+
+    /// The first relation of that name along a search path of schema names. Schemas of the path that
+    /// do not exist are passed over, as PostgreSQL does.
+    pub fn resolve<'a>(
+        &self,
+        search_path: impl IntoIterator<Item = &'a str>,
+        name: &str,
+    ) -> Option<Relation> {
+        search_path
+            .into_iter()
+            .filter_map(|schema| self.schema_names.get(schema))
+            .find_map(|schema| self.relation_in(*schema, name))
+    }
+
+    /// `schema.name` of a relation, for messages and stored definitions.
+    pub fn qualified_name(&self, relation: &Relation) -> String {
+        match self.schema(relation.schema()) {
+            Some(schema) => format!("{}.{}", schema.name, relation.name()),
+            None => relation.name().to_owned(),
+        }
+    }
+
+    /// Adds an object or replaces the one of the same oid.
+    pub fn put(&mut self, object: Object) {
+        self.remove(object.oid());
+        match object {
+            Object::Schema(s) => {
+                self.schema_names.insert(s.name.clone(), s.oid);
+                self.schemas.insert(s.oid, s);
+            }
+            Object::Table(t) => {
+                self.name_relation(t.schema, &t.name, t.oid);
+                self.tables.insert(t.oid, t);
+            }
+            Object::Constraint(c) => {
+                link(&mut self.constraints_of, c.table, c.oid);
+                if let ConstraintKind::ForeignKey(fk) = &c.kind {
+                    link(&mut self.referenced_by, fk.referenced_table, c.oid);
+                }
+                self.constraints.insert(c.oid, c);
+            }
+            Object::Index(i) => {
+                self.name_relation(i.schema, &i.name, i.oid);
+                link(&mut self.indexes_of, i.table, i.oid);
+                self.indexes.insert(i.oid, i);
+            }
+            Object::Sequence(s) => {
+                self.name_relation(s.schema, &s.name, s.oid);
+                self.sequences.insert(s.oid, s);
+            }
+            Object::View(v) => {
+                self.name_relation(v.schema, &v.name, v.oid);
+                self.views.insert(v.oid, v);
+            }
+            Object::Role(r) => {
+                self.role_names.insert(r.name.clone(), r.oid);
+                self.roles.insert(r.oid, r);
+            }
+        }
+    }
+
+    /// Takes an object away. What belongs to it stays until it is removed as well.
+    pub fn remove(&mut self, oid: Oid) -> Option<Object> {
+        if let Some(s) = self.schemas.remove(&oid) {
+            self.schema_names.remove(&s.name);
+            return Some(Object::Schema(s));
+        }
+        if let Some(t) = self.tables.remove(&oid) {
+            self.unname_relation(t.schema, &t.name);
+            return Some(Object::Table(t));
+        }
+        if let Some(c) = self.constraints.remove(&oid) {
+            unlink(&mut self.constraints_of, c.table, oid);
+            if let ConstraintKind::ForeignKey(fk) = &c.kind {
+                unlink(&mut self.referenced_by, fk.referenced_table, oid);
+            }
+            return Some(Object::Constraint(c));
+        }
+        if let Some(i) = self.indexes.remove(&oid) {
+            self.unname_relation(i.schema, &i.name);
+            unlink(&mut self.indexes_of, i.table, oid);
+            return Some(Object::Index(i));
+        }
+        if let Some(s) = self.sequences.remove(&oid) {
+            self.unname_relation(s.schema, &s.name);
+            return Some(Object::Sequence(s));
+        }
+        if let Some(v) = self.views.remove(&oid) {
+            self.unname_relation(v.schema, &v.name);
+            return Some(Object::View(v));
+        }
+        let role = self.roles.remove(&oid)?;
+        self.role_names.remove(&role.name);
+        Some(Object::Role(role))
+    }
+
+    pub fn put_comment(&mut self, comment: Arc<Comment>) {
+        self.comments
+            .insert((comment.class, comment.object, comment.sub), comment);
+    }
+
+    pub fn remove_comment(&mut self, class: Oid, object: Oid, sub: i32) -> Option<Arc<Comment>> {
+        self.comments.remove(&(class, object, sub))
+    }
+
+    fn name_relation(&mut self, schema: Oid, name: &str, oid: Oid) {
+        self.relation_names
+            .entry(schema)
+            .or_default()
+            .insert(name.to_owned(), oid);
+    }
+
+    fn unname_relation(&mut self, schema: Oid, name: &str) {
+        if let Some(names) = self.relation_names.get_mut(&schema) {
+            names.remove(name);
+        }
+    }
+}
+
+impl Object {
+    pub fn oid(&self) -> Oid {
+        match self {
+            Object::Schema(o) => o.oid,
+            Object::Table(o) => o.oid,
+            Object::Constraint(o) => o.oid,
+            Object::Index(o) => o.oid,
+            Object::Sequence(o) => o.oid,
+            Object::View(o) => o.oid,
+            Object::Role(o) => o.oid,
+        }
+    }
+}
