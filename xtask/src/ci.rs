@@ -1,0 +1,100 @@
+//! `cargo xtask ci`: every check, in the order in which a mistake is cheapest to find.
+//!
+//! The steps share one set of features and profiles, so that the dependencies are built once for
+//! clippy (metadata only) and once for tests; the torture is the binary the tests have built.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use crate::tidy;
+
+/// How long the torture runs, in seconds.
+const TORTURE_SECONDS: &str = "75";
+
+struct Step {
+    name: &'static str,
+    took: Duration,
+    passed: bool,
+}
+
+pub fn run(root: &Path) -> ExitCode {
+    let mut steps = Vec::new();
+    let mut step = |name, check: &dyn Fn() -> bool| {
+        println!("\n=== {name} ===");
+        let start = Instant::now();
+        let passed = check();
+        steps.push(Step {
+            name,
+            took: start.elapsed(),
+            passed,
+        });
+        passed
+    };
+    let cargo = |args: &'static [&'static str]| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        move || succeeds(Command::new(&cargo).args(args).current_dir(root))
+    };
+
+    step("fmt", &cargo(&["fmt", "--all", "--check"]));
+    step("tidy", &|| tidy::run(root) == ExitCode::SUCCESS);
+    step(
+        "clippy",
+        &cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    );
+    let built = step("test", &cargo(&["test", "--workspace", "--no-fail-fast"]));
+    if built {
+        step("torture", &|| {
+            let torture = target_dir(root).join("debug").join("torture");
+            succeeds(
+                Command::new(torture)
+                    .args(["--seconds", TORTURE_SECONDS])
+                    .current_dir(root),
+            )
+        });
+    }
+    summary(&steps)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cannot run {:?}: {error}", command.get_program());
+            false
+        }
+    }
+}
+
+/// Where cargo builds; xtask itself was built there.
+fn target_dir(root: &Path) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root.join(dir),
+        None => root.join("target"),
+    }
+}
+
+fn summary(steps: &[Step]) -> ExitCode {
+    println!("\n=== summary ===");
+    for step in steps {
+        let verdict = if step.passed { "ok" } else { "FAILED" };
+        println!(
+            "{:8} {verdict:6} {:6.1} s",
+            step.name,
+            step.took.as_secs_f64()
+        );
+    }
+    let failed: Vec<&str> = steps.iter().filter(|s| !s.passed).map(|s| s.name).collect();
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nfailed: {}", failed.join(", "));
+    ExitCode::FAILURE
+}
