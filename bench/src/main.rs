@@ -1,0 +1,88 @@
+//! Measures HeliosDB beside a peer: same machine, same data, same client, same durability, one run.
+//!
+//! `cargo run --release -p heliosdb-bench -- pgbench` starts PostgreSQL and `heliosdb-lite` on
+//! loopback, gives both the same pgbench data, and alternates between them, so that a slow minute of
+//! the machine falls on both. It prints a table of medians and ratios and never judges: a bar belongs
+//! to whoever reads the table.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark starts processes and reads the clock"
+)]
+
+mod flights;
+mod peer;
+mod pgbench;
+mod table;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: heliosdb-bench <what> [options]
+
+what:
+  pgbench   TPC-B and select-only through pgbench, beside PostgreSQL
+  flights   COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
+
+options:
+  --scale N      pgbench scale factor (10)
+  --seconds N    length of one measurement (10)
+  --rounds N     measurements per cell; the median is shown (3)
+  --data DIR     where nycflights13 is (../shared/data/nycflights13)
+";
+
+/// What to measure and for how long.
+pub struct Options {
+    pub scale: u32,
+    pub seconds: u32,
+    pub rounds: u32,
+    pub data: String,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("heliosdb-bench: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
+    let mut what = None;
+    let mut options = Options {
+        scale: 10,
+        seconds: 10,
+        rounds: 3,
+        data: "../shared/data/nycflights13".to_owned(),
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || {
+            rest.next()
+                .ok_or(format!("{argument} wants a value\n\n{USAGE}"))
+        };
+        match argument.as_str() {
+            "--scale" => options.scale = number(value()?)?,
+            "--seconds" => options.seconds = number(value()?)?,
+            "--rounds" => options.rounds = number(value()?)?,
+            "--data" => options.data = value()?.clone(),
+            name if what.is_none() && !name.starts_with('-') => what = Some(name.to_owned()),
+            other => return Err(format!("unknown argument {other}\n\n{USAGE}")),
+        }
+    }
+    match what.as_deref() {
+        Some("pgbench") => pgbench::run(&options),
+        Some("flights") => flights::run(&options),
+        Some(other) => Err(format!("unknown benchmark {other}\n\n{USAGE}")),
+        None => Err(USAGE.to_owned()),
+    }
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text} is not a number above 0")),
+        Ok(n) => Ok(n),
+    }
+}

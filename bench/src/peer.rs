@@ -1,0 +1,314 @@
+//! The two servers under test, each started by us on a loopback port and stopped when dropped.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A running server that speaks the PostgreSQL protocol.
+pub struct Peer {
+    pub name: &'static str,
+    pub port: u16,
+    pub user: &'static str,
+    pub database: &'static str,
+    child: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Peer {
+    /// PostgreSQL with `synchronous_commit = on`, `fsync = on` and `shared_buffers` that hold the data.
+    pub fn postgres() -> Result<Peer, String> {
+        let initdb = find("initdb")?;
+        let postgres = find("postgres")?;
+        let directory = temporary_directory()?;
+        let data = directory.path().join("postgres");
+        fs::create_dir(&data).map_err(|e| format!("cannot create {}: {e}", data.display()))?;
+        // PostgreSQL refuses to run as root; its own account is used when we are root.
+        let account = if is_root() {
+            Some(account_of("postgres")?)
+        } else {
+            None
+        };
+        if let Some((uid, gid)) = account {
+            for path in [directory.path(), &data] {
+                chown(path, Some(uid), Some(gid)).map_err(|e| format!("cannot chown: {e}"))?;
+            }
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o700))
+                .map_err(|e| format!("cannot chmod: {e}"))?;
+        }
+        let as_account = |program: &Path| match account {
+            Some((uid, gid)) => {
+                use std::os::unix::process::CommandExt;
+                let mut command = Command::new(program);
+                command.uid(uid).gid(gid);
+                command
+            }
+            None => Command::new(program),
+        };
+        checked(
+            as_account(&initdb)
+                .args([
+                    "--auth=trust",
+                    "--username=helios",
+                    "--encoding=UTF8",
+                    "--locale=C",
+                    "-D",
+                ])
+                .arg(&data)
+                .current_dir(&data)
+                .stdout(Stdio::null()),
+        )?;
+        let port = free_port()?;
+        let child = as_account(&postgres)
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string()])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "unix_socket_directories=",
+            ])
+            .args(["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"])
+            .args(["-c", "synchronous_commit=on", "-c", "fsync=on"])
+            .current_dir(&data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("cannot start postgres: {e}"))?;
+        let peer = Peer {
+            name: "PostgreSQL",
+            port,
+            user: "helios",
+            database: "postgres",
+            child,
+            _directory: directory,
+        };
+        peer.wait_ready()?;
+        Ok(peer)
+    }
+
+    /// `heliosdb-lite serve` from the same target directory as this program, as it ships.
+    pub fn helios() -> Result<Peer, String> {
+        let program = std::env::current_exe()
+            .map_err(|e| format!("cannot find this program: {e}"))?
+            .with_file_name("heliosdb-lite");
+        if !program.exists() {
+            return Err(format!(
+                "{} is missing; build it first: cargo build --release --bin heliosdb-lite",
+                program.display()
+            ));
+        }
+        let directory = temporary_directory()?;
+        let port = free_port()?;
+        let mut child = Command::new(program)
+            .args([
+                "serve",
+                "--auth",
+                "trust",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--data",
+            ])
+            .arg(directory.path().join("heliosdb"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|e| format!("cannot start heliosdb-lite: {e}"))?;
+        // Its output is read to the end, so that it never blocks on a full pipe.
+        let output = child.stdout.take().ok_or("heliosdb-lite has no output")?;
+        std::thread::spawn(move || for _ in BufReader::new(output).lines() {});
+        let peer = Peer {
+            name: "HeliosDB",
+            port,
+            user: "helios",
+            database: "helios",
+            child,
+            _directory: directory,
+        };
+        peer.wait_ready()?;
+        Ok(peer)
+    }
+
+    /// A client program of PostgreSQL's, pointed at this server.
+    pub fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", self.user)
+            .env("PGDATABASE", self.database)
+            .env("PGSSLMODE", "disable");
+        command
+    }
+
+    /// Run `sql` through psql and return what it printed, unaligned and without headers.
+    pub fn psql(&self, sql: &str) -> Result<String, String> {
+        let output = self
+            .client("psql")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .output()
+            .map_err(|e| format!("cannot run psql: {e}"))?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}: {}\n{why}", self.name, first_line(sql)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What the server says it is.
+    pub fn version(&self) -> Result<String, String> {
+        self.psql("SELECT version()")
+            .map(|text| text.trim().to_owned())
+    }
+
+    /// CPU time used so far, all threads and child processes included, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let mut ticks = 0;
+        for process in processes_under(self.child.id()) {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            // Fields after the parenthesised name: state is 0, utime 11, stime 12, in clock ticks of
+            // 10 ms; 13 and 14 are those of children waited for.
+            let rest = stat
+                .rsplit_once(')')
+                .map(|(_, rest)| rest)
+                .unwrap_or_default();
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            for field in fields.get(11..15).unwrap_or_default() {
+                ticks += field.parse::<u64>().unwrap_or(0);
+            }
+        }
+        ticks as f64 / 100.0
+    }
+
+    fn wait_ready(&self) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            match self.psql("SELECT 1") {
+                Ok(_) => return Ok(()),
+                Err(error) if start.elapsed() > Duration::from_secs(30) => return Err(error),
+                Err(_) => sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Run a command to its end and fail with what it printed.
+pub fn checked(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|e| format!("cannot run {command:?}: {e}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!(
+            "{command:?} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+fn first_line(sql: &str) -> &str {
+    sql.lines().next().unwrap_or_default()
+}
+
+/// On the disk of the working directory: a benchmark of durability on tmpfs measures nothing.
+fn temporary_directory() -> Result<tempfile::TempDir, String> {
+    let directory = tempfile::Builder::new()
+        .prefix("heliosdb-bench-")
+        .tempdir_in("/var/tmp")
+        .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
+        .map_err(|e| format!("cannot chmod: {e}"))?;
+    Ok(directory)
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("no free port: {e}"))?;
+    Ok(listener
+        .local_addr()
+        .map_err(|e| format!("no free port: {e}"))?
+        .port())
+}
+
+/// A program on the PATH, or where Debian puts PostgreSQL's.
+fn find(program: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/lib/postgresql/15/bin")])
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.exists())
+        .ok_or(format!(
+            "{program} is not on this machine; install PostgreSQL 15"
+        ))
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+fn account_of(name: &str) -> Result<(u32, u32), String> {
+    let passwd = fs::read_to_string("/etc/passwd").map_err(|e| format!("/etc/passwd: {e}"))?;
+    passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields[0] == name && fields.len() > 3)
+        .and_then(|fields| Some((fields[2].parse().ok()?, fields[3].parse().ok()?)))
+        .ok_or(format!("there is no account {name} to run PostgreSQL as"))
+}
+
+/// `root` and all its descendants.
+fn processes_under(root: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        if let Some(parent) = parent.and_then(|text| text.parse::<u32>().ok()) {
+            parents.push((pid, parent));
+        }
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while next < found.len() {
+        let parent = found[next];
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, p)| *p == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    found
+}
