@@ -21,7 +21,10 @@ pub enum ColumnType {
     Float32,
     Float64,
     /// `numeric(p, s)` with p ≤ 38.
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     /// `numeric` of any precision and scale in the order-preserving encoding of
     /// `heliosdb_sql::types::numeric`; to storage, bytes that compare by memcmp.
     Numeric,
@@ -73,6 +76,39 @@ impl ColumnType {
         }
     }
 
+    /// The reverse of [`ColumnType::arrow`]; `None` for an Arrow type that no column has.
+    pub fn from_arrow(ty: &DataType) -> Option<ColumnType> {
+        Some(match ty {
+            DataType::Boolean => ColumnType::Bool,
+            DataType::Int16 => ColumnType::Int16,
+            DataType::Int32 => ColumnType::Int32,
+            DataType::Int64 => ColumnType::Int64,
+            DataType::Float32 => ColumnType::Float32,
+            DataType::Float64 => ColumnType::Float64,
+            DataType::Decimal128(precision, scale) => ColumnType::Decimal {
+                precision: *precision,
+                scale: *scale,
+            },
+            DataType::LargeBinary => ColumnType::Numeric,
+            DataType::Date32 => ColumnType::Date,
+            DataType::Time64(TimeUnit::Microsecond) => ColumnType::Time,
+            DataType::Timestamp(TimeUnit::Microsecond, None) => ColumnType::Timestamp,
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => {
+                ColumnType::TimestampTz
+            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => ColumnType::Interval,
+            DataType::Utf8View => ColumnType::Text,
+            DataType::Binary => ColumnType::Bytea,
+            DataType::LargeUtf8 => ColumnType::Jsonb,
+            DataType::FixedSizeBinary(16) => ColumnType::Uuid,
+            DataType::UInt32 => ColumnType::Oid,
+            DataType::List(item) => {
+                ColumnType::Array(Box::new(ColumnType::from_arrow(item.data_type())?))
+            }
+            _ => return None,
+        })
+    }
+
     /// Bytes of the fixed slot of this type in a row, or `None` when its values vary in length.
     pub fn fixed_width_bytes(&self) -> Option<usize> {
         match self {
@@ -98,8 +134,8 @@ impl ColumnType {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnDef {
     pub ty: ColumnType,
-    /// The value of rows written before this column existed: one row's column in an Arrow array of
-    /// length 1, or `None` for NULL.
+    /// The value of rows written before this column existed, as [`crate::datum::Datum::encode`]
+    /// gives it, or `None` for NULL.
     pub missing: Option<Arc<[u8]>>,
     /// Dropped columns keep their place and read as NULL.
     pub dropped: bool,

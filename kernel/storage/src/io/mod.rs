@@ -54,7 +54,11 @@ pub trait Io: Send + Sync + 'static {
     fn random_u64(&self) -> u64;
     /// Run `work` on a thread of its own. The simulated disk refuses, and the engine then does its
     /// background work inline, so that one seed replays one history.
-    fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> Option<std::thread::JoinHandle<()>>;
+    fn spawn(
+        &self,
+        name: &str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> Option<std::thread::JoinHandle<()>>;
 }
 
 /// An open file. Offsets and lengths are bytes.

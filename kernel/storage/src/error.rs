@@ -1,0 +1,127 @@
+//! The errors of storage, in three kinds.
+//!
+//! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
+//!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
+//!    `RowTooLong`, `Invalid`, `DirectoryLocked`, `NotADatabase`): the kind says what to do next.
+//! 2. *Damage* (`Corruption`, `UnsupportedVersion`): file, offset, what was expected, what was found.
+//! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
+//!    the database recovers what is known to be on disk.
+//!
+//! An error is cheap to clone, because one failed write has to be told to every waiting committer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::datum::Datum;
+use crate::ids::CollectionId;
+
+/// What storage's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// See the module's header for the three kinds.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("duplicate key in index {index} of table {table}")]
+    UniqueViolation {
+        table: CollectionId,
+        index: CollectionId,
+        key: Vec<Datum>,
+    },
+    #[error("could not serialize access due to concurrent update")]
+    SerializationFailure,
+    #[error("deadlock detected: {detail}")]
+    Deadlock { detail: String },
+    #[error("could not obtain the lock")]
+    LockNotAvailable,
+    #[error("canceled on request")]
+    Canceled,
+    #[error("out of memory: {what} exceeds {limit_bytes} bytes")]
+    OutOfMemory {
+        what: &'static str,
+        limit_bytes: usize,
+    },
+    #[error("no space left on device while writing \"{file}\"")]
+    DiskFull { file: String },
+    #[error("could not {op} \"{file}\": {source}")]
+    Io {
+        op: &'static str,
+        file: String,
+        source: Arc<std::io::Error>,
+    },
+    #[error("\"{file}\" is damaged at byte {offset}: expected {expected}, found {found}")]
+    Corruption {
+        file: String,
+        offset: u64,
+        expected: String,
+        found: String,
+    },
+    #[error("\"{file}\" has format version {found}; this build reads version {supported}")]
+    UnsupportedVersion {
+        file: String,
+        found: u32,
+        supported: u32,
+    },
+    #[error("the database directory is in use by another process")]
+    DirectoryLocked,
+    #[error("not a HeliosDB database: {reason}")]
+    NotADatabase { reason: String },
+    #[error("the storage engine has stopped: {reason}")]
+    Stopped { reason: String },
+    #[error("index key of {bytes} bytes exceeds the maximum of {max_bytes}")]
+    KeyTooLong { bytes: usize, max_bytes: usize },
+    /// A row longer than the format can hold.
+    #[error("row is too long: {bytes} bytes")]
+    RowTooLong { bytes: usize },
+    /// The caller's argument does not fit what storage knows: a batch of the wrong shape, a table
+    /// that was never defined.
+    #[error("{what}")]
+    Invalid { what: String },
+    /// The caller broke a contract of this crate.
+    #[error("internal error in storage: {detail}")]
+    Internal { detail: String },
+}
+
+impl Error {
+    /// An operating system error on `file` while doing `op` ("read", "write", "open" …).
+    pub fn io(op: &'static str, file: &str, source: std::io::Error) -> Error {
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Error::DiskFull {
+                    file: file.to_owned(),
+                }
+            }
+            _ => Error::Io {
+                op,
+                file: file.to_owned(),
+                source: Arc::new(source),
+            },
+        }
+    }
+
+    /// Damage at `offset` of `file`.
+    pub fn corruption(
+        file: &str,
+        offset: u64,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Error {
+        Error::Corruption {
+            file: file.to_owned(),
+            offset,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    /// A contract of this crate that its caller broke.
+    pub(crate) fn internal(detail: impl Into<String>) -> Error {
+        Error::Internal {
+            detail: detail.into(),
+        }
+    }
+
+    /// A caller's argument that does not fit.
+    pub fn invalid(what: impl Into<String>) -> Error {
+        Error::Invalid { what: what.into() }
+    }
+}
