@@ -3,10 +3,35 @@
 //! It knows rows, keys, timestamps and files. It does not know SQL, names, networks or async: the
 //! layers above bring those.
 
-pub mod datum;
-pub mod error;
 pub mod ids;
-pub mod io;
+pub mod schema;
+
+pub mod engine;
+pub mod interrupt;
+pub mod options;
+pub mod sequence;
+pub mod transaction;
+pub mod view;
+
+pub mod catalog;
+pub mod lock;
+pub mod memtable;
+pub mod tables;
+pub mod timeline;
+
+pub mod datum;
 pub mod key;
 pub mod row;
-pub mod schema;
+
+pub mod error;
+pub mod io;
+
+pub use engine::Engine;
+pub use error::{Error, Result};
+pub use interrupt::Interrupt;
+pub use lock::{LockWait, RowLockMode, TableLockMode};
+pub use options::Options;
+pub use sequence::SequenceSpec;
+pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
+pub use view::scan::ColumnRange;
+pub use view::{IndexRange, RangeIter, ReadView, ScanRequest, TableScan};

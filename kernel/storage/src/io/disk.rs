@@ -1,1 +1,265 @@
-//! The real disk.
+//! The real disk: `pread`/`pwrite`/`fdatasync` on files of one directory, `flock` on its lock file,
+//! the operating system's clocks.
+//!
+//! This is the one module of the crate that names `std::fs`, `std::time` and `std::thread::spawn`.
+
+use std::fs;
+use std::io::{self, Error, ErrorKind, Result};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::{File, Io, OpenMode};
+
+/// Name of the file whose `flock` says that a process has the directory.
+pub const LOCK_FILE: &str = "lock";
+
+/// A database directory on the real disk.
+#[derive(Debug)]
+pub struct Disk {
+    root: PathBuf,
+    started: Instant,
+    random: AtomicU64,
+}
+
+impl Disk {
+    /// Open the directory at `root`, making it (mode 0700) when it does not exist.
+    pub fn open(root: impl AsRef<Path>) -> Result<Disk> {
+        let root = root.as_ref();
+        if !root.is_dir() {
+            let mut builder = fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.recursive(true).create(root)?;
+            if let Some(parent) = root.canonicalize()?.parent() {
+                fs::File::open(parent)?.sync_all()?;
+            }
+        }
+        let root = root.canonicalize()?;
+        let mut seed = [0u8; 8];
+        fill_random(&mut seed)?;
+        let random = AtomicU64::new(u64::from_le_bytes(seed));
+        Ok(Disk {
+            root,
+            started: Instant::now(),
+            random,
+        })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of `name`, which must stay inside the directory.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let relative = Path::new(name);
+        if relative
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_)))
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("\"{name}\" leaves the database directory"),
+            ));
+        }
+        Ok(self.root.join(relative))
+    }
+}
+
+fn fill_random(buf: &mut [u8]) -> Result<()> {
+    // SAFETY: the pointer and the length describe `buf`, which is writable for the whole call.
+    let got = unsafe { libc::getrandom(buf.as_mut_ptr().cast(), buf.len(), 0) };
+    if got == buf.len() as isize {
+        Ok(())
+    } else {
+        Err(Error::last_os_error())
+    }
+}
+
+impl Io for Disk {
+    fn open(&self, name: &str, mode: OpenMode) -> Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(libc::O_CLOEXEC).mode(0o600);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::ReadWrite => {
+                options.write(true);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Arc::new(DiskFile {
+            file: options.open(self.path(name)?)?,
+        }))
+    }
+
+    fn create_dir(&self, name: &str) -> Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(self.path(name)?)
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.path(dir)?)? {
+            let name = entry?.file_name();
+            // A name that is not UTF-8 is nobody's of ours; the lossy form keeps it visible.
+            names.push(name.to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        fs::rename(self.path(from)?, self.path(to)?)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        fs::remove_file(self.path(name)?)
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<()> {
+        fs::File::open(self.path(dir)?)?.sync_all()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Send + Sync>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path(LOCK_FILE)?)?;
+        // SAFETY: the descriptor is open for as long as `file` lives.
+        let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        if taken == 0 {
+            Ok(Box::new(file))
+        } else {
+            Err(Error::last_os_error())
+        }
+    }
+
+    fn now_micros(&self) -> u64 {
+        // A clock before 1970 reads as 1970; the engine only ever moves its own clock forward.
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic_micros(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn random_u64(&self) -> u64 {
+        let mut buf = [0u8; 8];
+        if fill_random(&mut buf).is_ok() {
+            return u64::from_le_bytes(buf);
+        }
+        // The kernel refused once the process was seeded: continue the seed (splitmix64).
+        let mut z = self
+            .random
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> Option<std::thread::JoinHandle<()>> {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)
+            .ok()
+    }
+}
+
+/// A file of [`Disk`].
+#[derive(Debug)]
+struct DiskFile {
+    file: fs::File,
+}
+
+impl File for DiskFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self
+                .file
+                .read_at(&mut buf[filled..], offset + filled as u64)
+            {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
+        self.file.write_all_at(buf, offset)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data()
+    }
+
+    fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> (tempfile::TempDir, Disk) {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        (dir, disk)
+    }
+
+    #[test]
+    fn reads_what_was_written_and_short_at_the_end() {
+        let (_dir, disk) = disk();
+        let file = disk.open("a", OpenMode::CreateNew).unwrap();
+        file.write_at(b"hello", 3).unwrap();
+        file.sync_data().unwrap();
+        let mut buf = [9u8; 10];
+        assert_eq!(file.read_at(&mut buf, 0).unwrap(), 8);
+        assert_eq!(&buf[..8], b"\0\0\0hello");
+        assert_eq!(disk.list("").unwrap(), vec!["a".to_owned()]);
+    }
+
+    #[test]
+    fn the_lock_is_held_once() {
+        let (dir, disk) = disk();
+        let guard = disk.lock().unwrap();
+        let second = Disk::open(dir.path()).unwrap();
+        assert_eq!(
+            second.lock().map(|_| ()).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+        drop(guard);
+        assert!(second.lock().is_ok());
+    }
+
+    #[test]
+    fn names_do_not_leave_the_directory() {
+        let (_dir, disk) = disk();
+        for name in ["../x", "/etc/passwd", "a/../../x"] {
+            assert!(disk.open(name, OpenMode::Read).is_err(), "{name}");
+        }
+    }
+}

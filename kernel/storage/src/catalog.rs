@@ -1,0 +1,308 @@
+//! Storage's own catalog: the [`TableDef`]s, as versioned rows of collection 0.
+//!
+//! Being ordinary versions, they are logged, flushed, rolled back and read AS OF like any row. The
+//! key is the table's collection id, big-endian; the value:
+//!
+//! ```text
+//! version u16 │ columns u16 │ column … │ indexes u16 │ index …
+//! column: type │ dropped u8 │ missing u32 length + bytes, length u32::MAX when there is none
+//! type:   tag u8 │ numeric(p,s): p u8, s i8 │ array: the item's type
+//! index:  id u32 │ unique u8 │ columns u16 │ { column u16 │ descending u8 │ nulls_first u8 } …
+//! ```
+//!
+//! Integers are little-endian. Trailing bytes are damage.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId};
+use crate::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
+
+/// The collection that holds table definitions.
+pub const CATALOG: CollectionId = CollectionId(0);
+/// Collections below this id have fixed meanings; `allocate_collection_id` starts here.
+pub const FIRST_COLLECTION: CollectionId = CollectionId(1024);
+
+const VERSION: u16 = 0;
+const NO_MISSING: u32 = u32::MAX;
+const NESTING_MAX: usize = 8;
+
+/// The key of a table's definition.
+pub fn catalog_key(table: CollectionId) -> [u8; 4] {
+    table.0.to_be_bytes()
+}
+
+fn type_tag(ty: &ColumnType) -> u8 {
+    match ty {
+        ColumnType::Bool => 0,
+        ColumnType::Int16 => 1,
+        ColumnType::Int32 => 2,
+        ColumnType::Int64 => 3,
+        ColumnType::Float32 => 4,
+        ColumnType::Float64 => 5,
+        ColumnType::Decimal { .. } => 6,
+        ColumnType::Numeric => 7,
+        ColumnType::Date => 8,
+        ColumnType::Time => 9,
+        ColumnType::Timestamp => 10,
+        ColumnType::TimestampTz => 11,
+        ColumnType::Interval => 12,
+        ColumnType::Text => 13,
+        ColumnType::Bytea => 14,
+        ColumnType::Jsonb => 15,
+        ColumnType::Uuid => 16,
+        ColumnType::Oid => 17,
+        ColumnType::Array(_) => 18,
+    }
+}
+
+fn encode_type(ty: &ColumnType, out: &mut Vec<u8>) {
+    out.push(type_tag(ty));
+    match ty {
+        ColumnType::Decimal { precision, scale } => {
+            out.push(*precision);
+            out.extend_from_slice(&scale.to_le_bytes());
+        }
+        ColumnType::Array(item) => encode_type(item, out),
+        _ => {}
+    }
+}
+
+fn count(what: &str, n: usize) -> Result<u16> {
+    u16::try_from(n).map_err(|_| Error::invalid(format!("a table with {n} {what}")))
+}
+
+/// The stored form of a definition.
+pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&count("columns", def.columns.len())?.to_le_bytes());
+    for column in &def.columns {
+        encode_type(&column.ty, &mut out);
+        out.push(u8::from(column.dropped));
+        match &column.missing {
+            None => out.extend_from_slice(&NO_MISSING.to_le_bytes()),
+            Some(bytes) => {
+                let len = u32::try_from(bytes.len())
+                    .ok()
+                    .filter(|&len| len != NO_MISSING);
+                let len = len.ok_or(Error::RowTooLong { bytes: bytes.len() })?;
+                out.extend_from_slice(&len.to_le_bytes());
+                out.extend_from_slice(bytes);
+            }
+        }
+    }
+    out.extend_from_slice(&count("indexes", def.indexes.len())?.to_le_bytes());
+    for index in &def.indexes {
+        out.extend_from_slice(&index.id.0.to_le_bytes());
+        out.push(u8::from(index.unique));
+        out.extend_from_slice(&count("key columns", index.columns.len())?.to_le_bytes());
+        for column in &index.columns {
+            out.extend_from_slice(&column.column.0.to_le_bytes());
+            out.push(u8::from(column.descending));
+            out.push(u8::from(column.nulls_first));
+        }
+    }
+    Ok(out)
+}
+
+/// Takes a stored form apart; every failure is damage.
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn damaged(&self, expected: &str) -> Error {
+        Error::corruption(
+            "table definition",
+            self.at as u64,
+            expected,
+            format!("{} more bytes", self.bytes.len() - self.at),
+        )
+    }
+
+    fn take(&mut self, n: usize, expected: &str) -> Result<&'a [u8]> {
+        let end = self
+            .at
+            .checked_add(n)
+            .filter(|&end| end <= self.bytes.len());
+        let end = end.ok_or_else(|| self.damaged(expected))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, expected: &str) -> Result<[u8; N]> {
+        let taken = self.take(N, expected)?;
+        Ok(taken
+            .try_into()
+            .expect("take returns as many bytes as asked"))
+    }
+
+    fn u8(&mut self, expected: &str) -> Result<u8> {
+        Ok(self.array::<1>(expected)?[0])
+    }
+
+    fn u16(&mut self, expected: &str) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array(expected)?))
+    }
+
+    fn u32(&mut self, expected: &str) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array(expected)?))
+    }
+
+    fn bool(&mut self, expected: &str) -> Result<bool> {
+        match self.u8(expected)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.damaged(expected)),
+        }
+    }
+
+    fn column_type(&mut self, depth: usize) -> Result<ColumnType> {
+        Ok(match self.u8("a column type")? {
+            0 => ColumnType::Bool,
+            1 => ColumnType::Int16,
+            2 => ColumnType::Int32,
+            3 => ColumnType::Int64,
+            4 => ColumnType::Float32,
+            5 => ColumnType::Float64,
+            6 => {
+                let precision = self.u8("a precision")?;
+                ColumnType::Decimal {
+                    precision,
+                    scale: i8::from_le_bytes(self.array("a scale")?),
+                }
+            }
+            7 => ColumnType::Numeric,
+            8 => ColumnType::Date,
+            9 => ColumnType::Time,
+            10 => ColumnType::Timestamp,
+            11 => ColumnType::TimestampTz,
+            12 => ColumnType::Interval,
+            13 => ColumnType::Text,
+            14 => ColumnType::Bytea,
+            15 => ColumnType::Jsonb,
+            16 => ColumnType::Uuid,
+            17 => ColumnType::Oid,
+            18 if depth < NESTING_MAX => ColumnType::Array(Box::new(self.column_type(depth + 1)?)),
+            _ => return Err(self.damaged("a known column type")),
+        })
+    }
+}
+
+/// Read the stored form of table `id`.
+pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
+    let mut p = Parser { bytes, at: 0 };
+    let version = p.u16("a version")?;
+    if version != VERSION {
+        return Err(Error::UnsupportedVersion {
+            file: format!("definition of table {id}"),
+            found: version.into(),
+            supported: VERSION.into(),
+        });
+    }
+    let mut columns = Vec::new();
+    for _ in 0..p.u16("a number of columns")? {
+        let ty = p.column_type(0)?;
+        let dropped = p.bool("a flag")?;
+        let missing = match p.u32("the length of a missing value")? {
+            NO_MISSING => None,
+            len => Some(Arc::from(p.take(len as usize, "a missing value")?)),
+        };
+        columns.push(ColumnDef {
+            ty,
+            missing,
+            dropped,
+        });
+    }
+    let mut indexes = Vec::new();
+    for _ in 0..p.u16("a number of indexes")? {
+        let id = CollectionId(p.u32("an index id")?);
+        let unique = p.bool("a flag")?;
+        let mut keys = Vec::new();
+        for _ in 0..p.u16("a number of key columns")? {
+            let column = ColumnId(p.u16("a key column")?);
+            let descending = p.bool("a flag")?;
+            keys.push(KeyColumn {
+                column,
+                descending,
+                nulls_first: p.bool("a flag")?,
+            });
+        }
+        indexes.push(IndexDef {
+            id,
+            columns: keys,
+            unique,
+        });
+    }
+    if p.at != bytes.len() {
+        return Err(p.damaged("the end"));
+    }
+    Ok(TableDef {
+        id,
+        columns,
+        indexes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn def() -> TableDef {
+        let column = |ty, missing: Option<&[u8]>, dropped| ColumnDef {
+            ty,
+            missing: missing.map(Arc::from),
+            dropped,
+        };
+        TableDef {
+            id: CollectionId(2000),
+            columns: vec![
+                column(ColumnType::Int64, None, false),
+                column(
+                    ColumnType::Decimal {
+                        precision: 12,
+                        scale: -2,
+                    },
+                    Some(b"xyz"),
+                    true,
+                ),
+                column(
+                    ColumnType::Array(Box::new(ColumnType::Text)),
+                    Some(b""),
+                    false,
+                ),
+            ],
+            indexes: vec![IndexDef {
+                id: CollectionId(2001),
+                columns: vec![KeyColumn {
+                    column: ColumnId(2),
+                    descending: true,
+                    nulls_first: false,
+                }],
+                unique: true,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_definition_survives_the_round_trip() {
+        let bytes = encode_table(&def()).unwrap();
+        assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def());
+    }
+
+    #[test]
+    fn a_cut_or_longer_definition_is_damage() {
+        let mut bytes = encode_table(&def()).unwrap();
+        for len in 0..bytes.len() {
+            assert!(
+                decode_table(CollectionId(2000), &bytes[..len]).is_err(),
+                "{len}"
+            );
+        }
+        bytes.push(0);
+        assert!(decode_table(CollectionId(2000), &bytes).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! Locks on tables, rows and index keys.
+//!
+//! One manager serves all three. Table locks have PostgreSQL's eight modes, row and key locks its
+//! four; a lock is identified by (timeline, collection) or (timeline, collection, key). A transaction
+//! holds what it took until its commit has flipped its slot, or until it rolled back: rolling back to
+//! a savepoint gives nothing up, which is safe and never wrong, only sometimes slower.
+//!
+//! A wait ends with the lock, with a deadlock (`Error::Deadlock`, told to the transaction whose wait
+//! closed the cycle), with the timeout, or with the session's [`Interrupt`]. Where the [`Io`] cannot
+//! run threads nobody could ever release the lock meanwhile, so a wait is refused at once.
+//!
+//! [`Io`]: crate::io::Io
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ids::TxnId;
+use crate::interrupt::{Interrupt, Wake};
+
+mod deadlock;
+mod mode;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use mode::{Mode, RowLockMode, TableLockMode};
+pub use table::LockObject;
+
+use deadlock::WaitGraph;
+use table::{Acquired, LockTable};
+
+/// What to do when a lock is not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// Wait, at most as long as the engine's `lock_timeout_micros` says.
+    Block,
+    /// Fail with `LockNotAvailable`: NOWAIT, and with a loop around it SKIP LOCKED.
+    NoWait,
+    /// Wait at most so many microseconds.
+    Timeout(u64),
+}
+
+/// See the module's header.
+pub struct LockManager {
+    table: LockTable,
+    graph: WaitGraph,
+    timeout_micros: Option<u64>,
+    can_block: bool,
+}
+
+impl LockManager {
+    pub fn new(timeout_micros: Option<u64>, can_block: bool) -> LockManager {
+        LockManager {
+            table: LockTable::default(),
+            graph: WaitGraph::default(),
+            timeout_micros,
+            can_block,
+        }
+    }
+
+    /// Take a lock; objects that the owner did not hold before are added to `held`.
+    pub fn acquire(
+        &self,
+        owner: TxnId,
+        object: LockObject,
+        mode: Mode,
+        wait: LockWait,
+        interrupt: &Arc<Interrupt>,
+        held: &mut Vec<Arc<LockObject>>,
+    ) -> Result<()> {
+        let timeout = match wait {
+            LockWait::Block => self.timeout_micros,
+            LockWait::NoWait => Some(0),
+            LockWait::Timeout(micros) => Some(micros),
+        };
+        let object = Arc::new(object);
+        let queue = self.can_block && timeout != Some(0);
+        let waiter = match self.table.acquire(&object, owner, mode, queue) {
+            Acquired::Already => return Ok(()),
+            Acquired::Granted { first } => {
+                if first {
+                    held.push(object);
+                }
+                return Ok(());
+            }
+            Acquired::Refused => return Err(Error::LockNotAvailable),
+            Acquired::Queued(waiter) => waiter,
+        };
+
+        let outcome = match self.graph.enter(&self.table, owner, &object, mode) {
+            Err(detail) => Err(Error::Deadlock { detail }),
+            Ok(()) => {
+                let sleeper: Arc<dyn Wake> = Arc::clone(&waiter) as Arc<dyn Wake>;
+                interrupt.set_sleeper(Some(sleeper));
+                let granted = waiter.sleep(timeout, || interrupt.is_canceled());
+                interrupt.set_sleeper(None);
+                self.graph.leave(owner);
+                match granted {
+                    true => Ok(()),
+                    false if interrupt.is_canceled() => Err(Error::Canceled),
+                    false => Err(Error::LockNotAvailable),
+                }
+            }
+        };
+        // A grant may cross a failing wait; the lock is then held like any other until the end.
+        if outcome.is_ok() || self.table.leave(&object, owner, mode) {
+            if !held.contains(&object) {
+                held.push(object);
+            }
+        }
+        outcome
+    }
+
+    /// Give up everything in `held`.
+    pub fn release_all(&self, owner: TxnId, held: &mut Vec<Arc<LockObject>>) {
+        for object in held.drain(..) {
+            self.table.release(&object, owner);
+        }
+    }
+
+    /// Objects that are locked or waited for.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+}

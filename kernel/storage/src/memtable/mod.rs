@@ -1,0 +1,217 @@
+//! Row versions in memory: an ordered concurrent map from key to version chain.
+//!
+//! A memtable belongs to one timeline. Its keys are `collection (4 bytes, big-endian) | key`, so one
+//! map holds every collection and a flush meets them in order. Keys are only ever added, never
+//! removed; a memtable ends by being frozen, flushed and dropped as a whole.
+//!
+//! Only committing transactions write here, between building their WAL record and the flip of their
+//! [`TxnSlot`]: a transaction's own writes live in its private write set until then. So nothing
+//! uncommitted is ever frozen, and a freeze carries nothing over (the engine's freeze lock excludes
+//! that window).
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_skiplist::SkipMap;
+
+use crate::ids::{CollectionId, TimelineId, Ts};
+
+pub mod chain;
+
+pub use chain::{Chain, TxnSlot, Version};
+
+/// Approximate bytes of a version besides its value, and of a key besides its bytes.
+const VERSION_OVERHEAD_BYTES: usize = 112;
+const KEY_OVERHEAD_BYTES: usize = 96;
+/// Bytes of the collection id in front of each key.
+pub const PREFIX_BYTES: usize = 4;
+
+/// `collection | key`: how a key of a collection is written wherever all collections share one map.
+pub fn full_key(collection: CollectionId, key: &[u8]) -> Box<[u8]> {
+    let mut full = Vec::with_capacity(PREFIX_BYTES + key.len());
+    full.extend_from_slice(&collection.0.to_be_bytes());
+    full.extend_from_slice(key);
+    full.into_boxed_slice()
+}
+
+/// The parts of a full key.
+pub fn split_key(full: &[u8]) -> (CollectionId, &[u8]) {
+    let (prefix, key) = full.split_at(PREFIX_BYTES);
+    let prefix = prefix.try_into().expect("split at the prefix's length");
+    (CollectionId(u32::from_be_bytes(prefix)), key)
+}
+
+/// Bounds over full keys that hold exactly the keys of `collection` within `from` and `to`.
+pub fn full_bounds(
+    collection: CollectionId,
+    from: Bound<&[u8]>,
+    to: Bound<&[u8]>,
+) -> (Bound<Box<[u8]>>, Bound<Box<[u8]>>) {
+    let from = match from {
+        Bound::Included(key) => Bound::Included(full_key(collection, key)),
+        Bound::Excluded(key) => Bound::Excluded(full_key(collection, key)),
+        Bound::Unbounded => Bound::Included(full_key(collection, &[])),
+    };
+    let to = match to {
+        Bound::Included(key) => Bound::Included(full_key(collection, key)),
+        Bound::Excluded(key) => Bound::Excluded(full_key(collection, key)),
+        Bound::Unbounded => match collection.0.checked_add(1) {
+            Some(next) => Bound::Excluded(full_key(CollectionId(next), &[])),
+            None => Bound::Unbounded,
+        },
+    };
+    (from, to)
+}
+
+/// Bounds on owned keys as bounds on slices.
+pub fn as_slices(bounds: &(Bound<Box<[u8]>>, Bound<Box<[u8]>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (
+        bounds.0.as_ref().map(|k| &**k),
+        bounds.1.as_ref().map(|k| &**k),
+    )
+}
+
+/// Whether no key can lie within the bounds; ordered maps panic on some of those.
+pub fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Included(a), Bound::Included(b)) => a > b,
+        (Bound::Included(a), Bound::Excluded(b))
+        | (Bound::Excluded(a), Bound::Included(b))
+        | (Bound::Excluded(a), Bound::Excluded(b)) => a >= b,
+        _ => false,
+    }
+}
+
+/// See the module's header.
+pub struct Memtable {
+    timeline: TimelineId,
+    map: SkipMap<Box<[u8]>, Chain>,
+    bytes: AtomicUsize,
+    ts_max: AtomicU64,
+}
+
+impl Memtable {
+    pub fn new(timeline: TimelineId) -> Memtable {
+        Memtable {
+            timeline,
+            map: SkipMap::new(),
+            bytes: AtomicUsize::new(0),
+            ts_max: AtomicU64::new(0),
+        }
+    }
+
+    pub fn timeline(&self) -> TimelineId {
+        self.timeline
+    }
+
+    /// Approximate memory taken.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// The newest commit in here; stable once frozen.
+    pub fn ts_max(&self) -> Ts {
+        Ts(self.ts_max.load(Ordering::Acquire))
+    }
+
+    /// Note that a transaction with versions in here committed at `ts`.
+    pub fn note_commit(&self, ts: Ts) {
+        self.ts_max.fetch_max(ts.0, Ordering::AcqRel);
+    }
+
+    /// Add a version of a full key.
+    pub fn insert(&self, key: Box<[u8]>, slot: Arc<TxnSlot>, value: Option<Box<[u8]>>) {
+        let mut bytes = VERSION_OVERHEAD_BYTES + value.as_ref().map_or(0, |v| v.len());
+        match self.map.get(&*key) {
+            Some(entry) => entry.value().push(slot, value),
+            None => {
+                bytes += KEY_OVERHEAD_BYTES + key.len();
+                self.map
+                    .get_or_insert_with(key, Chain::default)
+                    .value()
+                    .push(slot, value);
+            }
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The newest version of a full key committed at or before `at`.
+    pub fn find(&self, key: &[u8], at: Ts) -> Option<Arc<Version>> {
+        self.map.get(key)?.value().find(at)
+    }
+
+    /// Visit full keys in order within the bounds, until `visit` says to stop.
+    pub fn visit(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        mut visit: impl FnMut(&[u8], &Chain) -> std::ops::ControlFlow<()>,
+    ) {
+        if is_empty_range(from, to) {
+            return;
+        }
+        for entry in self.map.range::<[u8], _>((from, to)) {
+            if visit(entry.key(), entry.value()).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+
+    #[test]
+    fn one_map_keeps_collections_apart_and_in_order() {
+        let table = Memtable::new(TimelineId::MAIN);
+        for (c, k) in [(7, "b"), (6, "z"), (7, "a"), (8, "")] {
+            let slot = TxnSlot::committed(Ts(5));
+            table.insert(
+                full_key(CollectionId(c), k.as_bytes()),
+                slot,
+                Some(Box::from(*b"v")),
+            );
+        }
+        let bounds = full_bounds(CollectionId(7), Bound::Unbounded, Bound::Unbounded);
+        let (from, to) = as_slices(&bounds);
+        let mut keys = Vec::new();
+        table.visit(from, to, |key, _| {
+            let (collection, key) = split_key(key);
+            assert_eq!(collection, CollectionId(7));
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(keys, vec![b"a".to_vec(), b"b".to_vec()]);
+        assert!(
+            table
+                .find(&full_key(CollectionId(7), b"a"), Ts(4))
+                .is_none()
+        );
+        assert!(
+            table
+                .find(&full_key(CollectionId(7), b"a"), Ts(5))
+                .is_some()
+        );
+        assert!(table.bytes() > 0);
+    }
+
+    #[test]
+    fn an_inverted_range_is_empty() {
+        let table = Memtable::new(TimelineId::MAIN);
+        table.insert(Box::from(*b"k"), TxnSlot::committed(Ts(1)), None);
+        table.visit(Bound::Included(b"z"), Bound::Excluded(b"a"), |_, _| {
+            panic!("empty")
+        });
+        table.visit(Bound::Excluded(b"k"), Bound::Excluded(b"k"), |_, _| {
+            panic!("empty")
+        });
+    }
+}

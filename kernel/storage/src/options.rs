@@ -1,0 +1,31 @@
+//! What an operator may set for the engine. Sizes are bytes.
+
+/// Settings of one [`Engine`](crate::engine::Engine); none of them changes what a file means.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A memtable past this size is frozen and flushed to a segment.
+    pub memtable_bytes_max: usize,
+    /// Frozen memtables that may wait for their flush before commits have to wait.
+    pub memtables_frozen_max: usize,
+    /// Size of a new WAL file; a multiple of 4 KiB, at least 64 KiB.
+    pub wal_segment_bytes: u64,
+    /// Raw size of a segment's page.
+    pub page_bytes: usize,
+    /// Memory one transaction's writes may take before it fails with `OutOfMemory`.
+    pub transaction_bytes_max: usize,
+    /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
+    pub lock_timeout_micros: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            memtable_bytes_max: 64 << 20,
+            memtables_frozen_max: 4,
+            wal_segment_bytes: 64 << 20,
+            page_bytes: 64 << 10,
+            transaction_bytes_max: 2 << 30,
+            lock_timeout_micros: None,
+        }
+    }
+}

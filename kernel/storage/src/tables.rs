@@ -1,0 +1,86 @@
+//! What the engine counts per table: the next RowId and how many rows are live.
+//!
+//! One allocator per table serves all timelines. RowIds are handed out before their rows commit, so
+//! an id that was given to a transaction that failed is a gap. After a restart the allocator starts
+//! past the highest id that the log or a segment names: ids that only a lost transaction had are
+//! given again, which nobody can tell, since no version of them was ever visible.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::ids::{CollectionId, RowId};
+
+/// One table's counters.
+#[derive(Debug)]
+pub struct TableCounters {
+    next_row: AtomicU64,
+    live_rows: AtomicI64,
+}
+
+impl TableCounters {
+    /// Take `count` consecutive ids; the first of them.
+    pub fn allocate(&self, count: u64) -> RowId {
+        RowId(self.next_row.fetch_add(count, Ordering::Relaxed))
+    }
+
+    /// Never hand out `next` or anything below.
+    pub fn reserve_below(&self, next: RowId) {
+        self.next_row.fetch_max(next.0, Ordering::Relaxed);
+    }
+
+    pub fn add_live(&self, delta: i64) {
+        self.live_rows.fetch_add(delta, Ordering::Relaxed);
+    }
+
+    pub fn live(&self) -> u64 {
+        u64::try_from(self.live_rows.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+}
+
+/// The first RowId of a table; 0 stays free to mean none.
+const FIRST_ROW: u64 = 1;
+
+/// All tables' counters.
+#[derive(Debug, Default)]
+pub struct Tables {
+    map: RwLock<HashMap<CollectionId, Arc<TableCounters>>>,
+}
+
+impl Tables {
+    /// The counters of `table`, made when new.
+    pub fn get(&self, table: CollectionId) -> Arc<TableCounters> {
+        if let Some(counters) = self.map.read().get(&table) {
+            return Arc::clone(counters);
+        }
+        let mut map = self.map.write();
+        Arc::clone(map.entry(table).or_insert_with(|| {
+            Arc::new(TableCounters {
+                next_row: AtomicU64::new(FIRST_ROW),
+                live_rows: AtomicI64::new(0),
+            })
+        }))
+    }
+
+    /// Live rows of a table that may not exist.
+    pub fn live(&self, table: CollectionId) -> u64 {
+        self.map
+            .read()
+            .get(&table)
+            .map_or(0, |counters| counters.live())
+    }
+
+    /// (table, live rows) of all tables, for a flush.
+    pub fn all_live(&self) -> Vec<(CollectionId, u64)> {
+        let mut all: Vec<_> = self
+            .map
+            .read()
+            .iter()
+            .map(|(c, t)| (*c, t.live()))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+}

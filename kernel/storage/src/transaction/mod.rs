@@ -1,0 +1,336 @@
+//! Transactions: snapshots, private writes, locks, commit.
+//!
+//! The life of a transaction:
+//!
+//! 1. `begin` gives it an id, which only the lock manager sees.
+//! 2. `begin_statement` takes a snapshot: READ COMMITTED a new one each time, REPEATABLE READ once.
+//! 3. Reads go through views of that snapshot; writes lock what they touch, check uniqueness against
+//!    the *latest* versions, and go to the private [`writeset`]. Nobody else sees them.
+//! 4. `commit` builds the WAL record, puts the versions into the memtable behind a pending slot,
+//!    takes its place in the log and its timestamp under one short mutex, flips the slot, gives the
+//!    locks back, and only then waits for the disk.
+//! 5. `rollback`, or dropping the transaction, gives the locks back and forgets the writes.
+//!
+//! Reading the latest state may show a commit that is not durable yet. The rule that makes that safe:
+//! a synchronous commit, even of a transaction that wrote nothing, returns only when everything the
+//! transaction read is durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::catalog::{CATALOG, catalog_key, encode_table};
+use crate::engine::EngineInner;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
+use crate::interrupt::Interrupt;
+use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
+use crate::memtable::full_key;
+use crate::schema::TableDef;
+use crate::view::{Kind, OwnWrites, ReadView, row_key};
+
+mod commit;
+mod rows;
+pub(crate) mod writeset;
+
+pub use rows::InsertOutcome;
+use rows::TablePlan;
+use writeset::{WriteKind, WriteSet};
+
+/// Which snapshot each statement reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// The latest committed state when the statement starts.
+    ReadCommitted,
+    /// The latest committed state when the first statement started.
+    RepeatableRead,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The disk.
+    Synchronous,
+    /// Nothing: a crash may lose it, never tear it.
+    Asynchronous,
+}
+
+/// What `lock_row` found, relative to the statement's snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLock {
+    /// Locked, and unchanged since the snapshot.
+    Held,
+    /// Locked, and a newer version was committed: look at it in `latest_view`.
+    Changed,
+    /// Deleted since, or never there.
+    Gone,
+}
+
+/// A place in a transaction to fall back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint(u64);
+
+/// See the module's header. Used by one session at a time.
+pub struct Transaction {
+    engine: Arc<EngineInner>,
+    id: TxnId,
+    isolation: Isolation,
+    interrupt: Arc<Interrupt>,
+    writes: Arc<RwLock<WriteSet>>,
+    held: Vec<Arc<LockObject>>,
+    snapshot: Option<Ts>,
+    /// Highest timestamp that anything was read at.
+    read_ts: AtomicU64,
+    used_sequence: bool,
+    plans: HashMap<CollectionId, Arc<TablePlan>>,
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("id", &self.id)
+            .field("isolation", &self.isolation)
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    pub(crate) fn new(
+        engine: Arc<EngineInner>,
+        id: TxnId,
+        isolation: Isolation,
+        interrupt: Arc<Interrupt>,
+    ) -> Transaction {
+        Transaction {
+            engine,
+            id,
+            isolation,
+            interrupt,
+            writes: Arc::default(),
+            held: Vec::new(),
+            snapshot: None,
+            read_ts: AtomicU64::new(0),
+            used_sequence: false,
+            plans: HashMap::new(),
+        }
+    }
+
+    pub fn id(&self) -> TxnId {
+        self.id
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Take the statement's snapshot.
+    pub fn begin_statement(&mut self) {
+        if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
+            self.snapshot = Some(self.engine.latest());
+        }
+    }
+
+    /// The statement's snapshot and the writes made before this call. Without a statement begun it
+    /// reads the latest state.
+    pub fn read_view(&self) -> ReadView {
+        self.view_at(self.snapshot.unwrap_or_else(|| self.engine.latest()))
+    }
+
+    /// The newest committed state and all own writes so far.
+    pub fn latest_view(&self) -> ReadView {
+        self.view_at(self.engine.latest())
+    }
+
+    fn view_at(&self, ts: Ts) -> ReadView {
+        self.read_ts.fetch_max(ts.0, Ordering::Relaxed);
+        let limit = self.writes.write().mark();
+        self.engine.view(
+            ts,
+            Some(OwnWrites {
+                set: Arc::clone(&self.writes),
+                limit,
+            }),
+        )
+    }
+
+    /// Whether nothing was written (a commit will not add to the log).
+    pub fn is_read_only(&self) -> bool {
+        self.writes.read().is_empty()
+    }
+
+    /// Lock a table, in PostgreSQL's mode.
+    pub fn lock_table(
+        &mut self,
+        table: CollectionId,
+        mode: TableLockMode,
+        wait: LockWait,
+    ) -> Result<()> {
+        let object = LockObject {
+            timeline: TimelineId::MAIN,
+            collection: table,
+            key: None,
+        };
+        let locks = &self.engine.locks;
+        locks.acquire(
+            self.id,
+            object,
+            mode.into(),
+            wait,
+            &self.interrupt,
+            &mut self.held,
+        )
+    }
+
+    /// Lock a key of a collection, whether it exists or not.
+    pub fn lock_key(
+        &mut self,
+        collection: CollectionId,
+        key: &[u8],
+        mode: RowLockMode,
+        wait: LockWait,
+    ) -> Result<()> {
+        let key = Some(Box::from(key));
+        let object = LockObject {
+            timeline: TimelineId::MAIN,
+            collection,
+            key,
+        };
+        let locks = &self.engine.locks;
+        locks.acquire(
+            self.id,
+            object,
+            mode.into(),
+            wait,
+            &self.interrupt,
+            &mut self.held,
+        )
+    }
+
+    /// Lock a row and say what became of it since the statement's snapshot.
+    ///
+    /// REPEATABLE READ answers a change with `SerializationFailure`, except for FOR KEY SHARE on a
+    /// row that still lives: a change that left the key alone does not conflict with it.
+    pub fn lock_row(
+        &mut self,
+        table: CollectionId,
+        row: RowId,
+        mode: RowLockMode,
+        wait: LockWait,
+    ) -> Result<RowLock> {
+        let key = row_key(row);
+        self.lock_key(table, &key, mode, wait)?;
+        let snapshot = self.snapshot.unwrap_or_else(|| self.engine.latest());
+        let found = self
+            .latest_view()
+            .lookup(Kind::Rows, table, &key, |ts, value| {
+                // An own write, which has no timestamp, is never newer than the snapshot.
+                (ts.is_some_and(|ts| ts > snapshot), value.is_some())
+            })?;
+        match found {
+            None => Ok(RowLock::Gone),
+            Some((false, true)) => Ok(RowLock::Held),
+            Some((false, false)) => Ok(RowLock::Gone),
+            Some((true, live)) => match (self.isolation, live) {
+                (Isolation::ReadCommitted, true) => Ok(RowLock::Changed),
+                (Isolation::ReadCommitted, false) => Ok(RowLock::Gone),
+                (Isolation::RepeatableRead, true) if mode == RowLockMode::KeyShare => {
+                    Ok(RowLock::Changed)
+                }
+                (Isolation::RepeatableRead, _) => Err(Error::SerializationFailure),
+            },
+        }
+    }
+
+    /// Set a key of a sorted collection.
+    pub fn put(&mut self, collection: CollectionId, key: &[u8], value: &[u8]) -> Result<()> {
+        self.lock_for_write(collection, key)?;
+        self.write(collection, key, WriteKind::Put, Some(Box::from(value)))
+    }
+
+    /// Remove a key of a sorted collection, whether it is there or not.
+    pub fn remove(&mut self, collection: CollectionId, key: &[u8]) -> Result<()> {
+        self.lock_for_write(collection, key)?;
+        self.write(collection, key, WriteKind::Remove, None)
+    }
+
+    /// Lock a key that is about to be overwritten; first updater wins.
+    fn lock_for_write(&mut self, collection: CollectionId, key: &[u8]) -> Result<()> {
+        self.lock_key(collection, key, RowLockMode::Update, LockWait::Block)?;
+        if let (Isolation::RepeatableRead, Some(snapshot)) = (self.isolation, self.snapshot) {
+            let newer = self
+                .latest_view()
+                .lookup(Kind::Sorted, collection, key, |ts, _| {
+                    ts.is_some_and(|ts| ts > snapshot)
+                })?;
+            if newer == Some(true) {
+                return Err(Error::SerializationFailure);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        collection: CollectionId,
+        key: &[u8],
+        kind: WriteKind,
+        value: Option<Box<[u8]>>,
+    ) -> Result<()> {
+        let mut writes = self.writes.write();
+        writes.write(full_key(collection, key), kind, value);
+        let limit_bytes = self.engine.options.transaction_bytes_max;
+        if writes.bytes() > limit_bytes {
+            return Err(Error::OutOfMemory {
+                what: "the transaction's writes",
+                limit_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Make `def` the table's definition from this transaction on. Needed before the first insert
+    /// and after every change.
+    pub fn define_table(&mut self, def: &TableDef) -> Result<()> {
+        let bytes = encode_table(def)?;
+        self.plans.remove(&def.id);
+        self.put(CATALOG, &catalog_key(def.id), &bytes)
+    }
+
+    /// Forget a table's definition. Its versions stay readable AS OF earlier times.
+    pub fn drop_collection(&mut self, collection: CollectionId) -> Result<()> {
+        self.plans.remove(&collection);
+        self.remove(CATALOG, &catalog_key(collection))
+    }
+
+    /// A place to fall back to. Locks taken later are kept when falling back.
+    pub fn savepoint(&mut self) -> Savepoint {
+        Savepoint(self.writes.write().mark())
+    }
+
+    /// Undo the writes since `savepoint`, which stays valid.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.writes.write().rollback_to(savepoint.0);
+    }
+
+    /// A sequence was advanced for this transaction: its commit must be durable past the sequence's
+    /// log record, or a crash could hand out a value again that this commit made known.
+    pub fn used_sequence(&mut self) {
+        self.used_sequence = true;
+    }
+
+    /// Give up all writes and locks; the same as dropping.
+    pub fn rollback(self) {}
+
+    fn release_locks(&mut self) {
+        self.engine.locks.release_all(self.id, &mut self.held);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.release_locks();
+    }
+}

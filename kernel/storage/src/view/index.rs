@@ -1,0 +1,186 @@
+//! Lookups through an index: columns → RowIds.
+//!
+//! An entry's value is the RowId, 8 bytes big-endian. Its key is the encoded columns; when the index
+//! is not unique, or when a key column is NULL (a NULL equals nothing), the RowId follows the columns
+//! so that equal columns of different rows are different keys.
+
+use std::ops::Bound;
+
+use super::{ReadView, row_of};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+use crate::ids::{ColumnId, RowId};
+use crate::key::{append_column, encode_key, prefix_range};
+use crate::schema::{ColumnType, IndexDef, KeyColumn, TableDef};
+
+/// Longest encoded index key.
+pub const KEY_BYTES_MAX: usize = 16 << 10;
+
+/// Which part of an index to read: equality on the leading columns, then optionally a range on the
+/// next one. A `Null` in `prefix` means IS NULL. A range never includes NULLs.
+#[derive(Clone, Debug)]
+pub struct IndexRange {
+    pub prefix: Vec<Datum>,
+    pub lower: Bound<Datum>,
+    pub upper: Bound<Datum>,
+}
+
+impl IndexRange {
+    /// Entries whose leading columns equal `prefix`.
+    pub fn equal(prefix: Vec<Datum>) -> IndexRange {
+        IndexRange {
+            prefix,
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+        }
+    }
+
+    /// The whole index.
+    pub fn all() -> IndexRange {
+        IndexRange::equal(Vec::new())
+    }
+}
+
+/// The types of an index's key columns.
+pub fn key_types(table: &TableDef, index: &IndexDef) -> Result<Vec<ColumnType>> {
+    let column = |id: ColumnId| {
+        let def = table.columns.get(usize::from(id.0));
+        def.map(|def| def.ty.clone())
+            .ok_or_else(|| Error::invalid(format!("index {} is on no column {id}", index.id)))
+    };
+    index.columns.iter().map(|key| column(key.column)).collect()
+}
+
+/// An index entry's key, and whether it has a NULL.
+pub(crate) struct EntryKey {
+    pub key: Vec<u8>,
+    pub has_null: bool,
+}
+
+impl EntryKey {
+    /// Add the next column, from its value bytes.
+    pub fn append(
+        &mut self,
+        ty: &ColumnType,
+        value: Option<&[u8]>,
+        column: KeyColumn,
+    ) -> Result<()> {
+        self.has_null |= value.is_none();
+        append_column(ty, value, column, &mut self.key)
+    }
+
+    /// All columns are in: tell apart what may be equal.
+    pub fn finish(&mut self, index: &IndexDef, id: RowId) -> Result<()> {
+        if self.key.len() > KEY_BYTES_MAX {
+            return Err(Error::KeyTooLong {
+                bytes: self.key.len(),
+                max_bytes: KEY_BYTES_MAX,
+            });
+        }
+        if !index.unique || self.has_null {
+            self.key.extend_from_slice(&id.0.to_be_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// The entry of row `id` in `index`; `value` gives the value bytes of a column.
+pub(crate) fn entry_key<'a>(
+    types: &[ColumnType],
+    index: &IndexDef,
+    id: RowId,
+    mut value: impl FnMut(ColumnId) -> Result<Option<&'a [u8]>>,
+) -> Result<EntryKey> {
+    let mut entry = EntryKey {
+        key: Vec::new(),
+        has_null: false,
+    };
+    for (column, ty) in index.columns.iter().zip(types) {
+        entry.append(ty, value(column.column)?, *column)?;
+    }
+    entry.finish(index, id)?;
+    Ok(entry)
+}
+
+/// Bounds on entry keys that hold exactly the entries of `range`.
+fn key_bounds(
+    table: &TableDef,
+    index: &IndexDef,
+    range: &IndexRange,
+) -> Result<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    let types = key_types(table, index)?;
+    let prefix = encode_key(&range.prefix, &index.columns, &types)?;
+    let end = |end: Option<Vec<u8>>| end.map_or(Bound::Unbounded, Bound::Excluded);
+    if let (Bound::Unbounded, Bound::Unbounded) = (&range.lower, &range.upper) {
+        let (from, to) = prefix_range(&prefix);
+        return Ok((Bound::Included(from), end(to)));
+    }
+    let Some(column) = index.columns.get(range.prefix.len()) else {
+        return Err(Error::invalid("a range behind the last column of an index"));
+    };
+    // DESC turns the range around.
+    let (lower, upper) = match column.descending {
+        false => (&range.lower, &range.upper),
+        true => (&range.upper, &range.lower),
+    };
+    let key = |datum: &Datum| {
+        if *datum == Datum::Null {
+            return Err(Error::invalid("NULL as the bound of a range"));
+        }
+        let mut values = range.prefix.clone();
+        values.push(datum.clone());
+        encode_key(&values, &index.columns, &types)
+    };
+    let nulls = {
+        let mut values = range.prefix.clone();
+        values.push(Datum::Null);
+        encode_key(&values, &index.columns, &types)?
+    };
+    let from = match lower {
+        Bound::Included(datum) => Bound::Included(key(datum)?),
+        Bound::Excluded(datum) => match prefix_range(&key(datum)?).1 {
+            Some(after) => Bound::Included(after),
+            None => return Err(Error::internal("a key of nothing but 0xFF")),
+        },
+        Bound::Unbounded if column.nulls_first => match prefix_range(&nulls).1 {
+            Some(after) => Bound::Included(after),
+            None => return Err(Error::internal("a key of nothing but 0xFF")),
+        },
+        Bound::Unbounded => Bound::Included(prefix.clone()),
+    };
+    let to = match upper {
+        Bound::Included(datum) => end(prefix_range(&key(datum)?).1),
+        Bound::Excluded(datum) => Bound::Excluded(key(datum)?),
+        Bound::Unbounded if column.nulls_first => end(prefix_range(&prefix).1),
+        Bound::Unbounded => Bound::Excluded(nulls),
+    };
+    Ok((from, to))
+}
+
+impl ReadView {
+    /// RowIds of the entries in `range`, in index order. Every one of them is visible to this view.
+    pub fn index_rows(
+        &self,
+        table: &TableDef,
+        index: &IndexDef,
+        range: &IndexRange,
+    ) -> Result<Vec<RowId>> {
+        if index.unique
+            && range.prefix.len() == index.columns.len()
+            && !range.prefix.contains(&Datum::Null)
+        {
+            let types = key_types(table, index)?;
+            let key = encode_key(&range.prefix, &index.columns, &types)?;
+            return match self.get(index.id, &key)? {
+                Some(value) => Ok(vec![row_of(&value)?]),
+                None => Ok(Vec::new()),
+            };
+        }
+        let (from, to) = key_bounds(table, index, range)?;
+        let from = from.as_ref().map(|k| k.as_slice());
+        let to = to.as_ref().map(|k| k.as_slice());
+        self.range(index.id, from, to)?
+            .map(|entry| row_of(&entry?.1))
+            .collect()
+    }
+}

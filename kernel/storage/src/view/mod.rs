@@ -1,0 +1,167 @@
+//! A read view: the database at one timestamp, and what reads it.
+//!
+//! A view pins what it reads, so it stays valid for as long as anyone keeps it: cursors, streams and
+//! threads may hold it past the statement and past the engine's next flush.
+//!
+//! Visibility, in one place: of a key's versions a view sees the newest one with commit timestamp ≤
+//! its own; a transaction's view sees, before that, the transaction's own writes up to the view's
+//! creation. Sources are asked newest first — own writes, active memtable, frozen memtables,
+//! segments — and the first that knows the key at that timestamp decides. That a put or delete in a
+//! newer source hides the row in all older ones is the whole kill rule.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parking_lot::RwLock;
+
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
+use crate::memtable::full_key;
+use crate::row::BatchBuilder;
+use crate::schema::TableDef;
+use crate::tables::Tables;
+use crate::transaction::writeset::WriteSet;
+
+pub mod index;
+pub mod range;
+pub mod scan;
+pub mod superversion;
+
+pub use index::IndexRange;
+pub use range::RangeIter;
+pub use scan::{ScanRequest, TableScan};
+pub(crate) use superversion::{Kind, Superversion};
+
+/// A transaction's writes up to a number.
+#[derive(Clone)]
+pub(crate) struct OwnWrites {
+    pub set: Arc<RwLock<WriteSet>>,
+    pub limit: u64,
+}
+
+pub(crate) struct ViewInner {
+    pub ts: Ts,
+    pub sources: Arc<Superversion>,
+    pub own: Option<OwnWrites>,
+    pub tables: Arc<Tables>,
+}
+
+/// See the module's header. Cheap to clone.
+#[derive(Clone)]
+pub struct ReadView(pub(crate) Arc<ViewInner>);
+
+impl std::fmt::Debug for ReadView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadView")
+            .field("ts", &self.0.ts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Key bytes of a row in its table's collection.
+pub(crate) fn row_key(row: RowId) -> [u8; 8] {
+    row.0.to_be_bytes()
+}
+
+/// The row that a row key or an index entry's value names.
+pub(crate) fn row_of(bytes: &[u8]) -> Result<RowId> {
+    match bytes.try_into() {
+        Ok(bytes) => Ok(RowId(u64::from_be_bytes(bytes))),
+        Err(_) => Err(Error::corruption(
+            "a stored row id",
+            0,
+            "8 bytes",
+            format!("{} bytes", bytes.len()),
+        )),
+    }
+}
+
+impl ReadView {
+    /// The timestamp this view reads at.
+    pub fn ts(&self) -> Ts {
+        self.0.ts
+    }
+
+    /// The value of a key of a sorted collection.
+    pub fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let found = self.lookup(Kind::Sorted, collection, key, |_, value| {
+            value.map(<[u8]>::to_vec)
+        });
+        Ok(found?.flatten())
+    }
+
+    /// The keys of a sorted collection within the bounds, in order, with their values.
+    pub fn range(
+        &self,
+        collection: CollectionId,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<RangeIter> {
+        RangeIter::new(self, collection, from, to)
+    }
+
+    /// All rows of a table, split over at most `req.partitions` iterators.
+    pub fn scan(&self, table: Arc<TableDef>, req: ScanRequest) -> Result<Vec<TableScan>> {
+        scan::scan(self, table, req)
+    }
+
+    /// The visible ones of `rows`, in the order asked.
+    pub fn rows(
+        &self,
+        table: &TableDef,
+        rows: &[RowId],
+        projection: &[ColumnId],
+        row_id: bool,
+    ) -> Result<RecordBatch> {
+        let mut builder = BatchBuilder::new(table, projection, row_id)?;
+        for &row in rows {
+            self.lookup(
+                Kind::Rows,
+                table.id,
+                &row_key(row),
+                |_, value| match value {
+                    Some(bytes) => builder.push(row, bytes),
+                    None => Ok(()),
+                },
+            )?
+            .transpose()?;
+        }
+        builder.finish()
+    }
+
+    /// How many rows a table has now; approximate, and not tied to the view's timestamp.
+    pub fn row_count_estimate(&self, table: CollectionId) -> u64 {
+        self.0.tables.live(table)
+    }
+
+    /// The stored row, when visible.
+    pub(crate) fn row(&self, table: CollectionId, row: RowId) -> Result<Option<Vec<u8>>> {
+        let key = row_key(row);
+        let found = self.lookup(Kind::Rows, table, &key, |_, value| {
+            value.map(<[u8]>::to_vec)
+        });
+        Ok(found?.flatten())
+    }
+
+    /// Call `f` with the version this view sees of a key: its timestamp (`None` for the
+    /// transaction's own write) and its value (`None` for a delete). `None` when there is none.
+    pub(crate) fn lookup<R>(
+        &self,
+        kind: Kind,
+        collection: CollectionId,
+        key: &[u8],
+        f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>> {
+        let full = full_key(collection, key);
+        if let Some(own) = &self.0.own {
+            let set = own.set.read();
+            if let Some(value) = set.get(&full, own.limit) {
+                return Ok(Some(f(None, value)));
+            }
+        }
+        self.0
+            .sources
+            .find(kind, &full, self.0.ts, |ts, value| f(Some(ts), value))
+    }
+}

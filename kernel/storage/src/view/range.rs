@@ -1,0 +1,190 @@
+//! Ordered reads of a sorted collection: a merge of the view's sources.
+//!
+//! Each source hands out its visible versions in key order, deletes included. Of equal keys the
+//! newest source's version wins and the others are dropped; a winning delete yields nothing.
+//! In-memory sources are read in chunks, each with a fresh seek, so that the iterator borrows
+//! nothing and holds no lock between calls.
+
+use std::collections::VecDeque;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use super::{OwnWrites, ReadView};
+use crate::error::Result;
+use crate::ids::{CollectionId, Ts};
+use crate::memtable::{Memtable, as_slices, full_bounds, split_key};
+
+/// The first chunk is small, because most ranges are; later ones grow to the maximum.
+const CHUNK_MIN: usize = 16;
+const CHUNK_MAX: usize = 1024;
+
+/// A visible version: full key and value, `None` for a delete.
+type Item = (Box<[u8]>, Option<Box<[u8]>>);
+
+enum Origin {
+    Own(OwnWrites),
+    Memtable(Arc<Memtable>),
+}
+
+/// An in-memory source, read in chunks.
+struct Chunked {
+    origin: Origin,
+    from: Bound<Box<[u8]>>,
+    to: Bound<Box<[u8]>>,
+    at: Ts,
+    chunk: VecDeque<Item>,
+    chunk_size: usize,
+    exhausted: bool,
+}
+
+impl Chunked {
+    fn refill(&mut self) {
+        let (limit, at, chunk) = (self.chunk_size, self.at, &mut self.chunk);
+        let from = self.from.as_ref().map(|k| &**k);
+        let to = self.to.as_ref().map(|k| &**k);
+        let mut full = false;
+        let mut keep = |key: &[u8], value: Option<&[u8]>| {
+            chunk.push_back((Box::from(key), value.map(Box::from)));
+            full = chunk.len() >= limit;
+            if full {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        match &self.origin {
+            Origin::Own(own) => own.set.read().visit(from, to, own.limit, &mut keep),
+            Origin::Memtable(memtable) => {
+                memtable.visit(from, to, |key, chain| match chain.find(at) {
+                    Some(version) => keep(key, version.value()),
+                    None => ControlFlow::Continue(()),
+                })
+            }
+        }
+        self.exhausted = !full;
+        if let Some((key, _)) = self.chunk.back() {
+            self.from = Bound::Excluded(key.clone());
+        }
+        self.chunk_size = (self.chunk_size * 4).min(CHUNK_MAX);
+    }
+
+    fn next(&mut self) -> Option<Item> {
+        if self.chunk.is_empty() && !self.exhausted {
+            self.refill();
+        }
+        self.chunk.pop_front()
+    }
+}
+
+/// A source, with its next item looked at already.
+struct Source {
+    chunked: Chunked,
+    head: Option<Item>,
+}
+
+/// Iterator over `(key, value)` of a sorted collection, in key order.
+pub struct RangeIter {
+    /// Newest first.
+    sources: Vec<Source>,
+    failed: bool,
+}
+
+impl RangeIter {
+    pub(super) fn new(
+        view: &ReadView,
+        collection: CollectionId,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<RangeIter> {
+        let bounds = full_bounds(collection, from, to);
+        let inner = &view.0;
+        let own = inner.own.iter().map(|own| Origin::Own(own.clone()));
+        let memtables = inner
+            .sources
+            .memtables()
+            .map(|m| Origin::Memtable(Arc::clone(m)));
+        let mut sources = Vec::new();
+        for origin in own.chain(memtables) {
+            let (from, to) = as_slices(&bounds);
+            let mut chunked = Chunked {
+                origin,
+                from: from.map(Box::from),
+                to: to.map(Box::from),
+                at: inner.ts,
+                chunk: VecDeque::new(),
+                chunk_size: CHUNK_MIN,
+                exhausted: false,
+            };
+            if let Some(head) = chunked.next() {
+                sources.push(Source {
+                    chunked,
+                    head: Some(head),
+                });
+            }
+        }
+        Ok(RangeIter {
+            sources,
+            failed: false,
+        })
+    }
+
+    /// The newest version of the least key not yet handed out.
+    fn next_version(&mut self) -> Result<Option<Item>> {
+        let mut least: Option<usize> = None;
+        for (i, source) in self.sources.iter().enumerate() {
+            let Some((key, _)) = &source.head else {
+                continue;
+            };
+            let less = match least.and_then(|l| self.sources[l].head.as_ref()) {
+                Some((other, _)) => key < other,
+                None => true,
+            };
+            if less {
+                least = Some(i);
+            }
+        }
+        let Some(winner) = least else { return Ok(None) };
+        let Some(item) = self.advance(winner)? else {
+            return Ok(None);
+        };
+        for i in winner + 1..self.sources.len() {
+            if self.sources[i]
+                .head
+                .as_ref()
+                .is_some_and(|(key, _)| *key == item.0)
+            {
+                self.advance(i)?;
+            }
+        }
+        Ok(Some(item))
+    }
+
+    fn advance(&mut self, i: usize) -> Result<Option<Item>> {
+        let source = &mut self.sources[i];
+        let next = source.chunked.next();
+        Ok(std::mem::replace(&mut source.head, next))
+    }
+}
+
+impl Iterator for RangeIter {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        loop {
+            match self.next_version() {
+                Ok(None) => return None,
+                Ok(Some((_, None))) => {}
+                Ok(Some((full, Some(value)))) => {
+                    return Some(Ok((split_key(&full).1.to_vec(), value.into_vec())));
+                }
+                Err(e) => {
+                    self.failed = true;
+                    return Some(Err(e));
+                }
+            }
+        }
+    }
+}

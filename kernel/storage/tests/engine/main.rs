@@ -1,0 +1,5 @@
+//! The engine through its public face, on the real disk.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+mod transactions;

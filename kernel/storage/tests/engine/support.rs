@@ -1,0 +1,177 @@
+//! A database in a temporary directory with one table: `(id int8 unique, name text)`.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, Int64Array, RecordBatch, StringViewArray, UInt64Array};
+use arrow_schema::{Field, Schema};
+use heliosdb_storage::ids::{CollectionId, ColumnId, RowId};
+use heliosdb_storage::io::disk::Disk;
+use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
+use heliosdb_storage::*;
+
+pub const TABLE: CollectionId = CollectionId(2000);
+pub const BY_ID: CollectionId = CollectionId(2001);
+pub const BY_NAME: CollectionId = CollectionId(2002);
+
+pub struct Database {
+    pub dir: tempfile::TempDir,
+    pub engine: Engine,
+    pub options: Options,
+}
+
+/// Small enough that files end and memtables freeze within a test.
+pub fn small() -> Options {
+    Options {
+        wal_segment_bytes: 256 << 10,
+        page_bytes: 4 << 10,
+        ..Options::default()
+    }
+}
+
+impl Database {
+    pub fn new() -> Database {
+        Database::with(small())
+    }
+
+    pub fn with(options: Options) -> Database {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(&dir, &options).unwrap();
+        let mut txn = begin(&engine);
+        txn.define_table(&table()).unwrap();
+        txn.commit(Durability::Synchronous).unwrap();
+        Database {
+            dir,
+            engine,
+            options,
+        }
+    }
+
+    pub fn reopen(self) -> Database {
+        self.engine.close().unwrap();
+        let engine = open(&self.dir, &self.options).unwrap();
+        Database { engine, ..self }
+    }
+}
+
+pub fn open(dir: &tempfile::TempDir, options: &Options) -> Result<Engine> {
+    Engine::open(Arc::new(Disk::open(dir.path()).unwrap()), options.clone())
+}
+
+pub fn begin(engine: &Engine) -> Transaction {
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    txn.begin_statement();
+    txn
+}
+
+pub fn table() -> TableDef {
+    let column = |ty| ColumnDef {
+        ty,
+        missing: None,
+        dropped: false,
+    };
+    let key = |column| KeyColumn {
+        column: ColumnId(column),
+        descending: false,
+        nulls_first: false,
+    };
+    TableDef {
+        id: TABLE,
+        columns: vec![column(ColumnType::Int64), column(ColumnType::Text)],
+        indexes: vec![
+            IndexDef {
+                id: BY_ID,
+                columns: vec![key(0)],
+                unique: true,
+            },
+            IndexDef {
+                id: BY_NAME,
+                columns: vec![key(1)],
+                unique: false,
+            },
+        ],
+    }
+}
+
+pub type Row = (Option<i64>, String);
+
+pub fn row(id: i64, name: &str) -> Row {
+    (Some(id), name.to_owned())
+}
+
+pub fn batch(rows: &[Row]) -> RecordBatch {
+    let schema = Schema::new(vec![
+        Field::new("c0", ColumnType::Int64.arrow(), true),
+        Field::new("c1", ColumnType::Text.arrow(), true),
+    ]);
+    let ids: Int64Array = rows.iter().map(|r| r.0).collect();
+    let names: StringViewArray = rows.iter().map(|r| Some(r.1.as_str())).collect();
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(ids), Arc::new(names)]).unwrap()
+}
+
+pub fn unbatch(batch: &RecordBatch) -> Vec<(RowId, Row)> {
+    let ids = batch
+        .column(0)
+        .as_any()
+        .downcast_ref::<Int64Array>()
+        .unwrap();
+    let names = batch
+        .column(1)
+        .as_any()
+        .downcast_ref::<StringViewArray>()
+        .unwrap();
+    let rows = batch
+        .column(2)
+        .as_any()
+        .downcast_ref::<UInt64Array>()
+        .unwrap();
+    (0..batch.num_rows())
+        .map(|i| {
+            let id = ids.is_valid(i).then(|| ids.value(i));
+            (RowId(rows.value(i)), (id, names.value(i).to_owned()))
+        })
+        .collect()
+}
+
+/// All rows a view sees, by RowId.
+pub fn scan(view: &ReadView) -> Vec<(RowId, Row)> {
+    scan_with(view, 1, 8192)
+}
+
+pub fn scan_with(view: &ReadView, partitions: usize, batch_rows: usize) -> Vec<(RowId, Row)> {
+    let request = ScanRequest {
+        row_id: true,
+        partitions,
+        batch_rows,
+        ..ScanRequest::columns(vec![ColumnId(0), ColumnId(1)])
+    };
+    let mut rows = Vec::new();
+    for part in view.scan(Arc::new(table()), request).unwrap() {
+        for batch in part {
+            rows.extend(unbatch(&batch.unwrap()));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// Insert in a transaction of its own.
+pub fn insert(engine: &Engine, rows: &[Row]) -> Vec<RowId> {
+    let mut txn = begin(engine);
+    let ids = txn.insert(&table(), &batch(rows)).unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    ids
+}
+
+/// Rows whose id is `id`, through the unique index.
+pub fn by_id(view: &ReadView, id: i64) -> Vec<RowId> {
+    let range = IndexRange::equal(vec![datum::Datum::Int64(id)]);
+    view.index_rows(&table(), &table().indexes[0], &range)
+        .unwrap()
+}
+
+/// Rows whose name is `name`, through the other one.
+pub fn by_name(view: &ReadView, name: &str) -> Vec<RowId> {
+    let range = IndexRange::equal(vec![datum::Datum::Bytes(name.as_bytes().to_vec())]);
+    view.index_rows(&table(), &table().indexes[1], &range)
+        .unwrap()
+}
