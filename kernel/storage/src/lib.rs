@@ -22,6 +22,7 @@ pub mod timeline;
 pub mod datum;
 pub mod key;
 pub mod row;
+pub mod segment;
 
 pub mod error;
 pub mod io;

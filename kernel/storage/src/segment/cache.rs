@@ -1,0 +1,133 @@
+//! The page cache: decoded pages of all open segments, under one byte budget.
+//!
+//! Pages are immutable, so a cached one is never wrong; the cache is only a bound on memory. It is
+//! cut into shards, each a least-recently-used list behind its own lock, held for a lookup and
+//! never for I/O. Two readers that miss the same page both read it, and the later one's copy stays.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use parking_lot::Mutex;
+use roaring::RoaringTreemap;
+
+use super::filter::Bloom;
+use super::sorted::SortedPageData;
+
+const SHARDS: usize = 16;
+
+/// A page in the shape its readers use.
+#[derive(Clone)]
+pub(super) enum Page {
+    Column(ArrayRef),
+    Numbers(ScalarBuffer<u64>),
+    Deleted(BooleanBuffer),
+    RowBitmap(Arc<RoaringTreemap>),
+    Entries(Arc<SortedPageData>),
+    Bloom(Arc<Bloom>),
+}
+
+impl Page {
+    fn bytes(&self) -> usize {
+        match self {
+            Page::Column(array) => array.get_array_memory_size(),
+            Page::Numbers(numbers) => numbers.inner().capacity(),
+            Page::Deleted(bits) => bits.inner().capacity(),
+            Page::RowBitmap(rows) => rows.serialized_size(),
+            Page::Entries(page) => page.bytes(),
+            Page::Bloom(bloom) => bloom.bytes(),
+        }
+    }
+}
+
+/// See the module's header. Shared between readers.
+pub struct PageCache {
+    shards: Vec<Mutex<Shard>>,
+    shard_bytes_max: usize,
+    next_file: AtomicU64,
+}
+
+/// A file as opened by one reader, and the page's offset in it.
+pub(super) type PageKey = (u64, u64);
+
+#[derive(Default)]
+struct Shard {
+    pages: HashMap<PageKey, Cached>,
+    /// Oldest use first.
+    used: BTreeMap<u64, PageKey>,
+    clock: u64,
+    bytes: usize,
+}
+
+struct Cached {
+    page: Page,
+    bytes: usize,
+    used: u64,
+}
+
+impl PageCache {
+    /// A cache of at most `bytes_max` bytes of pages.
+    pub fn new(bytes_max: usize) -> Arc<PageCache> {
+        Arc::new(PageCache {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shard_bytes_max: bytes_max / SHARDS,
+            next_file: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes of the pages held now.
+    pub fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().bytes).sum()
+    }
+
+    /// A number no other reader has.
+    pub(super) fn file_number(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn shard(&self, key: PageKey) -> &Mutex<Shard> {
+        // Fibonacci hashing spreads offsets that are multiples of something.
+        let hash = (key.0 ^ key.1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    pub(super) fn get(&self, key: PageKey) -> Option<Page> {
+        let mut shard = self.shard(key).lock();
+        let shard = &mut *shard;
+        let cached = shard.pages.get_mut(&key)?;
+        shard.used.remove(&cached.used);
+        shard.clock += 1;
+        cached.used = shard.clock;
+        shard.used.insert(shard.clock, key);
+        Some(cached.page.clone())
+    }
+
+    /// Keep `page`, and drop what was not used for longest. A page larger than a shard's share is
+    /// not kept.
+    pub(super) fn insert(&self, key: PageKey, page: Page) {
+        let bytes = page.bytes();
+        if bytes > self.shard_bytes_max {
+            return;
+        }
+        let mut shard = self.shard(key).lock();
+        let shard = &mut *shard;
+        shard.clock += 1;
+        let used = shard.clock;
+        if let Some(old) = shard.pages.insert(key, Cached { page, bytes, used }) {
+            shard.used.remove(&old.used);
+            shard.bytes -= old.bytes;
+        }
+        shard.used.insert(used, key);
+        shard.bytes += bytes;
+        while shard.bytes > self.shard_bytes_max {
+            let Some((_, oldest)) = shard.used.pop_first() else {
+                break;
+            };
+            if let Some(dropped) = shard.pages.remove(&oldest) {
+                shard.bytes -= dropped.bytes;
+            }
+        }
+    }
+}

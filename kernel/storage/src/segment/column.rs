@@ -1,0 +1,279 @@
+//! The payloads of a block's pages: columns, numbers and bits, in Arrow's own layout.
+//!
+//! ```text
+//! column, fixed width      rows slots of value bytes │ validity
+//! column, variable width   rows + 1 offsets u32, from 0 │ values │ validity
+//!   validity               ⌈rows/8⌉ bytes, bit set = not NULL; left out when nothing is NULL
+//! RowIds, begins, ends     rows u64
+//! deleted                  ⌈rows/8⌉ bytes, bit set = tombstone
+//! ```
+//!
+//! Slots stand first so that they are aligned: an array of a fixed-width type other than bool is
+//! the page itself. A NULL has a zeroed slot or no bytes; so has every column of a tombstone.
+
+use std::sync::Arc;
+
+use arrow_array::builder::make_view;
+use arrow_array::{ArrayRef, BooleanArray, StringViewArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+
+use super::format::{ZONE_BYTES_MAX, ZoneMap};
+use crate::datum::arrow::{ColumnBuilder, bytes_array, damaged, fixed_array};
+use crate::datum::{fixed, malformed};
+use crate::error::Result;
+use crate::key::{append_ordered, ordered_bytes, ordered_fixed, ordered_width};
+use crate::schema::ColumnType;
+
+const OFFSET_BYTES: usize = 4;
+
+/// Collects one column of a block.
+pub(super) struct ColumnPageBuilder {
+    ty: ColumnType,
+    width: Option<usize>,
+    values: Vec<u8>,
+    /// Variable width only.
+    ends: Vec<u32>,
+    validity: BitBuilder,
+    nulls: u32,
+    /// Fixed width only.
+    range: Option<(u128, u128)>,
+}
+
+impl ColumnPageBuilder {
+    pub fn new(ty: &ColumnType) -> ColumnPageBuilder {
+        ColumnPageBuilder {
+            width: ty.fixed_width_bytes(),
+            ty: ty.clone(),
+            values: Vec::new(),
+            ends: Vec::new(),
+            validity: BitBuilder::default(),
+            nulls: 0,
+            range: None,
+        }
+    }
+
+    /// Append a value of the column's type, or NULL.
+    pub fn push(&mut self, value: Option<&[u8]>) -> Result<()> {
+        self.validity.push(value.is_some());
+        if value.is_none() {
+            self.nulls += 1;
+        }
+        let Some(width) = self.width else {
+            self.values.extend_from_slice(value.unwrap_or_default());
+            self.ends.push(self.values.len() as u32);
+            return Ok(());
+        };
+        match value {
+            None => self.values.resize(self.values.len() + width, 0),
+            Some(value) => {
+                // Also checks the length.
+                let ordered = ordered_fixed(&self.ty, value)?;
+                let (min, max) = self.range.unwrap_or((ordered, ordered));
+                self.range = Some((min.min(ordered), max.max(ordered)));
+                self.values.extend_from_slice(value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the payload so far, to the precision that closing a block needs.
+    pub fn bytes(&self) -> usize {
+        self.values.len() + self.ends.len() * OFFSET_BYTES
+    }
+
+    pub fn nulls(&self) -> u32 {
+        self.nulls
+    }
+
+    /// Write the payload to `out` and start over.
+    pub fn take(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        if self.width.is_none() {
+            out.extend_from_slice(&0u32.to_le_bytes());
+            for end in &self.ends {
+                out.extend_from_slice(&end.to_le_bytes());
+            }
+        }
+        out.extend_from_slice(&self.values);
+        if self.nulls > 0 {
+            out.extend_from_slice(&self.validity.bytes);
+        }
+        self.values.clear();
+        self.ends.clear();
+        self.validity.clear();
+        self.nulls = 0;
+        self.range = None;
+    }
+
+    /// Bounds of the values so far.
+    pub fn zone_map(&self) -> Result<Option<ZoneMap>> {
+        if let Some(width) = ordered_width(&self.ty) {
+            let bound = |ordered: u128| ordered.to_be_bytes()[16 - width..].to_vec();
+            return Ok(self.range.map(|(min, max)| ZoneMap {
+                min: bound(min),
+                max: bound(max),
+                max_cut: false,
+            }));
+        }
+        if matches!(self.ty, ColumnType::Array(_)) {
+            return Ok(None);
+        }
+        let mut range: Option<(&[u8], &[u8])> = None;
+        let mut start = 0;
+        for (row, end) in self.ends.iter().enumerate() {
+            let end = *end as usize;
+            if self.validity.get(row) {
+                let value = ordered_bytes(&self.ty, &self.values[start..end])?;
+                let (min, max) = range.unwrap_or((value, value));
+                range = Some((min.min(value), max.max(value)));
+            }
+            start = end;
+        }
+        let Some((min, max)) = range else {
+            return Ok(None);
+        };
+        // Escaping at least keeps a byte a byte: more than the first 16 are never needed.
+        let bound = |value: &[u8]| -> Result<(Vec<u8>, bool)> {
+            let head = &value[..value.len().min(ZONE_BYTES_MAX)];
+            let mut key = Vec::new();
+            append_ordered(&ColumnType::Bytea, head, &mut key)?;
+            let cut = key.len() > ZONE_BYTES_MAX;
+            key.truncate(ZONE_BYTES_MAX);
+            Ok((key, cut))
+        };
+        let ((min, _), (max, max_cut)) = (bound(min)?, bound(max)?);
+        Ok(Some(ZoneMap { min, max, max_cut }))
+    }
+}
+
+/// Bits, eight to a byte, the lowest first.
+#[derive(Default)]
+pub(super) struct BitBuilder {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl BitBuilder {
+    pub fn push(&mut self, bit: bool) {
+        if self.len.is_multiple_of(8) {
+            self.bytes.push(0);
+        }
+        if bit {
+            self.bytes[self.len / 8] |= 1 << (self.len % 8);
+        }
+        self.len += 1;
+    }
+
+    fn get(&self, index: usize) -> bool {
+        self.bytes[index / 8] & (1 << (index % 8)) != 0
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.len = 0;
+    }
+}
+
+/// The array in a column page of `rows` rows.
+pub(super) fn decode_column(ty: &ColumnType, rows: usize, page: &Buffer) -> Result<ArrayRef> {
+    let short = || {
+        malformed(
+            format!("a page of {rows} rows"),
+            format!("{} bytes", page.len()),
+        )
+    };
+    let values_at = if ty.fixed_width_bytes().is_some() {
+        0
+    } else {
+        (rows + 1) * OFFSET_BYTES
+    };
+    let offsets = page.get(..values_at).ok_or_else(short)?;
+    let offset = |index: usize| {
+        let at = index * OFFSET_BYTES;
+        let bytes = [
+            offsets[at],
+            offsets[at + 1],
+            offsets[at + 2],
+            offsets[at + 3],
+        ];
+        u32::from_le_bytes(bytes) as usize
+    };
+    let values_len = match ty.fixed_width_bytes() {
+        Some(width) => rows * width,
+        None => offset(rows),
+    };
+    let rest = page
+        .len()
+        .checked_sub(values_at + values_len)
+        .ok_or_else(short)?;
+    let values = page.slice_with_length(values_at, values_len);
+    let nulls = match rest {
+        0 => None,
+        bytes if bytes == rows.div_ceil(8) => {
+            let bits = page.slice_with_length(values_at + values_len, bytes);
+            Some(NullBuffer::new(BooleanBuffer::new(bits, 0, rows)))
+        }
+        _ => return Err(short()),
+    };
+    match ty {
+        ColumnType::Bool => {
+            if let Some(other) = values.iter().find(|byte| **byte > 1) {
+                return Err(malformed("a bool of 0 or 1", other));
+            }
+            let bits = BooleanBuffer::collect_bool(rows, |row| values[row] == 1);
+            Ok(Arc::new(BooleanArray::new(bits, nulls)))
+        }
+        _ if ty.fixed_width_bytes().is_some() => fixed_array(ty, rows, values, nulls),
+        ColumnType::Text => {
+            let mut views = Vec::with_capacity(rows);
+            for row in 0..rows {
+                let (start, end) = (offset(row), offset(row + 1));
+                let value = values.get(start..end).ok_or_else(short)?;
+                views.push(make_view(value, 0, start as u32));
+            }
+            let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![values], nulls);
+            Ok(Arc::new(array.map_err(damaged)?))
+        }
+        ColumnType::Array(_) => {
+            let mut builder = ColumnBuilder::new(ty, rows);
+            for row in 0..rows {
+                let value = values.get(offset(row)..offset(row + 1)).ok_or_else(short)?;
+                let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+                builder.append(if null { None } else { Some(value) })?;
+            }
+            builder.finish()
+        }
+        _ => bytes_array(ty, (0..=rows).map(offset), values, nulls),
+    }
+}
+
+/// The numbers in a page of `rows` u64.
+pub(super) fn decode_numbers(rows: usize, page: &Buffer) -> Result<ScalarBuffer<u64>> {
+    if page.len() != rows * size_of::<u64>() {
+        return Err(malformed(
+            format!("{rows} numbers"),
+            format!("{} bytes", page.len()),
+        ));
+    }
+    let numbers = page
+        .chunks_exact(8)
+        .map(|bytes| fixed(bytes).map(u64::from_le_bytes));
+    numbers
+        .collect::<Result<Vec<u64>>>()
+        .map(ScalarBuffer::from)
+}
+
+/// The bits in a page of `rows` bits.
+pub(super) fn decode_bits(rows: usize, page: &Buffer) -> Result<BooleanBuffer> {
+    if page.len() != rows.div_ceil(8) {
+        return Err(malformed(
+            format!("{rows} bits"),
+            format!("{} bytes", page.len()),
+        ));
+    }
+    Ok(BooleanBuffer::new(page.clone(), 0, rows))
+}

@@ -1,0 +1,411 @@
+//! The bytes of a segment's directory.
+//!
+//! ```text
+//! directory   min_ts u64 │ max_ts u64 │ count u32 │ collections …
+//! collection  id u32 │ kind u8 (1 rows, 2 sorted) │ min_ts u64 │ max_ts u64 │ run
+//!   rows      count u16, columns (dropped u8 │ type) … │ bitmap place │
+//!             count u32, HEAD blocks … │ count u32, HIST blocks …
+//!   block     rows u32 │ tombstones u32 │ min_row u64 │ max_row u64 │ min_ts u64 │ max_ts u64 │
+//!             places of: RowIds, begins, ends (HIST), tombstones (if any) │
+//!             per kept column: place │ nulls u32 │ zone map
+//!   zone map  flags u8 (1 has one, 2 max is cut) │ min: u8 length, bytes │ max: u8 length, bytes
+//!   sorted    bloom place │ entries u64 │ count u32, HEAD pages … │ count u32, HIST pages …
+//!   page      place │ entries u32 │ first key: u32 length, bytes
+//! place       offset u64 │ raw_bytes u32 │ stored_bytes u32
+//! type        tag u8; decimal: precision u8, scale i8; array: the item's type
+//! ```
+
+use super::{
+    Block, Collection, ColumnPage, Directory, PagePlace, Rows, Run, Sorted, SortedPage,
+    ZONE_BYTES_MAX, ZoneMap,
+};
+use crate::datum::fixed;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, Ts};
+use crate::schema::{ColumnDef, ColumnType};
+
+/// Arrays of arrays of … deeper than this are damage.
+const TYPE_DEPTH_MAX: usize = 16;
+const KIND_ROWS: u8 = 1;
+const KIND_SORTED: u8 = 2;
+const ZONE_PRESENT: u8 = 1;
+const ZONE_MAX_CUT: u8 = 2;
+
+impl Directory {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder(Vec::new());
+        out.u64(self.min_ts.0);
+        out.u64(self.max_ts.0);
+        out.u32(self.collections.len() as u32);
+        for collection in &self.collections {
+            out.u32(collection.id.0);
+            out.u8(match collection.run {
+                Run::Rows(_) => KIND_ROWS,
+                Run::Sorted(_) => KIND_SORTED,
+            });
+            out.u64(collection.min_ts.0);
+            out.u64(collection.max_ts.0);
+            match &collection.run {
+                Run::Rows(rows) => out.rows(rows),
+                Run::Sorted(sorted) => out.sorted(sorted),
+            }
+        }
+        out.0
+    }
+
+    /// `offset` is where `bytes` begin in `file`, for the error.
+    pub fn decode(file: &str, offset: u64, bytes: &[u8]) -> Result<Directory> {
+        let mut input = Decoder {
+            file,
+            offset,
+            bytes,
+            at: 0,
+        };
+        let min_ts = Ts(input.u64()?);
+        let max_ts = Ts(input.u64()?);
+        let collections = input.list(|input| {
+            let id = CollectionId(input.u32()?);
+            let kind = input.u8()?;
+            let min_ts = Ts(input.u64()?);
+            let max_ts = Ts(input.u64()?);
+            let run = match kind {
+                KIND_ROWS => Run::Rows(input.rows()?),
+                KIND_SORTED => Run::Sorted(input.sorted()?),
+                other => return Err(input.damaged("a kind of collection", other)),
+            };
+            Ok(Collection {
+                id,
+                min_ts,
+                max_ts,
+                run,
+            })
+        })?;
+        if input.at != bytes.len() {
+            return Err(input.damaged("the end of the directory", "more bytes"));
+        }
+        Ok(Directory {
+            min_ts,
+            max_ts,
+            collections,
+        })
+    }
+}
+
+struct Encoder(Vec<u8>);
+
+impl Encoder {
+    fn u8(&mut self, v: u8) {
+        self.0.push(v);
+    }
+
+    fn u16(&mut self, v: u16) {
+        self.0.extend_from_slice(&v.to_le_bytes());
+    }
+
+    fn u32(&mut self, v: u32) {
+        self.0.extend_from_slice(&v.to_le_bytes());
+    }
+
+    fn u64(&mut self, v: u64) {
+        self.0.extend_from_slice(&v.to_le_bytes());
+    }
+
+    fn place(&mut self, place: &PagePlace) {
+        self.u64(place.offset);
+        self.u32(place.raw_bytes);
+        self.u32(place.stored_bytes);
+    }
+
+    fn column_type(&mut self, ty: &ColumnType) {
+        let mut ty = ty;
+        loop {
+            self.u8(type_tag(ty));
+            match ty {
+                ColumnType::Decimal { precision, scale } => {
+                    self.u8(*precision);
+                    self.u8(*scale as u8);
+                }
+                ColumnType::Array(item) => {
+                    ty = item;
+                    continue;
+                }
+                _ => {}
+            }
+            return;
+        }
+    }
+
+    fn rows(&mut self, rows: &Rows) {
+        self.u16(rows.columns.len() as u16);
+        for column in &rows.columns {
+            self.u8(u8::from(column.dropped));
+            self.column_type(&column.ty);
+        }
+        self.place(&rows.bitmap);
+        for blocks in [&rows.head, &rows.hist] {
+            self.u32(blocks.len() as u32);
+            for block in blocks {
+                self.block(block);
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        self.u32(block.rows);
+        self.u32(block.tombstones);
+        self.u64(block.min_row);
+        self.u64(block.max_row);
+        self.u64(block.min_ts.0);
+        self.u64(block.max_ts.0);
+        self.place(&block.row_ids);
+        self.place(&block.begins);
+        for place in [&block.ends, &block.deleted].into_iter().flatten() {
+            self.place(place);
+        }
+        for column in block.columns.iter().flatten() {
+            self.place(&column.place);
+            self.u32(column.nulls);
+            match &column.zone {
+                None => self.u8(0),
+                Some(zone) => {
+                    self.u8(ZONE_PRESENT | if zone.max_cut { ZONE_MAX_CUT } else { 0 });
+                    for bound in [&zone.min, &zone.max] {
+                        debug_assert!(bound.len() <= ZONE_BYTES_MAX);
+                        self.u8(bound.len() as u8);
+                        self.0.extend_from_slice(bound);
+                    }
+                }
+            }
+        }
+    }
+
+    fn sorted(&mut self, sorted: &Sorted) {
+        self.place(&sorted.bloom);
+        self.u64(sorted.entries);
+        for pages in [&sorted.head, &sorted.hist] {
+            self.u32(pages.len() as u32);
+            for page in pages {
+                self.place(&page.place);
+                self.u32(page.entries);
+                self.u32(page.first_key.len() as u32);
+                self.0.extend_from_slice(&page.first_key);
+            }
+        }
+    }
+}
+
+struct Decoder<'a> {
+    file: &'a str,
+    offset: u64,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Decoder<'a> {
+    fn damaged(&self, expected: &str, found: impl std::fmt::Display) -> Error {
+        Error::corruption(self.file, self.offset + self.at as u64, expected, found)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        match rest.get(..len) {
+            Some(taken) => {
+                self.at += len;
+                Ok(taken)
+            }
+            None => Err(self.damaged("more of the directory", "its end")),
+        }
+    }
+
+    fn u8(&mut self) -> Result<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(fixed(self.take(2)?)?))
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(fixed(self.take(4)?)?))
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(fixed(self.take(8)?)?))
+    }
+
+    /// A u32 count and that many items. Nothing is reserved on the word of the count.
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let count = self.u32()?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    fn place(&mut self) -> Result<PagePlace> {
+        Ok(PagePlace {
+            offset: self.u64()?,
+            raw_bytes: self.u32()?,
+            stored_bytes: self.u32()?,
+        })
+    }
+
+    fn column_type(&mut self) -> Result<ColumnType> {
+        let mut depth = 0;
+        let mut ty = loop {
+            match self.u8()? {
+                TAG_ARRAY if depth < TYPE_DEPTH_MAX => depth += 1,
+                TAG_DECIMAL => {
+                    let precision = self.u8()?;
+                    break ColumnType::Decimal {
+                        precision,
+                        scale: self.u8()? as i8,
+                    };
+                }
+                tag => match SIMPLE_TYPES.iter().find(|(of, _)| *of == tag) {
+                    Some((_, ty)) => break ty.clone(),
+                    None => return Err(self.damaged("a column type", tag)),
+                },
+            }
+        };
+        for _ in 0..depth {
+            ty = ColumnType::Array(Box::new(ty));
+        }
+        Ok(ty)
+    }
+
+    fn rows(&mut self) -> Result<Rows> {
+        let count = self.u16()?;
+        let mut columns = Vec::new();
+        for _ in 0..count {
+            let dropped = self.u8()? != 0;
+            columns.push(ColumnDef {
+                ty: self.column_type()?,
+                missing: None,
+                dropped,
+            });
+        }
+        let bitmap = self.place()?;
+        let head = self.list(|input| input.block(&columns, false))?;
+        let hist = self.list(|input| input.block(&columns, true))?;
+        Ok(Rows {
+            columns,
+            bitmap,
+            head,
+            hist,
+        })
+    }
+
+    fn block(&mut self, columns: &[ColumnDef], hist: bool) -> Result<Block> {
+        let rows = self.u32()?;
+        let tombstones = self.u32()?;
+        let (min_row, max_row) = (self.u64()?, self.u64()?);
+        let (min_ts, max_ts) = (Ts(self.u64()?), Ts(self.u64()?));
+        let (row_ids, begins) = (self.place()?, self.place()?);
+        let ends = if hist { Some(self.place()?) } else { None };
+        let deleted = if tombstones > 0 {
+            Some(self.place()?)
+        } else {
+            None
+        };
+        let mut pages = Vec::with_capacity(columns.len());
+        for column in columns {
+            pages.push(if column.dropped {
+                None
+            } else {
+                Some(self.column_page()?)
+            });
+        }
+        Ok(Block {
+            rows,
+            tombstones,
+            min_row,
+            max_row,
+            min_ts,
+            max_ts,
+            row_ids,
+            begins,
+            ends,
+            deleted,
+            columns: pages,
+        })
+    }
+
+    fn column_page(&mut self) -> Result<ColumnPage> {
+        let place = self.place()?;
+        let nulls = self.u32()?;
+        let flags = self.u8()?;
+        let zone = if flags & ZONE_PRESENT == 0 {
+            None
+        } else {
+            let min = self.u8()?;
+            let min = self.take(usize::from(min))?.to_vec();
+            let max = self.u8()?;
+            let max = self.take(usize::from(max))?.to_vec();
+            Some(ZoneMap {
+                min,
+                max,
+                max_cut: flags & ZONE_MAX_CUT != 0,
+            })
+        };
+        Ok(ColumnPage { place, nulls, zone })
+    }
+
+    fn sorted(&mut self) -> Result<Sorted> {
+        let bloom = self.place()?;
+        let entries = self.u64()?;
+        let page = |input: &mut Self| {
+            let place = input.place()?;
+            let entries = input.u32()?;
+            let len = input.u32()?;
+            Ok(SortedPage {
+                place,
+                entries,
+                first_key: input.take(len as usize)?.to_vec(),
+            })
+        };
+        Ok(Sorted {
+            bloom,
+            entries,
+            head: self.list(page)?,
+            hist: self.list(page)?,
+        })
+    }
+}
+
+const TAG_DECIMAL: u8 = 7;
+const TAG_ARRAY: u8 = 19;
+/// Tags of the types that need nothing but a tag. A tag is never given a second meaning.
+const SIMPLE_TYPES: [(u8, ColumnType); 17] = [
+    (1, ColumnType::Bool),
+    (2, ColumnType::Int16),
+    (3, ColumnType::Int32),
+    (4, ColumnType::Int64),
+    (5, ColumnType::Float32),
+    (6, ColumnType::Float64),
+    (8, ColumnType::Numeric),
+    (9, ColumnType::Date),
+    (10, ColumnType::Time),
+    (11, ColumnType::Timestamp),
+    (12, ColumnType::TimestampTz),
+    (13, ColumnType::Interval),
+    (14, ColumnType::Text),
+    (15, ColumnType::Bytea),
+    (16, ColumnType::Jsonb),
+    (17, ColumnType::Uuid),
+    (18, ColumnType::Oid),
+];
+
+fn type_tag(ty: &ColumnType) -> u8 {
+    match ty {
+        ColumnType::Decimal { .. } => TAG_DECIMAL,
+        ColumnType::Array(_) => TAG_ARRAY,
+        simple => {
+            let found = SIMPLE_TYPES.iter().find(|(_, ty)| ty == simple);
+            found
+                .expect("every other type is in the table; a test walks them all")
+                .0
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The frame of a page: what it is, how it is compressed, and its checksum.
+//!
+//! ```text
+//! crc32c u32 │ kind u8 │ codec u8 │ column u16 │ collection u32 │ rows u32 │
+//! raw_bytes u32 │ stored_bytes u32 │ position u64 │ stored bytes
+//!
+//! crc32c   of everything after it, the stored bytes included
+//! column   the ColumnId of a column page, else 0
+//! rows     rows, entries, or 0
+//! position of this header in the file, so that a page written elsewhere is not taken for this one
+//! ```
+
+use arrow_buffer::Buffer;
+
+use super::format::{HEADER_BYTES, PagePlace, check_crc};
+use crate::datum::fixed;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId};
+use crate::io::File;
+
+pub(super) const PAGE_HEADER_BYTES: usize = 32;
+const _: () = assert!(PAGE_HEADER_BYTES == 4 + 1 + 1 + 2 + 4 + 4 + 4 + 4 + 8);
+
+/// Shorter payloads are not worth compressing.
+const COMPRESS_BYTES_MIN: usize = 512;
+/// A compressed page must save more than this share of its length.
+const COMPRESS_SAVES_PERCENT_MIN: usize = 12;
+/// zstd's fastest regular level: a flush must not wait for the codec.
+const ZSTD_LEVEL: i32 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum PageKind {
+    RowIds = 1,
+    Begins = 2,
+    Ends = 3,
+    Deleted = 4,
+    Column = 5,
+    RowBitmap = 6,
+    Entries = 7,
+    /// Entries with end timestamps.
+    EntriesHist = 8,
+    Bloom = 9,
+}
+
+const CODEC_PLAIN: u8 = 0;
+const CODEC_ZSTD: u8 = 1;
+
+/// Which page: everything its header says that the payload's length does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageId {
+    pub kind: PageKind,
+    pub collection: CollectionId,
+    pub column: ColumnId,
+    pub rows: u32,
+}
+
+/// Frames pages. Keeps the compressor's memory between pages.
+pub(super) struct PageFramer {
+    compressor: zstd::bulk::Compressor<'static>,
+    compressed: Vec<u8>,
+}
+
+impl PageFramer {
+    pub fn new() -> Result<PageFramer> {
+        let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)
+            .map_err(|e| Error::io("compress", "a page", e))?;
+        Ok(PageFramer {
+            compressor,
+            compressed: Vec::new(),
+        })
+    }
+
+    /// Append page `id` with payload `raw` to `out`, whose end is byte `offset` of the file.
+    pub fn frame(
+        &mut self,
+        id: PageId,
+        raw: &[u8],
+        offset: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<PagePlace> {
+        let raw_bytes =
+            u32::try_from(raw.len()).map_err(|_| Error::RowTooLong { bytes: raw.len() })?;
+        let (codec, stored) = if self.compress(raw) {
+            (CODEC_ZSTD, &self.compressed[..])
+        } else {
+            (CODEC_PLAIN, raw)
+        };
+        // Not longer than raw.
+        let stored_bytes = stored.len() as u32;
+        let header = out.len();
+        out.extend_from_slice(&[0; 4]);
+        out.push(id.kind as u8);
+        out.push(codec);
+        out.extend_from_slice(&id.column.0.to_le_bytes());
+        out.extend_from_slice(&id.collection.0.to_le_bytes());
+        out.extend_from_slice(&id.rows.to_le_bytes());
+        out.extend_from_slice(&raw_bytes.to_le_bytes());
+        out.extend_from_slice(&stored_bytes.to_le_bytes());
+        out.extend_from_slice(&offset.to_le_bytes());
+        out.extend_from_slice(stored);
+        let crc = crc32c::crc32c(&out[header + 4..]);
+        out[header..header + 4].copy_from_slice(&crc.to_le_bytes());
+        Ok(PagePlace {
+            offset,
+            raw_bytes,
+            stored_bytes,
+        })
+    }
+
+    /// Whether `self.compressed` now holds `raw` and is worth storing.
+    fn compress(&mut self, raw: &[u8]) -> bool {
+        if raw.len() < COMPRESS_BYTES_MIN {
+            return false;
+        }
+        let worth = raw.len() - raw.len() * COMPRESS_SAVES_PERCENT_MIN / 100;
+        // A destination just short of raw stops the compressor early on what does not shrink.
+        self.compressed.resize(worth, 0);
+        let done = self
+            .compressor
+            .compress_to_buffer(raw, &mut self.compressed[..]);
+        match done {
+            Ok(len) if len < worth => {
+                self.compressed.truncate(len);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Read and check the page at `place`; the buffer is aligned for Arrow.
+pub(super) fn read_page(
+    file: &dyn File,
+    name: &str,
+    place: PagePlace,
+    id: PageId,
+) -> Result<Buffer> {
+    let mut bytes = vec![0; PAGE_HEADER_BYTES + place.stored_bytes as usize];
+    read_exact(file, name, place.offset, &mut bytes)?;
+    let (header, stored) = bytes.split_at(PAGE_HEADER_BYTES);
+    let crc = u32::from_le_bytes(fixed(&header[..4])?);
+    check_crc(name, place.offset, crc, crc32c::crc32c(&bytes[4..]))?;
+
+    let mut expected = Vec::with_capacity(PAGE_HEADER_BYTES);
+    expected.push(id.kind as u8);
+    expected.push(header[5]);
+    expected.extend_from_slice(&id.column.0.to_le_bytes());
+    expected.extend_from_slice(&id.collection.0.to_le_bytes());
+    expected.extend_from_slice(&id.rows.to_le_bytes());
+    expected.extend_from_slice(&place.raw_bytes.to_le_bytes());
+    expected.extend_from_slice(&place.stored_bytes.to_le_bytes());
+    expected.extend_from_slice(&place.offset.to_le_bytes());
+    if header[4..] != expected {
+        let expected = format!("the header of {id:?}");
+        return Err(Error::corruption(
+            name,
+            place.offset,
+            expected,
+            format!("{header:02x?}"),
+        ));
+    }
+
+    let raw_bytes = place.raw_bytes as usize;
+    match header[5] {
+        CODEC_PLAIN if stored.len() == raw_bytes => Ok(Buffer::from_slice_ref(stored)),
+        CODEC_ZSTD => {
+            let raw = zstd::bulk::decompress(stored, raw_bytes)
+                .map_err(|e| Error::corruption(name, place.offset, "a zstd frame", e))?;
+            if raw.len() != raw_bytes {
+                let expected = format!("{raw_bytes} bytes after decompression");
+                return Err(Error::corruption(name, place.offset, expected, raw.len()));
+            }
+            Ok(Buffer::from_slice_ref(&raw))
+        }
+        other => Err(Error::corruption(name, place.offset, "a codec", other)),
+    }
+}
+
+/// Fill `buf` from `offset`; the end of the file before that is damage.
+pub(super) fn read_exact(file: &dyn File, name: &str, offset: u64, buf: &mut [u8]) -> Result<()> {
+    let read = file
+        .read_at(buf, offset)
+        .map_err(|e| Error::io("read", name, e))?;
+    if read != buf.len() {
+        let expected = format!("{} bytes", buf.len());
+        return Err(Error::corruption(
+            name,
+            offset,
+            expected,
+            format!("{read} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a page of that size can be where the directory says.
+pub(super) fn place_is_inside(place: PagePlace, directory_offset: u64) -> bool {
+    let bytes = PAGE_HEADER_BYTES as u64 + u64::from(place.stored_bytes);
+    place.offset >= HEADER_BYTES as u64
+        && place
+            .offset
+            .checked_add(bytes)
+            .is_some_and(|end| end <= directory_offset)
+}

@@ -1,0 +1,534 @@
+//! Reading a segment: the directory at once, pages when asked for.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use roaring::RoaringTreemap;
+
+use super::SegmentMeta;
+use super::cache::{Page, PageCache};
+use super::column::{decode_bits, decode_column, decode_numbers};
+use super::filter::Bloom;
+use super::format::{
+    Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted, SortedPage,
+    TRAILER_BYTES, Trailer, check_crc, decode_header,
+};
+use super::page::{PageId, PageKind, place_is_inside, read_exact, read_page};
+use super::range::RunCursor;
+use super::sorted::SortedPageData;
+use crate::datum::arrow::ColumnValues;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId, RowId, TimelineId, Ts};
+use crate::io::{File, Io, OpenMode};
+use crate::row::{RowCodec, write_row};
+use crate::schema::TableDef;
+
+/// A version found: when it began, and its bytes, `None` for a delete.
+pub type Version = (Ts, Option<Vec<u8>>);
+
+/// An open segment. Clones share it; iterators keep it open.
+#[derive(Clone)]
+pub struct SegmentReader(Arc<Inner>);
+
+struct Inner {
+    file: Arc<dyn File>,
+    number: u64,
+    cache: Arc<PageCache>,
+    meta: SegmentMeta,
+    directory: Directory,
+    /// Per collection, for rows.
+    codecs: Vec<Option<RowCodec>>,
+}
+
+impl SegmentReader {
+    /// Open file `name` and hold it against what the manifest says of it. Reads header, directory
+    /// and trailer.
+    pub fn open(
+        io: &Arc<dyn Io>,
+        name: &str,
+        expected: Option<&SegmentMeta>,
+        cache: &Arc<PageCache>,
+    ) -> Result<SegmentReader> {
+        let file = io
+            .open(name, OpenMode::Read)
+            .map_err(|e| Error::io("open", name, e))?;
+        let bytes = file.len().map_err(|e| Error::io("read", name, e))?;
+        if bytes < (HEADER_BYTES + TRAILER_BYTES) as u64 {
+            return Err(Error::corruption(
+                name,
+                0,
+                "a segment",
+                format!("{bytes} bytes"),
+            ));
+        }
+        let mut header = [0; HEADER_BYTES];
+        read_exact(&*file, name, 0, &mut header)?;
+        let timeline = TimelineId(decode_header(name, &header)?);
+        let mut trailer = [0; TRAILER_BYTES];
+        read_exact(&*file, name, bytes - TRAILER_BYTES as u64, &mut trailer)?;
+        let trailer = Trailer::decode(name, &trailer, bytes)?;
+        let mut directory = vec![0; trailer.directory_bytes as usize];
+        let offset = trailer.directory_offset;
+        read_exact(&*file, name, offset, &mut directory)?;
+        check_crc(
+            name,
+            offset,
+            trailer.directory_crc,
+            crc32c::crc32c(&directory),
+        )?;
+        let directory = Directory::decode(name, offset, &directory)?;
+        check_places(name, offset, &directory)?;
+        let meta = SegmentMeta {
+            name: name.to_owned(),
+            bytes,
+            timeline,
+            min_ts: directory.min_ts,
+            max_ts: directory.max_ts,
+            checksum: trailer.directory_crc,
+            collections: directory.collections.iter().map(|c| c.id).collect(),
+        };
+        if let Some(expected) = expected.filter(|expected| **expected != meta) {
+            return Err(Error::corruption(
+                name,
+                0,
+                format!("{expected:?}"),
+                format!("{meta:?}"),
+            ));
+        }
+        let mut codecs = Vec::with_capacity(directory.collections.len());
+        for collection in &directory.collections {
+            codecs.push(match &collection.run {
+                Run::Rows(rows) => Some(RowCodec::new(&TableDef {
+                    id: collection.id,
+                    columns: rows.columns.clone(),
+                    indexes: Vec::new(),
+                })?),
+                Run::Sorted(_) => None,
+            });
+        }
+        let number = cache.file_number();
+        let cache = Arc::clone(cache);
+        Ok(SegmentReader(Arc::new(Inner {
+            file,
+            number,
+            cache,
+            meta,
+            directory,
+            codecs,
+        })))
+    }
+
+    /// What a manifest says of this file.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.0.meta
+    }
+
+    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush.
+    pub fn row_version(&self, c: CollectionId, row: RowId, at: Ts) -> Result<Option<Version>> {
+        let Some((index, collection, rows)) = self.rows(c)? else {
+            return Ok(None);
+        };
+        if at < collection.min_ts {
+            return Ok(None);
+        }
+        // In HEAD the row is there once, in HIST it may run over from one block into the next.
+        let first = rows.head.partition_point(|block| block.max_row < row.0);
+        let Some(block) = rows.head.get(first).filter(|block| block.min_row <= row.0) else {
+            return Ok(None);
+        };
+        let Ok(position) = self.row_ids_of(c, block)?.binary_search(&row.0) else {
+            return Ok(None);
+        };
+        let begin = self.begins(c, block)?[position];
+        if begin <= at.0 {
+            return self.version(index, rows, block, position).map(Some);
+        }
+        let first = rows.hist.partition_point(|block| block.max_row < row.0);
+        for block in &rows.hist[first..] {
+            if block.min_row > row.0 {
+                break;
+            }
+            let ids = self.row_ids_of(c, block)?;
+            let begins = self.begins(c, block)?;
+            let start = ids.partition_point(|id| *id < row.0);
+            for position in start..ids.len() {
+                if ids[position] != row.0 {
+                    return Ok(None);
+                }
+                if begins[position] <= at.0 {
+                    return self.version(index, rows, block, position).map(Some);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Row `position` of a block, encoded again.
+    fn version(
+        &self,
+        index: usize,
+        rows: &Rows,
+        block: &Block,
+        position: usize,
+    ) -> Result<Version> {
+        let c = self.0.directory.collections[index].id;
+        let begin = Ts(self.begins(c, block)?[position]);
+        if self
+            .deleted(c, block)?
+            .is_some_and(|deleted| deleted.value(position))
+        {
+            return Ok((begin, None));
+        }
+        let codec = self.0.codecs[index].as_ref();
+        let codec = codec.ok_or_else(|| Error::internal("rows without a codec"))?;
+        let mut bytes = Vec::new();
+        write_row(codec, &mut bytes, |column, out| {
+            let column_id = ColumnId(column as u16);
+            let Some(array) = self.column(c, rows, block, column_id)? else {
+                return Ok(false);
+            };
+            let values = ColumnValues::new(&rows.columns[column].ty, array.as_ref())?;
+            if values.is_null(position) {
+                return Ok(false);
+            }
+            values.write(position, out).map(|()| true)
+        })?;
+        Ok((begin, Some(bytes)))
+    }
+
+    /// All rows that have a version in this file; `None` when the collection is not here.
+    pub fn row_ids(&self, c: CollectionId) -> Result<Option<Arc<RoaringTreemap>>> {
+        let Some((_, _, rows)) = self.rows(c)? else {
+            return Ok(None);
+        };
+        let id = PageId {
+            kind: PageKind::RowBitmap,
+            collection: c,
+            column: ColumnId(0),
+            rows: 0,
+        };
+        let page = self.page(rows.bitmap, id, |raw| {
+            let bitmap = RoaringTreemap::deserialize_from(raw.as_slice()).map_err(|e| {
+                Error::corruption(&self.0.meta.name, rows.bitmap.offset, "a bitmap", e)
+            })?;
+            Ok(Page::RowBitmap(Arc::new(bitmap)))
+        })?;
+        match page {
+            Page::RowBitmap(bitmap) => Ok(Some(bitmap)),
+            _ => Err(wrong_page()),
+        }
+    }
+
+    /// Rows this file decides at `at`: those with any version that began by then. A scan of older
+    /// files must leave them out.
+    pub fn decided(&self, c: CollectionId, at: Ts) -> Result<Arc<RoaringTreemap>> {
+        let Some((_, collection, rows)) = self.rows(c)? else {
+            return Ok(Arc::default());
+        };
+        if at < collection.min_ts {
+            return Ok(Arc::default());
+        }
+        if at >= collection.max_ts {
+            return Ok(self.row_ids(c)?.unwrap_or_default());
+        }
+        let mut decided = RoaringTreemap::new();
+        for block in rows.head.iter().chain(&rows.hist) {
+            if block.min_ts > at {
+                continue;
+            }
+            let begins = self.begins(c, block)?;
+            for (id, begin) in self.row_ids_of(c, block)?.iter().zip(begins.iter()) {
+                if *begin <= at.0 {
+                    decided.insert(*id);
+                }
+            }
+        }
+        Ok(Arc::new(decided))
+    }
+
+    /// Live rows in HEAD.
+    pub fn live_rows(&self, c: CollectionId) -> u64 {
+        match self.rows(c) {
+            Ok(Some((_, _, rows))) => rows
+                .head
+                .iter()
+                .map(|block| u64::from(block.rows - block.tombstones))
+                .sum(),
+            _ => 0,
+        }
+    }
+
+    /// Blocks of HEAD and HIST together: what `RowScan::blocks` counts.
+    pub fn block_count(&self, c: CollectionId) -> usize {
+        match self.rows(c) {
+            Ok(Some((_, _, rows))) => rows.head.len() + rows.hist.len(),
+            _ => 0,
+        }
+    }
+
+    /// The newest version of an entry with begin ≤ `at`.
+    pub fn entry(&self, c: CollectionId, key: &[u8], at: Ts) -> Result<Option<Version>> {
+        let Some((index, collection, sorted)) = self.sorted(c)? else {
+            return Ok(None);
+        };
+        if at < collection.min_ts || !self.bloom(c, sorted)?.may_contain(key) {
+            return Ok(None);
+        }
+        for hist in [false, true] {
+            let mut cursor = RunCursor::new(self.clone(), index, hist);
+            cursor.seek(key)?;
+            while cursor.key() == Some(key) {
+                let (begin, value) = cursor.version();
+                if begin <= at {
+                    return Ok(Some((begin, value.map(<[u8]>::to_vec))));
+                }
+                cursor.advance()?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The collection's place in the directory.
+    fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
+        self.0
+            .directory
+            .collections
+            .iter()
+            .enumerate()
+            .find(|(_, collection)| collection.id == c)
+    }
+
+    pub(super) fn rows(&self, c: CollectionId) -> Result<Option<(usize, &Collection, &Rows)>> {
+        let Some((index, collection)) = self.find(c) else {
+            return Ok(None);
+        };
+        match &collection.run {
+            Run::Rows(rows) => Ok(Some((index, collection, rows))),
+            Run::Sorted(_) => Err(Error::internal(format!("collection {c} has no rows"))),
+        }
+    }
+
+    pub(super) fn sorted(&self, c: CollectionId) -> Result<Option<(usize, &Collection, &Sorted)>> {
+        let Some((index, collection)) = self.find(c) else {
+            return Ok(None);
+        };
+        match &collection.run {
+            Run::Sorted(sorted) => Ok(Some((index, collection, sorted))),
+            Run::Rows(_) => Err(Error::internal(format!("collection {c} is not sorted"))),
+        }
+    }
+
+    /// Id and pages of the sorted run at `index` of the directory.
+    pub(super) fn sorted_pages(&self, index: usize, hist: bool) -> (CollectionId, &[SortedPage]) {
+        let collection = &self.0.directory.collections[index];
+        let pages: &[SortedPage] = match &collection.run {
+            Run::Sorted(sorted) if hist => &sorted.hist,
+            Run::Sorted(sorted) => &sorted.head,
+            Run::Rows(_) => &[],
+        };
+        (collection.id, pages)
+    }
+
+    fn page(
+        &self,
+        place: PagePlace,
+        id: PageId,
+        decode: impl FnOnce(arrow_buffer::Buffer) -> Result<Page>,
+    ) -> Result<Page> {
+        let Inner {
+            file,
+            number,
+            cache,
+            meta,
+            ..
+        } = &*self.0;
+        let key = (*number, place.offset);
+        if let Some(page) = cache.get(key) {
+            return Ok(page);
+        }
+        let raw = read_page(&**file, &meta.name, place, id)?;
+        // What the payload says is wrong knows neither file nor place; a checksum that fits makes
+        // this the writer's fault, not the disk's.
+        let page = decode(raw).map_err(|e| match e {
+            Error::Corruption {
+                expected, found, ..
+            } => Error::corruption(&meta.name, place.offset, expected, found),
+            other => other,
+        })?;
+        cache.insert(key, page.clone());
+        Ok(page)
+    }
+
+    fn numbers(
+        &self,
+        c: CollectionId,
+        block: &Block,
+        kind: PageKind,
+        place: PagePlace,
+    ) -> Result<ScalarBuffer<u64>> {
+        let id = PageId {
+            kind,
+            collection: c,
+            column: ColumnId(0),
+            rows: block.rows,
+        };
+        let rows = block.rows as usize;
+        match self.page(place, id, |raw| {
+            Ok(Page::Numbers(decode_numbers(rows, &raw)?))
+        })? {
+            Page::Numbers(numbers) => Ok(numbers),
+            _ => Err(wrong_page()),
+        }
+    }
+
+    pub(super) fn row_ids_of(&self, c: CollectionId, block: &Block) -> Result<ScalarBuffer<u64>> {
+        self.numbers(c, block, PageKind::RowIds, block.row_ids)
+    }
+
+    pub(super) fn begins(&self, c: CollectionId, block: &Block) -> Result<ScalarBuffer<u64>> {
+        self.numbers(c, block, PageKind::Begins, block.begins)
+    }
+
+    /// `None` in HEAD.
+    pub(super) fn ends(&self, c: CollectionId, block: &Block) -> Result<Option<ScalarBuffer<u64>>> {
+        block
+            .ends
+            .map(|place| self.numbers(c, block, PageKind::Ends, place))
+            .transpose()
+    }
+
+    /// `None` when nothing in the block is deleted.
+    pub(super) fn deleted(&self, c: CollectionId, block: &Block) -> Result<Option<BooleanBuffer>> {
+        let Some(place) = block.deleted else {
+            return Ok(None);
+        };
+        let kind = PageKind::Deleted;
+        let id = PageId {
+            kind,
+            collection: c,
+            column: ColumnId(0),
+            rows: block.rows,
+        };
+        let rows = block.rows as usize;
+        match self.page(place, id, |raw| Ok(Page::Deleted(decode_bits(rows, &raw)?)))? {
+            Page::Deleted(bits) => Ok(Some(bits)),
+            _ => Err(wrong_page()),
+        }
+    }
+
+    /// A column of a block; `None` where the table had none at the flush, or had dropped it.
+    pub(super) fn column(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+    ) -> Result<Option<ArrayRef>> {
+        let index = usize::from(column.0);
+        let Some(Some(page)) = block.columns.get(index) else {
+            return Ok(None);
+        };
+        let id = PageId {
+            kind: PageKind::Column,
+            collection: c,
+            column,
+            rows: block.rows,
+        };
+        let ty = &rows.columns[index].ty;
+        let decode = |raw| Ok(Page::Column(decode_column(ty, block.rows as usize, &raw)?));
+        match self.page(page.place, id, decode)? {
+            Page::Column(array) => Ok(Some(array)),
+            _ => Err(wrong_page()),
+        }
+    }
+
+    pub(super) fn entries(
+        &self,
+        c: CollectionId,
+        page: &SortedPage,
+        hist: bool,
+    ) -> Result<Arc<SortedPageData>> {
+        let kind = if hist {
+            PageKind::EntriesHist
+        } else {
+            PageKind::Entries
+        };
+        let id = PageId {
+            kind,
+            collection: c,
+            column: ColumnId(0),
+            rows: page.entries,
+        };
+        let decode = |raw| Ok(Page::Entries(Arc::new(SortedPageData::decode(raw, hist)?)));
+        match self.page(page.place, id, decode)? {
+            Page::Entries(page) => Ok(page),
+            _ => Err(wrong_page()),
+        }
+    }
+
+    fn bloom(&self, c: CollectionId, sorted: &Sorted) -> Result<Arc<Bloom>> {
+        let id = PageId {
+            kind: PageKind::Bloom,
+            collection: c,
+            column: ColumnId(0),
+            rows: 0,
+        };
+        let decode = |raw| Ok(Page::Bloom(Arc::new(Bloom::decode(raw)?)));
+        match self.page(sorted.bloom, id, decode)? {
+            Page::Bloom(bloom) => Ok(bloom),
+            _ => Err(wrong_page()),
+        }
+    }
+}
+
+/// Two pages at one offset, which the header check excludes.
+fn wrong_page() -> Error {
+    Error::internal("a cached page is of another kind")
+}
+
+/// Check once, at opening, that the directory's pages are inside the file and blocks are not
+/// empty, so that nothing is allocated on the word of a bad directory.
+fn check_places(name: &str, directory_offset: u64, directory: &Directory) -> Result<()> {
+    let check = |place: &PagePlace| match place_is_inside(*place, directory_offset) {
+        true => Ok(()),
+        false => Err(Error::corruption(
+            name,
+            directory_offset,
+            format!("pages before byte {directory_offset}"),
+            format!("{place:?}"),
+        )),
+    };
+    for collection in &directory.collections {
+        match &collection.run {
+            Run::Rows(rows) => {
+                check(&rows.bitmap)?;
+                for block in rows.head.iter().chain(&rows.hist) {
+                    if block.rows == 0 || block.tombstones > block.rows {
+                        let found = format!("{} of {}", block.tombstones, block.rows);
+                        let expected = "a block with at most its rows deleted";
+                        return Err(Error::corruption(name, directory_offset, expected, found));
+                    }
+                    check(&block.row_ids)?;
+                    check(&block.begins)?;
+                    block
+                        .ends
+                        .iter()
+                        .chain(&block.deleted)
+                        .try_for_each(check)?;
+                    block
+                        .columns
+                        .iter()
+                        .flatten()
+                        .try_for_each(|page| check(&page.place))?;
+                }
+            }
+            Run::Sorted(sorted) => {
+                check(&sorted.bloom)?;
+                let mut pages = sorted.head.iter().chain(&sorted.hist);
+                pages.try_for_each(|page| check(&page.place))?;
+            }
+        }
+    }
+    Ok(())
+}

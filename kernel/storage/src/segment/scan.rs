@@ -1,0 +1,271 @@
+//! Row runs as Arrow batches, a block at a time.
+//!
+//! For each block: what the directory rules out is not read; then RowIds, timestamps and tombstones
+//! settle which rows are wanted, reading only those pages that could matter; then the columns. When
+//! all rows are wanted the batch is the cached pages themselves, otherwise they are filtered.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array, new_null_array};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::SchemaRef;
+use arrow_select::filter::FilterBuilder;
+use roaring::RoaringTreemap;
+
+use super::filter::{ColumnRange, ZoneFilter};
+use super::format::{Block, Rows};
+use super::reader::SegmentReader;
+use crate::datum::arrow::ColumnBuilder;
+use crate::datum::{Datum, malformed};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::row::{batch, batch_schema};
+use crate::schema::{ColumnType, TableDef};
+
+/// What to read of a segment's rows.
+#[derive(Clone, Debug)]
+pub struct RowScan {
+    pub projection: Vec<ColumnId>,
+    /// Append the row ids, as `_rowid`.
+    pub row_id: bool,
+    pub at: Ts,
+    /// Rows decided by newer sources.
+    pub exclude: Arc<RoaringTreemap>,
+    /// Blocks without a row that meets all of these are left out. Other rows may come along.
+    pub ranges: Vec<ColumnRange>,
+    /// Of `0..block_count`: the part of the segment this scan reads.
+    pub blocks: Range<usize>,
+}
+
+/// Iterates over batches of at most a block's rows; none is empty.
+pub struct SegmentScan {
+    reader: SegmentReader,
+    collection: CollectionId,
+    schema: SchemaRef,
+    columns: Vec<ScanColumn>,
+    row_id: bool,
+    at: Ts,
+    exclude: Arc<RoaringTreemap>,
+    zones: Vec<ZoneFilter>,
+    blocks: Range<usize>,
+}
+
+/// Where a projected column comes from.
+enum ScanColumn {
+    Stored(ColumnId),
+    /// Not in this file: dropped, or added after the flush.
+    Constant {
+        ty: ColumnType,
+        value: Option<Vec<u8>>,
+    },
+}
+
+impl SegmentReader {
+    /// The rows of `table` as of `scan.at`: of each row the newest version with begin ≤ that, unless
+    /// it is a delete or excluded.
+    pub fn scan_rows(&self, table: &Arc<TableDef>, scan: RowScan) -> Result<SegmentScan> {
+        let schema = batch_schema(table, &scan.projection, scan.row_id)?;
+        let mut columns = Vec::new();
+        let mut zones = Vec::new();
+        let mut blocks = 0..0;
+        if let Some((_, collection, rows)) = self.rows(table.id)? {
+            for column in &scan.projection {
+                columns.push(self.scan_column(table, rows, *column)?);
+            }
+            for range in &scan.ranges {
+                let column = self.scan_column(table, rows, range.column)?;
+                if let ScanColumn::Stored(column) = column {
+                    let ty = &rows.columns[usize::from(column.0)].ty;
+                    zones.extend(ZoneFilter::new(range, ty)?);
+                }
+            }
+            // HEAD alone has the newest versions.
+            let needed = match scan.at >= collection.max_ts {
+                true => rows.head.len(),
+                false => rows.head.len() + rows.hist.len(),
+            };
+            blocks = scan.blocks.start.min(needed)..scan.blocks.end.min(needed);
+        }
+        Ok(SegmentScan {
+            reader: self.clone(),
+            collection: table.id,
+            schema,
+            columns,
+            row_id: scan.row_id,
+            at: scan.at,
+            exclude: scan.exclude,
+            zones,
+            blocks,
+        })
+    }
+
+    fn scan_column(&self, table: &TableDef, rows: &Rows, column: ColumnId) -> Result<ScanColumn> {
+        let index = usize::from(column.0);
+        let Some(def) = table.columns.get(index) else {
+            return Err(Error::invalid(format!(
+                "no column {column} in table {}",
+                table.id
+            )));
+        };
+        let constant = |value| {
+            Ok(ScanColumn::Constant {
+                ty: def.ty.clone(),
+                value,
+            })
+        };
+        match rows.columns.get(index) {
+            _ if def.dropped => constant(None),
+            Some(stored) if stored.dropped => constant(None),
+            Some(stored) if stored.ty == def.ty => Ok(ScanColumn::Stored(column)),
+            Some(stored) => {
+                let expected = format!("column {column} of type {:?}", def.ty);
+                let found = format!("{:?}", stored.ty);
+                Err(Error::corruption(&self.meta().name, 0, expected, found))
+            }
+            None => match def.missing.as_deref().map(Datum::decode).transpose()? {
+                None | Some(Datum::Null) => constant(None),
+                Some(value) => {
+                    let mut bytes = Vec::new();
+                    value.write_value(&def.ty, &mut bytes)?;
+                    constant(Some(bytes))
+                }
+            },
+        }
+    }
+}
+
+impl SegmentScan {
+    fn block(&self, number: usize) -> Result<Option<RecordBatch>> {
+        let Some((_, _, rows)) = self.reader.rows(self.collection)? else {
+            return Ok(None);
+        };
+        let block = match number.checked_sub(rows.head.len()) {
+            None => &rows.head[number],
+            Some(number) => &rows.hist[number],
+        };
+        if block.min_ts > self.at || block.tombstones == block.rows || self.ruled_out(block) {
+            return Ok(None);
+        }
+        let filter = match self.wanted(block)? {
+            None => None,
+            Some(wanted) if wanted.count_set_bits() == 0 => return Ok(None),
+            Some(wanted) if wanted.count_set_bits() == wanted.len() => None,
+            Some(wanted) => {
+                let wanted = BooleanArray::new(wanted, None);
+                let mut filter = FilterBuilder::new(&wanted);
+                if self.columns.len() > 1 {
+                    filter = filter.optimize();
+                }
+                Some(filter.build())
+            }
+        };
+        let len = filter
+            .as_ref()
+            .map_or(block.rows as usize, |filter| filter.count());
+        let pick = |array: ArrayRef| match &filter {
+            None => Ok(array),
+            Some(filter) => filter
+                .filter(&array)
+                .map_err(|e| malformed("an array that can be filtered", e)),
+        };
+        let mut columns = Vec::with_capacity(self.columns.len() + 1);
+        for column in &self.columns {
+            columns.push(match column {
+                ScanColumn::Constant { ty, value } => constant(ty, value.as_deref(), len)?,
+                ScanColumn::Stored(column) => {
+                    match self.reader.column(self.collection, rows, block, *column)? {
+                        Some(array) => pick(array)?,
+                        None => return Err(Error::internal(format!("no page of {column:?}"))),
+                    }
+                }
+            });
+        }
+        if self.row_id {
+            let ids = self.reader.row_ids_of(self.collection, block)?;
+            columns.push(pick(Arc::new(UInt64Array::new(ids, None)))?);
+        }
+        batch(Arc::clone(&self.schema), columns, len).map(Some)
+    }
+
+    /// Whether zone maps show that no row of the block is wanted.
+    fn ruled_out(&self, block: &Block) -> bool {
+        self.zones
+            .iter()
+            .any(|zone| match block.columns.get(usize::from(zone.column.0)) {
+                Some(Some(page)) => match &page.zone {
+                    Some(bounds) => !zone.may_match(bounds),
+                    // No value at all: only NULLs, which meet no range.
+                    None => page.nulls == block.rows,
+                },
+                _ => false,
+            })
+    }
+
+    /// Which rows to return; `None` for all.
+    fn wanted(&self, block: &Block) -> Result<Option<BooleanBuffer>> {
+        let c = self.collection;
+        let rows = block.rows as usize;
+        let mut wanted: Option<BooleanBuffer> = None;
+        let mut narrow = |bits: BooleanBuffer| {
+            wanted = Some(match wanted.take() {
+                Some(wanted) => &wanted & &bits,
+                None => bits,
+            });
+        };
+        if let Some(deleted) = self.reader.deleted(c, block)? {
+            narrow(!&deleted);
+        }
+        if block.max_ts > self.at {
+            let begins = self.reader.begins(c, block)?;
+            narrow(BooleanBuffer::collect_bool(rows, |row| {
+                begins[row] <= self.at.0
+            }));
+        }
+        if let Some(ends) = self.reader.ends(c, block)? {
+            narrow(BooleanBuffer::collect_bool(rows, |row| {
+                self.at.0 < ends[row]
+            }));
+        }
+        if self
+            .exclude
+            .range_cardinality(block.min_row..=block.max_row)
+            > 0
+        {
+            let ids = self.reader.row_ids_of(c, block)?;
+            narrow(BooleanBuffer::collect_bool(rows, |row| {
+                !self.exclude.contains(ids[row])
+            }));
+        }
+        Ok(wanted)
+    }
+}
+
+fn constant(ty: &ColumnType, value: Option<&[u8]>, len: usize) -> Result<ArrayRef> {
+    if value.is_none() {
+        return Ok(new_null_array(&ty.arrow(), len));
+    }
+    let mut builder = ColumnBuilder::new(ty, len);
+    for _ in 0..len {
+        builder.append(value)?;
+    }
+    builder.finish()
+}
+
+impl Iterator for SegmentScan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        while let Some(number) = self.blocks.next() {
+            match self.block(number) {
+                Ok(None) => {}
+                Ok(Some(batch)) => return Some(Ok(batch)),
+                Err(error) => {
+                    self.blocks = 0..0;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}

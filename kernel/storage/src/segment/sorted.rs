@@ -1,0 +1,263 @@
+//! Pages of sorted collections: entries in key order, each key without what it shares with the
+//! key before it.
+//!
+//! ```text
+//! entries … │ restarts: position of each restart point u32 … │ count of restart points u32
+//!
+//! entry   shared varint │ unshared varint │ value length + 1 varint, 0 for a delete │
+//!         begin u64 │ end u64 (HIST only) │ the unshared end of the key │ value
+//! varint  LEB128 of a u32, at most 5 bytes
+//! ```
+//!
+//! Every 16th entry is a restart point and shares nothing, so a key is found by binary search over
+//! restart points and a walk of at most 16 entries (LevelDB's block format).
+
+use std::sync::Arc;
+
+use arrow_buffer::Buffer;
+
+use crate::datum::{fixed, malformed};
+use crate::error::{Error, Result};
+use crate::ids::Ts;
+
+const RESTART_INTERVAL: u32 = 16;
+
+/// Collects one page.
+#[derive(Default)]
+pub(super) struct SortedPageBuilder {
+    out: Vec<u8>,
+    restarts: Vec<u32>,
+    first_key: Vec<u8>,
+    last_key: Vec<u8>,
+    entries: u32,
+}
+
+impl SortedPageBuilder {
+    pub fn push(&mut self, key: &[u8], begin: Ts, end: Option<Ts>, value: Option<&[u8]>) {
+        let shared = if self.entries.is_multiple_of(RESTART_INTERVAL) {
+            self.restarts.push(self.out.len() as u32);
+            0
+        } else {
+            key.iter()
+                .zip(&self.last_key)
+                .take_while(|(a, b)| a == b)
+                .count()
+        };
+        if self.entries == 0 {
+            self.first_key = key.to_vec();
+        }
+        self.varint(shared as u32);
+        self.varint((key.len() - shared) as u32);
+        self.varint(value.map_or(0, |value| value.len() as u32 + 1));
+        self.out.extend_from_slice(&begin.0.to_le_bytes());
+        if let Some(end) = end {
+            self.out.extend_from_slice(&end.0.to_le_bytes());
+        }
+        self.out.extend_from_slice(&key[shared..]);
+        self.out.extend_from_slice(value.unwrap_or_default());
+        self.last_key.truncate(shared);
+        self.last_key.extend_from_slice(&key[shared..]);
+        self.entries += 1;
+    }
+
+    fn varint(&mut self, mut v: u32) {
+        while v >= 0x80 {
+            self.out.push(v as u8 | 0x80);
+            v >>= 7;
+        }
+        self.out.push(v as u8);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.out.len() + self.restarts.len() * 4
+    }
+
+    pub fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    /// Payload and first key; starts over.
+    pub fn take(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let mut page = std::mem::take(&mut self.out);
+        for restart in &self.restarts {
+            page.extend_from_slice(&restart.to_le_bytes());
+        }
+        page.extend_from_slice(&(self.restarts.len() as u32).to_le_bytes());
+        self.restarts.clear();
+        self.last_key.clear();
+        self.entries = 0;
+        (page, std::mem::take(&mut self.first_key))
+    }
+}
+
+/// A page's payload with its frame checked.
+pub(super) struct SortedPageData {
+    bytes: Buffer,
+    entries_end: usize,
+    restarts: Vec<u32>,
+    hist: bool,
+}
+
+impl SortedPageData {
+    pub fn decode(bytes: Buffer, hist: bool) -> Result<SortedPageData> {
+        let short = || malformed("restart points", format!("a page of {} bytes", bytes.len()));
+        let count_at = bytes.len().checked_sub(4).ok_or_else(short)?;
+        let count = u32::from_le_bytes(fixed(&bytes[count_at..])?) as usize;
+        let restarts_bytes = count.checked_mul(4).ok_or_else(short)?;
+        let entries_end = count_at.checked_sub(restarts_bytes).ok_or_else(short)?;
+        let mut restarts = Vec::with_capacity(count);
+        for bytes in bytes[entries_end..count_at].chunks_exact(4) {
+            let restart = u32::from_le_bytes(fixed(bytes)?);
+            if restart as usize >= entries_end {
+                return Err(short());
+            }
+            restarts.push(restart);
+        }
+        Ok(SortedPageData {
+            bytes,
+            entries_end,
+            restarts,
+            hist,
+        })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.restarts.len() * 4
+    }
+}
+
+/// Walks the entries of a page.
+pub(super) struct PageCursor {
+    page: Arc<SortedPageData>,
+    next: usize,
+    pub key: Vec<u8>,
+    pub begin: Ts,
+    value: Option<(usize, usize)>,
+}
+
+impl PageCursor {
+    /// Before the first entry.
+    pub fn new(page: Arc<SortedPageData>) -> PageCursor {
+        PageCursor {
+            page,
+            next: 0,
+            key: Vec::new(),
+            begin: Ts::ZERO,
+            value: None,
+        }
+    }
+
+    /// Go before some entry such that all with a key ≥ `key` are still to come, at most a restart
+    /// interval too early.
+    pub fn seek_near(&mut self, key: &[u8]) -> Result<()> {
+        let page = Arc::clone(&self.page);
+        let (mut low, mut high) = (0, page.restarts.len());
+        // restarts[..low] are < key, restarts[high..] are not.
+        while low < high {
+            let middle = (low + high) / 2;
+            self.next = page.restarts[middle] as usize;
+            self.key.clear();
+            if !self.advance()? {
+                return Err(malformed("an entry at a restart point", "the end"));
+            }
+            if self.key.as_slice() < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.next = low
+            .checked_sub(1)
+            .map_or(0, |before| page.restarts[before] as usize);
+        self.key.clear();
+        Ok(())
+    }
+
+    /// Go to the next entry; false at the end of the page.
+    pub fn advance(&mut self) -> Result<bool> {
+        if self.next >= self.page.entries_end {
+            return Ok(false);
+        }
+        let mut input = Input {
+            bytes: &self.page.bytes[..self.page.entries_end],
+            at: self.next,
+        };
+        let shared = input.varint()? as usize;
+        let unshared = input.varint()? as usize;
+        let value = input.varint()?.checked_sub(1);
+        self.begin = Ts(input.u64()?);
+        if self.page.hist {
+            // The chain has no gaps: `end` follows from the version before. It is kept for readers
+            // that look at a version alone.
+            input.u64()?;
+        }
+        if shared > self.key.len() {
+            return Err(malformed(
+                format!("a key of {shared} bytes before"),
+                self.key.len(),
+            ));
+        }
+        self.key.truncate(shared);
+        self.key.extend_from_slice(input.take(unshared)?);
+        self.value = match value {
+            None => None,
+            Some(len) => {
+                let start = input.at;
+                input.take(len as usize)?;
+                Some((start, input.at))
+            }
+        };
+        self.next = input.at;
+        Ok(true)
+    }
+
+    /// The value of the current entry, `None` for a delete.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.value.map(|(start, end)| &self.page.bytes[start..end])
+    }
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let taken = self
+            .at
+            .checked_add(len)
+            .and_then(|end| self.bytes.get(self.at..end));
+        match taken {
+            Some(taken) => {
+                self.at += len;
+                Ok(taken)
+            }
+            None => Err(damaged_entry("its end")),
+        }
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(fixed(self.take(8)?)?))
+    }
+
+    fn varint(&mut self) -> Result<u32> {
+        let mut v = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.take(1)?[0];
+            let bits = u32::from(byte & 0x7F);
+            if shift == 28 && byte > 0x0F {
+                break;
+            }
+            v |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(v);
+            }
+        }
+        Err(damaged_entry("a varint of more than 32 bits"))
+    }
+}
+
+fn damaged_entry(found: &str) -> Error {
+    malformed("a whole entry", found)
+}

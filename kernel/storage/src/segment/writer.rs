@@ -1,0 +1,272 @@
+//! Writing a segment: entries in order in, pages out as they fill.
+//!
+//! A writer holds one open block per run (HEAD and HIST) of one collection, the places of the pages
+//! written, and, until the collection ends, its RowIds as a bitmap or 8 bytes per key.
+//!
+//! 1. Created: the file exists, nothing of it is promised.
+//! 2. `begin_rows` or `begin_sorted`, then that collection's entries; any number of times, each
+//!    collection once.
+//! 3. [`SegmentWriter::finish`] writes directory and trailer and syncs the file. Only now may a
+//!    manifest name it, after the directory of the file system has been synced, which is the
+//!    caller's part. A writer dropped before leaves a file that no manifest names, to be removed
+//!    at recovery.
+
+mod rows;
+mod sorted;
+
+use std::sync::Arc;
+
+use super::SegmentMeta;
+use super::format::{Collection, Directory, Run, TRAILER_BYTES, Trailer, encode_header};
+use super::page::{PageFramer, PageId};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
+use crate::io::{File, Io, OpenMode};
+use crate::schema::TableDef;
+
+use self::rows::RowsWriter;
+use self::sorted::SortedWriter;
+
+/// Written to the file at once.
+const WRITE_BUFFER_BYTES: usize = 1 << 20;
+
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentOptions {
+    /// Aim of a page's length before compression.
+    pub page_bytes: usize,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> SegmentOptions {
+        SegmentOptions {
+            page_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// See the module's header. After an error the writer and its file are to be dropped.
+pub struct SegmentWriter {
+    output: Output,
+    options: SegmentOptions,
+    timeline: TimelineId,
+    open: Option<Open>,
+    done: Vec<Collection>,
+}
+
+enum Open {
+    Rows(RowsWriter),
+    Sorted(SortedWriter),
+}
+
+impl SegmentWriter {
+    /// Create file `name`, which must not exist.
+    pub fn create(
+        io: &Arc<dyn Io>,
+        name: &str,
+        timeline: TimelineId,
+        options: SegmentOptions,
+    ) -> Result<SegmentWriter> {
+        let file = io
+            .open(name, OpenMode::CreateNew)
+            .map_err(|e| Error::io("create", name, e))?;
+        let output = Output {
+            file,
+            name: name.to_owned(),
+            written: 0,
+            buffer: encode_header(timeline.0).to_vec(),
+            framer: PageFramer::new()?,
+        };
+        Ok(SegmentWriter {
+            output,
+            options,
+            timeline,
+            open: None,
+            done: Vec::new(),
+        })
+    }
+
+    /// Start the rows of `table`, in its present definition.
+    pub fn begin_rows(&mut self, table: &TableDef) -> Result<()> {
+        self.end_collection()?;
+        self.check_new(table.id)?;
+        self.open = Some(Open::Rows(RowsWriter::new(table, self.options.page_bytes)?));
+        Ok(())
+    }
+
+    /// Add a version of a row: rows by rising RowId, the versions of one row from newest to oldest.
+    /// `end` is `None` for the newest and `begin` of the version before for the others. No `row` is
+    /// a delete.
+    pub fn push_row(
+        &mut self,
+        id: RowId,
+        begin: Ts,
+        end: Option<Ts>,
+        row: Option<&[u8]>,
+    ) -> Result<()> {
+        match &mut self.open {
+            Some(Open::Rows(rows)) => rows.push(&mut self.output, id, begin, end, row),
+            _ => Err(Error::internal("a row outside of a row collection")),
+        }
+    }
+
+    /// Start the sorted collection `id`.
+    pub fn begin_sorted(&mut self, id: CollectionId) -> Result<()> {
+        self.end_collection()?;
+        self.check_new(id)?;
+        self.open = Some(Open::Sorted(SortedWriter::new(id, self.options.page_bytes)));
+        Ok(())
+    }
+
+    /// Add a version of an entry, in the order [`SegmentWriter::push_row`] asks for.
+    pub fn push_entry(
+        &mut self,
+        key: &[u8],
+        begin: Ts,
+        end: Option<Ts>,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
+        match &mut self.open {
+            Some(Open::Sorted(sorted)) => sorted.push(&mut self.output, key, begin, end, value),
+            _ => Err(Error::internal("an entry outside of a sorted collection")),
+        }
+    }
+
+    /// Write what is left, and sync the file.
+    pub fn finish(mut self) -> Result<SegmentMeta> {
+        self.end_collection()?;
+        let min_ts = self.done.iter().map(|c| c.min_ts).min().unwrap_or(Ts::ZERO);
+        let max_ts = self.done.iter().map(|c| c.max_ts).max().unwrap_or(Ts::ZERO);
+        let collections = self.done.iter().map(|c| c.id).collect();
+        let directory = Directory {
+            min_ts,
+            max_ts,
+            collections: self.done,
+        }
+        .encode();
+        let checksum = crc32c::crc32c(&directory);
+        let directory_offset = self.output.position();
+        let bytes = directory_offset + (directory.len() + TRAILER_BYTES) as u64;
+        let trailer = Trailer {
+            directory_offset,
+            directory_bytes: u32::try_from(directory.len())
+                .map_err(|_| Error::internal("a directory of more than 4 GiB"))?,
+            directory_crc: checksum,
+            file_bytes: bytes,
+        };
+        self.output.buffer.extend_from_slice(&directory);
+        self.output.buffer.extend_from_slice(&trailer.encode());
+        self.output.write()?;
+        let Output { file, name, .. } = self.output;
+        file.sync_data().map_err(|e| Error::io("sync", &name, e))?;
+        Ok(SegmentMeta {
+            name,
+            bytes,
+            timeline: self.timeline,
+            min_ts,
+            max_ts,
+            checksum,
+            collections,
+        })
+    }
+
+    fn check_new(&self, id: CollectionId) -> Result<()> {
+        match self.done.iter().any(|done| done.id == id) {
+            true => Err(Error::internal(format!(
+                "collection {id} twice in one segment"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// A collection without entries leaves no trace.
+    fn end_collection(&mut self) -> Result<()> {
+        let done = match self.open.take() {
+            None => None,
+            Some(Open::Rows(rows)) => rows.finish(&mut self.output)?,
+            Some(Open::Sorted(sorted)) => sorted.finish(&mut self.output)?,
+        };
+        self.done.extend(done);
+        Ok(())
+    }
+}
+
+/// The file and what of it is not written yet.
+struct Output {
+    file: Arc<dyn File>,
+    name: String,
+    written: u64,
+    buffer: Vec<u8>,
+    framer: PageFramer,
+}
+
+impl Output {
+    fn position(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    fn page(&mut self, id: PageId, raw: &[u8]) -> Result<super::format::PagePlace> {
+        let place = self
+            .framer
+            .frame(id, raw, self.position(), &mut self.buffer)?;
+        if self.buffer.len() >= WRITE_BUFFER_BYTES {
+            self.write()?;
+        }
+        Ok(place)
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.file
+            .write_at(&self.buffer, self.written)
+            .map_err(|e| Error::io("write", &self.name, e))?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The order entries must come in, and the span of their timestamps.
+struct Order<K> {
+    last: Option<(K, Ts)>,
+    min_ts: Ts,
+    max_ts: Ts,
+}
+
+impl<K: Ord + std::fmt::Debug> Order<K> {
+    fn new() -> Order<K> {
+        Order {
+            last: None,
+            min_ts: Ts::MAX,
+            max_ts: Ts::ZERO,
+        }
+    }
+
+    /// Hold the next version against invariants 1 and 2 of the module above; a file that breaks
+    /// them would be read wrongly for ever.
+    fn check(&mut self, key: K, begin: Ts, end: Option<Ts>) -> Result<()> {
+        let fits = match (&self.last, end) {
+            (None, None) => true,
+            (None, Some(_)) => false,
+            (Some((last, _)), None) => *last < key,
+            (Some((last, newer)), Some(end)) => *last == key && *newer == end && begin < end,
+        };
+        if !fits {
+            let last = &self.last;
+            return Err(Error::internal(format!(
+                "version ({key:?}, {begin:?}, {end:?}) does not follow {last:?} in a segment"
+            )));
+        }
+        self.min_ts = self.min_ts.min(begin);
+        self.max_ts = self.max_ts.max(begin);
+        self.last = Some((key, begin));
+        Ok(())
+    }
+}
+
+fn collection(id: CollectionId, min_ts: Ts, max_ts: Ts, run: Run) -> Collection {
+    Collection {
+        id,
+        min_ts,
+        max_ts,
+        run,
+    }
+}

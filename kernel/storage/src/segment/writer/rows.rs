@@ -1,0 +1,212 @@
+//! The runs of a row collection.
+
+use roaring::RoaringTreemap;
+
+use super::{Order, Output, collection};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
+use crate::row::RowCodec;
+use crate::schema::{ColumnDef, TableDef};
+use crate::segment::column::{BitBuilder, ColumnPageBuilder};
+use crate::segment::format::{Block, Collection, ColumnPage, Rows, Run};
+use crate::segment::page::{PageId, PageKind};
+
+/// A block closes with this many rows: a page of 8-byte values is then 64 KiB.
+const BLOCK_ROWS_MAX: usize = 8192;
+/// Or when a column has this many pages' worth of bytes.
+const BLOCK_PAGES_MAX: usize = 4;
+
+pub(super) struct RowsWriter {
+    id: CollectionId,
+    codec: RowCodec,
+    columns: Vec<ColumnDef>,
+    order: Order<RowId>,
+    rows: RoaringTreemap,
+    head: RunWriter,
+    hist: RunWriter,
+}
+
+/// The open block of a run, and the closed ones.
+struct RunWriter {
+    hist: bool,
+    column_bytes_max: usize,
+    row_ids: Vec<u64>,
+    begins: Vec<u64>,
+    ends: Vec<u64>,
+    deleted: BitBuilder,
+    tombstones: u32,
+    columns: Vec<Option<ColumnPageBuilder>>,
+    blocks: Vec<Block>,
+}
+
+impl RowsWriter {
+    pub fn new(table: &TableDef, page_bytes: usize) -> Result<RowsWriter> {
+        let columns = table.columns.iter();
+        Ok(RowsWriter {
+            id: table.id,
+            codec: RowCodec::new(table)?,
+            columns: columns
+                .map(|column| ColumnDef {
+                    missing: None,
+                    ..column.clone()
+                })
+                .collect(),
+            order: Order::new(),
+            rows: RoaringTreemap::new(),
+            head: RunWriter::new(table, false, page_bytes),
+            hist: RunWriter::new(table, true, page_bytes),
+        })
+    }
+
+    pub fn push(
+        &mut self,
+        output: &mut Output,
+        id: RowId,
+        begin: Ts,
+        end: Option<Ts>,
+        row: Option<&[u8]>,
+    ) -> Result<()> {
+        self.order.check(id, begin, end)?;
+        let run = if end.is_none() {
+            self.rows.insert(id.0);
+            &mut self.head
+        } else {
+            &mut self.hist
+        };
+        run.row_ids.push(id.0);
+        run.begins.push(begin.0);
+        run.ends.extend(end.map(|end| end.0));
+        run.deleted.push(row.is_none());
+        run.tombstones += u32::from(row.is_none());
+        let row = row.map(|row| self.codec.row(row)).transpose()?;
+        let mut longest = 0;
+        for (index, column) in run.columns.iter_mut().enumerate() {
+            let Some(column) = column else { continue };
+            column.push(match &row {
+                Some(row) => row.value(ColumnId(index as u16))?,
+                None => None,
+            })?;
+            longest = longest.max(column.bytes());
+        }
+        if run.row_ids.len() == BLOCK_ROWS_MAX || longest >= run.column_bytes_max {
+            run.close_block(self.id, output)?;
+        }
+        Ok(())
+    }
+
+    pub fn finish(mut self, output: &mut Output) -> Result<Option<Collection>> {
+        if self.order.last.is_none() {
+            return Ok(None);
+        }
+        self.head.close_block(self.id, output)?;
+        self.hist.close_block(self.id, output)?;
+        let mut bitmap = Vec::with_capacity(self.rows.serialized_size());
+        self.rows.optimize();
+        self.rows
+            .serialize_into(&mut bitmap)
+            .map_err(|e| Error::internal(format!("a bitmap into memory: {e}")))?;
+        let kind = PageKind::RowBitmap;
+        let page = PageId {
+            kind,
+            collection: self.id,
+            column: ColumnId(0),
+            rows: 0,
+        };
+        let bitmap = output.page(page, &bitmap)?;
+        let (head, hist) = (self.head.blocks, self.hist.blocks);
+        let run = Run::Rows(Rows {
+            columns: self.columns,
+            bitmap,
+            head,
+            hist,
+        });
+        Ok(Some(collection(
+            self.id,
+            self.order.min_ts,
+            self.order.max_ts,
+            run,
+        )))
+    }
+}
+
+impl RunWriter {
+    fn new(table: &TableDef, hist: bool, page_bytes: usize) -> RunWriter {
+        let columns = table.columns.iter();
+        RunWriter {
+            hist,
+            column_bytes_max: page_bytes * BLOCK_PAGES_MAX,
+            row_ids: Vec::new(),
+            begins: Vec::new(),
+            ends: Vec::new(),
+            deleted: BitBuilder::default(),
+            tombstones: 0,
+            columns: columns
+                .map(|column| (!column.dropped).then(|| ColumnPageBuilder::new(&column.ty)))
+                .collect(),
+            blocks: Vec::new(),
+        }
+    }
+
+    fn close_block(&mut self, collection: CollectionId, output: &mut Output) -> Result<()> {
+        let (Some(min_row), Some(max_row)) = (self.row_ids.first(), self.row_ids.last()) else {
+            return Ok(());
+        };
+        let (min_row, max_row) = (*min_row, *max_row);
+        let rows = self.row_ids.len() as u32;
+        let id = |kind, column| PageId {
+            kind,
+            collection,
+            column,
+            rows,
+        };
+        let no_column = ColumnId(0);
+        let mut raw = Vec::new();
+        let mut numbers = |output: &mut Output, kind, numbers: &[u64]| {
+            raw.clear();
+            for number in numbers {
+                raw.extend_from_slice(&number.to_le_bytes());
+            }
+            output.page(id(kind, no_column), &raw)
+        };
+        let row_ids = numbers(output, PageKind::RowIds, &self.row_ids)?;
+        let begins = numbers(output, PageKind::Begins, &self.begins)?;
+        let ends = match self.hist {
+            true => Some(numbers(output, PageKind::Ends, &self.ends)?),
+            false => None,
+        };
+        let deleted = match self.tombstones {
+            0 => None,
+            _ => Some(output.page(id(PageKind::Deleted, no_column), self.deleted.bytes())?),
+        };
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            let Some(column) = column else {
+                columns.push(None);
+                continue;
+            };
+            let (nulls, zone) = (column.nulls(), column.zone_map()?);
+            column.take(&mut raw);
+            let place = output.page(id(PageKind::Column, ColumnId(index as u16)), &raw)?;
+            columns.push(Some(ColumnPage { place, nulls, zone }));
+        }
+        self.blocks.push(Block {
+            rows,
+            tombstones: self.tombstones,
+            min_row,
+            max_row,
+            min_ts: Ts(self.begins.iter().copied().min().unwrap_or(0)),
+            max_ts: Ts(self.begins.iter().copied().max().unwrap_or(0)),
+            row_ids,
+            begins,
+            ends,
+            deleted,
+            columns,
+        });
+        self.row_ids.clear();
+        self.begins.clear();
+        self.ends.clear();
+        self.deleted.clear();
+        self.tombstones = 0;
+        Ok(())
+    }
+}
