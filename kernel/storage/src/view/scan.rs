@@ -10,20 +10,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::{ReadView, row_of};
-use crate::datum::Datum;
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId};
 use crate::memtable::{as_slices, full_bounds, split_key};
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 
-/// A hint for pruning: rows outside of it are not needed. Rows outside may still be returned.
-#[derive(Clone, Debug)]
-pub struct ColumnRange {
-    pub column: ColumnId,
-    pub lower: Bound<Datum>,
-    pub upper: Bound<Datum>,
-}
+pub use crate::segment::ColumnRange;
 
 /// What to read of a table.
 #[derive(Clone, Debug)]
