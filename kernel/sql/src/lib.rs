@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod error;
+pub mod types;
 
 pub use error::{Result, SqlError, SqlState};

@@ -1,0 +1,392 @@
+//! PostgreSQL's types: identity, Arrow representation, text and binary forms, casts.
+//!
+//! [`PgType`] is the identity a client sees (OID, name, length). Each value travels as an Arrow
+//! array; [`PgType::arrow`] names the array type. An Arrow type found anywhere in a plan names its
+//! SQL type in turn ([`PgType::from_arrow`]), because no two *families* share one:
+//!
+//! | PostgreSQL | Arrow |
+//! |---|---|
+//! | `numeric(p ≤ 38, s)` | `Decimal128(p, s)` |
+//! | any other `numeric` | `LargeBinary`, the encoding of [`numeric`] |
+//! | `text`, `varchar`, `char(n)`, `name`, `json` | `Utf8View` |
+//! | a string literal whose type is still open | `Utf8` |
+//! | `jsonb` | `LargeUtf8`, the canonical text |
+//! | `oid` and the `reg*` types | `UInt32` |
+//!
+//! Within a family (`text`/`varchar`/`char(n)`, `oid`/`regclass`) only the catalog and the cast
+//! that made a column know the exact member. `char(n)` is held without its trailing blanks, which
+//! makes comparison, `length` and `||` behave as PostgreSQL's; output pads it again.
+//!
+//! This module knows nothing of plans, sessions or tables.
+
+pub mod array;
+pub mod binary;
+pub mod builder;
+pub mod cast;
+pub mod datetime;
+pub mod encode;
+pub mod float;
+pub mod format;
+pub mod interval;
+pub mod jsonb;
+pub mod names;
+pub mod numeric;
+pub mod timezone;
+
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use heliosdb_storage::schema::ColumnType;
+
+use crate::error::{Result, SqlError};
+
+pub use binary::{decode_binary, encode_binary};
+pub use builder::{ColumnBuilder, decode_text};
+pub use cast::{CastContext, cast_array};
+pub use encode::{encode_text, encode_text_typmod};
+pub use format::{Format, ObjectNames};
+pub use numeric::Numeric;
+
+/// The identity of a SQL type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PgType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    Varchar,
+    Bpchar,
+    Name,
+    Char,
+    Bytea,
+    Date,
+    Time,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    Uuid,
+    Json,
+    Jsonb,
+    Oid,
+    Regclass,
+    Regtype,
+    Regproc,
+    Regnamespace,
+    Regrole,
+    Void,
+    Unknown,
+    Record,
+    Array(Box<PgType>),
+}
+
+/// One row of `pg_type` as far as this crate needs it.
+struct TypeRow {
+    ty: PgType,
+    oid: u32,
+    array_oid: u32,
+    name: &'static str,
+    array_name: &'static str,
+    internal: &'static str,
+    array_internal: &'static str,
+    len: i16,
+}
+
+macro_rules! type_rows {
+    ($($ty:ident $oid:literal $array_oid:literal $name:literal $internal:literal $len:literal;)*) => {
+        &[$(TypeRow {
+            ty: PgType::$ty,
+            oid: $oid,
+            array_oid: $array_oid,
+            name: $name,
+            array_name: concat!($name, "[]"),
+            internal: $internal,
+            array_internal: concat!("_", $internal),
+            len: $len,
+        }),*]
+    };
+}
+
+static TYPES: &[TypeRow] = type_rows! {
+    Bool 16 1000 "boolean" "bool" 1;
+    Bytea 17 1001 "bytea" "bytea" -1;
+    Char 18 1002 "\"char\"" "char" 1;
+    Name 19 1003 "name" "name" 64;
+    Int8 20 1016 "bigint" "int8" 8;
+    Int2 21 1005 "smallint" "int2" 2;
+    Int4 23 1007 "integer" "int4" 4;
+    Regproc 24 1008 "regproc" "regproc" 4;
+    Text 25 1009 "text" "text" -1;
+    Oid 26 1028 "oid" "oid" 4;
+    Json 114 199 "json" "json" -1;
+    Float4 700 1021 "real" "float4" 4;
+    Float8 701 1022 "double precision" "float8" 8;
+    Unknown 705 0 "unknown" "unknown" -2;
+    Bpchar 1042 1014 "character" "bpchar" -1;
+    Varchar 1043 1015 "character varying" "varchar" -1;
+    Date 1082 1182 "date" "date" 4;
+    Time 1083 1183 "time without time zone" "time" 8;
+    Timestamp 1114 1115 "timestamp without time zone" "timestamp" 8;
+    TimestampTz 1184 1185 "timestamp with time zone" "timestamptz" 8;
+    Interval 1186 1187 "interval" "interval" 16;
+    Numeric 1700 1231 "numeric" "numeric" -1;
+    Regclass 2205 2210 "regclass" "regclass" 4;
+    Regtype 2206 2211 "regtype" "regtype" 4;
+    Record 2249 2287 "record" "record" -1;
+    Void 2278 0 "void" "void" 4;
+    Uuid 2950 2951 "uuid" "uuid" 16;
+    Jsonb 3802 3807 "jsonb" "jsonb" -1;
+    Regnamespace 4089 4090 "regnamespace" "regnamespace" 4;
+    Regrole 4096 4097 "regrole" "regrole" 4;
+};
+
+impl PgType {
+    fn row(&self) -> &'static TypeRow {
+        let scalar = match self {
+            PgType::Array(item) => item,
+            other => other,
+        };
+        TYPES.iter().find(|r| r.ty == *scalar).unwrap_or_else(|| {
+            // An array of arrays has no row of its own: PostgreSQL gives both one type.
+            PgType::Unknown.row()
+        })
+    }
+
+    pub fn oid(&self) -> u32 {
+        let row = self.row();
+        if matches!(self, PgType::Array(_)) {
+            row.array_oid
+        } else {
+            row.oid
+        }
+    }
+
+    pub fn from_oid(oid: u32) -> Option<PgType> {
+        if oid == 0 {
+            return None;
+        }
+        TYPES.iter().find_map(|r| {
+            if r.oid == oid {
+                Some(r.ty.clone())
+            } else if r.array_oid == oid {
+                Some(PgType::Array(Box::new(r.ty.clone())))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// The name SQL gives the type, as `format_type` prints it: `integer`, `text[]`.
+    pub fn name(&self) -> &'static str {
+        let row = self.row();
+        if matches!(self, PgType::Array(_)) {
+            row.array_name
+        } else {
+            row.name
+        }
+    }
+
+    /// `pg_type.typname`: `int4`, `_text`.
+    pub fn internal_name(&self) -> &'static str {
+        let row = self.row();
+        if matches!(self, PgType::Array(_)) {
+            row.array_internal
+        } else {
+            row.internal
+        }
+    }
+
+    /// The type of this `pg_type.typname`.
+    pub fn from_internal_name(name: &str) -> Option<PgType> {
+        TYPES.iter().find_map(|r| {
+            if r.internal == name {
+                Some(r.ty.clone())
+            } else if r.array_internal == name {
+                Some(PgType::Array(Box::new(r.ty.clone())))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// `pg_type.typlen`: bytes, -1 for varlena, -2 for a C string.
+    pub fn len(&self) -> i16 {
+        if matches!(self, PgType::Array(_)) {
+            -1
+        } else {
+            self.row().len
+        }
+    }
+
+    /// Every scalar type with its OID and array OID, for `pg_type`.
+    pub fn all() -> impl Iterator<Item = (PgType, u32, u32)> {
+        TYPES.iter().map(|r| (r.ty.clone(), r.oid, r.array_oid))
+    }
+
+    pub fn array_of(self) -> PgType {
+        match self {
+            PgType::Array(_) => self,
+            item => PgType::Array(Box::new(item)),
+        }
+    }
+
+    pub fn element(&self) -> Option<&PgType> {
+        match self {
+            PgType::Array(item) => Some(item),
+            _ => None,
+        }
+    }
+
+    /// `pg_type.typcategory`.
+    pub fn category(&self) -> char {
+        use PgType::*;
+        match self {
+            Bool => 'B',
+            Int2 | Int4 | Int8 | Float4 | Float8 | Numeric | Oid | Regclass | Regtype | Regproc
+            | Regnamespace | Regrole => 'N',
+            Text | Varchar | Bpchar | Name => 'S',
+            Char => 'Z',
+            Date | Time | Timestamp | TimestampTz => 'D',
+            Interval => 'T',
+            Array(_) => 'A',
+            Record | Void => 'P',
+            Unknown => 'X',
+            Bytea | Uuid | Json | Jsonb => 'U',
+        }
+    }
+
+    /// `pg_type.typispreferred`.
+    pub fn is_preferred(&self) -> bool {
+        use PgType::*;
+        matches!(self, Bool | Float8 | Oid | Text | TimestampTz | Interval)
+    }
+
+    /// `text`, `varchar`, `char(n)` and what else is held as text.
+    pub fn is_string(&self) -> bool {
+        use PgType::*;
+        matches!(self, Text | Varchar | Bpchar | Name | Char | Json | Unknown)
+    }
+
+    pub fn is_integer(&self) -> bool {
+        matches!(self, PgType::Int2 | PgType::Int4 | PgType::Int8)
+    }
+
+    /// The Arrow type of values of this type when no typmod narrows it.
+    pub fn arrow(&self) -> DataType {
+        use PgType::*;
+        match self {
+            Bool => DataType::Boolean,
+            Int2 => DataType::Int16,
+            Int4 => DataType::Int32,
+            Int8 => DataType::Int64,
+            Float4 => DataType::Float32,
+            Float8 => DataType::Float64,
+            Numeric => DataType::LargeBinary,
+            Text | Varchar | Bpchar | Name | Char | Json => DataType::Utf8View,
+            Bytea => DataType::Binary,
+            Date => DataType::Date32,
+            Time => DataType::Time64(TimeUnit::Microsecond),
+            Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Uuid => DataType::FixedSizeBinary(16),
+            Jsonb => DataType::LargeUtf8,
+            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => DataType::UInt32,
+            Unknown => DataType::Utf8,
+            Void | Record => DataType::Null,
+            Array(item) => DataType::new_list(item.arrow(), true),
+        }
+    }
+
+    /// The Arrow type of a column or a cast with this typmod: `numeric(p ≤ 38, s)` is a decimal.
+    pub fn arrow_typmod(&self, typmod: i32) -> DataType {
+        match self {
+            PgType::Numeric => match names::numeric_typmod(typmod) {
+                Some((p, s)) if p <= 38 && (0..=p as i32).contains(&s) => {
+                    DataType::Decimal128(p as u8, s as i8)
+                }
+                _ => DataType::LargeBinary,
+            },
+            PgType::Array(item) => DataType::new_list(item.arrow_typmod(typmod), true),
+            other => other.arrow(),
+        }
+    }
+
+    /// The SQL type an Arrow type stands for; `Utf8` and `Null` are `unknown`.
+    pub fn from_arrow(ty: &DataType) -> Option<PgType> {
+        Some(match ty {
+            DataType::Boolean => PgType::Bool,
+            DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
+            DataType::Int32 | DataType::UInt16 => PgType::Int4,
+            DataType::Int64 | DataType::UInt64 => PgType::Int8,
+            DataType::Float16 | DataType::Float32 => PgType::Float4,
+            DataType::Float64 => PgType::Float8,
+            DataType::Decimal128(_, _)
+            | DataType::Decimal256(_, _)
+            | DataType::Decimal64(_, _)
+            | DataType::Decimal32(_, _)
+            | DataType::LargeBinary => PgType::Numeric,
+            DataType::Utf8View => PgType::Text,
+            DataType::Utf8 | DataType::Null => PgType::Unknown,
+            DataType::LargeUtf8 => PgType::Jsonb,
+            DataType::Binary | DataType::BinaryView => PgType::Bytea,
+            DataType::Date32 => PgType::Date,
+            DataType::Time64(_) | DataType::Time32(_) => PgType::Time,
+            DataType::Timestamp(_, None) => PgType::Timestamp,
+            DataType::Timestamp(_, Some(_)) => PgType::TimestampTz,
+            DataType::Interval(_) => PgType::Interval,
+            DataType::FixedSizeBinary(16) => PgType::Uuid,
+            DataType::UInt32 => PgType::Oid,
+            DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => {
+                match PgType::from_arrow(f.data_type())? {
+                    PgType::Unknown => PgType::Text.array_of(),
+                    item => item.array_of(),
+                }
+            }
+            DataType::Dictionary(_, value) => PgType::from_arrow(value)?,
+            DataType::Struct(_) => PgType::Record,
+            _ => return None,
+        })
+    }
+
+    /// The storage type of a column of this type.
+    pub fn column_type(&self, typmod: i32) -> Result<ColumnType> {
+        use PgType::*;
+        Ok(match self {
+            Bool => ColumnType::Bool,
+            Int2 => ColumnType::Int16,
+            Int4 => ColumnType::Int32,
+            Int8 => ColumnType::Int64,
+            Float4 => ColumnType::Float32,
+            Float8 => ColumnType::Float64,
+            Numeric => match self.arrow_typmod(typmod) {
+                DataType::Decimal128(precision, scale) => ColumnType::Decimal { precision, scale },
+                _ => ColumnType::Numeric,
+            },
+            Text | Varchar | Bpchar | Name | Char | Json => ColumnType::Text,
+            Bytea => ColumnType::Bytea,
+            Date => ColumnType::Date,
+            Time => ColumnType::Time,
+            Timestamp => ColumnType::Timestamp,
+            TimestampTz => ColumnType::TimestampTz,
+            Interval => ColumnType::Interval,
+            Uuid => ColumnType::Uuid,
+            Jsonb => ColumnType::Jsonb,
+            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => ColumnType::Oid,
+            Array(item) => ColumnType::Array(Box::new(item.column_type(typmod)?)),
+            Unknown | Void | Record => {
+                return Err(SqlError::new(
+                    crate::error::state::INVALID_TABLE_DEFINITION,
+                    format!("column has pseudo-type {}", self.name()),
+                ));
+            }
+        })
+    }
+}
+
+impl std::fmt::Display for PgType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
