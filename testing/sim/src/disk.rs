@@ -306,9 +306,9 @@ impl State {
     /// The moment of the call's truth: what a crash in it finds is decided, what the caller is
     /// told is not.
     fn reached(&mut self, call: Call) -> Result<()> {
-        if self.images.is_some() {
-            let image = self.image(Some(call));
-            self.images.as_mut().expect("just seen").push(image);
+        if let Some(mut images) = self.images.take() {
+            images.push(self.image(Some(call)));
+            self.images = Some(images);
         }
         if self.plan.crash_at.is_some_and(|n| self.calls >= n) {
             self.crashed = true;
