@@ -115,6 +115,11 @@ impl Engine {
         self.0.view(self.0.latest(), None)
     }
 
+    /// The database AS OF `ts`; one that is still to come reads the newest committed state.
+    pub fn view_at(&self, ts: Ts) -> ReadView {
+        self.0.view(ts.min(self.0.latest()), None)
+    }
+
     /// A collection id that was never handed out before.
     pub fn allocate_collection_id(&self) -> CollectionId {
         CollectionId(self.0.next_collection.fetch_add(1, Ordering::Relaxed))
