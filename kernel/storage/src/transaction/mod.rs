@@ -259,6 +259,12 @@ impl Transaction {
     /// Lock a key that is about to be overwritten; first updater wins.
     fn lock_for_write(&mut self, collection: CollectionId, key: &[u8]) -> Result<()> {
         self.lock_key(collection, key, RowLockMode::Update, LockWait::Block)?;
+        self.check_unchanged(collection, key)
+    }
+
+    /// Under REPEATABLE READ, a key that someone has written since the snapshot may not be written:
+    /// own writes would hide what the snapshot still shows.
+    fn check_unchanged(&self, collection: CollectionId, key: &[u8]) -> Result<()> {
         if let (Isolation::RepeatableRead, Some(snapshot)) = (self.isolation, self.snapshot) {
             let newer = self
                 .latest_view()

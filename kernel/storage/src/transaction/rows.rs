@@ -308,7 +308,11 @@ impl Transaction {
     /// Lock a unique key; the row that has it.
     fn taken(&mut self, index: &IndexDef, key: &[u8]) -> Result<Option<RowId>> {
         self.lock_key(index.id, key, RowLockMode::Update, LockWait::Block)?;
-        self.entry_of(index, key)
+        let taken = self.entry_of(index, key)?;
+        if taken.is_none() {
+            self.check_unchanged(index.id, key)?;
+        }
+        Ok(taken)
     }
 
     /// The row that has a key in the latest state, own writes included.
