@@ -11,6 +11,7 @@ mod disk;
 mod file;
 mod names;
 pub mod rng;
+pub mod torture;
 
 pub use crash::{CrashModel, Image};
 pub use damage::Damage;
