@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
+use crate::parse::Parser;
 use crate::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
 
 /// The collection that holds table definitions.
@@ -106,106 +107,49 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Takes a stored form apart; every failure is damage.
-struct Parser<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn damaged(&self, expected: &str) -> Error {
-        Error::corruption(
-            "table definition",
-            self.at as u64,
-            expected,
-            format!("{} more bytes", self.bytes.len() - self.at),
-        )
-    }
-
-    fn take(&mut self, n: usize, expected: &str) -> Result<&'a [u8]> {
-        let end = self
-            .at
-            .checked_add(n)
-            .filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or_else(|| self.damaged(expected))?;
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self, expected: &str) -> Result<[u8; N]> {
-        let taken = self.take(N, expected)?;
-        Ok(taken
-            .try_into()
-            .expect("take returns as many bytes as asked"))
-    }
-
-    fn u8(&mut self, expected: &str) -> Result<u8> {
-        Ok(self.array::<1>(expected)?[0])
-    }
-
-    fn u16(&mut self, expected: &str) -> Result<u16> {
-        Ok(u16::from_le_bytes(self.array(expected)?))
-    }
-
-    fn u32(&mut self, expected: &str) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array(expected)?))
-    }
-
-    fn bool(&mut self, expected: &str) -> Result<bool> {
-        match self.u8(expected)? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(self.damaged(expected)),
-        }
-    }
-
-    fn column_type(&mut self, depth: usize) -> Result<ColumnType> {
-        Ok(match self.u8("a column type")? {
-            0 => ColumnType::Bool,
-            1 => ColumnType::Int16,
-            2 => ColumnType::Int32,
-            3 => ColumnType::Int64,
-            4 => ColumnType::Float32,
-            5 => ColumnType::Float64,
-            6 => {
-                let precision = self.u8("a precision")?;
-                ColumnType::Decimal {
-                    precision,
-                    scale: i8::from_le_bytes(self.array("a scale")?),
-                }
-            }
-            7 => ColumnType::Numeric,
-            8 => ColumnType::Date,
-            9 => ColumnType::Time,
-            10 => ColumnType::Timestamp,
-            11 => ColumnType::TimestampTz,
-            12 => ColumnType::Interval,
-            13 => ColumnType::Text,
-            14 => ColumnType::Bytea,
-            15 => ColumnType::Jsonb,
-            16 => ColumnType::Uuid,
-            17 => ColumnType::Oid,
-            18 if depth < NESTING_MAX => ColumnType::Array(Box::new(self.column_type(depth + 1)?)),
-            _ => return Err(self.damaged("a known column type")),
-        })
-    }
+fn parse_type(p: &mut Parser<'_>, depth: usize) -> Result<ColumnType> {
+    Ok(match p.u8("a column type")? {
+        0 => ColumnType::Bool,
+        1 => ColumnType::Int16,
+        2 => ColumnType::Int32,
+        3 => ColumnType::Int64,
+        4 => ColumnType::Float32,
+        5 => ColumnType::Float64,
+        6 => ColumnType::Decimal {
+            precision: p.u8("a precision")?,
+            scale: p.u8("a scale")? as i8,
+        },
+        7 => ColumnType::Numeric,
+        8 => ColumnType::Date,
+        9 => ColumnType::Time,
+        10 => ColumnType::Timestamp,
+        11 => ColumnType::TimestampTz,
+        12 => ColumnType::Interval,
+        13 => ColumnType::Text,
+        14 => ColumnType::Bytea,
+        15 => ColumnType::Jsonb,
+        16 => ColumnType::Uuid,
+        17 => ColumnType::Oid,
+        18 if depth < NESTING_MAX => ColumnType::Array(Box::new(parse_type(p, depth + 1)?)),
+        _ => return Err(p.damaged("a known column type")),
+    })
 }
 
 /// Read the stored form of table `id`.
 pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
-    let mut p = Parser { bytes, at: 0 };
+    let name = format!("definition of table {id}");
+    let mut p = Parser::new(bytes, &name, 0);
     let version = p.u16("a version")?;
     if version != VERSION {
         return Err(Error::UnsupportedVersion {
-            file: format!("definition of table {id}"),
+            file: name,
             found: version.into(),
             supported: VERSION.into(),
         });
     }
     let mut columns = Vec::new();
     for _ in 0..p.u16("a number of columns")? {
-        let ty = p.column_type(0)?;
+        let ty = parse_type(&mut p, 0)?;
         let dropped = p.bool("a flag")?;
         let missing = match p.u32("the length of a missing value")? {
             NO_MISSING => None,
@@ -237,9 +181,7 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
             unique,
         });
     }
-    if p.at != bytes.len() {
-        return Err(p.damaged("the end"));
-    }
+    p.end()?;
     Ok(TableDef {
         id,
         columns,

@@ -19,6 +19,12 @@ pub mod memtable;
 pub mod tables;
 pub mod timeline;
 
+mod manifest;
+mod parse;
+mod recovery;
+mod segment_files;
+mod wal;
+
 pub mod datum;
 pub mod key;
 pub mod row;
@@ -27,7 +33,7 @@ pub mod segment;
 pub mod error;
 pub mod io;
 
-pub use engine::Engine;
+pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
 pub use interrupt::Interrupt;
 pub use lock::{LockWait, RowLockMode, TableLockMode};

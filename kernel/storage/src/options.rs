@@ -1,5 +1,8 @@
 //! What an operator may set for the engine. Sizes are bytes.
 
+use crate::error::{Error, Result};
+use crate::wal::batch::ALIGNMENT;
+
 /// Settings of one [`Engine`](crate::engine::Engine); none of them changes what a file means.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -15,6 +18,28 @@ pub struct Options {
     pub transaction_bytes_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
     pub lock_timeout_micros: Option<u64>,
+}
+
+/// Smallest WAL file.
+pub const WAL_SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+impl Options {
+    /// Refuse what cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.wal_segment_bytes < WAL_SEGMENT_BYTES_MIN
+            || !self.wal_segment_bytes.is_multiple_of(ALIGNMENT)
+        {
+            return Err(Error::invalid(format!(
+                "wal_segment_bytes is {}; it must be a multiple of {ALIGNMENT} and at least \
+                 {WAL_SEGMENT_BYTES_MIN}",
+                self.wal_segment_bytes
+            )));
+        }
+        if self.memtables_frozen_max == 0 {
+            return Err(Error::invalid("memtables_frozen_max must be at least 1"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Options {

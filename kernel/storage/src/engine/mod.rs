@@ -1,53 +1,84 @@
 //! The engine: everything of an open database, and the public face of storage.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::catalog::FIRST_COLLECTION;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, TimelineId, Ts, TxnId};
+use crate::ids::{CollectionId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::lock::LockManager;
-use crate::memtable::{Memtable, TxnSlot};
 use crate::options::Options;
+use crate::recovery::{self, Recovered};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{OwnWrites, ReadView, Superversion, ViewInner};
+use crate::wal::log::Log;
+use crate::wal::record::Record;
+
+mod background;
+mod stats;
+
+pub use stats::Stats;
+
+use background::Background;
+
+/// Collection ids that the log is told of ahead of their use.
+const COLLECTIONS_AHEAD: u32 = 64;
 
 /// An open database. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
-pub struct Engine(Arc<EngineInner>);
+pub struct Engine(Arc<Open>);
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("latest", &self.0.inner.log.latest())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the clones of an [`Engine`] share. Transactions and views hold only the inner part, so they
+/// do not keep the database open.
+struct Open {
+    inner: Arc<EngineInner>,
+    background: Mutex<Option<Background>>,
+}
 
 pub(crate) struct EngineInner {
     pub io: Arc<dyn Io>,
     pub options: Options,
     pub locks: LockManager,
     pub tables: Arc<Tables>,
+    pub log: Log,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
     sources: RwLock<Arc<Superversion>>,
-    /// The commit point: one transaction at a time takes its timestamp. No I/O inside.
-    last_ts: Mutex<Ts>,
-    /// Highest flipped timestamp.
-    latest: AtomicU64,
     next_txn: AtomicU64,
-    next_collection: AtomicU32,
+    collections: Mutex<Collections>,
     sequences: Sequences,
-    _directory: Box<dyn Send + Sync>,
+    /// Whether there are threads to work in the background.
+    inline: bool,
+    stopping: std::sync::atomic::AtomicBool,
+    directory: Mutex<Option<Box<dyn Send + Sync>>>,
+}
+
+struct Collections {
+    next: CollectionId,
+    logged: CollectionId,
 }
 
 impl EngineInner {
-    pub fn latest(&self) -> Ts {
-        Ts(self.latest.load(Ordering::Acquire))
-    }
-
     pub fn sources(&self) -> Arc<Superversion> {
         Arc::clone(&self.sources.read())
+    }
+
+    pub fn latest(&self) -> Ts {
+        self.log.latest()
     }
 
     /// A view at `ts`. The sources are taken after the timestamp, so they hold all commits up to it.
@@ -61,58 +92,86 @@ impl EngineInner {
         }))
     }
 
-    pub fn commit_point(&self, slot: &TxnSlot) -> Ts {
-        let mut last = self.last_ts.lock();
-        let ts = Ts(self.io.now_micros().max(last.0 + 1));
-        *last = ts;
-        slot.commit(ts);
-        self.latest.store(ts.0, Ordering::Release);
-        ts
+    /// Whether nobody works in the background: then a commit does what is due itself.
+    pub fn is_inline(&self) -> bool {
+        self.inline
     }
+
+    /// Whether another commit may come in now.
+    pub fn admit(&self) -> Result<()> {
+        self.log.check()
+    }
+
+    /// What a commit may have made necessary.
+    pub fn after_commit(&self) {}
 }
 
 impl Engine {
     /// Open the database in `io`'s directory; an empty directory becomes a new one.
     pub fn open(io: Arc<dyn Io>, options: Options) -> Result<Engine> {
+        options.check()?;
         let directory = io.lock().map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => Error::DirectoryLocked,
-            _ => Error::io("lock", "lock", e),
+            _ => Error::io("lock", crate::io::disk::LOCK_FILE, e),
         })?;
-        let can_block = io.spawn("probe", Box::new(|| {})).is_some();
-        Ok(Engine(Arc::new(EngineInner {
-            locks: LockManager::new(options.lock_timeout_micros, can_block),
+        let inline = background::is_inline(&*io);
+        let Recovered {
+            writer,
+            manifest,
+            memtable,
+            tables,
+        } = recovery::recover(&io, &options)?;
+        let sequences = Sequences::default();
+        for (id, state) in &manifest.sequences {
+            sequences.restore(*id, *state);
+        }
+        let inner = Arc::new(EngineInner {
+            locks: LockManager::new(options.lock_timeout_micros, !inline),
+            log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             io,
             options,
-            tables: Arc::default(),
+            tables: Arc::new(tables),
             freeze: RwLock::default(),
             sources: RwLock::new(Arc::new(Superversion {
-                active: Arc::new(Memtable::new(TimelineId::MAIN)),
+                active: Arc::new(memtable),
                 frozen: Vec::new(),
             })),
-            last_ts: Mutex::new(Ts::ZERO),
-            latest: AtomicU64::new(0),
             next_txn: AtomicU64::new(1),
-            next_collection: AtomicU32::new(FIRST_COLLECTION.0),
-            sequences: Sequences::default(),
-            _directory: directory,
+            collections: Mutex::new(Collections {
+                next: manifest.next_collection,
+                logged: manifest.next_collection,
+            }),
+            sequences,
+            inline,
+            stopping: false.into(),
+            directory: Mutex::new(Some(directory)),
+        });
+        let background = Background::start(&inner);
+        Ok(Engine(Arc::new(Open {
+            inner,
+            background: Mutex::new(Some(background)),
         })))
+    }
+
+    fn inner(&self) -> &Arc<EngineInner> {
+        &self.0.inner
     }
 
     /// Start a transaction. `interrupt` is the session's.
     pub fn begin(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
-        let id = TxnId(self.0.next_txn.fetch_add(1, Ordering::Relaxed));
-        Transaction::new(Arc::clone(&self.0), id, isolation, interrupt)
+        let id = TxnId(self.inner().next_txn.fetch_add(1, Ordering::Relaxed));
+        Transaction::new(Arc::clone(self.inner()), id, isolation, interrupt)
     }
 
     /// What may be shown to someone who will not commit: everything durable, and everything
     /// acknowledged without being so.
     pub fn visible_view(&self) -> ReadView {
-        self.latest_view()
+        self.inner().view(self.inner().log.visible(), None)
     }
 
-    /// The newest committed state.
+    /// The newest committed state, durable or not.
     pub fn latest_view(&self) -> ReadView {
-        self.0.view(self.0.latest(), None)
+        self.inner().view(self.inner().latest(), None)
     }
 
     /// The database AS OF `ts`; one that is still to come reads the newest committed state.
@@ -121,8 +180,19 @@ impl Engine {
     }
 
     /// A collection id that was never handed out before.
-    pub fn allocate_collection_id(&self) -> CollectionId {
-        CollectionId(self.0.next_collection.fetch_add(1, Ordering::Relaxed))
+    pub fn allocate_collection_id(&self) -> Result<CollectionId> {
+        let mut collections = self.inner().collections.lock();
+        let id = collections.next;
+        let exhausted = || Error::invalid("all collection ids are used");
+        let next = CollectionId(id.0.checked_add(1).ok_or_else(exhausted)?);
+        if next > collections.logged {
+            // Whoever commits with the id comes later in the log.
+            let ahead = CollectionId(id.0.checked_add(COLLECTIONS_AHEAD).ok_or_else(exhausted)?);
+            self.inner().log.push(Record::next_collection(ahead))?;
+            collections.logged = ahead;
+        }
+        collections.next = next;
+        Ok(id)
     }
 
     /// Write the memtable to segments now.
@@ -130,38 +200,77 @@ impl Engine {
         Ok(())
     }
 
-    /// Highest durable timestamp.
+    /// Newest durable commit.
     pub fn durable(&self) -> Ts {
-        self.0.latest()
+        self.inner().log.durable()
     }
 
     /// Wait until everything committed at or before `ts` is durable.
-    pub fn wait_durable(&self, _ts: Ts) -> Result<()> {
-        Ok(())
+    pub fn wait_durable(&self, ts: Ts) -> Result<()> {
+        self.inner().log.wait_ts(ts)
     }
 
     /// The sequence's next value, `None` when it is exhausted. Never rolled back.
     pub fn sequence_next(&self, id: CollectionId, spec: &SequenceSpec) -> Result<Option<i64>> {
-        self.0.sequences.next(id, spec, |_| Ok(()))
+        let log = |state| {
+            self.inner()
+                .log
+                .push(Record::sequence(id, state))
+                .map(|_| ())
+        };
+        self.inner().sequences.next(id, spec, log)
     }
 
     /// PostgreSQL's `setval`.
     pub fn sequence_set(&self, id: CollectionId, value: i64, is_called: bool) -> Result<()> {
-        self.0
+        let log = |state| {
+            self.inner()
+                .log
+                .push(Record::sequence(id, state))
+                .map(|_| ())
+        };
+        self.inner()
             .sequences
-            .set(id, SequenceState { value, is_called }, |_| Ok(()))
+            .set(id, SequenceState { value, is_called }, log)
     }
 
-    /// The last value and whether it was handed out, as `SELECT last_value, is_called` shows.
+    /// The last value and whether it was handed out, as `SELECT last_value, is_called` shows; `None`
+    /// when the sequence was never used.
     pub fn sequence_state(&self, id: CollectionId) -> Option<(i64, bool)> {
-        self.0
+        self.inner()
             .sequences
             .state(id)
             .map(|state| (state.value, state.is_called))
     }
 
-    /// Close, and report what goes wrong. Dropping the last clone closes, too.
+    /// Sizes and counters.
+    pub fn stats(&self) -> Stats {
+        Stats::collect(self.inner())
+    }
+
+    /// Close, and report what goes wrong. Other clones, transactions and views get `Stopped` when
+    /// they write; views may still read.
     pub fn close(self) -> Result<()> {
-        Ok(())
+        self.0.close()
+    }
+}
+
+impl Open {
+    fn close(&self) -> Result<()> {
+        let Some(background) = self.background.lock().take() else {
+            return Ok(());
+        };
+        background.stop(&self.inner);
+        let closed = self.inner.log.close();
+        self.inner.directory.lock().take();
+        closed
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!("closing the database: {e}");
+        }
     }
 }

@@ -1,4 +1,11 @@
-//! Commit.
+//! Commit: steps 1 to 4 of a transaction's end.
+//!
+//! 1. Build the log record and put the versions into the memtable, behind a pending slot: slow work,
+//!    outside of every mutex, and invisible.
+//! 2. At the commit point (the log's queue mutex) take the timestamp, queue the record and flip the
+//!    slot: from here on every reader agrees.
+//! 3. Give the locks back, before the disk is waited for: contended rows do not wait for the disk.
+//! 4. Wait until the record is durable, and with it everything the transaction read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,38 +15,69 @@ use super::{Durability, Transaction};
 use crate::error::Result;
 use crate::ids::Ts;
 use crate::memtable::{TxnSlot, split_key};
+use crate::wal::record::TransactionRecord;
 
 impl Transaction {
     /// Make the writes visible to all, and with `Synchronous` durable. The commit timestamp, or, when
     /// nothing was written, the highest timestamp read.
     pub fn commit(mut self, durability: Durability) -> Result<Ts> {
         let engine = Arc::clone(&self.engine);
-        let writes = std::mem::take(&mut *self.writes.write());
-        let read_ts = Ts(self.read_ts.load(Ordering::Relaxed));
+        let mut writes = std::mem::take(&mut *self.writes.write());
         if writes.is_empty() {
+            let read_ts = Ts(self.read_ts.load(Ordering::Relaxed));
             self.release_locks();
-            let _ = (durability, self.used_sequence);
+            if durability == Durability::Synchronous {
+                match self.used_sequence {
+                    true => engine.log.wait(engine.log.last_ticket())?,
+                    false => engine.log.wait_ts(read_ts)?,
+                }
+            }
             return Ok(read_ts);
         }
-        let mut writes = writes;
-        let frozen = engine.freeze.read();
-        let sources = engine.sources();
-        let slot = TxnSlot::pending();
-        for write in writes.drain() {
-            let (collection, _) = split_key(&write.key);
-            match write.kind {
-                WriteKind::Insert => engine.tables.get(collection).add_live(1),
-                WriteKind::Delete => engine.tables.get(collection).add_live(-1),
-                _ => {}
+
+        engine.admit()?;
+        let mut record = TransactionRecord::new(writes.bytes());
+        let mut live: Vec<(crate::ids::CollectionId, i64)> = Vec::new();
+        let finals: Vec<_> = writes.drain().collect();
+        for write in &finals {
+            record.push(&write.key, write.kind, write.value.as_deref())?;
+            let delta = match write.kind {
+                WriteKind::Insert => 1,
+                WriteKind::Delete => -1,
+                _ => continue,
+            };
+            // Keys come in order, so a table's rows come together.
+            let (table, _) = split_key(&write.key);
+            match live.last_mut() {
+                Some((last, sum)) if *last == table => *sum += delta,
+                _ => live.push((table, delta)),
             }
-            sources
-                .active
-                .insert(write.key, Arc::clone(&slot), write.value);
         }
-        let ts = engine.commit_point(&slot);
-        sources.active.note_commit(ts);
-        drop(frozen);
+        let record = record.seal();
+
+        let slot = TxnSlot::pending();
+        let (ts, ticket) = {
+            let _window = engine.freeze.read();
+            let sources = engine.sources();
+            for write in finals {
+                sources
+                    .active
+                    .insert(write.key, Arc::clone(&slot), write.value);
+            }
+            let committed = engine.log.commit(record, &slot)?;
+            sources.active.note_commit(committed.0);
+            for (table, delta) in live {
+                engine.tables.get(table).add_live(delta);
+            }
+            committed
+        };
         self.release_locks();
+        let written = match durability {
+            Durability::Synchronous => engine.log.wait(ticket),
+            Durability::Asynchronous => engine.log.acknowledge(ts, engine.is_inline()),
+        };
+        written?;
+        engine.after_commit();
         Ok(ts)
     }
 }

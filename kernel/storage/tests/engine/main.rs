@@ -1,5 +1,6 @@
 //! The engine through its public face, on the real disk.
 #![allow(clippy::unwrap_used)]
 
+mod recovery;
 mod support;
 mod transactions;

@@ -1,0 +1,43 @@
+//! What the engine tells about itself.
+
+use std::sync::atomic::Ordering;
+
+use super::EngineInner;
+use crate::ids::{Lsn, Ts};
+
+/// Sizes and counters since the database was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub latest: Ts,
+    pub durable: Ts,
+    pub commits: u64,
+    /// Group commits: writes of the log followed by a sync.
+    pub wal_syncs: u64,
+    pub wal_bytes: u64,
+    pub wal_position: Lsn,
+    pub wal_files: usize,
+    pub memtable_bytes: usize,
+    pub memtables_frozen: usize,
+    /// Rows, keys and tables that somebody has locked or waits for.
+    pub locked_objects: usize,
+}
+
+impl Stats {
+    pub(super) fn collect(engine: &EngineInner) -> Stats {
+        let sources = engine.sources();
+        let log = engine.log.stats();
+        let (wal_position, wal_files) = engine.log.position();
+        Stats {
+            latest: engine.log.latest(),
+            durable: engine.log.durable(),
+            commits: log.commits.load(Ordering::Relaxed),
+            wal_syncs: log.syncs.load(Ordering::Relaxed),
+            wal_bytes: log.bytes.load(Ordering::Relaxed),
+            wal_position,
+            wal_files,
+            memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
+            memtables_frozen: sources.frozen.len(),
+            locked_objects: engine.locks.len(),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The manifest: what exists besides the log.
+//!
+//! It is not a file of its own. Every WAL file opens with one, which says what all records before
+//! that file have led to; recovery starts from the manifest of the oldest WAL file kept and applies
+//! the records after it. So there is no superblock to lose, and an old WAL file may go as soon as a
+//! newer one with a durable manifest makes it unnecessary.
+//!
+//! ```text
+//! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ next_collection u32
+//!           │ segments u32 │ segment …  │ tables u32 │ table … │ sequences u32 │ sequence …
+//! segment:  number u64 │ ts_min u64 │ ts_max u64
+//! table:    collection u32 │ next_row u64 │ live_rows u64
+//! sequence: collection u32 │ value i64 │ is_called u8
+//! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
+//! ```
+//!
+//! Invariants:
+//!
+//! 1. The segments hold every version committed at or before `flushed_ts`, and none newer.
+//! 2. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
+//!    record before this point names.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::FIRST_COLLECTION;
+use crate::error::Result;
+use crate::ids::{CollectionId, RowId, Ts};
+use crate::parse::Parser;
+use crate::sequence::SequenceState;
+
+/// A live segment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Names the file; never reused.
+    pub number: u64,
+    /// Oldest and newest commit in it.
+    pub ts_min: Ts,
+    pub ts_max: Ts,
+}
+
+/// A table's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableCounts {
+    pub next_row: RowId,
+    pub live_rows: u64,
+}
+
+/// See the module's header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub flushed_ts: Ts,
+    pub last_ts: Ts,
+    pub next_segment: u64,
+    pub next_collection: CollectionId,
+    /// Oldest first.
+    pub segments: Vec<SegmentEntry>,
+    pub tables: BTreeMap<CollectionId, TableCounts>,
+    pub sequences: BTreeMap<CollectionId, SequenceState>,
+}
+
+impl Default for Manifest {
+    /// A new database's.
+    fn default() -> Manifest {
+        Manifest {
+            flushed_ts: Ts::ZERO,
+            last_ts: Ts::ZERO,
+            next_segment: 1,
+            next_collection: FIRST_COLLECTION,
+            segments: Vec::new(),
+            tables: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a flush changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlushEdit {
+    pub flushed_ts: Ts,
+    pub segments: Vec<SegmentEntry>,
+    /// Live rows at `flushed_ts`.
+    pub live_rows: Vec<(CollectionId, u64)>,
+}
+
+fn put_count(out: &mut Vec<u8>, n: usize) {
+    let n = u32::try_from(n).expect("collections and segments are numbered by u32");
+    out.extend_from_slice(&n.to_le_bytes());
+}
+
+impl SegmentEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for n in [self.number, self.ts_min.0, self.ts_max.0] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+    }
+
+    fn parse(p: &mut Parser<'_>) -> Result<SegmentEntry> {
+        let number = p.u64("a segment's number")?;
+        let ts_min = Ts(p.u64("a timestamp")?);
+        Ok(SegmentEntry {
+            number,
+            ts_min,
+            ts_max: Ts(p.u64("a timestamp")?),
+        })
+    }
+}
+
+impl Manifest {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        for n in [self.flushed_ts.0, self.last_ts.0, self.next_segment] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        out.extend_from_slice(&self.next_collection.0.to_le_bytes());
+        put_count(out, self.segments.len());
+        for segment in &self.segments {
+            segment.encode(out);
+        }
+        put_count(out, self.tables.len());
+        for (table, counts) in &self.tables {
+            out.extend_from_slice(&table.0.to_le_bytes());
+            out.extend_from_slice(&counts.next_row.0.to_le_bytes());
+            out.extend_from_slice(&counts.live_rows.to_le_bytes());
+        }
+        put_count(out, self.sequences.len());
+        for (id, state) in &self.sequences {
+            out.extend_from_slice(&id.0.to_le_bytes());
+            out.extend_from_slice(&state.value.to_le_bytes());
+            out.push(u8::from(state.is_called));
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
+        let flushed_ts = Ts(p.u64("a timestamp")?);
+        let last_ts = Ts(p.u64("a timestamp")?);
+        let next_segment = p.u64("a segment's number")?;
+        let next_collection = CollectionId(p.u32("a collection")?);
+        let mut manifest = Manifest {
+            flushed_ts,
+            last_ts,
+            next_segment,
+            next_collection,
+            ..Manifest::default()
+        };
+        for _ in 0..p.u32("a number of segments")? {
+            manifest.segments.push(SegmentEntry::parse(p)?);
+        }
+        for _ in 0..p.u32("a number of tables")? {
+            let table = CollectionId(p.u32("a table")?);
+            let next_row = RowId(p.u64("a row")?);
+            let counts = TableCounts {
+                next_row,
+                live_rows: p.u64("a number of rows")?,
+            };
+            manifest.tables.insert(table, counts);
+        }
+        for _ in 0..p.u32("a number of sequences")? {
+            let id = CollectionId(p.u32("a sequence")?);
+            let value = p.i64("a sequence's value")?;
+            let state = SequenceState {
+                value,
+                is_called: p.bool("a flag")?,
+            };
+            manifest.sequences.insert(id, state);
+        }
+        p.end()?;
+        Ok(manifest)
+    }
+}
+
+impl FlushEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.flushed_ts.0.to_le_bytes());
+        put_count(out, self.segments.len());
+        for segment in &self.segments {
+            segment.encode(out);
+        }
+        put_count(out, self.live_rows.len());
+        for (table, live) in &self.live_rows {
+            out.extend_from_slice(&table.0.to_le_bytes());
+            out.extend_from_slice(&live.to_le_bytes());
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<FlushEdit> {
+        let flushed_ts = Ts(p.u64("a timestamp")?);
+        let mut edit = FlushEdit {
+            flushed_ts,
+            segments: Vec::new(),
+            live_rows: Vec::new(),
+        };
+        for _ in 0..p.u32("a number of segments")? {
+            edit.segments.push(SegmentEntry::parse(p)?);
+        }
+        for _ in 0..p.u32("a number of tables")? {
+            let table = CollectionId(p.u32("a table")?);
+            edit.live_rows.push((table, p.u64("a number of rows")?));
+        }
+        Ok(edit)
+    }
+
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.flushed_ts = manifest.flushed_ts.max(self.flushed_ts);
+        for segment in &self.segments {
+            manifest.next_segment = manifest.next_segment.max(segment.number + 1);
+            // An edit that a file's end cut in two is already in the manifest between its halves.
+            if manifest
+                .segments
+                .iter()
+                .all(|known| known.number != segment.number)
+            {
+                manifest.segments.push(segment.clone());
+            }
+        }
+        for (table, live) in &self.live_rows {
+            manifest.tables.entry(*table).or_default().live_rows = *live;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_reads_back_and_takes_edits() {
+        let mut manifest = Manifest::default();
+        let edit = FlushEdit {
+            flushed_ts: Ts(9),
+            segments: vec![SegmentEntry {
+                number: 4,
+                ts_min: Ts(1),
+                ts_max: Ts(9),
+            }],
+            live_rows: vec![(CollectionId(2000), 17)],
+        };
+        let mut bytes = Vec::new();
+        edit.encode(&mut bytes);
+        let parsed = FlushEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(parsed, edit);
+        parsed.apply(&mut manifest);
+        manifest.sequences.insert(
+            CollectionId(2001),
+            SequenceState {
+                value: 3,
+                is_called: false,
+            },
+        );
+        assert_eq!(manifest.next_segment, 5);
+        let mut bytes = Vec::new();
+        manifest.encode(&mut bytes);
+        assert_eq!(
+            Manifest::parse(&mut Parser::new(&bytes, "f", 0)).unwrap(),
+            manifest
+        );
+        for len in 0..bytes.len() {
+            assert!(Manifest::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
+        }
+    }
+}

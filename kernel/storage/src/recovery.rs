@@ -1,0 +1,255 @@
+//! Opening a database: what to make of the directory.
+//!
+//! 1. No WAL file: a new database when there is nothing else, an error when there is. (A crash while
+//!    a database was being made leaves a lock file and empty directories, which count as nothing: the
+//!    first WAL file appears, whole, as the last step.)
+//! 2. Otherwise the log is read from its oldest file: the manifest there, then every record after it.
+//!    Transactions newer than what the segments hold go into a fresh memtable.
+//! 3. Batches that nothing proves to be synced are written and synced again, so that from here on
+//!    everything that was read is durable. Files that lie wholly behind the end of the log go.
+//! 4. The log goes on in a new epoch.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
+use crate::io::Io;
+use crate::manifest::Manifest;
+use crate::memtable::{Memtable, TxnSlot, full_key};
+use crate::options::Options;
+use crate::segment_files::SEGMENTS;
+use crate::tables::Tables;
+use crate::transaction::writeset::WriteKind;
+use crate::view::row_of;
+use crate::wal::file::{self, WalFile};
+use crate::wal::reader::{self, Replay, Tail};
+use crate::wal::record::{Logged, LoggedTransaction};
+use crate::wal::writer::{Position, Writer};
+
+/// What an open database starts from.
+pub struct Recovered {
+    pub writer: Writer,
+    pub manifest: Manifest,
+    pub memtable: Memtable,
+    pub tables: Tables,
+}
+
+/// See the module's header. The caller has locked the directory.
+pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
+    let files = file::open_all(&**io)?;
+    if files.is_empty() {
+        return create(io, options);
+    }
+    file::discard_prepared(&**io)?;
+    make_directory(&**io, SEGMENTS)?;
+
+    let mut replayed = Replayed::new(files.len());
+    let tail = reader::read(&files, &mut replayed)?;
+    tracing::info!(
+        end = tail.lsn.0,
+        epoch = tail.epoch,
+        transactions = replayed.transactions.len(),
+        "read the log"
+    );
+    let files = settle(&**io, files, &tail, &replayed.ts_max)?;
+    let Replayed {
+        manifest,
+        transactions,
+        ..
+    } = replayed;
+    let (memtable, tables) = load(&manifest, &transactions)?;
+    let epoch = tail
+        .epoch
+        .checked_add(1)
+        .ok_or_else(|| Error::internal("2^32 recoveries"))?;
+    let position = Position {
+        database: tail.database,
+        epoch,
+        lsn: tail.lsn,
+        crc: tail.crc,
+    };
+    let segment_bytes = options.wal_segment_bytes;
+    let writer = Writer::resume(
+        Arc::clone(io),
+        segment_bytes,
+        position,
+        files,
+        manifest.clone(),
+    )?;
+    Ok(Recovered {
+        writer,
+        manifest,
+        memtable,
+        tables,
+    })
+}
+
+fn make_directory(io: &dyn Io, name: &str) -> Result<()> {
+    match io.create_dir(name) {
+        Ok(()) => io
+            .sync_dir("")
+            .map_err(|e| Error::io("sync", "the database directory", e)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io("create", name, e)),
+    }
+}
+
+/// Make a new database, provided that nothing is there.
+fn create(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
+    let known = [crate::io::disk::LOCK_FILE, file::DIRECTORY, SEGMENTS];
+    let listed = |dir: &str| match io.list(dir) {
+        Ok(names) => Ok(names),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io("list", if dir.is_empty() { "." } else { dir }, e)),
+    };
+    let mut strange: Vec<String> = listed("")?;
+    strange.retain(|name| !known.contains(&name.as_str()));
+    strange.extend(
+        listed(SEGMENTS)?
+            .into_iter()
+            .map(|name| format!("{SEGMENTS}/{name}")),
+    );
+    if let Some(name) = strange.first() {
+        let reason = format!("it has no write-ahead log, and is not empty: it has \"{name}\"");
+        return Err(Error::NotADatabase { reason });
+    }
+    make_directory(&**io, SEGMENTS)?;
+    make_directory(&**io, file::DIRECTORY)?;
+    let database = io.random_u64();
+    let writer = Writer::create(Arc::clone(io), options.wal_segment_bytes, database)?;
+    Ok(Recovered {
+        writer,
+        manifest: Manifest::default(),
+        memtable: Memtable::new(TimelineId::MAIN),
+        tables: Tables::default(),
+    })
+}
+
+/// Make durable what was read, and drop the files behind the end.
+fn settle(
+    io: &dyn Io,
+    mut files: Vec<WalFile>,
+    tail: &Tail,
+    ts_max: &[Ts],
+) -> Result<Vec<WalFile>> {
+    for (file, ts_max) in files.iter_mut().zip(ts_max) {
+        file.ts_max = *ts_max;
+    }
+    for file in &files {
+        let mut touched = false;
+        for (lsn, bytes) in &tail.unproven {
+            if (file.start..file.end()).contains(lsn) {
+                let at = lsn.0 - file.start.0;
+                file.file
+                    .write_at(bytes, at)
+                    .map_err(|e| Error::io("write", &file.name, e))?;
+                touched = true;
+            }
+        }
+        if touched {
+            file.file
+                .sync_data()
+                .map_err(|e| Error::io("sync", &file.name, e))?;
+        }
+    }
+    while files.len() > 1 && files.last().is_some_and(|file| file.start > tail.lsn) {
+        if let Some(file) = files.pop() {
+            file::remove(io, &file.name)?;
+        }
+    }
+    Ok(files)
+}
+
+/// Fill a memtable and the counters.
+fn load(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
+    let memtable = Memtable::new(TimelineId::MAIN);
+    let tables = Tables::default();
+    for (table, counts) in &manifest.tables {
+        let counters = tables.get(*table);
+        counters.reserve_below(counts.next_row);
+        counters.add_live(i64::try_from(counts.live_rows).unwrap_or(i64::MAX));
+    }
+    for transaction in transactions {
+        let slot = TxnSlot::committed(transaction.ts);
+        transaction.writes(|write| {
+            match write.kind {
+                WriteKind::Insert => tables.get(write.collection).add_live(1),
+                WriteKind::Delete => tables.get(write.collection).add_live(-1),
+                _ => {}
+            }
+            let key = full_key(write.collection, write.key);
+            memtable.insert(key, Arc::clone(&slot), write.value.map(Box::from));
+            Ok(())
+        })?;
+        memtable.note_commit(transaction.ts);
+    }
+    Ok((memtable, tables))
+}
+
+/// What the log's records lead to.
+struct Replayed {
+    manifest: Manifest,
+    /// Not in segments yet.
+    transactions: Vec<LoggedTransaction>,
+    /// Newest commit that begins in each file.
+    ts_max: Vec<Ts>,
+}
+
+impl Replayed {
+    fn new(files: usize) -> Replayed {
+        Replayed {
+            manifest: Manifest::default(),
+            transactions: Vec::new(),
+            ts_max: vec![Ts::ZERO; files],
+        }
+    }
+
+    fn forget_flushed(&mut self) {
+        let flushed = self.manifest.flushed_ts;
+        self.transactions
+            .retain(|transaction| transaction.ts > flushed);
+    }
+
+    fn note_row(&mut self, table: CollectionId, row: RowId) {
+        let counts = self.manifest.tables.entry(table).or_default();
+        counts.next_row = counts.next_row.max(RowId(row.0.saturating_add(1)));
+    }
+}
+
+impl Replay for Replayed {
+    fn manifest(&mut self, manifest: Manifest) -> Result<()> {
+        self.manifest = manifest;
+        self.forget_flushed();
+        Ok(())
+    }
+
+    fn record(&mut self, file: usize, record: Logged) -> Result<()> {
+        match record {
+            Logged::Transaction(transaction) => {
+                self.ts_max[file] = self.ts_max[file].max(transaction.ts);
+                self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
+                transaction.writes(|write| {
+                    if write.kind == WriteKind::Insert {
+                        self.note_row(write.collection, row_of(write.key)?);
+                    }
+                    Ok(())
+                })?;
+                if transaction.ts > self.manifest.flushed_ts {
+                    self.transactions.push(transaction);
+                }
+            }
+            Logged::Sequence(id, state) => {
+                self.manifest.sequences.insert(id, state);
+            }
+            Logged::NextCollection(id) => {
+                self.manifest.next_collection = self.manifest.next_collection.max(id);
+            }
+            Logged::Flush(edit) => {
+                edit.apply(&mut self.manifest);
+                self.forget_flushed();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! The batch: what one write to the log consists of.
+//!
+//! ```text
+//!  0 ┌───────────────────────────────────────────┬───────────┬───────────┬───────────────────┐
+//!    │ magic                                 u64 │ vers. u16 │ kind  u16 │ timeline      u32 │
+//! 16 ├───────────────────┬───────────────────────┼───────────┴───────────┴───────────────────┤
+//!    │ epoch         u32 │ zero              u32 │ database                              u64 │
+//! 32 ├───────────────────┴───────────────────────┼───────────────────────────────────────────┤
+//!    │ lsn                                   u64 │ synced_through                        u64 │
+//! 48 ├───────────────────┬───────────────────────┼───────────────────────┬───────────────────┤
+//!    │ previous_crc  u32 │ record_count      u32 │ continued         u32 │ payload bytes u32 │
+//! 64 ├───────────────────┼───────────────────────┴───────────────────────┴───────────────────┤
+//!    │ crc           u32 │ payload …                              │ zeros to the next 4 KiB  │
+//!    └───────────────────┴───────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! All little-endian. The CRC32C covers the header before it and the payload.
+//!
+//! * `database` is drawn at random when a database is made, so that a file of another database, or
+//!   bytes a user stored, are not taken for a batch of this one.
+//! * `lsn` is the batch's own position: batches follow each other without gaps, each starting on a
+//!   4 KiB boundary of its file.
+//! * `epoch` grows with every recovery; together with `previous_crc` it keeps what an earlier run
+//!   left behind the end of the log from being taken for its continuation.
+//! * `synced_through` says that everything before that LSN was synced when this batch was written.
+//! * A payload is a piece of the record stream (kind 1) or one whole manifest (kind 0). `continued`
+//!   counts the bytes at its start that belong to a record begun earlier, `record_count` the records
+//!   that begin in it.
+
+use crate::error::{Error, Result};
+use crate::ids::{Lsn, TimelineId};
+use crate::timeline;
+
+pub const MAGIC: u64 = u64::from_le_bytes(*b"HDBwal\x1a\x93");
+pub const VERSION: u16 = 0;
+/// Batches start on multiples of this, so that no block is written twice.
+pub const ALIGNMENT: u64 = 4096;
+pub const HEADER_BYTES: usize = 68;
+/// A larger piece of the record stream goes into several batches.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+mod field {
+    pub const MAGIC: usize = 0;
+    pub const VERSION: usize = 8;
+    pub const KIND: usize = 10;
+    pub const TIMELINE: usize = 12;
+    pub const EPOCH: usize = 16;
+    pub const RESERVED: usize = 20;
+    pub const DATABASE: usize = 24;
+    pub const LSN: usize = 32;
+    pub const SYNCED_THROUGH: usize = 40;
+    pub const PREVIOUS_CRC: usize = 48;
+    pub const RECORD_COUNT: usize = 52;
+    pub const CONTINUED: usize = 56;
+    pub const PAYLOAD_BYTES: usize = 60;
+    pub const CRC: usize = 64;
+}
+
+const _: () = {
+    assert!(field::CRC + 4 == HEADER_BYTES);
+    assert!(field::RESERVED + 4 == field::DATABASE);
+    assert!((HEADER_BYTES as u64) < ALIGNMENT);
+    assert!((BATCH_BYTES_MAX as u64).is_multiple_of(ALIGNMENT));
+};
+
+/// What a batch carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchKind {
+    Manifest,
+    Records,
+}
+
+/// A batch's header, but for what follows from where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchHeader {
+    pub kind: BatchKind,
+    pub timeline: TimelineId,
+    pub epoch: u32,
+    pub database: u64,
+    pub lsn: Lsn,
+    pub synced_through: Lsn,
+    pub previous_crc: u32,
+    pub record_count: u32,
+    pub continued: u32,
+    pub payload_bytes: u32,
+    pub crc: u32,
+}
+
+/// Bytes a batch with such a payload takes in the log.
+pub fn batch_bytes(payload: usize) -> u64 {
+    ((HEADER_BYTES + payload) as u64).next_multiple_of(ALIGNMENT)
+}
+
+/// Fill in the header at the front of `buf`, whose rest is the payload, and pad to the alignment.
+/// The checksum, for the next batch's `previous_crc`.
+pub fn seal(header: &BatchHeader, buf: &mut Vec<u8>) -> u32 {
+    let kind: u16 = match header.kind {
+        BatchKind::Manifest => 0,
+        BatchKind::Records => 1,
+    };
+    let mut put = |at: usize, bytes: &[u8]| buf[at..at + bytes.len()].copy_from_slice(bytes);
+    put(field::MAGIC, &MAGIC.to_le_bytes());
+    put(field::VERSION, &VERSION.to_le_bytes());
+    put(field::KIND, &kind.to_le_bytes());
+    put(field::TIMELINE, &header.timeline.0.to_le_bytes());
+    put(field::EPOCH, &header.epoch.to_le_bytes());
+    put(field::RESERVED, &[0; 4]);
+    put(field::DATABASE, &header.database.to_le_bytes());
+    put(field::LSN, &header.lsn.0.to_le_bytes());
+    put(
+        field::SYNCED_THROUGH,
+        &header.synced_through.0.to_le_bytes(),
+    );
+    put(field::PREVIOUS_CRC, &header.previous_crc.to_le_bytes());
+    put(field::RECORD_COUNT, &header.record_count.to_le_bytes());
+    put(field::CONTINUED, &header.continued.to_le_bytes());
+    put(field::PAYLOAD_BYTES, &header.payload_bytes.to_le_bytes());
+    let crc = checksum(&buf[..field::CRC], &buf[HEADER_BYTES..]);
+    buf[field::CRC..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+    buf.resize(batch_bytes(buf.len() - HEADER_BYTES) as usize, 0);
+    crc
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(header), payload)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+/// Why bytes are not a batch: what was expected and what was found.
+#[derive(Clone, Debug)]
+pub struct NotABatch {
+    pub expected: String,
+    pub found: String,
+}
+
+impl NotABatch {
+    pub fn new(expected: impl std::fmt::Display, found: impl std::fmt::Display) -> NotABatch {
+        NotABatch {
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}
+
+/// Read the header at the front of `bytes`, at `offset` of `file`. The outer error is a version that
+/// this build does not know, which is never taken for the end of the log.
+pub fn parse_header(
+    bytes: &[u8],
+    file: &str,
+    offset: u64,
+) -> Result<std::result::Result<BatchHeader, NotABatch>> {
+    if bytes.len() < HEADER_BYTES {
+        return Ok(Err(NotABatch::new(
+            format!("a batch header of {HEADER_BYTES} bytes"),
+            format!("{} bytes", bytes.len()),
+        )));
+    }
+    let magic = u64_at(bytes, field::MAGIC);
+    if magic != MAGIC {
+        let expected = format!("batch magic {MAGIC:#018x}");
+        return Ok(Err(NotABatch::new(expected, format!("{magic:#018x}"))));
+    }
+    let version = u16::from_le_bytes([bytes[field::VERSION], bytes[field::VERSION + 1]]);
+    if version != VERSION {
+        return Err(Error::UnsupportedVersion {
+            file: file.to_owned(),
+            found: version.into(),
+            supported: VERSION.into(),
+        });
+    }
+    let kind = match u16::from_le_bytes([bytes[field::KIND], bytes[field::KIND + 1]]) {
+        0 => BatchKind::Manifest,
+        1 => BatchKind::Records,
+        other => return Ok(Err(NotABatch::new("batch kind 0 or 1", other))),
+    };
+    let timeline = TimelineId(u32_at(bytes, field::TIMELINE));
+    if timeline::known(timeline, file, offset).is_err() {
+        return Ok(Err(NotABatch::new("a known timeline", timeline)));
+    }
+    Ok(Ok(BatchHeader {
+        kind,
+        timeline,
+        epoch: u32_at(bytes, field::EPOCH),
+        database: u64_at(bytes, field::DATABASE),
+        lsn: Lsn(u64_at(bytes, field::LSN)),
+        synced_through: Lsn(u64_at(bytes, field::SYNCED_THROUGH)),
+        previous_crc: u32_at(bytes, field::PREVIOUS_CRC),
+        record_count: u32_at(bytes, field::RECORD_COUNT),
+        continued: u32_at(bytes, field::CONTINUED),
+        payload_bytes: u32_at(bytes, field::PAYLOAD_BYTES),
+        crc: u32_at(bytes, field::CRC),
+    }))
+}
+
+/// Check the whole batch in `bytes` (header and payload) against its checksum.
+pub fn verify(header: &BatchHeader, bytes: &[u8]) -> std::result::Result<(), NotABatch> {
+    let end = HEADER_BYTES + header.payload_bytes as usize;
+    if bytes.len() < end {
+        let expected = format!("a batch of {end} bytes");
+        return Err(NotABatch::new(expected, format!("{} bytes", bytes.len())));
+    }
+    let crc = checksum(&bytes[..field::CRC], &bytes[HEADER_BYTES..end]);
+    if crc != header.crc {
+        let expected = format!("checksum {:#010x}", header.crc);
+        return Err(NotABatch::new(expected, format!("{crc:#010x}")));
+    }
+    if header.continued > header.payload_bytes {
+        let expected = format!("at most {} continued bytes", header.payload_bytes);
+        return Err(NotABatch::new(expected, header.continued));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> (BatchHeader, Vec<u8>) {
+        let mut header = BatchHeader {
+            kind: BatchKind::Records,
+            timeline: TimelineId::MAIN,
+            epoch: 3,
+            database: 77,
+            lsn: Lsn(8192),
+            synced_through: Lsn(4096),
+            previous_crc: 5,
+            record_count: 1,
+            continued: 2,
+            payload_bytes: 5,
+            crc: 0,
+        };
+        let mut buf = vec![0; HEADER_BYTES];
+        buf.extend_from_slice(b"hello");
+        header.crc = seal(&header, &mut buf);
+        (header, buf)
+    }
+
+    #[test]
+    fn a_sealed_batch_reads_back() {
+        let (header, buf) = sealed();
+        assert_eq!(buf.len() as u64, ALIGNMENT);
+        let parsed = parse_header(&buf, "f", 0).unwrap().unwrap();
+        assert_eq!(parsed, header);
+        verify(&parsed, &buf).unwrap();
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let (header, buf) = sealed();
+        for bit in 0..(HEADER_BYTES + 5) * 8 {
+            let mut bad = buf.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let ok = match parse_header(&bad, "f", 0) {
+                Ok(Ok(parsed)) => verify(&parsed, &bad).is_ok() && parsed == header,
+                _ => false,
+            };
+            assert!(!ok, "bit {bit}");
+        }
+    }
+}

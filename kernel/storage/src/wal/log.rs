@@ -1,0 +1,325 @@
+//! Group commit: many committers, one writer.
+//!
+//! 1. At the commit point a committer takes its timestamp and puts its record on the queue, under
+//!    one short mutex without I/O; it gets a *ticket*, its place in the log's order.
+//! 2. It gives its locks back and waits for its ticket to be durable.
+//! 3. Of those who wait the first becomes the leader: it takes all that is on the queue, writes and
+//!    syncs it, and wakes the others. What is queued meanwhile is the next leader's. There is no
+//!    timer: a lone committer never waits for company, and a crowd shares each sync.
+//! 4. A failed write or sync stops the log for good. It is not tried again, since after a failed sync
+//!    nothing is known of what is on disk; reopening finds out.
+//!
+//! `visible` = max(durable, highest asynchronously acknowledged timestamp): what may be shown to
+//! someone who will not commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::file;
+use super::record::{Effect, Record, SealedTransaction};
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::ids::{Lsn, Ts};
+use crate::io::Io;
+use crate::memtable::TxnSlot;
+
+/// Bytes of asynchronous commits that may wait for the disk before committers have to.
+const ASYNCHRONOUS_BYTES_MAX: usize = 16 << 20;
+
+/// A place in the log's order. The record before the first has ticket 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+struct Queue {
+    records: Vec<Record>,
+    bytes: usize,
+    last_ticket: u64,
+    last_ts: Ts,
+    stopped: bool,
+}
+
+#[derive(Default)]
+struct Progress {
+    durable_ticket: u64,
+    led: bool,
+    stopped: Option<String>,
+}
+
+/// Counters for `Engine::stats`.
+#[derive(Debug, Default)]
+pub struct LogStats {
+    pub commits: AtomicU64,
+    pub syncs: AtomicU64,
+    pub bytes: AtomicU64,
+}
+
+/// See the module's header.
+pub struct Log {
+    io: Arc<dyn Io>,
+    /// The commit point. No I/O inside.
+    queue: Mutex<Queue>,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+    /// Whoever sleeps until there is something to write.
+    queued: Condvar,
+    writer: Mutex<Writer>,
+    latest: AtomicU64,
+    durable: AtomicU64,
+    acknowledged: AtomicU64,
+    stats: LogStats,
+}
+
+impl Log {
+    /// Go on from `last_ts`, the newest commit, which is durable.
+    pub fn new(io: Arc<dyn Io>, writer: Writer, last_ts: Ts) -> Log {
+        Log {
+            io,
+            queue: Mutex::new(Queue {
+                records: Vec::new(),
+                bytes: 0,
+                last_ticket: 0,
+                last_ts,
+                stopped: false,
+            }),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+            queued: Condvar::new(),
+            writer: Mutex::new(writer),
+            latest: AtomicU64::new(last_ts.0),
+            durable: AtomicU64::new(last_ts.0),
+            acknowledged: AtomicU64::new(last_ts.0),
+            stats: LogStats::default(),
+        }
+    }
+
+    /// Newest commit.
+    pub fn latest(&self) -> Ts {
+        Ts(self.latest.load(Ordering::Acquire))
+    }
+
+    /// Newest durable commit; all before it are durable, too.
+    pub fn durable(&self) -> Ts {
+        Ts(self.durable.load(Ordering::Acquire))
+    }
+
+    /// See the module's header.
+    pub fn visible(&self) -> Ts {
+        self.durable()
+            .max(Ts(self.acknowledged.load(Ordering::Acquire)))
+    }
+
+    pub fn stats(&self) -> &LogStats {
+        &self.stats
+    }
+
+    pub fn position(&self) -> (Lsn, usize) {
+        let writer = self.writer.lock();
+        (writer.position(), writer.file_count())
+    }
+
+    /// `Error::Stopped` once the log has stopped.
+    pub fn check(&self) -> Result<()> {
+        match &self.progress.lock().stopped {
+            None => Ok(()),
+            Some(reason) => Err(Error::Stopped {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// The commit point: take a timestamp, queue the record, flip the slot.
+    pub fn commit(&self, record: SealedTransaction, slot: &TxnSlot) -> Result<(Ts, Ticket)> {
+        let now = Ts(self.io.now_micros());
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            self.check()?;
+            return Err(Error::internal("a stopped log without a reason"));
+        }
+        let ts = now.max(Ts(queue.last_ts.0 + 1));
+        let record = record.at(ts);
+        queue.last_ts = ts;
+        let ticket = queue.push(record);
+        slot.commit(ts);
+        self.latest.store(ts.0, Ordering::Release);
+        drop(queue);
+        self.stats.commits.fetch_add(1, Ordering::Relaxed);
+        Ok((ts, ticket))
+    }
+
+    /// Queue a record that is not a transaction.
+    pub fn push(&self, record: Record) -> Result<Ticket> {
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            self.check()?;
+            return Err(Error::internal("a stopped log without a reason"));
+        }
+        Ok(queue.push(record))
+    }
+
+    /// The newest ticket handed out.
+    pub fn last_ticket(&self) -> Ticket {
+        Ticket(self.queue.lock().last_ticket)
+    }
+
+    /// Wait until everything up to `ticket` is durable.
+    pub fn wait(&self, ticket: Ticket) -> Result<()> {
+        let mut progress = self.progress.lock();
+        loop {
+            if let Some(reason) = &progress.stopped {
+                // What was durable before the log stopped stays so.
+                return match progress.durable_ticket >= ticket.0 {
+                    true => Ok(()),
+                    false => Err(Error::Stopped {
+                        reason: reason.clone(),
+                    }),
+                };
+            }
+            if progress.durable_ticket >= ticket.0 {
+                return Ok(());
+            }
+            if progress.led {
+                self.progressed.wait(&mut progress);
+                continue;
+            }
+            progress.led = true;
+            drop(progress);
+            let written = self.write_queue();
+            progress = self.progress.lock();
+            progress.led = false;
+            match written {
+                Ok(durable) => progress.durable_ticket = durable,
+                Err(e) => {
+                    let reason = format!("writing the log failed: {e}");
+                    tracing::error!("{reason}");
+                    progress.stopped = Some(reason);
+                    self.queue.lock().stopped = true;
+                }
+            }
+            self.progressed.notify_all();
+        }
+    }
+
+    /// Wait until every commit at or before `ts` is durable.
+    pub fn wait_ts(&self, ts: Ts) -> Result<()> {
+        if self.durable() >= ts.min(self.latest()) {
+            return Ok(());
+        }
+        self.wait(self.last_ticket())
+    }
+
+    /// The leader's work: write and sync all that is queued. The newest ticket that it covers.
+    fn write_queue(&self) -> Result<u64> {
+        let mut writer = self.writer.lock();
+        let (records, ticket) = {
+            let mut queue = self.queue.lock();
+            queue.bytes = 0;
+            (std::mem::take(&mut queue.records), queue.last_ticket)
+        };
+        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
+        writer.append(&records)?;
+        writer.sync()?;
+        if writer.wants_prepared().is_some() {
+            self.queued.notify_one();
+        }
+        drop(writer);
+        self.stats.syncs.fetch_add(1, Ordering::Relaxed);
+        self.stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let newest = records
+            .iter()
+            .rev()
+            .find_map(|record| match &record.effect {
+                Effect::Transaction { ts, .. } => Some(*ts),
+                _ => None,
+            });
+        if let Some(ts) = newest {
+            self.durable.fetch_max(ts.0, Ordering::AcqRel);
+        }
+        Ok(ticket)
+    }
+
+    /// An asynchronous commit at `ts` is told to its client. Waits only when the disk is far behind.
+    /// Without a background thread (`inline`) nobody else would write: then a small queue is enough.
+    pub fn acknowledge(&self, ts: Ts, inline: bool) -> Result<()> {
+        self.acknowledged.fetch_max(ts.0, Ordering::AcqRel);
+        let (bytes, ticket) = {
+            let queue = self.queue.lock();
+            (queue.bytes, Ticket(queue.last_ticket))
+        };
+        let limit = if inline {
+            ASYNCHRONOUS_BYTES_MAX >> 8
+        } else {
+            ASYNCHRONOUS_BYTES_MAX
+        };
+        if bytes > limit {
+            return self.wait(ticket);
+        }
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    /// Sleep until something is queued, a file should be prepared or `wake_idle` is called; then see
+    /// the queue written.
+    pub fn write_when_queued(&self, stop: impl Fn() -> bool) -> Result<()> {
+        let ticket = {
+            let mut queue = self.queue.lock();
+            if queue.records.is_empty() && !stop() {
+                self.queued.wait(&mut queue);
+            }
+            Ticket(queue.last_ticket)
+        };
+        self.wait(ticket)
+    }
+
+    /// End the sleep of `write_when_queued`. Taking the mutex makes sure that a sleeper between its
+    /// check and its sleep is not missed.
+    pub fn wake_idle(&self) {
+        let _queue = self.queue.lock();
+        self.queued.notify_all();
+    }
+
+    /// Make the next file ahead of its use, unless there is one.
+    pub fn prepare_file(&self) -> Result<()> {
+        let Some(len) = self.writer.lock().wants_prepared() else {
+            return Ok(());
+        };
+        let prepared = file::prepare(&*self.io, file::PREPARED_AHEAD, len)?;
+        self.writer.lock().set_prepared(prepared);
+        Ok(())
+    }
+
+    /// Remove the files that recovery does not need once commits up to `flushed` are in segments.
+    pub fn remove_obsolete(&self, flushed: Ts) -> Result<()> {
+        let names = self.writer.lock().take_obsolete(flushed);
+        for name in names {
+            file::remove(&*self.io, &name)?;
+        }
+        Ok(())
+    }
+
+    /// Write what is left and mark the end. The log takes nothing afterwards.
+    pub fn close(&self) -> Result<()> {
+        let outcome = self.wait(self.last_ticket());
+        self.queue.lock().stopped = true;
+        let mut progress = self.progress.lock();
+        if progress.stopped.is_none() {
+            progress.stopped = Some("the database is closed".to_owned());
+            outcome?;
+            // Records pushed between the wait and the stop are nobody's promise.
+            return self.writer.lock().mark_end();
+        }
+        outcome
+    }
+}
+
+impl Queue {
+    fn push(&mut self, record: Record) -> Ticket {
+        self.bytes += record.bytes.len();
+        self.records.push(record);
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
+    }
+}

@@ -1,0 +1,300 @@
+//! Reading the log back.
+//!
+//! Batches are read in order from the start of the oldest file. The first one that is not valid ends
+//! the log, and the question is why:
+//!
+//! * If any valid batch of this database further on says that the log was synced past that place,
+//!   what stood there was acknowledged: it is **corruption**, reported with file, offset and
+//!   expectation. Nothing is changed.
+//! * Otherwise it is the **torn tail** of a write that was never acknowledged, and the log goes on
+//!   from there in a new epoch.
+//!
+//! A valid batch has the magic, its own position, the database's id, the checksum, the previous
+//! batch's checksum, and an epoch that does not go back. What an earlier epoch left behind the end
+//! does not have the right previous checksum, and never claims to be synced past it.
+
+use super::batch::{
+    ALIGNMENT, BatchHeader, BatchKind, HEADER_BYTES, NotABatch, batch_bytes, parse_header, verify,
+};
+use super::file::WalFile;
+use super::record::{self, Logged, Origin};
+use crate::error::{Error, Result};
+use crate::ids::Lsn;
+use crate::manifest::Manifest;
+use crate::parse::Parser;
+
+/// Larger payloads of a manifest are nobody's: a file of the log is not longer.
+const READ_AHEAD_BYTES: usize = ALIGNMENT as usize;
+
+/// What was read.
+pub struct Tail {
+    pub database: u64,
+    pub epoch: u32,
+    /// Where the log ends.
+    pub lsn: Lsn,
+    pub crc: u32,
+    /// Batches that are valid but that nothing proves to be synced: position and bytes.
+    pub unproven: Vec<(Lsn, Vec<u8>)>,
+}
+
+/// Told what the log says, in order.
+pub trait Replay {
+    /// The state that all before has led to.
+    fn manifest(&mut self, manifest: Manifest) -> Result<()>;
+    /// A record that begins in file number `file`.
+    fn record(&mut self, file: usize, record: Logged) -> Result<()>;
+}
+
+/// Reads one batch after the other.
+struct Reader<'a> {
+    files: &'a [WalFile],
+    file: usize,
+    lsn: Lsn,
+    last: Option<BatchHeader>,
+    /// The record that the last batches left unfinished: bytes so far, and the file it began in.
+    partial: Vec<u8>,
+    partial_file: usize,
+    /// Whether a record has begun since the start: before that, the rest of one may come whose
+    /// beginning was in a file that is gone.
+    begun: bool,
+    unproven: Vec<(Lsn, Vec<u8>)>,
+}
+
+/// Read all of `files`, which are not empty.
+pub fn read(files: &[WalFile], replay: &mut impl Replay) -> Result<Tail> {
+    let mut reader = Reader {
+        files,
+        file: 0,
+        lsn: files.first().map_or(Lsn(0), |file| file.start),
+        last: None,
+        partial: Vec::new(),
+        partial_file: 0,
+        begun: false,
+        unproven: Vec::new(),
+    };
+    while let Some((header, bytes)) = reader.next()? {
+        reader.deliver(&header, &bytes, replay)?;
+    }
+    let last = reader
+        .last
+        .ok_or_else(|| Error::internal("a log without a batch"))?;
+    Ok(Tail {
+        database: last.database,
+        epoch: last.epoch,
+        lsn: reader.lsn,
+        crc: last.crc,
+        unproven: reader.unproven,
+    })
+}
+
+impl Reader<'_> {
+    /// The next valid batch, `None` at the end of the log.
+    fn next(&mut self) -> Result<Option<(BatchHeader, Vec<u8>)>> {
+        if let Some(file) = self.files.get(self.file) {
+            if self.lsn >= file.end() {
+                self.file += 1;
+            }
+        }
+        let Some(file) = self.files.get(self.file) else {
+            return Ok(None);
+        };
+        let offset = self.lsn.0 - file.start.0;
+        let why = match read_batch(file, offset, self.last.as_ref())? {
+            Ok((header, bytes)) => match self.follows(&header) {
+                Ok(()) => {
+                    // What this batch says to be synced is proven.
+                    let synced = header.synced_through;
+                    self.unproven.retain(|(lsn, _)| *lsn >= synced);
+                    self.unproven.push((self.lsn, bytes.clone()));
+                    self.lsn.0 += bytes.len() as u64;
+                    self.last = Some(header);
+                    return Ok(Some((header, bytes)));
+                }
+                Err(why) => why,
+            },
+            Err(why) => why,
+        };
+        if self.last.is_none() || self.synced_later()? {
+            return Err(Error::corruption(
+                &file.name,
+                offset,
+                why.expected,
+                why.found,
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Whether a batch is the continuation of those before.
+    fn follows(&self, header: &BatchHeader) -> std::result::Result<(), NotABatch> {
+        let Some(last) = &self.last else {
+            return match header.kind {
+                BatchKind::Manifest => Ok(()),
+                BatchKind::Records => Err(NotABatch::new("a manifest", "records")),
+            };
+        };
+        if header.previous_crc != last.crc {
+            let expected = format!("the batch after checksum {:#010x}", last.crc);
+            let found = format!("the one after {:#010x}", header.previous_crc);
+            return Err(NotABatch::new(expected, found));
+        }
+        if header.epoch < last.epoch {
+            let expected = format!("epoch {} or later", last.epoch);
+            return Err(NotABatch::new(expected, header.epoch));
+        }
+        Ok(())
+    }
+
+    /// Whether a batch behind the current position proves that the position had been synced.
+    fn synced_later(&self) -> Result<bool> {
+        let mut block = vec![0; READ_AHEAD_BYTES];
+        for file in &self.files[self.file..] {
+            let mut lsn = file.start.0.max(self.lsn.0);
+            while lsn < file.end().0 {
+                let offset = lsn - file.start.0;
+                let n = file
+                    .file
+                    .read_at(&mut block[..HEADER_BYTES], offset)
+                    .map_err(|e| Error::io("read", &file.name, e))?;
+                let header = parse_header(&block[..n], &file.name, offset)?;
+                let claims =
+                    matches!(header, Ok(h) if h.lsn.0 == lsn && h.synced_through > self.lsn);
+                if claims && read_batch(file, offset, self.last.as_ref())?.is_ok() {
+                    return Ok(true);
+                }
+                lsn += ALIGNMENT;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Hand out the records that end in a batch.
+    fn deliver(
+        &mut self,
+        header: &BatchHeader,
+        bytes: &[u8],
+        replay: &mut impl Replay,
+    ) -> Result<()> {
+        let file = &self.files[self.file];
+        let offset = header.lsn.0 - file.start.0;
+        let payload = &bytes[HEADER_BYTES..HEADER_BYTES + header.payload_bytes as usize];
+        if header.kind == BatchKind::Manifest {
+            let manifest = Manifest::parse(&mut Parser::new(payload, &file.name, offset))?;
+            return replay.manifest(manifest);
+        }
+        let (continued, begun) = payload.split_at(header.continued as usize);
+        if begun.len() == payload.len() {
+            // A record cut off by a crash is nobody's.
+            self.partial.clear();
+        }
+        if self.partial.is_empty() {
+            if self.begun && !continued.is_empty() {
+                let found = format!("{} bytes of an earlier one", continued.len());
+                return Err(Error::corruption(
+                    &file.name,
+                    offset,
+                    "a record's beginning",
+                    found,
+                ));
+            }
+        } else {
+            self.partial.extend_from_slice(continued);
+            self.take_records(offset, replay)?;
+            if !begun.is_empty() && !self.partial.is_empty() {
+                let found = format!("{} bytes of an unfinished one", self.partial.len());
+                return Err(Error::corruption(
+                    &file.name,
+                    offset,
+                    "a whole record",
+                    found,
+                ));
+            }
+        }
+        if !begun.is_empty() {
+            self.begun = true;
+            self.partial_file = self.file;
+            self.partial = begun.to_vec();
+            self.take_records(offset, replay)?;
+        }
+        Ok(())
+    }
+
+    /// Cut whole records off the front of `partial`.
+    fn take_records(&mut self, offset: u64, replay: &mut impl Replay) -> Result<()> {
+        let partial = std::mem::take(&mut self.partial);
+        let mut rest = &partial[..];
+        let origin = Origin {
+            file: self.files[self.file].name.clone(),
+            offset,
+        };
+        while rest.len() >= record::HEADER_BYTES {
+            let length = u64::from_le_bytes(rest[..8].try_into().expect("eight bytes"));
+            let Some(end) = usize::try_from(length).ok().and_then(|length| {
+                let end = length.checked_add(record::HEADER_BYTES)?;
+                (end <= rest.len()).then_some(end)
+            }) else {
+                break;
+            };
+            let kind = rest[record::HEADER_BYTES - 1];
+            let body = rest[record::HEADER_BYTES..end].to_vec();
+            replay.record(self.partial_file, record::parse(kind, body, &origin)?)?;
+            self.partial_file = self.file;
+            rest = &rest[end..];
+        }
+        self.partial = match rest.len() == partial.len() {
+            true => partial,
+            false => rest.to_vec(),
+        };
+        Ok(())
+    }
+}
+
+/// Read and check the batch at `offset` of `file`, but for what precedes it.
+fn read_batch(
+    file: &WalFile,
+    offset: u64,
+    last: Option<&BatchHeader>,
+) -> Result<std::result::Result<(BatchHeader, Vec<u8>), NotABatch>> {
+    let mut bytes = vec![0; READ_AHEAD_BYTES];
+    let read = |buf: &mut [u8], at| {
+        file.file
+            .read_at(buf, at)
+            .map_err(|e| Error::io("read", &file.name, e))
+    };
+    let n = read(&mut bytes, offset)?;
+    let header = match parse_header(&bytes[..n], &file.name, offset)? {
+        Ok(header) => header,
+        Err(why) => return Ok(Err(why)),
+    };
+    let lsn = file.start.0 + offset;
+    if header.lsn.0 != lsn {
+        let expected = format!("the batch of LSN {lsn}");
+        return Ok(Err(NotABatch::new(
+            expected,
+            format!("that of LSN {}", header.lsn),
+        )));
+    }
+    if let Some(last) = last {
+        if header.database != last.database {
+            let expected = format!("a batch of database {:#018x}", last.database);
+            return Ok(Err(NotABatch::new(
+                expected,
+                format!("{:#018x}", header.database),
+            )));
+        }
+    }
+    let len = batch_bytes(header.payload_bytes as usize);
+    if offset + len > file.len {
+        let expected = format!("at most {} bytes to the end of the file", file.len - offset);
+        return Ok(Err(NotABatch::new(expected, format!("a batch of {len}"))));
+    }
+    if len as usize > bytes.len() {
+        let have = bytes.len();
+        bytes.resize(len as usize, 0);
+        read(&mut bytes[have..], offset + have as u64)?;
+    }
+    if let Err(why) = verify(&header, &bytes) {
+        return Ok(Err(why));
+    }
+    Ok(Ok((header, bytes)))
+}

@@ -1,0 +1,354 @@
+//! Records: what the log says happened.
+//!
+//! ```text
+//! record: body length u64 │ kind u8 │ body
+//! body of
+//!   1 transaction      timeline u32 │ ts u64 │ write …
+//!   2 sequence         id u32 │ value i64 │ is_called u8
+//!   3 next collection  id u32: ids below it may have been handed out
+//!   4 flush            see `manifest::FlushEdit`
+//! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
+//!        and, for those that leave a value: value length u32 │ value
+//! ```
+//!
+//! All little-endian. Records follow each other in a stream that batches cut anywhere.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
+use crate::manifest::{FlushEdit, Manifest};
+use crate::memtable::split_key;
+use crate::parse::Parser;
+use crate::sequence::SequenceState;
+use crate::timeline;
+use crate::transaction::writeset::WriteKind;
+
+/// Bytes in front of a record's body.
+pub const HEADER_BYTES: usize = 9;
+const TS_AT: usize = HEADER_BYTES + 4;
+
+const KIND_TRANSACTION: u8 = 1;
+const KIND_SEQUENCE: u8 = 2;
+const KIND_NEXT_COLLECTION: u8 = 3;
+const KIND_FLUSH: u8 = 4;
+
+/// What a record changes in the manifest that the next WAL file will open with.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Highest RowId that the transaction inserted, per table.
+    Transaction {
+        ts: Ts,
+        rows: BTreeMap<CollectionId, RowId>,
+    },
+    Sequence(CollectionId, SequenceState),
+    NextCollection(CollectionId),
+    Flush(FlushEdit),
+}
+
+impl Effect {
+    pub fn apply(&self, manifest: &mut Manifest) {
+        match self {
+            Effect::Transaction { ts, rows } => {
+                manifest.last_ts = manifest.last_ts.max(*ts);
+                for (table, row) in rows {
+                    let counts = manifest.tables.entry(*table).or_default();
+                    counts.next_row = counts.next_row.max(RowId(row.0 + 1));
+                }
+            }
+            Effect::Sequence(id, state) => {
+                manifest.sequences.insert(*id, *state);
+            }
+            Effect::NextCollection(id) => {
+                manifest.next_collection = manifest.next_collection.max(*id);
+            }
+            Effect::Flush(edit) => edit.apply(manifest),
+        }
+    }
+}
+
+/// A record on its way to the log.
+#[derive(Debug)]
+pub struct Record {
+    pub bytes: Vec<u8>,
+    pub effect: Effect,
+}
+
+fn start(kind: u8) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    bytes[HEADER_BYTES - 1] = kind;
+    bytes
+}
+
+fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
+    let length = (bytes.len() - HEADER_BYTES) as u64;
+    bytes[..8].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+/// Builds a transaction's record; its timestamp comes last, at the commit point.
+pub struct TransactionRecord {
+    bytes: Vec<u8>,
+    rows: BTreeMap<CollectionId, RowId>,
+}
+
+impl TransactionRecord {
+    pub fn new(size_hint: usize) -> TransactionRecord {
+        let mut bytes = start(KIND_TRANSACTION);
+        bytes.reserve(size_hint);
+        bytes.extend_from_slice(&TimelineId::MAIN.0.to_le_bytes());
+        bytes.extend_from_slice(&Ts::ZERO.0.to_le_bytes());
+        TransactionRecord {
+            bytes,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    /// Add a write of a full key.
+    pub fn push(&mut self, full: &[u8], kind: WriteKind, value: Option<&[u8]>) -> Result<()> {
+        let (collection, key) = split_key(full);
+        let length = |n: usize| u32::try_from(n).map_err(|_| Error::RowTooLong { bytes: n });
+        self.bytes.push(kind as u8);
+        self.bytes.extend_from_slice(&collection.0.to_le_bytes());
+        self.bytes
+            .extend_from_slice(&length(key.len())?.to_le_bytes());
+        self.bytes.extend_from_slice(key);
+        if let Some(value) = value {
+            self.bytes
+                .extend_from_slice(&length(value.len())?.to_le_bytes());
+            self.bytes.extend_from_slice(value);
+        }
+        if kind == WriteKind::Insert {
+            let row = crate::view::row_of(key)?;
+            let highest = self.rows.entry(collection).or_default();
+            *highest = (*highest).max(row);
+        }
+        Ok(())
+    }
+
+    /// All writes are in; only the timestamp is missing.
+    pub fn seal(self) -> SealedTransaction {
+        SealedTransaction {
+            bytes: finish(self.bytes),
+            rows: self.rows,
+        }
+    }
+}
+
+/// A transaction's record, complete but for the timestamp.
+pub struct SealedTransaction {
+    bytes: Vec<u8>,
+    rows: BTreeMap<CollectionId, RowId>,
+}
+
+impl SealedTransaction {
+    pub fn at(mut self, ts: Ts) -> Record {
+        self.bytes[TS_AT..TS_AT + 8].copy_from_slice(&ts.0.to_le_bytes());
+        Record {
+            bytes: self.bytes,
+            effect: Effect::Transaction {
+                ts,
+                rows: self.rows,
+            },
+        }
+    }
+}
+
+impl Record {
+    pub fn sequence(id: CollectionId, state: SequenceState) -> Record {
+        let mut bytes = start(KIND_SEQUENCE);
+        bytes.extend_from_slice(&id.0.to_le_bytes());
+        bytes.extend_from_slice(&state.value.to_le_bytes());
+        bytes.push(u8::from(state.is_called));
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Sequence(id, state),
+        }
+    }
+
+    pub fn next_collection(id: CollectionId) -> Record {
+        let mut bytes = start(KIND_NEXT_COLLECTION);
+        bytes.extend_from_slice(&id.0.to_le_bytes());
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::NextCollection(id),
+        }
+    }
+
+    pub fn flush(edit: FlushEdit) -> Record {
+        let mut bytes = start(KIND_FLUSH);
+        edit.encode(&mut bytes);
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Flush(edit),
+        }
+    }
+}
+
+/// One write of a logged transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LoggedWrite<'a> {
+    pub kind: WriteKind,
+    pub collection: CollectionId,
+    pub key: &'a [u8],
+    pub value: Option<&'a [u8]>,
+}
+
+/// A transaction as read from the log: its timestamp, and its writes still encoded.
+#[derive(Debug)]
+pub struct LoggedTransaction {
+    pub ts: Ts,
+    body: Vec<u8>,
+    at: usize,
+    origin: Origin,
+}
+
+/// Where a record was read, for errors.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub file: String,
+    /// Of the batch in which the record ends.
+    pub offset: u64,
+}
+
+impl LoggedTransaction {
+    /// Call `visit` with each write in order.
+    pub fn writes(&self, mut visit: impl FnMut(LoggedWrite<'_>) -> Result<()>) -> Result<()> {
+        let mut p = Parser::new(&self.body, &self.origin.file, self.origin.offset);
+        p.take(self.at, "a transaction's head")?;
+        while !p.is_at_end() {
+            let kind = WriteKind::from_byte(p.u8("a kind of write")?);
+            let kind = kind.ok_or_else(|| p.damaged("a known kind of write"))?;
+            let collection = CollectionId(p.u32("a collection")?);
+            let length = p.u32("a key's length")? as usize;
+            let key = p.take(length, "a key")?;
+            let value = match kind.is_put() {
+                false => None,
+                true => {
+                    let length = p.u32("a value's length")? as usize;
+                    Some(p.take(length, "a value")?)
+                }
+            };
+            visit(LoggedWrite {
+                kind,
+                collection,
+                key,
+                value,
+            })?;
+        }
+        Ok(())
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// A record read from the log.
+#[derive(Debug)]
+pub enum Logged {
+    Transaction(LoggedTransaction),
+    Sequence(CollectionId, SequenceState),
+    NextCollection(CollectionId),
+    Flush(FlushEdit),
+}
+
+/// Read the body of a record of `kind`.
+pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
+    let mut p = Parser::new(&body, &origin.file, origin.offset);
+    let logged = match kind {
+        KIND_TRANSACTION => {
+            let id = TimelineId(p.u32("a timeline")?);
+            timeline::known(id, &origin.file, origin.offset)?;
+            let ts = Ts(p.u64("a timestamp")?);
+            let at = p.position();
+            let origin = origin.clone();
+            return Ok(Logged::Transaction(LoggedTransaction {
+                ts,
+                body,
+                at,
+                origin,
+            }));
+        }
+        KIND_SEQUENCE => {
+            let id = CollectionId(p.u32("a sequence")?);
+            let value = p.i64("a sequence's value")?;
+            Logged::Sequence(
+                id,
+                SequenceState {
+                    value,
+                    is_called: p.bool("a flag")?,
+                },
+            )
+        }
+        KIND_NEXT_COLLECTION => Logged::NextCollection(CollectionId(p.u32("a collection")?)),
+        KIND_FLUSH => Logged::Flush(FlushEdit::parse(&mut p)?),
+        _ => return Err(p.damaged("a known kind of record")),
+    };
+    p.end()?;
+    Ok(logged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memtable::full_key;
+
+    fn body(record: &Record) -> (u8, Vec<u8>) {
+        let length = u64::from_le_bytes(record.bytes[..8].try_into().unwrap());
+        let body = record.bytes[HEADER_BYTES..].to_vec();
+        assert_eq!(length as usize, body.len());
+        (record.bytes[8], body)
+    }
+
+    #[test]
+    fn a_transaction_reads_back() {
+        let mut record = TransactionRecord::new(0);
+        let row = full_key(CollectionId(9), &7u64.to_be_bytes());
+        record.push(&row, WriteKind::Insert, Some(b"row")).unwrap();
+        record
+            .push(&full_key(CollectionId(8), b"k"), WriteKind::Remove, None)
+            .unwrap();
+        let record = record.seal().at(Ts(55));
+        let (kind, body) = body(&record);
+        let logged = parse(kind, body, &Origin::default()).unwrap();
+        let Logged::Transaction(txn) = logged else {
+            panic!("{logged:?}")
+        };
+        assert_eq!(txn.ts, Ts(55));
+        let mut seen = Vec::new();
+        txn.writes(|w| {
+            seen.push((
+                w.kind,
+                w.collection,
+                w.key.to_vec(),
+                w.value.map(<[u8]>::to_vec),
+            ));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen.len(), 2);
+        assert_eq!(
+            seen[1],
+            (WriteKind::Remove, CollectionId(8), b"k".to_vec(), None)
+        );
+
+        let mut manifest = Manifest::default();
+        record.effect.apply(&mut manifest);
+        assert_eq!(manifest.tables[&CollectionId(9)].next_row, RowId(8));
+        assert_eq!(manifest.last_ts, Ts(55));
+    }
+
+    #[test]
+    fn a_cut_record_is_damage() {
+        let state = SequenceState {
+            value: -5,
+            is_called: true,
+        };
+        let (kind, body) = body(&Record::sequence(CollectionId(3), state));
+        for len in 0..body.len() {
+            assert!(parse(kind, body[..len].to_vec(), &Origin::default()).is_err());
+        }
+        assert!(parse(99, body, &Origin::default()).is_err());
+    }
+}
