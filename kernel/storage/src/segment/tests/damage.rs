@@ -6,9 +6,11 @@ use super::memory_io::contents;
 use super::*;
 use crate::datum::tests::any_type;
 use crate::error::Error;
+use crate::io::OpenMode;
 use crate::segment::column::decode_column;
 use crate::segment::filter::Bloom;
-use crate::segment::format::{Directory, TRAILER_BYTES, Trailer};
+use crate::segment::format::{Directory, PagePlace, TRAILER_BYTES, Trailer};
+use crate::segment::page::{PageFramer, PageId, PageKind, read_page};
 use crate::segment::sorted::{PageCursor, SortedPageData};
 
 fn small_table() -> Arc<TableDef> {
@@ -57,7 +59,18 @@ fn read_all(bytes: Vec<u8>) -> Result<()> {
     for at in [10, 15, 21, 30] {
         let at = Ts(at);
         reader.decided(table.id, at)?;
-        rows_of(reader.scan_rows(&table, everything(&table, at))?)?;
+        let exclude = Arc::new(RoaringTreemap::from_iter([1, 100]));
+        for scan in [
+            everything(&table, at),
+            RowScan {
+                exclude,
+                ..everything(&table, at)
+            },
+        ] {
+            for batch in reader.scan_rows(&table, scan)? {
+                batch?;
+            }
+        }
         for n in 0..4 {
             reader.row_version(table.id, RowId(n), at)?;
         }
@@ -95,6 +108,36 @@ fn a_cut_or_longer_file_is_found() {
     }
     assert!(read_all([&whole[..], &[0]].concat()).is_err());
     assert!(read_all([&whole[..], &whole[..]].concat()).is_err());
+}
+
+/// A write that the disk put elsewhere leaves a page that is whole, and not the one asked for.
+#[test]
+fn a_whole_page_in_the_wrong_place_is_found() {
+    let id = PageId {
+        kind: PageKind::Bloom,
+        collection: SORTED,
+        column: ColumnId(0),
+        rows: 0,
+    };
+    let mut bytes = vec![0; 100];
+    let place = PageFramer::new()
+        .unwrap()
+        .frame(id, &[7; 16], 100, &mut bytes)
+        .unwrap();
+    bytes.copy_within(100.., 40);
+    let io = MemoryIo::with(NAME, bytes);
+    let file = io.open(NAME, OpenMode::Read).unwrap();
+    assert!(read_page(&*file, NAME, place, id).is_ok());
+    let elsewhere = PagePlace {
+        offset: 40,
+        ..place
+    };
+    assert!(read_page(&*file, NAME, elsewhere, id).is_err());
+    let other = PageId {
+        collection: CollectionId(9),
+        ..id
+    };
+    assert!(read_page(&*file, NAME, place, other).is_err());
 }
 
 #[test]

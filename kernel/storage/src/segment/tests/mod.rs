@@ -91,6 +91,17 @@ fn cache() -> Arc<PageCache> {
     PageCache::new(64 << 20)
 }
 
+/// Readers are shared between threads, and iterators wander from one to another.
+#[test]
+fn what_is_handed_out_may_cross_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn moved<T: Send + 'static>() {}
+    shared::<SegmentReader>();
+    moved::<SegmentScan>();
+    moved::<EntryRange>();
+    moved::<SegmentWriter>();
+}
+
 #[test]
 fn every_type_survives_with_nulls_and_huge_values() {
     let table = Arc::new(table(&all_types()));
