@@ -255,7 +255,7 @@ fn sequences_and_collection_ids_never_come_twice() {
             let value = db.engine.sequence_next(id, &spec).unwrap().unwrap();
             assert!(value > last);
             last = value;
-            let collection = db.engine.allocate_collection_id().unwrap();
+            let collection = db.engine.allocate_collection_id();
             assert!(collection > last_collection && collection.0 >= 1024);
             last_collection = collection;
         }
@@ -266,7 +266,7 @@ fn sequences_and_collection_ids_never_come_twice() {
             let copy = crash(&db);
             let engine = open(&copy, &db.options).unwrap();
             assert!(engine.sequence_next(id, &spec).unwrap().unwrap() > last);
-            assert!(engine.allocate_collection_id().unwrap() > last_collection);
+            assert!(engine.allocate_collection_id() > last_collection);
         } else {
             db = db.reopen();
         }
