@@ -1,10 +1,12 @@
 //! The page cache: decoded pages of all open segments, under one byte budget.
 //!
 //! Pages are immutable, so a cached one is never wrong; the cache is only a bound on memory. It is
-//! cut into shards, each a least-recently-used list behind its own lock, held for a lookup and
-//! never for I/O. Two readers that miss the same page both read it, and the later one's copy stays.
+//! cut into shards, each behind its own lock, held for a lookup and never for I/O. A shard drops
+//! what was not used lately by the clock rule (Corbató, "A Paging Experiment with the Multics
+//! System", 1968): a hit sets a mark and moves nothing, for a row read alone is a hit per column.
+//! Two readers that miss the same page both read it, and the later one's copy stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,17 +56,20 @@ pub(super) type PageKey = (u64, u64);
 
 #[derive(Default)]
 struct Shard {
-    pages: HashMap<PageKey, Cached>,
-    /// Oldest use first.
-    used: BTreeMap<u64, PageKey>,
-    clock: u64,
+    /// Key → place in `slots`.
+    index: HashMap<PageKey, usize>,
+    slots: Vec<Slot>,
+    /// Where the search for a page to drop goes on.
+    hand: usize,
     bytes: usize,
 }
 
-struct Cached {
+struct Slot {
+    key: PageKey,
     page: Page,
     bytes: usize,
-    used: u64,
+    /// Used since the hand last came by.
+    used: bool,
 }
 
 impl PageCache {
@@ -95,39 +100,59 @@ impl PageCache {
 
     pub(super) fn get(&self, key: PageKey) -> Option<Page> {
         let mut shard = self.shard(key).lock();
-        let shard = &mut *shard;
-        let cached = shard.pages.get_mut(&key)?;
-        shard.used.remove(&cached.used);
-        shard.clock += 1;
-        cached.used = shard.clock;
-        shard.used.insert(shard.clock, key);
-        Some(cached.page.clone())
+        let place = *shard.index.get(&key)?;
+        let slot = &mut shard.slots[place];
+        slot.used = true;
+        Some(slot.page.clone())
     }
 
-    /// Keep `page`, and drop what was not used for longest. A page larger than a shard's share is
-    /// not kept.
+    /// Keep `page`, and drop others until it fits. A page larger than a shard's share is not kept.
     pub(super) fn insert(&self, key: PageKey, page: Page) {
         let bytes = page.bytes();
         if bytes > self.shard_bytes_max {
             return;
         }
         let mut shard = self.shard(key).lock();
-        let shard = &mut *shard;
-        shard.clock += 1;
-        let used = shard.clock;
-        if let Some(old) = shard.pages.insert(key, Cached { page, bytes, used }) {
-            shard.used.remove(&old.used);
-            shard.bytes -= old.bytes;
+        if let Some(place) = shard.index.get(&key).copied() {
+            shard.remove(place);
         }
-        shard.used.insert(used, key);
+        while shard.bytes + bytes > self.shard_bytes_max {
+            shard.evict();
+        }
+        let place = shard.slots.len();
+        shard.slots.push(Slot {
+            key,
+            page,
+            bytes,
+            used: false,
+        });
+        shard.index.insert(key, place);
         shard.bytes += bytes;
-        while shard.bytes > self.shard_bytes_max {
-            let Some((_, oldest)) = shard.used.pop_first() else {
-                break;
-            };
-            if let Some(dropped) = shard.pages.remove(&oldest) {
-                shard.bytes -= dropped.bytes;
+    }
+}
+
+impl Shard {
+    /// Drop the next page that was not used since the hand last came by. There is one page at
+    /// least: `bytes` is more than 0.
+    fn evict(&mut self) {
+        loop {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
             }
+            let slot = &mut self.slots[self.hand];
+            if !std::mem::take(&mut slot.used) {
+                return self.remove(self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        let dropped = self.slots.swap_remove(place);
+        self.bytes -= dropped.bytes;
+        self.index.remove(&dropped.key);
+        if let Some(moved) = self.slots.get(place) {
+            self.index.insert(moved.key, place);
         }
     }
 }
