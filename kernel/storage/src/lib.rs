@@ -19,10 +19,10 @@ pub mod memtable;
 pub mod tables;
 pub mod timeline;
 
+mod flush;
 mod manifest;
 mod parse;
 mod recovery;
-mod segment_files;
 mod wal;
 
 pub mod datum;

@@ -8,7 +8,7 @@
 //! ```text
 //! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ next_collection u32
 //!           │ segments u32 │ segment …  │ tables u32 │ table … │ sequences u32 │ sequence …
-//! segment:  number u64 │ ts_min u64 │ ts_max u64
+//! segment:  number u64 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
 //! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
@@ -33,6 +33,9 @@ use crate::sequence::SequenceState;
 pub struct SegmentEntry {
     /// Names the file; never reused.
     pub number: u64,
+    pub bytes: u64,
+    /// Of its directory, which stands for the whole file.
+    pub checksum: u32,
     /// Oldest and newest commit in it.
     pub ts_min: Ts,
     pub ts_max: Ts,
@@ -89,18 +92,24 @@ fn put_count(out: &mut Vec<u8>, n: usize) {
 
 impl SegmentEntry {
     fn encode(&self, out: &mut Vec<u8>) {
-        for n in [self.number, self.ts_min.0, self.ts_max.0] {
+        for n in [self.number, self.bytes, self.ts_min.0, self.ts_max.0] {
             out.extend_from_slice(&n.to_le_bytes());
         }
+        out.extend_from_slice(&self.checksum.to_le_bytes());
     }
 
     fn parse(p: &mut Parser<'_>) -> Result<SegmentEntry> {
         let number = p.u64("a segment's number")?;
+        let bytes = p.u64("a file's length")?;
         let ts_min = Ts(p.u64("a timestamp")?);
+        let ts_max = Ts(p.u64("a timestamp")?);
+        let checksum = p.u32("a checksum")?;
         Ok(SegmentEntry {
             number,
+            bytes,
+            checksum,
             ts_min,
-            ts_max: Ts(p.u64("a timestamp")?),
+            ts_max,
         })
     }
 }
@@ -228,6 +237,8 @@ mod tests {
             flushed_ts: Ts(9),
             segments: vec![SegmentEntry {
                 number: 4,
+                bytes: 5,
+                checksum: 6,
                 ts_min: Ts(1),
                 ts_max: Ts(9),
             }],

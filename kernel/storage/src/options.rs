@@ -14,6 +14,8 @@ pub struct Options {
     pub wal_segment_bytes: u64,
     /// Raw size of a segment's page.
     pub page_bytes: usize,
+    /// Memory for decoded pages of segments.
+    pub page_cache_bytes: usize,
     /// Memory one transaction's writes may take before it fails with `OutOfMemory`.
     pub transaction_bytes_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
@@ -49,6 +51,7 @@ impl Default for Options {
             memtables_frozen_max: 4,
             wal_segment_bytes: 64 << 20,
             page_bytes: 64 << 10,
+            page_cache_bytes: 256 << 20,
             transaction_bytes_max: 2 << 30,
             lock_timeout_micros: None,
         }

@@ -13,12 +13,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::flush::SEGMENTS;
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, TxnSlot, full_key};
 use crate::options::Options;
-use crate::segment_files::SEGMENTS;
 use crate::tables::Tables;
 use crate::transaction::writeset::WriteKind;
 use crate::view::row_of;

@@ -25,11 +25,11 @@ impl Background {
         let mut threads = Vec::new();
         if !engine.inline {
             let inner = Arc::clone(engine);
-            threads.extend(
-                engine
-                    .io
-                    .spawn("helios-wal", Box::new(move || write_log(&inner))),
-            );
+            let write = Box::new(move || write_log(&inner));
+            threads.extend(engine.io.spawn("helios-wal", write));
+            let inner = Arc::clone(engine);
+            let flush = Box::new(move || inner.flush_when_wanted());
+            threads.extend(engine.io.spawn("helios-flush", flush));
         }
         Background { threads }
     }
@@ -38,6 +38,7 @@ impl Background {
     pub fn stop(self, engine: &EngineInner) {
         engine.stopping.store(true, Ordering::SeqCst);
         engine.log.wake_idle();
+        engine.flusher.stop();
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a background thread panicked");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::{Error, Result};
+use crate::flush::Flusher;
 use crate::ids::{CollectionId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
@@ -54,6 +55,7 @@ pub(crate) struct EngineInner {
     pub locks: LockManager,
     pub tables: Arc<Tables>,
     pub log: Log,
+    pub flusher: Flusher,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
@@ -97,13 +99,10 @@ impl EngineInner {
         self.inline
     }
 
-    /// Whether another commit may come in now.
-    pub fn admit(&self) -> Result<()> {
-        self.log.check()
+    /// Swap the sources. The caller holds the freeze lock.
+    pub fn set_sources(&self, sources: Superversion) {
+        *self.sources.write() = Arc::new(sources);
     }
-
-    /// What a commit may have made necessary.
-    pub fn after_commit(&self) {}
 }
 
 impl Engine {
@@ -121,6 +120,8 @@ impl Engine {
             memtable,
             tables,
         } = recovery::recover(&io, &options)?;
+        let flusher = Flusher::new(&manifest, &options);
+        let segments = flusher.open_segments(&io, &manifest)?;
         let sequences = Sequences::default();
         for (id, state) in &manifest.sequences {
             sequences.restore(*id, *state);
@@ -128,6 +129,7 @@ impl Engine {
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
+            flusher,
             io,
             options,
             tables: Arc::new(tables),
@@ -135,6 +137,7 @@ impl Engine {
             sources: RwLock::new(Arc::new(Superversion {
                 active: Arc::new(memtable),
                 frozen: Vec::new(),
+                segments,
             })),
             next_txn: AtomicU64::new(1),
             collections: Mutex::new(Collections {
@@ -203,7 +206,7 @@ impl Engine {
 
     /// Write the memtable to segments now.
     pub fn flush(&self) -> Result<()> {
-        Ok(())
+        self.inner().flush_all()
     }
 
     /// Newest durable commit.

@@ -18,6 +18,10 @@ pub struct Stats {
     pub wal_files: usize,
     pub memtable_bytes: usize,
     pub memtables_frozen: usize,
+    pub flushes: u64,
+    pub segments: usize,
+    pub segment_bytes: u64,
+    pub page_cache_bytes: usize,
     /// Rows, keys and tables that somebody has locked or waits for.
     pub locked_objects: usize,
 }
@@ -37,6 +41,14 @@ impl Stats {
             wal_files,
             memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
             memtables_frozen: sources.frozen.len(),
+            flushes: engine.flusher.flushes.load(Ordering::Relaxed),
+            segments: sources.segments.len(),
+            segment_bytes: sources
+                .segments
+                .iter()
+                .map(|segment| segment.meta().bytes)
+                .sum(),
+            page_cache_bytes: engine.flusher.cache().bytes(),
             locked_objects: engine.locks.len(),
         }
     }

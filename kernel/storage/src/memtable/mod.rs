@@ -10,8 +10,8 @@
 //! that window).
 
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_skiplist::SkipMap;
 
@@ -89,6 +89,8 @@ pub struct Memtable {
     map: SkipMap<Box<[u8]>, Chain>,
     bytes: AtomicUsize,
     ts_max: AtomicU64,
+    /// Set by the freeze: how many live rows each table had then.
+    live_rows: OnceLock<Vec<(CollectionId, u64)>>,
 }
 
 impl Memtable {
@@ -98,6 +100,7 @@ impl Memtable {
             map: SkipMap::new(),
             bytes: AtomicUsize::new(0),
             ts_max: AtomicU64::new(0),
+            live_rows: OnceLock::new(),
         }
     }
 
@@ -122,6 +125,25 @@ impl Memtable {
     /// Note that a transaction with versions in here committed at `ts`.
     pub fn note_commit(&self, ts: Ts) {
         self.ts_max.fetch_max(ts.0, Ordering::AcqRel);
+    }
+
+    /// Nothing comes in any more. Remembers the row counts, which belong to exactly this state.
+    pub fn freeze(&self, live_rows: Vec<(CollectionId, u64)>) {
+        self.live_rows.get_or_init(|| live_rows);
+    }
+
+    pub fn live_rows_when_frozen(&self) -> &[(CollectionId, u64)] {
+        self.live_rows.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// First and last full key within the bounds.
+    pub fn ends(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<(Box<[u8]>, Box<[u8]>)> {
+        if is_empty_range(from, to) {
+            return None;
+        }
+        let first = self.map.range::<[u8], _>((from, to)).next()?;
+        let last = self.map.range::<[u8], _>((from, to)).next_back()?;
+        Some((first.key().clone(), last.key().clone()))
     }
 
     /// Add a version of a full key.

@@ -110,6 +110,7 @@ impl WriteSet {
         self.map.is_empty()
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.map.len()
     }

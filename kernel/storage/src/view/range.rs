@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::{OwnWrites, ReadView};
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
-use crate::memtable::{Memtable, as_slices, full_bounds, split_key};
+use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
+use crate::segment::EntryRange;
 
 /// The first chunk is small, because most ranges are; later ones grow to the maximum.
 const CHUNK_MIN: usize = 16;
 const CHUNK_MAX: usize = 1024;
 
-/// A visible version: full key and value, `None` for a delete.
+/// A visible version: key and value, `None` for a delete.
 type Item = (Box<[u8]>, Option<Box<[u8]>>);
 
 enum Origin {
@@ -29,6 +30,7 @@ enum Origin {
 /// An in-memory source, read in chunks.
 struct Chunked {
     origin: Origin,
+    collection: CollectionId,
     from: Bound<Box<[u8]>>,
     to: Bound<Box<[u8]>>,
     at: Ts,
@@ -44,7 +46,7 @@ impl Chunked {
         let to = self.to.as_ref().map(|k| &**k);
         let mut full = false;
         let mut keep = |key: &[u8], value: Option<&[u8]>| {
-            chunk.push_back((Box::from(key), value.map(Box::from)));
+            chunk.push_back((Box::from(split_key(key).1), value.map(Box::from)));
             full = chunk.len() >= limit;
             if full {
                 ControlFlow::Break(())
@@ -63,7 +65,7 @@ impl Chunked {
         }
         self.exhausted = !full;
         if let Some((key, _)) = self.chunk.back() {
-            self.from = Bound::Excluded(key.clone());
+            self.from = Bound::Excluded(full_key(self.collection, key));
         }
         self.chunk_size = (self.chunk_size * 4).min(CHUNK_MAX);
     }
@@ -76,9 +78,27 @@ impl Chunked {
     }
 }
 
+/// Where versions come from.
+enum Stream {
+    Memory(Chunked),
+    Segment(Box<EntryRange>),
+}
+
+impl Stream {
+    fn next(&mut self) -> Result<Option<Item>> {
+        match self {
+            Stream::Memory(chunked) => Ok(chunked.next()),
+            Stream::Segment(entries) => match entries.next().transpose()? {
+                None => Ok(None),
+                Some((key, _, value)) => Ok(Some((key.into(), value.map(Vec::into_boxed_slice)))),
+            },
+        }
+    }
+}
+
 /// A source, with its next item looked at already.
 struct Source {
-    chunked: Chunked,
+    stream: Stream,
     head: Option<Item>,
 }
 
@@ -105,11 +125,12 @@ impl RangeIter {
             .map(|m| Origin::Memtable(Arc::clone(m)));
         let mut sources = Vec::new();
         for origin in own.chain(memtables) {
-            let (from, to) = as_slices(&bounds);
+            let (full_from, full_to) = as_slices(&bounds);
             let mut chunked = Chunked {
                 origin,
-                from: from.map(Box::from),
-                to: to.map(Box::from),
+                collection,
+                from: full_from.map(Box::from),
+                to: full_to.map(Box::from),
                 at: inner.ts,
                 chunk: VecDeque::new(),
                 chunk_size: CHUNK_MIN,
@@ -117,7 +138,17 @@ impl RangeIter {
             };
             if let Some(head) = chunked.next() {
                 sources.push(Source {
-                    chunked,
+                    stream: Stream::Memory(chunked),
+                    head: Some(head),
+                });
+            }
+        }
+        for segment in &inner.sources.segments {
+            let entries = segment.range(collection, from, to, inner.ts)?;
+            let mut stream = Stream::Segment(Box::new(entries));
+            if let Some(head) = stream.next()? {
+                sources.push(Source {
+                    stream,
                     head: Some(head),
                 });
             }
@@ -161,7 +192,7 @@ impl RangeIter {
 
     fn advance(&mut self, i: usize) -> Result<Option<Item>> {
         let source = &mut self.sources[i];
-        let next = source.chunked.next();
+        let next = source.stream.next()?;
         Ok(std::mem::replace(&mut source.head, next))
     }
 }
@@ -177,8 +208,8 @@ impl Iterator for RangeIter {
             match self.next_version() {
                 Ok(None) => return None,
                 Ok(Some((_, None))) => {}
-                Ok(Some((full, Some(value)))) => {
-                    return Some(Ok((split_key(&full).1.to_vec(), value.into_vec())));
+                Ok(Some((key, Some(value)))) => {
+                    return Some(Ok((key.into_vec(), value.into_vec())));
                 }
                 Err(e) => {
                     self.failed = true;

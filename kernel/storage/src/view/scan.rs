@@ -1,22 +1,40 @@
 //! Reading a whole table.
 //!
-//! Rows come from the transaction's own writes, the memtables and the segments; each row comes from
-//! the newest source that knows it at the view's timestamp. In-memory sources are walked by RowId in
-//! chunks of one batch, and a row is skipped when a newer in-memory source has a version of it.
+//! Rows come from the segments, the memtables and the transaction's own writes; each row comes from
+//! the newest source that *decides* it at the view's timestamp, which is the newest one with any
+//! version, put or delete, that old. What newer sources decide, a segment's scan leaves out:
+//!
+//! * the RowIds decided in memory are collected once, and only as far as the segments' ids reach,
+//!   since newly inserted rows lie behind them;
+//! * a segment that is wholly older than the view decides the bitmap of RowIds it carries.
+//!
+//! So killing rows is a union of bitmaps, never a merge of sorted runs. In-memory sources are walked
+//! by RowId, a batch at a time, and look a row up in the newer in-memory sources instead.
+//!
+//! A scan is cut into parts: ranges of a segment's blocks, ranges of a memtable's RowIds. Parts stand
+//! from the oldest source to the newest, so rows come in about the order of their insertion, and are
+//! dealt to the partitions in runs of about equal size.
 
-use std::ops::{Bound, ControlFlow};
+use std::collections::VecDeque;
+use std::ops::{Bound, ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use roaring::RoaringTreemap;
 
 use super::{ReadView, row_of};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId};
-use crate::memtable::{as_slices, full_bounds, split_key};
+use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
+use crate::segment::{RowScan, SegmentReader, SegmentScan};
+use crate::view::row_key;
 
 pub use crate::segment::ColumnRange;
+
+/// Rows of a memtable that count as much as a segment's block when parts are dealt out.
+const ROWS_PER_WEIGHT: u64 = 8192;
 
 /// What to read of a table.
 #[derive(Clone, Debug)]
@@ -24,9 +42,11 @@ pub struct ScanRequest {
     pub projection: Vec<ColumnId>,
     /// Append the RowIds as a UInt64 column `_rowid`.
     pub row_id: bool,
+    /// Rows that do not meet all of these are not needed, but may be returned.
     pub ranges: Vec<ColumnRange>,
     /// At most so many iterators, to be read in parallel.
     pub partitions: usize,
+    /// Rows in a batch, at most.
     pub batch_rows: usize,
     /// Each iterator may stop after so many rows.
     pub limit: Option<usize>,
@@ -46,108 +66,201 @@ impl ScanRequest {
     }
 }
 
-/// A part of a scan: one in-memory source.
-struct MemoryPart {
-    /// 0 is the newest in-memory source; each part skips rows that a newer one knows.
-    source: usize,
-    from: Bound<Box<[u8]>>,
-    to: Bound<Box<[u8]>>,
+type KeyBounds = (Bound<Box<[u8]>>, Bound<Box<[u8]>>);
+
+/// A piece of a scan.
+enum Part {
+    /// Rows of one in-memory source; 0 is the newest.
+    Memory { source: usize, bounds: KeyBounds },
+    /// Blocks of one segment, and the rows in it that newer sources decide.
+    Segment {
+        reader: SegmentReader,
+        exclude: Arc<RoaringTreemap>,
+        blocks: Range<usize>,
+    },
 }
 
-/// One partition of a scan: an iterator over batches.
-pub struct TableScan {
+/// What all partitions of a scan share.
+struct Plan {
     view: ReadView,
     table: Arc<TableDef>,
     projection: Vec<ColumnId>,
     row_id: bool,
+    ranges: Vec<ColumnRange>,
     batch_rows: usize,
+}
+
+/// One partition of a scan: an iterator over batches, none of them empty.
+pub struct TableScan {
+    plan: Arc<Plan>,
+    parts: VecDeque<Part>,
+    segment: Option<SegmentScan>,
+    /// A segment's batch that is larger than asked for, being handed out in slices.
+    rest: Option<RecordBatch>,
     remaining: Option<usize>,
-    parts: std::collections::VecDeque<MemoryPart>,
     done: bool,
+}
+
+impl std::fmt::Debug for TableScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableScan")
+            .field("table", &self.plan.table.id)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The in-memory sources of a view, newest first: own writes (`None`), then memtables.
+fn memory_sources(view: &ReadView) -> impl Iterator<Item = Option<&Arc<Memtable>>> {
+    let own = view.0.own.iter().map(|_| None);
+    own.chain(view.0.sources.memtables().map(Some))
+}
+
+/// Visit what one in-memory source decides at the view's timestamp.
+fn visit_memory(
+    view: &ReadView,
+    memtable: Option<&Arc<Memtable>>,
+    bounds: &KeyBounds,
+    mut visit: impl FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
+) {
+    let (from, to) = as_slices(bounds);
+    match (memtable, &view.0.own) {
+        (Some(memtable), _) => memtable.visit(from, to, |key, chain| match chain.find(view.0.ts) {
+            Some(version) => visit(key, version.value()),
+            None => ControlFlow::Continue(()),
+        }),
+        (None, Some(own)) => own.set.read().visit(from, to, own.limit, visit),
+        (None, None) => {}
+    }
+}
+
+/// Whether one of the newest `count` in-memory sources decides a key.
+fn decided_in_memory(view: &ReadView, count: usize, key: &[u8]) -> bool {
+    memory_sources(view)
+        .take(count)
+        .any(|memtable| match (memtable, &view.0.own) {
+            (Some(memtable), _) => memtable.find(key, view.0.ts).is_some(),
+            (None, Some(own)) => own.set.read().get(key, own.limit).is_some(),
+            (None, None) => false,
+        })
 }
 
 impl TableScan {
     pub fn table(&self) -> CollectionId {
-        self.table.id
+        self.plan.table.id
     }
 
-    /// Up to one batch of the first part's rows; advances the part.
-    fn memory_batch(&self, part: &mut MemoryPart) -> Result<(RecordBatch, bool)> {
+    /// Up to a batch of an in-memory source's rows, and where to go on, if anywhere.
+    fn memory_batch(
+        &self,
+        source: usize,
+        bounds: &KeyBounds,
+    ) -> Result<(RecordBatch, Option<Box<[u8]>>)> {
+        let plan = &*self.plan;
         let want = self
             .remaining
-            .map_or(self.batch_rows, |n| n.min(self.batch_rows))
+            .map_or(plan.batch_rows, |n| n.min(plan.batch_rows))
             .max(1);
-        let mut builder = BatchBuilder::new(&self.table, &self.projection, self.row_id)?;
-        let mut last: Option<Box<[u8]>> = None;
-        let mut error = None;
-        let inner = &self.view.0;
-        let own_sources = usize::from(inner.own.is_some());
-        let newer_knows = |key: &[u8]| {
-            (0..part.source).any(|source| match (&inner.own, source) {
-                (Some(own), 0) => own.set.read().get(key, own.limit).is_some(),
-                _ => {
-                    let memtable = inner.sources.memtables().nth(source - own_sources);
-                    memtable.is_some_and(|m| m.find(key, inner.ts).is_some())
-                }
-            })
-        };
-        let mut keep = |key: &[u8], value: Option<&[u8]>| {
-            if let Some(value) = value {
-                if part.source == 0 || !newer_knows(key) {
-                    let pushed =
-                        row_of(split_key(key).1).and_then(|row: RowId| builder.push(row, value));
-                    if let Err(e) = pushed {
-                        error = Some(e);
-                        return ControlFlow::Break(());
-                    }
-                }
+        let mut builder = BatchBuilder::new(&plan.table, &plan.projection, plan.row_id)?;
+        let mut last = None;
+        let mut failed = None;
+        let memtable = memory_sources(&plan.view).nth(source).flatten();
+        visit_memory(&plan.view, memtable, bounds, |key, value| {
+            let Some(value) = value else {
+                return ControlFlow::Continue(());
+            };
+            if decided_in_memory(&plan.view, source, key) {
+                return ControlFlow::Continue(());
             }
-            if builder.len() >= want {
-                last = Some(Box::from(key));
+            let pushed = row_of(split_key(key).1).and_then(|row| builder.push(row, value));
+            if let Err(e) = pushed {
+                failed = Some(e);
                 return ControlFlow::Break(());
             }
-            ControlFlow::Continue(())
-        };
-        let from = part.from.as_ref().map(|k| &**k);
-        let to = part.to.as_ref().map(|k| &**k);
-        match (&inner.own, part.source) {
-            (Some(own), 0) => own.set.read().visit(from, to, own.limit, &mut keep),
-            _ => {
-                if let Some(memtable) = inner.sources.memtables().nth(part.source - own_sources) {
-                    memtable.visit(from, to, |key, chain| match chain.find(inner.ts) {
-                        Some(version) => keep(key, version.value()),
-                        None => ControlFlow::Continue(()),
-                    });
-                }
+            if builder.len() < want {
+                return ControlFlow::Continue(());
+            }
+            last = Some(Box::from(key));
+            ControlFlow::Break(())
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok((builder.finish()?, last)),
+        }
+    }
+
+    /// The next batch of whatever part is next, possibly empty; `None` at the end.
+    fn part_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(segment) = &mut self.segment {
+            match segment.next().transpose()? {
+                Some(batch) => return Ok(Some(batch)),
+                None => self.segment = None,
             }
         }
-        if let Some(error) = error {
-            return Err(error);
+        let Some(part) = self.parts.pop_front() else {
+            return Ok(None);
+        };
+        match part {
+            Part::Memory { source, bounds } => {
+                let (batch, last) = self.memory_batch(source, &bounds)?;
+                if let Some(last) = last {
+                    let bounds = (Bound::Excluded(last), bounds.1);
+                    self.parts.push_front(Part::Memory { source, bounds });
+                }
+                Ok(Some(batch))
+            }
+            Part::Segment {
+                reader,
+                exclude,
+                blocks,
+            } => {
+                let plan = &*self.plan;
+                let scan = RowScan {
+                    projection: plan.projection.clone(),
+                    row_id: plan.row_id,
+                    at: plan.view.ts(),
+                    exclude,
+                    ranges: plan.ranges.clone(),
+                    blocks,
+                };
+                let mut segment = reader.scan_rows(&plan.table, scan)?;
+                let batch = segment.next().transpose()?;
+                self.segment = Some(segment);
+                Ok(Some(match batch {
+                    Some(batch) => batch,
+                    None => {
+                        BatchBuilder::new(&plan.table, &plan.projection, plan.row_id)?.finish()?
+                    }
+                }))
+            }
         }
-        let more = last.is_some();
-        if let Some(last) = last {
-            part.from = Bound::Excluded(last);
-        }
-        Ok((builder.finish()?, more))
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        while let Some(mut part) = self.parts.pop_front() {
+        let batch = loop {
             if self.remaining == Some(0) {
                 return Ok(None);
             }
-            let (batch, more) = self.memory_batch(&mut part)?;
-            if more {
-                self.parts.push_front(part);
-            }
+            let batch = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.part_batch()? {
+                    Some(batch) => batch,
+                    None => return Ok(None),
+                },
+            };
             if batch.num_rows() > 0 {
-                if let Some(remaining) = &mut self.remaining {
-                    *remaining = remaining.saturating_sub(batch.num_rows());
-                }
-                return Ok(Some(batch));
+                break batch;
             }
+        };
+        let n = self.plan.batch_rows.min(batch.num_rows());
+        let n = self.remaining.map_or(n, |remaining| remaining.min(n));
+        if n < batch.num_rows() {
+            self.rest = Some(batch.slice(n, batch.num_rows() - n));
         }
-        Ok(None)
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.saturating_sub(n);
+        }
+        Ok(Some(batch.slice(0, n)))
     }
 }
 
@@ -164,31 +277,156 @@ impl Iterator for TableScan {
     }
 }
 
+/// The segments' parts, oldest first, with their weights.
+fn segment_parts(
+    view: &ReadView,
+    table: CollectionId,
+    partitions: usize,
+) -> Result<Vec<(Part, u64)>> {
+    let mut present = Vec::new();
+    let mut highest = None;
+    for segment in &view.0.sources.segments {
+        let decided = segment.decided(table, view.ts())?;
+        if let Some(max) = decided.max() {
+            highest = highest.max(Some(max));
+            present.push((segment, decided));
+        }
+    }
+    let Some(highest) = highest else {
+        return Ok(Vec::new());
+    };
+
+    let mut newer = RoaringTreemap::new();
+    let to = row_key(RowId(highest));
+    let bounds = full_bounds(table, Bound::Unbounded, Bound::Included(&to));
+    for memtable in memory_sources(view) {
+        let mut failed = None;
+        visit_memory(view, memtable, &bounds, |key, _| {
+            match row_of(split_key(key).1) {
+                Ok(row) => {
+                    newer.insert(row.0);
+                    ControlFlow::Continue(())
+                }
+                Err(e) => {
+                    failed = Some(e);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+
+    let mut parts = Vec::new();
+    for (segment, decided) in present {
+        let exclude = Arc::new(&newer & &*decided);
+        let wholly_hidden = exclude.len() == decided.len();
+        newer |= &*decided;
+        if wholly_hidden {
+            continue;
+        }
+        let blocks = segment.block_count(table);
+        let pieces = partitions.min(blocks).max(1);
+        // Newest segment first here, so the pieces go in backwards, too.
+        for piece in (0..pieces).rev() {
+            let blocks = blocks * piece / pieces..blocks * (piece + 1) / pieces;
+            let weight = blocks.len() as u64;
+            let exclude = Arc::clone(&exclude);
+            parts.push((
+                Part::Segment {
+                    reader: segment.clone(),
+                    exclude,
+                    blocks,
+                },
+                weight,
+            ));
+        }
+    }
+    parts.reverse();
+    Ok(parts)
+}
+
+/// The in-memory sources' parts, oldest first, with their weights.
+fn memory_parts(
+    view: &ReadView,
+    table: CollectionId,
+    partitions: usize,
+) -> Result<Vec<(Part, u64)>> {
+    let mut parts = Vec::new();
+    let sources: Vec<_> = memory_sources(view).collect();
+    for (source, memtable) in sources.into_iter().enumerate().rev() {
+        let bounds = full_bounds(table, Bound::Unbounded, Bound::Unbounded);
+        let Some(memtable) = memtable else {
+            parts.push((Part::Memory { source, bounds }, 1));
+            continue;
+        };
+        let (from, to) = as_slices(&bounds);
+        let Some((first, last)) = memtable.ends(from, to) else {
+            continue;
+        };
+        let (first, last) = (
+            row_of(split_key(&first).1)?.0,
+            row_of(split_key(&last).1)?.0,
+        );
+        // Ids may be sparse; as a weight their spread is good enough.
+        let spread = last - first;
+        let pieces = (spread / ROWS_PER_WEIGHT).clamp(1, partitions as u64);
+        let mut from = bounds.0;
+        for piece in 1..=pieces {
+            let next = first + (u128::from(spread) * u128::from(piece) / u128::from(pieces)) as u64;
+            let cut = full_key(table, &row_key(RowId(next)));
+            let to = match piece == pieces {
+                true => bounds.1.clone(),
+                false => Bound::Excluded(cut.clone()),
+            };
+            let bounds = (std::mem::replace(&mut from, Bound::Included(cut)), to);
+            parts.push((
+                Part::Memory { source, bounds },
+                1 + spread / pieces / ROWS_PER_WEIGHT,
+            ));
+        }
+    }
+    Ok(parts)
+}
+
 pub(super) fn scan(
     view: &ReadView,
     table: Arc<TableDef>,
     req: ScanRequest,
 ) -> Result<Vec<TableScan>> {
-    let inner = &view.0;
-    let bounds = full_bounds(table.id, Bound::Unbounded, Bound::Unbounded);
-    let sources = usize::from(inner.own.is_some()) + inner.sources.memtables().count();
-    // Oldest first, so that rows come in about the order of their insertion.
-    let parts = (0..sources).rev().map(|source| {
-        let (from, to) = as_slices(&bounds);
-        MemoryPart {
-            source,
-            from: from.map(Box::from),
-            to: to.map(Box::from),
-        }
-    });
-    Ok(vec![TableScan {
+    let partitions = req.partitions.max(1);
+    let mut parts = segment_parts(view, table.id, partitions)?;
+    parts.extend(memory_parts(view, table.id, partitions)?);
+    let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
+    let plan = Arc::new(Plan {
         view: view.clone(),
+        table,
         projection: req.projection,
         row_id: req.row_id,
+        ranges: req.ranges,
         batch_rows: req.batch_rows.max(1),
+    });
+    let empty = || TableScan {
+        plan: Arc::clone(&plan),
+        parts: VecDeque::new(),
+        segment: None,
+        rest: None,
         remaining: req.limit,
-        parts: parts.collect(),
-        table,
         done: false,
-    }])
+    };
+    let share = total.div_ceil(partitions as u64).max(1);
+    let mut scans = vec![empty()];
+    let mut dealt = 0;
+    for (part, weight) in parts {
+        let due = (dealt / share) as usize;
+        if due >= scans.len() && scans.len() < partitions {
+            scans.push(empty());
+        }
+        if let Some(scan) = scans.last_mut() {
+            scan.parts.push_back(part);
+        }
+        dealt += weight;
+    }
+    Ok(scans)
 }

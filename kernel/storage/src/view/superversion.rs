@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::ids::Ts;
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, split_key};
+use crate::segment::SegmentReader;
+use crate::view::row_of;
 
 /// What a collection holds; the two are laid out differently in segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Superversion {
     pub active: Arc<Memtable>,
     /// Newest first.
     pub frozen: Vec<Arc<Memtable>>,
+    /// Newest first.
+    pub segments: Vec<SegmentReader>,
 }
 
 impl Superversion {
@@ -38,11 +42,20 @@ impl Superversion {
         at: Ts,
         f: impl FnOnce(Ts, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
-        let _ = kind;
         for memtable in self.memtables() {
             if let Some(version) = memtable.find(full, at) {
                 let ts = version.ts().unwrap_or(at);
                 return Ok(Some(f(ts, version.value())));
+            }
+        }
+        let (collection, key) = split_key(full);
+        for segment in &self.segments {
+            let found = match kind {
+                Kind::Rows => segment.row_version(collection, row_of(key)?, at)?,
+                Kind::Sorted => segment.entry(collection, key, at)?,
+            };
+            if let Some((ts, value)) = found {
+                return Ok(Some(f(ts, value.as_deref())));
             }
         }
         Ok(None)

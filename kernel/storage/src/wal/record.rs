@@ -238,10 +238,6 @@ impl LoggedTransaction {
         }
         Ok(())
     }
-
-    pub fn bytes(&self) -> usize {
-        self.body.len()
-    }
 }
 
 /// A record read from the log.

@@ -1,0 +1,406 @@
+//! Flush: from a memtable to a segment.
+//!
+//! 1. *Freeze.* The active memtable is put behind a new, empty one, under the freeze lock, which
+//!    keeps out commits between their first version and their flip: so a frozen memtable holds whole,
+//!    committed transactions only, and everything in it is older than anything in its successor.
+//! 2. *Wait* until the newest commit in it is durable: segments never get ahead of the log.
+//! 3. *Write* one segment with all its collections and versions, and sync it and its name.
+//! 4. *Publish* it with a flush record in the log, and wait for that to be durable.
+//! 5. *Swap* the memtable for the segment in the sources, and remove WAL files nobody needs now.
+//!
+//! A crash or failure before step 4 leaves a file that no manifest names: the next open removes it.
+//! A failed flush is tried again with the next one; the memtable stays readable meanwhile.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::catalog::{CATALOG, catalog_key, decode_table};
+use crate::engine::EngineInner;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, Ts};
+use crate::io::Io;
+use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
+use crate::memtable::{Chain, Memtable, split_key};
+use crate::options::Options;
+use crate::schema::TableDef;
+use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::view::{Kind, Superversion, row_of};
+use crate::wal::record::Record;
+
+/// The directory of segment files.
+pub const SEGMENTS: &str = "segments";
+const EXTENSION: &str = ".seg";
+
+fn name_of(number: u64) -> String {
+    format!("{SEGMENTS}/{number:016x}{EXTENSION}")
+}
+
+fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(EXTENSION)?;
+    match digits.len() {
+        16 => u64::from_str_radix(digits, 16).ok(),
+        _ => None,
+    }
+}
+
+/// What the engine keeps for flushing.
+pub struct Flusher {
+    cache: Arc<PageCache>,
+    /// One flush at a time; the next segment's number.
+    turn: Mutex<u64>,
+    state: Mutex<FlushState>,
+    changed: Condvar,
+    pub flushes: AtomicU64,
+}
+
+#[derive(Default)]
+struct FlushState {
+    /// A freeze asked for a flush.
+    wanted: bool,
+    stopping: bool,
+    /// Why the last flush failed.
+    failed: Option<Error>,
+}
+
+impl Flusher {
+    pub fn new(manifest: &Manifest, options: &Options) -> Flusher {
+        Flusher {
+            cache: PageCache::new(options.page_cache_bytes),
+            turn: Mutex::new(manifest.next_segment),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            flushes: AtomicU64::new(0),
+        }
+    }
+
+    pub fn cache(&self) -> &PageCache {
+        &self.cache
+    }
+
+    /// Open the manifest's segments, newest first, and remove files that it does not name.
+    pub fn open_segments(
+        &self,
+        io: &Arc<dyn Io>,
+        manifest: &Manifest,
+    ) -> Result<Vec<SegmentReader>> {
+        let names = match io.list(SEGMENTS) {
+            Ok(names) => names,
+            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(Error::io("list", SEGMENTS, e)),
+        };
+        for number in names.iter().filter_map(|name| parse_name(name)) {
+            if manifest
+                .segments
+                .iter()
+                .all(|segment| segment.number != number)
+            {
+                let name = name_of(number);
+                io.remove(&name)
+                    .map_err(|e| Error::io("remove", &name, e))?;
+            }
+        }
+        let mut readers = Vec::new();
+        for entry in manifest.segments.iter().rev() {
+            let reader = SegmentReader::open(io, &name_of(entry.number), None, &self.cache)?;
+            let found = entry_of(entry.number, &reader);
+            if found != *entry {
+                let name = name_of(entry.number);
+                let (expected, found) = (format!("{entry:?}"), format!("{found:?}"));
+                return Err(Error::corruption(&name, 0, expected, found));
+            }
+            readers.push(reader);
+        }
+        Ok(readers)
+    }
+
+    /// Ask the background for a flush.
+    fn want(&self) {
+        self.state.lock().wanted = true;
+        self.changed.notify_all();
+    }
+
+    /// End the background's work.
+    pub fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleep until a flush is wanted; whether to go on.
+    fn sleep(&self) -> bool {
+        let mut state = self.state.lock();
+        while !state.wanted && !state.stopping {
+            self.changed.wait(&mut state);
+        }
+        state.wanted = false;
+        !state.stopping
+    }
+}
+
+fn entry_of(number: u64, reader: &SegmentReader) -> SegmentEntry {
+    let meta = reader.meta();
+    SegmentEntry {
+        number,
+        bytes: meta.bytes,
+        checksum: meta.checksum,
+        ts_min: meta.min_ts,
+        ts_max: meta.max_ts,
+    }
+}
+
+impl EngineInner {
+    /// Let a commit in, or make it wait while the flushes are far behind. When they fail, so does the
+    /// commit, with the reason: memory would grow without bound.
+    pub fn admit(&self) -> Result<()> {
+        self.log.check()?;
+        let full = || {
+            let sources = self.sources();
+            sources.frozen.len() >= self.options.memtables_frozen_max
+                && sources.active.bytes() > self.options.memtable_bytes_max
+        };
+        if !full() {
+            return Ok(());
+        }
+        if self.is_inline() {
+            return self.flush_frozen();
+        }
+        self.flusher.want();
+        let mut state = self.flusher.state.lock();
+        while full() {
+            if let Some(error) = state.failed.take() {
+                state.wanted = true;
+                self.flusher.changed.notify_all();
+                return Err(error);
+            }
+            if state.stopping {
+                return Err(Error::Stopped {
+                    reason: "the database is closed".to_owned(),
+                });
+            }
+            self.flusher.changed.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// What a commit may have made necessary. The commit itself is done, so a failure is only noted:
+    /// the next one that cannot do without the flush is told.
+    pub fn after_commit(&self) {
+        let sources = self.sources();
+        if sources.active.bytes() <= self.options.memtable_bytes_max
+            || sources.frozen.len() >= self.options.memtables_frozen_max
+        {
+            return;
+        }
+        self.freeze_if(|active| active.bytes() > self.options.memtable_bytes_max);
+        match self.is_inline() {
+            false => self.flusher.want(),
+            true => {
+                if let Err(e) = self.flush_frozen() {
+                    tracing::error!("flush: {e}");
+                }
+            }
+        }
+    }
+
+    /// The background thread.
+    pub fn flush_when_wanted(&self) {
+        while self.flusher.sleep() {
+            let outcome = self.flush_frozen();
+            if let Err(e) = &outcome {
+                tracing::error!("flush: {e}");
+            }
+            self.flusher.state.lock().failed = outcome.err();
+            self.flusher.changed.notify_all();
+        }
+    }
+
+    /// Step 1, if the active memtable is one to freeze.
+    fn freeze_if(&self, due: impl Fn(&Memtable) -> bool) {
+        let _window = self.freeze.write();
+        let sources = self.sources();
+        if sources.active.is_empty() || !due(&sources.active) {
+            return;
+        }
+        sources.active.freeze(self.tables.all_live());
+        let mut frozen = vec![Arc::clone(&sources.active)];
+        frozen.extend(sources.frozen.iter().cloned());
+        self.set_sources(Superversion {
+            active: Arc::new(Memtable::new(sources.active.timeline())),
+            frozen,
+            segments: sources.segments.clone(),
+        });
+    }
+
+    /// Flush everything committed so far.
+    pub fn flush_all(&self) -> Result<()> {
+        self.freeze_if(|_| true);
+        self.flush_frozen()
+    }
+
+    /// Steps 2 to 5 for every frozen memtable, oldest first.
+    fn flush_frozen(&self) -> Result<()> {
+        let mut next_segment = self.flusher.turn.lock();
+        while let Some(memtable) = self.sources().frozen.last().cloned() {
+            self.log.wait_ts(memtable.ts_max())?;
+            let number = *next_segment;
+            *next_segment += 1;
+            let written = self.write_segment(number, &memtable);
+            if written.is_err() {
+                // As far as it goes; the next open removes what is left.
+                let _ = self.io.remove(&name_of(number));
+            }
+            let reader = written?;
+            let edit = FlushEdit {
+                flushed_ts: memtable.ts_max(),
+                segments: vec![entry_of(number, &reader)],
+                live_rows: memtable.live_rows_when_frozen().to_vec(),
+            };
+            let ticket = self.log.push(Record::flush(edit))?;
+            self.log.wait(ticket)?;
+            self.swap(&memtable, reader);
+            self.flusher.flushes.fetch_add(1, Ordering::Relaxed);
+            self.flusher.changed.notify_all();
+            self.log.remove_obsolete(memtable.ts_max())?;
+        }
+        Ok(())
+    }
+
+    /// Step 5.
+    fn swap(&self, memtable: &Arc<Memtable>, reader: SegmentReader) {
+        let _window = self.freeze.write();
+        let sources = self.sources();
+        let mut frozen = sources.frozen.clone();
+        frozen.retain(|other| !Arc::ptr_eq(other, memtable));
+        let mut segments = vec![reader];
+        segments.extend(sources.segments.iter().cloned());
+        self.set_sources(Superversion {
+            active: Arc::clone(&sources.active),
+            frozen,
+            segments,
+        });
+    }
+
+    /// Step 3.
+    fn write_segment(&self, number: u64, memtable: &Memtable) -> Result<SegmentReader> {
+        let name = name_of(number);
+        let options = SegmentOptions {
+            page_bytes: self.options.page_bytes,
+        };
+        let mut writer = SegmentWriter::create(&self.io, &name, memtable.timeline(), options)?;
+        let mut tables = TableDefs {
+            engine: self,
+            known: HashMap::new(),
+        };
+        let mut current: Option<(CollectionId, Kind)> = None;
+        let mut failed = None;
+        memtable.visit(Bound::Unbounded, Bound::Unbounded, |full, chain| {
+            let (collection, key) = split_key(full);
+            let wrote = (|| {
+                let kind = match current {
+                    Some((known, kind)) if known == collection => kind,
+                    _ => match tables.get(collection)? {
+                        Some(def) => {
+                            writer.begin_rows(&def)?;
+                            Kind::Rows
+                        }
+                        None => {
+                            writer.begin_sorted(collection)?;
+                            Kind::Sorted
+                        }
+                    },
+                };
+                current = Some((collection, kind));
+                write_chain(&mut writer, kind, key, chain)
+            })();
+            match wrote {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(e) => {
+                    failed = Some(e);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let meta = writer.finish()?;
+        self.io
+            .sync_dir(SEGMENTS)
+            .map_err(|e| Error::io("sync", SEGMENTS, e))?;
+        SegmentReader::open(&self.io, &name, Some(&meta), &self.flusher.cache)
+    }
+}
+
+/// Write a key's versions, newest first. A version of a frozen memtable is committed, or belongs to a
+/// commit that the stopped log refused.
+fn write_chain(writer: &mut SegmentWriter, kind: Kind, key: &[u8], chain: &Chain) -> Result<()> {
+    let mut end: Option<Ts> = None;
+    let mut next = chain.head();
+    while let Some(version) = next {
+        if let Some(begin) = version.ts() {
+            match kind {
+                Kind::Rows => writer.push_row(row_of(key)?, begin, end, version.value())?,
+                Kind::Sorted => writer.push_entry(key, begin, end, version.value())?,
+            }
+            end = Some(begin);
+        }
+        next = version.prev().cloned();
+    }
+    Ok(())
+}
+
+/// The definitions that a flush writes rows under.
+struct TableDefs<'a> {
+    engine: &'a EngineInner,
+    known: HashMap<CollectionId, Option<TableDef>>,
+}
+
+impl TableDefs<'_> {
+    /// The newest definition that a collection ever had, also when it is dropped now; `None` when it
+    /// is not a table. Dropped columns count as live, so that their values stay readable AS OF a time
+    /// before the drop.
+    fn get(&mut self, collection: CollectionId) -> Result<Option<TableDef>> {
+        if let Some(known) = self.known.get(&collection) {
+            return Ok(known.clone());
+        }
+        let full = crate::memtable::full_key(CATALOG, &catalog_key(collection));
+        let sources = self.engine.sources();
+        let mut at = Ts::MAX;
+        let def = loop {
+            let found = sources.find(Kind::Sorted, &full, at, |ts, value| {
+                (ts, value.map(|bytes| decode_table(collection, bytes)))
+            })?;
+            match found {
+                None => break None,
+                Some((_, Some(def))) => break Some(def?),
+                Some((ts, None)) => at = Ts(ts.0.saturating_sub(1)),
+            }
+        };
+        let def = def.map(|mut def| {
+            def.columns
+                .iter_mut()
+                .for_each(|column| column.dropped = false);
+            def
+        });
+        self.known.insert(collection, def.clone());
+        Ok(def)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_give_their_numbers_back() {
+        assert_eq!(parse_name("00000000000000ff.seg"), Some(255));
+        assert_eq!(name_of(255), "segments/00000000000000ff.seg");
+        for name in ["ff.seg", "00000000000000ff", "00000000000000fg.seg"] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+}
