@@ -84,17 +84,17 @@ pub enum Error {
 impl Error {
     /// An operating system error on `file` while doing `op` ("read", "write", "open" …).
     pub fn io(op: &'static str, file: &str, source: std::io::Error) -> Error {
-        match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Error::DiskFull {
-                    file: file.to_owned(),
-                }
-            }
-            _ => Error::Io {
-                op,
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        // A sync that failed leaves the file in doubt, whatever the reason.
+        if op != "sync" && matches!(source.kind(), StorageFull | QuotaExceeded) {
+            return Error::DiskFull {
                 file: file.to_owned(),
-                source: Arc::new(source),
-            },
+            };
+        }
+        Error::Io {
+            op,
+            file: file.to_owned(),
+            source: Arc::new(source),
         }
     }
 

@@ -157,20 +157,15 @@ impl EngineInner {
     /// commit, with the reason: memory would grow without bound.
     pub fn admit(&self) -> Result<()> {
         self.log.check()?;
-        let full = || {
-            let sources = self.sources();
-            sources.frozen.len() >= self.options.memtables_frozen_max
-                && sources.active.bytes() > self.options.memtable_bytes_max
-        };
-        if !full() {
-            return Ok(());
-        }
         if self.is_inline() {
-            return self.flush_frozen();
+            return self.admit_inline();
+        }
+        if !self.is_full() {
+            return Ok(());
         }
         self.flusher.want();
         let mut state = self.flusher.state.lock();
-        while full() {
+        while self.is_full() {
             if let Some(error) = state.failed.take() {
                 state.wanted = true;
                 self.flusher.changed.notify_all();
@@ -186,23 +181,45 @@ impl EngineInner {
         Ok(())
     }
 
-    /// What a commit may have made necessary. The commit itself is done, so a failure is only noted:
-    /// the next one that cannot do without the flush is told.
-    pub fn after_commit(&self) {
+    /// Whether nothing more fits in front of the flushes.
+    fn is_full(&self) -> bool {
+        let sources = self.sources();
+        sources.frozen.len() >= self.options.memtables_frozen_max
+            && sources.active.bytes() > self.options.memtable_bytes_max
+    }
+
+    /// Without a background the flush that is due comes before the next commit, and not after the
+    /// last one, whose outcome it does not touch.
+    fn admit_inline(&self) -> Result<()> {
+        if !self.freeze_when_due() && !self.is_full() {
+            return Ok(());
+        }
+        match self.flush_frozen() {
+            Ok(()) => Ok(()),
+            Err(e) if self.is_full() => Err(e),
+            Err(e) => {
+                tracing::warn!("flush: {e}");
+                self.log.check()
+            }
+        }
+    }
+
+    /// Freeze a memtable past its limit, if there is room for one more; whether it was.
+    fn freeze_when_due(&self) -> bool {
         let sources = self.sources();
         if sources.active.bytes() <= self.options.memtable_bytes_max
             || sources.frozen.len() >= self.options.memtables_frozen_max
         {
-            return;
+            return false;
         }
         self.freeze_if(|active| active.bytes() > self.options.memtable_bytes_max);
-        match self.is_inline() {
-            false => self.flusher.want(),
-            true => {
-                if let Err(e) = self.flush_frozen() {
-                    tracing::error!("flush: {e}");
-                }
-            }
+        true
+    }
+
+    /// What a commit may have made necessary.
+    pub fn after_commit(&self) {
+        if !self.is_inline() && self.freeze_when_due() {
+            self.flusher.want();
         }
     }
 
@@ -241,8 +258,17 @@ impl EngineInner {
         self.flush_frozen()
     }
 
-    /// Steps 2 to 5 for every frozen memtable, oldest first.
+    /// Steps 2 to 5 for every frozen memtable, oldest first. After a failed sync nothing is known of
+    /// what is on disk, so that stops the engine, as in the log; other failures may pass.
     fn flush_frozen(&self) -> Result<()> {
+        let outcome = self.try_flush_frozen();
+        if let Err(error @ Error::Io { op: "sync", .. }) = &outcome {
+            self.log.stop(error);
+        }
+        outcome
+    }
+
+    fn try_flush_frozen(&self) -> Result<()> {
         let mut next_segment = self.flusher.turn.lock();
         while let Some(memtable) = self.sources().frozen.last().cloned() {
             self.log.wait_ts(memtable.ts_max())?;
@@ -295,26 +321,26 @@ impl EngineInner {
             engine: self,
             known: HashMap::new(),
         };
-        let mut current: Option<(CollectionId, Kind)> = None;
+        let mut current: Option<(CollectionId, bool)> = None;
         let mut failed = None;
         memtable.visit(Bound::Unbounded, Bound::Unbounded, |full, chain| {
             let (collection, key) = split_key(full);
             let wrote = (|| {
-                let kind = match current {
-                    Some((known, kind)) if known == collection => kind,
+                let are_rows = match current {
+                    Some((known, are_rows)) if known == collection => are_rows,
                     _ => match tables.get(collection)? {
                         Some(def) => {
                             writer.begin_rows(&def)?;
-                            Kind::Rows
+                            true
                         }
                         None => {
                             writer.begin_sorted(collection)?;
-                            Kind::Sorted
+                            false
                         }
                     },
                 };
-                current = Some((collection, kind));
-                write_chain(&mut writer, kind, key, chain)
+                current = Some((collection, are_rows));
+                write_chain(&mut writer, are_rows, key, chain)
             })();
             match wrote {
                 Ok(()) => ControlFlow::Continue(()),
@@ -337,14 +363,19 @@ impl EngineInner {
 
 /// Write a key's versions, newest first. A version of a frozen memtable is committed, or belongs to a
 /// commit that the stopped log refused.
-fn write_chain(writer: &mut SegmentWriter, kind: Kind, key: &[u8], chain: &Chain) -> Result<()> {
+fn write_chain(
+    writer: &mut SegmentWriter,
+    are_rows: bool,
+    key: &[u8],
+    chain: &Chain,
+) -> Result<()> {
     let mut end: Option<Ts> = None;
     let mut next = chain.head();
     while let Some(version) = next {
         if let Some(begin) = version.ts() {
-            match kind {
-                Kind::Rows => writer.push_row(row_of(key)?, begin, end, version.value())?,
-                Kind::Sorted => writer.push_entry(key, begin, end, version.value())?,
+            match are_rows {
+                true => writer.push_row(row_of(key)?, begin, end, version.value())?,
+                false => writer.push_entry(key, begin, end, version.value())?,
             }
             end = Some(begin);
         }

@@ -138,6 +138,12 @@ impl Manifest {
         }
     }
 
+    /// RowIds of `table` below `next` are used.
+    pub fn reserve_rows(&mut self, table: CollectionId, next: RowId) {
+        let counts = self.tables.entry(table).or_default();
+        counts.next_row = counts.next_row.max(next);
+    }
+
     pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
         let flushed_ts = Ts(p.u64("a timestamp")?);
         let last_ts = Ts(p.u64("a timestamp")?);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::flush::SEGMENTS;
-use crate::ids::{CollectionId, RowId, TimelineId, Ts};
+use crate::ids::{RowId, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, TxnSlot, full_key};
@@ -210,11 +210,6 @@ impl Replayed {
         self.transactions
             .retain(|transaction| transaction.ts > flushed);
     }
-
-    fn note_row(&mut self, table: CollectionId, row: RowId) {
-        let counts = self.manifest.tables.entry(table).or_default();
-        counts.next_row = counts.next_row.max(RowId(row.0.saturating_add(1)));
-    }
 }
 
 impl Replay for Replayed {
@@ -231,7 +226,8 @@ impl Replay for Replayed {
                 self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
                 transaction.writes(|write| {
                     if write.kind == WriteKind::Insert {
-                        self.note_row(write.collection, row_of(write.key)?);
+                        let next = RowId(row_of(write.key)?.0.saturating_add(1));
+                        self.manifest.reserve_rows(write.collection, next);
                     }
                     Ok(())
                 })?;
@@ -244,6 +240,10 @@ impl Replay for Replayed {
             }
             Logged::NextCollection(id) => {
                 self.manifest.next_collection = self.manifest.next_collection.max(id);
+            }
+            Logged::RowIds(next) => {
+                next.iter()
+                    .for_each(|(table, row)| self.manifest.reserve_rows(*table, *row));
             }
             Logged::Flush(edit) => {
                 edit.apply(&mut self.manifest);

@@ -1,9 +1,10 @@
 //! What the engine counts per table: the next RowId and how many rows are live.
 //!
 //! One allocator per table serves all timelines. RowIds are handed out before their rows commit, so
-//! an id that was given to a transaction that failed is a gap. After a restart the allocator starts
-//! past the highest id that the log or a segment names: ids that only a lost transaction had are
-//! given again, which nobody can tell, since no version of them was ever visible.
+//! an id that was given to a transaction that failed is a gap. Closing a database logs the allocators.
+//! After a crash they start past the highest id that the log names: ids that only transactions had
+//! that are lost or were rolled back are given again, which nobody can tell, since no version of them
+//! was ever visible.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,6 +71,14 @@ impl Tables {
             .read()
             .get(&table)
             .map_or(0, |counters| counters.live())
+    }
+
+    /// (table, next RowId) of all tables, for the close.
+    pub fn all_next_rows(&self) -> Vec<(CollectionId, RowId)> {
+        let next = |t: &TableCounters| RowId(t.next_row.load(Ordering::Relaxed));
+        let mut all: Vec<_> = self.map.read().iter().map(|(c, t)| (*c, next(t))).collect();
+        all.sort_unstable();
+        all
     }
 
     /// (table, live rows) of all tables, for a flush.

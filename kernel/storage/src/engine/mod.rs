@@ -270,6 +270,11 @@ impl Open {
             return Ok(());
         };
         background.stop(&self.inner);
+        // A log that has stopped refuses, and its close says why.
+        let _ = self
+            .inner
+            .log
+            .push(Record::row_ids(self.inner.tables.all_next_rows()));
         let closed = self.inner.log.close();
         self.inner.directory.lock().take();
         closed

@@ -124,8 +124,15 @@ impl SegmentReader {
         &self.0.meta
     }
 
-    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush.
-    pub fn row_version(&self, c: CollectionId, row: RowId, at: Ts) -> Result<Option<Version>> {
+    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush but with no
+    /// more than the first `columns` columns: a reader AS OF an earlier definition knows no others.
+    pub fn row_version(
+        &self,
+        c: CollectionId,
+        row: RowId,
+        at: Ts,
+        columns: usize,
+    ) -> Result<Option<Version>> {
         let Some((index, collection, rows)) = self.rows(c)? else {
             return Ok(None);
         };
@@ -142,7 +149,9 @@ impl SegmentReader {
         };
         let begin = self.begins(c, block)?[position];
         if begin <= at.0 {
-            return self.version(index, rows, block, position).map(Some);
+            return self
+                .version(index, rows, block, position, columns)
+                .map(Some);
         }
         let first = rows.hist.partition_point(|block| block.max_row < row.0);
         for block in &rows.hist[first..] {
@@ -157,7 +166,9 @@ impl SegmentReader {
                     return Ok(None);
                 }
                 if begins[position] <= at.0 {
-                    return self.version(index, rows, block, position).map(Some);
+                    return self
+                        .version(index, rows, block, position, columns)
+                        .map(Some);
                 }
             }
         }
@@ -171,6 +182,7 @@ impl SegmentReader {
         rows: &Rows,
         block: &Block,
         position: usize,
+        columns: usize,
     ) -> Result<Version> {
         let c = self.0.directory.collections[index].id;
         let begin = Ts(self.begins(c, block)?[position]);
@@ -181,7 +193,17 @@ impl SegmentReader {
             return Ok((begin, None));
         }
         let codec = self.0.codecs[index].as_ref();
-        let codec = codec.ok_or_else(|| Error::internal("rows without a codec"))?;
+        let mut codec = codec.ok_or_else(|| Error::internal("rows without a codec"))?;
+        let narrow;
+        if columns < codec.column_count() {
+            let columns = rows.columns[..columns].to_vec();
+            narrow = RowCodec::new(&TableDef {
+                id: c,
+                columns,
+                indexes: Vec::new(),
+            })?;
+            codec = &narrow;
+        }
         let mut bytes = Vec::new();
         write_row(codec, &mut bytes, |column, out| {
             let column_id = ColumnId(column as u16);

@@ -159,7 +159,7 @@ impl Transaction {
                 self.interrupt.check()?;
             }
             let new = encode(&encoder, place)?;
-            let Some(old) = self.latest_view().row(table.id, id)? else {
+            let Some(old) = self.latest_view().row(table, id)? else {
                 return Err(Error::invalid(format!(
                     "update of row {id}, which is not there"
                 )));
@@ -194,7 +194,7 @@ impl Transaction {
             if place % 1024 == 0 {
                 self.interrupt.check()?;
             }
-            let Some(old) = self.latest_view().row(table.id, id)? else {
+            let Some(old) = self.latest_view().row(table, id)? else {
                 return Err(Error::invalid(format!(
                     "delete of row {id}, which is not there"
                 )));

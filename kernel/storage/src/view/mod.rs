@@ -117,7 +117,7 @@ impl ReadView {
         let mut builder = BatchBuilder::new(table, projection, row_id)?;
         for &row in rows {
             self.lookup(
-                Kind::Rows,
+                Kind::of_rows(table),
                 table.id,
                 &row_key(row),
                 |_, value| match value {
@@ -136,9 +136,9 @@ impl ReadView {
     }
 
     /// The stored row, when visible.
-    pub(crate) fn row(&self, table: CollectionId, row: RowId) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn row(&self, table: &TableDef, row: RowId) -> Result<Option<Vec<u8>>> {
         let key = row_key(row);
-        let found = self.lookup(Kind::Rows, table, &key, |_, value| {
+        let found = self.lookup(Kind::of_rows(table), table.id, &key, |_, value| {
             value.map(<[u8]>::to_vec)
         });
         Ok(found?.flatten())

@@ -5,16 +5,26 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::ids::Ts;
 use crate::memtable::{Memtable, split_key};
+use crate::schema::TableDef;
 use crate::segment::SegmentReader;
 use crate::view::row_of;
 
 /// What a collection holds; the two are laid out differently in segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A table's rows by RowId.
-    Rows,
+    /// A table's rows by RowId, read up to so many columns.
+    Rows { columns: usize },
     /// Sorted keys: an index, the catalog, a store.
     Sorted,
+}
+
+impl Kind {
+    /// The rows of a table, as it is defined there.
+    pub fn of_rows(table: &TableDef) -> Kind {
+        Kind::Rows {
+            columns: table.columns.len(),
+        }
+    }
 }
 
 /// One immutable set of sources. Readers hold it; freeze and flush replace it.
@@ -51,7 +61,9 @@ impl Superversion {
         let (collection, key) = split_key(full);
         for segment in &self.segments {
             let found = match kind {
-                Kind::Rows => segment.row_version(collection, row_of(key)?, at)?,
+                Kind::Rows { columns } => {
+                    segment.row_version(collection, row_of(key)?, at, columns)?
+                }
                 Kind::Sorted => segment.entry(collection, key, at)?,
             };
             if let Some((ts, value)) = found {

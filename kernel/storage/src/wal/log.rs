@@ -192,15 +192,22 @@ impl Log {
             progress.led = false;
             match written {
                 Ok(durable) => progress.durable_ticket = durable,
-                Err(e) => {
-                    let reason = format!("writing the log failed: {e}");
-                    tracing::error!("{reason}");
-                    progress.stopped = Some(reason);
-                    self.queue.lock().stopped = true;
-                }
+                Err(e) => self.stop_locked(&mut progress, &e),
             }
             self.progressed.notify_all();
         }
+    }
+
+    /// Take nothing more, because of `error`: what is on disk is in doubt.
+    pub fn stop(&self, error: &Error) {
+        self.stop_locked(&mut self.progress.lock(), error);
+        self.progressed.notify_all();
+    }
+
+    fn stop_locked(&self, progress: &mut Progress, error: &Error) {
+        tracing::error!("stopping: {error}");
+        progress.stopped.get_or_insert_with(|| error.to_string());
+        self.queue.lock().stopped = true;
     }
 
     /// Wait until every commit at or before `ts` is durable.
@@ -286,7 +293,11 @@ impl Log {
         let Some(len) = self.writer.lock().wants_prepared() else {
             return Ok(());
         };
-        let prepared = file::prepare(&*self.io, file::PREPARED_AHEAD, len)?;
+        let prepared = file::prepare(&*self.io, file::PREPARED_AHEAD, len);
+        if let Err(error @ Error::Io { op: "sync", .. }) = &prepared {
+            self.stop(error);
+        }
+        let prepared = prepared?;
         self.writer.lock().set_prepared(prepared);
         Ok(())
     }

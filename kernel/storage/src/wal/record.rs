@@ -7,6 +7,7 @@
 //!   2 sequence         id u32 │ value i64 │ is_called u8
 //!   3 next collection  id u32: ids below it may have been handed out
 //!   4 flush            see `manifest::FlushEdit`
+//!   5 row ids          { table u32 │ next row u64 } …, written when the database is closed
 //! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
 //!        and, for those that leave a value: value length u32 │ value
 //! ```
@@ -32,6 +33,7 @@ const KIND_TRANSACTION: u8 = 1;
 const KIND_SEQUENCE: u8 = 2;
 const KIND_NEXT_COLLECTION: u8 = 3;
 const KIND_FLUSH: u8 = 4;
+const KIND_ROW_IDS: u8 = 5;
 
 /// What a record changes in the manifest that the next WAL file will open with.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ pub enum Effect {
     Sequence(CollectionId, SequenceState),
     NextCollection(CollectionId),
     Flush(FlushEdit),
+    RowIds(Vec<(CollectionId, RowId)>),
 }
 
 impl Effect {
@@ -52,8 +55,7 @@ impl Effect {
             Effect::Transaction { ts, rows } => {
                 manifest.last_ts = manifest.last_ts.max(*ts);
                 for (table, row) in rows {
-                    let counts = manifest.tables.entry(*table).or_default();
-                    counts.next_row = counts.next_row.max(RowId(row.0 + 1));
+                    manifest.reserve_rows(*table, RowId(row.0.saturating_add(1)));
                 }
             }
             Effect::Sequence(id, state) => {
@@ -63,6 +65,10 @@ impl Effect {
                 manifest.next_collection = manifest.next_collection.max(*id);
             }
             Effect::Flush(edit) => edit.apply(manifest),
+            Effect::RowIds(next) => {
+                next.iter()
+                    .for_each(|(table, row)| manifest.reserve_rows(*table, *row));
+            }
         }
     }
 }
@@ -175,6 +181,18 @@ impl Record {
         }
     }
 
+    pub fn row_ids(next: Vec<(CollectionId, RowId)>) -> Record {
+        let mut bytes = start(KIND_ROW_IDS);
+        for (table, row) in &next {
+            bytes.extend_from_slice(&table.0.to_le_bytes());
+            bytes.extend_from_slice(&row.0.to_le_bytes());
+        }
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::RowIds(next),
+        }
+    }
+
     pub fn flush(edit: FlushEdit) -> Record {
         let mut bytes = start(KIND_FLUSH);
         edit.encode(&mut bytes);
@@ -247,6 +265,7 @@ pub enum Logged {
     Sequence(CollectionId, SequenceState),
     NextCollection(CollectionId),
     Flush(FlushEdit),
+    RowIds(Vec<(CollectionId, RowId)>),
 }
 
 /// Read the body of a record of `kind`.
@@ -279,6 +298,14 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
         }
         KIND_NEXT_COLLECTION => Logged::NextCollection(CollectionId(p.u32("a collection")?)),
         KIND_FLUSH => Logged::Flush(FlushEdit::parse(&mut p)?),
+        KIND_ROW_IDS => {
+            let mut next = Vec::new();
+            while !p.is_at_end() {
+                let table = CollectionId(p.u32("a table")?);
+                next.push((table, RowId(p.u64("a row")?)));
+            }
+            Logged::RowIds(next)
+        }
         _ => return Err(p.damaged("a known kind of record")),
     };
     p.end()?;

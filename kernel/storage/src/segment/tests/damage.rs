@@ -72,7 +72,7 @@ fn read_all(bytes: Vec<u8>) -> Result<()> {
             }
         }
         for n in 0..4 {
-            reader.row_version(table.id, RowId(n), at)?;
+            reader.row_version(table.id, RowId(n), at, usize::MAX)?;
         }
         for entry in reader.range(SORTED, Bound::Unbounded, Bound::Unbounded, at)? {
             entry?;

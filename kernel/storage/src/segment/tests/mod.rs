@@ -142,7 +142,7 @@ fn every_type_survives_with_nulls_and_huge_values() {
         for (index, row) in rows.iter().enumerate() {
             assert!(same_row(&read[&(index as u64)], row), "row {index}");
             let (begin, bytes) = reader
-                .row_version(table.id, RowId(index as u64), Ts(9))
+                .row_version(table.id, RowId(index as u64), Ts(9), usize::MAX)
                 .unwrap()
                 .unwrap();
             assert_eq!(begin, Ts(5));
@@ -190,7 +190,7 @@ fn later_definitions_of_the_table_read_old_files() {
     ];
     assert_eq!(rows[&9], expected);
     let (_, bytes) = reader
-        .row_version(now.id, RowId(9), Ts(5))
+        .row_version(now.id, RowId(9), Ts(5), usize::MAX)
         .unwrap()
         .unwrap();
     assert_eq!(decode(&now, &bytes.unwrap()), expected);

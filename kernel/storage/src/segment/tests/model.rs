@@ -78,7 +78,7 @@ proptest! {
             let mut visible = BTreeMap::new();
             for id in 0..200 {
                 let expected = model.get(&id).and_then(|versions| newest(versions, at));
-                let read = reader.row_version(table.id, RowId(id), Ts(at)).unwrap();
+                let read = reader.row_version(table.id, RowId(id), Ts(at), usize::MAX).unwrap();
                 prop_assert_eq!(read.is_some(), expected.is_some());
                 if let (Some((begin, row)), Some((begin_read, bytes))) = (expected, read) {
                     prop_assert_eq!(begin, begin_read);
