@@ -49,7 +49,7 @@ impl Stats {
                 .map(|segment| segment.meta().bytes)
                 .sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
-            locked_objects: engine.locks.len(),
+            locked_objects: engine.locks.object_count(),
         }
     }
 }

@@ -3,6 +3,11 @@
 //!
 //! This is the one module of the crate that names `std::fs`, `std::time` and `std::thread::spawn`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door that the others must use"
+)]
+
 use std::fs;
 use std::io::{self, Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;

@@ -104,10 +104,8 @@ impl LockManager {
             }
         };
         // A grant may cross a failing wait; the lock is then held like any other until the end.
-        if outcome.is_ok() || self.table.leave(&object, owner, mode) {
-            if !held.contains(&object) {
-                held.push(object);
-            }
+        if (outcome.is_ok() || self.table.leave(&object, owner, mode)) && !held.contains(&object) {
+            held.push(object);
         }
         outcome
     }
@@ -120,7 +118,7 @@ impl LockManager {
     }
 
     /// Objects that are locked or waited for.
-    pub fn len(&self) -> usize {
-        self.table.len()
+    pub fn object_count(&self) -> usize {
+        self.table.object_count()
     }
 }

@@ -264,7 +264,7 @@ impl LockTable {
     }
 
     /// Objects that somebody holds or waits for.
-    pub fn len(&self) -> usize {
+    pub fn object_count(&self) -> usize {
         self.shards.iter().map(|s| s.lock().len()).sum()
     }
 }

@@ -1,4 +1,5 @@
 //! The lock manager under two and three owners.
+#![allow(clippy::disallowed_methods)]
 
 use std::sync::mpsc;
 use std::thread;
@@ -83,7 +84,7 @@ fn a_conflicting_lock_is_refused_or_waited_for() {
     until_waiting(&locks, &id);
     locks.release_all(a.id, &mut a.held);
     waiting.join().unwrap();
-    assert_eq!(locks.len(), 0);
+    assert_eq!(locks.object_count(), 0);
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn an_owner_upgrades_past_the_queue() {
     locks.release_all(a.id, &mut a.held);
     let mut b = waiting.join().unwrap().unwrap();
     locks.release_all(b.id, &mut b.held);
-    assert_eq!(locks.len(), 0);
+    assert_eq!(locks.object_count(), 0);
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn the_wait_that_closes_a_cycle_is_the_deadlock() {
     );
     locks.release_all(b.id, &mut b.held);
     waiting.join().unwrap();
-    assert_eq!(locks.len(), 0);
+    assert_eq!(locks.object_count(), 0);
 }
 
 #[test]
@@ -164,5 +165,5 @@ fn a_cancel_ends_the_wait() {
     assert!(matches!(receiver.recv().unwrap(), Err(Error::Canceled)));
     waiting.join().unwrap();
     locks.release_all(a.id, &mut a.held);
-    assert_eq!(locks.len(), 0);
+    assert_eq!(locks.object_count(), 0);
 }

@@ -42,12 +42,12 @@ pub fn split_key(full: &[u8]) -> (CollectionId, &[u8]) {
     (CollectionId(u32::from_be_bytes(prefix)), key)
 }
 
+/// Bounds on owned keys, and on borrowed ones.
+pub type KeyBounds = (Bound<Box<[u8]>>, Bound<Box<[u8]>>);
+pub type SliceBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Bounds over full keys that hold exactly the keys of `collection` within `from` and `to`.
-pub fn full_bounds(
-    collection: CollectionId,
-    from: Bound<&[u8]>,
-    to: Bound<&[u8]>,
-) -> (Bound<Box<[u8]>>, Bound<Box<[u8]>>) {
+pub fn full_bounds(collection: CollectionId, from: Bound<&[u8]>, to: Bound<&[u8]>) -> KeyBounds {
     let from = match from {
         Bound::Included(key) => Bound::Included(full_key(collection, key)),
         Bound::Excluded(key) => Bound::Excluded(full_key(collection, key)),
@@ -65,7 +65,7 @@ pub fn full_bounds(
 }
 
 /// Bounds on owned keys as bounds on slices.
-pub fn as_slices(bounds: &(Bound<Box<[u8]>>, Bound<Box<[u8]>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {
+pub fn as_slices(bounds: &KeyBounds) -> SliceBounds<'_> {
     (
         bounds.0.as_ref().map(|k| &**k),
         bounds.1.as_ref().map(|k| &**k),
@@ -137,13 +137,13 @@ impl Memtable {
     }
 
     /// First and last full key within the bounds.
-    pub fn ends(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<(Box<[u8]>, Box<[u8]>)> {
+    pub fn ends(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<[Box<[u8]>; 2]> {
         if is_empty_range(from, to) {
             return None;
         }
         let first = self.map.range::<[u8], _>((from, to)).next()?;
         let last = self.map.range::<[u8], _>((from, to)).next_back()?;
-        Some((first.key().clone(), last.key().clone()))
+        Some([first.key().clone(), last.key().clone()])
     }
 
     /// Add a version of a full key.

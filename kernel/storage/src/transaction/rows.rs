@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, UInt64Array};
 
 use super::Transaction;
+use crate::catalog::{CATALOG, catalog_key};
 use crate::datum::Datum;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
@@ -73,10 +74,15 @@ impl TablePlan {
 
 impl Transaction {
     fn plan(&mut self, table: &TableDef) -> Result<Arc<TablePlan>> {
-        if let Some(plan) = self.plans.get(&table.id) {
-            if plan.def == *table {
-                return Ok(Arc::clone(plan));
-            }
+        if let Some(plan) = self.plans.get(&table.id)
+            && plan.def == *table
+        {
+            return Ok(Arc::clone(plan));
+        }
+        // A flush knows rows from other keys by their definition.
+        let defined = self.latest_view().get(CATALOG, &catalog_key(table.id))?;
+        if defined.is_none() {
+            return Err(Error::invalid(format!("table {} is not defined", table.id)));
         }
         let plan = Arc::new(TablePlan::new(table)?);
         self.plans.insert(table.id, Arc::clone(&plan));

@@ -210,10 +210,10 @@ impl WriteSet {
             return;
         }
         for (key, head) in self.map.range::<[u8], _>((from, to)) {
-            if let Some(write) = head.at(limit) {
-                if visit(key, write.value.as_deref()).is_break() {
-                    return;
-                }
+            if let Some(write) = head.at(limit)
+                && visit(key, write.value.as_deref()).is_break()
+            {
+                return;
             }
         }
     }

@@ -102,12 +102,10 @@ pub(crate) fn entry_key<'a>(
     Ok(entry)
 }
 
+type EntryBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// Bounds on entry keys that hold exactly the entries of `range`.
-fn key_bounds(
-    table: &TableDef,
-    index: &IndexDef,
-    range: &IndexRange,
-) -> Result<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+fn key_bounds(table: &TableDef, index: &IndexDef, range: &IndexRange) -> Result<EntryBounds> {
     let types = key_types(table, index)?;
     let prefix = encode_key(&range.prefix, &index.columns, &types)?;
     let end = |end: Option<Vec<u8>>| end.map_or(Bound::Unbounded, Bound::Excluded);

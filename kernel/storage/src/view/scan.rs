@@ -25,7 +25,7 @@ use roaring::RoaringTreemap;
 use super::{ReadView, row_of};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId};
-use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
+use crate::memtable::{KeyBounds, Memtable, as_slices, full_bounds, full_key, split_key};
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::segment::{RowScan, SegmentReader, SegmentScan};
@@ -65,8 +65,6 @@ impl ScanRequest {
         }
     }
 }
-
-type KeyBounds = (Bound<Box<[u8]>>, Bound<Box<[u8]>>);
 
 /// A piece of a scan.
 enum Part {
@@ -362,7 +360,7 @@ fn memory_parts(
             continue;
         };
         let (from, to) = as_slices(&bounds);
-        let Some((first, last)) = memtable.ends(from, to) else {
+        let Some([first, last]) = memtable.ends(from, to) else {
             continue;
         };
         let (first, last) = (

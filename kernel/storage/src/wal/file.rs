@@ -65,16 +65,16 @@ pub fn open_all(io: &dyn Io) -> Result<Vec<WalFile>> {
             .open(&name, OpenMode::ReadWrite)
             .map_err(|e| Error::io("open", &name, e))?;
         let len = file.len().map_err(|e| Error::io("stat", &name, e))?;
-        if let Some(previous) = files.last() {
-            if previous.end() != start {
-                let expected = format!("the log to go on at {}", previous.end());
-                return Err(Error::corruption(
-                    &name,
-                    0,
-                    expected,
-                    format!("a file at {start}"),
-                ));
-            }
+        if let Some(previous) = files.last()
+            && previous.end() != start
+        {
+            let expected = format!("the log to go on at {}", previous.end());
+            return Err(Error::corruption(
+                &name,
+                0,
+                expected,
+                format!("a file at {start}"),
+            ));
         }
         if len == 0 || len % ALIGNMENT != 0 {
             let expected = format!("a length that is a multiple of {ALIGNMENT}");

@@ -90,10 +90,10 @@ pub fn read(files: &[WalFile], replay: &mut impl Replay) -> Result<Tail> {
 impl Reader<'_> {
     /// The next valid batch, `None` at the end of the log.
     fn next(&mut self) -> Result<Option<(BatchHeader, Vec<u8>)>> {
-        if let Some(file) = self.files.get(self.file) {
-            if self.lsn >= file.end() {
-                self.file += 1;
-            }
+        if let Some(file) = self.files.get(self.file)
+            && self.lsn >= file.end()
+        {
+            self.file += 1;
         }
         let Some(file) = self.files.get(self.file) else {
             return Ok(None);
@@ -274,14 +274,14 @@ fn read_batch(
             format!("that of LSN {}", header.lsn),
         )));
     }
-    if let Some(last) = last {
-        if header.database != last.database {
-            let expected = format!("a batch of database {:#018x}", last.database);
-            return Ok(Err(NotABatch::new(
-                expected,
-                format!("{:#018x}", header.database),
-            )));
-        }
+    if let Some(last) = last
+        && header.database != last.database
+    {
+        let expected = format!("a batch of database {:#018x}", last.database);
+        return Ok(Err(NotABatch::new(
+            expected,
+            format!("{:#018x}", header.database),
+        )));
     }
     let len = batch_bytes(header.payload_bytes as usize);
     if offset + len > file.len {

@@ -1,7 +1,8 @@
 //! The engine through its public face, on the real disk.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod flush;
+mod model;
 mod recovery;
 mod support;
 mod transactions;

@@ -1,0 +1,201 @@
+//! Random transactions against a plain model: `key → [(ts, value)]`, in a sorted collection and in a
+//! table, with flushes, closes and savepoints in between. Every timestamp is read again at the end.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use heliosdb_storage::ids::{CollectionId, RowId, Ts};
+use heliosdb_storage::*;
+
+use super::support::*;
+
+const STORE: CollectionId = CollectionId(500);
+
+/// All versions ever committed.
+type Versions<K, V> = BTreeMap<K, Vec<(Ts, Option<V>)>>;
+
+fn at<K: Ord + Clone, V: Clone>(versions: &Versions<K, V>, ts: Ts) -> Vec<(K, V)> {
+    let seen = |(key, versions): (&K, &Vec<(Ts, Option<V>)>)| {
+        let (_, value) = versions.iter().rev().find(|(begin, _)| *begin <= ts)?;
+        value.clone().map(|value| (key.clone(), value))
+    };
+    versions.iter().filter_map(seen).collect()
+}
+
+/// A transaction's changes on top.
+#[derive(Clone, Default)]
+struct Changes {
+    store: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    rows: BTreeMap<RowId, Option<Row>>,
+}
+
+struct Model {
+    random: u64,
+    store: Versions<Vec<u8>, Vec<u8>>,
+    rows: Versions<RowId, Row>,
+    commits: Vec<Ts>,
+    next_id: i64,
+}
+
+impl Model {
+    /// Xorshift; the tests need variety, not quality.
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % n
+    }
+
+    fn live(&self, changes: &Changes) -> Vec<(RowId, Row)> {
+        let mut rows: BTreeMap<_, _> = at(&self.rows, Ts::MAX).into_iter().collect();
+        for (id, row) in &changes.rows {
+            match row {
+                Some(row) => rows.insert(*id, row.clone()),
+                None => rows.remove(id),
+            };
+        }
+        rows.into_iter().collect()
+    }
+
+    fn write(&mut self, txn: &mut Transaction, changes: &mut Changes) {
+        let key = vec![b'k', self.below(40) as u8];
+        match self.below(6) {
+            0 | 1 => {
+                let value = self.below(1000).to_string().into_bytes();
+                txn.put(STORE, &key, &value).unwrap();
+                changes.store.insert(key, Some(value));
+            }
+            2 => {
+                txn.remove(STORE, &key).unwrap();
+                changes.store.insert(key, None);
+            }
+            3 => {
+                self.next_id += 1;
+                let new = row(self.next_id, &format!("name {}", self.below(5)));
+                let id = txn
+                    .insert(&table(), &batch(std::slice::from_ref(&new)))
+                    .unwrap();
+                changes.rows.insert(id[0], Some(new));
+            }
+            kind => {
+                let live = self.live(changes);
+                if live.is_empty() {
+                    return;
+                }
+                let (id, old) = live[self.below(live.len() as u64) as usize].clone();
+                txn.lock_row(TABLE, id, RowLockMode::Update, LockWait::NoWait)
+                    .unwrap();
+                if kind == 4 {
+                    txn.delete(&table(), &[id]).unwrap();
+                    changes.rows.insert(id, None);
+                } else {
+                    let new = (old.0, format!("name {}", self.below(5)));
+                    let rows = batch(std::slice::from_ref(&new));
+                    txn.update(&table(), &[id], &rows).unwrap();
+                    changes.rows.insert(id, Some(new));
+                }
+            }
+        }
+    }
+
+    fn transaction(&mut self, engine: &Engine) {
+        let mut txn = begin(engine);
+        let mut changes = Changes::default();
+        for _ in 0..self.below(6) {
+            let savepoint = (txn.savepoint(), changes.clone());
+            for _ in 0..self.below(4) {
+                self.write(&mut txn, &mut changes);
+            }
+            if self.below(4) == 0 {
+                txn.rollback_to(savepoint.0);
+                changes = savepoint.1;
+            }
+            assert_eq!(scan(&txn.latest_view()), self.live(&changes));
+        }
+        if self.below(5) == 0 {
+            return txn.rollback();
+        }
+        let wrote = !txn.is_read_only();
+        let durability = match self.below(3) {
+            0 => Durability::Asynchronous,
+            _ => Durability::Synchronous,
+        };
+        let ts = txn.commit(durability).unwrap();
+        if wrote {
+            self.commits.push(ts);
+        }
+        for (key, value) in changes.store {
+            self.store.entry(key).or_default().push((ts, value));
+        }
+        for (id, row) in changes.rows {
+            self.rows.entry(id).or_default().push((ts, row));
+        }
+    }
+
+    fn check(&self, view: &ReadView) {
+        let ts = view.ts();
+        let rows = at(&self.rows, ts);
+        assert_eq!(scan(view), rows, "rows at {ts}");
+        let store = at(&self.store, ts);
+        let all = view
+            .range(STORE, Bound::Unbounded, Bound::Unbounded)
+            .unwrap();
+        assert_eq!(
+            all.collect::<Result<Vec<_>>>().unwrap(),
+            store,
+            "store at {ts}"
+        );
+        for k in 0..40 {
+            let key = [b'k', k];
+            let expected = store
+                .iter()
+                .find(|(other, _)| **other == key)
+                .map(|(_, v)| v.clone());
+            assert_eq!(view.get(STORE, &key).unwrap(), expected, "key {k} at {ts}");
+        }
+        for (id, (key, name)) in &rows {
+            assert_eq!(by_id(view, key.unwrap()), vec![*id], "id at {ts}");
+            assert!(by_name(view, name).contains(id), "name at {ts}");
+        }
+        let by_names: usize = (0..5)
+            .map(|n| by_name(view, &format!("name {n}")).len())
+            .sum();
+        assert_eq!(by_names, rows.len(), "names at {ts}");
+    }
+}
+
+fn run(seed: u64, steps: usize) {
+    let mut db = Database::new();
+    let mut model = Model {
+        random: seed * 0x9e37_79b9 + 1,
+        store: BTreeMap::new(),
+        rows: BTreeMap::new(),
+        commits: Vec::new(),
+        next_id: 0,
+    };
+    for _ in 0..steps {
+        match model.below(20) {
+            0 => db.engine.flush().unwrap(),
+            1 => db = db.reopen(),
+            2 => model.check(&db.engine.latest_view()),
+            _ => model.transaction(&db.engine),
+        }
+    }
+    for _ in 0..2 {
+        for ts in model.commits.iter().step_by(3) {
+            model.check(&db.engine.view_at(*ts));
+        }
+        model.check(&db.engine.latest_view());
+        let live = model.live(&Changes::default()).len() as u64;
+        assert_eq!(db.engine.latest_view().row_count_estimate(TABLE), live);
+        db.engine.flush().unwrap();
+        db = db.reopen();
+    }
+}
+
+#[test]
+fn random_histories_read_as_the_model_says() {
+    for seed in 1..=12 {
+        run(seed, 80);
+    }
+}
