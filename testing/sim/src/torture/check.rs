@@ -28,17 +28,22 @@ pub fn check_world<'a>(
     world: &World,
     known: impl Iterator<Item = &'a Arc<TableDef>>,
 ) -> Result<()> {
-    for def in definitions(world) {
-        check_table(view, world, &def)?;
-    }
-    for def in known {
-        let found = view.get(CATALOG, &catalog_key(def.id))?.is_some();
-        if found != definition(world, def.id).is_some() {
-            return wrong(format!(
-                "definition of table {}: present is {found}",
-                def.id
-            ));
+    let present = definitions(world);
+    let mut ids: BTreeSet<_> = known.map(|def| def.id).collect();
+    ids.extend(present.iter().map(|def| def.id));
+    for id in ids {
+        let found = view.get(CATALOG, &catalog_key(id))?.is_some();
+        if found != definition(world, id).is_some() {
+            let what = if found {
+                "should not be there"
+            } else {
+                "is missing"
+            };
+            return wrong(format!("the definition of table {id} {what}"));
         }
+    }
+    for def in &present {
+        check_table(view, world, def)?;
     }
     for store in STORES {
         check_store(view, world, store)?;

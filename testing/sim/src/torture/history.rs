@@ -42,6 +42,8 @@ pub(super) struct Open {
     pub isolation: Isolation,
     /// Commits its snapshot sees; `None` before its first statement.
     pub base: Option<usize>,
+    /// Commits that it has read, which its own commit must find durable.
+    pub read: usize,
     pub changes: Changes,
     sequence_values: Vec<(CollectionId, i64)>,
     savepoints: Vec<(Savepoint, Changes)>,
@@ -86,6 +88,7 @@ impl Machine {
             rng: Rng::new(seed),
             open: Vec::new(),
         };
+        machine.oracle.hand_over();
         machine.acknowledged_values.retain(|(at, _, _)| *at < call);
         for (at, _, _) in &mut machine.acknowledged_values {
             *at = 0;
@@ -149,6 +152,8 @@ impl Machine {
         let io = Arc::new(self.disk.clone());
         self.engine = Some(Engine::open(io, self.options.clone())?);
         self.last_values.clear();
+        // What nobody committed may be given again by the next process.
+        self.given_rows.clear();
         Ok(())
     }
 
@@ -172,7 +177,9 @@ impl Machine {
             }
         }
         let mut first_difference = None;
-        for count in (least..=most).rev() {
+        // Two worlds may be equal; the one whose commit is newer than all that is there is out.
+        let newest = |count: &usize| self.oracle.ts_of(*count) <= view.ts();
+        for count in (least..=most).rev().filter(newest) {
             match check_world(&view, &self.oracle.world(count), self.oracle.tables()) {
                 Ok(()) => {
                     self.oracle.truncate(count);
@@ -183,7 +190,7 @@ impl Machine {
                 Err(refused) => return Err(refused),
             }
         }
-        let what = first_difference.expect("least is at most most");
+        let what = first_difference.unwrap_or_else(|| format!("newest commit {}", view.ts()));
         let range = format!("none of the worlds after {least} to {most} commits is there");
         Err(Failure::Wrong(format!(
             "{range}; compared with the first: {what}"
@@ -206,7 +213,8 @@ impl Machine {
     fn settled(&mut self) -> Result<()> {
         self.know_durable(self.commits());
         let visible = self.engine().visible_view();
-        check_world(&visible, self.oracle.latest(), self.oracle.tables())?;
+        check_world(&visible, self.oracle.latest(), self.oracle.tables())
+            .map_err(|failure| failure.of("what is visible differs from the latest"))?;
         for _ in 0..2 {
             let count = self.rng.index(self.commits() + 1);
             self.check_as_of(count)?;
@@ -221,10 +229,7 @@ impl Machine {
 
     /// The world after `count` commits, read at the timestamp of the last of them.
     fn check_as_of(&self, count: usize) -> Result<()> {
-        let Some(last) = count.checked_sub(1) else {
-            return Ok(());
-        };
-        let ts = self.oracle.commits()[last].ts;
+        let ts = self.oracle.ts_of(count);
         let view = self.engine().view_at(ts);
         let checked = check_world(&view, &self.oracle.at(ts), std::iter::empty());
         checked.map_err(|failure| failure.of(format_args!("AS OF {ts}")))
@@ -302,6 +307,7 @@ impl Machine {
             txn,
             isolation,
             base: None,
+            read: 0,
             changes: Changes::new(),
             sequence_values: Vec::new(),
             savepoints: Vec::new(),
@@ -334,7 +340,7 @@ impl Machine {
             }
         };
         let calls = self.disk.calls();
-        let mut known = open.base.unwrap_or(0);
+        let mut known = open.read;
         if !open.changes.is_empty() {
             if ts <= self.oracle.last_ts() {
                 let last = self.oracle.last_ts();
@@ -426,6 +432,7 @@ impl Machine {
             return Ok(());
         }
         check_world(&view, self.oracle.latest(), self.oracle.tables())
+            .map_err(|failure| failure.of("after a refused commit"))
     }
 
     /// End every open transaction without committing.

@@ -67,7 +67,13 @@ impl Oracle {
     }
 
     pub fn last_ts(&self) -> Ts {
-        self.commits.last().map_or(Ts::ZERO, |commit| commit.ts)
+        self.ts_of(self.commits.len())
+    }
+
+    /// The timestamp of the last of the first `count` commits.
+    pub fn ts_of(&self, count: usize) -> Ts {
+        let last = count.checked_sub(1);
+        last.map_or(Ts::ZERO, |last| self.commits[last].ts)
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Arc<TableDef>> {
@@ -97,9 +103,7 @@ impl Oracle {
         if count == self.commits.len() {
             return self.latest.clone();
         }
-        self.at(count
-            .checked_sub(1)
-            .map_or(Ts::ZERO, |last| self.commits[last].ts))
+        self.at(self.ts_of(count))
     }
 
     /// The world AS OF `ts`.
@@ -114,14 +118,10 @@ impl Oracle {
         world
     }
 
-    /// Forget all but the first `count` commits: a crash lost the rest. Those that remain belong to
-    /// an earlier machine from now on.
+    /// Forget all but the first `count` commits: a crash lost the rest.
     pub fn truncate(&mut self, count: usize) {
         self.latest = self.world(count);
         self.commits.truncate(count);
-        for commit in &mut self.commits {
-            commit.started_at = 0;
-        }
         let last = self.last_ts();
         for versions in self.versions.values_mut() {
             versions.retain(|(ts, _)| *ts <= last);
@@ -129,12 +129,17 @@ impl Oracle {
         self.versions.retain(|_, versions| !versions.is_empty());
     }
 
+    /// What is committed belongs to an earlier machine from now on.
+    pub fn hand_over(&mut self) {
+        for commit in &mut self.commits {
+            commit.started_at = 0;
+        }
+    }
+
     /// Whether a version was committed after the first `count` commits, equal to the one before or
     /// not.
     pub fn changed_since(&self, count: usize, collection: CollectionId, key: &Key) -> bool {
-        let base = count
-            .checked_sub(1)
-            .map_or(Ts::ZERO, |last| self.commits[last].ts);
+        let base = self.ts_of(count);
         let place = (TimelineId::MAIN, collection, key.clone());
         let versions = self.versions.get(&place);
         versions

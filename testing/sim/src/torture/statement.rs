@@ -27,6 +27,10 @@ impl Machine {
         if open.base.is_none() || open.isolation == Isolation::ReadCommitted {
             open.base = Some(self.commits());
         }
+        if self.rng.coin() {
+            let _view = open.txn.read_view();
+            open.read = open.base.unwrap_or(0);
+        }
         let savepoint = open.txn.savepoint();
         let before = open.changes.clone();
         let done = self.random_statement(open);
@@ -102,8 +106,9 @@ impl Machine {
             descending: self.rng.one_in(3),
             nulls_first: self.rng.coin(),
         };
+        let id = self.engine().allocate_collection_id();
         IndexDef {
-            id: self.engine().allocate_collection_id(),
+            id,
             columns: vec![key],
             unique,
         }
