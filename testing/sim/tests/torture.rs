@@ -1,6 +1,10 @@
 //! The torture in its short form: a few fixed seeds of each kind. `cargo xtask ci` runs the binary
 //! for longer, and `cargo run --release -p heliosdb-sim --bin torture` as long as one likes.
 
+#![allow(clippy::unwrap_used)]
+
+use heliosdb_sim::SimDisk;
+use heliosdb_sim::torture::history::Machine;
 use heliosdb_sim::torture::{Config, Totals, torture};
 
 fn run(seeds: std::ops::Range<u64>, config: &Config) -> Totals {
@@ -23,4 +27,37 @@ fn a_running_engine_agrees_with_the_oracle() {
     };
     let totals = run(1..60, &config);
     assert!(totals.commits > 500, "{totals}");
+}
+
+/// Crashes at every I/O call in the three models, nested ones, failing calls and damage.
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
+    let totals = run(1..16, &Config::default());
+    assert!(totals.crashes.iter().all(|n| *n > 500), "{totals}");
+    assert!(
+        totals.nested > 200 && totals.faults > 100 && totals.damages > 50,
+        "{totals}"
+    );
+}
+
+/// What a seed printed by a failing run is worth.
+#[test]
+fn one_seed_is_one_history() {
+    let run = |seed| {
+        let disk = SimDisk::new(seed);
+        let mut machine = Machine::start(seed, disk.clone())
+            .map_err(|e| e.to_string())
+            .unwrap();
+        machine.run(100).map_err(|e| e.to_string()).unwrap();
+        machine.close().map_err(|e| e.to_string()).unwrap();
+        let content = |(name, _): (String, u64)| (disk.content(&name).unwrap(), name);
+        (
+            disk.trace(),
+            disk.files().into_iter().map(content).collect::<Vec<_>>(),
+        )
+    };
+    for seed in 1..6 {
+        assert!(run(seed) == run(seed), "seed {seed}");
+    }
+    assert!(run(1) != run(2));
 }
