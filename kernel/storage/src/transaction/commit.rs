@@ -10,10 +10,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::writeset::WriteKind;
+use super::writeset::{FinalWrite, WriteKind};
 use super::{Durability, Transaction};
+use crate::catalog::CATALOG;
 use crate::error::Result;
-use crate::ids::Ts;
+use crate::ids::{CollectionId, Ts};
 use crate::memtable::{TxnSlot, split_key};
 use crate::wal::record::TransactionRecord;
 
@@ -37,8 +38,9 @@ impl Transaction {
 
         engine.admit()?;
         let mut record = TransactionRecord::new(writes.bytes());
-        let mut live: Vec<(crate::ids::CollectionId, i64)> = Vec::new();
-        let finals: Vec<_> = writes.drain().collect();
+        let mut live: Vec<(CollectionId, i64)> = Vec::new();
+        let mut finals: Vec<_> = writes.drain().collect();
+        forget_dropped(&mut finals);
         for write in &finals {
             record.push(&write.key, write.kind, write.value.as_deref())?;
             let delta = match write.kind {
@@ -79,5 +81,24 @@ impl Transaction {
         written?;
         engine.after_commit();
         Ok(ts)
+    }
+}
+
+/// Leave out what was written to collections that the same transaction drops. Nobody could ever read
+/// it, and it may be in a shape that no definition in the catalog describes, so that a flush could
+/// not write it. The catalog's keys come first.
+fn forget_dropped(finals: &mut Vec<FinalWrite>) {
+    let mut dropped = Vec::new();
+    for write in finals
+        .iter()
+        .filter(|write| write.kind == WriteKind::Remove)
+    {
+        let (collection, key) = split_key(&write.key);
+        if let (CATALOG, Ok(id)) = (collection, key.try_into()) {
+            dropped.push(CollectionId(u32::from_be_bytes(id)));
+        }
+    }
+    if !dropped.is_empty() {
+        finals.retain(|write| !dropped.contains(&split_key(&write.key).0));
     }
 }

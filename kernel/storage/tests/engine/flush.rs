@@ -213,3 +213,36 @@ fn a_column_added_and_one_dropped_read_right_on_both_sides_of_a_flush() {
         db.engine.flush().unwrap();
     }
 }
+
+/// The rows have a column that no committed definition has; a flush must not stumble over them.
+#[test]
+fn a_table_altered_filled_and_dropped_in_one_transaction_leaves_nothing_to_flush() {
+    use schema::{ColumnDef, ColumnType};
+    let db = Database::new();
+    insert(&db.engine, &[row(1, "a")]);
+    let before = db.engine.latest_view();
+    let mut wider = table();
+    wider.columns.push(ColumnDef {
+        ty: ColumnType::Int32,
+        missing: None,
+        dropped: false,
+    });
+    let mut txn = begin(&db.engine);
+    txn.define_table(&wider).unwrap();
+    let narrow = batch(&[row(2, "b")]);
+    let mut fields = narrow.schema().fields().to_vec();
+    fields.push(Arc::new(arrow_schema::Field::new(
+        "c2",
+        ColumnType::Int32.arrow(),
+        true,
+    )));
+    let mut columns = narrow.columns().to_vec();
+    columns.push(Datum::Int32(7).to_array(&ColumnType::Int32).unwrap());
+    let schema = Arc::new(arrow_schema::Schema::new(fields));
+    let wide = arrow_array::RecordBatch::try_new(schema, columns).unwrap();
+    txn.insert(&wider, &wide).unwrap();
+    txn.drop_collection(TABLE).unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    db.engine.flush().unwrap();
+    assert_eq!(scan(&before), scan(&db.engine.view_at(before.ts())));
+}
