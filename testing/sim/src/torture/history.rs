@@ -169,7 +169,8 @@ impl Machine {
     /// Find which of the possible worlds is there, from the newest, and take it for the truth.
     fn settle(&mut self, least: usize, most: usize, in_doubt: Option<&Changes>) -> Result<()> {
         let view = self.engine().latest_view();
-        if let Some(changes) = in_doubt {
+        // A commit that changed nothing visible cannot be told from one that is not there.
+        if let Some(changes) = in_doubt.filter(|_| view.ts() > self.oracle.last_ts()) {
             let world = overlay(self.oracle.latest(), changes);
             if check_world(&view, &world, self.oracle.tables()).is_ok() {
                 self.adopt_in_doubt(view.ts(), changes.clone());
@@ -198,9 +199,6 @@ impl Machine {
     }
 
     fn adopt_in_doubt(&mut self, ts: Ts, changes: Changes) {
-        let last = self.oracle.last_ts();
-        // Its own timestamp was never told; any between its neighbours serves.
-        let ts = ts.max(Ts(last.0 + 1));
         let commit = Commit {
             ts,
             started_at: 0,
@@ -427,7 +425,9 @@ impl Machine {
         };
         let view = self.engine().latest_view();
         let with = overlay(self.oracle.latest(), &changes);
-        if check_world(&view, &with, self.oracle.tables()).is_ok() {
+        if view.ts() > self.oracle.last_ts()
+            && check_world(&view, &with, self.oracle.tables()).is_ok()
+        {
             self.adopt_in_doubt(view.ts(), changes);
             return Ok(());
         }
