@@ -17,7 +17,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
 
 use crate::catalog::{CATALOG, catalog_key, decode_table};
 use crate::engine::EngineInner;
@@ -156,7 +156,7 @@ impl EngineInner {
     /// Let a commit in, or make it wait while the flushes are far behind. When they fail, so does the
     /// commit, with the reason: memory would grow without bound.
     pub fn admit(&self) -> Result<()> {
-        self.log.check()?;
+        self.log.admit()?;
         if self.is_inline() {
             return self.admit_inline();
         }
@@ -212,7 +212,16 @@ impl EngineInner {
         {
             return false;
         }
-        self.freeze_if(|active| active.bytes() > self.options.memtable_bytes_max);
+        // A large commit on its way into the memtable keeps the lock for long, and behind a freeze
+        // that waits for it every other commit would wait, too: rather come back, within reason.
+        let window = match self.freeze.try_write() {
+            Some(window) => window,
+            None if sources.active.bytes() / 2 <= self.options.memtable_bytes_max => return false,
+            None => self.freeze.write(),
+        };
+        self.freeze_if(&window, |active| {
+            active.bytes() > self.options.memtable_bytes_max
+        });
         true
     }
 
@@ -236,8 +245,7 @@ impl EngineInner {
     }
 
     /// Step 1, if the active memtable is one to freeze.
-    fn freeze_if(&self, due: impl Fn(&Memtable) -> bool) {
-        let _window = self.freeze.write();
+    fn freeze_if(&self, _window: &RwLockWriteGuard<'_, ()>, due: impl Fn(&Memtable) -> bool) {
         let sources = self.sources();
         if sources.active.is_empty() || !due(&sources.active) {
             return;
@@ -254,7 +262,7 @@ impl EngineInner {
 
     /// Flush everything committed so far.
     pub fn flush_all(&self) -> Result<()> {
-        self.freeze_if(|_| true);
+        self.freeze_if(&self.freeze.write(), |_| true);
         self.flush_frozen()
     }
 

@@ -13,7 +13,7 @@
 //! someone who will not commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -65,6 +65,10 @@ pub struct Log {
     /// Whoever sleeps until there is something to write.
     queued: Condvar,
     writer: Mutex<Writer>,
+    /// One preparation of a file at a time.
+    preparing: Mutex<()>,
+    /// The current file is nearly full, and there is no next one.
+    low: AtomicBool,
     latest: AtomicU64,
     durable: AtomicU64,
     acknowledged: AtomicU64,
@@ -86,6 +90,8 @@ impl Log {
             progress: Mutex::default(),
             progressed: Condvar::new(),
             queued: Condvar::new(),
+            low: AtomicBool::new(writer.is_low()),
+            preparing: Mutex::default(),
             writer: Mutex::new(writer),
             latest: AtomicU64::new(last_ts.0),
             durable: AtomicU64::new(last_ts.0),
@@ -229,6 +235,7 @@ impl Log {
         let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
         writer.append(&records)?;
         writer.sync()?;
+        self.low.store(writer.is_low(), Ordering::Release);
         if writer.wants_prepared().is_some() {
             self.queued.notify_one();
         }
@@ -288,8 +295,19 @@ impl Log {
         self.queued.notify_all();
     }
 
+    /// Let a commit in. When the log is about to need a file that is not there, it is made first, so
+    /// that a full disk refuses commits, and does not stop the engine, while there is room to refuse.
+    pub fn admit(&self) -> Result<()> {
+        self.check()?;
+        match self.low.load(Ordering::Acquire) {
+            true => self.prepare_file(),
+            false => Ok(()),
+        }
+    }
+
     /// Make the next file ahead of its use, unless there is one.
     pub fn prepare_file(&self) -> Result<()> {
+        let _preparing = self.preparing.lock();
         let Some(len) = self.writer.lock().wants_prepared() else {
             return Ok(());
         };
@@ -298,7 +316,9 @@ impl Log {
             self.stop(error);
         }
         let prepared = prepared?;
-        self.writer.lock().set_prepared(prepared);
+        let mut writer = self.writer.lock();
+        writer.set_prepared(prepared);
+        self.low.store(writer.is_low(), Ordering::Release);
         Ok(())
     }
 

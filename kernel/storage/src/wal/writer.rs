@@ -116,6 +116,12 @@ impl Writer {
         self.prepared.is_none().then_some(self.segment_bytes)
     }
 
+    /// Whether the next file should be there before more is taken in.
+    pub fn is_low(&self) -> bool {
+        let end = self.files.back().map_or(Lsn(0), WalFile::end);
+        self.prepared.is_none() && end.0 - self.position.lsn.0 < self.segment_bytes / 4
+    }
+
     pub fn set_prepared(&mut self, prepared: Prepared) {
         self.prepared = Some(prepared);
     }
