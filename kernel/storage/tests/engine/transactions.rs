@@ -250,8 +250,22 @@ fn an_index_built_later_has_the_rows_there_are() {
 
 #[test]
 fn a_snapshot_keeps_the_sum_of_all_accounts() {
+    transfers(small());
+}
+
+/// Freezes and flushes among the transfers, all the time.
+#[test]
+fn a_snapshot_keeps_the_sum_while_memtables_come_and_go() {
+    let db = transfers(Options {
+        memtable_bytes_max: 8 << 10,
+        ..small()
+    });
+    assert!(db.engine.stats().segments > 2);
+}
+
+fn transfers(options: Options) -> Database {
     const ACCOUNTS: i64 = 8;
-    let db = Database::new();
+    let db = Database::with(options);
     let rows: Vec<Row> = (0..ACCOUNTS).map(|i| row(i, "100")).collect();
     let ids = insert(&db.engine, &rows);
     let sum = |view: &ReadView| -> i64 {
@@ -282,6 +296,7 @@ fn a_snapshot_keeps_the_sum_of_all_accounts() {
     assert_eq!(sum(&db.engine.latest_view()), ACCOUNTS * 100);
     let db = db.reopen();
     assert_eq!(sum(&db.engine.latest_view()), ACCOUNTS * 100);
+    db
 }
 
 fn transfer(engine: &Engine, from: RowId, to: RowId) -> Result<()> {
