@@ -85,7 +85,7 @@ fn fail_once(
         if matches!(trouble, Trouble::Full) && at == config.steps * 3 / 4 {
             disk.free_space();
         }
-        let before = machine.commits();
+        let (before, failed_before) = (machine.commits(), disk.calls() >= call);
         let step = machine.step();
         stopped |= matches!(step, Err(Failure::Refused(Error::Stopped { .. })));
         let Some(()) = expect_only_refusals(step)? else {
@@ -96,7 +96,7 @@ fn fail_once(
             machine.resolve_in_doubt()?;
             continue;
         };
-        if sync_failed && disk.calls() > call && machine.commits() > before {
+        if sync_failed && failed_before && machine.commits() > before {
             let said = "a commit was acknowledged after a failed sync";
             return Err(Failure::Wrong(said.to_string()));
         }
