@@ -22,6 +22,8 @@ const OPEN_MAX: usize = 2;
 pub struct Machine {
     pub disk: SimDisk,
     engine: Option<Engine>,
+    /// How often the database was opened on this machine.
+    pub openings: u64,
     options: Options,
     pub oracle: Oracle,
     /// (numbered calls made when it became known, commits then known to be durable), ascending.
@@ -57,6 +59,7 @@ impl Machine {
         let mut machine = Machine {
             disk,
             engine: None,
+            openings: 0,
             options,
             oracle: Oracle::default(),
             durable: vec![(0, 0)],
@@ -78,6 +81,7 @@ impl Machine {
         let mut machine = Machine {
             disk,
             engine: None,
+            openings: 0,
             options: self.options.clone(),
             oracle: self.oracle.clone(),
             durable: vec![(0, least)],
@@ -107,6 +111,7 @@ impl Machine {
         let mut machine = Machine {
             disk,
             engine: None,
+            openings: 0,
             options: self.options.clone(),
             oracle: self.oracle.clone(),
             durable: Vec::new(),
@@ -151,6 +156,7 @@ impl Machine {
     fn open_engine(&mut self) -> Result<()> {
         let io = Arc::new(self.disk.clone());
         self.engine = Some(Engine::open(io, self.options.clone())?);
+        self.openings += 1;
         self.last_values.clear();
         // What nobody committed may be given again by the next process.
         self.given_rows.clear();
