@@ -2,6 +2,9 @@
 
 pub mod catalog;
 pub mod error;
+pub mod information_schema;
+pub mod pg_catalog;
+pub mod subplan;
 pub mod types;
 
 pub use error::{Result, SqlError, SqlState};

@@ -1,0 +1,132 @@
+//! Objects as the SQL that makes them: `pg_get_constraintdef` and its kin.
+//!
+//! `pretty` is PostgreSQL's flag: fewer parentheses, and names qualified only where the search path
+//! does not find them.
+
+use super::SystemContext;
+use super::deparse;
+use super::names::{qualified_relation_name, quote_ident, relation_name};
+use crate::catalog::model::{
+    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, ReferentialAction, Table, View,
+};
+
+/// The names of columns, quoted and separated by commas.
+fn column_list(table: Option<&Table>, columns: &[ColumnId16]) -> String {
+    let names: Vec<String> = columns.iter().map(|c| column_name(table, *c)).collect();
+    names.join(", ")
+}
+
+fn column_name(table: Option<&Table>, column: ColumnId16) -> String {
+    table
+        .and_then(|t| t.column_at(column))
+        .map_or_else(String::new, |c| quote_ident(&c.name))
+}
+
+/// What follows `CONSTRAINT name`.
+pub fn constraint(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -> String {
+    let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns, .. } => {
+            format!("PRIMARY KEY ({})", column_list(table, columns))
+        }
+        ConstraintKind::Unique { columns, .. } => {
+            format!("UNIQUE ({})", column_list(table, columns))
+        }
+        ConstraintKind::Check { expression, .. } => {
+            let condition = deparse::expression(ctx, expression, table, None, pretty);
+            // Without the pretty flag an operator brings parentheses of its own.
+            format!("CHECK ({condition})")
+        }
+        ConstraintKind::ForeignKey(fk) => {
+            let referenced = ctx.catalog.table(fk.referenced_table).map(AsRef::as_ref);
+            let mut sql = format!(
+                "FOREIGN KEY ({}) REFERENCES {}({})",
+                column_list(table, &fk.columns),
+                relation_name(ctx, fk.referenced_table).unwrap_or_default(),
+                column_list(referenced, &fk.referenced_columns),
+            );
+            if fk.full_match {
+                sql.push_str(" MATCH FULL");
+            }
+            for (event, action) in [(" ON UPDATE ", fk.on_update), (" ON DELETE ", fk.on_delete)] {
+                if action != ReferentialAction::NoAction {
+                    sql.push_str(event);
+                    sql.push_str(action.sql());
+                }
+            }
+            sql
+        }
+    }
+}
+
+/// A check constraint's condition as information_schema shows it.
+pub fn check_clause(ctx: &SystemContext, constraint: &Constraint) -> Option<String> {
+    let ConstraintKind::Check { expression, .. } = &constraint.kind else {
+        return None;
+    };
+    let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
+    Some(format!(
+        "({})",
+        deparse::expression(ctx, expression, table, None, false)
+    ))
+}
+
+/// A column's default.
+pub fn default(
+    ctx: &SystemContext,
+    table: &Table,
+    place: ColumnId16,
+    pretty: bool,
+) -> Option<String> {
+    let column = table.column_at(place)?;
+    let text = column.default.as_deref()?;
+    let target = Some((column.type_oid, column.typmod));
+    Some(deparse::expression(ctx, text, Some(table), target, pretty))
+}
+
+fn index_column(table: Option<&Table>, part: &IndexColumn) -> String {
+    let mut sql = column_name(table, part.column);
+    match (part.descending, part.nulls_first) {
+        (true, true) => sql.push_str(" DESC"),
+        (true, false) => sql.push_str(" DESC NULLS LAST"),
+        (false, true) => sql.push_str(" NULLS FIRST"),
+        (false, false) => {}
+    }
+    sql
+}
+
+/// `CREATE INDEX …`.
+pub fn index(ctx: &SystemContext, index: &Index, pretty: bool) -> String {
+    let table = ctx.catalog.table(index.table).map(AsRef::as_ref);
+    let on = if pretty {
+        relation_name(ctx, index.table)
+    } else {
+        qualified_relation_name(ctx, index.table)
+    };
+    let columns: Vec<String> = index
+        .columns
+        .iter()
+        .map(|c| index_column(table, c))
+        .collect();
+    format!(
+        "CREATE {}INDEX {} ON {} USING btree ({})",
+        if index.unique { "UNIQUE " } else { "" },
+        quote_ident(&index.name),
+        on.unwrap_or_default(),
+        columns.join(", "),
+    )
+}
+
+/// One column of an index, from 1; `None` past the last.
+pub fn index_part(ctx: &SystemContext, index: &Index, number: i64) -> Option<String> {
+    let table = ctx.catalog.table(index.table).map(AsRef::as_ref);
+    let part = index
+        .columns
+        .get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+    Some(column_name(table, part.column))
+}
+
+/// A view's query.
+pub fn view(_: &SystemContext, view: &View) -> String {
+    format!(" {};", view.definition)
+}

@@ -1,0 +1,160 @@
+//! Names from oids and oids from names: the `reg*` types, visibility, `format_type`.
+
+use super::{argument, functions};
+use crate::catalog::model::Oid;
+use crate::error::Result;
+use crate::pg_catalog::builtin::{
+    builtin_classes, builtin_families, builtin_functions, builtin_operators, builtin_type,
+};
+use crate::pg_catalog::datum::{Datum, Type};
+use crate::pg_catalog::{SystemContext, names, relations};
+
+functions! {
+    regclass(Regclass) -> Regclass = |c, a| Ok(argument::reg(c, Type::Regclass, a, 0)?.into());
+    regtype(Regtype) -> Regtype = |c, a| Ok(argument::reg(c, Type::Regtype, a, 0)?.into());
+    regproc(Regproc) -> Regproc = |c, a| Ok(argument::reg(c, Type::Regproc, a, 0)?.into());
+    regprocedure(Regprocedure) -> Regprocedure =
+        |c, a| Ok(argument::reg(c, Type::Regprocedure, a, 0)?.into());
+    regoper(Regoper) -> Regoper = |c, a| Ok(argument::reg(c, Type::Regoper, a, 0)?.into());
+    regoperator(Regoperator) -> Regoperator =
+        |c, a| Ok(argument::reg(c, Type::Regoperator, a, 0)?.into());
+    regcollation(Regcollation) -> Regcollation =
+        |c, a| Ok(argument::reg(c, Type::Regcollation, a, 0)?.into());
+    regnamespace(Regnamespace) -> Regnamespace =
+        |c, a| Ok(argument::reg(c, Type::Regnamespace, a, 0)?.into());
+    regrole(Regrole) -> Regrole = |c, a| Ok(argument::reg(c, Type::Regrole, a, 0)?.into());
+    regclassout(Oid) -> Text = |c, a| print(c, Type::Regclass, a);
+    regtypeout(Oid) -> Text = |c, a| print(c, Type::Regtype, a);
+    regprocout(Oid) -> Text = |c, a| print(c, Type::Regproc, a);
+    regprocedureout(Oid) -> Text = |c, a| print(c, Type::Regprocedure, a);
+    regoperout(Oid) -> Text = |c, a| print(c, Type::Regoper, a);
+    regoperatorout(Oid) -> Text = |c, a| print(c, Type::Regoperator, a);
+    regcollationout(Oid) -> Text = |c, a| print(c, Type::Regcollation, a);
+    regnamespaceout(Oid) -> Text = |c, a| print(c, Type::Regnamespace, a);
+    regroleout(Oid) -> Text = |c, a| print(c, Type::Regrole, a);
+    oid(Oid) -> Oid = |_, a| Ok(argument::oid(a, 0)?.into());
+    tableoid(Oid) -> Oid = |_, a| Ok(argument::oid(a, 0)?.into());
+    to_regclass(Text) -> Regclass = |c, a| find(c, Type::Regclass, a);
+    to_regtype(Text) -> Regtype = |c, a| find(c, Type::Regtype, a);
+    to_regproc(Text) -> Regproc = |c, a| find(c, Type::Regproc, a);
+    to_regnamespace(Text) -> Regnamespace = |c, a| find(c, Type::Regnamespace, a);
+    to_regrole(Text) -> Regrole = |c, a| find(c, Type::Regrole, a);
+
+    format_type(Oid, Int4) -> Text null = format_type;
+    pg_get_userbyid(Oid) -> Name = |c, a| {
+        let role = argument::oid(a, 0)?;
+        Ok(c.role_name(role).unwrap_or_else(|| format!("unknown (OID={role})")).into())
+    };
+
+    pg_table_is_visible(Oid) -> Bool = |c, a| Ok(table_is_visible(c, argument::oid(a, 0)?).into());
+    pg_type_is_visible(Oid) -> Bool = |c, a| {
+        let ty = builtin_type(argument::oid(a, 0)?);
+        Ok(ty.map(|t| in_path(c, t.schema)).into())
+    };
+    pg_function_is_visible(Oid) -> Bool =
+        |_, a| exists(a, |oid| builtin_functions().iter().any(|f| f.oid == oid));
+    pg_operator_is_visible(Oid) -> Bool =
+        |_, a| exists(a, |oid| builtin_operators().iter().any(|o| o.oid == oid));
+    pg_opclass_is_visible(Oid) -> Bool =
+        |_, a| exists(a, |oid| builtin_classes().iter().any(|o| o.oid == oid));
+    pg_opfamily_is_visible(Oid) -> Bool =
+        |_, a| exists(a, |oid| builtin_families().iter().any(|(f, _)| *f == oid));
+    pg_collation_is_visible(Oid) -> Bool = |_, a| exists(a, |oid| matches!(oid, 100 | 950 | 951));
+
+    pg_get_function_result(Oid) -> Text = |c, a| {
+        let function = function(argument::oid(a, 0)?);
+        Ok(function
+            .map(|f| {
+                let result = names::format_type(c, f.result, None);
+                if f.returns_set { format!("SETOF {result}") } else { result }
+            })
+            .into())
+    };
+    pg_get_function_arguments(Oid) -> Text = arguments_of;
+    pg_get_function_identity_arguments(Oid) -> Text = arguments_of;
+    pg_encoding_to_char(Int4) -> Name = |_, a| {
+        let utf8 = i64::from(relations::role::UTF8);
+        Ok(match argument::int(a, 0)? {
+            0 => "SQL_ASCII",
+            e if e == utf8 => "UTF8",
+            _ => "",
+        }
+        .into())
+    };
+    pg_char_to_encoding(Name) -> Int4 = |_, a| {
+        Ok(match argument::text(a, 0)?.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+            "utf8" | "unicode" => relations::role::UTF8,
+            "sqlascii" => 0,
+            _ => -1,
+        }
+        .into())
+    };
+}
+
+fn print(ctx: &SystemContext, ty: Type, args: &[Datum]) -> Result<Datum> {
+    Ok(names::print(ctx, ty, argument::oid(args, 0)?).into())
+}
+
+fn find(ctx: &SystemContext, ty: Type, args: &[Datum]) -> Result<Datum> {
+    let text = argument::text(args, 0)?;
+    // A name that is not even well-formed is still an error; a missing object is NULL.
+    if ty == Type::Regclass && text.trim().parse::<Oid>().is_ok() {
+        return Ok(Datum::Null);
+    }
+    Ok(names::find(ctx, ty, text)?.into())
+}
+
+fn format_type(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
+    if args[0].is_null() {
+        return Ok(Datum::Null);
+    }
+    let typmod = match args[1] {
+        Datum::Null => None,
+        _ => Some(argument::int(args, 1)? as i32),
+    };
+    Ok(names::format_type(ctx, argument::oid(args, 0)?, typmod).into())
+}
+
+fn in_path(ctx: &SystemContext, schema: Oid) -> bool {
+    let path = ctx.effective_search_path();
+    ctx.schema_name(schema)
+        .is_some_and(|name| path.contains(&name))
+}
+
+fn table_is_visible(ctx: &SystemContext, oid: Oid) -> Option<bool> {
+    if let Some(relation) = ctx.catalog.relation(oid) {
+        return Some(ctx.is_visible(&relation));
+    }
+    relations::find_oid(oid).map(|r| in_path(ctx, r.schema_oid()))
+}
+
+/// Built-in objects are in `pg_catalog`, which every search path has.
+fn exists(args: &[Datum], is_there: impl Fn(Oid) -> bool) -> Result<Datum> {
+    let oid = argument::oid(args, 0)?;
+    Ok(is_there(oid).then_some(true).into())
+}
+
+fn function(oid: Oid) -> Option<&'static crate::pg_catalog::builtin::BuiltinFunction> {
+    builtin_functions().iter().find(|f| f.oid == oid)
+}
+
+fn arguments_of(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
+    let Some(function) = function(argument::oid(args, 0)?) else {
+        return Ok(Datum::Null);
+    };
+    let last = function.arguments.len().saturating_sub(1);
+    let list: Vec<String> = function
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(i, ty)| {
+            let variadic = if function.variadic != 0 && i == last {
+                "VARIADIC "
+            } else {
+                ""
+            };
+            format!("{variadic}{}", names::format_type(ctx, *ty, None))
+        })
+        .collect();
+    Ok(list.join(", ").into())
+}

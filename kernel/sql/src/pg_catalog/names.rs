@@ -1,0 +1,396 @@
+//! Names of objects as text: how `regclass` and its kin read and print.
+//!
+//! Printing quotes what needs quotes and qualifies what the search path does not find. Reading folds
+//! unquoted letters to lower case and looks along the search path.
+
+use super::SystemContext;
+use super::builtin::{builtin_functions, builtin_type, builtin_types};
+use super::datum::Type;
+use super::relations;
+use crate::catalog::model::Oid;
+use crate::error::{Result, SqlError, state};
+
+/// PostgreSQL's keywords that cannot stand for a name without quotes.
+const KEYWORDS: &str = "\
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit \
+boolean both case cast char character check coalesce collate collation column concurrently \
+constraint create cross current_catalog current_date current_role current_schema \
+current_time current_timestamp current_user dec decimal default deferrable desc distinct do \
+else end except exists extract false fetch float for foreign freeze from full grant \
+greatest group grouping having ilike in initially inner inout int integer intersect \
+interval into is isnull join lateral leading least left like limit localtime localtimestamp \
+national natural nchar none normalize not notnull null nullif numeric offset on only or \
+order out outer overlaps overlay placing position precision primary real references \
+returning right row select session_user setof similar smallint some substring symmetric \
+table tablesample then time timestamp to trailing treat trim true union unique user using \
+values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement \
+xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable";
+
+/// Quotes a name unless it reads back as itself without (`quote_ident`).
+pub fn quote_ident(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !KEYWORDS.split(' ').any(|k| k == name);
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+pub fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// Splits a possibly qualified name as SQL reads it: `"A".b` is `A` and `b`.
+pub fn split_name(text: &str) -> Result<Vec<String>> {
+    let invalid = || SqlError::new(state::INVALID_NAME, "invalid name syntax");
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let part;
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut name = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let end = loop {
+                match chars.next() {
+                    Some((_, '"')) if chars.peek().is_some_and(|(_, c)| *c == '"') => {
+                        chars.next();
+                        name.push('"');
+                    }
+                    Some((i, '"')) => break i + 1,
+                    Some((_, c)) => name.push(c),
+                    None => return Err(invalid()),
+                }
+            };
+            rest = quoted[end..].trim_start();
+            part = name;
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            let name = rest[..end].trim_end();
+            if name.contains(|c: char| c.is_whitespace() || c == '"') {
+                return Err(invalid());
+            }
+            part = name.to_lowercase();
+            rest = &rest[end..];
+        }
+        if part.is_empty() {
+            return Err(invalid());
+        }
+        parts.push(part);
+        match rest.strip_prefix('.') {
+            Some(more) => rest = more.trim_start(),
+            None if rest.is_empty() => return Ok(parts),
+            None => return Err(invalid()),
+        }
+    }
+}
+
+/// Schema and name of a relation of any kind.
+fn relation_parts(ctx: &SystemContext, oid: Oid) -> Option<(String, String, bool)> {
+    if let Some(relation) = ctx.catalog.relation(oid) {
+        let schema = ctx.schema_name(relation.schema())?;
+        return Some((
+            schema,
+            relation.name().to_owned(),
+            ctx.is_visible(&relation),
+        ));
+    }
+    let relation = relations::find_oid(oid)?;
+    let visible = ctx
+        .effective_search_path()
+        .iter()
+        .any(|s| s == relation.schema);
+    Some((
+        relation.schema.to_owned(),
+        relation.name.to_owned(),
+        visible,
+    ))
+}
+
+/// As `regclass` prints it.
+pub fn relation_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
+    let (schema, name, visible) = relation_parts(ctx, oid)?;
+    let name = quote_ident(&name);
+    Some(if visible {
+        name
+    } else {
+        format!("{}.{name}", quote_ident(&schema))
+    })
+}
+
+/// With its schema, whatever the search path.
+pub fn qualified_relation_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
+    let (schema, name, _) = relation_parts(ctx, oid)?;
+    Some(format!("{}.{}", quote_ident(&schema), quote_ident(&name)))
+}
+
+/// A relation's oid by schema and name.
+fn relation_in(ctx: &SystemContext, schema: &str, name: &str) -> Option<Oid> {
+    ctx.catalog
+        .schema_by_name(schema)
+        .and_then(|s| ctx.catalog.relation_in(s.oid, name))
+        .map(|r| r.oid())
+        .or_else(|| relations::find(schema, name).map(|r| r.oid))
+}
+
+/// The oid a `regclass` text means; `None` if there is no such relation.
+pub fn find_relation(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
+    if let Some(oid) = as_oid(text) {
+        return Ok(Some(oid));
+    }
+    let parts = split_name(text)?;
+    Ok(match parts.as_slice() {
+        [name] => ctx
+            .effective_search_path()
+            .iter()
+            .find_map(|s| relation_in(ctx, s, name)),
+        [schema, name] => relation_in(ctx, schema, name),
+        [database, schema, name] if *database == ctx.session.database() => {
+            relation_in(ctx, schema, name)
+        }
+        _ => {
+            return Err(SqlError::unsupported(format!(
+                "cross-database reference \"{text}\""
+            )));
+        }
+    })
+}
+
+/// Like [`find_relation`], where PostgreSQL raises 42P01.
+pub fn relation_oid(ctx: &SystemContext, text: &str) -> Result<Oid> {
+    find_relation(ctx, text)?.ok_or_else(|| {
+        let name = split_name(text).map_or_else(|_| text.to_owned(), |parts| parts.join("."));
+        SqlError::new(
+            state::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        )
+    })
+}
+
+fn as_oid(text: &str) -> Option<Oid> {
+    let text = text.trim();
+    if text == "-" {
+        Some(0)
+    } else {
+        text.parse().ok()
+    }
+}
+
+/// SQL's names of types where they are not `pg_type.typname`.
+const TYPE_NAMES: &[(&str, &str)] = &[
+    ("bool", "boolean"),
+    ("char", "\"char\""),
+    ("int8", "bigint"),
+    ("int2", "smallint"),
+    ("int4", "integer"),
+    ("float4", "real"),
+    ("float8", "double precision"),
+    ("bpchar", "character"),
+    ("varchar", "character varying"),
+    ("time", "time without time zone"),
+    ("timestamp", "timestamp without time zone"),
+    ("timestamptz", "timestamp with time zone"),
+    ("any", "\"any\""),
+];
+
+/// `format_type`: `???` for an oid that is no type, as PostgreSQL has it.
+pub fn format_type(ctx: &SystemContext, oid: Oid, typmod: Option<i32>) -> String {
+    if oid == 0 {
+        return "-".to_owned();
+    }
+    let Some(ty) = builtin_type(oid) else {
+        return "???".to_owned();
+    };
+    if ty.category == 'A' && ty.element != 0 && ty.len == -1 {
+        return format!("{}[]", format_type(ctx, ty.element, typmod));
+    }
+    let name = match TYPE_NAMES.iter().find(|(internal, _)| *internal == ty.name) {
+        // A length was asked about and there is none: the blank-padded type that has no limit.
+        Some(("bpchar", _)) if typmod == Some(-1) => "bpchar",
+        Some((_, sql)) => sql,
+        None => ty.name,
+    };
+    let schema = ctx.schema_name(ty.schema).filter(|s| s != "pg_catalog");
+    let name = match schema {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name.to_owned(),
+    };
+    with_typmod(ty.name, name, typmod.filter(|t| *t >= 0))
+}
+
+fn with_typmod(internal: &str, name: String, typmod: Option<i32>) -> String {
+    const HEADER: i32 = 4;
+    let Some(typmod) = typmod else { return name };
+    match internal {
+        "varchar" | "bpchar" if typmod >= HEADER => format!("{name}({})", typmod - HEADER),
+        "numeric" if typmod >= HEADER => {
+            let packed = typmod - HEADER;
+            let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+            format!("numeric({},{scale})", (packed >> 16) & 0xffff)
+        }
+        "time" | "timestamp" | "timestamptz" => match name.split_once(' ') {
+            Some((head, tail)) => format!("{head}({typmod}) {tail}"),
+            None => name,
+        },
+        "interval" if typmod & 0xffff <= 6 => format!("interval({})", typmod & 0xffff),
+        _ => name,
+    }
+}
+
+/// The oid a `regtype` text means.
+pub fn find_type(text: &str) -> Result<Option<Oid>> {
+    if let Some(oid) = as_oid(text) {
+        return Ok(Some(oid));
+    }
+    let folded = text.trim().to_lowercase();
+    if let Some(element) = folded.strip_suffix("[]") {
+        let element = find_type(element)?;
+        return Ok(element
+            .and_then(builtin_type)
+            .map(|t| t.array)
+            .filter(|oid| *oid != 0));
+    }
+    // A length or precision does not name another type.
+    let without_modifier = match (folded.find('('), folded.find(')')) {
+        (Some(open), Some(close)) if open < close => {
+            format!("{}{}", folded[..open].trim_end(), &folded[close + 1..])
+        }
+        _ => folded,
+    };
+    let spelled = match without_modifier.as_str() {
+        "int" => "int4",
+        "decimal" => "numeric",
+        "char" | "character" => "bpchar",
+        "float" => "float8",
+        name => TYPE_NAMES
+            .iter()
+            .find(|(_, sql)| *sql == name)
+            .map_or(name, |(internal, _)| internal),
+    };
+    let parts = split_name(spelled)?;
+    let (schema, name) = match parts.as_slice() {
+        [name] => (None, name),
+        [schema, name] => (Some(schema.as_str()), name),
+        _ => return Ok(None),
+    };
+    Ok(builtin_types()
+        .iter()
+        .find(|t| {
+            let in_catalog = t.schema == crate::catalog::model::oid::PG_CATALOG_SCHEMA;
+            t.name == name.as_str()
+                && match schema {
+                    None | Some("pg_catalog") => in_catalog,
+                    Some("information_schema") => !in_catalog,
+                    Some(_) => false,
+                }
+        })
+        .map(|t| t.oid))
+}
+
+/// The oid a `regproc` text means: the only function of that name.
+pub fn find_function(text: &str) -> Result<Vec<Oid>> {
+    if let Some(oid) = as_oid(text) {
+        return Ok(vec![oid]);
+    }
+    let parts = split_name(text)?;
+    let name = match parts.as_slice() {
+        [name] => name,
+        [schema, name] if schema == "pg_catalog" => name,
+        _ => return Ok(Vec::new()),
+    };
+    Ok(builtin_functions()
+        .iter()
+        .filter(|f| f.name == name.as_str())
+        .map(|f| f.oid)
+        .collect())
+}
+
+pub fn function_name(oid: Oid) -> Option<&'static str> {
+    builtin_functions()
+        .iter()
+        .find(|f| f.oid == oid)
+        .map(|f| f.name)
+}
+
+/// A value of one of the `reg*` types as text.
+pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
+    if oid == 0 {
+        return "-".to_owned();
+    }
+    let name = match ty {
+        Type::Regclass => relation_name(ctx, oid),
+        Type::Regtype => builtin_type(oid).map(|_| format_type(ctx, oid, None)),
+        Type::Regproc => function_name(oid).map(str::to_owned),
+        Type::Regnamespace => ctx.schema_name(oid).map(|s| quote_ident(&s)),
+        Type::Regrole => ctx.role_name(oid).map(|r| quote_ident(&r)),
+        _ => None,
+    };
+    name.unwrap_or_else(|| oid.to_string())
+}
+
+/// Text as a value of one of the `reg*` types; `None` if nothing has that name.
+pub fn find(ctx: &SystemContext, ty: Type, text: &str) -> Result<Option<Oid>> {
+    let single = |text: &str| -> Result<Option<String>> {
+        Ok(match split_name(text)?.as_slice() {
+            [name] => Some(name.clone()),
+            _ => None,
+        })
+    };
+    match ty {
+        Type::Regclass => find_relation(ctx, text),
+        Type::Regtype => find_type(text),
+        Type::Regproc => match find_function(text)?.as_slice() {
+            [] => Ok(None),
+            [oid] => Ok(Some(*oid)),
+            _ => Err(SqlError::new(
+                state::AMBIGUOUS_FUNCTION,
+                format!("more than one function named \"{text}\""),
+            )),
+        },
+        Type::Regnamespace => match as_oid(text) {
+            Some(oid) => Ok(Some(oid)),
+            None => Ok(single(text)?.and_then(|name| schema_oid(ctx, &name))),
+        },
+        Type::Regrole => match as_oid(text) {
+            Some(oid) => Ok(Some(oid)),
+            None => Ok(single(text)?.and_then(|n| ctx.catalog.role_by_name(&n).map(|r| r.oid))),
+        },
+        other => Err(SqlError::unsupported(format!(
+            "input of type {}",
+            other.sql()
+        ))),
+    }
+}
+
+pub fn schema_oid(ctx: &SystemContext, name: &str) -> Option<Oid> {
+    use crate::catalog::model::oid;
+    match name {
+        "pg_catalog" => Some(oid::PG_CATALOG_SCHEMA),
+        "information_schema" => Some(oid::INFORMATION_SCHEMA),
+        _ => ctx.catalog.schema_by_name(name).map(|s| s.oid),
+    }
+}
+
+/// Text as a value of one of the `reg*` types, where PostgreSQL's input function raises an error.
+pub fn parse(ctx: &SystemContext, ty: Type, text: &str) -> Result<Oid> {
+    if ty == Type::Regclass {
+        return relation_oid(ctx, text);
+    }
+    find(ctx, ty, text)?.ok_or_else(|| {
+        let (code, what) = match ty {
+            Type::Regproc => (state::UNDEFINED_FUNCTION, "function"),
+            Type::Regnamespace => (state::INVALID_SCHEMA_NAME, "schema"),
+            Type::Regrole => (state::UNDEFINED_OBJECT, "role"),
+            _ => (state::UNDEFINED_OBJECT, "type"),
+        };
+        SqlError::new(code, format!("{what} \"{text}\" does not exist"))
+    })
+}

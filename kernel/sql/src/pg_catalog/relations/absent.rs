@@ -1,0 +1,114 @@
+//! Relations of objects that this database does not have: their columns are PostgreSQL's, and they
+//! have no rows.
+
+use crate::pg_catalog::relation::relations;
+
+relations! {
+    PG_EXTENSION = pg_catalog.pg_extension 3079 'r' {
+        oid Oid, extname Name, extowner Oid, extnamespace Oid, extrelocatable Bool,
+        extversion Text, extconfig OidArray null, extcondition TextArray null,
+    } => None;
+    PG_INHERITS = pg_catalog.pg_inherits 2611 'r' {
+        inhrelid Oid, inhparent Oid, inhseqno Int4, inhdetachpending Bool,
+    } => None;
+    PG_PARTITIONED_TABLE = pg_catalog.pg_partitioned_table 3350 'r' {
+        partrelid Oid, partstrat Char, partnatts Int2, partdefid Oid, partattrs Int2Vector,
+        partclass OidVector, partcollation OidVector, partexprs NodeTree null,
+    } => None;
+    PG_POLICY = pg_catalog.pg_policy 3256 'r' {
+        oid Oid, polname Name, polrelid Oid, polcmd Char, polpermissive Bool, polroles OidArray,
+        polqual NodeTree null, polwithcheck NodeTree null,
+    } => None;
+    PG_POLICIES = pg_catalog.pg_policies 12018 'v' {
+        schemaname Name, tablename Name, policyname Name, permissive Text, roles NameArray,
+        cmd Text, qual Text, with_check Text,
+    } => None;
+    PG_TRIGGER = pg_catalog.pg_trigger 2620 'r' {
+        oid Oid, tgrelid Oid, tgparentid Oid, tgname Name, tgfoid Oid, tgtype Int2,
+        tgenabled Char, tgisinternal Bool, tgconstrrelid Oid, tgconstrindid Oid,
+        tgconstraint Oid, tgdeferrable Bool, tginitdeferred Bool, tgnargs Int2,
+        tgattr Int2Vector, tgargs Bytea, tgqual NodeTree null, tgoldtable Name null,
+        tgnewtable Name null,
+    } => None;
+    PG_STATISTIC_EXT = pg_catalog.pg_statistic_ext 3381 'r' {
+        oid Oid, stxrelid Oid, stxname Name, stxnamespace Oid, stxowner Oid, stxstattarget Int4,
+        stxkeys Int2Vector, stxkind CharArray, stxexprs NodeTree null,
+    } => None;
+    PG_PUBLICATION = pg_catalog.pg_publication 6104 'r' {
+        oid Oid, pubname Name, pubowner Oid, puballtables Bool, pubinsert Bool, pubupdate Bool,
+        pubdelete Bool, pubtruncate Bool, pubviaroot Bool,
+    } => None;
+    PG_PUBLICATION_NAMESPACE = pg_catalog.pg_publication_namespace 6237 'r' {
+        oid Oid, pnpubid Oid, pnnspid Oid,
+    } => None;
+    PG_PUBLICATION_REL = pg_catalog.pg_publication_rel 6106 'r' {
+        oid Oid, prpubid Oid, prrelid Oid, prqual NodeTree null, prattrs Int2Vector null,
+    } => None;
+    PG_PUBLICATION_TABLES = pg_catalog.pg_publication_tables 12068 'v' {
+        pubname Name, schemaname Name, tablename Name, attnames NameArray, rowfilter Text,
+    } => None;
+    PG_SUBSCRIPTION_REL = pg_catalog.pg_subscription_rel 6102 'r' {
+        srsubid Oid, srrelid Oid, srsubstate Char, srsublsn PgLsn null,
+    } => None;
+    PG_FOREIGN_DATA_WRAPPER = pg_catalog.pg_foreign_data_wrapper 2328 'r' {
+        oid Oid, fdwname Name, fdwowner Oid, fdwhandler Oid, fdwvalidator Oid,
+        fdwacl AclItemArray null, fdwoptions TextArray null,
+    } => None;
+    PG_FOREIGN_SERVER = pg_catalog.pg_foreign_server 1417 'r' {
+        oid Oid, srvname Name, srvowner Oid, srvfdw Oid, srvtype Text null, srvversion Text null,
+        srvacl AclItemArray null, srvoptions TextArray null,
+    } => None;
+    PG_FOREIGN_TABLE = pg_catalog.pg_foreign_table 3118 'r' {
+        ftrelid Oid, ftserver Oid, ftoptions TextArray null,
+    } => None;
+    PG_USER_MAPPING = pg_catalog.pg_user_mapping 1418 'r' {
+        oid Oid, umuser Oid, umserver Oid, umoptions TextArray null,
+    } => None;
+    PG_USER_MAPPINGS = pg_catalog.pg_user_mappings 12327 'v' {
+        umid Oid, srvid Oid, srvname Name, umuser Oid, usename Name, umoptions TextArray,
+    } => None;
+    PG_EVENT_TRIGGER = pg_catalog.pg_event_trigger 3466 'r' {
+        oid Oid, evtname Name, evtevent Name, evtowner Oid, evtfoid Oid, evtenabled Char,
+        evttags TextArray null,
+    } => None;
+    PG_DEFAULT_ACL = pg_catalog.pg_default_acl 826 'r' {
+        oid Oid, defaclrole Oid, defaclnamespace Oid, defaclobjtype Char, defaclacl AclItemArray,
+    } => None;
+    PG_INIT_PRIVS = pg_catalog.pg_init_privs 3394 'r' {
+        objoid Oid, classoid Oid, objsubid Int4, privtype Char, initprivs AclItemArray,
+    } => None;
+    PG_SECLABEL = pg_catalog.pg_seclabel 3596 'r' {
+        objoid Oid, classoid Oid, objsubid Int4, provider Text, label Text,
+    } => None;
+    PG_SHSECLABEL = pg_catalog.pg_shseclabel 3592 'r' {
+        objoid Oid, classoid Oid, provider Text, label Text,
+    } => None;
+    PG_MATVIEWS = pg_catalog.pg_matviews 12038 'v' {
+        schemaname Name, matviewname Name, matviewowner Name, tablespace Name, hasindexes Bool,
+        ispopulated Bool, definition Text,
+    } => None;
+    PG_RULES = pg_catalog.pg_rules 12023 'v' {
+        schemaname Name, tablename Name, rulename Name, definition Text,
+    } => None;
+    PG_LARGEOBJECT_METADATA = pg_catalog.pg_largeobject_metadata 2995 'r' {
+        oid Oid, lomowner Oid, lomacl AclItemArray null,
+    } => None;
+    PG_TRANSFORM = pg_catalog.pg_transform 3576 'r' {
+        oid Oid, trftype Oid, trflang Oid, trffromsql Regproc, trftosql Regproc,
+    } => None;
+    PG_AVAILABLE_EXTENSIONS = pg_catalog.pg_available_extensions 12081 'v' {
+        name Name, default_version Text, installed_version Text, comment Text,
+    } => None;
+    PG_AVAILABLE_EXTENSION_VERSIONS = pg_catalog.pg_available_extension_versions 12085 'v' {
+        name Name, version Text, installed Bool, superuser Bool, trusted Bool, relocatable Bool,
+        schema Name, requires NameArray, comment Text,
+    } => None;
+    PG_PREPARED_XACTS = pg_catalog.pg_prepared_xacts 12090 'v' {
+        transaction Xid, gid Text, prepared Timestamptz, owner Name, database Name,
+    } => None;
+    PG_REPLICATION_SLOTS = pg_catalog.pg_replication_slots 12257 'v' {
+        slot_name Name, plugin Name, slot_type Text, datoid Oid, database Name, temporary Bool,
+        active Bool, active_pid Int4, xmin Xid, catalog_xmin Xid, restart_lsn PgLsn,
+        confirmed_flush_lsn PgLsn, wal_status Text, safe_wal_size Int8, two_phase Bool,
+    } => None;
+}

@@ -1,0 +1,206 @@
+//! `pg_attribute` and `pg_attrdef`: columns and their defaults.
+
+use crate::catalog::model::{Oid, Table};
+use crate::error::Result;
+use crate::pg_catalog::SystemContext;
+use crate::pg_catalog::builtin::{BuiltinType, C_COLLATION, DEFAULT_COLLATION, builtin_type};
+use crate::pg_catalog::datum::{Datum, Type};
+use crate::pg_catalog::deparse;
+use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+
+relations! {
+    PG_ATTRIBUTE = pg_catalog.pg_attribute 1249 'r' {
+        attrelid Oid, attname Name, atttypid Oid, attstattarget Int4, attlen Int2, attnum Int2,
+        attndims Int4, attcacheoff Int4, atttypmod Int4, attbyval Bool, attalign Char,
+        attstorage Char, attcompression Char, attnotnull Bool, atthasdef Bool,
+        atthasmissing Bool, attidentity Char, attgenerated Char, attisdropped Bool,
+        attislocal Bool, attinhcount Int4, attcollation Oid, attacl AclItemArray null,
+        attoptions TextArray null, attfdwoptions TextArray null, attmissingval AnyArray null,
+    } => Some(attribute_rows);
+    PG_ATTRDEF = pg_catalog.pg_attrdef 2604 'r' {
+        oid Oid, adrelid Oid, adnum Int2, adbin NodeTree,
+    } => Some(default_rows);
+}
+
+/// What tells one column from another.
+struct Attribute<'a> {
+    relation: Oid,
+    name: &'a str,
+    number: i16,
+    type_oid: Oid,
+    typmod: i32,
+    not_null: bool,
+    has_default: bool,
+    has_missing: bool,
+    identity: &'a str,
+    dropped: bool,
+    collation: Option<Oid>,
+}
+
+impl Attribute<'_> {
+    fn row(&self) -> [Datum; 26] {
+        let absent = BuiltinType::default();
+        let ty = builtin_type(self.type_oid).unwrap_or(&absent);
+        let dimensions = i32::from(ty.category == 'A');
+        let type_oid = if self.dropped { 0 } else { self.type_oid };
+        row![
+            self.relation,
+            self.name,
+            type_oid,
+            -1i32,
+            ty.len,
+            self.number,
+            dimensions,
+            -1i32,
+            self.typmod,
+            ty.by_value,
+            ty.align,
+            ty.storage,
+            "",
+            self.not_null,
+            self.has_default,
+            self.has_missing,
+            self.identity,
+            "",
+            self.dropped,
+            true,
+            0i32,
+            self.collation.unwrap_or(ty.collation),
+            NULL,
+            NULL,
+            NULL,
+            NULL,
+        ]
+    }
+}
+
+fn attribute<'a>(
+    relation: Oid,
+    name: &'a str,
+    place: usize,
+    ty: Oid,
+    typmod: i32,
+) -> Attribute<'a> {
+    Attribute {
+        relation,
+        name,
+        number: place as i16 + 1,
+        type_oid: ty,
+        typmod,
+        not_null: false,
+        has_default: false,
+        has_missing: false,
+        identity: "",
+        dropped: false,
+        collation: None,
+    }
+}
+
+fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for table in ctx.catalog.tables() {
+        for (place, column) in table.columns.iter().enumerate() {
+            let dropped_name = format!("........pg.dropped.{}........", place + 1);
+            let row = Attribute {
+                not_null: column.not_null && !column.dropped,
+                has_default: column.default.is_some() && !column.dropped,
+                has_missing: column.missing.is_some() && !column.dropped,
+                identity: match &column.identity {
+                    Some(identity) if identity.always => "a",
+                    Some(_) => "d",
+                    None => "",
+                },
+                dropped: column.dropped,
+                ..attribute(
+                    table.oid,
+                    if column.dropped {
+                        &dropped_name
+                    } else {
+                        &column.name
+                    },
+                    place,
+                    column.type_oid,
+                    column.typmod,
+                )
+            };
+            rows.push(row.row())?;
+        }
+    }
+    for index in ctx.catalog.indexes() {
+        let Some(table) = ctx.catalog.table(index.table) else {
+            continue;
+        };
+        for (place, part) in index.columns.iter().enumerate() {
+            let Some(column) = table.column_at(part.column) else {
+                continue;
+            };
+            let (ty, typmod) = (column.type_oid, column.typmod);
+            rows.push(attribute(index.oid, &column.name, place, ty, typmod).row())?;
+        }
+    }
+    for sequence in ctx.catalog.sequences() {
+        let columns = [
+            ("last_value", Type::Int8),
+            ("log_cnt", Type::Int8),
+            ("is_called", Type::Bool),
+        ];
+        for (place, (name, ty)) in columns.into_iter().enumerate() {
+            let column = attribute(sequence.oid, name, place, ty.oid(), -1);
+            rows.push(
+                Attribute {
+                    not_null: true,
+                    ..column
+                }
+                .row(),
+            )?;
+        }
+    }
+    for view in ctx.catalog.views() {
+        for (place, column) in view.columns.iter().enumerate() {
+            let (ty, typmod) = (column.type_oid, column.typmod);
+            rows.push(attribute(view.oid, &column.name, place, ty, typmod).row())?;
+        }
+    }
+    for relation in super::all() {
+        for (place, column) in relation.columns.iter().enumerate() {
+            let ty = column.ty.oid();
+            let row = Attribute {
+                not_null: column.not_null,
+                // System catalogs sort their text by bytes.
+                collation: builtin_type(ty)
+                    .filter(|t| t.collation == DEFAULT_COLLATION)
+                    .map(|_| C_COLLATION),
+                ..attribute(relation.oid, column.name, place, ty, -1)
+            };
+            rows.push(row.row())?;
+        }
+    }
+    Ok(())
+}
+
+fn default_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for table in ctx.catalog.tables() {
+        for (number, expression) in defaults(table) {
+            let tree = deparse::node_tree(Some(number), expression);
+            rows.push(row![
+                default_oid(table.oid, number),
+                table.oid,
+                number,
+                tree
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// The live columns with a default: attribute number and expression.
+pub fn defaults(table: &Table) -> impl Iterator<Item = (i16, &str)> {
+    table
+        .live_columns()
+        .filter_map(|(id, c)| c.default.as_deref().map(|d| (id.0 as i16 + 1, d)))
+}
+
+/// A default is part of its column here and has no oid of its own. This one is above all that are
+/// given out, so that it meets no other object's.
+pub fn default_oid(table: Oid, number: i16) -> Oid {
+    0x8000_0000 | (table & 0xf_ffff) << 11 | Oid::from(number.unsigned_abs()) & 0x7ff
+}
