@@ -1,6 +1,7 @@
 //! SQL over HeliosDB storage: sessions, catalog, planning and execution.
 
 pub mod catalog;
+pub mod copy;
 pub mod error;
 pub mod information_schema;
 pub mod pg_catalog;
