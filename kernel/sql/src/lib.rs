@@ -3,8 +3,10 @@
 pub mod catalog;
 pub mod copy;
 pub mod error;
+pub mod functions;
 pub mod information_schema;
 pub mod pg_catalog;
+pub mod semantics;
 pub mod subplan;
 pub mod types;
 

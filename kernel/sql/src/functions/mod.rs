@@ -1,0 +1,112 @@
+//! The functions and operators, by PostgreSQL's names.
+//!
+//! Each file registers its functions into a [`Registry`]: a name and its overloads, each a closure
+//! with its SQL types (`f2::<Text, Int4, Text>(…)`). Operators are functions called `$` + symbol,
+//! `$-` with one argument being the prefix operator. Names starting with `$_` are ours alone.
+
+pub mod aggregate;
+pub mod arithmetic;
+pub mod array;
+pub mod datetime;
+pub mod json;
+pub mod keys;
+pub mod math;
+pub mod regex;
+pub mod series;
+pub mod system;
+pub mod text;
+pub mod to_char;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+use crate::semantics::function::PgFunction;
+use crate::semantics::overload::Overload;
+use crate::semantics::special::Special;
+
+/// Overloads by function name while they are collected.
+#[derive(Default)]
+pub struct Registry {
+    functions: BTreeMap<String, Vec<Overload>>,
+}
+
+impl Registry {
+    pub fn add(&mut self, name: &str, overload: Overload) {
+        self.functions
+            .entry(name.to_string())
+            .or_default()
+            .push(overload);
+    }
+
+    pub fn all(&mut self, name: &str, overloads: impl IntoIterator<Item = Overload>) {
+        self.functions
+            .entry(name.to_string())
+            .or_default()
+            .extend(overloads);
+    }
+}
+
+static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let mut r = Registry::default();
+    arithmetic::register(&mut r);
+    array::register(&mut r);
+    datetime::register(&mut r);
+    json::register(&mut r);
+    keys::register(&mut r);
+    math::register(&mut r);
+    regex::register(&mut r);
+    series::register(&mut r);
+    system::register(&mut r);
+    text::register(&mut r);
+    to_char::register(&mut r);
+    let mut all: BTreeMap<String, Arc<ScalarUDF>> = r
+        .functions
+        .into_iter()
+        .map(|(name, overloads)| {
+            let udf = Arc::new(PgFunction::udf(&name, overloads));
+            (name, udf)
+        })
+        .collect();
+    for udf in Special::all() {
+        all.insert(udf.name().to_string(), Arc::new(udf));
+    }
+    all
+});
+
+/// A scalar function or operator (`$+`) by name.
+pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
+    SCALARS.get(name).cloned()
+}
+
+/// Whether a name users may call is a scalar function.
+pub fn is_known(name: &str) -> bool {
+    !name.starts_with('$') && SCALARS.contains_key(name)
+}
+
+/// Every scalar function.
+pub fn scalars() -> Vec<Arc<ScalarUDF>> {
+    SCALARS.values().cloned().collect()
+}
+
+/// Every aggregate function.
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    aggregate::all()
+}
+
+/// A DataFusion session with PostgreSQL's functions, operators and types, and none of DataFusion's
+/// own that mean something else.
+pub fn session_state(builder: SessionStateBuilder) -> SessionStateBuilder {
+    use datafusion::optimizer::analyzer::Analyzer;
+    let mut rules = crate::semantics::analyzer_rules();
+    // DataFusion's GROUPING and coercion rules follow ours.
+    rules.extend(Analyzer::new().rules);
+    builder
+        .with_expr_planners(crate::semantics::expr_planners())
+        .with_scalar_functions(scalars())
+        .with_aggregate_functions(aggregates())
+        .with_window_functions(datafusion::functions_window::all_default_window_functions())
+        .with_analyzer_rules(rules)
+}

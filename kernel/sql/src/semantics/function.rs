@@ -1,0 +1,183 @@
+//! [`PgFunction`]: a set of overloads under one name as a DataFusion scalar function.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility as DfVolatility,
+};
+
+use super::overload::{Call, Overload, Resolved, Unresolved, Volatility, pg_type, resolve};
+use super::vars::SessionVars;
+use crate::error::{Result, SqlError, state};
+use crate::types::PgType;
+
+/// A PostgreSQL function or operator with all its overloads.
+pub struct PgFunction {
+    name: String,
+    is_operator: bool,
+    overloads: Arc<[Overload]>,
+    signature: Signature,
+}
+
+impl std::fmt::Debug for PgFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PgFunction({})", self.name)
+    }
+}
+
+// One name, one function: the registry makes each once.
+impl PartialEq for PgFunction {
+    fn eq(&self, other: &PgFunction) -> bool {
+        self.name == other.name
+    }
+}
+impl Eq for PgFunction {}
+impl Hash for PgFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// Carries a PostgreSQL error through DataFusion; `map_error` finds it again.
+pub fn df(e: SqlError) -> DataFusionError {
+    DataFusionError::External(Box::new(e))
+}
+
+impl PgFunction {
+    pub fn udf(name: &str, overloads: Vec<Overload>) -> ScalarUDF {
+        let volatility = overloads
+            .iter()
+            .map(|o| o.volatility)
+            .max_by_key(|v| match v {
+                Volatility::Immutable => 0,
+                Volatility::Stable => 1,
+                Volatility::Volatile => 2,
+            })
+            .unwrap_or(Volatility::Immutable);
+        let volatility = match volatility {
+            Volatility::Immutable => DfVolatility::Immutable,
+            Volatility::Stable => DfVolatility::Stable,
+            Volatility::Volatile => DfVolatility::Volatile,
+        };
+        let is_operator =
+            name.starts_with('$') || !name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        ScalarUDF::from(PgFunction {
+            name: name.to_string(),
+            is_operator: is_operator && !name.starts_with("$_"),
+            overloads: overloads.into(),
+            signature: Signature::new(TypeSignature::UserDefined, volatility),
+        })
+    }
+
+    fn resolve(&self, types: &[DataType]) -> Result<Resolved> {
+        resolve(&self.overloads, types).map_err(|why| {
+            let types: Vec<PgType> = types.iter().map(pg_type).collect();
+            if self.is_operator {
+                undefined_operator(&self.name, &types, why)
+            } else {
+                undefined_function(&self.name, &types, why)
+            }
+        })
+    }
+}
+
+const CASTS_HINT: &str = "You might need to add explicit type casts.";
+
+pub fn undefined_operator(name: &str, types: &[PgType], why: Unresolved) -> SqlError {
+    let symbol = name.trim_start_matches('$');
+    let shown = match types {
+        [one] => format!("{symbol} {}", one.name()),
+        [a, b] => format!("{} {symbol} {}", a.name(), b.name()),
+        _ => symbol.to_string(),
+    };
+    match why {
+        Unresolved::None => SqlError::new(
+            state::UNDEFINED_FUNCTION,
+            format!("operator does not exist: {shown}"),
+        )
+        .with_hint(format!(
+            "No operator matches the given name and argument type{}. {CASTS_HINT}",
+            if types.len() == 1 { "" } else { "s" }
+        )),
+        Unresolved::Ambiguous => SqlError::new(
+            state::AMBIGUOUS_FUNCTION,
+            format!("operator is not unique: {shown}"),
+        )
+        .with_hint(
+            "Could not choose a best candidate operator. You might need to add explicit \
+                     type casts.",
+        ),
+    }
+}
+
+pub fn undefined_function(name: &str, types: &[PgType], why: Unresolved) -> SqlError {
+    let list: Vec<&str> = types.iter().map(PgType::name).collect();
+    let shown = format!("{name}({})", list.join(", "));
+    match why {
+        Unresolved::None => SqlError::new(
+            state::UNDEFINED_FUNCTION,
+            format!("function {shown} does not exist"),
+        )
+        .with_hint(format!(
+            "No function matches the given name and argument types. {CASTS_HINT}"
+        )),
+        Unresolved::Ambiguous => SqlError::new(
+            state::AMBIGUOUS_FUNCTION,
+            format!("function {shown} is not unique"),
+        )
+        .with_hint(
+            "Could not choose a best candidate function. You might need to add explicit \
+                     type casts.",
+        ),
+    }
+}
+
+impl ScalarUDFImpl for PgFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
+        Ok(self.resolve(types).map_err(df)?.arguments)
+    }
+
+    fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
+        Ok(self.resolve(types).map_err(df)?.result)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let types: Vec<DataType> = args
+            .arg_fields
+            .iter()
+            .map(|f| f.data_type().clone())
+            .collect();
+        let resolved = self.resolve(&types).map_err(df)?;
+        let overload = &self.overloads[resolved.index];
+        let scalar = args
+            .args
+            .iter()
+            .all(|a| matches!(a, ColumnarValue::Scalar(_)))
+            && overload.volatility != Volatility::Volatile;
+        let call = Call {
+            vars: SessionVars::of(&args.config_options),
+            rows: if scalar { 1 } else { args.number_rows },
+            result: args.return_field.data_type(),
+        };
+        let array = (overload.kernel)(&args.args, &call).map_err(df)?;
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &array, 0,
+            )?))
+        } else {
+            Ok(ColumnarValue::Array(array))
+        }
+    }
+}

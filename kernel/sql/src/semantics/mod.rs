@@ -1,0 +1,55 @@
+//! PostgreSQL's semantics over DataFusion: names, types, operators, errors.
+//!
+//! A statement takes these steps, each in a file of its own:
+//! 1. [`rewrite`]: the syntax tree, so that literals, casts and special forms mean PostgreSQL's.
+//! 2. [`planner`]: while DataFusion plans, operators become calls of our functions; every function
+//!    resolves its overload from the argument types ([`overload`]), so the plan's types are
+//!    PostgreSQL's from the start.
+//! 3. [`coerce`]: an analyzer rule that inserts casts and turns back into native expressions what
+//!    means the same natively (comparisons, AND/OR, CASE, IN, decimal sums), for pushdown and speed.
+//! 4. [`errors`]: what went wrong, in PostgreSQL's words.
+//!
+//! What differs from PostgreSQL and is not refused:
+//! * text compares by bytes (the `C` collation);
+//! * GROUP BY, DISTINCT and set operations tell apart `numeric` values of no fixed scale that are
+//!   equal but written with different scales, and intervals equal only as spans (24:00 and 1 day);
+//! * negative zero is less than zero in comparisons of floats;
+//! * in `SELECT 'a' AS x`, x stays of unknown type one level up, where PostgreSQL makes it text;
+//! * `jsonb` values order by their text.
+
+pub mod coerce;
+pub mod common;
+pub mod errors;
+pub mod function;
+pub mod kernel;
+pub mod overload;
+pub mod planner;
+pub mod rewrite;
+pub mod special;
+pub mod vars;
+
+use std::sync::Arc;
+
+use datafusion::optimizer::AnalyzerRule;
+
+pub use coerce::{coerce_expr, infer_parameters};
+pub use errors::map_error;
+pub use planner::expr_planners;
+pub use rewrite::names::output_name;
+pub use rewrite::{rewrite_expr, rewrite_query, rewrite_statement};
+pub use vars::SessionVars;
+
+/// The rules that run before DataFusion's `TypeCoercion`.
+pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![Arc::new(coerce::PostgresTypes)]
+}
+
+/// Sets the DataFusion options that PostgreSQL's semantics rely on.
+pub fn configure(options: &mut datafusion::common::config::ConfigOptions) {
+    let parser = &mut options.sql_parser;
+    parser.enable_ident_normalization = true;
+    parser.map_string_types_to_utf8view = true;
+    parser.parse_float_as_decimal = true;
+    // ASC puts NULLs last, DESC first.
+    parser.default_null_ordering = "nulls_max".into();
+}

@@ -1,0 +1,320 @@
+//! Functions and operators by name and argument types, resolved as PostgreSQL resolves them.
+//!
+//! An [`Overload`] is one row of `pg_proc` (or `pg_operator`): argument types, result type, kernel.
+//! [`resolve`] picks one for a call: an exact match, or `func_select_candidate`'s rules about
+//! implicit casts, preferred types and literals of unknown type (the PostgreSQL manual, "Type
+//! Conversion", 10.2 and 10.3).
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::ColumnarValue;
+
+use super::vars::SessionVars;
+use crate::error::Result;
+use crate::types::PgType;
+use crate::types::cast::{CastContext, is_allowed};
+
+/// What a kernel is called with besides its arguments.
+pub struct Call<'a> {
+    pub vars: &'a SessionVars,
+    pub rows: usize,
+    pub result: &'a DataType,
+}
+
+/// Evaluates a function over columns. When every argument is a scalar, `rows` is 1.
+pub type Kernel = Arc<dyn Fn(&[ColumnarValue], &Call<'_>) -> Result<ArrayRef> + Send + Sync>;
+
+/// A formal argument.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Param {
+    Is(PgType),
+    /// One type for all such arguments of a call.
+    AnyElement,
+    /// An array of the `AnyElement` of the call.
+    AnyArray,
+    /// Any type at all, each argument its own.
+    Any,
+}
+
+#[derive(Clone)]
+pub enum ResultType {
+    Is(PgType),
+    /// From the Arrow types of the coerced arguments.
+    From(fn(&[DataType]) -> DataType),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+#[derive(Clone)]
+pub struct Overload {
+    pub params: Vec<Param>,
+    /// The last parameter may repeat, any number of times.
+    pub variadic: bool,
+    pub result: ResultType,
+    pub volatility: Volatility,
+    pub kernel: Kernel,
+}
+
+impl Overload {
+    pub fn stable(mut self) -> Overload {
+        self.volatility = Volatility::Stable;
+        self
+    }
+
+    pub fn volatile(mut self) -> Overload {
+        self.volatility = Volatility::Volatile;
+        self
+    }
+
+    fn accepts_count(&self, n: usize) -> bool {
+        if self.variadic {
+            n + 1 >= self.params.len()
+        } else {
+            n == self.params.len()
+        }
+    }
+
+    fn param(&self, i: usize) -> &Param {
+        let last = self.params.len().saturating_sub(1);
+        &self.params[if self.variadic { i.min(last) } else { i }]
+    }
+}
+
+/// Why no overload was chosen.
+#[derive(Debug)]
+pub enum Unresolved {
+    /// No candidate takes these arguments.
+    None,
+    Ambiguous,
+}
+
+/// A chosen overload and what its arguments must become.
+pub struct Resolved {
+    pub index: usize,
+    pub arguments: Vec<DataType>,
+    pub result: DataType,
+}
+
+/// PostgreSQL's type of an argument; types without one stand for themselves as `record`.
+pub fn pg_type(ty: &DataType) -> PgType {
+    PgType::from_arrow(ty).unwrap_or(PgType::Record)
+}
+
+/// The Arrow type an argument of type `from` gets to be passed as `to`.
+pub fn argument_type(from: &DataType, to: &PgType) -> DataType {
+    match (from, to) {
+        (DataType::Decimal128(_, s), PgType::Numeric) if *s >= 0 => from.clone(),
+        (DataType::Int16, PgType::Numeric) => DataType::Decimal128(5, 0),
+        (DataType::Int32, PgType::Numeric) => DataType::Decimal128(10, 0),
+        (DataType::Int64 | DataType::UInt64, PgType::Numeric) => DataType::Decimal128(20, 0),
+        (DataType::List(_), PgType::Array(item))
+            if **item == PgType::Numeric && pg_type(from) == *to =>
+        {
+            from.clone()
+        }
+        _ => to.arrow(),
+    }
+}
+
+/// Resolves a call. `arguments` are Arrow types as planned; `Utf8` and `Null` are `unknown`.
+pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolved, Unresolved> {
+    let types: Vec<PgType> = arguments.iter().map(pg_type).collect();
+    let index = choose(overloads, &types)?;
+    let o = &overloads[index];
+    let element = element_type(o, arguments);
+    let coerced: Vec<DataType> = arguments
+        .iter()
+        .enumerate()
+        .map(|(i, ty)| match o.param(i) {
+            Param::Is(to) => argument_type(ty, to),
+            Param::Any if pg_type(ty) == PgType::Unknown => DataType::Utf8View,
+            Param::Any => ty.clone(),
+            Param::AnyElement => element.clone(),
+            Param::AnyArray => DataType::new_list(element.clone(), true),
+        })
+        .collect();
+    let result = match &o.result {
+        ResultType::Is(ty) => ty.arrow(),
+        ResultType::From(f) => f(&coerced),
+    };
+    Ok(Resolved {
+        index,
+        arguments: coerced,
+        result,
+    })
+}
+
+/// What `AnyElement` is in this call: the common type of what it stands for.
+fn element_type(o: &Overload, arguments: &[DataType]) -> DataType {
+    let mut seen: Vec<DataType> = Vec::new();
+    for (i, ty) in arguments.iter().enumerate() {
+        match (o.param(i), ty) {
+            (Param::AnyElement, ty) => seen.push(ty.clone()),
+            (Param::AnyArray, DataType::List(f)) => seen.push(f.data_type().clone()),
+            _ => {}
+        }
+    }
+    super::common::common_type("", &seen).unwrap_or(DataType::Utf8View)
+}
+
+fn choose(overloads: &[Overload], types: &[PgType]) -> Result<usize, Unresolved> {
+    let by_count: Vec<usize> = (0..overloads.len())
+        .filter(|i| overloads[*i].accepts_count(types.len()))
+        .collect();
+    // An exact match wins outright. For a binary operator or function of two arguments, a literal
+    // of unknown type is first assumed to be of the other's type.
+    let exact = |types: &[PgType]| {
+        by_count.iter().copied().find(|i| {
+            types
+                .iter()
+                .enumerate()
+                .all(|(k, ty)| overloads[*i].param(k) == &Param::Is(ty.clone()))
+        })
+    };
+    if let Some(i) = exact(types) {
+        return Ok(i);
+    }
+    if let [a, b] = types {
+        let assumed = match (a, b) {
+            (PgType::Unknown, PgType::Unknown) => None,
+            (PgType::Unknown, b) => Some([b.clone(), b.clone()]),
+            (a, PgType::Unknown) => Some([a.clone(), a.clone()]),
+            _ => None,
+        };
+        if let Some(i) = assumed.and_then(|t| exact(&t)) {
+            return Ok(i);
+        }
+    }
+    let mut candidates: Vec<usize> = by_count
+        .into_iter()
+        .filter(|i| {
+            types
+                .iter()
+                .enumerate()
+                .all(|(k, ty)| accepts(&overloads[*i], k, ty))
+        })
+        .filter(|i| polymorphic_agrees(&overloads[*i], types))
+        .collect();
+    let known = |k: usize| types[k] != PgType::Unknown;
+    let is = |i: usize, k: usize| match overloads[i].param(k) {
+        Param::Is(ty) => Some(ty.clone()),
+        _ => None,
+    };
+    if candidates.len() > 1 {
+        keep_best(&mut candidates, |i| {
+            (0..types.len())
+                .filter(|k| known(*k) && is(i, *k).is_some_and(|p| same_base(&p, &types[*k])))
+                .count()
+        });
+    }
+    if candidates.len() > 1 {
+        keep_best(&mut candidates, |i| {
+            (0..types.len())
+                .filter(|k| {
+                    known(*k)
+                        && is(i, *k).is_some_and(|p| {
+                            same_base(&p, &types[*k])
+                                || (p.is_preferred() && p.category() == types[*k].category())
+                        })
+                })
+                .count()
+        });
+    }
+    if candidates.len() > 1 && types.contains(&PgType::Unknown) {
+        for k in (0..types.len()).filter(|k| !known(*k)) {
+            let categories: Vec<char> = candidates
+                .iter()
+                .map(|i| is(*i, k).map_or('A', |t| t.category()))
+                .collect();
+            let category = if categories.contains(&'S') {
+                'S'
+            } else if categories.iter().all(|c| *c == categories[0]) {
+                categories[0]
+            } else {
+                continue;
+            };
+            candidates.retain(|i| is(*i, k).map_or('A', |t| t.category()) == category);
+            if candidates
+                .iter()
+                .any(|i| is(*i, k).is_some_and(|t| t.is_preferred()))
+            {
+                candidates.retain(|i| is(*i, k).is_some_and(|t| t.is_preferred()));
+            }
+        }
+        if candidates.len() > 1
+            && let Some(first) = types.iter().find(|t| **t != PgType::Unknown)
+            && types.iter().all(|t| *t == PgType::Unknown || t == first)
+        {
+            let assumed: Vec<usize> = candidates
+                .iter()
+                .copied()
+                .filter(|i| {
+                    (0..types.len()).all(|k| {
+                        is(*i, k).is_none_or(|p| is_allowed(first, &p, CastContext::Implicit))
+                    })
+                })
+                .collect();
+            if !assumed.is_empty() {
+                candidates = assumed;
+            }
+        }
+    }
+    match candidates.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Unresolved::None),
+        _ => Err(Unresolved::Ambiguous),
+    }
+}
+
+fn same_base(a: &PgType, b: &PgType) -> bool {
+    let base = |t: &PgType| {
+        if *t == PgType::Varchar {
+            PgType::Text
+        } else {
+            t.clone()
+        }
+    };
+    base(a) == base(b)
+}
+
+fn accepts(o: &Overload, k: usize, ty: &PgType) -> bool {
+    match o.param(k) {
+        Param::Is(p) => is_allowed(ty, p, CastContext::Implicit),
+        Param::AnyArray => matches!(ty, PgType::Array(_) | PgType::Unknown),
+        Param::AnyElement | Param::Any => true,
+    }
+}
+
+/// The arguments of polymorphic parameters have a common type.
+fn polymorphic_agrees(o: &Overload, types: &[PgType]) -> bool {
+    let mut element: Option<PgType> = None;
+    for (k, ty) in types.iter().enumerate() {
+        let this = match (o.param(k), ty) {
+            (_, PgType::Unknown) => continue,
+            (Param::AnyElement, ty) => ty.clone(),
+            (Param::AnyArray, PgType::Array(item)) => (**item).clone(),
+            _ => continue,
+        };
+        match &element {
+            None => element = Some(this),
+            Some(e) if *e == this => {}
+            Some(e) if is_allowed(&this, e, CastContext::Implicit) => {}
+            Some(e) if is_allowed(e, &this, CastContext::Implicit) => element = Some(this),
+            Some(_) => return false,
+        }
+    }
+    true
+}
+
+fn keep_best(candidates: &mut Vec<usize>, score: impl Fn(usize) -> usize) {
+    if let Some(best) = candidates.iter().map(|i| score(*i)).max() {
+        candidates.retain(|i| score(*i) == best);
+    }
+}

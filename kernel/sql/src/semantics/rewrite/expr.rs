@@ -1,0 +1,644 @@
+//! The rewrite of one expression whose parts have been rewritten already.
+
+use sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField,
+    ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, Query, Statement, Subscript,
+    TrimWhereField, UnaryOperator, Value, Values,
+};
+
+use super::names;
+use crate::error::{Result, SqlError, state};
+use crate::types::{PgType, names as type_names};
+
+pub(super) fn object_name(name: &str) -> ObjectName {
+    ObjectName(vec![ObjectNamePart::Identifier(names::quoted(name))])
+}
+
+pub(super) fn unnamed(e: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(e))
+}
+
+pub(super) fn call_args(name: &str, args: Vec<FunctionArg>) -> Expr {
+    Expr::Function(Function {
+        name: object_name(name),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+    call_args(name, args.into_iter().map(unnamed).collect())
+}
+
+fn text(s: impl Into<String>) -> Expr {
+    Expr::value(Value::SingleQuotedString(s.into()))
+}
+
+fn number(n: i64) -> Expr {
+    Expr::value(Value::Number(n.to_string(), true))
+}
+
+fn take(e: &mut Expr) -> Expr {
+    std::mem::replace(e, Expr::value(Value::Null))
+}
+
+/// `SELECT 1`, to be given another projection.
+pub(super) fn select_one() -> Result<Query> {
+    let dialect = sqlparser::dialect::PostgreSqlDialect {};
+    match sqlparser::parser::Parser::parse_sql(&dialect, "SELECT 1").map(|mut s| s.pop()) {
+        Ok(Some(Statement::Query(q))) => Ok(*q),
+        _ => Err(SqlError::internal("SELECT 1 does not parse")),
+    }
+}
+
+/// `$cast(e, 'int4', typmod)`.
+fn cast(e: Expr, ty: &PgType, typmod: i32) -> Expr {
+    call(
+        "$cast",
+        [e, text(ty.internal_name()), number(typmod as i64)],
+    )
+}
+
+/// Set-returning functions, and the function that gives their rows as an array.
+const SET_RETURNING: &[(&str, &str)] = &[
+    ("generate_series", "$generate_series"),
+    ("generate_subscripts", "$generate_subscripts"),
+    ("jsonb_array_elements", "$jsonb_array_elements"),
+    ("jsonb_array_elements_text", "$jsonb_array_elements_text"),
+    ("jsonb_object_keys", "$jsonb_object_keys"),
+    ("regexp_split_to_table", "regexp_split_to_array"),
+    ("string_to_table", "string_to_array"),
+];
+
+pub(super) fn is_set_returning(name: &str) -> bool {
+    name == "unnest" || SET_RETURNING.iter().any(|(n, _)| *n == name)
+}
+
+pub(super) fn rewrite(e: &mut Expr) -> Result<()> {
+    let new = match e {
+        Expr::Value(v) => match literal(&mut v.value)? {
+            Some(new) => new,
+            None => return Ok(()),
+        },
+        Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            format,
+            array,
+        } => {
+            if !matches!(kind, CastKind::Cast | CastKind::DoubleColon) || format.is_some() || *array
+            {
+                return Err(SqlError::unsupported("this form of CAST"));
+            }
+            let (ty, typmod) = type_names::from_ast(data_type)?;
+            cast(take(expr), &ty, typmod)
+        }
+        Expr::TypedString(t) => {
+            let (ty, typmod) = type_names::from_ast(&t.data_type)?;
+            let value = t.value.value.clone().into_string().ok_or_else(|| {
+                SqlError::new(state::SYNTAX_ERROR, "a typed literal needs a string")
+            })?;
+            cast(text(value), &ty, typmod)
+        }
+        Expr::Interval(i) => interval(i)?,
+        Expr::Extract { field, expr, .. } => call("extract", [text(field_name(field)), take(expr)]),
+        Expr::AtTimeZone {
+            timestamp,
+            time_zone,
+        } => call("timezone", [take(time_zone), take(timestamp)]),
+        Expr::Ceil {
+            expr,
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+        } => call("ceil", [take(expr)]),
+        Expr::Floor {
+            expr,
+            field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+        } => call("floor", [take(expr)]),
+        Expr::Position { expr, r#in } => call("position", [take(r#in), take(expr)]),
+        Expr::Substring {
+            expr,
+            substring_from,
+            substring_for,
+            ..
+        } => {
+            let mut args = vec![take(expr)];
+            match (substring_from, substring_for) {
+                (Some(from), None) => args.push(take(from)),
+                (Some(from), Some(n)) => args.extend([take(from), take(n)]),
+                (None, Some(n)) => args.extend([number_literal(1), take(n)]),
+                (None, None) => {}
+            }
+            call("substring", args)
+        }
+        Expr::Trim {
+            trim_where,
+            trim_what,
+            expr,
+            trim_characters,
+        } => {
+            let name = match trim_where {
+                Some(TrimWhereField::Leading) => "ltrim",
+                Some(TrimWhereField::Trailing) => "rtrim",
+                _ => "btrim",
+            };
+            let mut args = vec![take(expr)];
+            if let Some(what) = trim_what {
+                args.push(take(what));
+            } else if let Some(list) = trim_characters {
+                args.extend(list.iter_mut().map(take));
+            }
+            call(name, args)
+        }
+        Expr::Overlay {
+            expr,
+            overlay_what,
+            overlay_from,
+            overlay_for,
+        } => {
+            let mut args = vec![take(expr), take(overlay_what), take(overlay_from)];
+            args.extend(overlay_for.iter_mut().map(|e| take(e)));
+            call("overlay", args)
+        }
+        Expr::Collate { expr, collation } => {
+            let name = names::function_name(collation);
+            if !matches!(
+                name.as_str(),
+                "C" | "POSIX" | "default" | "c" | "posix" | "ucs_basic"
+            ) {
+                return Err(SqlError::unsupported(format!("collation \"{name}\"")));
+            }
+            take(expr)
+        }
+        Expr::Case {
+            operand,
+            conditions,
+            else_result,
+            ..
+        } => {
+            let mut args = Vec::new();
+            for CaseWhen { condition, result } in conditions.iter_mut() {
+                let condition = take(condition);
+                args.push(match operand {
+                    Some(o) => binary((**o).clone(), BinaryOperator::Eq, condition),
+                    None => condition,
+                });
+                args.push(take(result));
+            }
+            args.extend(else_result.iter_mut().map(|e| take(e)));
+            call("$case", args)
+        }
+        Expr::Between {
+            expr,
+            negated,
+            low,
+            high,
+        } => {
+            let (x, low, high) = (take(expr), take(low), take(high));
+            if *negated {
+                nested(binary(
+                    binary(x.clone(), BinaryOperator::Lt, low),
+                    BinaryOperator::Or,
+                    binary(x, BinaryOperator::Gt, high),
+                ))
+            } else {
+                nested(binary(
+                    binary(x.clone(), BinaryOperator::GtEq, low),
+                    BinaryOperator::And,
+                    binary(x, BinaryOperator::LtEq, high),
+                ))
+            }
+        }
+        Expr::Like {
+            pattern,
+            escape_char,
+            any: false,
+            ..
+        }
+        | Expr::ILike {
+            pattern,
+            escape_char,
+            any: false,
+            ..
+        } => {
+            if let Some(escape) = escape_char.take() {
+                let escape = escape.value.into_string().unwrap_or_default();
+                **pattern = call("$like_escape", [take(pattern), text(escape)]);
+            }
+            return Ok(());
+        }
+        Expr::SimilarTo {
+            negated,
+            expr,
+            pattern,
+            escape_char,
+        } => {
+            let escape = match escape_char.take() {
+                Some(c) => c.value.into_string().unwrap_or_default(),
+                None => "\\".to_string(),
+            };
+            let matched = call("$similar", [take(expr), take(pattern), text(escape)]);
+            if *negated { not(matched) } else { matched }
+        }
+        Expr::IsDistinctFrom(a, b) => call("$is distinct from", [take(a), take(b)]),
+        Expr::IsNotDistinctFrom(a, b) => call("$is not distinct from", [take(a), take(b)]),
+        Expr::InList {
+            expr,
+            list,
+            negated,
+        } if matches!(**expr, Expr::Tuple(_)) => {
+            let mut any = Expr::value(Value::Boolean(false));
+            for item in list.iter_mut() {
+                let equal = row_comparison((**expr).clone(), &BinaryOperator::Eq, take(item))?;
+                any = binary(any, BinaryOperator::Or, equal);
+            }
+            if *negated {
+                not(nested(any))
+            } else {
+                nested(any)
+            }
+        }
+        Expr::BinaryOp { left, op, right }
+            if matches!((&**left, &**right), (Expr::Tuple(_), Expr::Tuple(_))) =>
+        {
+            row_comparison(take(left), op, take(right))?
+        }
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            ..
+        } => {
+            if let Some(query) = subquery(right) {
+                if *compare_op != BinaryOperator::Eq {
+                    return Ok(());
+                }
+                Expr::InSubquery {
+                    expr: Box::new(take(left)),
+                    subquery: query,
+                    negated: false,
+                }
+            } else {
+                call(
+                    "$any",
+                    [take(left), take(right), text(compare_op.to_string())],
+                )
+            }
+        }
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => {
+            if let Some(query) = subquery(right) {
+                if *compare_op != BinaryOperator::NotEq {
+                    return Ok(());
+                }
+                Expr::InSubquery {
+                    expr: Box::new(take(left)),
+                    subquery: query,
+                    negated: true,
+                }
+            } else {
+                call(
+                    "$all",
+                    [take(left), take(right), text(compare_op.to_string())],
+                )
+            }
+        }
+        Expr::Array(Array { elem, .. }) => call("$array", elem.iter_mut().map(take)),
+        Expr::CompoundFieldAccess { root, access_chain } => subscripts(take(root), access_chain)?,
+        Expr::UnaryOp { op, expr } => match op {
+            UnaryOperator::Minus => match minus_literal(expr) {
+                Some(folded) => folded,
+                None => call("$-", [take(expr)]),
+            },
+            UnaryOperator::Plus => call("$+", [take(expr)]),
+            UnaryOperator::BitwiseNot => call("$~", [take(expr)]),
+            UnaryOperator::PGAbs => call("abs", [take(expr)]),
+            UnaryOperator::PGSquareRoot => call("sqrt", [take(expr)]),
+            UnaryOperator::PGCubeRoot => call("cbrt", [take(expr)]),
+            UnaryOperator::Not => return Ok(()),
+            other => return Err(SqlError::unsupported(format!("operator {other}"))),
+        },
+        Expr::Function(f) => match function(f)? {
+            Some(new) => new,
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    *e = new;
+    Ok(())
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    }
+}
+
+fn nested(e: Expr) -> Expr {
+    Expr::Nested(Box::new(e))
+}
+
+fn not(e: Expr) -> Expr {
+    Expr::UnaryOp {
+        op: UnaryOperator::Not,
+        expr: Box::new(e),
+    }
+}
+
+fn number_literal(n: i64) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(number(n)),
+        data_type: DataType::Integer(None),
+        array: false,
+        format: None,
+    }
+}
+
+/// `int4`, `int8` or `numeric` by size; a decimal is `numeric` of its own scale.
+fn literal(v: &mut Value) -> Result<Option<Expr>> {
+    Ok(match v {
+        Value::Number(_, true) => None,
+        Value::Number(digits, false) => {
+            let digits = digits.replace('_', "");
+            if let Ok(n) = digits.parse::<i64>() {
+                *v = Value::Number(digits, true);
+                if i32::try_from(n).is_ok() {
+                    Some(number_literal(n))
+                } else {
+                    None
+                }
+            } else {
+                Some(numeric_literal(&digits)?)
+            }
+        }
+        Value::EscapedStringLiteral(s) => Some(text(std::mem::take(s))),
+        Value::DollarQuotedString(d) => Some(text(std::mem::take(&mut d.value))),
+        Value::UnicodeStringLiteral(s) => Some(text(std::mem::take(s))),
+        Value::SingleQuotedByteStringLiteral(_) | Value::HexStringLiteral(_) => {
+            return Err(SqlError::unsupported("bit string literal"));
+        }
+        _ => None,
+    })
+}
+
+fn numeric_literal(digits: &str) -> Result<Expr> {
+    let n = crate::types::Numeric::parse(digits)?;
+    let shown = n.to_string();
+    let scale = n.dscale() as i32;
+    let precision = shown.bytes().filter(u8::is_ascii_digit).count();
+    let typmod = if precision <= 38 {
+        type_names::make_numeric_typmod(precision.max(1) as u32, scale)
+    } else {
+        -1
+    };
+    Ok(cast(text(shown), &PgType::Numeric, typmod))
+}
+
+/// The minus of `-1.5` goes into the literal; integers stay with the operator, which folds later.
+fn minus_literal(e: &mut Expr) -> Option<Expr> {
+    let Expr::Function(f) = e else { return None };
+    if names::function_name(&f.name) != "$cast" {
+        return None;
+    }
+    let FunctionArguments::List(list) = &mut f.args else {
+        return None;
+    };
+    let is_numeric = matches!(list.args.get(1), Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(v)))) if v.value == Value::SingleQuotedString("numeric".into()));
+    match list.args.first_mut() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(v)))) if is_numeric => {
+            match &mut v.value {
+                Value::SingleQuotedString(s)
+                    if s.bytes().all(|b| b.is_ascii_digit() || b == b'.') =>
+                {
+                    s.insert(0, '-');
+                    Some(take(e))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn field_name(f: &DateTimeField) -> String {
+    match f {
+        DateTimeField::Custom(i) => i.value.to_lowercase(),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn interval(i: &mut Interval) -> Result<Expr> {
+    if i.last_field.is_some() || i.leading_precision.is_some() {
+        return Err(SqlError::unsupported("interval field range"));
+    }
+    let value = match i.value.as_ref() {
+        Expr::Value(v) => v.value.clone().into_string(),
+        _ => None,
+    };
+    let Some(mut value) = value else {
+        return Err(SqlError::new(
+            state::SYNTAX_ERROR,
+            "interval needs a string literal",
+        ));
+    };
+    if let Some(field) = &i.leading_field
+        && value.trim().parse::<f64>().is_ok()
+    {
+        // INTERVAL '3' DAY
+        value = format!("{} {}", value.trim(), field_name(field));
+    }
+    let typmod = i
+        .fractional_seconds_precision
+        .map_or(-1, |p| p.min(6) as i32);
+    Ok(cast(text(value), &PgType::Interval, typmod))
+}
+
+fn subquery(e: &mut Expr) -> Option<Box<Query>> {
+    match e {
+        Expr::Subquery(q) => Some(q.clone()),
+        Expr::Nested(inner) => subquery(inner),
+        _ => None,
+    }
+}
+
+fn row_comparison(a: Expr, op: &BinaryOperator, b: Expr) -> Result<Expr> {
+    let (Expr::Tuple(a), Expr::Tuple(b)) = (a, b) else {
+        return Err(SqlError::unsupported(
+            "comparison of a row with this expression",
+        ));
+    };
+    if a.len() != b.len() {
+        return Err(SqlError::new(
+            state::SYNTAX_ERROR,
+            "unequal number of entries in row expressions",
+        ));
+    }
+    let pairs: Vec<(Expr, Expr)> = a.into_iter().zip(b).collect();
+    let each = |op: BinaryOperator| {
+        pairs
+            .iter()
+            .map(move |(x, y)| binary(x.clone(), op.clone(), y.clone()))
+    };
+    let fold = |parts: Vec<Expr>, op: BinaryOperator| {
+        parts
+            .into_iter()
+            .reduce(|x, y| binary(x, op.clone(), y))
+            .map(nested)
+    };
+    let folded = match op {
+        BinaryOperator::Eq => fold(each(BinaryOperator::Eq).collect(), BinaryOperator::And),
+        BinaryOperator::NotEq => fold(each(BinaryOperator::NotEq).collect(), BinaryOperator::Or),
+        BinaryOperator::Lt | BinaryOperator::Gt | BinaryOperator::LtEq | BinaryOperator::GtEq => {
+            let strict = match op {
+                BinaryOperator::LtEq => BinaryOperator::Lt,
+                BinaryOperator::GtEq => BinaryOperator::Gt,
+                other => other.clone(),
+            };
+            // The last column decides with the operator itself, the ones before with the strict one.
+            let mut result: Option<Expr> = None;
+            for (i, (x, y)) in pairs.iter().enumerate().rev() {
+                let this = if i + 1 == pairs.len() {
+                    op.clone()
+                } else {
+                    strict.clone()
+                };
+                let here = binary(x.clone(), this, y.clone());
+                result = Some(match result {
+                    None => here,
+                    Some(rest) => nested(binary(
+                        here,
+                        BinaryOperator::Or,
+                        nested(binary(
+                            binary(x.clone(), BinaryOperator::Eq, y.clone()),
+                            BinaryOperator::And,
+                            rest,
+                        )),
+                    )),
+                });
+            }
+            result
+        }
+        other => return Err(SqlError::unsupported(format!("row operator {other}"))),
+    };
+    folded.ok_or_else(|| SqlError::new(state::SYNTAX_ERROR, "cannot compare rows of zero length"))
+}
+
+fn subscripts(root: Expr, chain: &mut [AccessExpr]) -> Result<Expr> {
+    let mut value = root;
+    for access in chain {
+        value = match access {
+            AccessExpr::Subscript(Subscript::Index { index }) => {
+                call("$subscript", [value, take(index)])
+            }
+            AccessExpr::Subscript(Subscript::Slice {
+                lower_bound,
+                upper_bound,
+                stride: None,
+            }) => {
+                let bound = |b: &mut Option<Expr>, open: i64| {
+                    b.as_mut().map_or_else(|| number_literal(open), take)
+                };
+                let lower = bound(lower_bound, 1);
+                let upper = bound(upper_bound, i32::MAX as i64);
+                call("$slice", [value, lower, upper])
+            }
+            AccessExpr::Subscript(Subscript::Slice { .. }) => {
+                return Err(SqlError::unsupported("array slice with a stride"));
+            }
+            AccessExpr::Dot(_) => return Err(SqlError::unsupported("field of a composite value")),
+        };
+    }
+    Ok(value)
+}
+
+/// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
+fn function(f: &mut Function) -> Result<Option<Expr>> {
+    let name = names::function_name(&f.name);
+    match f.name.0.as_slice() {
+        [_] => {}
+        [schema, _] => {
+            let schema = schema.as_ident().map(names::ident).unwrap_or_default();
+            if !matches!(schema.as_str(), "pg_catalog" | "public") {
+                return Ok(None);
+            }
+            f.name = object_name(&name);
+        }
+        _ => return Ok(None),
+    }
+    if let FunctionArguments::Subquery(_) = &f.args
+        && name == "array"
+    {
+        return Err(SqlError::unsupported("ARRAY(subquery)"));
+    }
+    if let Some((_, array)) = SET_RETURNING.iter().find(|(n, _)| *n == name) {
+        let mut inner = f.clone();
+        inner.name = object_name(array);
+        return Ok(Some(call("unnest", [Expr::Function(inner)])));
+    }
+    // CURRENT_TIMESTAMP and its kin come without parentheses.
+    if matches!(f.args, FunctionArguments::None) {
+        f.args = FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: Vec::new(),
+            clauses: Vec::new(),
+        });
+        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote(
+            '"', name,
+        ))]);
+    }
+    Ok(None)
+}
+
+/// Numbers of one VALUES column get one type where they have several, each keeping its scale.
+pub(super) fn align_values(values: &mut Values) {
+    let width = values.rows.first().map_or(0, |r| r.content.len());
+    for column in 0..width {
+        let mut kinds: Vec<Option<usize>> = Vec::new();
+        for row in &values.rows {
+            match row.content.get(column) {
+                Some(Expr::Value(v)) => match &v.value {
+                    Value::Number(n, false) => {
+                        kinds.push(n.split_once('.').map(|(_, fraction)| fraction.len()));
+                    }
+                    Value::Null => {}
+                    _ => return,
+                },
+                _ => return,
+            }
+        }
+        let mixed = kinds.iter().any(|k| *k != kinds[0]);
+        if !mixed {
+            continue;
+        }
+        for row in &mut values.rows {
+            if let Some(e @ Expr::Value(_)) = row.content.get_mut(column) {
+                let is_null = matches!(e, Expr::Value(v) if v.value == Value::Null);
+                if !is_null {
+                    *e = Expr::Cast {
+                        kind: CastKind::Cast,
+                        expr: Box::new(Expr::value(Value::SingleQuotedString(e.to_string()))),
+                        data_type: DataType::Numeric(ExactNumberInfo::None),
+                        array: false,
+                        format: None,
+                    };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The first step: PostgreSQL's syntax rewritten so that DataFusion's planner sees function calls
+//! where PostgreSQL's meaning differs from its own.
+//!
+//! Literals get PostgreSQL's types, casts become [`special`](super::special)'s `$cast`, special
+//! forms (`EXTRACT`, `SUBSTRING … FROM`, `AT TIME ZONE`, subscripts, …) become the functions they
+//! stand for, set-returning functions become `unnest` of an array, and every output column gets
+//! PostgreSQL's name ([`names`]). No types are known here; [`coerce`](super::coerce) has them.
+//!
+//! Output names must be unique in DataFusion. A second `count` becomes `count` + [`names::MARK`] +
+//! a number, and [`names::output_name`] takes the mark off again.
+
+mod expr;
+pub mod names;
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+};
+
+use crate::error::{Result, SqlError};
+
+/// Rewrites a statement in place.
+pub fn rewrite_statement(statement: &mut Statement) -> Result<()> {
+    run(statement)
+}
+
+/// Rewrites one expression, such as a DEFAULT or a CHECK.
+pub fn rewrite_expr(expr: &mut Expr) -> Result<()> {
+    run(expr)
+}
+
+/// Rewrites one query.
+pub fn rewrite_query(query: &mut Query) -> Result<()> {
+    run(query)
+}
+
+fn run(node: &mut impl VisitMut) -> Result<()> {
+    match node.visit(&mut Rewriter) {
+        ControlFlow::Break(e) => Err(e),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Rewriter;
+
+impl VisitorMut for Rewriter {
+    type Break = SqlError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        if let Some(order_by) = &mut query.order_by
+            && let OrderByKind::Expressions(list) = &mut order_by.kind
+        {
+            list.iter_mut().for_each(|o| keep_number(&mut o.expr));
+        }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            limit.iter_mut().for_each(keep_number);
+            offset.iter_mut().for_each(|o| keep_number(&mut o.value));
+            // LIMIT NULL and LIMIT ALL are no limit.
+            let none = |e: &Expr| matches!(e, Expr::Value(v) if v.value == Value::Null);
+            if limit.as_ref().is_some_and(none) {
+                *limit = None;
+            }
+        }
+        if let Some(fetch) = &mut query.fetch {
+            if fetch.percent {
+                return ControlFlow::Break(SqlError::unsupported("FETCH FIRST … PERCENT"));
+            }
+            if fetch.with_ties {
+                return ControlFlow::Break(SqlError::unsupported("FETCH FIRST … WITH TIES"));
+            }
+        }
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            expr::align_values(values);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
+            list.iter_mut().for_each(keep_number);
+        }
+        name_columns(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
+        match function_to_subquery(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => ControlFlow::Break(e),
+        }
+    }
+
+    fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
+        match expr::rewrite(e) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => ControlFlow::Break(e),
+        }
+    }
+}
+
+/// Marks a number (as "long", which PostgreSQL has no syntax for) so that it stays a plain literal:
+/// an ordinal or a limit.
+fn keep_number(e: &mut Expr) {
+    if let Expr::Value(v) = e
+        && let Value::Number(_, long) = &mut v.value
+    {
+        *long = true;
+    }
+}
+
+/// Gives each unnamed output expression PostgreSQL's name for it.
+fn name_columns(select: &mut Select) {
+    let star = select.projection.iter().any(|item| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
+        )
+    });
+    let mut seen: Vec<String> = Vec::new();
+    for item in &mut select.projection {
+        let (name, plain_column) = match item {
+            SelectItem::UnnamedExpr(e) => (
+                names::column_name(e),
+                matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)),
+            ),
+            SelectItem::ExprWithAlias { alias, .. } => (names::ident(alias), false),
+            _ => continue,
+        };
+        let repeats = seen.iter().filter(|s| **s == name).count();
+        seen.push(name.clone());
+        // Beside a star, a column may come twice as well.
+        let repeated = repeats > 0 || (star && plain_column);
+        let unique = if repeated {
+            format!("{name}{}{}", names::MARK, repeats + usize::from(star))
+        } else {
+            name
+        };
+        match item {
+            SelectItem::UnnamedExpr(e) if repeated || !plain_column => {
+                let expr = std::mem::replace(e, Expr::value(Value::Null));
+                *item = SelectItem::ExprWithAlias {
+                    expr,
+                    alias: names::quoted(&unique),
+                };
+            }
+            SelectItem::ExprWithAlias { alias, .. } if repeated => *alias = names::quoted(&unique),
+            _ => {}
+        }
+    }
+}
+
+/// `FROM f(x) AS t(c)` for a function of ours: `FROM (SELECT f(x) AS c) AS t(c)`.
+fn function_to_subquery(factor: &mut TableFactor) -> Result<()> {
+    let (name, args, alias, ordinality, lateral) = match factor {
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            alias,
+            with_ordinality,
+            ..
+        } => (
+            name.clone(),
+            args.args.clone(),
+            alias.clone(),
+            *with_ordinality,
+            false,
+        ),
+        TableFactor::Function {
+            name,
+            args,
+            alias,
+            lateral,
+            with_ordinality,
+        } => (
+            name.clone(),
+            args.clone(),
+            alias.clone(),
+            *with_ordinality,
+            *lateral,
+        ),
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_ordinality,
+            ..
+        } if array_exprs.len() == 1 => {
+            let args = array_exprs
+                .iter()
+                .map(|e| expr::unnamed(e.clone()))
+                .collect();
+            (
+                expr::object_name("unnest"),
+                args,
+                alias.clone(),
+                *with_ordinality,
+                false,
+            )
+        }
+        _ => return Ok(()),
+    };
+    let function = names::function_name(&name);
+    if !crate::functions::is_known(&function) && !expr::is_set_returning(&function) {
+        return Ok(());
+    }
+    if ordinality {
+        return Err(SqlError::unsupported("WITH ORDINALITY"));
+    }
+    let table = alias
+        .as_ref()
+        .map_or_else(|| names::quoted(&function), |a| a.name.clone());
+    let columns: Vec<TableAliasColumnDef> = match &alias {
+        Some(a) if !a.columns.is_empty() => a.columns.clone(),
+        // The column of a scalar function is called as the table.
+        _ => vec![TableAliasColumnDef {
+            name: table.clone(),
+            data_type: None,
+        }],
+    };
+    let call = expr::call_args(&function, args);
+    let mut query = expr::select_one()?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias {
+            expr: call,
+            alias: columns
+                .first()
+                .map_or_else(|| table.clone(), |c| c.name.clone()),
+        }];
+    }
+    *factor = TableFactor::Derived {
+        lateral,
+        subquery: Box::new(query),
+        alias: Some(TableAlias {
+            explicit: true,
+            name: table,
+            columns,
+            at: None,
+        }),
+        sample: None,
+    };
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What an expression may ask of its session: [`SessionVars`], carried in DataFusion's options.
+//!
+//! The session fills one per statement and puts it into the `ConfigOptions` of planning and
+//! execution (`options.extensions.insert(vars)`); kernels find it there with [`SessionVars::of`].
+
+use std::any::Any;
+use std::sync::LazyLock;
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+
+use crate::types::Format;
+
+/// The session as expressions see it.
+#[derive(Clone, Debug)]
+pub struct SessionVars {
+    pub user: String,
+    pub session_user: String,
+    pub database: String,
+    pub search_path: Vec<String>,
+    /// The server process id that `pg_backend_pid()` shows.
+    pub backend_pid: i32,
+    /// Start of the transaction: `now()`, microseconds since the Unix epoch.
+    pub transaction_start: i64,
+    /// Start of the statement: `statement_timestamp()`.
+    pub statement_start: i64,
+    /// DateStyle, TimeZone and the other settings that shape text.
+    pub format: Format,
+}
+
+impl Default for SessionVars {
+    fn default() -> SessionVars {
+        SessionVars {
+            user: "helios".into(),
+            session_user: "helios".into(),
+            database: "helios".into(),
+            search_path: vec!["public".into()],
+            backend_pid: 0,
+            transaction_start: 0,
+            statement_start: 0,
+            format: Format::default(),
+        }
+    }
+}
+
+impl SessionVars {
+    /// The session's, or neutral defaults (UTC, epoch) when a plan runs outside a session.
+    pub fn of(options: &ConfigOptions) -> &SessionVars {
+        static NEUTRAL: LazyLock<SessionVars> = LazyLock::new(SessionVars::default);
+        options.extensions.get::<SessionVars>().unwrap_or(&NEUTRAL)
+    }
+}
+
+impl ConfigExtension for SessionVars {
+    const PREFIX: &'static str = "heliosdb";
+}
+
+impl ExtensionOptions for SessionVars {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> datafusion::common::Result<()> {
+        datafusion::common::config_err!("heliosdb.{key} is set by the session only")
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}
