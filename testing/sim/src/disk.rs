@@ -174,6 +174,11 @@ impl SimDisk {
         self.state.lock().plan.full_from = None;
     }
 
+    /// Nothing more is planned to go wrong.
+    pub fn heal(&self) {
+        self.state.lock().plan = Plan::default();
+    }
+
     /// Whether a planned crash has happened.
     pub fn crashed(&self) -> bool {
         self.state.lock().crashed

@@ -3,7 +3,8 @@
 //! 1. After a failed sync of data nothing more is acknowledged: every later commit answers
 //!    `Stopped`.
 //! 2. A refused commit is there whole or not at all, and the ones before it are there.
-//! 3. A full disk refuses with `DiskFull`, or stops the engine, and loses nothing.
+//! 3. What a process that comes after the failed one shows survives the next power cut.
+//! 4. A full disk refuses with `DiskFull`, or stops the engine, and loses nothing.
 
 use heliosdb_storage::Error;
 
@@ -40,11 +41,18 @@ pub fn fail_calls(seed: u64, config: &Config, totals: &mut Totals) -> Result<(),
         .at(|| "history without a fault".to_string())?;
     drop(machine);
     let trace = disk.trace();
+    let numbered = (1..).zip(&trace);
+    let syncs: Vec<u64> = numbered
+        .filter(|(_, call)| **call == Call::SyncData)
+        .map(|(at, _)| at)
+        .collect();
     let mut rng = Rng::new(seed).fork(21);
     for _ in 0..config.faults_max {
         let trouble = TROUBLES[rng.index(TROUBLES.len())];
         let call = match trouble {
             Trouble::FailRead => 1 + rng.below(disk.reads()),
+            // Half of the rest go to syncs, where a mistake costs most.
+            Trouble::Fail(_) if rng.coin() => syncs[rng.index(syncs.len())],
             _ => 1 + rng.below(trace.len() as u64),
         };
         let fails = match trouble {
@@ -109,6 +117,11 @@ fn fail_once(
         }
     }
     totals.stopped += u64::from(stopped);
+    if !disk.crashed() && rng.coin() {
+        disk.heal();
+        machine.restart_process()?;
+        machine.run(3)?;
+    }
     let image_call = disk.calls() + 1;
     let model = CrashModel::ALL[rng.index(3)];
     let after = disk.crash(model, rng.next_u64());

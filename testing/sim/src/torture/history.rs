@@ -380,6 +380,18 @@ impl Machine {
         self.settle(commits, commits, None)
     }
 
+    /// The process ends without closing anything and another one opens the database: the machine
+    /// did not crash, so it reads also what no sync has made durable. Whatever it then shows must be
+    /// made so.
+    pub fn restart_process(&mut self) -> Result<()> {
+        self.open.clear();
+        self.engine = None;
+        let (least, _) = self.survivors(u64::MAX);
+        self.open_engine()?;
+        let in_doubt = self.in_doubt.take();
+        self.settle(least, self.commits(), in_doubt.as_ref())
+    }
+
     /// Roll back what is open and close the database.
     pub fn close(&mut self) -> Result<()> {
         self.open.clear();
