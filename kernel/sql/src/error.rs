@@ -35,6 +35,7 @@ pub mod state {
         $(pub const $name: SqlState = SqlState::new($code);)*
     } }
     states! {
+        SUCCESSFUL_COMPLETION = "00000",
         PROTOCOL_VIOLATION = "08P01",
         FEATURE_NOT_SUPPORTED = "0A000",
         CARDINALITY_VIOLATION = "21000",
@@ -65,6 +66,7 @@ pub mod state {
         INVALID_CURSOR_NAME = "34000",
         INVALID_CATALOG_NAME = "3D000",
         INVALID_SCHEMA_NAME = "3F000",
+        SEQUENCE_GENERATOR_LIMIT_EXCEEDED = "2200H",
         INVALID_SAVEPOINT_SPECIFICATION = "3B001",
         SERIALIZATION_FAILURE = "40001",
         DEADLOCK_DETECTED = "40P01",
@@ -75,6 +77,7 @@ pub mod state {
         WINDOWING_ERROR = "42P20",
         DATATYPE_MISMATCH = "42804",
         INVALID_FOREIGN_KEY = "42830",
+        GENERATED_ALWAYS = "428C9",
         INVALID_NAME = "42602",
         RESERVED_NAME = "42939",
         AMBIGUOUS_COLUMN = "42702",
@@ -104,6 +107,7 @@ pub mod state {
         OBJECT_IN_USE = "55006",
         LOCK_NOT_AVAILABLE = "55P03",
         QUERY_CANCELED = "57014",
+        CANT_CHANGE_RUNTIME_PARAM = "55P02",
         ADMIN_SHUTDOWN = "57P01",
         CANNOT_CONNECT_NOW = "57P03",
         IO_ERROR = "58030",
@@ -212,3 +216,56 @@ impl fmt::Display for SqlError {
 }
 
 impl std::error::Error for SqlError {}
+
+impl From<heliosdb_storage::Error> for SqlError {
+    /// Storage's errors as PostgreSQL words them. A unique violation needs names and is worded where
+    /// the catalog is at hand; here it keeps its code.
+    fn from(error: heliosdb_storage::Error) -> SqlError {
+        use heliosdb_storage::Error;
+        let message = error.to_string();
+        match error {
+            Error::UniqueViolation { .. } => SqlError::new(state::UNIQUE_VIOLATION, message),
+            Error::SerializationFailure => SqlError::new(
+                state::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            ),
+            Error::Deadlock { detail } => {
+                SqlError::new(state::DEADLOCK_DETECTED, "deadlock detected").with_detail(detail)
+            }
+            Error::LockNotAvailable => SqlError::new(
+                state::LOCK_NOT_AVAILABLE,
+                "canceling statement due to lock timeout",
+            ),
+            Error::Canceled => SqlError::new(
+                state::QUERY_CANCELED,
+                "canceling statement due to user request",
+            ),
+            Error::OutOfMemory { .. } => SqlError::new(state::OUT_OF_MEMORY, message),
+            Error::DiskFull { .. } => SqlError::new(state::DISK_FULL, message),
+            Error::Corruption { .. } => SqlError::new(state::DATA_CORRUPTED, message),
+            Error::KeyTooLong { bytes, max_bytes } => SqlError::new(
+                state::PROGRAM_LIMIT_EXCEEDED,
+                format!("index row size {bytes} exceeds maximum {max_bytes}"),
+            ),
+            Error::RowTooLong { .. } => SqlError::new(state::PROGRAM_LIMIT_EXCEEDED, message),
+            Error::Stopped { .. } => SqlError::new(state::CANNOT_CONNECT_NOW, message)
+                .with_hint("Restart the server; recovery keeps what was acknowledged."),
+            Error::Internal { .. } | Error::Invalid { .. } => {
+                SqlError::new(state::INTERNAL_ERROR, message)
+            }
+            _ => SqlError::new(state::IO_ERROR, message),
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for SqlError {
+    fn from(error: arrow::error::ArrowError) -> SqlError {
+        crate::plan::error::convert(datafusion::error::DataFusionError::from(error))
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for SqlError {
+    fn from(error: datafusion::error::DataFusionError) -> SqlError {
+        crate::plan::error::convert(error)
+    }
+}

@@ -1,13 +1,37 @@
 //! SQL over HeliosDB storage: sessions, catalog, planning and execution.
+//!
+//! [`Instance`] is an open database, [`Session`] one client's conversation with it. A statement goes
+//! `session` (parse, transaction) → `plan` (names, DataFusion) or `ddl`/`dml`/`transfer` → storage.
+//! This is the only crate that names DataFusion.
+
+pub mod error;
+pub mod instance;
+pub mod session;
 
 pub mod catalog;
+mod ddl;
+mod dml;
+mod plan;
+mod transfer;
+
 pub mod copy;
-pub mod error;
 pub mod functions;
 pub mod information_schema;
+pub mod names;
 pub mod pg_catalog;
+pub mod role;
 pub mod semantics;
 pub mod subplan;
 pub mod types;
 
 pub use error::{Result, SqlError, SqlState};
+pub use instance::{Instance, InstanceOptions};
+pub use role::ScramSecret;
+pub use session::outcome::{
+    CommandTag, CopyFormat, Notice, Outcome, ResultColumn, Rows, TransactionStatus, Value,
+};
+pub use session::prepared::Prepared;
+pub use session::statement::Statement;
+pub use session::timeout::CancelHandle;
+pub use session::{Session, SessionOptions};
+pub use transfer::CopyOut;

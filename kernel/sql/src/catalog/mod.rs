@@ -1,10 +1,14 @@
 //! The catalog: what objects a database has, versioned with its data.
 //!
-//! [`model`] is the vocabulary, [`snapshot`] one immutable version of the whole. Objects are rows of
-//! a storage collection, so that DDL commits, rolls back and is seen exactly as data is.
+//! [`model`] is the vocabulary, [`snapshot`] one immutable version of the whole, `store` its rows in
+//! a storage collection, `meta` what execution derives from a table. Because objects are stored as
+//! data is, DDL commits, rolls back and is seen exactly as data is.
 
+pub mod bootstrap;
+pub(crate) mod meta;
 pub mod model;
 pub mod snapshot;
+pub(crate) mod store;
 
 pub use model::{Oid, Relation};
 pub use snapshot::{CatalogSnapshot, CatalogVersion};

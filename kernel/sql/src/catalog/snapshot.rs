@@ -4,10 +4,14 @@
 //! along a search path, what belongs to a table. Objects are behind `Arc`s, so that a transaction
 //! that runs DDL copies the maps and changes its own copy; others keep what they have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use super::meta::TableMeta;
 use super::model::*;
+use crate::error::{Result, SqlError};
 
 /// Names the state of the catalog a snapshot was read from: equal versions, equal catalogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -32,6 +36,18 @@ pub struct CatalogSnapshot {
     indexes_of: BTreeMap<Oid, Vec<Oid>>,
     /// Foreign keys by the table they reference.
     referenced_by: BTreeMap<Oid, Vec<Oid>>,
+    metas: Metas,
+}
+
+/// What was derived from tables so far. A copy of a snapshot starts anew, because it is made to be
+/// changed.
+#[derive(Debug, Default)]
+struct Metas(Mutex<HashMap<Oid, Arc<TableMeta>>>);
+
+impl Clone for Metas {
+    fn clone(&self) -> Metas {
+        Metas::default()
+    }
 }
 
 /// Adds to a list in a map, once.
@@ -69,6 +85,19 @@ impl CatalogSnapshot {
 
     pub fn table(&self, oid: Oid) -> Option<&Arc<Table>> {
         self.tables.get(&oid)
+    }
+
+    pub(crate) fn table_meta(&self, oid: Oid) -> Result<Arc<TableMeta>> {
+        if let Some(meta) = self.metas.0.lock().get(&oid) {
+            return Ok(meta.clone());
+        }
+        let table = self
+            .tables
+            .get(&oid)
+            .ok_or_else(|| SqlError::internal(format!("table {oid} is not in the catalog")))?;
+        let meta = Arc::new(TableMeta::new(self, table)?);
+        self.metas.0.lock().insert(oid, meta.clone());
+        Ok(meta)
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {

@@ -1,0 +1,135 @@
+//! A table as execution wants it: its storage definition and Arrow schema, made once per version.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use heliosdb_storage::ids::{CollectionId, ColumnId};
+use heliosdb_storage::schema::{ColumnDef, IndexDef, KeyColumn, TableDef};
+
+use super::model::*;
+use super::snapshot::CatalogSnapshot;
+use crate::error::{Result, SqlError};
+use crate::types::PgType;
+
+/// The name of the hidden column that carries row ids through DML plans.
+pub(crate) const ROW_ID: &str = "_rowid";
+
+/// A table with everything derived from its catalog entries.
+#[derive(Debug)]
+pub(crate) struct TableMeta {
+    pub table: Arc<Table>,
+    pub storage: Arc<TableDef>,
+    /// Live columns, in order.
+    pub columns: Vec<ColumnMeta>,
+    /// The live columns as Arrow.
+    pub schema: SchemaRef,
+    /// The same, and [`ROW_ID`] last.
+    pub schema_with_row_id: SchemaRef,
+    /// In the order of `storage.indexes`.
+    pub indexes: Vec<Arc<Index>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnMeta {
+    pub id: ColumnId,
+    pub name: String,
+    pub ty: PgType,
+    pub typmod: i32,
+    pub not_null: bool,
+}
+
+impl Column {
+    pub fn ty(&self) -> PgType {
+        PgType::from_oid(self.type_oid).unwrap_or(PgType::Unknown)
+    }
+}
+
+impl Index {
+    pub(crate) fn storage(&self) -> IndexDef {
+        IndexDef {
+            id: CollectionId(self.collection),
+            columns: self
+                .columns
+                .iter()
+                .map(|c| KeyColumn {
+                    column: ColumnId(c.column),
+                    descending: c.descending,
+                    nulls_first: c.nulls_first,
+                })
+                .collect(),
+            unique: self.unique,
+        }
+    }
+}
+
+impl TableMeta {
+    pub fn new(catalog: &CatalogSnapshot, table: &Arc<Table>) -> Result<TableMeta> {
+        let mut defs = Vec::with_capacity(table.columns.len());
+        let mut columns = Vec::new();
+        let mut fields = Vec::new();
+        for (i, c) in (0u16..).zip(&table.columns) {
+            let ty = PgType::from_oid(c.type_oid)
+                .ok_or_else(|| SqlError::internal(format!("type {} is not known", c.type_oid)))?;
+            let column_type = ty.column_type(c.typmod)?;
+            if !c.dropped {
+                fields.push(Field::new(&c.name, column_type.arrow(), !c.not_null));
+                columns.push(ColumnMeta {
+                    id: ColumnId(i),
+                    name: c.name.clone(),
+                    ty,
+                    typmod: c.typmod,
+                    not_null: c.not_null,
+                });
+            }
+            defs.push(ColumnDef {
+                ty: column_type,
+                missing: c.missing.as_deref().map(Arc::from),
+                dropped: c.dropped,
+            });
+        }
+        let indexes: Vec<Arc<Index>> = catalog.indexes_of(table.oid).cloned().collect();
+        let storage = TableDef {
+            id: table.collection_id(),
+            columns: defs,
+            indexes: indexes.iter().map(|i| i.storage()).collect(),
+        };
+        let schema = Arc::new(ArrowSchema::new(fields.clone()));
+        fields.push(Field::new(ROW_ID, DataType::UInt64, false));
+        Ok(TableMeta {
+            table: table.clone(),
+            storage: Arc::new(storage),
+            columns,
+            schema,
+            schema_with_row_id: Arc::new(ArrowSchema::new(fields)),
+            indexes,
+        })
+    }
+
+    /// The place of a column among the live ones.
+    pub fn position(&self, id: ColumnId) -> Option<usize> {
+        self.columns.iter().position(|c| c.id == id)
+    }
+
+    pub fn position_by_name(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+
+    pub fn id(&self) -> CollectionId {
+        self.storage.id
+    }
+
+    /// Every live column.
+    pub fn all_columns(&self) -> Vec<ColumnId> {
+        self.columns.iter().map(|c| c.id).collect()
+    }
+
+    /// Names of columns by place in the table, for messages.
+    pub fn names(&self, columns: &[ColumnId16]) -> String {
+        let names: Vec<&str> = columns
+            .iter()
+            .filter_map(|c| self.table.column_at(*c))
+            .map(|c| c.name.as_str())
+            .collect();
+        names.join(", ")
+    }
+}

@@ -1,0 +1,198 @@
+//! The stored form of the catalog: rows of one sorted collection.
+//!
+//! ```text
+//! key    kind u8 │ oid u32 BE [│ object u32 BE │ sub i32 BE, for comments]
+//! value  version u8 = 0 │ JSON of the struct in `model`
+//! key    0x00             value  16 random bytes: the CatalogVersion
+//! ```
+//!
+//! Every transaction that changes the catalog writes a new version, so a reader that finds the
+//! version it knows has nothing to read. The write is also a lock: one transaction at a time changes
+//! the catalog. What a view of storage shows is the catalog as of that view, so DDL is transactional
+//! by construction.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{ReadView, Transaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::model::*;
+use super::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::error::{Result, SqlError, state};
+
+/// The catalog's rows.
+pub(crate) const CATALOG: CollectionId = CollectionId(16);
+/// The counter that oids come from.
+pub(crate) const OID_COUNTER: CollectionId = CollectionId(17);
+
+const FORMAT_VERSION: u8 = 0;
+pub(crate) const VERSION_KEY: &[u8] = &[0];
+
+/// The kinds, as the first byte of a key. Never renumbered.
+mod kind {
+    pub const SCHEMA: u8 = 1;
+    pub const TABLE: u8 = 2;
+    pub const CONSTRAINT: u8 = 3;
+    pub const INDEX: u8 = 4;
+    pub const SEQUENCE: u8 = 5;
+    pub const VIEW: u8 = 6;
+    pub const ROLE: u8 = 7;
+    pub const COMMENT: u8 = 8;
+}
+
+/// One change to the catalog.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Put(Object),
+    Remove(Oid),
+    PutComment(Comment),
+    RemoveComment { class: Oid, object: Oid, sub: i32 },
+}
+
+impl From<Object> for Change {
+    fn from(object: Object) -> Change {
+        Change::Put(object)
+    }
+}
+
+/// The version of the catalog that a view shows.
+pub(crate) fn version(view: &ReadView) -> Result<CatalogVersion> {
+    match view.get(CATALOG, VERSION_KEY)? {
+        None => Ok(CatalogVersion(0)),
+        Some(bytes) => {
+            let bytes: [u8; 16] = bytes
+                .as_slice()
+                .try_into()
+                .map_err(|_| damaged("version", VERSION_KEY))?;
+            Ok(CatalogVersion(u128::from_be_bytes(bytes)))
+        }
+    }
+}
+
+/// Reads the whole catalog.
+pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
+    let mut snapshot = CatalogSnapshot::default();
+    snapshot.version = version(view)?;
+    for entry in view.range(CATALOG, Bound::Excluded(VERSION_KEY), Bound::Unbounded)? {
+        let (key, value) = entry?;
+        match key.first().copied() {
+            Some(kind::SCHEMA) => snapshot.put(Object::Schema(decode(&key, &value)?)),
+            Some(kind::TABLE) => snapshot.put(Object::Table(decode(&key, &value)?)),
+            Some(kind::CONSTRAINT) => snapshot.put(Object::Constraint(decode(&key, &value)?)),
+            Some(kind::INDEX) => snapshot.put(Object::Index(decode(&key, &value)?)),
+            Some(kind::SEQUENCE) => snapshot.put(Object::Sequence(decode(&key, &value)?)),
+            Some(kind::VIEW) => snapshot.put(Object::View(decode(&key, &value)?)),
+            Some(kind::ROLE) => snapshot.put(Object::Role(decode(&key, &value)?)),
+            Some(kind::COMMENT) => snapshot.put_comment(decode(&key, &value)?),
+            _ => return Err(damaged("kind", &key)),
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Writes changes into the transaction and returns the catalog as it then is.
+pub(crate) fn apply(
+    transaction: &mut Transaction,
+    base: &CatalogSnapshot,
+    changes: Vec<Change>,
+) -> Result<CatalogSnapshot> {
+    let mut snapshot = base.clone();
+    for change in changes {
+        match change {
+            Change::Put(object) => {
+                let (key, value) = encode_object(&object)?;
+                transaction.put(CATALOG, &key, &value)?;
+                snapshot.put(object);
+            }
+            Change::Remove(oid) => {
+                if let Some(object) = snapshot.remove(oid) {
+                    transaction.remove(CATALOG, &object_key(&object))?;
+                }
+            }
+            Change::PutComment(comment) => {
+                let key = comment_key(comment.class, comment.object, comment.sub);
+                transaction.put(CATALOG, &key, &encode(&comment)?)?;
+                snapshot.put_comment(Arc::new(comment));
+            }
+            Change::RemoveComment { class, object, sub } => {
+                if snapshot.remove_comment(class, object, sub).is_some() {
+                    transaction.remove(CATALOG, &comment_key(class, object, sub))?;
+                }
+            }
+        }
+    }
+    let version = uuid::Uuid::new_v4().as_u128();
+    transaction.put(CATALOG, VERSION_KEY, &version.to_be_bytes())?;
+    snapshot.version = CatalogVersion(version);
+    Ok(snapshot)
+}
+
+fn key(kind: u8, oid: Oid) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend(oid.to_be_bytes());
+    key
+}
+
+fn comment_key(class: Oid, object: Oid, sub: i32) -> Vec<u8> {
+    let mut key = key(kind::COMMENT, class);
+    key.extend(object.to_be_bytes());
+    key.extend(sub.to_be_bytes());
+    key
+}
+
+fn object_key(object: &Object) -> Vec<u8> {
+    let kind = match object {
+        Object::Schema(_) => kind::SCHEMA,
+        Object::Table(_) => kind::TABLE,
+        Object::Constraint(_) => kind::CONSTRAINT,
+        Object::Index(_) => kind::INDEX,
+        Object::Sequence(_) => kind::SEQUENCE,
+        Object::View(_) => kind::VIEW,
+        Object::Role(_) => kind::ROLE,
+    };
+    key(kind, object.oid())
+}
+
+fn encode_object(object: &Object) -> Result<(Vec<u8>, Vec<u8>)> {
+    let value = match object {
+        Object::Schema(o) => encode(o.as_ref()),
+        Object::Table(o) => encode(o.as_ref()),
+        Object::Constraint(o) => encode(o.as_ref()),
+        Object::Index(o) => encode(o.as_ref()),
+        Object::Sequence(o) => encode(o.as_ref()),
+        Object::View(o) => encode(o.as_ref()),
+        Object::Role(o) => encode(o.as_ref()),
+    }?;
+    Ok((object_key(object), value))
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut out = vec![FORMAT_VERSION];
+    serde_json::to_writer(&mut out, value).map_err(SqlError::internal)?;
+    Ok(out)
+}
+
+fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<Arc<T>> {
+    match value.split_first() {
+        Some((&FORMAT_VERSION, json)) => serde_json::from_slice(json)
+            .map(Arc::new)
+            .map_err(|e| damaged("entry", key).with_detail(e.to_string())),
+        Some((version, _)) => Err(SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            format!(
+                "catalog entry has format version {version}; this build reads {FORMAT_VERSION}"
+            ),
+        )),
+        None => Err(damaged("entry", key)),
+    }
+}
+
+fn damaged(what: &str, key: &[u8]) -> SqlError {
+    SqlError::new(
+        state::DATA_CORRUPTED,
+        format!("catalog {what} is damaged (key {key:02x?})"),
+    )
+}

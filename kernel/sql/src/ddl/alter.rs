@@ -1,0 +1,588 @@
+//! ALTER TABLE.
+
+use arrow::array::ArrayRef;
+use heliosdb_storage::TableLockMode;
+use heliosdb_storage::ids::RowId;
+use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation, DropBehavior, Ident};
+
+use super::constraint::ConstraintRequest;
+use super::create_table::{ColumnRequest, check_column_name};
+use super::put;
+use crate::catalog::Relation;
+use crate::catalog::model::*;
+use crate::error::{Result, SqlError, state};
+use crate::names::{self, fold};
+use crate::session::outcome::Outcome;
+use crate::session::{Session, done};
+
+/// Rows rewritten per step when a new column's default differs by row.
+const REWRITE_ROWS: usize = 8192;
+
+impl Session {
+    pub(crate) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<Outcome> {
+        let (_, catalog) = self.write_view()?;
+        match self.find_relation(&catalog, &alter.name)? {
+            None if alter.if_exists => {
+                let shown = names::parts(&alter.name)?.join(".");
+                self.notify_skipped(format!("relation \"{shown}\" does not exist, skipping"));
+                return done("ALTER TABLE");
+            }
+            Some(Relation::View(_) | Relation::Sequence(_) | Relation::Index(_)) => {
+                return self.alter_other(&alter.name, &alter.operations);
+            }
+            _ => {}
+        }
+        let table = self.ddl_table(&alter.name, TableLockMode::AccessExclusive)?;
+        for operation in &alter.operations {
+            self.alter_one(table.oid, operation)?;
+        }
+        done("ALTER TABLE")
+    }
+
+    /// ALTER TABLE also renames what is not a table.
+    fn alter_other(
+        &mut self,
+        name: &ast::ObjectName,
+        operations: &[AlterTableOperation],
+    ) -> Result<Outcome> {
+        let (_, catalog) = self.write_view()?;
+        let relation = self.relation(&catalog, name)?;
+        self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        let [AlterTableOperation::RenameTable { table_name }] = operations else {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a table", relation.name()),
+            ));
+        };
+        let new = renamed(self, table_name)?;
+        self.check_free(&catalog, relation.schema(), &new)?;
+        let change = match relation {
+            Relation::View(v) => put!(
+                View,
+                View {
+                    name: new,
+                    ..v.as_ref().clone()
+                }
+            ),
+            Relation::Sequence(s) => put!(
+                Sequence,
+                Sequence {
+                    name: new,
+                    ..s.as_ref().clone()
+                }
+            ),
+            Relation::Index(i) => put!(
+                Index,
+                Index {
+                    name: new,
+                    ..i.as_ref().clone()
+                }
+            ),
+            Relation::Table(_) => return Err(SqlError::internal("a table after all")),
+        };
+        self.change_catalog(vec![change])?;
+        done("ALTER TABLE")
+    }
+
+    fn table_by_oid(&mut self, oid: Oid) -> Result<Table> {
+        let (_, catalog) = self.write_view()?;
+        let table = catalog
+            .table(oid)
+            .ok_or_else(|| SqlError::internal("the table is gone"))?;
+        Ok(table.as_ref().clone())
+    }
+
+    fn alter_one(&mut self, oid: Oid, operation: &AlterTableOperation) -> Result<()> {
+        match operation {
+            AlterTableOperation::AddColumn {
+                if_not_exists,
+                column_def,
+                column_position: None,
+                ..
+            } => self.add_column(oid, column_def, *if_not_exists),
+            AlterTableOperation::DropColumn {
+                column_names,
+                if_exists,
+                drop_behavior,
+                ..
+            } => {
+                for column in column_names {
+                    let cascade = matches!(drop_behavior, Some(DropBehavior::Cascade));
+                    self.drop_column(oid, column, *if_exists, cascade)?;
+                }
+                Ok(())
+            }
+            AlterTableOperation::AddConstraint {
+                constraint,
+                not_valid,
+            } => {
+                if *not_valid {
+                    return Err(SqlError::unsupported("NOT VALID constraints"));
+                }
+                let request = ConstraintRequest::new(constraint)?;
+                self.add_constraint(oid, request, true)
+            }
+            AlterTableOperation::DropConstraint {
+                if_exists,
+                name,
+                drop_behavior,
+            } => self.drop_constraint(oid, name, *if_exists, drop_behavior.as_ref()),
+            AlterTableOperation::RenameColumn {
+                old_column_name,
+                new_column_name,
+            } => self.rename_column(oid, old_column_name, new_column_name),
+            AlterTableOperation::RenameTable { table_name } => {
+                let (_, catalog) = self.write_view()?;
+                let table = self.table_by_oid(oid)?;
+                let name = renamed(self, table_name)?;
+                self.check_free(&catalog, table.schema, &name)?;
+                self.change_catalog(vec![put!(Table, Table { name, ..table })])?;
+                Ok(())
+            }
+            AlterTableOperation::RenameConstraint { old_name, new_name } => {
+                self.rename_constraint(oid, &fold(old_name), fold(new_name))
+            }
+            AlterTableOperation::AlterColumn { column_name, op } => {
+                self.alter_column(oid, column_name, op)
+            }
+            AlterTableOperation::OwnerTo { new_owner } => self.change_owner(oid, new_owner),
+            other => {
+                let text = other.to_string();
+                let words: Vec<&str> = text.split_whitespace().take(3).collect();
+                Err(SqlError::unsupported(format!(
+                    "ALTER TABLE … {}",
+                    words.join(" ")
+                )))
+            }
+        }
+    }
+
+    fn add_column(
+        &mut self,
+        oid: Oid,
+        definition: &ast::ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<()> {
+        let table = self.table_by_oid(oid)?;
+        let mut request = ColumnRequest::new(definition)?;
+        if table.column(&request.name).is_some() {
+            let message = format!(
+                "column \"{}\" of relation \"{}\" already exists",
+                request.name, table.name
+            );
+            if if_not_exists {
+                self.notify_skipped(format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(SqlError::new(state::DUPLICATE_COLUMN, message));
+        }
+        check_column_name(&request.name)?;
+        let constraints = std::mem::take(&mut request.constraints);
+        let (_, catalog) = self.write_view()?;
+        let schema = catalog
+            .schema(table.schema)
+            .ok_or_else(|| SqlError::internal("a table without its schema"))?
+            .clone();
+        let mut changes = Vec::new();
+        let mut column = self.new_column(&table, &schema, request, &mut changes)?;
+        let not_null = column.not_null;
+        // Rows that are there get the default: recorded once when it is one value for all.
+        let rewrite = match self.constant_default(&column)? {
+            DefaultValue::None => {
+                column.not_null = false;
+                false
+            }
+            DefaultValue::Constant(bytes) => {
+                column.missing = Some(bytes);
+                column.not_null = false;
+                false
+            }
+            DefaultValue::PerRow => {
+                column.not_null = false;
+                true
+            }
+        };
+        let place = u16::try_from(table.columns.len())
+            .map_err(|_| SqlError::new(state::TOO_MANY_COLUMNS, "too many columns"))?;
+        let mut table = table;
+        table.columns.push(column);
+        changes.push(put!(Table, table));
+        let catalog = self.change_catalog(changes)?;
+        self.define_storage(&catalog, oid)?;
+        if rewrite {
+            self.fill_column(oid, place)?;
+        }
+        if not_null {
+            self.set_not_null(oid, place)?;
+        }
+        for constraint in constraints {
+            self.add_constraint(oid, constraint, true)?;
+        }
+        Ok(())
+    }
+
+    fn constant_default(&mut self, column: &Column) -> Result<DefaultValue> {
+        let Some(expr) = crate::dml::target::default_expression(column)? else {
+            return Ok(DefaultValue::None);
+        };
+        let (_, catalog) = self.write_view()?;
+        let meta = crate::catalog::meta::ColumnMeta {
+            id: heliosdb_storage::ids::ColumnId(0),
+            name: column.name.clone(),
+            ty: column.ty(),
+            typmod: column.typmod,
+            not_null: false,
+        };
+        let format = self.info.format();
+        self.with_state(|session, state| {
+            let exprs = crate::plan::compile::Expressions::plan_exprs(
+                state,
+                &catalog,
+                &session.info,
+                &[],
+                vec![expr],
+                "DEFAULT expressions",
+            )?;
+            if exprs.is_volatile() {
+                return Ok(DefaultValue::PerRow);
+            }
+            let value = exprs
+                .program(state, &[])?
+                .run_one(0, &crate::dml::one_row())?;
+            let storage = meta.ty.arrow_typmod(meta.typmod);
+            let value = crate::dml::assign::to_column(&value, &meta, &storage, &format)?;
+            if value.is_null(0) {
+                return Ok(DefaultValue::None);
+            }
+            Ok(DefaultValue::Constant(one_value(&value)?))
+        })
+    }
+
+    /// Computes a new column's default for every row.
+    fn fill_column(&mut self, oid: Oid, place: u16) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let target = self.with_state(|s, state| s.write_target(state, &catalog, oid))?;
+        let all = target.meta.all_columns();
+        let view = self.transaction()?.latest_view();
+        let request = heliosdb_storage::ScanRequest {
+            row_id: true,
+            batch_rows: REWRITE_ROWS,
+            ..heliosdb_storage::ScanRequest::columns(all)
+        };
+        let scans = view.scan(target.meta.storage.clone(), request)?;
+        let at = target
+            .meta
+            .position(heliosdb_storage::ids::ColumnId(place))
+            .ok_or_else(|| SqlError::internal("the new column is gone"))?;
+        let format = self.info.format();
+        for batch in scans.into_iter().flatten() {
+            let batch = batch?;
+            let (ids, columns) = batch
+                .columns()
+                .split_last()
+                .ok_or_else(|| SqlError::internal("a scan without row ids"))?;
+            let ids: Vec<RowId> = ids
+                .as_any()
+                .downcast_ref::<arrow::array::UInt64Array>()
+                .map(|a| a.values().iter().map(|v| RowId(*v)).collect())
+                .unwrap_or_default();
+            let mut columns: Vec<ArrayRef> = columns.to_vec();
+            let rows = ids.len();
+            columns[at] = self.with_state(|_, state| {
+                let program = target.defaults.program(state, &[])?;
+                let which = target.default_of(at).unwrap_or_default();
+                let values = program.run_one(which, &crate::dml::rows_without_columns(rows))?;
+                let ty = target.meta.schema.field(at).data_type();
+                crate::dml::assign::to_column(&values, &target.meta.columns[at], ty, &format)
+            })?;
+            let new =
+                arrow::record_batch::RecordBatch::try_new(target.meta.schema.clone(), columns)?;
+            self.transaction()?
+                .update(&target.meta.storage, &ids, &new)?;
+        }
+        Ok(())
+    }
+
+    fn set_not_null(&mut self, oid: Oid, place: u16) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let mut table = self.table_by_oid(oid)?;
+        self.make_not_null(&catalog, &mut table, &[place], true)?;
+        self.change_catalog(vec![put!(Table, table)])?;
+        Ok(())
+    }
+
+    fn find_place(&self, table: &Table, column: &Ident) -> Result<u16> {
+        let name = fold(column);
+        table.column(&name).map(|(id, _)| id.0).ok_or_else(|| {
+            SqlError::new(
+                state::UNDEFINED_COLUMN,
+                format!(
+                    "column \"{name}\" of relation \"{}\" does not exist",
+                    table.name
+                ),
+            )
+        })
+    }
+
+    fn drop_column(
+        &mut self,
+        oid: Oid,
+        column: &Ident,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
+        let table = self.table_by_oid(oid)?;
+        let place = match self.find_place(&table, column) {
+            Ok(place) => place,
+            Err(e) if if_exists => {
+                self.notify_skipped(format!("{}, skipping", e.message));
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        self.drop_column_dependents(&table, place, cascade)?;
+        let mut table = self.table_by_oid(oid)?;
+        let column = &mut table.columns[usize::from(place)];
+        column.dropped = true;
+        column.not_null = false;
+        column.default = None;
+        column.default_sequences.clear();
+        column.identity = None;
+        column.name = format!("........pg.dropped.{}........", place + 1);
+        let catalog = self.change_catalog(vec![put!(Table, table)])?;
+        self.define_storage(&catalog, oid)
+    }
+
+    fn drop_constraint(
+        &mut self,
+        oid: Oid,
+        name: &Ident,
+        if_exists: bool,
+        behavior: Option<&DropBehavior>,
+    ) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let table = self.table_by_oid(oid)?;
+        let name = fold(name);
+        let Some(constraint) = catalog.constraints_of(oid).find(|c| c.name == name) else {
+            let message = format!(
+                "constraint \"{name}\" of relation \"{}\" does not exist",
+                table.name
+            );
+            if if_exists {
+                self.notify_skipped(format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(SqlError::new(state::UNDEFINED_OBJECT, message));
+        };
+        self.drop_all(
+            &[constraint.oid],
+            matches!(behavior, Some(DropBehavior::Cascade)),
+        )
+    }
+
+    fn rename_column(&mut self, oid: Oid, old: &Ident, new: &Ident) -> Result<()> {
+        let mut table = self.table_by_oid(oid)?;
+        let place = self.find_place(&table, old)?;
+        let new = fold(new);
+        check_column_name(&new)?;
+        if table.column(&new).is_some() {
+            return Err(SqlError::new(
+                state::DUPLICATE_COLUMN,
+                format!(
+                    "column \"{new}\" of relation \"{}\" already exists",
+                    table.name
+                ),
+            ));
+        }
+        let (_, catalog) = self.write_view()?;
+        // Checks and views are kept as text, which the renaming does not reach.
+        let in_check = catalog.constraints_of(oid).any(|c| {
+            matches!(c.kind, ConstraintKind::Check { .. }) && c.columns().contains(&place)
+        });
+        let in_view = catalog
+            .views()
+            .any(|v| v.depends_on.iter().any(|d| d.oid == oid));
+        if in_check || in_view {
+            return Err(SqlError::unsupported(
+                "renaming a column that a check constraint or a view uses",
+            ));
+        }
+        table.columns[usize::from(place)].name = new;
+        self.change_catalog(vec![put!(Table, table)])?;
+        Ok(())
+    }
+
+    fn rename_constraint(&mut self, oid: Oid, old: &str, new: String) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let table = self.table_by_oid(oid)?;
+        let found = catalog
+            .constraints_of(oid)
+            .find(|c| c.name == old)
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::UNDEFINED_OBJECT,
+                    format!(
+                        "constraint \"{old}\" for table \"{}\" does not exist",
+                        table.name
+                    ),
+                )
+            })?;
+        if catalog.constraints_of(oid).any(|c| c.name == new) {
+            return Err(SqlError::new(
+                state::DUPLICATE_OBJECT,
+                format!(
+                    "constraint \"{new}\" for relation \"{}\" already exists",
+                    table.name
+                ),
+            ));
+        }
+        let mut changes = vec![put!(
+            Constraint,
+            Constraint {
+                name: new.clone(),
+                ..found.as_ref().clone()
+            }
+        )];
+        if let Some(index) = catalog
+            .indexes_of(oid)
+            .find(|i| i.constraint == Some(found.oid))
+        {
+            self.check_free(&catalog, index.schema, &new)?;
+            changes.push(put!(
+                Index,
+                Index {
+                    name: new,
+                    ..index.as_ref().clone()
+                }
+            ));
+        }
+        self.change_catalog(changes)?;
+        Ok(())
+    }
+
+    fn alter_column(&mut self, oid: Oid, column: &Ident, op: &AlterColumnOperation) -> Result<()> {
+        let mut table = self.table_by_oid(oid)?;
+        let place = self.find_place(&table, column)?;
+        match op {
+            AlterColumnOperation::SetNotNull => return self.set_not_null(oid, place),
+            AlterColumnOperation::DropNotNull => {
+                let (_, catalog) = self.write_view()?;
+                let column = &mut table.columns[usize::from(place)];
+                if catalog
+                    .primary_key(oid)
+                    .is_some_and(|pk| pk.columns().contains(&place))
+                {
+                    return Err(SqlError::new(
+                        state::INVALID_TABLE_DEFINITION,
+                        format!("column \"{}\" is in a primary key", column.name),
+                    ));
+                }
+                if column.identity.is_some() {
+                    return Err(SqlError::new(
+                        state::SYNTAX_ERROR,
+                        format!(
+                            "column \"{}\" of relation \"{}\" is an identity column",
+                            column.name, table.name
+                        ),
+                    ));
+                }
+                column.not_null = false;
+            }
+            AlterColumnOperation::SetDefault { value } => {
+                let mut changed = table.columns[usize::from(place)].clone();
+                if changed.identity.is_some() {
+                    return Err(SqlError::new(
+                        state::SYNTAX_ERROR,
+                        format!(
+                            "column \"{}\" of relation \"{}\" is an identity column",
+                            changed.name, table.name
+                        ),
+                    ));
+                }
+                self.set_default(&mut changed, value)?;
+                table.columns[usize::from(place)] = changed;
+            }
+            AlterColumnOperation::DropDefault => {
+                let column = &mut table.columns[usize::from(place)];
+                column.default = None;
+                column.default_sequences.clear();
+            }
+            AlterColumnOperation::SetDataType { .. } => {
+                return Err(SqlError::unsupported("ALTER COLUMN … TYPE"));
+            }
+            AlterColumnOperation::AddGenerated { .. } => {
+                return Err(SqlError::unsupported("ALTER COLUMN … ADD GENERATED"));
+            }
+        }
+        self.change_catalog(vec![put!(Table, table)])?;
+        Ok(())
+    }
+
+    fn change_owner(&mut self, oid: Oid, owner: &ast::Owner) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let name = match owner {
+            ast::Owner::Ident(ident) => fold(ident),
+            ast::Owner::CurrentRole | ast::Owner::CurrentUser | ast::Owner::SessionUser => {
+                self.info.user.clone()
+            }
+        };
+        let role = catalog
+            .role_by_name(&name)
+            .ok_or_else(|| crate::role::undefined_role(&name))?
+            .oid;
+        if !self.info.superuser && role != self.info.user_oid {
+            return Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                format!("must be able to SET ROLE \"{name}\""),
+            ));
+        }
+        let table = self.table_by_oid(oid)?;
+        let mut changes = vec![put!(
+            Table,
+            Table {
+                owner: role,
+                ..table
+            }
+        )];
+        for index in catalog.indexes_of(oid) {
+            changes.push(put!(
+                Index,
+                Index {
+                    owner: role,
+                    ..index.as_ref().clone()
+                }
+            ));
+        }
+        for sequence in catalog.sequences() {
+            if sequence.owned_by.is_some_and(|o| o.table == oid) {
+                changes.push(put!(
+                    Sequence,
+                    Sequence {
+                        owner: role,
+                        ..sequence.as_ref().clone()
+                    }
+                ));
+            }
+        }
+        self.change_catalog(changes)?;
+        Ok(())
+    }
+}
+
+/// What a column's default gives the rows that are there.
+enum DefaultValue {
+    None,
+    /// One value, in the form of `ColumnDef::missing`.
+    Constant(Vec<u8>),
+    PerRow,
+}
+
+fn renamed(session: &Session, name: &ast::RenameTableNameKind) -> Result<String> {
+    let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) = name;
+    Ok(names::qualified(name, &session.info.database)?.1)
+}
+
+/// One value in the form storage keeps it in.
+fn one_value(array: &ArrayRef) -> Result<Vec<u8>> {
+    Ok(heliosdb_storage::datum::Datum::from_array(array.as_ref(), 0)?.encode())
+}

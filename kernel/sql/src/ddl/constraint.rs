@@ -1,0 +1,706 @@
+//! Adding constraints: keys with their indexes, checks, foreign keys. Rows that are there are checked.
+
+use heliosdb_storage::TableLockMode;
+use heliosdb_storage::ids::ColumnId;
+use sqlparser::ast::{self, Expr};
+
+use super::create_table::check_characteristics;
+use super::put;
+use crate::catalog::model::*;
+use crate::catalog::store::Change;
+use crate::catalog::{CatalogSnapshot, Relation};
+use crate::dml::write::{Writer, explain_unique};
+use crate::error::{Result, SqlError, state};
+use crate::names::{self, fold};
+use crate::plan::compile::{Expressions, Local};
+use crate::session::Session;
+
+/// A constraint as DDL asks for it.
+pub(crate) enum ConstraintRequest {
+    Key {
+        name: Option<String>,
+        primary: bool,
+        columns: KeyColumns,
+    },
+    Check {
+        name: Option<String>,
+        expr: Expr,
+        /// The column it was written at.
+        column: Option<String>,
+    },
+    ForeignKey {
+        name: Option<String>,
+        columns: Vec<String>,
+        table: ast::ObjectName,
+        referenced: Vec<String>,
+        on_delete: ReferentialAction,
+        on_update: ReferentialAction,
+        full_match: bool,
+    },
+}
+
+pub(crate) enum KeyColumns {
+    Named(Vec<String>),
+    /// USING INDEX.
+    Index(String),
+}
+
+impl KeyColumns {
+    pub fn from_ast(columns: &[ast::IndexColumn]) -> Result<KeyColumns> {
+        columns
+            .iter()
+            .map(|c| match &c.column.expr {
+                Expr::Identifier(ident) => Ok(fold(ident)),
+                other => Err(SqlError::new(
+                    state::SYNTAX_ERROR,
+                    format!("syntax error at or near \"{other}\""),
+                )),
+            })
+            .collect::<Result<_>>()
+            .map(KeyColumns::Named)
+    }
+}
+
+fn action(action: Option<ast::ReferentialAction>) -> ReferentialAction {
+    match action {
+        None | Some(ast::ReferentialAction::NoAction) => ReferentialAction::NoAction,
+        Some(ast::ReferentialAction::Restrict) => ReferentialAction::Restrict,
+        Some(ast::ReferentialAction::Cascade) => ReferentialAction::Cascade,
+        Some(ast::ReferentialAction::SetNull) => ReferentialAction::SetNull,
+        Some(ast::ReferentialAction::SetDefault) => ReferentialAction::SetDefault,
+    }
+}
+
+impl ConstraintRequest {
+    pub fn foreign_key(
+        name: Option<String>,
+        c: &ast::ForeignKeyConstraint,
+    ) -> Result<ConstraintRequest> {
+        check_characteristics(c.characteristics.as_ref())?;
+        let full_match = match c.match_kind {
+            None | Some(ast::ConstraintReferenceMatchKind::Simple) => false,
+            Some(ast::ConstraintReferenceMatchKind::Full) => true,
+            Some(ast::ConstraintReferenceMatchKind::Partial) => {
+                return Err(SqlError::unsupported("MATCH PARTIAL"));
+            }
+        };
+        Ok(ConstraintRequest::ForeignKey {
+            name: name.or_else(|| c.name.as_ref().map(fold)),
+            columns: c.columns.iter().map(fold).collect(),
+            table: c.foreign_table.clone(),
+            referenced: c.referred_columns.iter().map(fold).collect(),
+            on_delete: action(c.on_delete),
+            on_update: action(c.on_update),
+            full_match,
+        })
+    }
+}
+
+/// Places of columns of a table by name.
+pub(crate) fn column_places(table: &Table, columns: &[String]) -> Result<Vec<u16>> {
+    let mut places = Vec::with_capacity(columns.len());
+    for name in columns {
+        let (id, _) = table.column(name).ok_or_else(|| {
+            SqlError::new(
+                state::UNDEFINED_COLUMN,
+                format!("column \"{name}\" named in key does not exist"),
+            )
+        })?;
+        if places.contains(&id.0) {
+            return Err(SqlError::new(
+                state::DUPLICATE_COLUMN,
+                format!("column \"{name}\" appears twice in key"),
+            ));
+        }
+        places.push(id.0);
+    }
+    Ok(places)
+}
+
+impl Session {
+    /// Adds a constraint to a table that this transaction has locked. `check` says whether there may
+    /// be rows to check.
+    pub(crate) fn add_constraint(
+        &mut self,
+        table: Oid,
+        request: ConstraintRequest,
+        check: bool,
+    ) -> Result<()> {
+        match request {
+            ConstraintRequest::Key {
+                name,
+                primary,
+                columns,
+            } => self.add_key(table, name, primary, columns, check),
+            ConstraintRequest::Check { name, expr, column } => {
+                self.add_check(table, name, expr, column, check)
+            }
+            ConstraintRequest::ForeignKey { .. } => self.add_foreign_key(table, request, check),
+        }
+    }
+
+    fn table_now(&mut self, table: Oid) -> Result<(std::sync::Arc<CatalogSnapshot>, Table)> {
+        let (_, catalog) = self.write_view()?;
+        let table = catalog
+            .table(table)
+            .ok_or_else(|| SqlError::internal("the table is gone"))?
+            .as_ref()
+            .clone();
+        Ok((catalog, table))
+    }
+
+    fn check_constraint_name(
+        &self,
+        catalog: &CatalogSnapshot,
+        table: &Table,
+        name: &str,
+    ) -> Result<()> {
+        if catalog.constraints_of(table.oid).any(|c| c.name == name) {
+            return Err(SqlError::new(
+                state::DUPLICATE_OBJECT,
+                format!(
+                    "constraint \"{name}\" for relation \"{}\" already exists",
+                    table.name
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn add_key(
+        &mut self,
+        table: Oid,
+        name: Option<String>,
+        primary: bool,
+        columns: KeyColumns,
+        check: bool,
+    ) -> Result<()> {
+        let (catalog, mut table) = self.table_now(table)?;
+        if primary && catalog.primary_key(table.oid).is_some() {
+            return Err(SqlError::new(
+                state::INVALID_TABLE_DEFINITION,
+                format!(
+                    "multiple primary keys for table \"{}\" are not allowed",
+                    table.name
+                ),
+            ));
+        }
+        let columns = match columns {
+            KeyColumns::Named(columns) => columns,
+            KeyColumns::Index(index) => {
+                return self.adopt_index(&catalog, &mut table, name, primary, &index);
+            }
+        };
+        let places = column_places(&table, &columns)?;
+        let taken = |n: &str| {
+            catalog.relation_in(table.schema, n).is_some()
+                || catalog.constraints_of(table.oid).any(|c| c.name == n)
+        };
+        let name = match name {
+            Some(name) => {
+                self.check_constraint_name(&catalog, &table, &name)?;
+                self.check_free(&catalog, table.schema, &name)?;
+                name
+            }
+            None if primary => names::choose(&table.name, "", "pkey", taken),
+            None => names::choose(&table.name, &columns.join("_"), "key", taken),
+        };
+        let mut changes = Vec::new();
+        if primary {
+            self.make_not_null(&catalog, &mut table, &places, check)?;
+            changes.push(put!(Table, table.clone()));
+        }
+        let constraint = self.instance.allocate_oid()?;
+        let index = Index {
+            oid: self.instance.allocate_oid()?,
+            schema: table.schema,
+            name: name.clone(),
+            owner: table.owner,
+            table: table.oid,
+            collection: self.instance.allocate_collection()?.0,
+            columns: places
+                .iter()
+                .map(|c| IndexColumn {
+                    column: *c,
+                    descending: false,
+                    nulls_first: false,
+                })
+                .collect(),
+            unique: true,
+            constraint: Some(constraint),
+            primary,
+        };
+        let kind = if primary {
+            ConstraintKind::PrimaryKey {
+                columns: places,
+                index: index.oid,
+            }
+        } else {
+            ConstraintKind::Unique {
+                columns: places,
+                index: index.oid,
+            }
+        };
+        changes.push(put!(
+            Constraint,
+            Constraint {
+                oid: constraint,
+                name,
+                table: table.oid,
+                kind
+            }
+        ));
+        self.add_index(index, changes, check)
+    }
+
+    fn adopt_index(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: &mut Table,
+        name: Option<String>,
+        primary: bool,
+        index: &str,
+    ) -> Result<()> {
+        let found = match catalog.relation_in(table.schema, index) {
+            Some(Relation::Index(i)) if i.table == table.oid => i,
+            _ => {
+                return Err(SqlError::new(
+                    state::UNDEFINED_OBJECT,
+                    format!("index \"{index}\" does not exist"),
+                ));
+            }
+        };
+        if !found.unique || found.constraint.is_some() {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!("index \"{index}\" is not a unique index or already has a constraint"),
+            ));
+        }
+        let mut index = found.as_ref().clone();
+        let places: Vec<u16> = index.columns.iter().map(|c| c.column).collect();
+        let constraint = self.instance.allocate_oid()?;
+        index.constraint = Some(constraint);
+        index.primary = primary;
+        if let Some(name) = name
+            && name != index.name
+        {
+            self.check_free(catalog, table.schema, &name)?;
+            index.name = name;
+        }
+        let mut changes = Vec::new();
+        if primary {
+            self.make_not_null(catalog, table, &places, true)?;
+            changes.push(put!(Table, table.clone()));
+        }
+        let kind = if primary {
+            ConstraintKind::PrimaryKey {
+                columns: places,
+                index: index.oid,
+            }
+        } else {
+            ConstraintKind::Unique {
+                columns: places,
+                index: index.oid,
+            }
+        };
+        let name = index.name.clone();
+        changes.push(put!(
+            Constraint,
+            Constraint {
+                oid: constraint,
+                name,
+                table: table.oid,
+                kind
+            }
+        ));
+        changes.push(put!(Index, index));
+        self.change_catalog(changes)?;
+        Ok(())
+    }
+
+    /// Writes an index into the catalog together with other changes, and fills it.
+    pub(crate) fn add_index(
+        &mut self,
+        index: Index,
+        mut changes: Vec<Change>,
+        fill: bool,
+    ) -> Result<()> {
+        let (table, storage) = (index.table, index.storage());
+        changes.push(put!(Index, index));
+        let catalog = self.change_catalog(changes)?;
+        let meta = catalog.table_meta(table)?;
+        let schema_name = catalog
+            .schema(meta.table.schema)
+            .map_or_else(String::new, |s| s.name.clone());
+        let format = self.info.format();
+        if fill {
+            self.transaction()?
+                .build_index(&meta.storage, &storage)
+                .map_err(|e| {
+                    let e = explain_unique(&meta, &schema_name, &format, e);
+                    could_not_create(e, &meta, storage.id.0)
+                })?;
+        }
+        self.define_storage(&catalog, table)
+    }
+
+    /// Sets NOT NULL on columns, after a look at the rows.
+    pub(crate) fn make_not_null(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: &mut Table,
+        places: &[u16],
+        check: bool,
+    ) -> Result<()> {
+        for place in places {
+            let column = &mut table.columns[usize::from(*place)];
+            if column.not_null {
+                continue;
+            }
+            column.not_null = true;
+            if check {
+                let name = column.name.clone();
+                let table_name = table.name.clone();
+                self.scan_table(catalog, table.oid, &[*place], |batch| {
+                    if batch.column(0).null_count() > 0 {
+                        return Err(SqlError::new(
+                            state::NOT_NULL_VIOLATION,
+                            format!(
+                                "column \"{name}\" of relation \"{table_name}\" contains null values"
+                            ),
+                        ));
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows all rows of a table, own writes included.
+    pub(crate) fn scan_table(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: Oid,
+        places: &[u16],
+        mut each: impl FnMut(&arrow::record_batch::RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let meta = catalog.table_meta(table)?;
+        let view = self.transaction()?.latest_view();
+        let request =
+            heliosdb_storage::ScanRequest::columns(places.iter().map(|p| ColumnId(*p)).collect());
+        for batch in view
+            .scan(meta.storage.clone(), request)?
+            .into_iter()
+            .flatten()
+        {
+            if self.interrupt.is_canceled() {
+                return Err(SqlError::from(heliosdb_storage::Error::Canceled));
+            }
+            each(&batch?)?;
+        }
+        Ok(())
+    }
+
+    fn add_check(
+        &mut self,
+        table: Oid,
+        name: Option<String>,
+        expr: Expr,
+        column: Option<String>,
+        check: bool,
+    ) -> Result<()> {
+        let (catalog, table) = self.table_now(table)?;
+        let meta = catalog.table_meta(table.oid)?;
+        let text = expr.to_string();
+        let (used, boolean) = self.with_state(|session, state| {
+            let local = Local {
+                name: &table.name,
+                schema: meta.schema.clone(),
+            };
+            let exprs = Expressions::plan_exprs(
+                state,
+                &catalog,
+                &session.info,
+                &[local],
+                vec![expr.clone()],
+                "check constraints",
+            )?;
+            Ok((exprs.columns_used(), exprs.pg_type(0)))
+        })?;
+        if !matches!(
+            boolean,
+            crate::types::PgType::Bool | crate::types::PgType::Unknown
+        ) {
+            return Err(SqlError::new(
+                state::DATATYPE_MISMATCH,
+                format!(
+                    "argument of CHECK must be type boolean, not type {}",
+                    boolean.name()
+                ),
+            ));
+        }
+        let columns: Vec<u16> = used.iter().map(|p| meta.columns[*p].id.0).collect();
+        let name = match name {
+            Some(name) => {
+                self.check_constraint_name(&catalog, &table, &name)?;
+                name
+            }
+            None => {
+                let part = match (&column, columns.as_slice()) {
+                    (Some(column), _) => column.clone(),
+                    (None, [only]) => table.columns[usize::from(*only)].name.clone(),
+                    _ => String::new(),
+                };
+                names::choose(&table.name, &part, "check", |n| {
+                    catalog.constraints_of(table.oid).any(|c| c.name == n)
+                })
+            }
+        };
+        let oid = self.instance.allocate_oid()?;
+        let kind = ConstraintKind::Check {
+            expression: text,
+            columns,
+        };
+        let constraint = Constraint {
+            oid,
+            name: name.clone(),
+            table: table.oid,
+            kind,
+        };
+        let catalog = self.change_catalog(vec![put!(Constraint, constraint)])?;
+        if check {
+            let target =
+                self.with_state(|session, state| session.write_target(state, &catalog, table.oid))?;
+            let at = target
+                .checks
+                .iter()
+                .position(|c| c.oid == oid)
+                .unwrap_or_default();
+            let program = self.with_state(|_, state| target.conditions.program(state, &[]))?;
+            let all: Vec<u16> = meta.columns.iter().map(|c| c.id.0).collect();
+            self.scan_table(&catalog, table.oid, &all, |batch| {
+                let holds = program.condition(at, batch)?;
+                if holds.iter().any(|h| h == Some(false)) {
+                    return Err(SqlError::new(
+                        state::CHECK_VIOLATION,
+                        format!(
+                            "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                            table.name
+                        ),
+                    ));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn add_foreign_key(
+        &mut self,
+        table: Oid,
+        request: ConstraintRequest,
+        check: bool,
+    ) -> Result<()> {
+        let ConstraintRequest::ForeignKey {
+            name,
+            columns,
+            table: parent_name,
+            referenced,
+            on_delete,
+            on_update,
+            full_match,
+        } = request
+        else {
+            return Err(SqlError::internal("not a foreign key"));
+        };
+        let (catalog, table) = self.table_now(table)?;
+        let parent = match self.relation(&catalog, &parent_name)? {
+            Relation::Table(t) => t,
+            other => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("referenced relation \"{}\" is not a table", other.name()),
+                ));
+            }
+        };
+        self.check_write_privilege(parent.owner, &parent.name)?;
+        if parent.oid != table.oid {
+            self.lock_table(parent.collection_id(), TableLockMode::ShareRowExclusive)?;
+        }
+        let places = columns
+            .iter()
+            .map(|c| {
+                table.column(c).map(|(id, _)| id.0).ok_or_else(|| {
+                    SqlError::new(
+                        state::UNDEFINED_COLUMN,
+                        format!(
+                            "column \"{c}\" referenced in foreign key constraint does not exist"
+                        ),
+                    )
+                })
+            })
+            .collect::<Result<Vec<u16>>>()?;
+        let referenced_columns = if referenced.is_empty() {
+            catalog
+                .primary_key(parent.oid)
+                .ok_or_else(|| {
+                    SqlError::new(
+                        state::UNDEFINED_OBJECT,
+                        format!(
+                            "there is no primary key for referenced table \"{}\"",
+                            parent.name
+                        ),
+                    )
+                })?
+                .columns()
+                .to_vec()
+        } else {
+            referenced
+                .iter()
+                .map(|c| {
+                    parent.column(c).map(|(id, _)| id.0).ok_or_else(|| {
+                        SqlError::new(
+                            state::UNDEFINED_COLUMN,
+                            format!(
+                                "column \"{c}\" referenced in foreign key constraint does not exist"
+                            ),
+                        )
+                    })
+                })
+                .collect::<Result<Vec<u16>>>()?
+        };
+        if places.len() != referenced_columns.len() {
+            return Err(SqlError::new(
+                state::INVALID_FOREIGN_KEY,
+                "number of referencing and referenced columns for foreign key disagree",
+            ));
+        }
+        let same_set = |i: &Index| {
+            let mut have: Vec<u16> = i.columns.iter().map(|c| c.column).collect();
+            let mut want = referenced_columns.clone();
+            have.sort_unstable();
+            want.sort_unstable();
+            i.unique && have == want
+        };
+        let index = catalog.indexes_of(parent.oid).find(|i| same_set(i)).ok_or_else(|| {
+            SqlError::new(
+                state::INVALID_FOREIGN_KEY,
+                format!(
+                    "there is no unique constraint matching given keys for referenced table \"{}\"",
+                    parent.name
+                ),
+            )
+        })?;
+        let name = match name {
+            Some(name) => {
+                self.check_constraint_name(&catalog, &table, &name)?;
+                name
+            }
+            None => names::choose(&table.name, &columns.join("_"), "fkey", |n| {
+                catalog.constraints_of(table.oid).any(|c| c.name == n)
+            }),
+        };
+        for (child, parent_column) in places.iter().zip(&referenced_columns) {
+            let a = table.columns[usize::from(*child)].ty();
+            let b = parent.columns[usize::from(*parent_column)].ty();
+            let alike = a == b
+                || (a.is_integer() && b.is_integer())
+                || (a.is_string() && b.is_string())
+                || (a.category() == 'N'
+                    && b.category() == 'N'
+                    && b == crate::types::PgType::Numeric);
+            if !alike {
+                return Err(SqlError::new(
+                    state::DATATYPE_MISMATCH,
+                    format!("foreign key constraint \"{name}\" cannot be implemented"),
+                )
+                .with_detail(format!(
+                    "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                    table.columns[usize::from(*child)].name,
+                    parent.columns[usize::from(*parent_column)].name,
+                    a.name(),
+                    b.name()
+                )));
+            }
+        }
+        let oid = self.instance.allocate_oid()?;
+        let key = ForeignKey {
+            columns: places,
+            referenced_table: parent.oid,
+            referenced_columns,
+            referenced_index: index.oid,
+            on_delete,
+            on_update,
+            full_match,
+        };
+        let kind = ConstraintKind::ForeignKey(key);
+        let constraint = Constraint {
+            oid,
+            name,
+            table: table.oid,
+            kind,
+        };
+        let catalog = self.change_catalog(vec![put!(Constraint, constraint)])?;
+        if check {
+            self.check_foreign_key(&catalog, table.oid, oid)?;
+        }
+        Ok(())
+    }
+
+    /// Looks up the parent of every row that is there.
+    fn check_foreign_key(
+        &mut self,
+        catalog: &std::sync::Arc<CatalogSnapshot>,
+        table: Oid,
+        constraint: Oid,
+    ) -> Result<()> {
+        let target =
+            self.with_state(|session, state| session.write_target(state, catalog, table))?;
+        let Some(fk) = target
+            .foreign_keys
+            .iter()
+            .find(|f| f.constraint.oid == constraint)
+        else {
+            return Ok(());
+        };
+        let mut writer = Writer::new(self, catalog.clone());
+        let all: Vec<u16> = target.meta.columns.iter().map(|c| c.id.0).collect();
+        let mut batches = Vec::new();
+        self.scan_table(catalog, table, &all, |batch| {
+            batches.push(batch.clone());
+            Ok(())
+        })?;
+        for batch in &batches {
+            crate::dml::foreign_key::check_rows(&mut writer, self, fk, batch)?;
+        }
+        self.with_state(|session, state| writer.finish(session, state))
+    }
+}
+
+/// CREATE UNIQUE INDEX words its violation differently from INSERT.
+fn could_not_create(
+    error: SqlError,
+    meta: &crate::catalog::meta::TableMeta,
+    collection: u32,
+) -> SqlError {
+    if error.code != state::UNIQUE_VIOLATION {
+        return error;
+    }
+    let name = meta
+        .indexes
+        .iter()
+        .find(|i| i.collection == collection)
+        .map_or_else(String::new, |i| i.name.clone());
+    let detail = error
+        .detail
+        .as_ref()
+        .map(|d| d.replace("already exists.", "is duplicated."));
+    let mut out = SqlError::new(
+        state::UNIQUE_VIOLATION,
+        format!("could not create unique index \"{name}\""),
+    )
+    .with_constraint(name);
+    out.detail = detail;
+    out
+}

@@ -1,0 +1,637 @@
+//! CREATE TABLE, CREATE TABLE AS and SELECT INTO.
+
+use heliosdb_storage::TableLockMode;
+use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
+
+use super::constraint::{ConstraintRequest, KeyColumns};
+use super::put;
+use super::sequence::{SequenceRequest, new_sequence};
+use crate::catalog::model::*;
+use crate::catalog::store::Change;
+use crate::error::{Result, SqlError, state};
+use crate::names::{self, fold};
+use crate::plan::compile::Expressions;
+use crate::session::outcome::{CommandTag, Outcome};
+use crate::session::statement::SequenceOption;
+use crate::session::{Session, done};
+use crate::types::PgType;
+
+/// PostgreSQL's `MaxHeapAttributeNumber`.
+const COLUMNS_MAX: usize = 1600;
+
+/// A column as DDL asks for it.
+pub(crate) struct ColumnRequest {
+    pub name: String,
+    pub ty: PgType,
+    pub typmod: i32,
+    pub not_null: bool,
+    pub default: Option<Expr>,
+    /// `serial`: a sequence of its own, of this type.
+    pub serial: bool,
+    pub identity: Option<(bool, Vec<SequenceOption>)>,
+    pub constraints: Vec<ConstraintRequest>,
+}
+
+impl ColumnRequest {
+    /// Reads a column definition.
+    pub fn new(column: &ast::ColumnDef) -> Result<ColumnRequest> {
+        let name = fold(&column.name);
+        let (ty, typmod, serial) = column_type(&column.data_type)?;
+        // Checks that the type can be stored at all.
+        ty.column_type(typmod).map_err(|e| match e.code {
+            state::INVALID_TABLE_DEFINITION => SqlError::new(
+                e.code,
+                format!("column \"{name}\" has pseudo-type {}", ty.name()),
+            ),
+            _ => e,
+        })?;
+        let mut request = ColumnRequest {
+            name: name.clone(),
+            ty,
+            typmod,
+            not_null: serial,
+            default: None,
+            serial,
+            identity: None,
+            constraints: Vec::new(),
+        };
+        let mut null = false;
+        for option in &column.options {
+            let constraint_name = option.name.as_ref().map(fold);
+            match &option.option {
+                ColumnOption::Null => null = true,
+                ColumnOption::NotNull => request.not_null = true,
+                ColumnOption::Default(expr) => {
+                    if request.default.is_some() {
+                        return Err(SqlError::new(
+                            state::SYNTAX_ERROR,
+                            format!("multiple default values specified for column \"{name}\""),
+                        ));
+                    }
+                    request.default = Some(expr.clone());
+                }
+                ColumnOption::PrimaryKey(c) => {
+                    check_characteristics(c.characteristics.as_ref())?;
+                    request.not_null = true;
+                    request.constraints.push(ConstraintRequest::Key {
+                        name: constraint_name,
+                        primary: true,
+                        columns: KeyColumns::Named(vec![name.clone()]),
+                    });
+                }
+                ColumnOption::Unique(c) => {
+                    check_characteristics(c.characteristics.as_ref())?;
+                    check_nulls_distinct(&c.nulls_distinct)?;
+                    request.constraints.push(ConstraintRequest::Key {
+                        name: constraint_name,
+                        primary: false,
+                        columns: KeyColumns::Named(vec![name.clone()]),
+                    });
+                }
+                ColumnOption::Check(c) => request.constraints.push(ConstraintRequest::Check {
+                    name: constraint_name.or_else(|| c.name.as_ref().map(fold)),
+                    expr: c.expr.as_ref().clone(),
+                    column: Some(name.clone()),
+                }),
+                ColumnOption::ForeignKey(c) => {
+                    let mut c = c.clone();
+                    c.columns = vec![column.name.clone()];
+                    request
+                        .constraints
+                        .push(ConstraintRequest::foreign_key(constraint_name, &c)?);
+                }
+                ColumnOption::Generated {
+                    generated_as,
+                    sequence_options,
+                    generation_expr,
+                    ..
+                } => {
+                    if generation_expr.is_some() {
+                        return Err(SqlError::unsupported("GENERATED ALWAYS AS (expression)"));
+                    }
+                    let always = matches!(generated_as, ast::GeneratedAs::Always);
+                    let options = sequence_options
+                        .iter()
+                        .flatten()
+                        .map(super::sequence::from_parser)
+                        .collect();
+                    request.not_null = true;
+                    request.identity = Some((always, options));
+                }
+                ColumnOption::Collation(name) => {
+                    let name = names::parts(name)?.pop().unwrap_or_default();
+                    if !matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+                        return Err(SqlError::unsupported(format!("collation \"{name}\"")));
+                    }
+                }
+                other => return Err(SqlError::unsupported(format!("column option {other}"))),
+            }
+        }
+        if null && request.not_null {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("conflicting NULL/NOT NULL declarations for column \"{name}\""),
+            ));
+        }
+        if request.serial && request.default.is_some() {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("multiple default values specified for column \"{name}\""),
+            ));
+        }
+        if request.identity.is_some() {
+            if request.default.is_some() || request.serial {
+                return Err(SqlError::new(
+                    state::SYNTAX_ERROR,
+                    format!("both default and identity specified for column \"{name}\""),
+                ));
+            }
+            if !request.ty.is_integer() {
+                return Err(SqlError::new(
+                    state::INVALID_PARAMETER_VALUE,
+                    "identity column type must be smallint, integer, or bigint",
+                ));
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// The type of a column; true for the `serial` types, which are integers with a sequence.
+fn column_type(ty: &ast::DataType) -> Result<(PgType, i32, bool)> {
+    let serial = match ty {
+        ast::DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+            match names::parts(name)?.join(".").as_str() {
+                "serial" | "serial4" => Some(PgType::Int4),
+                "bigserial" | "serial8" => Some(PgType::Int8),
+                "smallserial" | "serial2" => Some(PgType::Int2),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    match serial {
+        Some(ty) => Ok((ty, -1, true)),
+        None => crate::types::names::from_ast(ty).map(|(ty, typmod)| (ty, typmod, false)),
+    }
+}
+
+pub(crate) fn check_characteristics(
+    characteristics: Option<&ast::ConstraintCharacteristics>,
+) -> Result<()> {
+    let Some(c) = characteristics else {
+        return Ok(());
+    };
+    if c.deferrable == Some(true) || matches!(c.initially, Some(ast::DeferrableInitial::Deferred)) {
+        return Err(SqlError::unsupported("DEFERRABLE constraints"));
+    }
+    if c.enforced == Some(false) {
+        return Err(SqlError::unsupported("NOT ENFORCED constraints"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_nulls_distinct(nulls: &ast::NullsDistinctOption) -> Result<()> {
+    match nulls {
+        ast::NullsDistinctOption::NotDistinct => {
+            Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Session {
+    pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Outcome> {
+        check_supported(create)?;
+        let (_, catalog) = self.write_view()?;
+        let (schema, name) = self.creation_schema(&catalog, &create.name)?;
+        if create.if_not_exists && catalog.relation_in(schema.oid, &name).is_some() {
+            self.notify_skipped(format!("relation \"{name}\" already exists, skipping"));
+            return done("CREATE TABLE");
+        }
+        self.check_free(&catalog, schema.oid, &name)?;
+        if let Some(query) = &create.query {
+            let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
+            return self.create_table_as(&schema, name, query, &names, "SELECT");
+        }
+        let mut requests = Vec::with_capacity(create.columns.len());
+        let mut constraints = Vec::new();
+        for column in &create.columns {
+            let mut request = ColumnRequest::new(column)?;
+            constraints.append(&mut request.constraints);
+            requests.push(request);
+        }
+        for constraint in &create.constraints {
+            constraints.push(ConstraintRequest::new(constraint)?);
+        }
+        let table = self.new_table(&schema, name, requests)?;
+        for constraint in constraints {
+            self.add_constraint(table, constraint, false)?;
+        }
+        done("CREATE TABLE")
+    }
+
+    /// Makes a table with its columns, defaults and sequences, but without constraints.
+    fn new_table(
+        &mut self,
+        schema: &Schema,
+        name: String,
+        requests: Vec<ColumnRequest>,
+    ) -> Result<Oid> {
+        if requests.len() > COLUMNS_MAX {
+            return Err(SqlError::new(
+                state::TOO_MANY_COLUMNS,
+                format!("tables can have at most {COLUMNS_MAX} columns"),
+            ));
+        }
+        for (i, request) in requests.iter().enumerate() {
+            if requests[..i].iter().any(|r| r.name == request.name) {
+                return Err(SqlError::new(
+                    state::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", request.name),
+                ));
+            }
+            check_column_name(&request.name)?;
+        }
+        let oid = self.instance.allocate_oid()?;
+        let collection = self.instance.allocate_collection()?;
+        let mut table = Table {
+            oid,
+            schema: schema.oid,
+            name,
+            owner: self.info.user_oid,
+            collection: collection.0,
+            columns: Vec::new(),
+        };
+        let mut changes = Vec::new();
+        for request in requests {
+            let column = self.new_column(&table, schema, request, &mut changes)?;
+            table.columns.push(column);
+        }
+        changes.push(put!(Table, table));
+        let catalog = self.change_catalog(changes)?;
+        self.lock_table(collection, TableLockMode::AccessExclusive)?;
+        self.define_storage(&catalog, oid)?;
+        Ok(oid)
+    }
+
+    /// A column for the next place of a table, with the sequence it may need.
+    pub(crate) fn new_column(
+        &mut self,
+        table: &Table,
+        schema: &Schema,
+        request: ColumnRequest,
+        changes: &mut Vec<Change>,
+    ) -> Result<Column> {
+        let place = u16::try_from(table.columns.len())
+            .map_err(|_| SqlError::new(state::TOO_MANY_COLUMNS, "too many columns"))?;
+        let mut column = Column {
+            name: request.name,
+            type_oid: request.ty.oid(),
+            typmod: request.typmod,
+            not_null: request.not_null,
+            default: None,
+            default_sequences: Vec::new(),
+            identity: None,
+            dropped: false,
+            missing: None,
+        };
+        let identity = request.identity.is_some();
+        if request.serial || identity {
+            let (_, catalog) = self.write_view()?;
+            let made: Vec<String> = changes
+                .iter()
+                .filter_map(|c| match c {
+                    Change::Put(Object::Sequence(s)) => Some(s.name.clone()),
+                    _ => None,
+                })
+                .collect();
+            let sequence_name = names::choose(&table.name, &column.name, "seq", |n| {
+                catalog.relation_in(schema.oid, n).is_some() || made.iter().any(|m| m == n)
+            });
+            let always = request.identity.as_ref().is_some_and(|(always, _)| *always);
+            let options = request
+                .identity
+                .map(|(_, options)| options)
+                .unwrap_or_default();
+            let mut sequence = new_sequence(
+                self,
+                schema.oid,
+                sequence_name,
+                SequenceRequest {
+                    default_type: request.ty.clone(),
+                    options: &options,
+                },
+            )?;
+            sequence.owned_by = Some(OwnedBy {
+                table: table.oid,
+                column: place,
+                identity,
+            });
+            if identity {
+                column.identity = Some(Identity {
+                    always,
+                    sequence: sequence.oid,
+                });
+            } else {
+                column.default = Some(format!(
+                    "nextval('{}.{}'::regclass)",
+                    names::quote(&schema.name),
+                    names::quote(&sequence.name)
+                ));
+                column.default_sequences = vec![sequence.oid];
+            }
+            changes.push(put!(Sequence, sequence));
+        }
+        if let Some(expr) = request.default {
+            self.set_default(&mut column, &expr)?;
+        }
+        Ok(column)
+    }
+
+    /// Checks a default and stores its text. `DEFAULT NULL` is no default.
+    pub(crate) fn set_default(&mut self, column: &mut Column, expr: &Expr) -> Result<()> {
+        let is_null = matches!(expr, Expr::Value(v) if matches!(v.value, ast::Value::Null));
+        column.default = None;
+        column.default_sequences.clear();
+        if is_null {
+            return Ok(());
+        }
+        let mut named = Vec::new();
+        let _ = ast::visit_expressions(expr, |e| {
+            if let Expr::Identifier(_) | Expr::CompoundIdentifier(_) = e {
+                named.push(());
+            }
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+        if !named.is_empty() {
+            return Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "cannot use column reference in DEFAULT expression",
+            ));
+        }
+        let (_, catalog) = self.write_view()?;
+        let text = expr.to_string();
+        let probe = Column {
+            default: Some(text.clone()),
+            ..column.clone()
+        };
+        let parsed = crate::dml::target::default_expression(&probe)?
+            .ok_or_else(|| SqlError::internal("a default without an expression"))?;
+        let (ty, typmod) = (column.ty(), column.typmod);
+        self.with_state(|session, state| {
+            let exprs = Expressions::plan_exprs(
+                state,
+                &catalog,
+                &session.info,
+                &[],
+                vec![parsed.clone()],
+                "DEFAULT expressions",
+            )?;
+            // A constant that does not fit is found now rather than at the first insert.
+            if !exprs.uses.writes {
+                let value = exprs
+                    .program(state, &[])?
+                    .run_one(0, &crate::dml::one_row())?;
+                let meta = crate::catalog::meta::ColumnMeta {
+                    id: heliosdb_storage::ids::ColumnId(0),
+                    name: column.name.clone(),
+                    ty: ty.clone(),
+                    typmod,
+                    not_null: false,
+                };
+                let storage = ty.arrow_typmod(typmod);
+                crate::dml::assign::to_column(&value, &meta, &storage, &session.info.format())?;
+            }
+            Ok(())
+        })?;
+        column.default_sequences = sequences_in(&parsed)
+            .iter()
+            .filter_map(|n| self.info.resolve_sequence(n).ok())
+            .map(|s| s.oid)
+            .collect();
+        column.default = Some(text);
+        Ok(())
+    }
+
+    /// CREATE TABLE AS: the table has the query's columns.
+    pub(crate) fn create_table_as(
+        &mut self,
+        schema: &Schema,
+        name: String,
+        query: &ast::Query,
+        columns: &[String],
+        verb: &str,
+    ) -> Result<Outcome> {
+        let planned = self.plan_query(query, &[])?;
+        if columns.len() > planned.columns.len() {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                "too many column names were specified",
+            ));
+        }
+        let types = planned.output_types();
+        let requests = planned
+            .columns
+            .iter()
+            .zip(&types)
+            .enumerate()
+            .map(|(i, (c, arrow))| ColumnRequest {
+                name: columns.get(i).cloned().unwrap_or_else(|| c.name.clone()),
+                ty: c.ty.clone(),
+                typmod: if c.typmod >= 0 {
+                    c.typmod
+                } else {
+                    typmod_of(arrow)
+                },
+                not_null: false,
+                default: None,
+                serial: false,
+                identity: None,
+                constraints: Vec::new(),
+            })
+            .collect();
+        let oid = self.new_table(schema, name, requests)?;
+        let n = self.fill_table(oid, &planned)?;
+        Ok(Outcome::Command(CommandTag::counted(verb, n)))
+    }
+
+    /// Inserts the rows of a query into a new table.
+    fn fill_table(
+        &mut self,
+        table: Oid,
+        planned: &crate::plan::query::PlannedQuery,
+    ) -> Result<u64> {
+        let (view, catalog) = self.write_view()?;
+        let context = self.statement_context(view);
+        let mut writer = crate::dml::write::Writer::new(self, catalog.clone());
+        let mut n = 0;
+        self.with_state(|session, state| {
+            let target = session.write_target(state, &catalog, table)?;
+            let handle = session.instance.handle().clone();
+            let interrupt = session.interrupt.clone();
+            let mut stream = planned.start(&session.instance, state, context, &[])?;
+            while let Some(batch) =
+                crate::plan::run::next_batch(&handle, &mut stream, Some(&interrupt))?
+            {
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                let columns = batch
+                    .columns()
+                    .iter()
+                    .enumerate()
+                    .map(|(place, array)| {
+                        let column = &target.meta.columns[place];
+                        let ty = target.meta.schema.field(place).data_type();
+                        crate::dml::assign::to_column(array, column, ty, &writer.format)
+                    })
+                    .collect::<Result<_>>()?;
+                let batch = writer.check_rows(state, &target, columns)?;
+                writer.insert(session, &target, &batch)?;
+                n += batch.num_rows() as u64;
+            }
+            writer.finish(session, state)
+        })?;
+        Ok(n)
+    }
+
+    pub(crate) fn select_into(
+        &mut self,
+        query: &ast::Query,
+        into: &ast::SelectInto,
+    ) -> Result<Outcome> {
+        if into.temporary || into.unlogged {
+            return Err(SqlError::unsupported("SELECT INTO TEMPORARY or UNLOGGED"));
+        }
+        self.begin_ddl()?;
+        let (_, catalog) = self.write_view()?;
+        let (schema, name) = self.creation_schema(&catalog, &into.name)?;
+        self.check_free(&catalog, schema.oid, &name)?;
+        let mut query = query.clone();
+        if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            select.into = None;
+        }
+        self.create_table_as(&schema, name, &query, &[], "SELECT")
+    }
+}
+
+/// The typmod of a decimal type.
+pub(crate) fn typmod_of(ty: &arrow::datatypes::DataType) -> i32 {
+    match ty {
+        arrow::datatypes::DataType::Decimal128(p, s) => {
+            crate::types::names::make_numeric_typmod(u32::from(*p), i32::from(*s))
+        }
+        _ => -1,
+    }
+}
+
+pub(crate) fn check_column_name(name: &str) -> Result<()> {
+    const SYSTEM: &[&str] = &[
+        "tableoid",
+        "xmin",
+        "cmin",
+        "xmax",
+        "cmax",
+        "ctid",
+        crate::catalog::meta::ROW_ID,
+    ];
+    if SYSTEM.contains(&name) {
+        return Err(SqlError::new(
+            state::DUPLICATE_COLUMN,
+            format!("column name \"{name}\" conflicts with a system column name"),
+        ));
+    }
+    Ok(())
+}
+
+/// The names that `nextval` is called with.
+fn sequences_in(expr: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    let _ = ast::visit_expressions(expr, |e| {
+        if let Expr::Function(f) = e
+            && f.name.to_string().eq_ignore_ascii_case("nextval")
+            && let ast::FunctionArguments::List(list) = &f.args
+            && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(Expr::Value(v)))] =
+                list.args.as_slice()
+            && let ast::Value::SingleQuotedString(name) = &v.value
+        {
+            found.push(name.clone());
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn check_supported(create: &ast::CreateTable) -> Result<()> {
+    let refuse = |what: &str| Err(SqlError::unsupported(what));
+    if create.temporary || create.global.is_some() {
+        return refuse("CREATE TEMPORARY TABLE");
+    }
+    if create.or_replace || create.external || create.transient || create.volatile {
+        return refuse("this kind of CREATE TABLE");
+    }
+    if create.like.is_some() || create.clone.is_some() {
+        return refuse("CREATE TABLE … LIKE");
+    }
+    if create.partition_by.is_some() || create.partition_of.is_some() {
+        return refuse("table partitioning");
+    }
+    if create.inherits.is_some() {
+        return refuse("table inheritance");
+    }
+    if create.on_commit.is_some() {
+        return refuse("ON COMMIT");
+    }
+    match &create.table_options {
+        ast::CreateTableOptions::None => Ok(()),
+        ast::CreateTableOptions::With(o) | ast::CreateTableOptions::Options(o) if o.is_empty() => {
+            Ok(())
+        }
+        _ => refuse("CREATE TABLE … WITH (options)"),
+    }
+}
+
+impl ConstraintRequest {
+    /// Reads a table constraint.
+    pub fn new(constraint: &TableConstraint) -> Result<ConstraintRequest> {
+        Ok(match constraint {
+            TableConstraint::PrimaryKey(c) => {
+                check_characteristics(c.characteristics.as_ref())?;
+                ConstraintRequest::Key {
+                    name: c.name.as_ref().map(fold),
+                    primary: true,
+                    columns: KeyColumns::from_ast(&c.columns)?,
+                }
+            }
+            TableConstraint::Unique(c) => {
+                check_characteristics(c.characteristics.as_ref())?;
+                check_nulls_distinct(&c.nulls_distinct)?;
+                ConstraintRequest::Key {
+                    name: c.name.as_ref().map(fold),
+                    primary: false,
+                    columns: KeyColumns::from_ast(&c.columns)?,
+                }
+            }
+            TableConstraint::Check(c) => ConstraintRequest::Check {
+                name: c.name.as_ref().map(fold),
+                expr: c.expr.as_ref().clone(),
+                column: None,
+            },
+            TableConstraint::ForeignKey(c) => {
+                ConstraintRequest::foreign_key(c.name.as_ref().map(fold), c)?
+            }
+            TableConstraint::PrimaryKeyUsingIndex(c) => ConstraintRequest::Key {
+                name: c.name.as_ref().map(fold),
+                primary: true,
+                columns: KeyColumns::Index(fold(&c.index_name)),
+            },
+            TableConstraint::UniqueUsingIndex(c) => ConstraintRequest::Key {
+                name: c.name.as_ref().map(fold),
+                primary: false,
+                columns: KeyColumns::Index(fold(&c.index_name)),
+            },
+            other => return Err(SqlError::unsupported(format!("table constraint {other}"))),
+        })
+    }
+}

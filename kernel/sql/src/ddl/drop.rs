@@ -1,0 +1,435 @@
+//! DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA and ROLE, with what depends on them.
+//!
+//! What depends on an object: its table's indexes, constraints and owned sequences go with it without
+//! asking; views, foreign keys of other tables and defaults that use a sequence need CASCADE.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use heliosdb_storage::TableLockMode;
+use heliosdb_storage::ids::CollectionId;
+use sqlparser::ast::{self, ObjectType, Statement};
+
+use super::put;
+use crate::catalog::model::*;
+use crate::catalog::store::Change;
+use crate::catalog::{CatalogSnapshot, Relation};
+use crate::error::{Result, SqlError, state};
+use crate::names;
+use crate::session::outcome::Outcome;
+use crate::session::{Session, done};
+
+/// What a DROP takes away.
+#[derive(Default)]
+struct DropSet {
+    objects: BTreeSet<Oid>,
+    /// Columns of tables that stay.
+    columns: BTreeSet<(Oid, u16)>,
+    /// Columns that lose their default.
+    defaults: BTreeSet<(Oid, u16)>,
+    /// Descriptions of what needs CASCADE: dependent and what it depends on.
+    asked: Vec<(String, String)>,
+}
+
+fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
+    if let Some(relation) = catalog.relation(oid) {
+        return format!("{} {}", relation.kind(), relation.name());
+    }
+    if let Some(c) = catalog.constraint(oid) {
+        let table = catalog.table(c.table).map_or("", |t| t.name.as_str());
+        return format!("constraint {} on table {table}", c.name);
+    }
+    match catalog.schema(oid) {
+        Some(s) => format!("schema {}", s.name),
+        None => format!("object {oid}"),
+    }
+}
+
+impl DropSet {
+    /// Adds what cannot stay when `oid` goes.
+    fn close(&mut self, catalog: &CatalogSnapshot, roots: &[Oid]) {
+        let mut queue: VecDeque<Oid> = roots.iter().copied().collect();
+        self.objects.extend(roots);
+        while let Some(oid) = queue.pop_front() {
+            let parts = self.parts_of(catalog, oid);
+            for part in parts {
+                if self.objects.insert(part) {
+                    queue.push_back(part);
+                }
+            }
+            for dependent in self.dependents_of(catalog, oid) {
+                if self.objects.contains(&dependent) {
+                    continue;
+                }
+                self.asked
+                    .push((describe(catalog, dependent), describe(catalog, oid)));
+                self.objects.insert(dependent);
+                queue.push_back(dependent);
+            }
+            for table in catalog.tables() {
+                if self.objects.contains(&table.oid) {
+                    continue;
+                }
+                for (id, column) in table.live_columns() {
+                    if column.default_sequences.contains(&oid)
+                        && !self.columns.contains(&(table.oid, id.0))
+                        && self.defaults.insert((table.oid, id.0))
+                    {
+                        self.asked.push((
+                            format!(
+                                "default value for column {} of table {}",
+                                column.name, table.name
+                            ),
+                            describe(catalog, oid),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What belongs to an object and goes with it.
+    fn parts_of(&self, catalog: &CatalogSnapshot, oid: Oid) -> Vec<Oid> {
+        let mut parts = Vec::new();
+        if catalog.table(oid).is_some() {
+            parts.extend(catalog.indexes_of(oid).map(|i| i.oid));
+            parts.extend(catalog.constraints_of(oid).map(|c| c.oid));
+            parts.extend(
+                catalog
+                    .sequences()
+                    .filter(|s| s.owned_by.is_some_and(|o| o.table == oid))
+                    .map(|s| s.oid),
+            );
+        }
+        if let Some(constraint) = catalog.constraint(oid) {
+            match &constraint.kind {
+                ConstraintKind::PrimaryKey { index, .. } | ConstraintKind::Unique { index, .. } => {
+                    parts.push(*index);
+                }
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    /// What another object needs `oid` for.
+    fn dependents_of(&self, catalog: &CatalogSnapshot, oid: Oid) -> Vec<Oid> {
+        let mut out: Vec<Oid> = catalog
+            .views()
+            .filter(|v| v.depends_on.iter().any(|d| d.oid == oid))
+            .map(|v| v.oid)
+            .collect();
+        for constraint in catalog.constraints() {
+            if let ConstraintKind::ForeignKey(fk) = &constraint.kind
+                && (fk.referenced_table == oid || fk.referenced_index == oid)
+                && !self.objects.contains(&constraint.table)
+            {
+                out.push(constraint.oid);
+            }
+        }
+        if catalog.schema(oid).is_some() {
+            out.extend(catalog.relations_in(oid).map(|(_, o)| o).filter(|o| {
+                // Indexes go with their tables.
+                catalog.index(*o).is_none()
+            }));
+        }
+        out
+    }
+}
+
+impl Session {
+    pub(crate) fn drop_objects(&mut self, statement: &Statement) -> Result<Outcome> {
+        let Statement::Drop {
+            object_type,
+            if_exists,
+            names,
+            cascade,
+            temporary,
+            purge,
+            ..
+        } = statement
+        else {
+            return Err(SqlError::internal("not a DROP"));
+        };
+        if *temporary || *purge {
+            return Err(SqlError::unsupported("this form of DROP"));
+        }
+        let tag = match object_type {
+            ObjectType::Table => "DROP TABLE",
+            ObjectType::View => "DROP VIEW",
+            ObjectType::Index => "DROP INDEX",
+            ObjectType::Sequence => "DROP SEQUENCE",
+            ObjectType::Schema => "DROP SCHEMA",
+            ObjectType::Role | ObjectType::User => {
+                for name in names {
+                    self.drop_role(name, *if_exists)?;
+                }
+                return done("DROP ROLE");
+            }
+            other => return Err(SqlError::unsupported(format!("DROP {other}"))),
+        };
+        let mut roots = Vec::new();
+        for name in names {
+            if let Some(oid) = self.drop_root(object_type, name, *if_exists)? {
+                roots.push(oid);
+            }
+        }
+        self.drop_all(&roots, *cascade)?;
+        done(tag)
+    }
+
+    /// The object a DROP names, checked; `None` when it is not there and need not be.
+    fn drop_root(
+        &mut self,
+        object_type: &ObjectType,
+        name: &ast::ObjectName,
+        if_exists: bool,
+    ) -> Result<Option<Oid>> {
+        let (_, catalog) = self.write_view()?;
+        let shown = names::parts(name)?.join(".");
+        let kind = object_type.to_string().to_lowercase();
+        if *object_type == ObjectType::Schema {
+            let Some(schema) = catalog.schema_by_name(&shown) else {
+                if if_exists {
+                    self.notify_skipped(format!("schema \"{shown}\" does not exist, skipping"));
+                    return Ok(None);
+                }
+                return Err(SqlError::new(
+                    state::INVALID_SCHEMA_NAME,
+                    format!("schema \"{shown}\" does not exist"),
+                ));
+            };
+            if schema.oid < FIRST_USER_OID && schema.name != "public" {
+                return Err(SqlError::new(
+                    state::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!(
+                        "cannot drop schema {shown} because it is required by the database system"
+                    ),
+                ));
+            }
+            self.check_owner(schema.owner, "schema", &shown)?;
+            return Ok(Some(schema.oid));
+        }
+        let Some(relation) = self.find_relation(&catalog, name)? else {
+            if if_exists {
+                self.notify_skipped(format!("{kind} \"{shown}\" does not exist, skipping"));
+                return Ok(None);
+            }
+            let code = if *object_type == ObjectType::Index {
+                state::UNDEFINED_OBJECT
+            } else {
+                state::UNDEFINED_TABLE
+            };
+            return Err(SqlError::new(
+                code,
+                format!("{kind} \"{shown}\" does not exist"),
+            ));
+        };
+        if relation.kind() != kind {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!(
+                    "\"{shown}\" is not a{} {kind}",
+                    if kind == "index" { "n" } else { "" }
+                ),
+            )
+            .with_hint(format!(
+                "Use DROP {} to remove a{} {}.",
+                relation.kind().to_uppercase(),
+                if relation.kind() == "index" { "n" } else { "" },
+                relation.kind()
+            )));
+        }
+        self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        if let Relation::Index(index) = &relation
+            && let Some(constraint) = index.constraint.and_then(|c| catalog.constraint(c))
+        {
+            let table = catalog.table(index.table).map_or("", |t| t.name.as_str());
+            return Err(SqlError::new(
+                state::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!(
+                    "cannot drop index {} because constraint {} on table {table} requires it",
+                    index.name, constraint.name
+                ),
+            )
+            .with_hint(format!(
+                "You can drop constraint {} on table {table} instead.",
+                constraint.name
+            )));
+        }
+        if let Relation::Sequence(s) = &relation
+            && let Some(owner) = s.owned_by.filter(|o| o.identity)
+        {
+            let table = catalog.table(owner.table);
+            let column = table
+                .and_then(|t| t.column_at(owner.column))
+                .map_or("", |c| c.name.as_str());
+            let table = table.map_or("", |t| t.name.as_str());
+            return Err(SqlError::new(
+                state::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!(
+                    "cannot drop sequence {} because column {column} of table {table} requires it",
+                    s.name
+                ),
+            )
+            .with_hint(format!(
+                "You can drop column {column} of table {table} instead."
+            )));
+        }
+        Ok(Some(relation.oid()))
+    }
+
+    /// Takes objects away with what depends on them, when that is allowed.
+    pub(crate) fn drop_all(&mut self, roots: &[Oid], cascade: bool) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let mut set = DropSet::default();
+        set.close(&catalog, roots);
+        self.finish_drop(&catalog, set, roots, cascade)
+    }
+
+    /// Takes a column's dependents away; the column itself is the caller's.
+    pub(crate) fn drop_column_dependents(
+        &mut self,
+        table: &Table,
+        place: u16,
+        cascade: bool,
+    ) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let mut set = DropSet::default();
+        set.columns.insert((table.oid, place));
+        let mut roots = Vec::new();
+        let column = &table.columns[usize::from(place)].name;
+        for constraint in catalog.constraints_of(table.oid) {
+            if !constraint.columns().contains(&place) {
+                continue;
+            }
+            roots.push(constraint.oid);
+        }
+        for index in catalog.indexes_of(table.oid) {
+            if index.constraint.is_none() && index.columns.iter().any(|c| c.column == place) {
+                roots.push(index.oid);
+            }
+        }
+        for sequence in catalog.sequences() {
+            if sequence
+                .owned_by
+                .is_some_and(|o| o.table == table.oid && o.column == place)
+            {
+                roots.push(sequence.oid);
+            }
+        }
+        // A view may name the column; which ones it names is not kept, so any view of the table
+        // that no longer plans without it depends on it.
+        for view in catalog.views() {
+            if view.depends_on.iter().any(|d| d.oid == table.oid)
+                && mentions(&view.definition, column)
+            {
+                set.asked.push((
+                    describe(&catalog, view.oid),
+                    format!("column {column} of table {}", table.name),
+                ));
+                roots.push(view.oid);
+            }
+        }
+        set.close(&catalog, &roots);
+        self.finish_drop(&catalog, set, &roots, cascade)
+    }
+
+    fn finish_drop(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        set: DropSet,
+        roots: &[Oid],
+        cascade: bool,
+    ) -> Result<()> {
+        if !set.asked.is_empty() {
+            if !cascade {
+                let detail: Vec<String> = set
+                    .asked
+                    .iter()
+                    .map(|(a, b)| format!("{a} depends on {b}"))
+                    .collect();
+                let what = match (roots, set.asked.first()) {
+                    ([only], _) if set.columns.is_empty() => describe(catalog, *only),
+                    (_, Some((_, on))) => on.clone(),
+                    _ => "desired object(s)".to_owned(),
+                };
+                return Err(SqlError::new(
+                    state::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!("cannot drop {what} because other objects depend on it"),
+                )
+                .with_detail(detail.join("\n"))
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            match set.asked.as_slice() {
+                [(only, _)] => self.notify_skipped(format!("drop cascades to {only}")),
+                many => {
+                    self.notify_skipped(format!("drop cascades to {} other objects", many.len()))
+                }
+            }
+        }
+        let mut changes = Vec::new();
+        let mut collections = Vec::new();
+        let mut redefine = BTreeSet::new();
+        for oid in &set.objects {
+            if let Some(table) = catalog.table(*oid) {
+                self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+                collections.push(table.collection);
+            }
+            if let Some(index) = catalog.index(*oid) {
+                if !set.objects.contains(&index.table)
+                    && let Some(table) = catalog.table(index.table)
+                {
+                    self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+                    redefine.insert(index.table);
+                }
+            }
+            if let Some(constraint) = catalog.constraint(*oid)
+                && let Some(table) = catalog.table(constraint.table)
+                && !set.objects.contains(&constraint.table)
+            {
+                self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+            }
+            changes.push(Change::Remove(*oid));
+            changes.extend(catalog.comments().filter(|c| c.object == *oid).map(|c| {
+                Change::RemoveComment {
+                    class: c.class,
+                    object: *oid,
+                    sub: c.sub,
+                }
+            }));
+        }
+        let mut tables: std::collections::BTreeMap<Oid, Table> = Default::default();
+        for (oid, place) in &set.defaults {
+            if set.objects.contains(oid) {
+                continue;
+            }
+            if let Some(found) = catalog.table(*oid) {
+                let table = tables.entry(*oid).or_insert_with(|| found.as_ref().clone());
+                let column = &mut table.columns[usize::from(*place)];
+                column.default = None;
+                column.default_sequences.clear();
+            }
+        }
+        changes.extend(tables.into_values().map(|t| put!(Table, t)));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let catalog = self.change_catalog(changes)?;
+        for collection in collections {
+            self.transaction()?
+                .drop_collection(CollectionId(collection))?;
+        }
+        for table in redefine {
+            self.define_storage(&catalog, table)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a stored query has this name as a word, or takes all columns of something.
+fn mentions(definition: &str, name: &str) -> bool {
+    definition.contains('*')
+        || definition
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .any(|word| word.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,138 @@
+//! DDL: statements that change the catalog, and with it tables and indexes in storage.
+//!
+//! All of it runs in the session's transaction. Catalog rows, storage definitions and index entries
+//! are written together, so that a crash, a ROLLBACK or a savepoint undoes them together.
+
+mod alter;
+mod comment;
+mod constraint;
+mod create_table;
+mod drop;
+mod index;
+mod roles;
+mod schema;
+mod sequence;
+mod truncate;
+mod view;
+
+use std::sync::Arc;
+
+use heliosdb_storage::{RowLockMode, TableLockMode};
+use sqlparser::ast;
+
+use crate::catalog::model::{Schema, Table};
+use crate::catalog::store;
+use crate::catalog::{CatalogSnapshot, Oid, Relation};
+use crate::error::{Result, SqlError, state};
+use crate::names;
+use crate::session::Session;
+
+impl Session {
+    /// What every DDL statement begins with: it waits until no other transaction changes the
+    /// catalog, and then reads the newest one.
+    pub(crate) fn begin_ddl(&mut self) -> Result<()> {
+        self.check_writable("DDL")?;
+        let wait = self.lock_wait();
+        let transaction = self.transaction()?;
+        transaction.lock_key(
+            store::CATALOG,
+            store::VERSION_KEY,
+            RowLockMode::Update,
+            wait,
+        )?;
+        transaction.begin_statement();
+        self.write_view()?;
+        Ok(())
+    }
+
+    /// The schema a new object goes into: the one named, or the first of the search path.
+    pub(crate) fn creation_schema(
+        &self,
+        catalog: &CatalogSnapshot,
+        name: &ast::ObjectName,
+    ) -> Result<(Arc<Schema>, String)> {
+        let (schema, name) = names::qualified(name, &self.info.database)?;
+        let schema = match schema {
+            Some(schema) => catalog.schema_by_name(&schema).ok_or_else(|| {
+                SqlError::new(
+                    state::INVALID_SCHEMA_NAME,
+                    format!("schema \"{schema}\" does not exist"),
+                )
+            })?,
+            None => self
+                .info
+                .search_path()
+                .iter()
+                .filter(|s| *s != "pg_catalog")
+                .find_map(|s| catalog.schema_by_name(s))
+                .ok_or_else(|| {
+                    SqlError::new(
+                        state::INVALID_SCHEMA_NAME,
+                        "no schema has been selected to create in",
+                    )
+                })?,
+        };
+        if matches!(schema.name.as_str(), "pg_catalog" | "information_schema") {
+            return Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to create \"{}.{name}\"", schema.name),
+            )
+            .with_detail("System catalog modifications are currently disallowed."));
+        }
+        Ok((schema.clone(), name))
+    }
+
+    /// 42P07 when the name is taken in the schema.
+    pub(crate) fn check_free(
+        &self,
+        catalog: &CatalogSnapshot,
+        schema: Oid,
+        name: &str,
+    ) -> Result<()> {
+        match catalog.relation_in(schema, name) {
+            None => Ok(()),
+            Some(_) => Err(SqlError::new(
+                state::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            )),
+        }
+    }
+
+    /// The table a DDL statement is about, locked; 42P01 or 42809 when it is not one.
+    pub(crate) fn ddl_table(
+        &mut self,
+        name: &ast::ObjectName,
+        mode: TableLockMode,
+    ) -> Result<Arc<Table>> {
+        let (_, catalog) = self.write_view()?;
+        let table = match self.relation(&catalog, name)? {
+            Relation::Table(t) => t,
+            other => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", other.name()),
+                ));
+            }
+        };
+        self.check_owner(table.owner, "table", &table.name)?;
+        self.lock_table(table.collection_id(), mode)?;
+        Ok(table)
+    }
+
+    /// Tells storage what a table now looks like.
+    pub(crate) fn define_storage(&mut self, catalog: &CatalogSnapshot, table: Oid) -> Result<()> {
+        let meta = catalog.table_meta(table)?;
+        self.transaction()?.define_table(&meta.storage)?;
+        Ok(())
+    }
+}
+
+/// Shorthand for a change that adds or replaces an object.
+macro_rules! put {
+    ($kind:ident, $object:expr) => {
+        $crate::catalog::store::Change::Put($crate::catalog::model::Object::$kind(
+            ::std::sync::Arc::new($object),
+        ))
+    };
+}
+pub(crate) use put;

@@ -1,0 +1,158 @@
+//! CREATE VIEW.
+
+use sqlparser::ast;
+
+use super::put;
+use crate::catalog::Relation;
+use crate::catalog::model::*;
+use crate::error::{Result, SqlError, state};
+use crate::names::{self, fold, quoted_ident};
+use crate::plan::context::PlanContext;
+use crate::session::outcome::Outcome;
+use crate::session::{Session, done};
+
+impl Session {
+    pub(crate) fn create_view(&mut self, create: &ast::CreateView) -> Result<Outcome> {
+        if create.materialized {
+            return Err(SqlError::unsupported("CREATE MATERIALIZED VIEW"));
+        }
+        if create.temporary {
+            return Err(SqlError::unsupported("CREATE TEMPORARY VIEW"));
+        }
+        if create.secure || create.or_alter || create.params.is_some() || create.to.is_some() {
+            return Err(SqlError::unsupported("this form of CREATE VIEW"));
+        }
+        match &create.options {
+            ast::CreateTableOptions::None => {}
+            ast::CreateTableOptions::With(o) | ast::CreateTableOptions::Options(o)
+                if o.is_empty() => {}
+            _ => return Err(SqlError::unsupported("CREATE VIEW … WITH (options)")),
+        }
+        let (_, catalog) = self.write_view()?;
+        let (schema, name) = self.creation_schema(&catalog, &create.name)?;
+        let existing = match catalog.relation_in(schema.oid, &name) {
+            None => None,
+            Some(Relation::View(v)) if create.or_replace => {
+                self.check_owner(v.owner, "view", &v.name)?;
+                Some(v)
+            }
+            Some(other) if create.or_replace => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a view", other.name()),
+                ));
+            }
+            Some(_) => {
+                self.check_free(&catalog, schema.oid, &name)?;
+                None
+            }
+        };
+        let planned = self.plan_query(&create.query, &[])?;
+        if !planned.params.is_empty() {
+            return Err(SqlError::new(
+                state::UNDEFINED_PARAMETER,
+                "there is no parameter $1",
+            ));
+        }
+        let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
+        if names.len() > planned.columns.len() {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                "CREATE VIEW specifies more column names than columns",
+            ));
+        }
+        let columns: Vec<ViewColumn> = planned
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| ViewColumn {
+                name: names.get(i).cloned().unwrap_or_else(|| c.name.clone()),
+                type_oid: c.ty.oid(),
+                typmod: c.typmod,
+            })
+            .collect();
+        for (i, column) in columns.iter().enumerate() {
+            if columns[..i].iter().any(|c| c.name == column.name) {
+                return Err(SqlError::new(
+                    state::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", column.name),
+                ));
+            }
+        }
+        if let Some(old) = &existing {
+            let kept = old.columns.len() <= columns.len()
+                && old
+                    .columns
+                    .iter()
+                    .zip(&columns)
+                    .all(|(a, b)| a.name == b.name && a.type_oid == b.type_oid);
+            if !kept {
+                return Err(SqlError::new(
+                    state::INVALID_TABLE_DEFINITION,
+                    "cannot change name or data type of view columns, or drop them",
+                ));
+            }
+            if planned.uses.relations.contains(&old.oid) {
+                return Err(SqlError::new(
+                    state::INVALID_TABLE_DEFINITION,
+                    format!("infinite recursion detected in rules for relation \"{name}\""),
+                ));
+            }
+        }
+        let mut query = create.query.as_ref().clone();
+        self.qualify_relations(&mut query)?;
+        let view = View {
+            oid: match &existing {
+                Some(v) => v.oid,
+                None => self.instance.allocate_oid()?,
+            },
+            schema: schema.oid,
+            name,
+            owner: existing.map_or(self.info.user_oid, |v| v.owner),
+            definition: query.to_string(),
+            columns,
+            depends_on: PlanContext::dependencies(&planned.uses),
+        };
+        self.change_catalog(vec![put!(View, view)])?;
+        done("CREATE VIEW")
+    }
+
+    /// Puts the schema in front of every relation the query finds along the search path.
+    fn qualify_relations(&self, query: &mut ast::Query) -> Result<()> {
+        let catalog = self.info.catalog();
+        let mut ctes = Vec::new();
+        collect_ctes(query, &mut ctes);
+        let _ = ast::visit_relations_mut(query, |name| {
+            let single = name.0.len() == 1;
+            let folded = names::parts(name).unwrap_or_default();
+            if single
+                && let Some(plain) = folded.first()
+                && !ctes.contains(plain)
+                && let Ok(Some(relation)) = self.find_relation(&catalog, name)
+                && let Some(schema) = catalog.schema(relation.schema())
+            {
+                name.0 = vec![
+                    ast::ObjectNamePart::Identifier(quoted_ident(&schema.name)),
+                    ast::ObjectNamePart::Identifier(quoted_ident(plain)),
+                ];
+            }
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+        Ok(())
+    }
+}
+
+/// Names of WITH queries anywhere in a query.
+fn collect_ctes(query: &ast::Query, out: &mut Vec<String>) {
+    struct Finder<'a>(&'a mut Vec<String>);
+    impl ast::Visitor for Finder<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &ast::Query) -> std::ops::ControlFlow<()> {
+            for cte in query.with.iter().flat_map(|w| &w.cte_tables) {
+                self.0.push(fold(&cte.alias.name));
+            }
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let _ = ast::Visit::visit(query, &mut Finder(out));
+}

@@ -1,0 +1,555 @@
+//! Foreign keys: a written row must find its parent, and a changed parent must not lose its children.
+//!
+//! Whoever writes a child locks the parent's *key* FOR KEY SHARE in the parent's unique index and then
+//! looks at the latest version; whoever deletes a parent or changes its key holds that key FOR UPDATE
+//! (storage does this). So one of the two always sees the other, and a parent may be updated freely in
+//! its other columns. Each distinct key is looked up once per statement.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, UInt64Array};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SessionState;
+use heliosdb_storage::datum::Datum;
+use heliosdb_storage::ids::{ColumnId, RowId};
+use heliosdb_storage::key::encode_key;
+use heliosdb_storage::schema::{ColumnType, KeyColumn};
+use heliosdb_storage::{IndexRange, ReadView, RowLock, RowLockMode, ScanRequest};
+
+use super::target::{ForeignKeyTarget, WriteTarget};
+use super::write::{Writer, key_text};
+use crate::catalog::meta::TableMeta;
+use crate::catalog::model::ReferentialAction;
+use crate::error::{Result, SqlError, state};
+use crate::session::Session;
+use crate::types::{CastContext, cast_array};
+
+/// Found keys are forgotten past this, so that memory stays bounded.
+const FOUND_MAX: usize = 1 << 20;
+
+/// A check that waits for the end of the statement.
+pub(crate) struct PendingCheck {
+    fk: ForeignKeyTarget,
+    /// In the order of the parent's index.
+    key: Vec<Datum>,
+}
+
+/// Children of a changed parent, to be looked at when the statement has changed all it will.
+pub(crate) struct PendingAction {
+    fk: ForeignKeyTarget,
+    action: ReferentialAction,
+    /// Old keys, in the order of the foreign key's columns.
+    old: Vec<Vec<Datum>>,
+    /// For ON UPDATE: the new key of each.
+    new: Option<Vec<Vec<Datum>>>,
+}
+
+/// The child's columns of a foreign key, as values of the parent's columns.
+fn key_columns(
+    writer: &Writer,
+    fk: &ForeignKeyTarget,
+    batch: &RecordBatch,
+) -> Result<Vec<ArrayRef>> {
+    fk.key
+        .columns
+        .iter()
+        .zip(&fk.key.referenced_columns)
+        .map(|(child, parent)| {
+            let lost = || SqlError::internal("a foreign key names a dropped column");
+            let at = fk.child.position(ColumnId(*child)).ok_or_else(lost)?;
+            let to = fk.parent.position(ColumnId(*parent)).ok_or_else(lost)?;
+            let (from, to) = (&fk.child.columns[at], &fk.parent.columns[to]);
+            let array = batch.column(at);
+            let wanted = to.ty.arrow_typmod(to.typmod);
+            if *array.data_type() == wanted {
+                return Ok(array.clone());
+            }
+            let cast = CastContext::Implicit;
+            cast_array(array, &from.ty, &to.ty, to.typmod, cast, &writer.format)
+        })
+        .collect()
+}
+
+fn index_types(meta: &TableMeta, place: usize) -> Vec<ColumnType> {
+    let index = &meta.storage.indexes[place];
+    index
+        .columns
+        .iter()
+        .map(|c| meta.storage.columns[usize::from(c.column.0)].ty.clone())
+        .collect()
+}
+
+/// Checks that every row of a batch of the child has its parent.
+pub(crate) fn check_rows(
+    writer: &mut Writer,
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    batch: &RecordBatch,
+) -> Result<()> {
+    let columns = key_columns(writer, fk, batch)?;
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let types = index_types(&fk.parent, fk.index_place);
+    let later = fk.is_self_reference();
+    let mut pending: Vec<(Box<[u8]>, Vec<Datum>)> = Vec::new();
+    let mut seen: HashSet<Box<[u8]>> = writer.found.remove(&fk.constraint.oid).unwrap_or_default();
+    if seen.len() > FOUND_MAX {
+        seen.clear();
+    }
+    for row in 0..batch.num_rows() {
+        let nulls = columns.iter().filter(|c| c.is_null(row)).count();
+        if nulls > 0 {
+            if fk.key.full_match && nulls < columns.len() {
+                return Err(violation_words(fk, "insert or update on").with_detail(
+                    "MATCH FULL does not allow mixing of null and nonnull key values.",
+                ));
+            }
+            continue;
+        }
+        let key: Vec<Datum> = fk
+            .order
+            .iter()
+            .map(|at| Datum::from_array(columns[*at].as_ref(), row))
+            .collect::<heliosdb_storage::Result<_>>()?;
+        let encoded = encode_key(&key, &index.columns, &types)?.into_boxed_slice();
+        if !seen.contains(&encoded) {
+            seen.insert(encoded.clone());
+            pending.push((encoded, key));
+        }
+    }
+    for (encoded, key) in pending {
+        if later {
+            writer.checks.push(PendingCheck {
+                fk: fk.clone(),
+                key,
+            });
+        } else {
+            find_parent(writer, session, fk, &encoded, key)?;
+        }
+    }
+    // What a self-reference found may be changed by the same statement: it is checked at the end.
+    if !later {
+        writer.found.insert(fk.constraint.oid, seen);
+    }
+    Ok(())
+}
+
+pub(crate) fn run_check(
+    writer: &mut Writer,
+    session: &mut Session,
+    check: PendingCheck,
+) -> Result<()> {
+    let PendingCheck { fk, key } = check;
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let types = index_types(&fk.parent, fk.index_place);
+    let encoded = encode_key(&key, &index.columns, &types)?;
+    if fk.is_self_reference() && !child_has_key(session, &fk, &key)? {
+        // The row that needed the parent was deleted or changed later in the statement.
+        return Ok(());
+    }
+    find_parent(writer, session, &fk, &encoded, key)
+}
+
+fn child_has_key(session: &mut Session, fk: &ForeignKeyTarget, key: &[Datum]) -> Result<bool> {
+    let view = session.transaction()?.latest_view();
+    let wanted = vec![unordered(fk, key)];
+    Ok(!children(&view, fk, &wanted)?.is_empty())
+}
+
+/// A key in the order of the index, put into the order of the foreign key's columns.
+fn unordered(fk: &ForeignKeyTarget, key: &[Datum]) -> Vec<Datum> {
+    let mut out = vec![Datum::Null; key.len()];
+    for (value, at) in key.iter().zip(&fk.order) {
+        out[*at] = value.clone();
+    }
+    out
+}
+
+fn find_parent(
+    writer: &Writer,
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    encoded: &[u8],
+    key: Vec<Datum>,
+) -> Result<()> {
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let wait = session.lock_wait();
+    let transaction = session.transaction()?;
+    transaction.lock_key(index.id, encoded, RowLockMode::KeyShare, wait)?;
+    let view = transaction.latest_view();
+    let range = IndexRange::equal(key.clone());
+    if !view
+        .index_rows(&fk.parent.storage, index, &range)?
+        .is_empty()
+    {
+        return Ok(());
+    }
+    let key = unordered(fk, &key);
+    Err(
+        violation_words(fk, "insert or update on").with_detail(format!(
+            "Key ({})=({}) is not present in table \"{}\".",
+            fk.child.names(&fk.key.columns),
+            key_text(&fk.parent, &fk.key.referenced_columns, &key, &writer.format),
+            fk.parent.table.name
+        )),
+    )
+}
+
+fn violation_words(fk: &ForeignKeyTarget, what: &str) -> SqlError {
+    SqlError::new(
+        state::FOREIGN_KEY_VIOLATION,
+        format!(
+            "{what} table \"{}\" violates foreign key constraint \"{}\"",
+            fk.child.table.name, fk.constraint.name
+        ),
+    )
+    .with_table("", &fk.child.table.name)
+    .with_constraint(&fk.constraint.name)
+}
+
+/// The referenced columns of rows of the parent, without rows that have a NULL there.
+fn parent_keys(fk: &ForeignKeyTarget, batch: &RecordBatch) -> Result<Vec<Option<Vec<Datum>>>> {
+    let columns: Vec<&ArrayRef> = fk
+        .key
+        .referenced_columns
+        .iter()
+        .filter_map(|c| fk.parent.position(ColumnId(*c)))
+        .map(|at| batch.column(at))
+        .collect();
+    (0..batch.num_rows())
+        .map(|row| {
+            if columns.iter().any(|c| c.is_null(row)) {
+                return Ok(None);
+            }
+            let key = columns.iter().map(|c| Datum::from_array(c.as_ref(), row));
+            Ok(Some(key.collect::<heliosdb_storage::Result<Vec<_>>>()?))
+        })
+        .collect()
+}
+
+pub(crate) fn note_parent_deleted(
+    writer: &mut Writer,
+    fk: &ForeignKeyTarget,
+    old: &RecordBatch,
+) -> Result<()> {
+    let old: Vec<Vec<Datum>> = parent_keys(fk, old)?.into_iter().flatten().collect();
+    if !old.is_empty() {
+        let action = fk.key.on_delete;
+        writer.actions.push_back(PendingAction {
+            fk: fk.clone(),
+            action,
+            old,
+            new: None,
+        });
+    }
+    Ok(())
+}
+
+pub(crate) fn note_parent_updated(
+    writer: &mut Writer,
+    fk: &ForeignKeyTarget,
+    old: &RecordBatch,
+    new: &RecordBatch,
+) -> Result<()> {
+    let after = parent_keys(fk, new)?;
+    let mut pairs: (Vec<Vec<Datum>>, Vec<Vec<Datum>>) = Default::default();
+    for (before, after) in parent_keys(fk, old)?.into_iter().zip(after) {
+        if let Some(before) = before
+            && after.as_ref() != Some(&before)
+        {
+            let nulls = vec![Datum::Null; before.len()];
+            pairs.0.push(before);
+            pairs.1.push(after.unwrap_or(nulls));
+        }
+    }
+    if !pairs.0.is_empty() {
+        let action = fk.key.on_update;
+        let (old, new) = (pairs.0, Some(pairs.1));
+        writer.actions.push_back(PendingAction {
+            fk: fk.clone(),
+            action,
+            old,
+            new,
+        });
+    }
+    Ok(())
+}
+
+/// Rows of the child whose foreign key is one of `keys`, with the place of the key. Through an index
+/// of the child when one begins with the foreign key's columns, else by reading the child once.
+fn children(
+    view: &ReadView,
+    fk: &ForeignKeyTarget,
+    keys: &[Vec<Datum>],
+) -> Result<Vec<(RowId, usize)>> {
+    let child = &fk.child;
+    let same_types = fk
+        .key
+        .columns
+        .iter()
+        .zip(&fk.key.referenced_columns)
+        .all(|(c, p)| {
+            child.storage.columns[usize::from(*c)].ty
+                == fk.parent.storage.columns[usize::from(*p)].ty
+        });
+    let width = fk.key.columns.len();
+    let index = child.storage.indexes.iter().find(|i| {
+        same_types
+            && i.columns.len() >= width
+            && i.columns[..width]
+                .iter()
+                .all(|c| fk.key.columns.contains(&c.column.0))
+    });
+    let mut found = Vec::new();
+    if let Some(index) = index {
+        for (at, key) in keys.iter().enumerate() {
+            let prefix = index.columns[..width]
+                .iter()
+                .filter_map(|c| fk.key.columns.iter().position(|k| *k == c.column.0))
+                .map(|k| key[k].clone())
+                .collect();
+            for row in view.index_rows(&child.storage, index, &IndexRange::equal(prefix))? {
+                found.push((row, at));
+            }
+        }
+        return Ok(found);
+    }
+    let types: Vec<ColumnType> = fk
+        .key
+        .referenced_columns
+        .iter()
+        .map(|c| fk.parent.storage.columns[usize::from(*c)].ty.clone())
+        .collect();
+    let plain: Vec<KeyColumn> = fk
+        .key
+        .referenced_columns
+        .iter()
+        .map(|c| KeyColumn {
+            column: ColumnId(*c),
+            descending: false,
+            nulls_first: false,
+        })
+        .collect();
+    let mut places = HashMap::with_capacity(keys.len());
+    for (at, key) in keys.iter().enumerate() {
+        places.insert(encode_key(key, &plain, &types)?, at);
+    }
+    let request = ScanRequest {
+        projection: fk.key.columns.iter().map(|c| ColumnId(*c)).collect(),
+        row_id: true,
+        ..ScanRequest::columns(Vec::new())
+    };
+    for batch in view
+        .scan(child.storage.clone(), request)?
+        .into_iter()
+        .flatten()
+    {
+        let batch = batch?;
+        let Some((ids, columns)) = batch.columns().split_last() else {
+            continue;
+        };
+        let Some(ids) = ids.as_any().downcast_ref::<UInt64Array>() else {
+            continue;
+        };
+        let columns: Vec<ArrayRef> = columns
+            .iter()
+            .zip(fk.key.columns.iter().zip(&fk.key.referenced_columns))
+            .map(|(array, (c, p))| {
+                let (from, to) = (child.table.column_at(*c), fk.parent.table.column_at(*p));
+                match (from, to) {
+                    (Some(from), Some(to)) if from.type_oid != to.type_oid => cast_array(
+                        array,
+                        &from.ty(),
+                        &to.ty(),
+                        to.typmod,
+                        CastContext::Implicit,
+                        &crate::types::Format::default(),
+                    ),
+                    _ => Ok(array.clone()),
+                }
+            })
+            .collect::<Result<_>>()?;
+        for row in 0..ids.len() {
+            if columns.iter().any(|c| c.is_null(row)) {
+                continue;
+            }
+            let key: Vec<Datum> = columns
+                .iter()
+                .map(|c| Datum::from_array(c.as_ref(), row))
+                .collect::<heliosdb_storage::Result<_>>()?;
+            if let Some(at) = places.get(&encode_key(&key, &plain, &types)?) {
+                found.push((RowId(ids.value(row)), *at));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the parent still (or again) has a row of this key.
+fn parent_has_key(view: &ReadView, fk: &ForeignKeyTarget, key: &[Datum]) -> Result<bool> {
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let ordered = fk.order.iter().map(|at| key[*at].clone()).collect();
+    let rows = view.index_rows(&fk.parent.storage, index, &IndexRange::equal(ordered))?;
+    Ok(!rows.is_empty())
+}
+
+pub(crate) fn run_action(
+    writer: &mut Writer,
+    session: &mut Session,
+    state: &SessionState,
+    action: PendingAction,
+) -> Result<()> {
+    let PendingAction {
+        fk,
+        action,
+        old,
+        new,
+    } = action;
+    let view = session.transaction()?.latest_view();
+    let mut found = children(&view, &fk, &old)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    if action == ReferentialAction::NoAction {
+        let mut kept = Vec::new();
+        for (row, at) in found {
+            if !parent_has_key(&view, &fk, &old[at])? {
+                kept.push((row, at));
+            }
+        }
+        found = kept;
+    }
+    match action {
+        ReferentialAction::NoAction | ReferentialAction::Restrict => match found.first() {
+            None => Ok(()),
+            Some((_, at)) => Err(still_referenced(writer, &fk, &old[*at])),
+        },
+        ReferentialAction::Cascade if new.is_none() => {
+            let rows = lock_children(session, &fk, &found)?;
+            let target = child_target(writer, session, state, &fk)?;
+            let rows: Vec<RowId> = rows.into_iter().map(|(row, _)| row).collect();
+            writer.delete(session, &target, &rows)
+        }
+        ReferentialAction::Cascade | ReferentialAction::SetNull | ReferentialAction::SetDefault => {
+            let rows = lock_children(session, &fk, &found)?;
+            let target = child_target(writer, session, state, &fk)?;
+            let new = if action == ReferentialAction::Cascade {
+                new
+            } else {
+                None
+            };
+            rewrite_children(
+                writer,
+                session,
+                state,
+                &fk,
+                &target,
+                action,
+                &rows,
+                new.as_deref(),
+            )
+        }
+    }
+}
+
+fn child_target(
+    writer: &Writer,
+    session: &mut Session,
+    state: &SessionState,
+    fk: &ForeignKeyTarget,
+) -> Result<Arc<WriteTarget>> {
+    let catalog = writer.catalog.clone();
+    session.write_target(state, &catalog, fk.child.table.oid)
+}
+
+fn still_referenced(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
+    SqlError::new(
+        state::FOREIGN_KEY_VIOLATION,
+        format!(
+            "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
+            fk.parent.table.name, fk.constraint.name, fk.child.table.name
+        ),
+    )
+    .with_detail(format!(
+        "Key ({})=({}) is still referenced from table \"{}\".",
+        fk.parent.names(&fk.key.referenced_columns),
+        key_text(&fk.parent, &fk.key.referenced_columns, key, &writer.format),
+        fk.child.table.name
+    ))
+    .with_table("", &fk.child.table.name)
+    .with_constraint(&fk.constraint.name)
+}
+
+/// Locks children, and keeps those that are still children.
+fn lock_children(
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    found: &[(RowId, usize)],
+) -> Result<Vec<(RowId, usize)>> {
+    let wait = session.lock_wait();
+    session.lock_table(fk.child.id(), heliosdb_storage::TableLockMode::RowExclusive)?;
+    let transaction = session.transaction()?;
+    let mut rows = Vec::with_capacity(found.len());
+    for (row, at) in found {
+        match transaction.lock_row(fk.child.id(), *row, RowLockMode::Update, wait)? {
+            RowLock::Held | RowLock::Changed => rows.push((*row, *at)),
+            RowLock::Gone => {}
+        }
+    }
+    Ok(rows)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one action's whole circumstances"
+)]
+fn rewrite_children(
+    writer: &mut Writer,
+    session: &mut Session,
+    state: &SessionState,
+    fk: &ForeignKeyTarget,
+    target: &WriteTarget,
+    action: ReferentialAction,
+    rows: &[(RowId, usize)],
+    new: Option<&[Vec<Datum>]>,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<RowId> = rows.iter().map(|(row, _)| *row).collect();
+    let all = target.meta.all_columns();
+    let view = session.transaction()?.latest_view();
+    let batch = view.rows(&target.meta.storage, &ids, &all, false)?;
+    let mut columns = batch.columns().to_vec();
+    let mut changed = Vec::new();
+    for (i, column) in fk.key.columns.iter().enumerate() {
+        let Some(place) = target.meta.position(ColumnId(*column)) else {
+            continue;
+        };
+        changed.push(place);
+        let ty = &target.meta.storage.columns[usize::from(*column)].ty;
+        columns[place] = match (action, new) {
+            (ReferentialAction::Cascade, Some(new)) => {
+                let from = &fk.parent.storage.columns[usize::from(fk.key.referenced_columns[i])].ty;
+                let arrays: Vec<ArrayRef> = rows
+                    .iter()
+                    .map(|(_, at)| new[*at][i].to_array(from))
+                    .collect::<heliosdb_storage::Result<_>>()?;
+                let arrays: Vec<&dyn Array> = arrays.iter().map(|a| a.as_ref()).collect();
+                let joined = arrow::compute::concat(&arrays)?;
+                let column = &target.meta.columns[place];
+                super::assign::to_column(&joined, column, &ty.arrow(), &writer.format)?
+            }
+            (ReferentialAction::SetDefault, _) if target.default_of(place).is_some() => {
+                let at = target.default_of(place).unwrap_or_default();
+                let program = target.defaults.program(state, &[])?;
+                let values = program.run_one(at, &super::rows_without_columns(ids.len()))?;
+                let column = &target.meta.columns[place];
+                super::assign::to_column(&values, column, &ty.arrow(), &writer.format)?
+            }
+            _ => arrow::array::new_null_array(&ty.arrow(), ids.len()),
+        };
+    }
+    let batch = writer.check_rows(state, target, columns)?;
+    writer.update(session, target, &ids, &batch, &changed)
+}

@@ -1,0 +1,37 @@
+//! INSERT, UPDATE, DELETE and row locks.
+//!
+//! [`target`] is a table prepared for writing, [`write`] the one door through which rows change:
+//! it checks NOT NULL, CHECK, unique and foreign keys ([`foreign_key`]) and runs referential actions.
+//! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
+//! rows that changed while it waited.
+
+pub(crate) mod assign;
+pub(crate) mod foreign_key;
+pub(crate) mod insert;
+pub(crate) mod lock;
+pub(crate) mod on_conflict;
+pub(crate) mod target;
+pub(crate) mod update;
+pub(crate) mod values;
+pub(crate) mod write;
+
+pub(crate) use insert::InsertPlan;
+pub(crate) use lock::LockingPlan;
+pub(crate) use update::UpdatePlan;
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+/// A batch of one row and no columns, to evaluate constants over.
+pub(crate) fn one_row() -> RecordBatch {
+    rows_without_columns(1)
+}
+
+/// A batch of rows and no columns.
+pub(crate) fn rows_without_columns(rows: usize) -> RecordBatch {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
+        .expect("a batch without columns fits the empty schema")
+}

@@ -1,0 +1,210 @@
+//! A table prepared for writing: what has to hold of its rows, and who refers to them.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use sqlparser::ast;
+
+use crate::catalog::meta::TableMeta;
+use crate::catalog::model::{Column, Constraint, ConstraintKind, ForeignKey};
+use crate::catalog::{CatalogSnapshot, Oid};
+use crate::error::{Result, SqlError};
+use crate::plan::compile::{Expressions, Local};
+use crate::session::info::SessionInfo;
+use crate::session::statement::parse_expression;
+
+#[derive(Debug)]
+pub(crate) struct WriteTarget {
+    pub meta: Arc<TableMeta>,
+    /// Places of columns that have a default, and the defaults, in the same order.
+    pub default_columns: Vec<usize>,
+    pub defaults: Expressions,
+    /// CHECK constraints and their conditions, in the same order.
+    pub checks: Vec<Arc<Constraint>>,
+    pub conditions: Expressions,
+    /// Foreign keys of this table.
+    pub foreign_keys: Vec<ForeignKeyTarget>,
+    /// Foreign keys that reference this table.
+    pub referenced_by: Vec<ForeignKeyTarget>,
+    pub schema_name: String,
+}
+
+/// A foreign key with both its tables.
+#[derive(Clone, Debug)]
+pub(crate) struct ForeignKeyTarget {
+    pub constraint: Arc<Constraint>,
+    pub key: ForeignKey,
+    pub child: Arc<TableMeta>,
+    pub parent: Arc<TableMeta>,
+    /// The place of the parent's unique index in its list.
+    pub index_place: usize,
+    /// For each column of the index: the place among `key.columns` of the column that matches it.
+    pub order: Vec<usize>,
+}
+
+impl ForeignKeyTarget {
+    fn new(
+        catalog: &CatalogSnapshot,
+        constraint: &Arc<Constraint>,
+        key: &ForeignKey,
+    ) -> Result<ForeignKeyTarget> {
+        let child = catalog.table_meta(constraint.table)?;
+        let parent = catalog.table_meta(key.referenced_table)?;
+        let lost = || {
+            SqlError::internal(format!(
+                "foreign key {} has lost its index",
+                constraint.name
+            ))
+        };
+        let index_place = parent
+            .indexes
+            .iter()
+            .position(|i| i.oid == key.referenced_index)
+            .ok_or_else(lost)?;
+        let order = parent.indexes[index_place]
+            .columns
+            .iter()
+            .map(|c| {
+                key.referenced_columns
+                    .iter()
+                    .position(|r| *r == c.column)
+                    .ok_or_else(lost)
+            })
+            .collect::<Result<_>>()?;
+        Ok(ForeignKeyTarget {
+            constraint: constraint.clone(),
+            key: key.clone(),
+            child,
+            parent,
+            index_place,
+            order,
+        })
+    }
+
+    pub fn is_self_reference(&self) -> bool {
+        self.child.table.oid == self.parent.table.oid
+    }
+}
+
+impl WriteTarget {
+    pub fn new(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        table: Oid,
+    ) -> Result<WriteTarget> {
+        let meta = catalog.table_meta(table)?;
+        let mut default_columns = Vec::new();
+        let mut defaults = Vec::new();
+        for (place, column) in meta.columns.iter().enumerate() {
+            let catalog_column = &meta.table.columns[usize::from(column.id.0)];
+            if let Some(expr) = default_expression(catalog_column)? {
+                default_columns.push(place);
+                defaults.push(expr);
+            }
+        }
+        let defaults =
+            Expressions::plan_exprs(state, catalog, info, &[], defaults, "DEFAULT expressions")?;
+        let mut checks = Vec::new();
+        let mut conditions = Vec::new();
+        let mut foreign_keys = Vec::new();
+        for constraint in catalog.constraints_of(table) {
+            match &constraint.kind {
+                ConstraintKind::Check { expression, .. } => {
+                    checks.push(constraint.clone());
+                    conditions.push(parse_expression(expression)?);
+                }
+                ConstraintKind::ForeignKey(key) => {
+                    foreign_keys.push(ForeignKeyTarget::new(catalog, constraint, key)?);
+                }
+                ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => {}
+            }
+        }
+        let local = Local {
+            name: &meta.table.name,
+            schema: meta.schema.clone(),
+        };
+        let conditions = Expressions::plan_exprs(
+            state,
+            catalog,
+            info,
+            &[local],
+            conditions,
+            "check constraints",
+        )?;
+        let referenced_by = catalog
+            .foreign_keys_to(table)
+            .filter_map(|c| match &c.kind {
+                ConstraintKind::ForeignKey(key) => Some(ForeignKeyTarget::new(catalog, c, key)),
+                _ => None,
+            })
+            .collect::<Result<_>>()?;
+        let schema_name = catalog
+            .schema(meta.table.schema)
+            .map_or_else(String::new, |s| s.name.clone());
+        Ok(WriteTarget {
+            meta,
+            default_columns,
+            defaults,
+            checks,
+            conditions,
+            foreign_keys,
+            referenced_by,
+            schema_name,
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.meta.table.name
+    }
+
+    /// The place of a column's default among `defaults`.
+    pub fn default_of(&self, place: usize) -> Option<usize> {
+        self.default_columns.iter().position(|p| *p == place)
+    }
+
+    /// Whether a change of these columns (by place) can change a key that an index or a foreign key
+    /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE.
+    pub fn changes_key(&self, places: &[usize]) -> bool {
+        self.meta.indexes.iter().filter(|i| i.unique).any(|i| {
+            i.columns.iter().any(|c| {
+                places
+                    .iter()
+                    .any(|p| self.meta.columns[*p].id.0 == c.column)
+            })
+        })
+    }
+}
+
+/// A column's default as an expression: its own, or the next value of its identity sequence.
+pub(crate) fn default_expression(column: &Column) -> Result<Option<ast::Expr>> {
+    if let Some(identity) = column.identity {
+        return parse_expression(&format!("nextval('{}')", identity.sequence)).map(Some);
+    }
+    let Some(text) = &column.default else {
+        return Ok(None);
+    };
+    let mut expr = parse_expression(text)?;
+    strip_regclass(&mut expr);
+    Ok(Some(expr))
+}
+
+/// `nextval('s'::regclass)` is how PostgreSQL prints it; `nextval` takes the name itself.
+fn strip_regclass(expr: &mut ast::Expr) {
+    let ast::Expr::Function(function) = expr else {
+        return;
+    };
+    let ast::FunctionArguments::List(list) = &mut function.args else {
+        return;
+    };
+    for arg in &mut list.args {
+        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(inner)) = arg
+            && let ast::Expr::Cast {
+                expr, data_type, ..
+            } = inner
+            && data_type.to_string().eq_ignore_ascii_case("regclass")
+        {
+            *inner = expr.as_ref().clone();
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The one door through which rows change.
+//!
+//! A [`Writer`] lives for one statement. Rows are checked as they are written: NOT NULL, CHECK, unique
+//! keys (by storage). Foreign keys are checked after: those of written rows per batch, or at the end
+//! of the statement when a table references itself; those that reference changed rows at the end,
+//! when their actions run. Actions write through the same door, so they are checked too, and may
+//! cause further actions.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SessionState;
+use heliosdb_storage::datum::Datum;
+use heliosdb_storage::ids::RowId;
+
+use super::foreign_key::{self, PendingAction, PendingCheck};
+use super::target::WriteTarget;
+use crate::catalog::{CatalogSnapshot, Oid};
+use crate::error::{Result, SqlError, state};
+use crate::plan::compile::Program;
+use crate::session::Session;
+use crate::types::{Format, encode_text};
+
+/// Values longer than this are cut in messages, as PostgreSQL does.
+const SHOWN_CHARS_MAX: usize = 64;
+
+pub(crate) struct Writer {
+    pub catalog: Arc<CatalogSnapshot>,
+    pub format: Format,
+    conditions: HashMap<Oid, Program>,
+    /// Keys already found in a referenced table, per foreign key.
+    pub(super) found: HashMap<Oid, HashSet<Box<[u8]>>>,
+    pub(super) checks: Vec<PendingCheck>,
+    pub(super) actions: VecDeque<PendingAction>,
+}
+
+impl Writer {
+    pub fn new(session: &Session, catalog: Arc<CatalogSnapshot>) -> Writer {
+        Writer {
+            catalog,
+            format: session.info.format(),
+            conditions: HashMap::new(),
+            found: HashMap::new(),
+            checks: Vec::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Checks columns (one per live column of the table) and makes a batch of them.
+    pub fn check_rows(
+        &mut self,
+        state: &SessionState,
+        target: &WriteTarget,
+        columns: Vec<ArrayRef>,
+    ) -> Result<RecordBatch> {
+        for (column, array) in target.meta.columns.iter().zip(&columns) {
+            if column.not_null
+                && array.null_count() > 0
+                && let Some(row) = (0..array.len()).find(|i| array.is_null(*i))
+            {
+                return Err(SqlError::new(
+                    state::NOT_NULL_VIOLATION,
+                    format!(
+                        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                        column.name,
+                        target.name()
+                    ),
+                )
+                .with_detail(self.failing_row(target, &columns, row))
+                .with_table(&target.schema_name, target.name())
+                .with_column(&column.name));
+            }
+        }
+        let batch = RecordBatch::try_new(target.meta.schema.clone(), columns)?;
+        if !target.checks.is_empty() {
+            self.check_conditions(state, target, &batch)?;
+        }
+        Ok(batch)
+    }
+
+    fn check_conditions(
+        &mut self,
+        state: &SessionState,
+        target: &WriteTarget,
+        batch: &RecordBatch,
+    ) -> Result<()> {
+        let oid = target.meta.table.oid;
+        if !self.conditions.contains_key(&oid) {
+            self.conditions
+                .insert(oid, target.conditions.program(state, &[])?);
+        }
+        let program = &self.conditions[&oid];
+        for (i, constraint) in target.checks.iter().enumerate() {
+            let holds = program.condition(i, batch)?;
+            // NULL is not a violation.
+            if let Some(row) = (0..holds.len()).find(|r| holds.is_valid(*r) && !holds.value(*r)) {
+                return Err(SqlError::new(
+                    state::CHECK_VIOLATION,
+                    format!(
+                        "new row for relation \"{}\" violates check constraint \"{}\"",
+                        target.name(),
+                        constraint.name
+                    ),
+                )
+                .with_detail(self.failing_row(target, batch.columns(), row))
+                .with_table(&target.schema_name, target.name())
+                .with_constraint(&constraint.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn failing_row(&self, target: &WriteTarget, columns: &[ArrayRef], row: usize) -> String {
+        let values: Vec<String> = target
+            .meta
+            .columns
+            .iter()
+            .zip(columns)
+            .map(|(column, array)| {
+                if array.is_null(row) {
+                    return "null".to_owned();
+                }
+                let mut text = String::new();
+                encode_text(array.as_ref(), row, &column.ty, &self.format, &mut text);
+                if text.chars().count() > SHOWN_CHARS_MAX {
+                    text = text.chars().take(SHOWN_CHARS_MAX).collect::<String>() + "...";
+                }
+                text
+            })
+            .collect();
+        format!("Failing row contains ({}).", values.join(", "))
+    }
+
+    /// Inserts rows that [`check_rows`](Self::check_rows) passed.
+    pub fn insert(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        batch: &RecordBatch,
+    ) -> Result<Vec<RowId>> {
+        let rows = session
+            .transaction()?
+            .insert(&target.meta.storage, batch)
+            .map_err(|e| self.explain(target, e))?;
+        self.note_inserted(session, target, batch)?;
+        Ok(rows)
+    }
+
+    /// Checks the foreign keys of rows that are in.
+    pub fn note_inserted(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        batch: &RecordBatch,
+    ) -> Result<()> {
+        for fk in &target.foreign_keys {
+            foreign_key::check_rows(self, session, fk, batch)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces locked rows. `changed` are the places of the columns that may differ.
+    pub fn update(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        rows: &[RowId],
+        batch: &RecordBatch,
+        changed: &[usize],
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let touches = |columns: &[u16]| {
+            changed
+                .iter()
+                .any(|p| columns.contains(&target.meta.columns[*p].id.0))
+        };
+        let referenced = target
+            .referenced_by
+            .iter()
+            .any(|fk| touches(&fk.key.referenced_columns));
+        let old = if referenced {
+            let all = target.meta.all_columns();
+            let view = session.transaction()?.latest_view();
+            Some(view.rows(&target.meta.storage, rows, &all, false)?)
+        } else {
+            None
+        };
+        session
+            .transaction()?
+            .update(&target.meta.storage, rows, batch)
+            .map_err(|e| self.explain(target, e))?;
+        for fk in &target.foreign_keys {
+            if touches(&fk.key.columns) {
+                foreign_key::check_rows(self, session, fk, batch)?;
+            }
+        }
+        if let Some(old) = old {
+            for fk in &target.referenced_by {
+                if touches(&fk.key.referenced_columns) {
+                    foreign_key::note_parent_updated(self, fk, &old, batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes locked rows.
+    pub fn delete(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        rows: &[RowId],
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if !target.referenced_by.is_empty() {
+            let all = target.meta.all_columns();
+            let view = session.transaction()?.latest_view();
+            let old = view.rows(&target.meta.storage, rows, &all, false)?;
+            for fk in &target.referenced_by {
+                foreign_key::note_parent_deleted(self, fk, &old)?;
+            }
+        }
+        session
+            .transaction()?
+            .delete(&target.meta.storage, rows)
+            .map_err(|e| self.explain(target, e))?;
+        Ok(())
+    }
+
+    /// The end of the statement: referential actions, then the checks that waited.
+    pub fn finish(&mut self, session: &mut Session, state: &SessionState) -> Result<()> {
+        while let Some(action) = self.actions.pop_front() {
+            foreign_key::run_action(self, session, state, action)?;
+        }
+        for check in std::mem::take(&mut self.checks) {
+            foreign_key::run_check(self, session, check)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a storage error the names of the table's objects.
+    pub fn explain(&self, target: &WriteTarget, error: heliosdb_storage::Error) -> SqlError {
+        explain_unique(&target.meta, &target.schema_name, &self.format, error)
+    }
+}
+
+/// A unique violation in PostgreSQL's words; any other error as it is.
+pub(crate) fn explain_unique(
+    meta: &crate::catalog::meta::TableMeta,
+    schema_name: &str,
+    format: &Format,
+    error: heliosdb_storage::Error,
+) -> SqlError {
+    let heliosdb_storage::Error::UniqueViolation { index, key, .. } = &error else {
+        return SqlError::from(error);
+    };
+    let Some(found) = meta.indexes.iter().find(|i| i.collection == index.0) else {
+        return SqlError::from(error);
+    };
+    let columns: Vec<u16> = found.columns.iter().map(|c| c.column).collect();
+    SqlError::new(
+        state::UNIQUE_VIOLATION,
+        format!(
+            "duplicate key value violates unique constraint \"{}\"",
+            found.name
+        ),
+    )
+    .with_detail(format!(
+        "Key ({})=({}) already exists.",
+        meta.names(&columns),
+        key_text(meta, &columns, key, format)
+    ))
+    .with_table(schema_name, &meta.table.name)
+    .with_constraint(&found.name)
+}
+
+/// The values of a key as messages show them.
+pub(crate) fn key_text(
+    meta: &crate::catalog::meta::TableMeta,
+    columns: &[u16],
+    key: &[Datum],
+    format: &Format,
+) -> String {
+    let values: Vec<String> = columns
+        .iter()
+        .zip(key)
+        .map(|(column, value)| {
+            let mut text = String::new();
+            let def = meta.storage.columns.get(usize::from(*column));
+            let ty = meta
+                .table
+                .column_at(*column)
+                .map(crate::catalog::model::Column::ty);
+            if let (Some(def), Some(ty)) = (def, ty)
+                && let Ok(array) = value.to_array(&def.ty)
+                && array.is_valid(0)
+            {
+                encode_text(array.as_ref(), 0, &ty, format, &mut text);
+            } else {
+                text.push_str("null");
+            }
+            text
+        })
+        .collect();
+    values.join(", ")
+}

@@ -1,0 +1,248 @@
+//! One open database: what all its sessions share.
+//!
+//! An [`Instance`] owns the storage engine, the DataFusion runtime with its threads and memory limit,
+//! a cache of catalog versions, and a pool of planning states, because building one costs more than
+//! planning a small query.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, SequenceSpec};
+use parking_lot::Mutex;
+
+use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
+use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::catalog::{bootstrap, store};
+use crate::error::{Result, SqlError, state};
+use crate::plan::state::new_state;
+use crate::role::ScramSecret;
+use crate::session::{Session, SessionOptions};
+
+/// Catalog versions kept for views that are a little behind.
+const CATALOG_VERSIONS_MAX: usize = 8;
+/// Planning states kept for reuse.
+const STATES_MAX: usize = 64;
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct InstanceOptions {
+    /// The role a new database starts with.
+    pub superuser: String,
+    /// The name of the one database.
+    pub database: String,
+    /// Threads that run queries; 0 for one per core.
+    pub threads: usize,
+    /// Memory all running queries may hold together. Past it a query spills or fails with 53200.
+    pub query_memory_bytes: usize,
+}
+
+impl Default for InstanceOptions {
+    fn default() -> InstanceOptions {
+        InstanceOptions {
+            superuser: "helios".to_owned(),
+            database: "helios".to_owned(),
+            threads: 0,
+            query_memory_bytes: 1 << 30,
+        }
+    }
+}
+
+pub struct Instance {
+    engine: Engine,
+    options: InstanceOptions,
+    /// `None` once shut down. The threads end in the background, whoever drops the instance.
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    handle: tokio::runtime::Handle,
+    threads: usize,
+    runtime_env: Arc<RuntimeEnv>,
+    states: Mutex<Vec<SessionState>>,
+    catalogs: Mutex<VecDeque<Arc<CatalogSnapshot>>>,
+    next_pid: AtomicU32,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("database", &self.options.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Instance {
+    /// Takes over an engine. A new database gets its catalog here.
+    pub fn open(engine: Engine, options: InstanceOptions) -> Result<Arc<Instance>> {
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("helios-query")
+            .enable_all()
+            .build()
+            .map_err(|e| {
+                SqlError::new(
+                    state::OUT_OF_MEMORY,
+                    format!("could not start threads: {e}"),
+                )
+            })?;
+        let runtime_env = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.query_memory_bytes)))
+            .build_arc()
+            .map_err(crate::plan::error::convert)?;
+        let instance = Arc::new(Instance {
+            engine,
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+            threads,
+            runtime_env,
+            states: Mutex::new(Vec::new()),
+            catalogs: Mutex::new(VecDeque::new()),
+            next_pid: AtomicU32::new(1),
+            options,
+        });
+        instance.bootstrap()?;
+        Ok(instance)
+    }
+
+    fn bootstrap(&self) -> Result<()> {
+        let view = self.engine.latest_view();
+        if store::version(&view)? != CatalogVersion(0) {
+            return Ok(());
+        }
+        let mut transaction = self
+            .engine
+            .begin(Isolation::ReadCommitted, Interrupt::new());
+        transaction.begin_statement();
+        let changes = bootstrap::objects(&self.options.superuser);
+        store::apply(&mut transaction, &CatalogSnapshot::default(), changes)?;
+        transaction.commit(Durability::Synchronous)?;
+        Ok(())
+    }
+
+    /// A new session of a role that exists. Authentication is the caller's.
+    pub fn session(self: &Arc<Self>, options: SessionOptions) -> Result<Session> {
+        Session::new(self.clone(), options)
+    }
+
+    pub fn database(&self) -> &str {
+        &self.options.database
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The secret a client must prove to know; `None` when the role has no password.
+    pub fn role_secret(&self, role: &str) -> Result<Option<ScramSecret>> {
+        let catalog = self.catalog(&self.engine.latest_view())?;
+        match catalog
+            .role_by_name(role)
+            .and_then(|r| r.password.as_deref())
+        {
+            None => Ok(None),
+            Some(text) => ScramSecret::parse(text).map(Some),
+        }
+    }
+
+    /// Whether the role exists and may log in.
+    pub fn may_log_in(&self, role: &str) -> Result<bool> {
+        let catalog = self.catalog(&self.engine.latest_view())?;
+        Ok(catalog.role_by_name(role).is_some_and(|r| r.login))
+    }
+
+    /// Sets a role's password outside any session, as a first start does.
+    pub fn set_password(&self, role: &str, password: &str) -> Result<()> {
+        let mut transaction = self
+            .engine
+            .begin(Isolation::ReadCommitted, Interrupt::new());
+        transaction.begin_statement();
+        let catalog = self.catalog(&transaction.read_view())?;
+        let role = catalog
+            .role_by_name(role)
+            .ok_or_else(|| crate::role::undefined_role(role))?;
+        let role = Role {
+            password: Some(ScramSecret::new(password).to_string()),
+            ..role.as_ref().clone()
+        };
+        let change = store::Change::Put(Object::Role(Arc::new(role)));
+        store::apply(&mut transaction, &catalog, vec![change])?;
+        transaction.commit(Durability::Synchronous)?;
+        Ok(())
+    }
+
+    /// Stops the query threads. Statements that are running fail.
+    pub fn shutdown(&self) {
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// The catalog as of a view.
+    pub(crate) fn catalog(&self, view: &ReadView) -> Result<Arc<CatalogSnapshot>> {
+        let version = store::version(view)?;
+        if let Some(found) = self.catalogs.lock().iter().find(|c| c.version == version) {
+            return Ok(found.clone());
+        }
+        let loaded = Arc::new(store::load(view)?);
+        let mut catalogs = self.catalogs.lock();
+        catalogs.push_front(loaded.clone());
+        catalogs.truncate(CATALOG_VERSIONS_MAX);
+        Ok(loaded)
+    }
+
+    pub(crate) fn allocate_oid(&self) -> Result<Oid> {
+        let spec = SequenceSpec {
+            start: i64::from(FIRST_USER_OID),
+            increment: 1,
+            min: 1,
+            max: i64::from(u32::MAX),
+            cycle: false,
+        };
+        let next = self.engine.sequence_next(store::OID_COUNTER, &spec)?;
+        next.and_then(|n| Oid::try_from(n).ok()).ok_or_else(|| {
+            SqlError::new(state::PROGRAM_LIMIT_EXCEEDED, "out of object identifiers")
+        })
+    }
+
+    pub(crate) fn allocate_collection(&self) -> Result<CollectionId> {
+        Ok(self.engine.allocate_collection_id())
+    }
+
+    pub(crate) fn next_pid(&self) -> u32 {
+        self.next_pid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
+        &self.handle
+    }
+
+    /// A planning state from the pool. Give it back with [`return_state`](Self::return_state).
+    pub(crate) fn take_state(&self) -> SessionState {
+        let pooled = self.states.lock().pop();
+        pooled.unwrap_or_else(|| new_state(self.runtime_env.clone(), self.threads))
+    }
+
+    pub(crate) fn return_state(&self, state: SessionState) {
+        let mut states = self.states.lock();
+        if states.len() < STATES_MAX {
+            states.push(state);
+        }
+    }
+
+    /// The newest timestamp that a reader may be told of.
+    pub fn visible_ts(&self) -> Ts {
+        self.engine.visible_view().ts()
+    }
+}

@@ -1,0 +1,47 @@
+//! Where planning meets PostgreSQL's semantics.
+//!
+//! What is installed into a planning state, what a session tells functions of itself, and what is
+//! asked of a statement before DataFusion sees it.
+
+use std::sync::Arc;
+
+use datafusion::config::ConfigOptions;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionConfig;
+use sqlparser::ast;
+
+use crate::error::Result;
+use crate::semantics::{self, SessionVars};
+use crate::session::info::SessionInfo;
+
+pub(crate) use crate::semantics::map_error;
+
+pub(crate) fn configure(options: &mut ConfigOptions) {
+    semantics::configure(options);
+}
+
+pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
+    // Subqueries that no join can stand for are found last, in plans that are already typed.
+    crate::functions::session_state(builder).with_analyzer_rule(Arc::new(crate::subplan::Subplans))
+}
+
+/// Tells functions and casts of the session: who, where, when, and how values print.
+pub(crate) fn set_session(config: &mut SessionConfig, info: &SessionInfo) {
+    let start = info.transaction_start();
+    config.options_mut().extensions.insert(SessionVars {
+        user: info.user.clone(),
+        session_user: info.user.clone(),
+        database: info.database.clone(),
+        search_path: info.search_path(),
+        backend_pid: i32::try_from(info.pid).unwrap_or(i32::MAX),
+        transaction_start: start,
+        statement_start: info.statement_start(),
+        format: info.format(),
+    });
+}
+
+/// PostgreSQL's spellings and typing, said in DataFusion's words.
+pub(crate) fn rewrite_statement(statement: &mut ast::Statement) -> Result<()> {
+    crate::pg_catalog::rewrite::statement(statement)?;
+    semantics::rewrite_statement(statement)
+}

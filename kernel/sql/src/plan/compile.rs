@@ -1,0 +1,363 @@
+//! Single expressions over a batch: defaults, CHECK conditions, RETURNING, DO UPDATE.
+//!
+//! An expression is planned as `SELECT expr FROM relations`, so that it is typed, coerced and checked
+//! exactly as in a query, and its physical form is then run over batches that are at hand. What is
+//! kept is the analysed logical form; the physical form is made per statement, because `now()` and
+//! its like become constants of the statement.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::DFSchemaRef;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use sqlparser::ast;
+
+use super::context::{PlanContext, Uses};
+use super::error::convert;
+use super::origin::described_type;
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Result, SqlError, state};
+use crate::names::quoted_ident;
+use crate::session::info::SessionInfo;
+use crate::session::outcome::ResultColumn;
+use crate::types::PgType;
+
+/// Analysed expressions over the columns of some relations.
+#[derive(Clone, Debug)]
+pub(crate) struct Expressions {
+    exprs: Vec<Expr>,
+    input: DFSchemaRef,
+    fields: Vec<Arc<Field>>,
+    pub uses: Uses,
+}
+
+/// The same, ready to run over batches whose columns are those of the relations, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    exprs: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+/// A relation that expressions may name: alias and columns.
+pub(crate) struct Local<'a> {
+    pub name: &'a str,
+    pub schema: SchemaRef,
+}
+
+impl Expressions {
+    /// Plans a select list over relations. `*` and `t.*` expand as usual.
+    pub fn plan(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        locals: &[Local<'_>],
+        items: Vec<ast::SelectItem>,
+        what: &str,
+    ) -> Result<Expressions> {
+        let uses = RefCell::new(Uses::default());
+        let mut context = PlanContext::new(state, catalog, info, &uses);
+        for local in locals {
+            context = context.with_local(local.name, local.schema.clone());
+        }
+        let mut statement = ast::Statement::Query(Box::new(select(
+            items,
+            locals.iter().map(|l| table_factor(l.name)).collect(),
+        )));
+        crate::plan::bridge::rewrite_statement(&mut statement)?;
+        let plan = context
+            .planner()
+            .sql_statement_to_plan(statement)
+            .map_err(convert)?;
+        let plan = state
+            .analyzer()
+            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .map_err(convert)?;
+        let LogicalPlan::Projection(projection) = plan else {
+            return Err(match plan {
+                LogicalPlan::Aggregate(_) => SqlError::new(
+                    state::GROUPING_ERROR,
+                    format!("aggregate functions are not allowed in {what}"),
+                ),
+                _ => SqlError::unsupported(format!("this kind of expression in {what}")),
+            });
+        };
+        if !is_plain_input(&projection.input) {
+            return Err(SqlError::unsupported(format!(
+                "an aggregate, window function or subquery in {what}"
+            )));
+        }
+        if projection.expr.iter().any(has_subquery) {
+            return Err(SqlError::unsupported(format!("a subquery in {what}")));
+        }
+        Ok(Expressions {
+            fields: projection.schema.fields().iter().cloned().collect(),
+            exprs: projection.expr,
+            input: projection.input.schema().clone(),
+            uses: uses.take(),
+        })
+    }
+
+    /// Plans single expressions over relations.
+    pub fn plan_exprs(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        locals: &[Local<'_>],
+        exprs: Vec<ast::Expr>,
+        what: &str,
+    ) -> Result<Expressions> {
+        let items = exprs
+            .into_iter()
+            .enumerate()
+            .map(|(i, expr)| ast::SelectItem::ExprWithAlias {
+                expr,
+                alias: quoted_ident(&format!("e{i}")),
+            })
+            .collect();
+        Expressions::plan(state, catalog, info, locals, items, what)
+    }
+
+    /// The SQL type of an expression; `Unknown` for an untyped literal.
+    pub fn pg_type(&self, at: usize) -> PgType {
+        self.fields
+            .get(at)
+            .and_then(|f| PgType::from_arrow(f.data_type()))
+            .unwrap_or(PgType::Unknown)
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(ArrowSchema::new(self.fields.clone()))
+    }
+
+    pub fn result_columns(&self) -> Vec<ResultColumn> {
+        self.fields
+            .iter()
+            .map(|f| ResultColumn {
+                name: crate::semantics::output_name(f.name()).to_owned(),
+                ty: described_type(f.data_type()),
+                table_oid: 0,
+                column_attnum: 0,
+                typmod: -1,
+            })
+            .collect()
+    }
+
+    /// For each expression that is a column of the input as it is, the column's place.
+    pub fn plain_columns(&self) -> Vec<Option<usize>> {
+        self.exprs
+            .iter()
+            .map(|e| {
+                let mut e = e;
+                while let Expr::Alias(a) = e {
+                    e = &a.expr;
+                }
+                match e {
+                    Expr::Column(c) => self.input.maybe_index_of_column(c),
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Whether a value may differ from row to row, or from call to call.
+    pub fn is_volatile(&self) -> bool {
+        self.exprs.iter().any(Expr::is_volatile)
+    }
+
+    /// The columns of the input that expressions read, by place.
+    pub fn columns_used(&self) -> Vec<usize> {
+        let mut used: Vec<usize> = self
+            .exprs
+            .iter()
+            .flat_map(|e| e.column_refs().into_iter().cloned().collect::<Vec<_>>())
+            .filter_map(|c| self.input.maybe_index_of_column(&c))
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    /// Makes the expressions ready to run in a statement.
+    pub fn program(
+        &self,
+        state: &SessionState,
+        params: &[datafusion::scalar::ScalarValue],
+    ) -> Result<Program> {
+        let context = SimplifyContext::builder()
+            .with_schema(self.input.clone())
+            .with_config_options(state.config_options().clone())
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let exprs = self
+            .exprs
+            .iter()
+            .map(|e| {
+                let e = super::query::bind_expr(e.clone(), params)?;
+                let e = simplifier.simplify(e).map_err(convert)?;
+                create_physical_expr(
+                    &e,
+                    &self.input,
+                    state.execution_props(),
+                    &Default::default(),
+                )
+                .map_err(convert)
+            })
+            .collect::<Result<_>>()?;
+        Ok(Program { exprs })
+    }
+}
+
+impl Program {
+    pub fn len(&self) -> usize {
+        self.exprs.len()
+    }
+
+    /// One column per expression.
+    pub fn run(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        (0..self.exprs.len())
+            .map(|i| self.run_one(i, batch))
+            .collect()
+    }
+
+    pub fn run_one(&self, at: usize, batch: &RecordBatch) -> Result<ArrayRef> {
+        self.exprs[at]
+            .evaluate(batch)
+            .and_then(|v| v.into_array(batch.num_rows()))
+            .map_err(convert)
+    }
+
+    /// A condition's value per row.
+    pub fn condition(&self, at: usize, batch: &RecordBatch) -> Result<BooleanArray> {
+        let array = self.run_one(at, batch)?;
+        array
+            .as_any()
+            .downcast_ref::<BooleanArray>()
+            .cloned()
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::DATATYPE_MISMATCH,
+                    format!(
+                        "argument of a condition must be type boolean, not type {}",
+                        described_type(array.data_type()).name()
+                    ),
+                )
+            })
+    }
+}
+
+/// Whether a projection's input adds nothing to the relations.
+fn is_plain_input(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::TableScan(_) | LogicalPlan::EmptyRelation(_) => true,
+        LogicalPlan::SubqueryAlias(a) => is_plain_input(&a.input),
+        LogicalPlan::Join(j) => {
+            j.on.is_empty()
+                && j.filter.is_none()
+                && is_plain_input(&j.left)
+                && is_plain_input(&j.right)
+        }
+        _ => false,
+    }
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    let mut found = false;
+    let _ = expr.apply(|e| {
+        found |= matches!(
+            e,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
+        );
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    });
+    found
+}
+
+/// `SELECT items FROM from`.
+pub(crate) fn select(items: Vec<ast::SelectItem>, from: Vec<ast::TableWithJoins>) -> ast::Query {
+    query(ast::SetExpr::Select(Box::new(ast::Select {
+        select_token: ast::helpers::attached_token::AttachedToken::empty(),
+        optimizer_hints: Vec::new(),
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection: items,
+        exclude: None,
+        into: None,
+        from,
+        lateral_views: Vec::new(),
+        prewhere: None,
+        selection: None,
+        connect_by: Vec::new(),
+        group_by: ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        cluster_by: Vec::new(),
+        distribute_by: Vec::new(),
+        sort_by: Vec::new(),
+        having: None,
+        named_window: Vec::new(),
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: ast::SelectFlavor::Standard,
+    })))
+}
+
+/// A query with nothing around its body.
+pub(crate) fn query(body: ast::SetExpr) -> ast::Query {
+    ast::Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
+}
+
+/// `name` as an item of FROM, exactly spelled.
+pub(crate) fn table_factor(name: &str) -> ast::TableWithJoins {
+    named_table(vec![name], None)
+}
+
+/// A possibly qualified, exactly spelled relation as an item of FROM.
+pub(crate) fn named_table(name: Vec<&str>, alias: Option<&str>) -> ast::TableWithJoins {
+    let parts = name
+        .into_iter()
+        .map(|n| ast::ObjectNamePart::Identifier(quoted_ident(n)));
+    ast::TableWithJoins {
+        relation: ast::TableFactor::Table {
+            name: ast::ObjectName(parts.collect()),
+            alias: alias.map(|a| ast::TableAlias {
+                explicit: true,
+                name: quoted_ident(a),
+                columns: Vec::new(),
+                at: None,
+            }),
+            args: None,
+            with_hints: Vec::new(),
+            version: None,
+            with_ordinality: false,
+            partitions: Vec::new(),
+            json_path: None,
+            sample: None,
+            index_hints: Vec::new(),
+        },
+        joins: Vec::new(),
+    }
+}

@@ -1,0 +1,356 @@
+//! Name resolution for DataFusion's planner: tables along the search path, views, functions.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::error::Result;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ExprPlanner, RelationPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
+    WindowUDF, col,
+};
+use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
+
+use super::error::wrap;
+use super::provider::StoredTable;
+use crate::catalog::model::{Dependency, View};
+use crate::catalog::{CatalogSnapshot, Oid, Relation};
+use crate::error::{SqlError, state};
+use crate::pg_catalog::{SessionView, scalar_function, system_table};
+use crate::session::info::SessionInfo;
+use crate::session::statement::parse_query;
+use crate::subplan;
+
+/// The catalog part of a name that asks for a table with its row ids. No SQL text can name it by
+/// accident: a database of this name does not exist.
+pub(crate) const TARGET: &str = "$target";
+
+/// Views inside views deeper than this are refused.
+const VIEW_DEPTH_MAX: usize = 64;
+
+/// What planning a statement looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    /// Tables, views included.
+    pub relations: BTreeSet<Oid>,
+    /// Base tables only.
+    pub tables: BTreeSet<Oid>,
+    /// A function that changes state was named (`nextval`, `setval`, `set_config`).
+    pub writes: bool,
+}
+
+pub(crate) struct PlanContext<'a> {
+    pub state: &'a SessionState,
+    pub catalog: &'a CatalogSnapshot,
+    pub info: &'a Arc<SessionInfo>,
+    search_path: Vec<String>,
+    /// Relations that exist for this statement only, such as `excluded`.
+    locals: HashMap<String, SchemaRef>,
+    uses: &'a RefCell<Uses>,
+    depth: usize,
+    /// Whose privileges count: a view's owner's for what the view reads.
+    role: Role,
+}
+
+#[derive(Clone, Copy)]
+struct Role {
+    oid: Oid,
+    superuser: bool,
+}
+
+impl<'a> PlanContext<'a> {
+    pub fn new(
+        state: &'a SessionState,
+        catalog: &'a CatalogSnapshot,
+        info: &'a Arc<SessionInfo>,
+        uses: &'a RefCell<Uses>,
+    ) -> PlanContext<'a> {
+        PlanContext {
+            state,
+            catalog,
+            info,
+            search_path: info.search_path(),
+            locals: HashMap::new(),
+            uses,
+            depth: 0,
+            role: Role {
+                oid: info.user_oid,
+                superuser: info.superuser,
+            },
+        }
+    }
+
+    pub fn with_local(mut self, name: &str, schema: SchemaRef) -> PlanContext<'a> {
+        self.locals.insert(name.to_owned(), schema);
+        self
+    }
+
+    pub fn planner(&self) -> SqlToRel<'_, PlanContext<'a>> {
+        let options = ParserOptions::from(&self.state.config_options().sql_parser);
+        SqlToRel::new_with_options(self, options)
+    }
+
+    fn resolve(&self, name: &TableReference) -> Result<(Relation, bool)> {
+        let target = name.catalog() == Some(TARGET);
+        if let Some(database) = name.catalog()
+            && !target
+            && database != self.info.database
+        {
+            return Err(wrap(SqlError::unsupported(format!(
+                "cross-database reference to \"{name}\""
+            ))));
+        }
+        let found = match name.schema() {
+            Some(schema) => {
+                let schema = self.catalog.schema_by_name(schema).ok_or_else(|| {
+                    wrap(SqlError::new(
+                        state::UNDEFINED_TABLE,
+                        format!("relation \"{schema}.{}\" does not exist", name.table()),
+                    ))
+                })?;
+                self.catalog.relation_in(schema.oid, name.table())
+            }
+            None => self
+                .catalog
+                .resolve(self.search_path.iter().map(String::as_str), name.table()),
+        };
+        let relation = found.ok_or_else(|| wrap(undefined_table(name)))?;
+        Ok((relation, target))
+    }
+
+    fn source(&self, relation: &Relation, target: bool) -> Result<Arc<dyn TableSource>> {
+        self.check_privilege(relation)?;
+        match relation {
+            Relation::Table(t) => {
+                let meta = self.catalog.table_meta(t.oid).map_err(wrap)?;
+                let mut uses = self.uses.borrow_mut();
+                uses.relations.insert(t.oid);
+                uses.tables.insert(t.oid);
+                Ok(provider_as_source(Arc::new(StoredTable::new(meta, target))))
+            }
+            Relation::View(v) => {
+                self.uses.borrow_mut().relations.insert(v.oid);
+                let plan = self.expand(v)?;
+                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
+            Relation::Sequence(s) => {
+                self.uses.borrow_mut().relations.insert(s.oid);
+                let table = super::sequence_relation(self.info, s).map_err(wrap)?;
+                Ok(provider_as_source(table))
+            }
+            Relation::Index(i) => Err(wrap(
+                SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{}\"", i.name),
+                )
+                .with_detail("This operation is not supported for indexes."),
+            )),
+        }
+    }
+
+    fn check_privilege(&self, relation: &Relation) -> Result<()> {
+        if self.role.superuser || relation.owner() == self.role.oid {
+            return Ok(());
+        }
+        Err(wrap(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!(
+                "permission denied for {} {}",
+                relation.kind(),
+                relation.name()
+            ),
+        )))
+    }
+
+    /// The plan of a view's query, with the view's column names.
+    fn expand(&self, view: &View) -> Result<LogicalPlan> {
+        if self.depth >= VIEW_DEPTH_MAX {
+            return Err(wrap(SqlError::new(
+                state::PROGRAM_LIMIT_EXCEEDED,
+                "views are nested too deeply",
+            )));
+        }
+        let owner = self.catalog.role(view.owner);
+        let inner = PlanContext {
+            state: self.state,
+            catalog: self.catalog,
+            info: self.info,
+            // A stored definition is qualified throughout; only built-in names need a path.
+            search_path: vec!["pg_catalog".to_owned()],
+            locals: HashMap::new(),
+            uses: self.uses,
+            depth: self.depth + 1,
+            role: Role {
+                oid: view.owner,
+                superuser: owner.is_some_and(|r| r.superuser),
+            },
+        };
+        let query = parse_query(&view.definition).map_err(wrap)?;
+        let mut statement = sqlparser::ast::Statement::Query(query);
+        crate::plan::bridge::rewrite_statement(&mut statement).map_err(wrap)?;
+        let plan = inner.planner().sql_statement_to_plan(statement)?;
+        name_columns(plan, view.columns.iter().map(|c| c.name.as_str()))
+    }
+
+    /// The tables and views a query names, for what depends on it.
+    pub fn dependencies(uses: &Uses) -> Vec<Dependency> {
+        uses.relations
+            .iter()
+            .map(|oid| Dependency {
+                oid: *oid,
+                column: None,
+            })
+            .collect()
+    }
+}
+
+/// Renames the columns of a plan, in order.
+pub(crate) fn name_columns<'n>(
+    plan: LogicalPlan,
+    names: impl Iterator<Item = &'n str>,
+) -> Result<LogicalPlan> {
+    let columns = plan.schema().columns();
+    let exprs: Vec<Expr> = columns
+        .into_iter()
+        .zip(names)
+        .map(|(column, name)| {
+            if column.name == name && column.relation.is_none() {
+                col(column)
+            } else {
+                Expr::Column(column).alias(name)
+            }
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan).project(exprs)?.build()
+}
+
+pub(crate) fn undefined_table(name: &TableReference) -> SqlError {
+    let shown = match name.schema() {
+        Some(schema) => format!("{schema}.{}", name.table()),
+        None => name.table().to_owned(),
+    };
+    SqlError::new(
+        state::UNDEFINED_TABLE,
+        format!("relation \"{shown}\" does not exist"),
+    )
+}
+
+impl ContextProvider for PlanContext<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        if let TableReference::Bare { table } = &name
+            && let Some(schema) = self.locals.get(table.as_ref())
+        {
+            let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(schema.clone()));
+            return Ok(provider_as_source(table));
+        }
+        // Built-in relations: those of pg_catalog are found without naming the schema.
+        let session: Arc<dyn SessionView> = self.info.clone();
+        let builtin = match name.schema() {
+            None => system_table("pg_catalog", name.table(), &session),
+            Some(schema @ ("pg_catalog" | "information_schema")) => {
+                system_table(schema, name.table(), &session)
+            }
+            Some(_) => None,
+        };
+        if let Some(table) = builtin {
+            return Ok(provider_as_source(table));
+        }
+        let (relation, target) = self.resolve(&name)?;
+        self.source(&relation, target)
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
+        let Some(function) = self.state.table_functions().get(name) else {
+            return Err(wrap(SqlError::new(
+                state::UNDEFINED_FUNCTION,
+                format!("function {name} does not exist"),
+            )));
+        };
+        let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
+        Ok(provider_as_source(
+            function.create_table_provider_with_args(args)?,
+        ))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(
+            name, schema,
+        ))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if name == subplan::ARRAY_SUBQUERY {
+            return Some(subplan::array_subquery());
+        }
+        let session: Arc<dyn SessionView> = self.info.clone();
+        if let Some(function) = scalar_function(name, &session) {
+            return Some(function);
+        }
+        if let Some(found) = crate::session::functions::lookup(name, self.info) {
+            self.uses.borrow_mut().writes |= found.writes;
+            return Some(found.function);
+        }
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state
+            .higher_order_functions()
+            .keys()
+            .cloned()
+            .collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

@@ -1,0 +1,340 @@
+//! From pushed-down predicates to index ranges and zone-map hints.
+//!
+//! Only conjuncts of the form `column op constant` (and `column IN (constants)`) are read; every
+//! predicate stays in the plan as a filter as well, so what is derived here need only never exclude
+//! a row that qualifies.
+
+use std::ops::Bound;
+
+use arrow::array::Array;
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::scalar::ScalarValue;
+use heliosdb_storage::datum::Datum;
+use heliosdb_storage::ids::ColumnId;
+use heliosdb_storage::{ColumnRange, IndexRange};
+
+use crate::catalog::meta::TableMeta;
+use crate::catalog::model::Index;
+
+/// More alternatives than this in an IN list are left to the filter.
+const IN_LIST_MAX: usize = 256;
+
+/// What the predicates say of one column.
+#[derive(Clone, Debug)]
+struct ColumnBounds {
+    column: ColumnId,
+    /// One of these values.
+    equal: Option<Vec<Datum>>,
+    lower: Bound<Datum>,
+    upper: Bound<Datum>,
+}
+
+/// What the predicates say of a table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bounds {
+    columns: Vec<ColumnBounds>,
+}
+
+/// An index and the parts of it that hold every qualifying row.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexLookup {
+    /// Place in [`TableMeta::indexes`].
+    pub index: usize,
+    pub ranges: Vec<IndexRange>,
+    /// The lookup gives at most one row per range.
+    pub unique: bool,
+}
+
+/// Whether a predicate has a shape that [`Bounds`] reads, when its parameters are known.
+pub(crate) fn is_usable(filter: &Expr) -> bool {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            matches!(
+                op,
+                Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+            ) && (column_of(left).is_some() || column_of(right).is_some())
+        }
+        Expr::Between(b) => !b.negated && column_of(&b.expr).is_some(),
+        Expr::InList(l) => !l.negated && column_of(&l.expr).is_some(),
+        Expr::IsNull(e) => column_of(e).is_some(),
+        Expr::Column(_) => true,
+        _ => false,
+    }
+}
+
+impl Bounds {
+    pub fn new(meta: &TableMeta, filters: &[Expr]) -> Bounds {
+        let mut bounds = Bounds::default();
+        for filter in filters {
+            bounds.add(meta, filter);
+        }
+        bounds
+    }
+
+    fn add(&mut self, meta: &TableMeta, filter: &Expr) {
+        match filter {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::And,
+                right,
+            }) => {
+                self.add(meta, left);
+                self.add(meta, right);
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                if let Some(name) = column_of(left) {
+                    self.compare(meta, name, *op, right);
+                } else if let (Some(name), Some(op)) = (column_of(right), op.swap()) {
+                    self.compare(meta, name, op, left);
+                }
+            }
+            Expr::Between(b) if !b.negated => {
+                if let Some(name) = column_of(&b.expr) {
+                    self.compare(meta, name, Operator::GtEq, &b.low);
+                    self.compare(meta, name, Operator::LtEq, &b.high);
+                }
+            }
+            Expr::InList(l) if !l.negated && l.list.len() <= IN_LIST_MAX => {
+                let Some((column, ty)) = column_of(&l.expr).and_then(|n| find(meta, n)) else {
+                    return;
+                };
+                let values: Option<Vec<Datum>> = l.list.iter().map(|e| constant(e, &ty)).collect();
+                if let Some(mut values) = values {
+                    values.retain(|v| *v != Datum::Null);
+                    self.column(column).equal = Some(values);
+                }
+            }
+            Expr::IsNull(e) => {
+                if let Some((column, _)) = column_of(e).and_then(|n| find(meta, n)) {
+                    self.column(column).equal = Some(vec![Datum::Null]);
+                }
+            }
+            Expr::Column(c) => {
+                if let Some((column, DataType::Boolean)) = find(meta, &c.name) {
+                    self.column(column).equal = Some(vec![Datum::Bool(true)]);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn compare(&mut self, meta: &TableMeta, name: &str, op: Operator, value: &Expr) {
+        let Some((column, ty)) = find(meta, name) else {
+            return;
+        };
+        let Some(value) = constant(value, &ty) else {
+            return;
+        };
+        if value == Datum::Null {
+            return;
+        }
+        let bounds = self.column(column);
+        match op {
+            Operator::Eq => bounds.equal = Some(vec![value]),
+            Operator::Lt => bounds.upper = Bound::Excluded(value),
+            Operator::LtEq => bounds.upper = Bound::Included(value),
+            Operator::Gt => bounds.lower = Bound::Excluded(value),
+            Operator::GtEq => bounds.lower = Bound::Included(value),
+            _ => {}
+        }
+    }
+
+    fn column(&mut self, column: ColumnId) -> &mut ColumnBounds {
+        let at = match self.columns.iter().position(|c| c.column == column) {
+            Some(at) => at,
+            None => {
+                self.columns.push(ColumnBounds {
+                    column,
+                    equal: None,
+                    lower: Bound::Unbounded,
+                    upper: Bound::Unbounded,
+                });
+                self.columns.len() - 1
+            }
+        };
+        &mut self.columns[at]
+    }
+
+    fn get(&self, column: ColumnId) -> Option<&ColumnBounds> {
+        self.columns.iter().find(|c| c.column == column)
+    }
+
+    /// Hints for skipping pages.
+    pub fn zone_ranges(&self) -> Vec<ColumnRange> {
+        self.columns
+            .iter()
+            .filter_map(|c| match c.equal.as_deref() {
+                Some([value]) if *value != Datum::Null => Some(ColumnRange {
+                    column: c.column,
+                    lower: Bound::Included(value.clone()),
+                    upper: Bound::Included(value.clone()),
+                }),
+                Some(_) => None,
+                None => Some(ColumnRange {
+                    column: c.column,
+                    lower: c.lower.clone(),
+                    upper: c.upper.clone(),
+                }),
+            })
+            .collect()
+    }
+
+    /// The index that narrows most: a whole unique key first, then the longest equal prefix, then a
+    /// range on the first column.
+    pub fn best_index(&self, meta: &TableMeta) -> Option<IndexLookup> {
+        if self.columns.is_empty() {
+            return None;
+        }
+        let mut best: Option<((bool, usize, u8), IndexLookup)> = None;
+        for (i, index) in meta.indexes.iter().enumerate() {
+            let Some((score, lookup)) = self.lookup(i, index) else {
+                continue;
+            };
+            if best.as_ref().is_none_or(|(s, _)| score > *s) {
+                best = Some((score, lookup));
+            }
+        }
+        best.map(|(_, lookup)| lookup)
+    }
+
+    fn lookup(&self, place: usize, index: &Index) -> Option<((bool, usize, u8), IndexLookup)> {
+        let mut prefixes: Vec<Vec<Datum>> = vec![Vec::new()];
+        let mut equal = 0;
+        let mut has_null = false;
+        for key in &index.columns {
+            let Some(values) = self
+                .get(ColumnId(key.column))
+                .and_then(|c| c.equal.as_ref())
+            else {
+                break;
+            };
+            if prefixes.len() * values.len() > IN_LIST_MAX {
+                break;
+            }
+            has_null |= values.contains(&Datum::Null);
+            prefixes = prefixes
+                .iter()
+                .flat_map(|p| {
+                    values.iter().map(|v| {
+                        let mut p = p.clone();
+                        p.push(v.clone());
+                        p
+                    })
+                })
+                .collect();
+            equal += 1;
+        }
+        let next = index
+            .columns
+            .get(equal)
+            .and_then(|k| self.get(ColumnId(k.column)));
+        let (lower, upper) = match next {
+            Some(c) if c.equal.is_none() => (c.lower.clone(), c.upper.clone()),
+            _ => (Bound::Unbounded, Bound::Unbounded),
+        };
+        let ends = u8::from(lower != Bound::Unbounded) + u8::from(upper != Bound::Unbounded);
+        if equal == 0 && ends == 0 {
+            return None;
+        }
+        let unique = index.unique && equal == index.columns.len() && !has_null;
+        let ranges = prefixes
+            .into_iter()
+            .map(|prefix| IndexRange {
+                prefix,
+                lower: lower.clone(),
+                upper: upper.clone(),
+            })
+            .collect();
+        Some((
+            (unique, equal, ends),
+            IndexLookup {
+                index: place,
+                ranges,
+                unique,
+            },
+        ))
+    }
+}
+
+fn find(meta: &TableMeta, name: &str) -> Option<(ColumnId, DataType)> {
+    let at = meta.position_by_name(name)?;
+    Some((
+        meta.columns[at].id,
+        meta.schema.field(at).data_type().clone(),
+    ))
+}
+
+/// The column an expression is, looking through casts that keep every value and their order.
+fn column_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(c) => Some(&c.name),
+        Expr::Alias(a) => column_of(&a.expr),
+        Expr::Cast(c) if is_wider_integer(c.field.data_type()) => match c.expr.as_ref() {
+            Expr::Column(c) => Some(&c.name),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_wider_integer(ty: &DataType) -> bool {
+    matches!(ty, DataType::Int32 | DataType::Int64)
+}
+
+fn is_integer(ty: &DataType) -> bool {
+    matches!(ty, DataType::Int16 | DataType::Int32 | DataType::Int64)
+}
+
+/// A constant as a value of the column's type; `None` when it is not one without loss.
+fn constant(expr: &Expr, ty: &DataType) -> Option<Datum> {
+    let value = scalar(expr)?;
+    let value = if value.data_type() == *ty {
+        value
+    } else if value.is_null() {
+        return Some(Datum::Null);
+    } else if (is_integer(&value.data_type()) && is_integer(ty)) || same_family(&value, ty) {
+        let cast = value.cast_to(ty).ok()?;
+        if cast.is_null() {
+            return None;
+        }
+        cast
+    } else {
+        return None;
+    };
+    let array = value.to_array().ok()?;
+    if array.is_null(0) {
+        return Some(Datum::Null);
+    }
+    Datum::from_array(array.as_ref(), 0).ok()
+}
+
+fn same_family(value: &ScalarValue, ty: &DataType) -> bool {
+    matches!(
+        (value.data_type(), ty),
+        (
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View,
+            DataType::Utf8View
+        )
+    )
+}
+
+/// The value of a constant expression: a literal, or casts of one.
+fn scalar(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Alias(a) => scalar(&a.expr),
+        Expr::Cast(c) => {
+            let value = scalar(&c.expr)?;
+            let to = c.field.data_type();
+            let lossless = (is_integer(&value.data_type()) && is_integer(to))
+                || same_family(&value, to)
+                || value.data_type() == *to;
+            if !lossless {
+                return None;
+            }
+            value.cast_to(to).ok().filter(|v| !v.is_null())
+        }
+        _ => None,
+    }
+}

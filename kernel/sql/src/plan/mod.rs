@@ -1,0 +1,58 @@
+//! From syntax tree to running plan: name resolution, DataFusion planning, scans of our tables.
+//!
+//! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
+//! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
+//! DataFusion sees it; [`scan`] reads it; [`filter`] turns predicates into index ranges and zone-map
+//! hints; [`compile`] makes single expressions (defaults, checks, RETURNING) runnable over a batch.
+
+pub(crate) mod bridge;
+pub(crate) mod compile;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod explain;
+pub(crate) mod filter;
+pub(crate) mod origin;
+pub(crate) mod provider;
+pub(crate) mod query;
+pub(crate) mod run;
+pub(crate) mod scan;
+pub(crate) mod state;
+
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, Int64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use heliosdb_storage::ids::CollectionId;
+
+use crate::catalog::model::Sequence;
+use crate::error::{Result, SqlError};
+use crate::session::info::SessionInfo;
+
+/// A sequence as a relation of one row: `SELECT last_value FROM s`.
+pub(crate) fn sequence_relation(
+    info: &SessionInfo,
+    sequence: &Sequence,
+) -> Result<Arc<dyn TableProvider>> {
+    let engine = info.instance.engine();
+    let (value, called) = engine
+        .sequence_state(CollectionId(sequence.collection))
+        .unwrap_or((sequence.start, false));
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("last_value", DataType::Int64, false),
+        Field::new("log_cnt", DataType::Int64, false),
+        Field::new("is_called", DataType::Boolean, false),
+    ]));
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        vec![
+            Arc::new(Int64Array::from(vec![value])),
+            Arc::new(Int64Array::from(vec![0])),
+            Arc::new(BooleanArray::from(vec![called])),
+        ],
+    )?;
+    let table = MemTable::try_new(schema, vec![vec![batch]]).map_err(SqlError::from)?;
+    Ok(Arc::new(table))
+}

@@ -1,0 +1,161 @@
+//! Our table as DataFusion sees it.
+//!
+//! A provider holds a table's shape, never a view: the [`StatementContext`] of the state that plans
+//! says what to read. So the same logical plan serves many executions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::TableType;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use heliosdb_storage::ScanRequest;
+
+use super::error::wrap;
+use super::filter::{self, Bounds};
+use super::scan::{IndexScanExec, RowFetchExec, TableScanExec};
+use super::state::StatementContext;
+use crate::catalog::Oid;
+use crate::catalog::meta::TableMeta;
+
+#[derive(Debug)]
+pub(crate) struct StoredTable {
+    meta: Arc<TableMeta>,
+    /// Whether the hidden row id column is part of the schema: the table is a target of DML.
+    target: bool,
+}
+
+impl StoredTable {
+    pub fn new(meta: Arc<TableMeta>, target: bool) -> StoredTable {
+        StoredTable { meta, target }
+    }
+
+    pub fn oid(&self) -> Oid {
+        self.meta.table.oid
+    }
+
+    pub fn meta(&self) -> &Arc<TableMeta> {
+        &self.meta
+    }
+}
+
+#[async_trait]
+impl TableProvider for StoredTable {
+    fn schema(&self) -> SchemaRef {
+        if self.target {
+            self.meta.schema_with_row_id.clone()
+        } else {
+            self.meta.schema.clone()
+        }
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|f| {
+                if filter::is_usable(f) {
+                    TableProviderFilterPushDown::Inexact
+                } else {
+                    TableProviderFilterPushDown::Unsupported
+                }
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let context = state
+            .config()
+            .get_extension::<StatementContext>()
+            .ok_or_else(|| {
+                DataFusionError::Internal("a scan was planned without a statement".to_owned())
+            })?;
+        let full = self.schema();
+        let schema = match projection {
+            Some(p) => Arc::new(full.project(p)?),
+            None => full.clone(),
+        };
+        let places: Vec<usize> = match projection {
+            Some(p) => p.clone(),
+            None => (0..full.fields().len()).collect(),
+        };
+        let live = self.meta.columns.len();
+        let columns = places
+            .iter()
+            .filter_map(|p| self.meta.columns.get(*p))
+            .map(|c| c.id)
+            .collect::<Vec<_>>();
+        let row_id = places.iter().any(|p| *p == live);
+
+        if self.target
+            && let Some(recheck) = &context.recheck
+            && let Some(rows) = recheck.rows.get(&self.meta.table.oid)
+        {
+            return Ok(Arc::new(RowFetchExec::new(
+                self.meta.clone(),
+                recheck.view.clone(),
+                rows.clone(),
+                columns,
+                row_id,
+                schema,
+            )));
+        }
+
+        let bounds = Bounds::new(&self.meta, filters);
+        let estimate = context.view.row_count_estimate(self.meta.id());
+        if let Some(lookup) = bounds.best_index(&self.meta) {
+            return Ok(Arc::new(IndexScanExec::new(
+                self.meta.clone(),
+                context,
+                lookup,
+                bounds.zone_ranges(),
+                columns,
+                row_id,
+                schema,
+                estimate,
+            )));
+        }
+        let request = ScanRequest {
+            projection: columns,
+            row_id,
+            ranges: bounds.zone_ranges(),
+            partitions: state.config().target_partitions().max(1),
+            batch_rows: state.config().batch_size(),
+            // Filters above may drop rows, and then a limit must not apply below them.
+            limit: limit.filter(|_| filters.is_empty()),
+        };
+        let scan = TableScanExec::new(self.meta.clone(), context, request, schema, estimate)
+            .map_err(wrap)?;
+        Ok(Arc::new(scan))
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        None
+    }
+}
+
+/// Statistics that know the number of rows only.
+pub(crate) fn row_statistics(schema: &SchemaRef, rows: u64) -> Statistics {
+    Statistics {
+        num_rows: Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX)),
+        total_byte_size: Precision::Absent,
+        column_statistics: vec![ColumnStatistics::new_unknown(); schema.fields().len()],
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs DataFusion from blocking code, and stops it when asked.
+//!
+//! The calling thread drives the root of the plan; what the plan spawns runs on the instance's
+//! threads. A plan with one partition therefore never changes threads, which is what short queries
+//! need. Between polls, and at least every [`CANCEL_POLL`], the statement's interrupt is looked at.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use futures::future::poll_fn;
+use heliosdb_storage::Interrupt;
+
+use super::error::convert;
+use super::state::task_context;
+use crate::error::{Result, SqlError};
+
+const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<F: Future>(handle: &tokio::runtime::Handle, future: F) -> F::Output {
+    let _context = handle.enter();
+    futures::executor::block_on(future)
+}
+
+/// Starts a physical plan.
+pub(crate) fn start(
+    handle: &tokio::runtime::Handle,
+    state: &SessionState,
+    plan: Arc<dyn ExecutionPlan>,
+) -> Result<SendableRecordBatchStream> {
+    let _context = handle.enter();
+    execute_stream(plan, task_context(state)).map_err(convert)
+}
+
+/// The next batch of a stream, or 57014 when the interrupt says so.
+pub(crate) fn next_batch(
+    handle: &tokio::runtime::Handle,
+    stream: &mut SendableRecordBatchStream,
+    interrupt: Option<&Interrupt>,
+) -> Result<Option<RecordBatch>> {
+    let canceled = || interrupt.is_some_and(Interrupt::is_canceled);
+    let next = block_on(handle, async {
+        let mut sleep = None;
+        poll_fn(|cx| {
+            if canceled() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(batch) = stream.poll_next_unpin(cx) {
+                return Poll::Ready(Some(batch));
+            }
+            // Sleeping costs a timer, so only a stream that did not answer at once has one.
+            loop {
+                let timer = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(CANCEL_POLL)));
+                match pin!(timer.as_mut()).poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if canceled() => return Poll::Ready(None),
+                    Poll::Ready(()) => sleep = None,
+                }
+            }
+        })
+        .await
+    });
+    match next {
+        None => Err(SqlError::from(heliosdb_storage::Error::Canceled)),
+        Some(None) => Ok(None),
+        Some(Some(batch)) => batch.map(Some).map_err(convert),
+    }
+}

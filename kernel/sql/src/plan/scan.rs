@@ -1,0 +1,446 @@
+//! Physical operators that read storage.
+//!
+//! [`TableScanExec`] reads a whole table in partitions, [`IndexScanExec`] the rows an index names,
+//! [`RowFetchExec`] rows that are known by id. Reading storage blocks; these run on the instance's
+//! own threads, or on the thread of the session that asked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::Statistics;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
+use heliosdb_storage::ids::{ColumnId, RowId};
+use heliosdb_storage::{ColumnRange, ReadView, ScanRequest, TableScan};
+use parking_lot::Mutex;
+
+use super::error::wrap;
+use super::filter::IndexLookup;
+use super::provider::row_statistics;
+use super::state::StatementContext;
+use crate::catalog::meta::TableMeta;
+
+/// Rows fetched by id per batch.
+const FETCH_ROWS: usize = 8192;
+/// An index that names more rows than this share of the table is slower than reading the table.
+const INDEX_SHARE_MAX: f64 = 0.2;
+/// ... unless they are so few that it does not matter.
+const INDEX_ROWS_FREE: usize = 4096;
+
+fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema.clone()),
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}
+
+/// Gives a batch from storage the schema of the plan: same columns, the plan's nullability.
+fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(
+        schema.clone(),
+        batch.columns().to_vec(),
+        &options,
+    )?)
+}
+
+fn stream(
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
+) -> SendableRecordBatchStream {
+    Box::pin(RecordBatchStreamAdapter::new(
+        schema.clone(),
+        futures::stream::iter(batches),
+    ))
+}
+
+/// What leaf operators have in common.
+macro_rules! leaf {
+    () => {
+        fn properties(&self) -> &Arc<PlanProperties> {
+            &self.properties
+        }
+
+        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+            Vec::new()
+        }
+
+        fn replace_children(
+            self: Arc<Self>,
+            _children: Vec<Arc<dyn ExecutionPlan>>,
+            _options: ReplaceChildrenOptions,
+        ) -> Result<Arc<dyn ExecutionPlan>> {
+            Ok(self)
+        }
+
+        fn with_new_children(
+            self: Arc<Self>,
+            _children: Vec<Arc<dyn ExecutionPlan>>,
+        ) -> Result<Arc<dyn ExecutionPlan>> {
+            Ok(self)
+        }
+
+        fn apply_expressions(
+            &self,
+            _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        ) -> Result<TreeNodeRecursion> {
+            Ok(TreeNodeRecursion::Continue)
+        }
+    };
+}
+
+/// Reads a whole table.
+pub(crate) struct TableScanExec {
+    meta: Arc<TableMeta>,
+    context: Arc<StatementContext>,
+    request: ScanRequest,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+    estimate: u64,
+    /// The scans made when the plan was; each partition takes its own once.
+    scans: Mutex<Vec<Option<TableScan>>>,
+}
+
+impl fmt::Debug for TableScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableScanExec")
+            .field("table", &self.meta.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TableScanExec {
+    pub fn new(
+        meta: Arc<TableMeta>,
+        context: Arc<StatementContext>,
+        request: ScanRequest,
+        schema: SchemaRef,
+        estimate: u64,
+    ) -> heliosdb_storage::Result<TableScanExec> {
+        let scans = context.view.scan(meta.storage.clone(), request.clone())?;
+        let scans: Vec<Option<TableScan>> = scans.into_iter().map(Some).collect();
+        let properties = properties(&schema, scans.len().max(1));
+        Ok(TableScanExec {
+            meta,
+            context,
+            request,
+            schema,
+            properties,
+            estimate,
+            scans: Mutex::new(scans),
+        })
+    }
+
+    /// The scan of a partition; a new one when the plan runs again.
+    fn take(&self, partition: usize) -> heliosdb_storage::Result<Option<TableScan>> {
+        if let Some(scan) = self.scans.lock().get_mut(partition).and_then(Option::take) {
+            return Ok(Some(scan));
+        }
+        let scans = self
+            .context
+            .view
+            .scan(self.meta.storage.clone(), self.request.clone())?;
+        Ok(scans.into_iter().nth(partition))
+    }
+}
+
+impl DisplayAs for TableScanExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableScan: table={}", self.meta.table.name)?;
+        if let Some(limit) = self.request.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        if !self.request.ranges.is_empty() {
+            write!(f, ", zone_maps={}", self.request.ranges.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl ExecutionPlan for TableScanExec {
+    fn name(&self) -> &'static str {
+        "TableScanExec"
+    }
+
+    leaf!();
+
+    fn execute(
+        &self,
+        partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let scan = self.take(partition).map_err(|e| wrap(e))?;
+        let schema = self.schema.clone();
+        let interrupt = self.context.interrupt.clone();
+        let batches = scan.into_iter().flatten().map(move |batch| {
+            interrupt.check().map_err(|e| wrap(e))?;
+            conform(&schema, &batch.map_err(|e| wrap(e))?)
+        });
+        Ok(stream(&self.schema, batches))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let parts = match args.partition() {
+            None => 1,
+            Some(_) => self.properties.partitioning.partition_count() as u64,
+        };
+        Ok(Arc::new(row_statistics(
+            &self.schema,
+            self.estimate / parts.max(1),
+        )))
+    }
+}
+
+/// Reads the rows that an index names.
+pub(crate) struct IndexScanExec {
+    meta: Arc<TableMeta>,
+    context: Arc<StatementContext>,
+    lookup: IndexLookup,
+    zone_ranges: Vec<ColumnRange>,
+    columns: Vec<ColumnId>,
+    row_id: bool,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+    estimate: u64,
+}
+
+impl fmt::Debug for IndexScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexScanExec")
+            .field("table", &self.meta.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IndexScanExec {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of one scan; only the provider calls it"
+    )]
+    pub fn new(
+        meta: Arc<TableMeta>,
+        context: Arc<StatementContext>,
+        lookup: IndexLookup,
+        zone_ranges: Vec<ColumnRange>,
+        columns: Vec<ColumnId>,
+        row_id: bool,
+        schema: SchemaRef,
+        estimate: u64,
+    ) -> IndexScanExec {
+        let properties = properties(&schema, 1);
+        IndexScanExec {
+            meta,
+            context,
+            lookup,
+            zone_ranges,
+            columns,
+            row_id,
+            schema,
+            properties,
+            estimate,
+        }
+    }
+
+    /// The rows of all ranges, each once, in order of row id when there are several ranges.
+    fn rows(&self) -> heliosdb_storage::Result<Vec<RowId>> {
+        let index = &self.meta.storage.indexes[self.lookup.index];
+        let mut rows = Vec::new();
+        for range in &self.lookup.ranges {
+            rows.extend(
+                self.context
+                    .view
+                    .index_rows(&self.meta.storage, index, range)?,
+            );
+        }
+        if self.lookup.ranges.len() > 1 {
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        Ok(rows)
+    }
+
+    /// The table itself, when the index names too much of it.
+    fn full_scan(&self) -> heliosdb_storage::Result<Vec<TableScan>> {
+        self.context.view.scan(
+            self.meta.storage.clone(),
+            ScanRequest {
+                projection: self.columns.clone(),
+                row_id: self.row_id,
+                ranges: self.zone_ranges.clone(),
+                partitions: 1,
+                batch_rows: FETCH_ROWS,
+                limit: None,
+            },
+        )
+    }
+}
+
+impl DisplayAs for IndexScanExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "IndexScan: table={}, index={}, ranges={}",
+            self.meta.table.name,
+            self.meta.indexes[self.lookup.index].name,
+            self.lookup.ranges.len()
+        )
+    }
+}
+
+impl ExecutionPlan for IndexScanExec {
+    fn name(&self) -> &'static str {
+        "IndexScanExec"
+    }
+
+    leaf!();
+
+    fn execute(
+        &self,
+        _partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = self.rows().map_err(|e| wrap(e))?;
+        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+        let share = rows.len() as f64 / self.estimate.max(1) as f64;
+        let interrupt = self.context.interrupt.clone();
+        let schema = self.schema.clone();
+        if rows.len() > INDEX_ROWS_FREE && share > INDEX_SHARE_MAX {
+            let scans = self.full_scan().map_err(|e| wrap(e))?;
+            let batches = scans.into_iter().flatten().map(move |batch| {
+                interrupt.check().map_err(|e| wrap(e))?;
+                conform(&schema, &batch.map_err(|e| wrap(e))?)
+            });
+            return Ok(stream(&self.schema, batches));
+        }
+        let (meta, columns, row_id) = (self.meta.clone(), self.columns.clone(), self.row_id);
+        let view = self.context.view.clone();
+        let chunks: Vec<Vec<RowId>> = rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec).collect();
+        let batches = chunks.into_iter().map(move |rows| {
+            interrupt.check().map_err(|e| wrap(e))?;
+            let batch = view
+                .rows(&meta.storage, &rows, &columns, row_id)
+                .map_err(|e| wrap(e))?;
+            conform(&schema, &batch)
+        });
+        Ok(stream(&self.schema, batches))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let rows = if self.lookup.unique {
+            self.lookup.ranges.len() as u64
+        } else {
+            // Without histograms: an equal prefix keeps few rows, a range a tenth.
+            (self.estimate / 10).max(1)
+        };
+        Ok(Arc::new(row_statistics(
+            &self.schema,
+            rows.min(self.estimate),
+        )))
+    }
+}
+
+/// Reads rows that are known by id.
+pub(crate) struct RowFetchExec {
+    meta: Arc<TableMeta>,
+    view: ReadView,
+    rows: Arc<[RowId]>,
+    columns: Vec<ColumnId>,
+    row_id: bool,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl fmt::Debug for RowFetchExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowFetchExec")
+            .field("table", &self.meta.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RowFetchExec {
+    pub fn new(
+        meta: Arc<TableMeta>,
+        view: ReadView,
+        rows: Arc<[RowId]>,
+        columns: Vec<ColumnId>,
+        row_id: bool,
+        schema: SchemaRef,
+    ) -> RowFetchExec {
+        let properties = properties(&schema, 1);
+        RowFetchExec {
+            meta,
+            view,
+            rows,
+            columns,
+            row_id,
+            schema,
+            properties,
+        }
+    }
+}
+
+impl DisplayAs for RowFetchExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "RowFetch: table={}, rows={}",
+            self.meta.table.name,
+            self.rows.len()
+        )
+    }
+}
+
+impl ExecutionPlan for RowFetchExec {
+    fn name(&self) -> &'static str {
+        "RowFetchExec"
+    }
+
+    leaf!();
+
+    fn execute(
+        &self,
+        _partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let batch = self
+            .view
+            .rows(&self.meta.storage, &self.rows, &self.columns, self.row_id)
+            .map_err(|e| wrap(e))?;
+        let batch = conform(&self.schema, &batch);
+        Ok(stream(&self.schema, std::iter::once(batch)))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        Ok(Arc::new(row_statistics(
+            &self.schema,
+            self.rows.len() as u64,
+        )))
+    }
+}

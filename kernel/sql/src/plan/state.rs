@@ -1,0 +1,70 @@
+//! DataFusion's state for planning and running one statement at a time.
+//!
+//! Building a state registers some hundred functions, so states are made once and pooled by the
+//! [`Instance`](crate::instance::Instance). What a statement brings along — the view it reads, the
+//! rows it is confined to — travels as a [`StatementContext`] in the state's configuration, where
+//! [`TableProvider::scan`](datafusion::catalog::TableProvider::scan) finds it. Plans therefore never
+//! hold a view and can be kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::config::ConfigOptions;
+use datafusion::execution::context::SessionConfig;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use heliosdb_storage::ids::RowId;
+use heliosdb_storage::{Interrupt, ReadView};
+
+use crate::catalog::Oid;
+
+/// What one execution of a plan reads.
+#[derive(Debug)]
+pub(crate) struct StatementContext {
+    pub view: ReadView,
+    pub interrupt: Arc<Interrupt>,
+    /// Confines scans of DML targets to some rows, read from another view: the second look that
+    /// READ COMMITTED takes at rows that changed while it waited for their locks.
+    pub recheck: Option<Recheck>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Recheck {
+    pub view: ReadView,
+    pub rows: HashMap<Oid, Arc<[RowId]>>,
+}
+
+pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> SessionState {
+    let mut options = ConfigOptions::new();
+    options.execution.target_partitions = threads;
+    options.execution.collect_statistics = true;
+    // Our row counts are good enough to keep small plans on one thread.
+    options
+        .execution
+        .use_row_number_estimates_to_optimize_partitioning = true;
+    options.catalog.information_schema = false;
+    options.catalog.create_default_catalog_and_schema = false;
+    options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    crate::plan::bridge::configure(&mut options);
+    let config = SessionConfig::from(options);
+    let builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime_env)
+        .with_default_features();
+    crate::plan::bridge::install(builder).build()
+}
+
+/// The task context of a statement: the state's configuration and nothing else, because functions
+/// are looked up by name only when plans come from elsewhere.
+pub(crate) fn task_context(state: &SessionState) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        None,
+        state.session_id().to_owned(),
+        state.config().clone(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        state.runtime_env().clone(),
+    ))
+}

@@ -1,0 +1,460 @@
+//! Sends each statement to the module that runs it, and names what is not supported.
+
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use sqlparser::ast::Spanned;
+use sqlparser::ast::{self, Statement as Ast};
+
+use super::outcome::{CommandTag, Outcome, Rows};
+use super::statement::{Statement, StatementKind};
+use super::{Session, done};
+use crate::error::{Result, SqlError, state};
+use crate::names::fold;
+use crate::plan::query::{self, PlannedQuery};
+
+/// COMMIT, ROLLBACK and ROLLBACK TO are all a failed block accepts.
+pub(crate) fn is_allowed_in_failed_block(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Sql(s) => matches!(**s, Ast::Commit { .. } | Ast::Rollback { .. }),
+        StatementKind::Empty => true,
+        _ => false,
+    }
+}
+
+pub(crate) fn is_transaction_control(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Sql(s) => matches!(
+            **s,
+            Ast::Commit { .. }
+                | Ast::Rollback { .. }
+                | Ast::StartTransaction { .. }
+                | Ast::Savepoint { .. }
+                | Ast::ReleaseSavepoint { .. }
+        ),
+        _ => false,
+    }
+}
+
+/// Gives an error the position of the name it is about, where the statement has it.
+pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlError {
+    if error.position.is_some() {
+        return error;
+    }
+    let (StatementKind::Sql(statement) | StatementKind::SqlWithKeyLock(statement)) = kind else {
+        return error;
+    };
+    let quoted = error.message.split('"').nth(1).map(str::to_owned);
+    let Some(name) = quoted else { return error };
+    let mut found = None;
+    if error.code == state::UNDEFINED_TABLE {
+        let _ = ast::visit_relations(statement.as_ref(), |relation| {
+            let shown = crate::names::parts(relation)
+                .map(|p| p.join("."))
+                .unwrap_or_default();
+            if shown == name {
+                found = Some(relation.span().start);
+                return std::ops::ControlFlow::Break(());
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+    } else if error.code == state::UNDEFINED_COLUMN || error.code == state::AMBIGUOUS_COLUMN {
+        let last = name.rsplit('.').next().unwrap_or(&name).to_owned();
+        let _ = ast::visit_expressions(statement.as_ref(), |expr| {
+            let ident = match expr {
+                ast::Expr::Identifier(i) => Some((i, i)),
+                ast::Expr::CompoundIdentifier(p) => p.first().zip(p.last()),
+                _ => None,
+            };
+            if let Some((first, ident)) = ident
+                && fold(ident) == last
+            {
+                found = Some(first.span.start);
+                return std::ops::ControlFlow::Break(());
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+    }
+    match found {
+        // Spans count from the start of the whole text; the statement's own text may start later.
+        Some(at) if at.line > 0 => match super::statement::position_in(text, &name, at) {
+            Some(position) => error.with_position(position),
+            None => error,
+        },
+        _ => error,
+    }
+}
+
+impl Session {
+    pub(crate) fn dispatch(
+        &mut self,
+        statement: &Statement,
+        params: &[ScalarValue],
+    ) -> Result<Outcome> {
+        match &statement.kind {
+            StatementKind::Empty => Ok(Outcome::Empty),
+            StatementKind::Checkpoint => {
+                self.check_superuser("CHECKPOINT")?;
+                self.instance.engine().flush()?;
+                done("CHECKPOINT")
+            }
+            StatementKind::CreateUser(role) => self.create_role(role, true),
+            StatementKind::CreateSequence(create) => self.create_sequence(create),
+            StatementKind::AlterSequence(alter) => self.alter_sequence(alter),
+            StatementKind::Sql(ast) => self.dispatch_sql(ast, params, false),
+            StatementKind::SqlWithKeyLock(ast) => self.dispatch_sql(ast, params, true),
+        }
+    }
+
+    fn dispatch_sql(
+        &mut self,
+        ast: &Ast,
+        params: &[ScalarValue],
+        key_lock: bool,
+    ) -> Result<Outcome> {
+        match ast {
+            // Transactions.
+            Ast::StartTransaction {
+                modes,
+                begin,
+                modifier,
+                statements,
+                ..
+            } => {
+                if modifier.is_some() || !statements.is_empty() {
+                    return Err(SqlError::unsupported("this form of BEGIN"));
+                }
+                let tag = if *begin { "BEGIN" } else { "START TRANSACTION" };
+                self.begin(modes, tag).map(Outcome::Command)
+            }
+            Ast::Commit {
+                chain,
+                modifier: None,
+                ..
+            } => self.commit_block(*chain).map(Outcome::Command),
+            Ast::Rollback {
+                savepoint: Some(name),
+                ..
+            } => self
+                .rollback_to_savepoint(&fold(name))
+                .map(Outcome::Command),
+            Ast::Rollback {
+                chain,
+                savepoint: None,
+            } => self.rollback_block(*chain).map(Outcome::Command),
+            Ast::Savepoint { name } => self.savepoint(fold(name)).map(Outcome::Command),
+            Ast::ReleaseSavepoint { name } => {
+                self.release_savepoint(&fold(name)).map(Outcome::Command)
+            }
+            // Settings and prepared statements.
+            Ast::Set(set) => self.set(set),
+            Ast::ShowVariable { variable } => self.show(variable),
+            Ast::Reset(reset) => self.reset(&reset.reset),
+            Ast::Discard { object_type } => self.discard(*object_type),
+            Ast::Prepare {
+                name,
+                data_types,
+                statement,
+            } => self.prepare_named(fold(name), data_types, statement.as_ref().clone()),
+            Ast::Deallocate { name, .. } => self.deallocate(name),
+            Ast::Execute { .. } => self.execute_named(ast),
+            _ => {
+                self.begin_statement_snapshot();
+                self.dispatch_work(ast, params, key_lock)
+            }
+        }
+    }
+
+    /// Statements that read or write data or the catalog.
+    fn dispatch_work(
+        &mut self,
+        ast: &Ast,
+        params: &[ScalarValue],
+        key_lock: bool,
+    ) -> Result<Outcome> {
+        match ast {
+            Ast::Query(query) if !query.locks.is_empty() => {
+                self.select_for_update(query, params, key_lock)
+            }
+            Ast::Query(query) => {
+                if let Some(into) = select_into(query) {
+                    return self.select_into(query, &into);
+                }
+                let planned = self.plan_query(query, &[])?;
+                self.run_query(&planned, params)
+            }
+            Ast::Insert(insert) => {
+                let plan = self.plan_insert(insert, &[])?;
+                self.run_insert(&plan, params)
+            }
+            Ast::Update(update) => {
+                let plan = self.plan_update(update, &[])?;
+                self.run_update(&plan, params)
+            }
+            Ast::Delete(delete) => {
+                let plan = self.plan_delete(delete, &[])?;
+                self.run_update(&plan, params)
+            }
+            Ast::Copy { .. } => self.copy(ast),
+            Ast::Explain { .. } => self.explain(ast),
+            Ast::Truncate(truncate) => self.truncate(truncate),
+            Ast::Lock(lock) => self.lock_tables(lock),
+            Ast::Analyze(analyze) => self.analyze(analyze),
+            Ast::Vacuum(vacuum) => self.vacuum(vacuum),
+            _ => {
+                self.begin_ddl()?;
+                self.dispatch_ddl(ast)
+            }
+        }
+    }
+
+    fn dispatch_ddl(&mut self, ast: &Ast) -> Result<Outcome> {
+        match ast {
+            Ast::CreateTable(create) => self.create_table(create),
+            Ast::AlterTable(alter) => self.alter_table(alter),
+            Ast::CreateIndex(create) => self.create_index(create),
+            Ast::AlterIndex { name, operation } => self.alter_index(name, operation),
+            Ast::CreateSchema {
+                schema_name,
+                if_not_exists,
+                ..
+            } => self.create_schema(schema_name, *if_not_exists),
+            Ast::CreateView(create) => self.create_view(create),
+            Ast::Drop { .. } => self.drop_objects(ast),
+            Ast::CreateRole(create) => self.create_role(create, false),
+            Ast::AlterRole { name, operation } => self.alter_role(name, operation),
+            Ast::Comment { .. } => self.comment(ast),
+            other => Err(SqlError::unsupported(feature_name(other))),
+        }
+    }
+
+    pub(crate) fn check_superuser(&self, what: &str) -> Result<()> {
+        if self.info.superuser {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!("must be superuser to do {what}"),
+        ))
+    }
+
+    /// Plans a query against the catalog of the statement.
+    pub(crate) fn plan_query(
+        &mut self,
+        query: &ast::Query,
+        params: &[Option<crate::types::PgType>],
+    ) -> Result<PlannedQuery> {
+        if !query.locks.is_empty() {
+            return Err(SqlError::unsupported("FOR UPDATE/SHARE here"));
+        }
+        let (_, catalog) = self.read_view()?;
+        self.with_state(|session, state| {
+            query::plan(state, &catalog, &session.info, query.clone(), params)
+        })
+    }
+
+    /// Runs a planned query and gives its rows as they come.
+    pub(crate) fn run_query(
+        &mut self,
+        planned: &PlannedQuery,
+        params: &[ScalarValue],
+    ) -> Result<Outcome> {
+        self.query_rows(planned, params).map(Outcome::Rows)
+    }
+
+    pub(crate) fn query_rows(
+        &mut self,
+        planned: &PlannedQuery,
+        params: &[ScalarValue],
+    ) -> Result<Rows> {
+        if planned.uses.writes {
+            self.check_writable("nextval()")?;
+            self.transaction()?;
+        }
+        let (view, _) = self.read_view()?;
+        if self.txn.is_explicit() {
+            self.lock_used_tables(&planned.uses.tables)?;
+        }
+        let context = self.statement_context(view);
+        let stream = self.with_state(|session, state| {
+            planned.start(&session.instance, state, context, params)
+        })?;
+        Ok(Rows::stream(
+            planned.columns.clone(),
+            stream,
+            self.instance.handle().clone(),
+            self.interrupt.clone(),
+            self.rows_failed.clone(),
+        ))
+    }
+
+    /// ACCESS SHARE on what a query in a block reads, until the block ends.
+    fn lock_used_tables(&mut self, tables: &std::collections::BTreeSet<u32>) -> Result<()> {
+        let catalog = self.info.catalog();
+        for oid in tables {
+            if let Some(table) = catalog.table(*oid) {
+                let mode = heliosdb_storage::TableLockMode::AccessShare;
+                self.lock_table(table.collection_id(), mode)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn explain(&mut self, ast: &Ast) -> Result<Outcome> {
+        let Ast::Explain {
+            analyze,
+            verbose,
+            statement,
+            format,
+            options,
+            ..
+        } = ast
+        else {
+            return Err(SqlError::internal("not an EXPLAIN"));
+        };
+        let (mut analyze, mut verbose) = (*analyze, *verbose);
+        if format.is_some() {
+            return Err(SqlError::unsupported("EXPLAIN FORMAT"));
+        }
+        for option in options.iter().flatten() {
+            let on = option.arg.as_ref().is_none_or(|e| {
+                super::settings::parse_bool(e.to_string().trim_matches('\'')).unwrap_or(false)
+            });
+            match fold(&option.name).as_str() {
+                "analyze" => analyze = on,
+                "verbose" => verbose = on,
+                "costs" | "timing" | "summary" if !on => {}
+                other => {
+                    return Err(SqlError::unsupported(format!(
+                        "EXPLAIN option {}",
+                        other.to_uppercase()
+                    )));
+                }
+            }
+        }
+        let lines = match statement.as_ref() {
+            Ast::Query(query) => {
+                let planned = self.plan_query(query, &[])?;
+                self.explain_query(&planned, analyze, verbose)?
+            }
+            _ if analyze => {
+                return Err(SqlError::unsupported(
+                    "EXPLAIN ANALYZE of a statement that writes",
+                ));
+            }
+            Ast::Insert(insert) => {
+                let plan = self.plan_insert(insert, &[])?;
+                let mut lines = vec![format!("Insert on {}", plan.table_name())];
+                if let Some(query) = plan.query() {
+                    lines.extend(indent(self.explain_query(query, false, verbose)?));
+                }
+                lines
+            }
+            Ast::Update(update) => {
+                let plan = self.plan_update(update, &[])?;
+                let mut lines = vec![format!("Update on {}", plan.table_name())];
+                lines.extend(indent(self.explain_query(plan.query(), false, verbose)?));
+                lines
+            }
+            Ast::Delete(delete) => {
+                let plan = self.plan_delete(delete, &[])?;
+                let mut lines = vec![format!("Delete on {}", plan.table_name())];
+                lines.extend(indent(self.explain_query(plan.query(), false, verbose)?));
+                lines
+            }
+            _ => return Err(SqlError::unsupported("EXPLAIN of this statement")),
+        };
+        Ok(Outcome::Rows(
+            super::utility::text_rows("QUERY PLAN", lines).with_tag("EXPLAIN"),
+        ))
+    }
+
+    fn explain_query(
+        &mut self,
+        planned: &PlannedQuery,
+        analyze: bool,
+        verbose: bool,
+    ) -> Result<Vec<String>> {
+        let (view, _) = self.read_view()?;
+        let context = self.statement_context(view);
+        let params: Vec<ScalarValue> = Vec::new();
+        self.with_state(|session, state| {
+            if !planned.params.is_empty() {
+                return Err(SqlError::new(
+                    state::UNDEFINED_PARAMETER,
+                    "there is no parameter $1",
+                ));
+            }
+            let plan = planned.physical(&session.instance, state, context, &params)?;
+            if analyze {
+                let handle = session.instance.handle().clone();
+                let mut stream = crate::plan::run::start(&handle, state, Arc::clone(&plan))?;
+                while crate::plan::run::next_batch(&handle, &mut stream, Some(&session.interrupt))?
+                    .is_some()
+                {}
+            }
+            Ok(crate::plan::explain::lines(&plan, analyze, verbose))
+        })
+    }
+}
+
+fn indent(lines: Vec<String>) -> impl Iterator<Item = String> {
+    lines.into_iter().map(|l| format!("  {l}"))
+}
+
+/// The table of SELECT … INTO.
+fn select_into(query: &ast::Query) -> Option<ast::SelectInto> {
+    match query.body.as_ref() {
+        ast::SetExpr::Select(select) => select.into.clone(),
+        _ => None,
+    }
+}
+
+/// What PostgreSQL calls a statement that this does not run.
+fn feature_name(statement: &Ast) -> String {
+    let name = match statement {
+        Ast::LISTEN { .. } => "LISTEN",
+        Ast::UNLISTEN { .. } => "UNLISTEN",
+        Ast::NOTIFY { .. } => "NOTIFY",
+        Ast::Declare { .. } => "DECLARE CURSOR",
+        Ast::Fetch { .. } => "FETCH",
+        Ast::Close { .. } => "CLOSE",
+        Ast::Open(_) => "OPEN",
+        Ast::CreateTrigger(_) => "CREATE TRIGGER",
+        Ast::DropTrigger(_) => "DROP TRIGGER",
+        Ast::CreateFunction(_) => "CREATE FUNCTION",
+        Ast::DropFunction(_) => "DROP FUNCTION",
+        Ast::CreateProcedure { .. } => "CREATE PROCEDURE",
+        Ast::DropProcedure { .. } => "DROP PROCEDURE",
+        Ast::Call(_) => "CALL",
+        Ast::Merge(_) => "MERGE",
+        Ast::Grant(_) => "GRANT",
+        Ast::Revoke(_) => "REVOKE",
+        Ast::CreateDatabase { .. } => "CREATE DATABASE",
+        Ast::CreateDomain(_) => "CREATE DOMAIN",
+        Ast::DropDomain(_) => "DROP DOMAIN",
+        Ast::CreateType { .. } => "CREATE TYPE",
+        Ast::AlterType(_) => "ALTER TYPE",
+        Ast::CreateExtension(_) => "CREATE EXTENSION",
+        Ast::DropExtension(_) => "DROP EXTENSION",
+        Ast::CreatePolicy(_) => "CREATE POLICY",
+        Ast::AlterSchema(_) => "ALTER SCHEMA",
+        Ast::AlterView { .. } => "ALTER VIEW",
+        Ast::CreateOperator(_) => "CREATE OPERATOR",
+        Ast::CreateCollation(_) => "CREATE COLLATION",
+        Ast::CreateServer(_) => "CREATE SERVER",
+        Ast::Load { .. } => "LOAD",
+        other => {
+            let text = other.to_string();
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            return words.join(" ").to_uppercase();
+        }
+    };
+    name.to_owned()
+}
+
+impl CommandTag {
+    pub(crate) fn counted(verb: &str, n: u64) -> CommandTag {
+        CommandTag(format!("{verb} {n}"))
+    }
+}

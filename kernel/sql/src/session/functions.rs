@@ -1,0 +1,311 @@
+//! Functions that look at the session: sequences, identities, settings.
+//!
+//! They are made for a session when a statement names them, and hold its [`SessionInfo`].
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, StringViewArray};
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+
+use super::info::SessionInfo;
+use crate::catalog::Relation;
+use crate::catalog::model::Sequence;
+use crate::error::{SqlError, state};
+use crate::plan::error::wrap;
+
+pub(crate) struct Found {
+    pub function: Arc<ScalarUDF>,
+    /// It changes state, so the statement needs a transaction of its own.
+    pub writes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Function {
+    NextVal,
+    CurrVal,
+    LastVal,
+    SetVal,
+    CurrentUser,
+    CurrentDatabase,
+    CurrentSchema,
+    CurrentSetting,
+    SetConfig,
+    Version,
+    BackendPid,
+}
+
+/// The function of this name, when it is one of these.
+pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
+    use Function::*;
+    let function = match name {
+        "nextval" => NextVal,
+        "currval" => CurrVal,
+        "lastval" => LastVal,
+        "setval" => SetVal,
+        "current_user" | "session_user" | "user" | "current_role" => CurrentUser,
+        "current_database" | "current_catalog" => CurrentDatabase,
+        "current_schema" => CurrentSchema,
+        "current_setting" => CurrentSetting,
+        "set_config" => SetConfig,
+        "version" => Version,
+        "pg_backend_pid" => BackendPid,
+        _ => return None,
+    };
+    let name = match name {
+        "user" => "current_user",
+        name => name,
+    };
+    let (counts, returns, volatility): (&[usize], DataType, Volatility) = match function {
+        NextVal => (&[1], DataType::Int64, Volatility::Volatile),
+        CurrVal => (&[1], DataType::Int64, Volatility::Volatile),
+        LastVal => (&[0], DataType::Int64, Volatility::Volatile),
+        SetVal => (&[2, 3], DataType::Int64, Volatility::Volatile),
+        CurrentUser | CurrentDatabase | CurrentSchema | Version => {
+            (&[0], DataType::Utf8View, Volatility::Stable)
+        }
+        CurrentSetting => (&[1, 2], DataType::Utf8View, Volatility::Stable),
+        SetConfig => (&[3], DataType::Utf8View, Volatility::Volatile),
+        BackendPid => (&[0], DataType::Int32, Volatility::Stable),
+    };
+    let signature = match counts {
+        [0] => Signature::nullary(volatility),
+        [n] => Signature::any(*n, volatility),
+        many => Signature::one_of(
+            many.iter()
+                .map(|n| datafusion::logical_expr::TypeSignature::Any(*n))
+                .collect(),
+            volatility,
+        ),
+    };
+    let writes = matches!(function, NextVal | SetVal | SetConfig);
+    let function = SessionFunction {
+        name: name.to_owned(),
+        function,
+        signature,
+        returns,
+        info: info.clone(),
+    };
+    Some(Found {
+        function: Arc::new(ScalarUDF::new_from_impl(function)),
+        writes,
+    })
+}
+
+#[derive(Debug)]
+struct SessionFunction {
+    name: String,
+    function: Function,
+    signature: Signature,
+    returns: DataType,
+    info: Arc<SessionInfo>,
+}
+
+impl PartialEq for SessionFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.info, &other.info)
+    }
+}
+
+impl Eq for SessionFunction {}
+
+impl Hash for SessionFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for SessionFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let text = |s: Option<String>| ColumnarValue::Scalar(ScalarValue::Utf8View(s));
+        let info = &self.info;
+        Ok(match self.function {
+            Function::CurrentUser => text(Some(info.user.clone())),
+            Function::CurrentDatabase => text(Some(info.database.clone())),
+            Function::CurrentSchema => {
+                let catalog = info.catalog();
+                let path = info.search_path();
+                text(
+                    path.into_iter()
+                        .find(|s| s != "pg_catalog" && catalog.schema_by_name(s).is_some()),
+                )
+            }
+            Function::Version => text(Some(format!(
+                "PostgreSQL 15.0 (HeliosDB {}) on {}-{}",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::ARCH,
+                std::env::consts::OS
+            ))),
+            Function::BackendPid => {
+                let pid = i32::try_from(info.pid).unwrap_or(i32::MAX);
+                ColumnarValue::Scalar(ScalarValue::Int32(Some(pid)))
+            }
+            Function::LastVal => integer(info.sequence_last().map_err(wrap)?),
+            Function::NextVal | Function::CurrVal | Function::SetVal => self.sequence(&args)?,
+            Function::CurrentSetting => per_row(&args, |row| {
+                let Some(name) = row.text(0)? else {
+                    return Ok(None);
+                };
+                let missing_ok = row.boolean(1)?.unwrap_or(false);
+                match info.with_settings(|s| s.get(&name).map(str::to_owned)) {
+                    Err(_) if missing_ok => Ok(None),
+                    other => other.map(Some).map_err(wrap),
+                }
+            })?,
+            Function::SetConfig => per_row(&args, |row| {
+                let (Some(name), Some(value)) = (row.text(0)?, row.text(1)?) else {
+                    return Ok(None);
+                };
+                if row.boolean(2)?.unwrap_or(false) {
+                    return Err(wrap(SqlError::unsupported("set_config with is_local")));
+                }
+                info.change_settings(|s| {
+                    s.set(&name, &value)?;
+                    s.get(&name).map(str::to_owned)
+                })
+                .map(Some)
+                .map_err(wrap)
+            })?,
+        })
+    }
+}
+
+fn integer(n: i64) -> ColumnarValue {
+    ColumnarValue::Scalar(ScalarValue::Int64(Some(n)))
+}
+
+impl SessionFunction {
+    /// `nextval`, `currval` and `setval` run once per row, whatever their arguments are.
+    fn sequence(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let info = &self.info;
+        let mut known: Option<(ScalarValue, Arc<Sequence>)> = None;
+        let mut out = Vec::with_capacity(args.number_rows);
+        for i in 0..args.number_rows {
+            let row = Row { args, row: i };
+            let name = row.value(0)?;
+            if name.is_null() {
+                out.push(None);
+                continue;
+            }
+            let sequence = match &known {
+                Some((n, s)) if *n == name => s.clone(),
+                _ => {
+                    let s = find_sequence(info, &name)?;
+                    known = Some((name, s.clone()));
+                    s
+                }
+            };
+            out.push(match self.function {
+                Function::NextVal => Some(info.sequence_next(&sequence).map_err(wrap)?),
+                Function::CurrVal => Some(info.sequence_current(&sequence).map_err(wrap)?),
+                _ => match row.integer(1)? {
+                    None => None,
+                    Some(n) => {
+                        let called = row.boolean(2)?.unwrap_or(true);
+                        info.sequence_set(&sequence, n, called).map_err(wrap)?;
+                        Some(n)
+                    }
+                },
+            });
+        }
+        Ok(ColumnarValue::Array(
+            Arc::new(Int64Array::from(out)) as ArrayRef
+        ))
+    }
+}
+
+/// A `regclass` argument: a name, or an oid.
+fn find_sequence(info: &SessionInfo, value: &ScalarValue) -> Result<Arc<Sequence>> {
+    let found = match value {
+        ScalarValue::UInt32(Some(oid)) => match info.catalog().relation(*oid) {
+            Some(Relation::Sequence(s)) => Ok(s),
+            _ => Err(SqlError::new(
+                state::UNDEFINED_TABLE,
+                format!("relation with OID {oid} does not exist"),
+            )),
+        },
+        other => match string(other) {
+            Some(name) => info.resolve_sequence(&name),
+            None => Err(SqlError::new(
+                state::UNDEFINED_FUNCTION,
+                "a sequence must be named by text or regclass",
+            )),
+        },
+    };
+    found.map_err(wrap)
+}
+
+fn string(value: &ScalarValue) -> Option<String> {
+    value.try_as_str().flatten().map(str::to_owned)
+}
+
+/// One row of a call's arguments.
+struct Row<'a> {
+    args: &'a ScalarFunctionArgs,
+    row: usize,
+}
+
+impl Row<'_> {
+    fn value(&self, at: usize) -> Result<ScalarValue> {
+        match self.args.args.get(at) {
+            None => Ok(ScalarValue::Null),
+            Some(ColumnarValue::Scalar(s)) => Ok(s.clone()),
+            Some(ColumnarValue::Array(a)) => ScalarValue::try_from_array(a, self.row),
+        }
+    }
+
+    fn text(&self, at: usize) -> Result<Option<String>> {
+        Ok(string(&self.value(at)?))
+    }
+
+    fn integer(&self, at: usize) -> Result<Option<i64>> {
+        match self.value(at)?.cast_to(&DataType::Int64)? {
+            ScalarValue::Int64(n) => Ok(n),
+            _ => Ok(None),
+        }
+    }
+
+    fn boolean(&self, at: usize) -> Result<Option<bool>> {
+        match self.value(at)?.cast_to(&DataType::Boolean)? {
+            ScalarValue::Boolean(b) => Ok(b),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn per_row(
+    args: &ScalarFunctionArgs,
+    f: impl Fn(Row<'_>) -> Result<Option<String>>,
+) -> Result<ColumnarValue> {
+    if args
+        .args
+        .iter()
+        .all(|a| matches!(a, ColumnarValue::Scalar(_)))
+    {
+        return Ok(ColumnarValue::Scalar(ScalarValue::Utf8View(f(Row {
+            args,
+            row: 0,
+        })?)));
+    }
+    let rows = (0..args.number_rows).map(|row| f(Row { args, row }));
+    let array: StringViewArray = rows.collect::<Result<Vec<_>>>()?.into_iter().collect();
+    debug_assert_eq!(array.len(), args.number_rows);
+    Ok(ColumnarValue::Array(Arc::new(array)))
+}

@@ -1,0 +1,268 @@
+//! What a session lets its functions and plans know of it.
+//!
+//! Functions such as `nextval`, `current_user` and `current_setting` run inside plans, on other
+//! threads; they see the session only through this. The session replaces the catalog here at each
+//! statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use heliosdb_storage::SequenceSpec;
+use heliosdb_storage::ids::CollectionId;
+use parking_lot::{Mutex, RwLock};
+
+use super::settings::Settings;
+use crate::catalog::model::Sequence;
+use crate::catalog::{CatalogSnapshot, Oid, Relation};
+use crate::error::{Result, SqlError, state};
+use crate::instance::Instance;
+use crate::types::Format;
+
+pub struct SessionInfo {
+    pub instance: Arc<Instance>,
+    pub user: String,
+    pub user_oid: Oid,
+    pub superuser: bool,
+    pub database: String,
+    pub pid: u32,
+    settings: RwLock<Settings>,
+    catalog: RwLock<Arc<CatalogSnapshot>>,
+    /// The last value each sequence gave this session, and which gave last.
+    sequences: Mutex<SequenceValues>,
+    used_sequence: AtomicBool,
+    /// Start of the transaction, microseconds since the Unix epoch: `now()`.
+    transaction_start: RwLock<i64>,
+    statement_start: RwLock<i64>,
+}
+
+#[derive(Default)]
+struct SequenceValues {
+    current: HashMap<Oid, i64>,
+    last: Option<Oid>,
+}
+
+impl std::fmt::Debug for SessionInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionInfo")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionInfo {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        user: String,
+        user_oid: Oid,
+        superuser: bool,
+        database: String,
+        settings: Settings,
+        catalog: Arc<CatalogSnapshot>,
+    ) -> SessionInfo {
+        SessionInfo {
+            pid: instance.next_pid(),
+            instance,
+            user,
+            user_oid,
+            superuser,
+            database,
+            settings: RwLock::new(settings),
+            catalog: RwLock::new(catalog),
+            sequences: Mutex::default(),
+            used_sequence: AtomicBool::new(false),
+            transaction_start: RwLock::new(0),
+            statement_start: RwLock::new(0),
+        }
+    }
+
+    /// The catalog the running statement sees.
+    pub fn catalog(&self) -> Arc<CatalogSnapshot> {
+        self.catalog.read().clone()
+    }
+
+    pub(crate) fn set_catalog(&self, catalog: Arc<CatalogSnapshot>) {
+        *self.catalog.write() = catalog;
+    }
+
+    pub fn settings(&self) -> Settings {
+        self.settings.read().clone()
+    }
+
+    pub(crate) fn with_settings<T>(&self, f: impl FnOnce(&Settings) -> T) -> T {
+        f(&self.settings.read())
+    }
+
+    pub(crate) fn change_settings<T>(&self, f: impl FnOnce(&mut Settings) -> T) -> T {
+        f(&mut self.settings.write())
+    }
+
+    /// Schemas in the order they are searched.
+    pub fn search_path(&self) -> Vec<String> {
+        self.settings.read().search_path(&self.user)
+    }
+
+    pub fn transaction_start(&self) -> i64 {
+        *self.transaction_start.read()
+    }
+
+    pub(crate) fn set_transaction_start(&self, micros: i64) {
+        *self.transaction_start.write() = micros;
+    }
+
+    pub fn statement_start(&self) -> i64 {
+        *self.statement_start.read()
+    }
+
+    pub(crate) fn set_statement_start(&self, micros: i64) {
+        *self.statement_start.write() = micros;
+    }
+
+    /// The settings that shape how values read and print.
+    pub fn format(&self) -> Format {
+        self.with_settings(|s| super::settings::format(s, self.transaction_start()))
+    }
+
+    /// The relation a `regclass` input names: a qualified or search-path name, or an oid.
+    pub fn resolve_relation(&self, text: &str) -> Result<Relation> {
+        let catalog = self.catalog();
+        let missing = || {
+            SqlError::new(
+                state::UNDEFINED_TABLE,
+                format!("relation \"{text}\" does not exist"),
+            )
+        };
+        if let Ok(oid) = text.parse::<Oid>() {
+            return catalog.relation(oid).ok_or_else(missing);
+        }
+        let parts = crate::names::split_qualified(text)?;
+        match parts.as_slice() {
+            [name] => {
+                let path = self.search_path();
+                catalog
+                    .resolve(path.iter().map(String::as_str), name)
+                    .ok_or_else(missing)
+            }
+            [schema, name] => catalog
+                .schema_by_name(schema)
+                .and_then(|s| catalog.relation_in(s.oid, name))
+                .ok_or_else(missing),
+            _ => Err(missing()),
+        }
+    }
+
+    pub(crate) fn resolve_sequence(&self, text: &str) -> Result<Arc<Sequence>> {
+        match self.resolve_relation(text)? {
+            Relation::Sequence(s) => Ok(s),
+            other => Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a sequence", other.name()),
+            )),
+        }
+    }
+
+    /// Whether a sequence was advanced since the last call: the commit must then be durable past it.
+    pub(crate) fn take_used_sequence(&self) -> bool {
+        self.used_sequence.swap(false, Ordering::SeqCst)
+    }
+
+    /// `nextval`.
+    pub fn sequence_next(&self, sequence: &Sequence) -> Result<i64> {
+        self.check_sequence_privilege(sequence)?;
+        let spec = SequenceSpec {
+            start: sequence.start,
+            increment: sequence.increment,
+            min: sequence.min,
+            max: sequence.max,
+            cycle: sequence.cycle,
+        };
+        let engine = self.instance.engine();
+        let next = engine.sequence_next(CollectionId(sequence.collection), &spec)?;
+        let value = next.ok_or_else(|| {
+            let (end, limit) = if sequence.increment > 0 {
+                ("maximum", sequence.max)
+            } else {
+                ("minimum", sequence.min)
+            };
+            SqlError::new(
+                state::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
+                format!(
+                    "nextval: reached {end} value of sequence \"{}\" ({limit})",
+                    sequence.name
+                ),
+            )
+        })?;
+        self.used_sequence.store(true, Ordering::SeqCst);
+        let mut values = self.sequences.lock();
+        values.current.insert(sequence.oid, value);
+        values.last = Some(sequence.oid);
+        Ok(value)
+    }
+
+    /// `currval`.
+    pub fn sequence_current(&self, sequence: &Sequence) -> Result<i64> {
+        self.sequences
+            .lock()
+            .current
+            .get(&sequence.oid)
+            .copied()
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "currval of sequence \"{}\" is not yet defined in this session",
+                        sequence.name
+                    ),
+                )
+            })
+    }
+
+    /// `lastval`.
+    pub fn sequence_last(&self) -> Result<i64> {
+        let values = self.sequences.lock();
+        values
+            .last
+            .and_then(|oid| values.current.get(&oid).copied())
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "lastval is not yet defined in this session",
+                )
+            })
+    }
+
+    /// `setval`.
+    pub fn sequence_set(&self, sequence: &Sequence, value: i64, is_called: bool) -> Result<()> {
+        self.check_sequence_privilege(sequence)?;
+        if value < sequence.min || value > sequence.max {
+            return Err(SqlError::new(
+                state::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!(
+                    "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+                    sequence.name, sequence.min, sequence.max
+                ),
+            ));
+        }
+        let id = CollectionId(sequence.collection);
+        self.instance.engine().sequence_set(id, value, is_called)?;
+        self.used_sequence.store(true, Ordering::SeqCst);
+        if is_called {
+            self.sequences.lock().current.insert(sequence.oid, value);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn discard_sequences(&self) {
+        *self.sequences.lock() = SequenceValues::default();
+    }
+
+    fn check_sequence_privilege(&self, sequence: &Sequence) -> Result<()> {
+        if self.superuser || sequence.owner == self.user_oid {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for sequence {}", sequence.name),
+        ))
+    }
+}

@@ -1,0 +1,600 @@
+//! A session: one client's statements, one after the other.
+//!
+//! A [`Session`] is used by one thread at a time and blocks. It owns the transaction, the settings,
+//! prepared statements and a COPY in progress. [`statement`] parses, [`transaction`] holds the
+//! states a transaction goes through, [`dispatch`] sends each statement to the module that runs it.
+//!
+//! Invariants:
+//! 1. Outside a block, when a statement returns, its transaction has ended — unless it returned
+//!    `CopyIn`, whose transaction ends with the data.
+//! 2. Rows that are still to be read never belong to a transaction that writes: those were read
+//!    before the statement returned.
+
+pub(crate) mod dispatch;
+pub(crate) mod functions;
+pub(crate) mod info;
+pub(crate) mod outcome;
+pub(crate) mod prepared;
+pub(crate) mod settings;
+pub(crate) mod statement;
+pub(crate) mod system_view;
+pub(crate) mod timeout;
+pub(crate) mod transaction;
+pub(crate) mod utility;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use datafusion::execution::SessionState;
+use datafusion::scalar::ScalarValue;
+use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
+
+use crate::catalog::store::{self, Change};
+use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
+use crate::dml::target::WriteTarget;
+use crate::error::{Result, SqlError, SqlState, state};
+use crate::instance::Instance;
+use crate::names;
+use crate::plan::state::StatementContext;
+use crate::transfer::CopyIn;
+
+use info::SessionInfo;
+use outcome::{CommandTag, Notice, Outcome, Rows, TransactionStatus, Value};
+use prepared::Prepared;
+use settings::Settings;
+use statement::{Statement, StatementKind};
+use timeout::{CancelHandle, StatementTimer};
+use transaction::TransactionState;
+
+/// Who connects, and how.
+#[derive(Clone, Debug, Default)]
+pub struct SessionOptions {
+    pub user: String,
+    pub database: String,
+    pub application_name: String,
+    /// Startup parameters: initial settings, to which RESET goes back.
+    pub parameters: Vec<(String, String)>,
+}
+
+pub struct Session {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) info: Arc<SessionInfo>,
+    pub(crate) interrupt: Arc<Interrupt>,
+    pub(crate) txn: TransactionState,
+    pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    pub(crate) copy_in: Option<CopyIn>,
+    /// Tables prepared for writing, for the catalog version in `targets_of`.
+    pub(crate) targets: HashMap<u32, Arc<WriteTarget>>,
+    pub(crate) targets_of: CatalogVersion,
+    notices: Vec<Notice>,
+    /// What the client was last told of each reported parameter.
+    reported: BTreeMap<String, String>,
+    /// Set by rows that failed while they were read.
+    pub(crate) rows_failed: Arc<AtomicBool>,
+    timer: Option<StatementTimer>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("user", &self.info.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(instance: Arc<Instance>, options: SessionOptions) -> Result<Session> {
+        if options.database != instance.database() {
+            return Err(SqlError::new(
+                state::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", options.database),
+            ));
+        }
+        let catalog = instance.catalog(&instance.engine().visible_view())?;
+        let role = catalog
+            .role_by_name(&options.user)
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::INVALID_AUTHORIZATION_SPECIFICATION,
+                    format!("role \"{}\" does not exist", options.user),
+                )
+            })?
+            .clone();
+        if !role.login {
+            return Err(SqlError::new(
+                state::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{}\" is not permitted to log in", role.name),
+            ));
+        }
+        let mut settings = Settings::default();
+        settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
+        settings.set_internal("session_authorization", role.name.clone());
+        settings.set_default("application_name", &options.application_name)?;
+        for (name, value) in &options.parameters {
+            settings.set_default(name, value)?;
+        }
+        let info = Arc::new(SessionInfo::new(
+            instance.clone(),
+            role.name.clone(),
+            role.oid,
+            role.superuser,
+            options.database,
+            settings,
+            catalog,
+        ));
+        let mut session = Session {
+            instance,
+            info,
+            interrupt: Interrupt::new(),
+            txn: TransactionState::default(),
+            prepared: HashMap::new(),
+            copy_in: None,
+            targets: HashMap::new(),
+            targets_of: CatalogVersion::default(),
+            notices: Vec::new(),
+            reported: BTreeMap::new(),
+            rows_failed: Arc::new(AtomicBool::new(false)),
+            timer: None,
+        };
+        session.take_changed_parameters();
+        Ok(session)
+    }
+
+    /// Splits and parses. Each statement keeps its own text and where it began.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        statement::parse(sql)
+    }
+
+    /// Runs a statement, as the simple protocol and embedding programs do.
+    pub fn execute(&mut self, statement: &Statement, params: &[Value]) -> Result<Outcome> {
+        if params.is_empty() {
+            return self.run(&statement.kind, &statement.text, |s| {
+                s.dispatch(statement, &[])
+            });
+        }
+        let prepared = self.prepare_statement(statement.clone(), &[])?;
+        self.execute_prepared(&prepared, params)
+    }
+
+    /// Convenience: parses and runs every statement of a text; the outcome of the last.
+    pub fn execute_text(&mut self, sql: &str) -> Result<Outcome> {
+        let statements = self.parse(sql)?;
+        let many = statements.len() > 1;
+        if many {
+            self.begin_implicit();
+        }
+        let mut last = Outcome::Empty;
+        for statement in &statements {
+            match self.execute(statement, &[]) {
+                Ok(Outcome::Rows(rows)) if many => {
+                    let columns: Arc<[_]> = rows.columns().into();
+                    match rows.collect() {
+                        Ok(batches) => last = Outcome::Rows(Rows::batches(columns, batches)),
+                        Err(e) => {
+                            self.end_implicit(false)?;
+                            return Err(e);
+                        }
+                    }
+                }
+                Ok(outcome) => last = outcome,
+                Err(e) => {
+                    if many {
+                        self.end_implicit(false)?;
+                    }
+                    return Err(e);
+                }
+            }
+        }
+        if many {
+            self.end_implicit(true)?;
+        }
+        Ok(last)
+    }
+
+    /// What every statement goes through: state checks before, commit or failure after.
+    pub(crate) fn run(
+        &mut self,
+        kind: &StatementKind,
+        text: &str,
+        body: impl FnOnce(&mut Session) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        self.note_failed_rows();
+        if self.copy_in.is_some() {
+            return Err(SqlError::new(
+                state::PROTOCOL_VIOLATION,
+                "COPY FROM STDIN is in progress",
+            ));
+        }
+        if self.txn.is_failed() && !dispatch::is_allowed_in_failed_block(kind) {
+            return Err(failed_block());
+        }
+        self.interrupt.reset();
+        let timer = self
+            .info
+            .with_settings(|s| s.millis("statement_timeout"))
+            .map(|ms| {
+                let handle = self.instance.handle();
+                StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
+            });
+        let result = body(self).and_then(|outcome| self.finish_statement(outcome));
+        match result {
+            Ok(mut outcome) => {
+                match &mut outcome {
+                    Outcome::Rows(rows) => rows.guard = timer,
+                    Outcome::CopyIn { .. } => self.timer = timer,
+                    _ => {}
+                }
+                Ok(outcome)
+            }
+            Err(e) => {
+                if !dispatch::is_transaction_control(kind) || self.txn.in_block() {
+                    self.fail_statement();
+                }
+                let e = match timer {
+                    Some(timer) => timer.explain(e),
+                    None => e,
+                };
+                Err(dispatch::locate(e, kind, text))
+            }
+        }
+    }
+
+    /// Outside a block the statement's transaction ends here (invariant 1).
+    fn finish_statement(&mut self, outcome: Outcome) -> Result<Outcome> {
+        if self.txn.in_block() {
+            return Ok(outcome);
+        }
+        match outcome {
+            Outcome::Rows(rows) if self.txn.has_storage() => {
+                let rows = rows.materialise()?;
+                self.commit()?;
+                Ok(Outcome::Rows(rows))
+            }
+            Outcome::CopyIn { .. } => Ok(outcome),
+            Outcome::CopyOut(out) if self.txn.has_storage() => {
+                let out = out.materialise()?;
+                self.commit()?;
+                Ok(Outcome::CopyOut(out))
+            }
+            outcome => {
+                self.commit()?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// A block whose rows failed while they were read has failed.
+    pub(crate) fn note_failed_rows(&mut self) {
+        if self.rows_failed.swap(false, Ordering::SeqCst) && self.txn.in_block() {
+            self.fail_statement();
+        }
+    }
+
+    pub fn transaction_status(&mut self) -> TransactionStatus {
+        self.note_failed_rows();
+        self.txn.status()
+    }
+
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle(self.interrupt.clone())
+    }
+
+    /// The backend's number, as `pg_backend_pid()` says.
+    pub fn pid(&self) -> u32 {
+        self.info.pid
+    }
+
+    pub fn info(&self) -> &Arc<SessionInfo> {
+        &self.info
+    }
+
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// A parameter's value, as SHOW prints it.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.info
+            .with_settings(|s| s.get(name).map(str::to_owned))
+            .ok()
+    }
+
+    /// Parameters to report that changed since the last call.
+    pub fn take_changed_parameters(&mut self) -> Vec<(String, String)> {
+        let reported = &mut self.reported;
+        self.info.with_settings(|s| {
+            s.reported()
+                .filter(|(name, value)| {
+                    let known = reported.get(*name).map(String::as_str) == Some(*value);
+                    if !known {
+                        reported.insert((*name).to_owned(), (*value).to_owned());
+                    }
+                    !known
+                })
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
+        })
+    }
+
+    /// Every parameter a client is told of when it connects.
+    pub fn reported_parameters(&self) -> Vec<(String, String)> {
+        self.info.with_settings(|s| {
+            s.reported()
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect()
+        })
+    }
+
+    pub(crate) fn notice(&mut self, severity: &'static str, code: SqlState, message: String) {
+        let rank = |level: &str| match level {
+            "error" => 4,
+            "warning" => 3,
+            "notice" => 2,
+            _ => 1,
+        };
+        let least = self
+            .info
+            .with_settings(|s| rank(s.value("client_min_messages")));
+        if rank(&severity.to_ascii_lowercase()) >= least {
+            self.notices.push(Notice {
+                severity,
+                code,
+                message,
+                detail: None,
+                hint: None,
+            });
+        }
+    }
+
+    pub(crate) fn warn(&mut self, code: SqlState, message: impl Into<String>) {
+        self.notice("WARNING", code, message.into());
+    }
+
+    pub(crate) fn notify_skipped(&mut self, message: impl Into<String>) {
+        self.notice("NOTICE", state::SUCCESSFUL_COMPLETION, message.into());
+    }
+
+    /// A view and the catalog in it. In a transaction, its statement snapshot; outside, what is
+    /// visible to readers.
+    pub(crate) fn read_view(&mut self) -> Result<(ReadView, Arc<CatalogSnapshot>)> {
+        let view = if self.txn.is_explicit() || self.txn.has_storage() {
+            self.transaction()?.read_view()
+        } else {
+            self.instance.engine().visible_view()
+        };
+        let catalog = self.catalog_at(&view)?;
+        Ok((view, catalog))
+    }
+
+    /// The same for a statement that writes.
+    pub(crate) fn write_view(&mut self) -> Result<(ReadView, Arc<CatalogSnapshot>)> {
+        let view = self.transaction()?.read_view();
+        let catalog = self.catalog_at(&view)?;
+        Ok((view, catalog))
+    }
+
+    fn catalog_at(&mut self, view: &ReadView) -> Result<Arc<CatalogSnapshot>> {
+        let known = self.info.catalog();
+        if store::version(view)? == known.version {
+            return Ok(known);
+        }
+        let catalog = self.instance.catalog(view)?;
+        self.info.set_catalog(catalog.clone());
+        Ok(catalog)
+    }
+
+    /// Writes catalog changes in the transaction; what follows sees them.
+    pub(crate) fn change_catalog(&mut self, changes: Vec<Change>) -> Result<Arc<CatalogSnapshot>> {
+        let (_, catalog) = self.write_view()?;
+        let transaction = self.transaction()?;
+        let changed = Arc::new(store::apply(transaction, &catalog, changes)?);
+        self.info.set_catalog(changed.clone());
+        Ok(changed)
+    }
+
+    pub(crate) fn statement_context(&self, view: ReadView) -> StatementContext {
+        StatementContext {
+            view,
+            interrupt: self.interrupt.clone(),
+            recheck: None,
+        }
+    }
+
+    /// Runs `f` with a planning state from the pool, set up for this session.
+    pub(crate) fn with_state<T>(
+        &mut self,
+        f: impl FnOnce(&mut Session, &mut SessionState) -> Result<T>,
+    ) -> Result<T> {
+        let mut state = self.instance.take_state();
+        self.prepare_state(&mut state);
+        let result = f(self, &mut state);
+        self.instance.return_state(state);
+        result
+    }
+
+    /// The timeout of a COPY that ends with its data.
+    pub(crate) fn end_timer(&mut self) {
+        self.timer = None;
+    }
+
+    pub(crate) fn explain_timeout(&self, error: SqlError) -> SqlError {
+        match &self.timer {
+            Some(timer) => timer.explain(error),
+            None => error,
+        }
+    }
+
+    fn prepare_state(&self, state: &mut SessionState) {
+        let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
+        state.execution_props_mut().query_execution_start_time = start;
+        crate::plan::bridge::set_session(state.config_mut(), &self.info);
+    }
+
+    pub(crate) fn lock_wait(&self) -> LockWait {
+        match self.info.with_settings(|s| s.millis("lock_timeout")) {
+            Some(ms) => LockWait::Timeout(ms.saturating_mul(1000)),
+            None => LockWait::Block,
+        }
+    }
+
+    /// Locks a table in this transaction. True when the catalog changed meanwhile, so that what was
+    /// resolved has to be resolved again.
+    pub(crate) fn lock_table(
+        &mut self,
+        collection: CollectionId,
+        mode: TableLockMode,
+    ) -> Result<bool> {
+        let wait = self.lock_wait();
+        let version = self.info.catalog().version;
+        let transaction = self.transaction()?;
+        transaction.lock_table(collection, mode, wait)?;
+        let latest = transaction.latest_view();
+        if store::version(&latest)? == version {
+            return Ok(false);
+        }
+        if self.is_repeatable_read() {
+            return Ok(false);
+        }
+        let transaction = self.transaction()?;
+        transaction.begin_statement();
+        self.write_view()?;
+        Ok(true)
+    }
+
+    /// The relation a name stands for, along the search path.
+    pub(crate) fn find_relation(
+        &self,
+        catalog: &CatalogSnapshot,
+        name: &sqlparser::ast::ObjectName,
+    ) -> Result<Option<Relation>> {
+        let (schema, name) = names::qualified(name, &self.info.database)?;
+        Ok(match schema {
+            Some(schema) => catalog
+                .schema_by_name(&schema)
+                .and_then(|s| catalog.relation_in(s.oid, &name)),
+            None => {
+                let path = self.info.search_path();
+                catalog.resolve(path.iter().map(String::as_str), &name)
+            }
+        })
+    }
+
+    /// The same, 42P01 when there is none.
+    pub(crate) fn relation(
+        &self,
+        catalog: &CatalogSnapshot,
+        name: &sqlparser::ast::ObjectName,
+    ) -> Result<Relation> {
+        self.find_relation(catalog, name)?.ok_or_else(|| {
+            let shown = names::parts(name).map(|p| p.join(".")).unwrap_or_default();
+            SqlError::new(
+                state::UNDEFINED_TABLE,
+                format!("relation \"{shown}\" does not exist"),
+            )
+        })
+    }
+
+    /// 42501 unless this role owns the object.
+    pub(crate) fn check_owner(&self, owner: u32, kind: &str, name: &str) -> Result<()> {
+        if self.info.superuser || self.info.user_oid == owner {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of {kind} {name}"),
+        ))
+    }
+
+    /// 42501 unless this role may write the table.
+    pub(crate) fn check_write_privilege(&self, owner: u32, name: &str) -> Result<()> {
+        if self.info.superuser || self.info.user_oid == owner {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {name}"),
+        ))
+    }
+
+    /// The prepared form of a table for writing.
+    pub(crate) fn write_target(
+        &mut self,
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        table: u32,
+    ) -> Result<Arc<WriteTarget>> {
+        if self.targets_of != catalog.version {
+            self.targets.clear();
+            self.targets_of = catalog.version;
+        }
+        if let Some(target) = self.targets.get(&table) {
+            return Ok(target.clone());
+        }
+        let target = Arc::new(WriteTarget::new(state, catalog, &self.info, table)?);
+        self.targets.insert(table, target.clone());
+        Ok(target)
+    }
+
+    /// Parameters as values of their types.
+    pub(crate) fn bind(
+        &self,
+        types: &[crate::types::PgType],
+        params: &[Value],
+    ) -> Result<Vec<ScalarValue>> {
+        if types.len() != params.len() {
+            return Err(SqlError::new(
+                state::PROTOCOL_VIOLATION,
+                format!(
+                    "bind message supplies {} parameters, but the statement requires {}",
+                    params.len(),
+                    types.len()
+                ),
+            ));
+        }
+        let format = self.info.format();
+        types
+            .iter()
+            .zip(params)
+            .map(|(ty, value)| match value {
+                Value::Null => ScalarValue::try_from(&ty.arrow()).map_err(SqlError::from),
+                Value::Text(text) => crate::types::decode_text(ty, -1, text, &format),
+                Value::Typed(value) if value.data_type() == ty.arrow() => Ok(value.clone()),
+                Value::Typed(value) => {
+                    let from = crate::types::PgType::from_arrow(&value.data_type())
+                        .unwrap_or(crate::types::PgType::Unknown);
+                    let array = value.to_array().map_err(SqlError::from)?;
+                    let cast = crate::types::cast_array(
+                        &array,
+                        &from,
+                        ty,
+                        -1,
+                        crate::types::CastContext::Assignment,
+                        &format,
+                    )?;
+                    ScalarValue::try_from_array(&cast, 0).map_err(SqlError::from)
+                }
+            })
+            .collect()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.rollback();
+    }
+}
+
+fn failed_block() -> SqlError {
+    SqlError::new(
+        state::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// The tag of a command that returns nothing.
+pub(crate) fn done(tag: &str) -> Result<Outcome> {
+    Ok(Outcome::Command(CommandTag::new(tag)))
+}

@@ -1,0 +1,204 @@
+//! What running a statement gives: rows, a command tag, or the start of a COPY.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use heliosdb_storage::Interrupt;
+
+use crate::error::Result;
+use crate::plan::run;
+use crate::transfer::CopyOut;
+use crate::types::PgType;
+
+/// A command's completion tag: `INSERT 0 1`, `CREATE TABLE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandTag(pub String);
+
+impl CommandTag {
+    pub(crate) fn new(tag: impl Into<String>) -> CommandTag {
+        CommandTag(tag.into())
+    }
+}
+
+/// A parameter as a client gives it.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Null,
+    /// The textual form, read as the parameter's type.
+    Text(String),
+    Typed(ScalarValue),
+}
+
+/// One column of a result, as RowDescription tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultColumn {
+    pub name: String,
+    pub ty: PgType,
+    /// The table the column comes from, or 0.
+    pub table_oid: u32,
+    pub column_attnum: i16,
+    pub typmod: i32,
+}
+
+/// What a statement gave.
+pub enum Outcome {
+    Rows(Rows),
+    Command(CommandTag),
+    /// The session now expects [`copy_in_data`](super::Session::copy_in_data).
+    CopyIn {
+        format: CopyFormat,
+        columns: usize,
+    },
+    CopyOut(CopyOut),
+    /// An empty statement.
+    Empty,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+}
+
+/// A message that is not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// `NOTICE`, `WARNING`, `INFO`.
+    pub severity: &'static str,
+    pub code: crate::error::SqlState,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// Where a session stands between statements; what ReadyForQuery says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+enum Source {
+    Stream {
+        stream: SendableRecordBatchStream,
+        handle: tokio::runtime::Handle,
+    },
+    Batches(std::vec::IntoIter<RecordBatch>),
+}
+
+/// Rows as they come. Dropping it stops the query.
+pub struct Rows {
+    columns: Arc<[ResultColumn]>,
+    source: Source,
+    interrupt: Option<Arc<Interrupt>>,
+    /// Told of an error, because the transaction the rows belong to has then failed.
+    failed: Option<Arc<AtomicBool>>,
+    tag: TagKind,
+    /// Kept until the rows are read: the statement's timeout.
+    pub(crate) guard: Option<super::timeout::StatementTimer>,
+}
+
+#[derive(Clone)]
+enum TagKind {
+    /// `VERB n`.
+    Counted(&'static str),
+    Fixed(String),
+}
+
+impl Rows {
+    pub(crate) fn stream(
+        columns: Arc<[ResultColumn]>,
+        stream: SendableRecordBatchStream,
+        handle: tokio::runtime::Handle,
+        interrupt: Arc<Interrupt>,
+        failed: Arc<AtomicBool>,
+    ) -> Rows {
+        Rows {
+            columns,
+            source: Source::Stream { stream, handle },
+            interrupt: Some(interrupt),
+            failed: Some(failed),
+            tag: TagKind::Counted("SELECT"),
+            guard: None,
+        }
+    }
+
+    pub(crate) fn batches(columns: Arc<[ResultColumn]>, batches: Vec<RecordBatch>) -> Rows {
+        Rows {
+            columns,
+            source: Source::Batches(batches.into_iter()),
+            interrupt: None,
+            failed: None,
+            tag: TagKind::Counted("SELECT"),
+            guard: None,
+        }
+    }
+
+    /// A tag that does not count what is returned, such as that of `SHOW`.
+    pub(crate) fn with_tag(mut self, tag: impl Into<String>) -> Rows {
+        self.tag = TagKind::Fixed(tag.into());
+        self
+    }
+
+    pub fn columns(&self) -> &[ResultColumn] {
+        &self.columns
+    }
+
+    /// The next rows, or `None` after the last. Blocks.
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let next = match &mut self.source {
+            Source::Batches(batches) => return Ok(batches.next()),
+            Source::Stream { stream, handle } => {
+                run::next_batch(handle, stream, self.interrupt.as_deref())
+            }
+        };
+        match next {
+            Ok(Some(batch)) => Ok(Some(batch)),
+            Ok(None) => {
+                self.guard = None;
+                Ok(None)
+            }
+            Err(e) => {
+                let e = match self.guard.take() {
+                    Some(timer) => timer.explain(e),
+                    None => e,
+                };
+                if let Some(failed) = &self.failed {
+                    failed.store(true, Ordering::SeqCst);
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// The completion tag after `n` rows.
+    pub fn tag(&self, n: u64) -> CommandTag {
+        match &self.tag {
+            TagKind::Counted(verb) => CommandTag(format!("{verb} {n}")),
+            TagKind::Fixed(tag) => CommandTag(tag.clone()),
+        }
+    }
+
+    /// Reads everything now, so that the transaction can end before the rows are sent.
+    pub(crate) fn materialise(self) -> Result<Rows> {
+        let (columns, tag) = (self.columns.clone(), self.tag.clone());
+        let batches = self.collect()?;
+        Ok(Rows {
+            tag,
+            ..Rows::batches(columns, batches)
+        })
+    }
+
+    /// Everything that is left.
+    pub fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next_batch()? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}

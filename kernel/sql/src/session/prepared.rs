@@ -1,0 +1,410 @@
+//! Prepared statements, of SQL's PREPARE and of the extended protocol.
+//!
+//! A [`Prepared`] keeps the syntax tree and the plan made from it. The plan is good as long as the
+//! catalog and the settings are those it was made with; after that it is made again, and a change of
+//! the result's columns is 0A000, as in PostgreSQL.
+
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use parking_lot::Mutex;
+use sqlparser::ast::{self, Expr, Ident, Statement as Ast};
+
+use super::outcome::{Outcome, ResultColumn, Value};
+use super::settings::Settings;
+use super::statement::{Statement, StatementKind, parse_one};
+use super::{Session, done};
+use crate::catalog::CatalogVersion;
+use crate::dml::{InsertPlan, LockingPlan, UpdatePlan};
+use crate::error::{Result, SqlError, state};
+use crate::names::fold;
+use crate::plan::query::PlannedQuery;
+use crate::types::PgType;
+
+pub struct Prepared {
+    pub param_types: Vec<PgType>,
+    /// `None` when it returns no rows.
+    pub columns: Option<Vec<ResultColumn>>,
+    statement: Statement,
+    cached: Mutex<Option<Cached>>,
+}
+
+struct Cached {
+    catalog: CatalogVersion,
+    settings: Settings,
+    plan: Arc<Plan>,
+}
+
+/// A statement that can be planned ahead.
+enum Plan {
+    Query(PlannedQuery),
+    Insert(InsertPlan),
+    Update(UpdatePlan),
+    Locking(LockingPlan),
+    /// Everything else is run from its syntax tree.
+    Other,
+}
+
+impl Plan {
+    fn params(&self) -> &[PgType] {
+        match self {
+            Plan::Query(p) => &p.params,
+            Plan::Insert(p) => p.params(),
+            Plan::Update(p) => p.params(),
+            Plan::Locking(p) => p.params(),
+            Plan::Other => &[],
+        }
+    }
+
+    fn columns(&self) -> Option<Vec<ResultColumn>> {
+        match self {
+            Plan::Query(p) => Some(p.columns.to_vec()),
+            Plan::Insert(p) => p.returning_columns(),
+            Plan::Update(p) => p.returning_columns(),
+            Plan::Locking(p) => Some(p.columns.to_vec()),
+            Plan::Other => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared")
+            .field("text", &self.statement.text)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    pub(crate) fn forget_plan(&self) {
+        *self.cached.lock() = None;
+    }
+
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+impl Session {
+    /// Parses and plans one statement. Types that are not given are inferred.
+    pub fn prepare(&mut self, sql: &str, param_types: &[Option<PgType>]) -> Result<Prepared> {
+        let statement = match parse_one(sql) {
+            Ok(statement) => statement,
+            Err(e) => {
+                self.note_failed_rows();
+                if self.txn.in_block() {
+                    self.fail_statement();
+                }
+                return Err(e);
+            }
+        };
+        self.prepare_statement(statement, param_types)
+    }
+
+    pub(crate) fn prepare_statement(
+        &mut self,
+        statement: Statement,
+        param_types: &[Option<PgType>],
+    ) -> Result<Prepared> {
+        self.note_failed_rows();
+        if self.txn.is_failed() && !super::dispatch::is_allowed_in_failed_block(&statement.kind) {
+            return Err(super::failed_block());
+        }
+        let idle = !self.txn.in_block();
+        let planned = self.plan_ahead(&statement, param_types);
+        if idle {
+            // Planning may have begun a transaction to look at the newest catalog.
+            self.rollback();
+        }
+        match planned {
+            Ok(plan) => {
+                let cached = (!matches!(plan, Plan::Other)).then(|| Cached {
+                    catalog: self.info.catalog().version,
+                    settings: self.info.settings(),
+                    plan: Arc::new(plan),
+                });
+                Ok(Prepared {
+                    param_types: cached
+                        .as_ref()
+                        .map_or_else(Vec::new, |c| c.plan.params().to_vec()),
+                    columns: match &cached {
+                        Some(c) => c.plan.columns(),
+                        None => described_columns(&statement),
+                    },
+                    statement,
+                    cached: Mutex::new(cached),
+                })
+            }
+            Err(e) => {
+                if !idle {
+                    self.fail_statement();
+                }
+                Err(super::dispatch::locate(e, &statement.kind, &statement.text))
+            }
+        }
+    }
+
+    fn plan_ahead(
+        &mut self,
+        statement: &Statement,
+        param_types: &[Option<PgType>],
+    ) -> Result<Plan> {
+        let (ast, key_lock) = match &statement.kind {
+            StatementKind::Sql(ast) => (ast, false),
+            StatementKind::SqlWithKeyLock(ast) => (ast, true),
+            _ => return Ok(Plan::Other),
+        };
+        match ast.as_ref() {
+            Ast::Query(query) if !query.locks.is_empty() => {
+                self.begin_statement_snapshot();
+                self.plan_locking(query, param_types, key_lock)
+                    .map(Plan::Locking)
+            }
+            Ast::Query(query) if query.locks.is_empty() && !has_into(query) => {
+                self.begin_statement_snapshot();
+                self.plan_query(query, param_types).map(Plan::Query)
+            }
+            Ast::Insert(insert) => {
+                self.begin_statement_snapshot();
+                self.plan_insert(insert, param_types).map(Plan::Insert)
+            }
+            Ast::Update(update) => {
+                self.begin_statement_snapshot();
+                self.plan_update(update, param_types).map(Plan::Update)
+            }
+            Ast::Delete(delete) => {
+                self.begin_statement_snapshot();
+                self.plan_delete(delete, param_types).map(Plan::Update)
+            }
+            _ => Ok(Plan::Other),
+        }
+    }
+
+    pub fn execute_prepared(&mut self, prepared: &Prepared, params: &[Value]) -> Result<Outcome> {
+        let statement = &prepared.statement;
+        self.run(&statement.kind, &statement.text, |session| {
+            let params = session.bind(&prepared.param_types, params)?;
+            session.run_prepared(prepared, &params)
+        })
+    }
+
+    fn run_prepared(&mut self, prepared: &Prepared, params: &[ScalarValue]) -> Result<Outcome> {
+        let cacheable = prepared.cached.lock().is_some() || !prepared.param_types.is_empty();
+        if !cacheable {
+            return self.dispatch(&prepared.statement, params);
+        }
+        self.begin_statement_snapshot();
+        let plan = self.current_plan(prepared)?;
+        match plan.as_ref() {
+            Plan::Query(p) => self.run_query(p, params),
+            Plan::Insert(p) => self.run_insert(p, params),
+            Plan::Update(p) => self.run_update(p, params),
+            Plan::Locking(p) => self.run_locking(p, params),
+            Plan::Other => self.dispatch(&prepared.statement, params),
+        }
+    }
+
+    /// The cached plan, or a new one when the catalog or the settings changed.
+    fn current_plan(&mut self, prepared: &Prepared) -> Result<Arc<Plan>> {
+        let (_, catalog) = self.read_view()?;
+        if let Some(cached) = prepared.cached.lock().as_ref()
+            && cached.catalog == catalog.version
+            && self.info.with_settings(|s| s.plans_alike(&cached.settings))
+        {
+            return Ok(cached.plan.clone());
+        }
+        let types: Vec<Option<PgType>> = prepared.param_types.iter().cloned().map(Some).collect();
+        let plan = Arc::new(self.plan_ahead(&prepared.statement, &types)?);
+        if let (Some(old), Some(new)) = (&prepared.columns, plan.columns())
+            && (old.len() != new.len() || old.iter().zip(&new).any(|(a, b)| a.ty != b.ty))
+        {
+            return Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        *prepared.cached.lock() = Some(Cached {
+            catalog: self.info.catalog().version,
+            settings: self.info.settings(),
+            plan: plan.clone(),
+        });
+        Ok(plan)
+    }
+
+    // PREPARE, EXECUTE, DEALLOCATE.
+
+    pub(crate) fn prepare_named(
+        &mut self,
+        name: String,
+        types: &[ast::DataType],
+        statement: Ast,
+    ) -> Result<Outcome> {
+        if self.prepared.contains_key(&name) {
+            return Err(SqlError::new(
+                state::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        let types: Result<Vec<Option<PgType>>> = types
+            .iter()
+            .map(|t| crate::types::names::from_ast(t).map(|(t, _)| Some(t)))
+            .collect();
+        let types = types?;
+        let statement = Statement {
+            text: statement.to_string(),
+            offset: 0,
+            kind: StatementKind::Sql(Box::new(statement)),
+        };
+        self.begin_statement_snapshot();
+        let plan = self.plan_ahead(&statement, &types)?;
+        if matches!(plan, Plan::Other) {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                "only SELECT, INSERT, UPDATE and DELETE can be prepared",
+            ));
+        }
+        let prepared = Prepared {
+            param_types: plan.params().to_vec(),
+            columns: plan.columns(),
+            statement,
+            cached: Mutex::new(Some(Cached {
+                catalog: self.info.catalog().version,
+                settings: self.info.settings(),
+                plan: Arc::new(plan),
+            })),
+        };
+        self.prepared.insert(name, Arc::new(prepared));
+        done("PREPARE")
+    }
+
+    pub(crate) fn deallocate(&mut self, name: &Ident) -> Result<Outcome> {
+        if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all") {
+            self.prepared.clear();
+            return done("DEALLOCATE ALL");
+        }
+        let name = fold(name);
+        if self.prepared.remove(&name).is_none() {
+            return Err(undefined_statement(&name));
+        }
+        done("DEALLOCATE")
+    }
+
+    pub(crate) fn execute_named(&mut self, ast: &Ast) -> Result<Outcome> {
+        let Ast::Execute {
+            name: Some(name),
+            parameters,
+            immediate: false,
+            into,
+            using,
+            ..
+        } = ast
+        else {
+            return Err(SqlError::unsupported("this form of EXECUTE"));
+        };
+        if !into.is_empty() || !using.is_empty() {
+            return Err(SqlError::unsupported("EXECUTE INTO or USING"));
+        }
+        let name = crate::names::parts(name)?.join(".");
+        let prepared = self
+            .prepared
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| undefined_statement(&name))?;
+        if parameters.len() != prepared.param_types.len() {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("wrong number of parameters for prepared statement \"{name}\""),
+            )
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.param_types.len(),
+                parameters.len()
+            )));
+        }
+        self.begin_statement_snapshot();
+        let params = self.evaluate(parameters, &prepared.param_types)?;
+        self.run_prepared(&prepared, &params)
+    }
+
+    /// Values of constant expressions, as these types.
+    fn evaluate(&mut self, exprs: &[Expr], types: &[PgType]) -> Result<Vec<ScalarValue>> {
+        if exprs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (_, catalog) = self.read_view()?;
+        let format = self.info.format();
+        self.with_state(|session, state| {
+            let expressions = crate::plan::compile::Expressions::plan_exprs(
+                state,
+                &catalog,
+                &session.info,
+                &[],
+                exprs.to_vec(),
+                "EXECUTE",
+            )?;
+            let program = expressions.program(state, &[])?;
+            let one = crate::dml::one_row();
+            program
+                .run(&one)?
+                .iter()
+                .enumerate()
+                .zip(types)
+                .map(|((i, array), ty)| {
+                    let cast = crate::types::cast_array(
+                        array,
+                        &expressions.pg_type(i),
+                        ty,
+                        -1,
+                        crate::types::CastContext::Assignment,
+                        &format,
+                    )?;
+                    ScalarValue::try_from_array(&cast, 0).map_err(SqlError::from)
+                })
+                .collect()
+        })
+    }
+}
+
+/// The columns of statements that return rows without being planned.
+fn described_columns(statement: &Statement) -> Option<Vec<ResultColumn>> {
+    let text = |name: &str| ResultColumn {
+        name: name.to_owned(),
+        ty: PgType::Text,
+        table_oid: 0,
+        column_attnum: 0,
+        typmod: -1,
+    };
+    match statement.ast()? {
+        Ast::ShowVariable { variable } => {
+            let words: Vec<String> = variable.iter().map(fold).collect();
+            Some(
+                match words
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .as_slice()
+                {
+                    ["all"] => vec![text("name"), text("setting"), text("description")],
+                    ["time", "zone"] => vec![text("TimeZone")],
+                    ["transaction", "isolation", "level"] => vec![text("transaction_isolation")],
+                    words => vec![text(
+                        Settings::column_name(&words.join(".")).unwrap_or("?column?"),
+                    )],
+                },
+            )
+        }
+        Ast::Explain { .. } => Some(vec![text("QUERY PLAN")]),
+        _ => None,
+    }
+}
+
+fn has_into(query: &ast::Query) -> bool {
+    matches!(query.body.as_ref(), ast::SetExpr::Select(s) if s.into.is_some())
+}
+
+fn undefined_statement(name: &str) -> SqlError {
+    SqlError::new(
+        state::INVALID_SQL_STATEMENT_NAME,
+        format!("prepared statement \"{name}\" does not exist"),
+    )
+}

@@ -1,0 +1,479 @@
+//! Run-time parameters: what SET, SHOW and RESET speak of.
+//!
+//! Every parameter here does what it says, or accepts only the one value that is true. A name that
+//! is not here is 42704, as in PostgreSQL; nothing is remembered without being used.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Result, SqlError, state};
+use crate::pg_catalog::Setting;
+use crate::types::Format;
+use crate::types::format::ByteaOutput;
+use crate::types::timezone::TimeZone;
+
+/// The settings that shape how values read and print, at a transaction that began at `now`.
+pub(crate) fn format(settings: &Settings, now: i64) -> Format {
+    let mut format = Format {
+        now,
+        ..Format::default()
+    };
+    // What is stored was checked when it was set.
+    if let Ok(zone) = TimeZone::parse(settings.value("timezone")) {
+        format.time_zone = zone;
+    }
+    let _ = format.set_date_style(settings.value("datestyle"));
+    format.extra_float_digits = settings.value("extra_float_digits").parse().unwrap_or(1);
+    format.bytea_output = match settings.value("bytea_output") {
+        "escape" => ByteaOutput::Escape,
+        _ => ByteaOutput::Hex,
+    };
+    format
+}
+
+/// How a parameter's text is checked.
+enum Kind {
+    /// Any text.
+    Text,
+    Bool,
+    /// One of these words, without regard to case.
+    Enum(&'static [&'static str]),
+    /// Only this value, without regard to case: we do not do the others.
+    Only(&'static [&'static str]),
+    Int {
+        min: i64,
+        max: i64,
+    },
+    /// Milliseconds, with PostgreSQL's units.
+    Millis,
+    TimeZone,
+    DateStyle,
+    SearchPath,
+    /// Cannot be set.
+    Internal,
+}
+
+struct Parameter {
+    name: &'static str,
+    default: &'static str,
+    kind: Kind,
+    /// Told to the client in a ParameterStatus message.
+    reported: bool,
+    description: &'static str,
+}
+
+const ISOLATION_LEVELS: &[&str] = &[
+    "serializable",
+    "repeatable read",
+    "read committed",
+    "read uncommitted",
+];
+
+macro_rules! parameters { ($($name:literal $default:literal $kind:expr, $reported:literal, $description:literal;)*) => {
+    const PARAMETERS: &[Parameter] = &[$(Parameter { name: $name, default: $default, kind: $kind, reported: $reported, description: $description }),*];
+} }
+
+parameters! {
+    "application_name" "" Kind::Text, true, "Sets the application name to be reported in statistics and logs.";
+    "bytea_output" "hex" Kind::Enum(&["hex", "escape"]), false, "Sets the output format for bytea.";
+    "client_encoding" "UTF8" Kind::Only(&["UTF8", "UTF-8", "UNICODE"]), true, "Sets the client's character set encoding.";
+    "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
+    "datestyle" "ISO, MDY" Kind::DateStyle, true, "Sets the display format for date and time values.";
+    "default_transaction_deferrable" "off" Kind::Only(&["off", "false", "0", "no"]), false, "Sets the default deferrable status of new transactions.";
+    "default_transaction_isolation" "read committed" Kind::Enum(ISOLATION_LEVELS), false, "Sets the transaction isolation level of each new transaction.";
+    "default_transaction_read_only" "off" Kind::Bool, false, "Sets the default read-only status of new transactions.";
+    "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";
+    "idle_in_transaction_session_timeout" "0" Kind::Only(&["0"]), false, "Sets the maximum allowed idle time between queries, when in a transaction.";
+    "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
+    "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";
+    "is_superuser" "off" Kind::Internal, true, "Shows whether the current user is a superuser.";
+    "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
+    "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
+    "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
+    "server_encoding" "UTF8" Kind::Internal, true, "Shows the server (database) character set encoding.";
+    "server_version" "15.0 (HeliosDB)" Kind::Internal, true, "Shows the server version.";
+    "server_version_num" "150000" Kind::Internal, false, "Shows the server version as an integer.";
+    "session_authorization" "" Kind::Internal, true, "Shows the session user name.";
+    "standard_conforming_strings" "on" Kind::Only(&["on", "true", "1", "yes"]), true, "Causes '...' strings to treat backslashes literally.";
+    "statement_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any statement.";
+    "synchronous_commit" "on" Kind::Enum(&["on", "off", "local", "remote_write", "remote_apply"]), false, "Sets the current transaction's synchronization level.";
+    "timezone" "UTC" Kind::TimeZone, true, "Sets the time zone for displaying and interpreting time stamps.";
+    "transaction_deferrable" "off" Kind::Internal, false, "Whether to defer a read-only serializable transaction.";
+    "transaction_isolation" "read committed" Kind::Internal, false, "Shows the current transaction's isolation level.";
+    "transaction_read_only" "off" Kind::Internal, false, "Shows the current transaction's read-only status.";
+}
+
+/// The spelling that SHOW and ParameterStatus give.
+fn display_name(name: &str) -> &str {
+    match name {
+        "datestyle" => "DateStyle",
+        "timezone" => "TimeZone",
+        "intervalstyle" => "IntervalStyle",
+        other => other,
+    }
+}
+
+fn find(name: &str) -> Result<&'static Parameter> {
+    let lower = name.to_ascii_lowercase();
+    PARAMETERS.iter().find(|p| p.name == lower).ok_or_else(|| {
+        SqlError::new(
+            state::UNDEFINED_OBJECT,
+            format!("unrecognized configuration parameter \"{name}\""),
+        )
+    })
+}
+
+/// The values of one session. Cloning it is how a transaction remembers what to go back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    values: BTreeMap<&'static str, String>,
+    /// What RESET goes back to: defaults, as the connection's startup options changed them.
+    reset: BTreeMap<&'static str, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let values: BTreeMap<_, _> = PARAMETERS
+            .iter()
+            .map(|p| (p.name, p.default.to_owned()))
+            .collect();
+        Settings {
+            reset: values.clone(),
+            values,
+        }
+    }
+}
+
+impl Settings {
+    pub fn get(&self, name: &str) -> Result<&str> {
+        let parameter = find(name)?;
+        Ok(self.values.get(parameter.name).map_or("", String::as_str))
+    }
+
+    /// A parameter that is known to exist.
+    pub fn value(&self, name: &'static str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let parameter = find(name)?;
+        let value = check(parameter, value)?;
+        self.values.insert(parameter.name, value);
+        Ok(())
+    }
+
+    /// Sets what only the system may.
+    pub fn set_internal(&mut self, name: &'static str, value: impl Into<String>) {
+        self.values.insert(name, value.into());
+    }
+
+    /// Makes a value the one RESET goes back to.
+    pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
+        self.set(name, value)?;
+        let parameter = find(name)?;
+        let value = self.value(parameter.name).to_owned();
+        self.reset.insert(parameter.name, value);
+        Ok(())
+    }
+
+    pub fn reset(&mut self, name: &str) -> Result<()> {
+        let parameter = find(name)?;
+        if matches!(parameter.kind, Kind::Internal) {
+            return Err(cannot_change(parameter.name));
+        }
+        if let Some(value) = self.reset.get(parameter.name) {
+            self.values.insert(parameter.name, value.clone());
+        }
+        Ok(())
+    }
+
+    pub fn reset_all(&mut self) {
+        for p in PARAMETERS {
+            if !matches!(p.kind, Kind::Internal)
+                && let Some(value) = self.reset.get(p.name)
+            {
+                self.values.insert(p.name, value.clone());
+            }
+        }
+    }
+
+    /// Name, value and description of every parameter, in order, for SHOW ALL and `pg_settings`.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &'static str)> {
+        PARAMETERS
+            .iter()
+            .map(|p| (display_name(p.name), self.value(p.name), p.description))
+    }
+
+    /// Every parameter as `pg_settings` shows it.
+    pub fn describe(&self) -> Vec<Setting> {
+        PARAMETERS
+            .iter()
+            .map(|p| Setting {
+                name: display_name(p.name).to_owned(),
+                value: self.value(p.name).to_owned(),
+                default: p.default.to_owned(),
+                description: p.description.to_owned(),
+                kind: match &p.kind {
+                    Kind::Bool => "bool",
+                    Kind::Int { .. } | Kind::Millis => "integer",
+                    Kind::Enum(_) | Kind::Only(_) => "enum",
+                    _ => "string",
+                },
+                context: if matches!(p.kind, Kind::Internal) {
+                    "internal"
+                } else {
+                    "user"
+                },
+            })
+            .collect()
+    }
+
+    /// The parameters a client is told of, with their values.
+    pub fn reported(&self) -> impl Iterator<Item = (&str, &str)> {
+        PARAMETERS
+            .iter()
+            .filter(|p| p.reported)
+            .map(|p| (display_name(p.name), self.value(p.name)))
+    }
+
+    /// The name as SHOW prints it above the value.
+    pub fn column_name(name: &str) -> Result<&'static str> {
+        Ok(display_name(find(name)?.name))
+    }
+
+    /// The schemas of `search_path`, with `"$user"` replaced and `pg_catalog` in front, unless the
+    /// path itself says where it comes.
+    pub fn search_path(&self, user: &str) -> Vec<String> {
+        let mut path: Vec<String> = split_list(self.value("search_path"))
+            .into_iter()
+            .map(|s| if s == "$user" { user.to_owned() } else { s })
+            .collect();
+        if !path.iter().any(|s| s == "pg_catalog") {
+            path.insert(0, "pg_catalog".to_owned());
+        }
+        path
+    }
+
+    /// A duration in milliseconds; `None` when the parameter is 0, which means no limit.
+    pub fn millis(&self, name: &'static str) -> Option<u64> {
+        parse_millis(name, self.value(name))
+            .ok()
+            .filter(|ms| *ms > 0)
+    }
+
+    /// Whether a plan made under the other settings is good under these.
+    pub fn plans_alike(&self, other: &Settings) -> bool {
+        [
+            "search_path",
+            "timezone",
+            "datestyle",
+            "extra_float_digits",
+            "bytea_output",
+        ]
+        .iter()
+        .all(|name| self.values.get(name) == other.values.get(name))
+    }
+
+    pub fn synchronous(&self) -> bool {
+        self.value("synchronous_commit") != "off"
+    }
+}
+
+fn cannot_change(name: &str) -> SqlError {
+    SqlError::new(
+        state::CANT_CHANGE_RUNTIME_PARAM,
+        format!("parameter \"{name}\" cannot be changed"),
+    )
+}
+
+fn invalid(name: &str, value: &str) -> SqlError {
+    SqlError::new(
+        state::INVALID_PARAMETER_VALUE,
+        format!(
+            "invalid value for parameter \"{}\": \"{value}\"",
+            display_name(name)
+        ),
+    )
+}
+
+/// Splits a list of identifiers as SET search_path has them: quotes kept apart, case folded.
+fn split_list(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut chars = text.chars().peekable();
+    loop {
+        while chars.peek().is_some_and(|c| c.is_whitespace() || *c == ',') {
+            chars.next();
+        }
+        let mut word = String::new();
+        match chars.peek() {
+            None => return out,
+            Some('"') => {
+                chars.next();
+                while let Some(c) = chars.next() {
+                    if c != '"' {
+                        word.push(c);
+                    } else if chars.peek() == Some(&'"') {
+                        chars.next();
+                        word.push('"');
+                    } else {
+                        break;
+                    }
+                }
+            }
+            Some(_) => {
+                while let Some(c) = chars.next_if(|c| *c != ',') {
+                    word.extend(c.to_lowercase());
+                }
+                word.truncate(word.trim_end().len());
+            }
+        }
+        if !word.is_empty() {
+            out.push(word);
+        }
+    }
+}
+
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "t" | "yes" | "y" | "1" => Some(true),
+        "off" | "false" | "f" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_millis(name: &str, value: &str) -> Result<u64> {
+    let value = value.trim();
+    let digits = value
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(value.len());
+    let number: f64 = value[..digits].parse().map_err(|_| invalid(name, value))?;
+    let unit = match value[digits..].trim() {
+        "" | "ms" => 1.0,
+        "us" => 0.001,
+        "s" => 1_000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => return Err(invalid(name, value)),
+    };
+    let ms = (number * unit).round();
+    if !(0.0..=f64::from(i32::MAX)).contains(&ms) {
+        return Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!(
+                "{ms} ms is outside the valid range for parameter \"{name}\" (0 ms .. 2147483647 ms)"
+            ),
+        ));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be within i32 above"
+    )]
+    #[expect(clippy::cast_sign_loss, reason = "checked to be at least 0 above")]
+    Ok(ms as u64)
+}
+
+/// Milliseconds in the largest unit that divides them, as SHOW prints them.
+fn print_millis(ms: u64) -> String {
+    match ms {
+        0 => "0".to_owned(),
+        ms if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+fn check(parameter: &Parameter, value: &str) -> Result<String> {
+    let name = parameter.name;
+    match &parameter.kind {
+        Kind::Text => Ok(value.to_owned()),
+        Kind::SearchPath => Ok(value.to_owned()),
+        Kind::Bool => parse_bool(value)
+            .map(|b| if b { "on" } else { "off" }.to_owned())
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::INVALID_PARAMETER_VALUE,
+                    format!("parameter \"{name}\" requires a Boolean value"),
+                )
+            }),
+        Kind::Enum(words) => {
+            let lower = value.to_ascii_lowercase();
+            let lower = match (name, lower.as_str()) {
+                ("synchronous_commit", "true" | "yes" | "1") => "on".to_owned(),
+                ("synchronous_commit", "false" | "no" | "0") => "off".to_owned(),
+                _ => lower,
+            };
+            if words.contains(&lower.as_str()) {
+                Ok(lower)
+            } else {
+                Err(invalid(name, value)
+                    .with_hint(format!("Available values: {}.", words.join(", "))))
+            }
+        }
+        Kind::Only(words) => {
+            if words.iter().any(|w| w.eq_ignore_ascii_case(value)) {
+                Ok(parameter.default.to_owned())
+            } else {
+                Err(SqlError::unsupported(format!(
+                    "value \"{value}\" for parameter \"{}\"",
+                    display_name(name)
+                )))
+            }
+        }
+        Kind::Int { min, max } => {
+            let n: i64 = value.trim().parse().map_err(|_| invalid(name, value))?;
+            if n < *min || n > *max {
+                return Err(SqlError::new(
+                    state::INVALID_PARAMETER_VALUE,
+                    format!(
+                        "{n} is outside the valid range for parameter \"{name}\" ({min} .. {max})"
+                    ),
+                ));
+            }
+            Ok(n.to_string())
+        }
+        Kind::Millis => parse_millis(name, value).map(print_millis),
+        Kind::TimeZone => match value.to_ascii_lowercase().as_str() {
+            "local" | "default" => Ok(parameter.default.to_owned()),
+            _ => TimeZone::parse(value).map(|zone| zone.name().to_owned()),
+        },
+        Kind::DateStyle => {
+            let mut format = Format::default();
+            format.set_date_style(value)?;
+            Ok(format.date_style().to_owned())
+        }
+        Kind::Internal => Err(cannot_change(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_identifiers_folds_case_outside_quotes() {
+        assert_eq!(
+            split_list("\"$user\", Public,\"A b\""),
+            ["$user", "public", "A b"]
+        );
+        assert_eq!(split_list(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let mut s = Settings::default();
+        s.set("statement_timeout", "90 s").unwrap();
+        assert_eq!(s.get("statement_timeout").unwrap(), "90s");
+        assert_eq!(s.millis("statement_timeout"), Some(90_000));
+        s.set("statement_timeout", "0").unwrap();
+        assert_eq!(s.millis("statement_timeout"), None);
+        assert!(s.set("statement_timeout", "-1").is_err());
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_undefined() {
+        let e = Settings::default().set("no_such", "1").unwrap_err();
+        assert_eq!(e.code, state::UNDEFINED_OBJECT);
+    }
+}

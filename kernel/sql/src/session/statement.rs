@@ -1,0 +1,498 @@
+//! From SQL text to statements that know their own text.
+//!
+//! The parser is sqlparser's PostgreSQL dialect. Text is cut at semicolons first, so that an error
+//! in the third statement does not keep the first two from running, and so that each statement
+//! carries its text for messages and for `pg_stat_activity`. A few statements that the dialect lacks
+//! are parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`).
+
+use sqlparser::ast::{self, Expr, Ident, ObjectName};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+
+use crate::error::{Result, SqlError, state};
+
+/// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
+const RECURSION_DEPTH_MAX: usize = 128;
+
+/// One parsed statement.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The statement's own text, without the semicolon.
+    pub text: String,
+    /// Where `text` begins in what was given to `parse`, in characters.
+    pub offset: usize,
+    pub(crate) kind: StatementKind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StatementKind {
+    Sql(Box<ast::Statement>),
+    /// SELECT … FOR NO KEY UPDATE or FOR KEY SHARE, which the dialect spells without the key.
+    SqlWithKeyLock(Box<ast::Statement>),
+    /// CREATE USER: CREATE ROLE that logs in.
+    CreateUser(Box<ast::CreateRole>),
+    CreateSequence(CreateSequence),
+    AlterSequence(AlterSequence),
+    Checkpoint,
+    Empty,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateSequence {
+    pub name: ObjectName,
+    pub temporary: bool,
+    pub if_not_exists: bool,
+    pub options: Vec<SequenceOption>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AlterSequence {
+    pub name: ObjectName,
+    pub if_exists: bool,
+    pub options: Vec<SequenceOption>,
+}
+
+/// An option of a sequence; `None` is NO MINVALUE, RESTART alone, OWNED BY NONE.
+#[derive(Clone, Debug)]
+pub(crate) enum SequenceOption {
+    As(ast::DataType),
+    Increment(Expr),
+    Min(Option<Expr>),
+    Max(Option<Expr>),
+    Start(Expr),
+    Cache(Expr),
+    Cycle(bool),
+    Restart(Option<Expr>),
+    OwnedBy(Option<ObjectName>),
+    RenameTo(Ident),
+}
+
+impl Statement {
+    /// The syntax tree, for those who look for shapes only this layer does not know.
+    pub fn ast(&self) -> Option<&ast::Statement> {
+        match &self.kind {
+            StatementKind::Sql(s) | StatementKind::SqlWithKeyLock(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        matches!(self.kind, StatementKind::Empty)
+    }
+}
+
+/// Cuts at semicolons and parses each piece. Empty pieces vanish, unless all are: then the one
+/// statement is empty.
+pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|e| tokenizer_error(sql, e.message, e.location))?;
+    let lines = LineStarts::new(sql);
+    let mut statements = Vec::new();
+    let mut piece: Vec<TokenWithSpan> = Vec::new();
+    for token in tokens {
+        if token.token == Token::SemiColon {
+            push_statement(&mut statements, sql, &lines, std::mem::take(&mut piece))?;
+        } else {
+            piece.push(token);
+        }
+    }
+    push_statement(&mut statements, sql, &lines, piece)?;
+    if statements.is_empty() {
+        statements.push(Statement {
+            text: String::new(),
+            offset: 0,
+            kind: StatementKind::Empty,
+        });
+    }
+    Ok(statements)
+}
+
+/// Parses exactly one statement, as the extended protocol's Parse message demands.
+pub fn parse_one(sql: &str) -> Result<Statement> {
+    let mut statements = parse(sql)?;
+    if statements.len() > 1 {
+        return Err(SqlError::new(
+            state::SYNTAX_ERROR,
+            "cannot insert multiple commands into a prepared statement",
+        ));
+    }
+    statements
+        .pop()
+        .ok_or_else(|| SqlError::internal("parsing gave no statement"))
+}
+
+/// Parses one expression, such as a stored default or CHECK condition.
+pub(crate) fn parse_expression(sql: &str) -> Result<Expr> {
+    let dialect = PostgreSqlDialect {};
+    let lines = LineStarts::new(sql);
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_DEPTH_MAX)
+        .try_with_sql(sql)
+        .map_err(|e| parser_error(&lines, e))?;
+    let expr = parser.parse_expr().map_err(|e| parser_error(&lines, e))?;
+    Ok(expr)
+}
+
+/// Parses a stored query, such as a view's definition.
+pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
+    let dialect = PostgreSqlDialect {};
+    let lines = LineStarts::new(sql);
+    Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_DEPTH_MAX)
+        .try_with_sql(sql)
+        .and_then(|mut p| p.parse_query())
+        .map_err(|e| parser_error(&lines, e))
+}
+
+fn push_statement(
+    statements: &mut Vec<Statement>,
+    sql: &str,
+    lines: &LineStarts<'_>,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<()> {
+    let is_space = |t: &TokenWithSpan| matches!(t.token, Token::Whitespace(_));
+    let Some(first) = tokens.iter().position(|t| !is_space(t)) else {
+        return Ok(());
+    };
+    let last = tokens.iter().rposition(|t| !is_space(t)).unwrap_or(first);
+    let tokens = &tokens[first..=last];
+    let from = lines.byte(tokens[0].span.start);
+    let to = lines.byte(tokens[tokens.len() - 1].span.end);
+    let text = sql.get(from..to).unwrap_or_default().to_owned();
+    let offset = sql.get(..from).map_or(0, |s| s.chars().count());
+    let kind = parse_tokens(lines, tokens.to_vec())?;
+    statements.push(Statement { text, offset, kind });
+    Ok(())
+}
+
+fn is_word(token: Option<&&TokenWithSpan>, keyword: Keyword) -> bool {
+    matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && w.keyword == keyword)
+}
+
+fn word_is(token: Option<&&TokenWithSpan>, word: &str) -> bool {
+    matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+fn keyword_token(like: &TokenWithSpan, keyword: Keyword, value: &str) -> TokenWithSpan {
+    TokenWithSpan {
+        token: Token::Word(Word {
+            value: value.to_owned(),
+            quote_style: None,
+            keyword,
+        }),
+        span: like.span,
+    }
+}
+
+fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
+    let significant: Vec<&TokenWithSpan> = tokens
+        .iter()
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .collect();
+    let (first, second, third) = (significant.first(), significant.get(1), significant.get(2));
+
+    if word_is(first, "checkpoint") && significant.len() == 1 {
+        return Ok(StatementKind::Checkpoint);
+    }
+    let sequence = is_word(second, Keyword::SEQUENCE)
+        || (is_word(third, Keyword::SEQUENCE)
+            && (is_word(second, Keyword::TEMP) || is_word(second, Keyword::TEMPORARY)));
+    if sequence && (is_word(first, Keyword::ALTER) || is_word(first, Keyword::CREATE)) {
+        return parse_sequence(lines, tokens);
+    }
+    let mut create_user = false;
+    let mut key_lock = false;
+    if is_word(first, Keyword::ABORT) {
+        if let Some(at) = tokens
+            .iter()
+            .position(|t| !matches!(t.token, Token::Whitespace(_)))
+        {
+            tokens[at] = keyword_token(&tokens[at], Keyword::ROLLBACK, "ROLLBACK");
+        }
+    } else if (is_word(first, Keyword::CREATE)
+        || is_word(first, Keyword::ALTER)
+        || is_word(first, Keyword::DROP))
+        && is_word(second, Keyword::USER)
+    {
+        create_user = is_word(first, Keyword::CREATE);
+        replace_word(&mut tokens, Keyword::USER, Keyword::ROLE, "ROLE");
+        remove_word(&mut tokens, "encrypted");
+    } else if (is_word(first, Keyword::CREATE) || is_word(first, Keyword::ALTER))
+        && is_word(second, Keyword::ROLE)
+    {
+        remove_word(&mut tokens, "encrypted");
+    } else if is_word(first, Keyword::SELECT) || is_word(first, Keyword::WITH) {
+        key_lock = drop_key_lock_words(&mut tokens);
+    }
+
+    let dialect = PostgreSqlDialect {};
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_DEPTH_MAX)
+        .with_tokens_with_locations(tokens);
+    let statement = parser
+        .parse_statement()
+        .map_err(|e| parser_error(lines, e))?;
+    let next = parser.next_token();
+    if next.token != Token::EOF {
+        return Err(near(lines, &next.token.to_string(), Some(next.span.start)));
+    }
+    Ok(match statement {
+        ast::Statement::CreateRole(role) if create_user => {
+            StatementKind::CreateUser(Box::new(role))
+        }
+        statement if key_lock => StatementKind::SqlWithKeyLock(Box::new(statement)),
+        statement => StatementKind::Sql(Box::new(statement)),
+    })
+}
+
+fn replace_word(tokens: &mut [TokenWithSpan], from: Keyword, to: Keyword, value: &str) {
+    if let Some(t) = tokens
+        .iter_mut()
+        .find(|t| matches!(&t.token, Token::Word(w) if w.keyword == from))
+    {
+        *t = keyword_token(t, to, value);
+    }
+}
+
+fn remove_word(tokens: &mut Vec<TokenWithSpan>, word: &str) {
+    tokens.retain(|t| {
+        !matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+    });
+}
+
+/// Turns FOR NO KEY UPDATE into FOR UPDATE and FOR KEY SHARE into FOR SHARE; true when it did.
+fn drop_key_lock_words(tokens: &mut Vec<TokenWithSpan>) -> bool {
+    let at: Vec<usize> = (0..tokens.len())
+        .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
+        .collect();
+    let word = |i: usize, w: &str| at.get(i).is_some_and(|p| word_is(Some(&&tokens[*p]), w));
+    let mut drop = Vec::new();
+    for i in 0..at.len() {
+        if word(i, "for") && word(i + 1, "no") && word(i + 2, "key") && word(i + 3, "update") {
+            drop.extend([at[i + 1], at[i + 2]]);
+        } else if word(i, "for") && word(i + 1, "key") && word(i + 2, "share") {
+            drop.push(at[i + 1]);
+        }
+    }
+    for p in drop.iter().rev() {
+        tokens.remove(*p);
+    }
+    !drop.is_empty()
+}
+
+/// CREATE SEQUENCE and ALTER SEQUENCE: the dialect knows the options only in one order.
+fn parse_sequence(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
+    let dialect = PostgreSqlDialect {};
+    let mut p = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_DEPTH_MAX)
+        .with_tokens_with_locations(tokens);
+    let mut parse = || -> std::result::Result<StatementKind, ParserError> {
+        let create = p.parse_keyword(Keyword::CREATE);
+        if !create {
+            p.expect_keyword(Keyword::ALTER)?;
+        }
+        let temporary = p
+            .parse_one_of_keywords(&[Keyword::TEMPORARY, Keyword::TEMP])
+            .is_some();
+        p.expect_keyword(Keyword::SEQUENCE)?;
+        let conditional = if create {
+            p.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
+        } else {
+            p.parse_keywords(&[Keyword::IF, Keyword::EXISTS])
+        };
+        let name = p.parse_object_name(false)?;
+        let options = parse_sequence_options(&mut p)?;
+        let end = p.peek_token();
+        if end.token != Token::EOF || (!create && options.is_empty()) {
+            return p.expected("a sequence option", end);
+        }
+        Ok(if create {
+            StatementKind::CreateSequence(CreateSequence {
+                name,
+                temporary,
+                if_not_exists: conditional,
+                options,
+            })
+        } else {
+            StatementKind::AlterSequence(AlterSequence {
+                name,
+                if_exists: conditional,
+                options,
+            })
+        })
+    };
+    parse().map_err(|e| parser_error(lines, e))
+}
+
+fn parse_sequence_options(
+    p: &mut Parser<'_>,
+) -> std::result::Result<Vec<SequenceOption>, ParserError> {
+    let mut options = Vec::new();
+    loop {
+        let option = if p.parse_keyword(Keyword::AS) {
+            SequenceOption::As(p.parse_data_type()?)
+        } else if p.parse_keyword(Keyword::INCREMENT) {
+            let _ = p.parse_keyword(Keyword::BY);
+            SequenceOption::Increment(p.parse_number()?)
+        } else if p.parse_keyword(Keyword::MINVALUE) {
+            SequenceOption::Min(Some(p.parse_number()?))
+        } else if p.parse_keyword(Keyword::MAXVALUE) {
+            SequenceOption::Max(Some(p.parse_number()?))
+        } else if p.parse_keywords(&[Keyword::NO, Keyword::MINVALUE]) {
+            SequenceOption::Min(None)
+        } else if p.parse_keywords(&[Keyword::NO, Keyword::MAXVALUE]) {
+            SequenceOption::Max(None)
+        } else if p.parse_keywords(&[Keyword::NO, Keyword::CYCLE]) {
+            SequenceOption::Cycle(false)
+        } else if p.parse_keyword(Keyword::CYCLE) {
+            SequenceOption::Cycle(true)
+        } else if p.parse_keyword(Keyword::START) {
+            let _ = p.parse_keyword(Keyword::WITH);
+            SequenceOption::Start(p.parse_number()?)
+        } else if p.parse_keyword(Keyword::CACHE) {
+            SequenceOption::Cache(p.parse_number()?)
+        } else if p.parse_keyword(Keyword::RESTART) {
+            let with = p.parse_keyword(Keyword::WITH);
+            let number = with
+                || matches!(
+                    p.peek_token().token,
+                    Token::Number(..) | Token::Minus | Token::Plus
+                );
+            SequenceOption::Restart(if number {
+                Some(p.parse_number()?)
+            } else {
+                None
+            })
+        } else if p.parse_keywords(&[Keyword::OWNED, Keyword::BY]) {
+            SequenceOption::OwnedBy(if p.parse_keyword(Keyword::NONE) {
+                None
+            } else {
+                Some(p.parse_object_name(false)?)
+            })
+        } else if p.parse_keywords(&[Keyword::RENAME, Keyword::TO]) {
+            SequenceOption::RenameTo(p.parse_identifier()?)
+        } else {
+            return Ok(options);
+        };
+        options.push(option);
+    }
+}
+
+/// Byte offsets of the lines of a text, because the parser speaks of lines and columns.
+struct LineStarts<'a> {
+    sql: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> LineStarts<'a> {
+    fn new(sql: &'a str) -> LineStarts<'a> {
+        let starts = std::iter::once(0).chain(sql.match_indices('\n').map(|(i, _)| i + 1));
+        LineStarts {
+            sql,
+            starts: starts.collect(),
+        }
+    }
+
+    /// The byte offset of a location, clamped to the text.
+    fn byte(&self, at: Location) -> usize {
+        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(start) = self.starts.get(line) else {
+            return self.sql.len();
+        };
+        let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.sql[*start..]
+            .char_indices()
+            .nth(column)
+            .map_or(self.sql.len(), |(i, _)| start + i)
+    }
+
+    /// PostgreSQL's position: characters from 1.
+    fn position(&self, at: Location) -> usize {
+        self.sql[..self.byte(at)].chars().count() + 1
+    }
+}
+
+fn tokenizer_error(sql: &str, message: String, at: Location) -> SqlError {
+    let lines = LineStarts::new(sql);
+    let message = if message.starts_with("Unterminated string literal") {
+        "unterminated quoted string".to_owned()
+    } else if message.starts_with("Expected close delimiter '\"'") {
+        "unterminated quoted identifier".to_owned()
+    } else if message.starts_with("Unexpected EOF while in a multi-line comment") {
+        "unterminated /* comment".to_owned()
+    } else {
+        message
+    };
+    SqlError::new(state::SYNTAX_ERROR, message).with_position(lines.position(at))
+}
+
+fn near(lines: &LineStarts<'_>, token: &str, at: Option<Location>) -> SqlError {
+    let error = if token == "EOF" {
+        let end = lines.sql.trim_end().chars().count() + 1;
+        return SqlError::new(state::SYNTAX_ERROR, "syntax error at end of input")
+            .with_position(end);
+    } else {
+        SqlError::new(
+            state::SYNTAX_ERROR,
+            format!("syntax error at or near \"{token}\""),
+        )
+    };
+    match at {
+        Some(at) if at.line > 0 => error.with_position(lines.position(at)),
+        _ => error,
+    }
+}
+
+/// sqlparser says `Expected: X, found: Y at Line: 1, Column: 5`; PostgreSQL says what it stood at.
+fn parser_error(lines: &LineStarts<'_>, error: ParserError) -> SqlError {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => {
+            return SqlError::new(
+                state::PROGRAM_LIMIT_EXCEEDED,
+                "statement is too deeply nested",
+            );
+        }
+        ParserError::TokenizerError(m) | ParserError::ParserError(m) => m,
+    };
+    let (message, at) = match message.rfind(" at Line: ") {
+        Some(i) => {
+            let mut numbers = message[i + " at Line: ".len()..].split(", Column: ");
+            let line = numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            let column = numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            (message[..i].to_owned(), Some(Location { line, column }))
+        }
+        None => (message, None),
+    };
+    if let Some(i) = message.rfind(", found: ") {
+        return near(lines, &message[i + ", found: ".len()..], at);
+    }
+    let error = SqlError::new(state::SYNTAX_ERROR, format!("syntax error: {message}"));
+    match at {
+        Some(at) if at.line > 0 => error.with_position(lines.position(at)),
+        _ => error,
+    }
+}
+
+/// The position in a statement's own text of a name that the parser saw at `at` of the whole text.
+/// The two differ by where the statement began, so the name itself settles it.
+pub(crate) fn position_in(text: &str, name: &str, at: Location) -> Option<usize> {
+    let lines = LineStarts::new(text);
+    let last = name.rsplit('.').next()?;
+    let first = name.split('.').next()?;
+    let fits = |byte: usize| {
+        text.get(byte..).is_some_and(|t| {
+            let t = t.trim_start_matches('"').to_lowercase();
+            t.starts_with(&first.to_lowercase()) || t.starts_with(&last.to_lowercase())
+        })
+    };
+    let byte = lines.byte(at);
+    if fits(byte) {
+        return Some(lines.position(at));
+    }
+    let byte = text.to_lowercase().find(&last.to_lowercase())?;
+    Some(text.get(..byte)?.chars().count() + 1)
+}

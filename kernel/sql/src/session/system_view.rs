@@ -1,0 +1,86 @@
+//! What the system catalogs see of a session.
+
+use std::sync::Arc;
+
+use heliosdb_storage::ids::CollectionId;
+
+use super::info::SessionInfo;
+use crate::catalog::{CatalogSnapshot, Oid};
+use crate::error::Result;
+use crate::pg_catalog::{SessionView, Setting};
+
+impl SessionView for SessionInfo {
+    fn catalog(&self) -> Arc<CatalogSnapshot> {
+        SessionInfo::catalog(self)
+    }
+
+    fn current_user(&self) -> String {
+        self.user.clone()
+    }
+
+    fn session_user(&self) -> String {
+        self.user.clone()
+    }
+
+    fn database(&self) -> String {
+        self.database.clone()
+    }
+
+    fn backend_pid(&self) -> i32 {
+        i32::try_from(self.pid).unwrap_or(i32::MAX)
+    }
+
+    fn search_path(&self) -> Vec<String> {
+        let mut path = SessionInfo::search_path(self);
+        // The first is the implicit one unless the user placed it.
+        if self.with_settings(|s| !s.value("search_path").contains("pg_catalog")) {
+            path.retain(|s| s != "pg_catalog");
+        }
+        path
+    }
+
+    fn transaction_id(&self) -> u64 {
+        // Transactions are known by their commit timestamp; until then, by when they began.
+        u64::try_from(self.transaction_start()).unwrap_or(0)
+    }
+
+    fn setting(&self, name: &str) -> Result<String> {
+        self.with_settings(|s| s.get(name).map(str::to_owned))
+    }
+
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
+        if local {
+            return Err(crate::error::SqlError::unsupported(
+                "set_config with is_local",
+            ));
+        }
+        self.change_settings(|s| {
+            s.set(name, value)?;
+            s.get(name).map(str::to_owned)
+        })
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.with_settings(|s| s.describe())
+    }
+
+    fn relation_size(&self, _relation: Oid) -> i64 {
+        // Storage accounts bytes per file, and a file may hold several tables.
+        0
+    }
+
+    fn estimated_rows(&self, table: Oid) -> Option<u64> {
+        let catalog = SessionInfo::catalog(self);
+        let table = catalog.table(table)?;
+        let view = self.instance.engine().visible_view();
+        Some(view.row_count_estimate(table.collection_id()))
+    }
+
+    fn last_value(&self, sequence: Oid) -> Option<i64> {
+        let catalog = SessionInfo::catalog(self);
+        let sequence = catalog.sequence(sequence)?;
+        let engine = self.instance.engine();
+        let (value, called) = engine.sequence_state(CollectionId(sequence.collection))?;
+        called.then_some(value)
+    }
+}

@@ -1,0 +1,493 @@
+//! The transaction a session is in.
+//!
+//! States, and what may be trusted in each:
+//!
+//! 1. *Idle*: no block. Every statement is its own transaction; a query that writes nothing needs
+//!    none and reads the `visible` view.
+//! 2. *Implicit block*: the statements of one simple-query message, or of a pipeline up to Sync. A
+//!    storage transaction begins with the first statement that needs one.
+//! 3. *Block*: between BEGIN and COMMIT. All statements run in one storage transaction.
+//! 4. *Failed block*: a statement failed. Only ROLLBACK, ROLLBACK TO and COMMIT (which rolls back)
+//!    are accepted; everything else is 25P02. Without savepoints the storage transaction is already
+//!    gone, and its locks with it.
+
+use std::collections::BTreeMap;
+
+use heliosdb_storage::{Durability, Isolation, Savepoint, Transaction};
+use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, TransactionMode};
+
+use super::Session;
+use super::outcome::{CommandTag, TransactionStatus};
+use super::settings::Settings;
+use crate::error::{Result, SqlError, state};
+
+#[derive(Default)]
+pub(crate) struct TransactionState {
+    /// Between BEGIN and COMMIT.
+    explicit: bool,
+    /// Between `begin_implicit` and `end_implicit`.
+    implicit: bool,
+    failed: bool,
+    storage: Option<Transaction>,
+    modes: Modes,
+    /// Settings as the transaction found them, to go back to.
+    settings_before: Option<Settings>,
+    /// Values that SET LOCAL replaced, to go back to at the end.
+    local: BTreeMap<String, String>,
+    savepoints: Vec<Frame>,
+    /// A statement has run in this transaction: its isolation can no longer change.
+    started: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Modes {
+    repeatable_read: bool,
+    read_only: bool,
+}
+
+struct Frame {
+    name: String,
+    mark: Option<Savepoint>,
+    settings: Settings,
+    local: BTreeMap<String, String>,
+}
+
+impl TransactionState {
+    pub fn in_block(&self) -> bool {
+        self.explicit || self.implicit
+    }
+
+    pub fn is_explicit(&self) -> bool {
+        self.explicit
+    }
+
+    pub fn has_storage(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    pub fn status(&self) -> TransactionStatus {
+        match (self.explicit, self.failed) {
+            (false, _) => TransactionStatus::Idle,
+            (true, false) => TransactionStatus::InTransaction,
+            (true, true) => TransactionStatus::Failed,
+        }
+    }
+
+    pub fn is_failed(&self) -> bool {
+        self.failed
+    }
+}
+
+impl Session {
+    /// The storage transaction of the running statement, begun if there is none.
+    pub(crate) fn transaction(&mut self) -> Result<&mut Transaction> {
+        if self.txn.storage.is_none() {
+            let isolation = if self.effective_modes()?.repeatable_read {
+                Isolation::RepeatableRead
+            } else {
+                Isolation::ReadCommitted
+            };
+            let mut transaction = self
+                .instance
+                .engine()
+                .begin(isolation, self.interrupt.clone());
+            transaction.begin_statement();
+            for frame in &mut self.txn.savepoints {
+                frame.mark = Some(transaction.savepoint());
+            }
+            self.txn.storage = Some(transaction);
+        }
+        self.txn
+            .storage
+            .as_mut()
+            .ok_or_else(|| SqlError::internal("no transaction"))
+    }
+
+    /// The modes of the transaction: given by BEGIN in a block, by the defaults outside.
+    fn effective_modes(&self) -> Result<Modes> {
+        if self.txn.explicit {
+            return Ok(self.txn.modes);
+        }
+        self.default_modes()
+    }
+
+    fn default_modes(&self) -> Result<Modes> {
+        self.info.with_settings(|s| {
+            Ok(Modes {
+                repeatable_read: match s.value("default_transaction_isolation") {
+                    "serializable" => return Err(serializable()),
+                    "repeatable read" => true,
+                    _ => false,
+                },
+                read_only: s.value("default_transaction_read_only") == "on",
+            })
+        })
+    }
+
+    pub(crate) fn is_repeatable_read(&self) -> bool {
+        self.txn
+            .storage
+            .as_ref()
+            .is_some_and(|t| t.isolation() == Isolation::RepeatableRead)
+    }
+
+    /// 25006 in a read-only transaction.
+    pub(crate) fn check_writable(&self, what: &str) -> Result<()> {
+        if self.effective_modes()?.read_only {
+            return Err(SqlError::new(
+                state::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Marks the start of a statement: a new snapshot, and `now()` when it starts a transaction.
+    pub(crate) fn begin_statement_snapshot(&mut self) {
+        let now = self.now_micros();
+        self.info.set_statement_start(now);
+        if !self.txn.started || !self.txn.in_block() {
+            self.info.set_transaction_start(now);
+            self.txn.started = true;
+        }
+        if self.txn.settings_before.is_none() {
+            self.txn.settings_before = Some(self.info.settings());
+        }
+        if let Some(transaction) = &mut self.txn.storage {
+            transaction.begin_statement();
+        }
+    }
+
+    fn now_micros(&self) -> i64 {
+        chrono::Utc::now().timestamp_micros()
+    }
+
+    pub(crate) fn begin(&mut self, modes: &[TransactionMode], tag: &str) -> Result<CommandTag> {
+        if self.txn.explicit {
+            self.warn(
+                state::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
+            );
+            self.set_transaction_modes(modes)?;
+            return Ok(CommandTag::new(tag));
+        }
+        let mut chosen = self.default_modes()?;
+        apply_modes(&mut chosen, modes)?;
+        // In an implicit block, what ran before BEGIN becomes part of the block.
+        self.txn.explicit = true;
+        self.txn.failed = false;
+        self.txn.modes = chosen;
+        self.show_modes();
+        Ok(CommandTag::new(tag))
+    }
+
+    /// SET TRANSACTION and the modes of a second BEGIN.
+    pub(crate) fn set_transaction_modes(&mut self, modes: &[TransactionMode]) -> Result<()> {
+        let mut chosen = self.effective_modes()?;
+        let before = chosen;
+        apply_modes(&mut chosen, modes)?;
+        if chosen.repeatable_read != before.repeatable_read && self.txn.storage.is_some() {
+            return Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+            ));
+        }
+        if !self.txn.explicit {
+            self.warn(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            );
+            return Ok(());
+        }
+        self.txn.modes = chosen;
+        self.show_modes();
+        Ok(())
+    }
+
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION.
+    pub(crate) fn set_session_modes(&mut self, modes: &[TransactionMode]) -> Result<()> {
+        let mut chosen = self.default_modes()?;
+        apply_modes(&mut chosen, modes)?;
+        self.info.change_settings(|s| {
+            s.set("default_transaction_isolation", isolation_name(chosen))?;
+            s.set("default_transaction_read_only", on_off(chosen.read_only))
+        })
+    }
+
+    fn show_modes(&mut self) {
+        let modes = self.txn.modes;
+        self.info.change_settings(|s| {
+            s.set_internal("transaction_isolation", isolation_name(modes));
+            s.set_internal("transaction_read_only", on_off(modes.read_only));
+        });
+    }
+
+    pub(crate) fn commit_block(&mut self, chain: bool) -> Result<CommandTag> {
+        let modes = self.txn.modes;
+        if !self.txn.explicit {
+            if chain {
+                return Err(no_block("COMMIT AND CHAIN"));
+            }
+            self.warn(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            );
+            self.commit()?;
+            return Ok(CommandTag::new("COMMIT"));
+        }
+        let tag = if self.txn.failed {
+            self.rollback();
+            "ROLLBACK"
+        } else {
+            self.commit()?;
+            "COMMIT"
+        };
+        self.chain(chain, modes);
+        Ok(CommandTag::new(tag))
+    }
+
+    pub(crate) fn rollback_block(&mut self, chain: bool) -> Result<CommandTag> {
+        let modes = self.txn.modes;
+        if !self.txn.explicit {
+            if chain {
+                return Err(no_block("ROLLBACK AND CHAIN"));
+            }
+            self.warn(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            );
+        }
+        let explicit = self.txn.explicit;
+        self.rollback();
+        self.chain(chain && explicit, modes);
+        Ok(CommandTag::new("ROLLBACK"))
+    }
+
+    fn chain(&mut self, chain: bool, modes: Modes) {
+        if chain {
+            self.txn.explicit = true;
+            self.txn.modes = modes;
+            self.show_modes();
+        }
+    }
+
+    /// Ends the transaction, keeping what it did. On an error nothing of it stays.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let durability = if self.info.with_settings(Settings::synchronous) {
+            Durability::Synchronous
+        } else {
+            Durability::Asynchronous
+        };
+        let used_sequence = self.info.take_used_sequence();
+        let result = match self.txn.storage.take() {
+            None => Ok(()),
+            Some(mut transaction) => {
+                if used_sequence {
+                    transaction.used_sequence();
+                }
+                transaction
+                    .commit(durability)
+                    .map(drop)
+                    .map_err(SqlError::from)
+            }
+        };
+        match result {
+            Ok(()) => {
+                let local = std::mem::take(&mut self.txn.local);
+                self.restore_local(local);
+                self.end_transaction();
+                Ok(())
+            }
+            Err(e) => {
+                self.rollback();
+                Err(e)
+            }
+        }
+    }
+
+    /// Ends the transaction without a trace.
+    pub(crate) fn rollback(&mut self) {
+        self.info.take_used_sequence();
+        if let Some(transaction) = self.txn.storage.take() {
+            transaction.rollback();
+        }
+        if let Some(before) = self.txn.settings_before.take() {
+            self.info.change_settings(|s| *s = before);
+        }
+        self.end_transaction();
+    }
+
+    fn end_transaction(&mut self) {
+        self.txn = TransactionState {
+            implicit: self.txn.implicit,
+            ..TransactionState::default()
+        };
+        self.rows_failed
+            .store(false, std::sync::atomic::Ordering::SeqCst);
+        let modes = self.default_modes().unwrap_or_default();
+        self.info.change_settings(|s| {
+            s.set_internal("transaction_isolation", isolation_name(modes));
+            s.set_internal("transaction_read_only", on_off(modes.read_only));
+        });
+    }
+
+    /// A statement failed: the block fails with it, or the statement's own transaction ends.
+    pub(crate) fn fail_statement(&mut self) {
+        if !self.txn.in_block() {
+            self.rollback();
+            return;
+        }
+        self.txn.failed = true;
+        if self.txn.savepoints.is_empty()
+            && let Some(transaction) = self.txn.storage.take()
+        {
+            transaction.rollback();
+        }
+    }
+
+    /// Starts an implicit block, unless a block is already there.
+    pub fn begin_implicit(&mut self) {
+        self.txn.implicit = true;
+    }
+
+    /// Ends an implicit block: commits when `ok`. A block that BEGIN started goes on.
+    pub fn end_implicit(&mut self, ok: bool) -> Result<()> {
+        self.note_failed_rows();
+        self.txn.implicit = false;
+        if self.txn.explicit {
+            return Ok(());
+        }
+        if ok && !self.txn.failed {
+            self.commit()
+        } else {
+            self.rollback();
+            Ok(())
+        }
+    }
+
+    pub(crate) fn savepoint(&mut self, name: String) -> Result<CommandTag> {
+        if !self.txn.explicit {
+            return Err(no_block("SAVEPOINT"));
+        }
+        let mark = self.txn.storage.as_mut().map(Transaction::savepoint);
+        self.txn.savepoints.push(Frame {
+            name,
+            mark,
+            settings: self.info.settings(),
+            local: self.txn.local.clone(),
+        });
+        Ok(CommandTag::new("SAVEPOINT"))
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.txn
+            .savepoints
+            .iter()
+            .rposition(|f| f.name == name)
+            .ok_or_else(|| {
+                SqlError::new(
+                    state::INVALID_SAVEPOINT_SPECIFICATION,
+                    format!("savepoint \"{name}\" does not exist"),
+                )
+            })
+    }
+
+    pub(crate) fn release_savepoint(&mut self, name: &str) -> Result<CommandTag> {
+        if !self.txn.explicit {
+            return Err(no_block("RELEASE SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        self.txn.savepoints.truncate(at);
+        Ok(CommandTag::new("RELEASE"))
+    }
+
+    pub(crate) fn rollback_to_savepoint(&mut self, name: &str) -> Result<CommandTag> {
+        if !self.txn.explicit {
+            return Err(no_block("ROLLBACK TO SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        self.txn.savepoints.truncate(at + 1);
+        let frame = &self.txn.savepoints[at];
+        let (settings, local) = (frame.settings.clone(), frame.local.clone());
+        match (frame.mark, &mut self.txn.storage) {
+            (Some(mark), Some(transaction)) => transaction.rollback_to(mark),
+            // The savepoint came before the first write: there is nothing to keep.
+            (None, storage) => {
+                if let Some(transaction) = storage.take() {
+                    transaction.rollback();
+                }
+            }
+            (Some(_), None) => {}
+        }
+        self.info.change_settings(|s| *s = settings);
+        self.txn.local = local;
+        self.txn.failed = false;
+        self.rows_failed
+            .store(false, std::sync::atomic::Ordering::SeqCst);
+        Ok(CommandTag::new("ROLLBACK"))
+    }
+
+    /// Remembers what SET LOCAL replaces; forgets it when a plain SET overrides.
+    pub(crate) fn note_set(&mut self, name: &str, old: String, local: bool) {
+        let name = name.to_ascii_lowercase();
+        if local {
+            self.txn.local.entry(name).or_insert(old);
+        } else {
+            self.txn.local.remove(&name);
+        }
+    }
+
+    fn restore_local(&mut self, local: BTreeMap<String, String>) {
+        self.info.change_settings(|s| {
+            for (name, value) in local {
+                // The value was valid when it was in force.
+                let _ = s.set(&name, &value);
+            }
+        });
+    }
+}
+
+fn apply_modes(modes: &mut Modes, given: &[TransactionMode]) -> Result<()> {
+    for mode in given {
+        match mode {
+            TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => modes.read_only = true,
+            TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => {
+                modes.read_only = false;
+            }
+            TransactionMode::IsolationLevel(level) => match level {
+                TransactionIsolationLevel::ReadUncommitted
+                | TransactionIsolationLevel::ReadCommitted => modes.repeatable_read = false,
+                TransactionIsolationLevel::RepeatableRead => modes.repeatable_read = true,
+                TransactionIsolationLevel::Serializable => return Err(serializable()),
+                TransactionIsolationLevel::Snapshot => {
+                    return Err(SqlError::unsupported("isolation level SNAPSHOT"));
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+fn isolation_name(modes: Modes) -> &'static str {
+    if modes.repeatable_read {
+        "repeatable read"
+    } else {
+        "read committed"
+    }
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+fn serializable() -> SqlError {
+    SqlError::unsupported("isolation level SERIALIZABLE")
+        .with_hint("Use REPEATABLE READ, which is snapshot isolation.")
+}
+
+fn no_block(what: &str) -> SqlError {
+    SqlError::new(
+        state::NO_ACTIVE_SQL_TRANSACTION,
+        format!("{what} can only be used in transaction blocks"),
+    )
+}

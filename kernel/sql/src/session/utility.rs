@@ -1,0 +1,334 @@
+//! SET, SHOW, RESET, DISCARD, LOCK, ANALYZE, VACUUM: statements about the session or the system.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringViewArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use heliosdb_storage::TableLockMode;
+use sqlparser::ast::{self, ContextModifier, DiscardObject, Expr, Ident, Set};
+
+use super::outcome::{Outcome, ResultColumn, Rows};
+use super::settings::Settings;
+use super::{Session, done};
+use crate::catalog::Relation;
+use crate::error::{Result, SqlError, state};
+use crate::names::fold;
+use crate::types::PgType;
+
+/// One column of text.
+pub(crate) fn text_rows(column: &str, lines: Vec<String>) -> Rows {
+    rows(&[column], lines.into_iter().map(|l| vec![l]).collect())
+}
+
+/// Columns of text.
+fn rows(columns: &[&str], lines: Vec<Vec<String>>) -> Rows {
+    let described: Vec<ResultColumn> = columns
+        .iter()
+        .map(|name| ResultColumn {
+            name: (*name).to_owned(),
+            ty: PgType::Text,
+            table_oid: 0,
+            column_attnum: 0,
+            typmod: -1,
+        })
+        .collect();
+    let arrays: Vec<ArrayRef> = (0..columns.len())
+        .map(|c| {
+            let values = lines.iter().map(|l| l.get(c).map(String::as_str));
+            Arc::new(values.collect::<StringViewArray>()) as ArrayRef
+        })
+        .collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|c| Field::new(*c, DataType::Utf8View, true))
+        .collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
+    Rows::batches(described.into(), batch.into_iter().collect())
+}
+
+/// The text of a value in SET.
+fn set_value(expr: &Expr) -> Result<String> {
+    Ok(match expr {
+        Expr::Value(v) => match &v.value {
+            ast::Value::SingleQuotedString(s)
+            | ast::Value::EscapedStringLiteral(s)
+            | ast::Value::DoubleQuotedString(s) => s.clone(),
+            ast::Value::DollarQuotedString(s) => s.value.clone(),
+            ast::Value::Number(n, _) => n.to_string(),
+            ast::Value::Boolean(b) => b.to_string(),
+            other => {
+                return Err(SqlError::new(
+                    state::SYNTAX_ERROR,
+                    format!("syntax error at or near \"{other}\""),
+                ));
+            }
+        },
+        Expr::Identifier(ident) => fold(ident),
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } => format!("-{}", set_value(expr)?),
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Plus,
+            expr,
+        } => set_value(expr)?,
+        other => {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("syntax error at or near \"{other}\""),
+            ));
+        }
+    })
+}
+
+fn is_default(values: &[Expr]) -> bool {
+    matches!(values, [Expr::Identifier(i)] if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
+}
+
+impl Session {
+    pub(crate) fn set(&mut self, set: &Set) -> Result<Outcome> {
+        match set {
+            Set::SingleAssignment {
+                scope,
+                variable,
+                values,
+                ..
+            } => {
+                let name = crate::names::parts(variable)?.join(".");
+                let local = matches!(scope, Some(ContextModifier::Local));
+                if is_default(values) {
+                    let value = {
+                        let mut copy = self.info.settings();
+                        copy.reset(&name)?;
+                        copy.get(&name)?.to_owned()
+                    };
+                    return self.set_parameter(&name, &value, local);
+                }
+                let value = if name == "search_path" {
+                    let quoted: Result<Vec<String>> = values
+                        .iter()
+                        .map(|v| set_value(v).map(|v| crate::names::quote(&v)))
+                        .collect();
+                    quoted?.join(", ")
+                } else {
+                    let words: Result<Vec<String>> = values.iter().map(set_value).collect();
+                    words?.join(", ")
+                };
+                self.set_parameter(&name, &value, local)
+            }
+            Set::SetTimeZone { local, value } => {
+                let value = match value {
+                    Expr::Interval(_) => {
+                        return Err(SqlError::unsupported("SET TIME ZONE INTERVAL"));
+                    }
+                    other => set_value(other)?,
+                };
+                self.set_parameter("timezone", &value, *local)
+            }
+            Set::SetNames {
+                charset_name,
+                collation_name: None,
+            } => self.set_parameter("client_encoding", &charset_name.value, false),
+            Set::SetTransaction {
+                modes,
+                snapshot: None,
+                session: false,
+            } => {
+                self.set_transaction_modes(modes)?;
+                done("SET")
+            }
+            Set::SetTransaction {
+                modes,
+                snapshot: None,
+                session: true,
+            } => {
+                self.set_session_modes(modes)?;
+                done("SET")
+            }
+            Set::SetTransaction { .. } => Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT")),
+            Set::SetRole { .. } => Err(SqlError::unsupported("SET ROLE")),
+            Set::SetSessionAuthorization(_) => {
+                Err(SqlError::unsupported("SET SESSION AUTHORIZATION"))
+            }
+            other => Err(SqlError::unsupported(format!("{other}"))),
+        }
+    }
+
+    fn set_parameter(&mut self, name: &str, value: &str, local: bool) -> Result<Outcome> {
+        if name.eq_ignore_ascii_case("transaction_isolation")
+            || name.eq_ignore_ascii_case("transaction_read_only")
+        {
+            return Err(
+                SqlError::unsupported(format!("SET {name}")).with_hint("Use SET TRANSACTION.")
+            );
+        }
+        if local && !self.txn.in_block() {
+            self.info.settings().clone().set(name, value)?;
+            self.warn(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            );
+            return done("SET");
+        }
+        // Outside a block the SET is its own transaction and there is nothing to go back to.
+        self.begin_statement_snapshot();
+        let old = self
+            .info
+            .change_settings(|s: &mut Settings| -> Result<String> {
+                let old = s.get(name)?.to_owned();
+                s.set(name, value)?;
+                Ok(old)
+            })?;
+        self.note_set(name, old, local);
+        done("SET")
+    }
+
+    pub(crate) fn show(&mut self, variable: &[Ident]) -> Result<Outcome> {
+        let words: Vec<String> = variable.iter().map(fold).collect();
+        let joined = words.join(".");
+        let name = match words
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
+            ["time", "zone"] => "timezone",
+            ["transaction", "isolation", "level"] => "transaction_isolation",
+            ["session", "authorization"] => "session_authorization",
+            ["all"] => {
+                let lines = self.info.with_settings(|s| {
+                    s.all()
+                        .map(|(n, v, d)| vec![n.to_owned(), v.to_owned(), d.to_owned()])
+                        .collect()
+                });
+                let rows = rows(&["name", "setting", "description"], lines);
+                return Ok(Outcome::Rows(rows.with_tag("SHOW")));
+            }
+            _ => joined.as_str(),
+        };
+        let column = Settings::column_name(name)?;
+        let value = self
+            .info
+            .with_settings(|s| s.get(name).map(str::to_owned))?;
+        Ok(Outcome::Rows(
+            text_rows(column, vec![value]).with_tag("SHOW"),
+        ))
+    }
+
+    pub(crate) fn reset(&mut self, what: &ast::Reset) -> Result<Outcome> {
+        self.begin_statement_snapshot();
+        match what {
+            ast::Reset::ALL => self.info.change_settings(Settings::reset_all),
+            ast::Reset::ConfigurationParameter(name) => {
+                let name = crate::names::parts(name)?.join(".");
+                self.info.change_settings(|s| s.reset(&name))?;
+            }
+        }
+        done("RESET")
+    }
+
+    pub(crate) fn discard(&mut self, what: DiscardObject) -> Result<Outcome> {
+        match what {
+            DiscardObject::ALL => {
+                if self.txn.in_block() {
+                    return Err(SqlError::new(
+                        state::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    ));
+                }
+                self.prepared.clear();
+                self.info.discard_sequences();
+                self.info.change_settings(Settings::reset_all);
+                done("DISCARD ALL")
+            }
+            DiscardObject::PLANS => {
+                for prepared in self.prepared.values() {
+                    prepared.forget_plan();
+                }
+                done("DISCARD PLANS")
+            }
+            DiscardObject::SEQUENCES => {
+                self.info.discard_sequences();
+                done("DISCARD SEQUENCES")
+            }
+            // There are no temporary tables, so there is nothing that could be left of them.
+            DiscardObject::TEMP => done("DISCARD TEMP"),
+        }
+    }
+
+    pub(crate) fn lock_tables(&mut self, lock: &ast::Lock) -> Result<Outcome> {
+        if !self.txn.is_explicit() {
+            return Err(SqlError::new(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            ));
+        }
+        let mode = match lock.lock_mode {
+            Some(ast::LockTableMode::AccessShare) => TableLockMode::AccessShare,
+            Some(ast::LockTableMode::RowShare) => TableLockMode::RowShare,
+            Some(ast::LockTableMode::RowExclusive) => TableLockMode::RowExclusive,
+            Some(ast::LockTableMode::ShareUpdateExclusive) => TableLockMode::ShareUpdateExclusive,
+            Some(ast::LockTableMode::Share) => TableLockMode::Share,
+            Some(ast::LockTableMode::ShareRowExclusive) => TableLockMode::ShareRowExclusive,
+            Some(ast::LockTableMode::Exclusive) => TableLockMode::Exclusive,
+            Some(ast::LockTableMode::AccessExclusive) | None => TableLockMode::AccessExclusive,
+        };
+        for target in &lock.tables {
+            let (_, catalog) = self.write_view()?;
+            let table = match self.relation(&catalog, &target.name)? {
+                Relation::Table(t) => t,
+                other => {
+                    return Err(SqlError::unsupported(format!(
+                        "LOCK TABLE of {} \"{}\"",
+                        other.kind(),
+                        other.name()
+                    )));
+                }
+            };
+            self.check_write_privilege(table.owner, &table.name)?;
+            if lock.nowait {
+                self.transaction()?
+                    .lock_table(
+                        table.collection_id(),
+                        mode,
+                        heliosdb_storage::LockWait::NoWait,
+                    )
+                    .map_err(|e| lock_not_available(e, &table.name))?;
+            } else {
+                self.lock_table(table.collection_id(), mode)?;
+            }
+        }
+        done("LOCK TABLE")
+    }
+
+    /// Storage keeps exact row counts and zone maps as it writes, so there is nothing to collect;
+    /// the tables named must exist.
+    pub(crate) fn analyze(&mut self, analyze: &ast::Analyze) -> Result<Outcome> {
+        if analyze.partitions.is_some() || analyze.for_columns || analyze.noscan {
+            return Err(SqlError::unsupported("this form of ANALYZE"));
+        }
+        if let Some(name) = &analyze.table_name {
+            let (_, catalog) = self.read_view()?;
+            self.relation(&catalog, name)?;
+        }
+        done("ANALYZE")
+    }
+
+    pub(crate) fn vacuum(&mut self, vacuum: &ast::VacuumStatement) -> Result<Outcome> {
+        let _ = vacuum;
+        Err(SqlError::unsupported("VACUUM")
+            .with_hint("Old row versions are removed by compaction, not by VACUUM."))
+    }
+}
+
+/// NOWAIT's error names the relation.
+pub(crate) fn lock_not_available(error: heliosdb_storage::Error, name: &str) -> SqlError {
+    match error {
+        heliosdb_storage::Error::LockNotAvailable => SqlError::new(
+            state::LOCK_NOT_AVAILABLE,
+            format!("could not obtain lock on relation \"{name}\""),
+        ),
+        other => SqlError::from(other),
+    }
+}

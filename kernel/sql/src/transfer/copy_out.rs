@@ -1,0 +1,151 @@
+//! COPY … TO STDOUT: a query's rows, encoded as they come.
+
+use sqlparser::ast::{self, Ident, ObjectName};
+
+use super::copy_in::{copy_columns, copy_places};
+use crate::catalog::Relation;
+use crate::copy::{CopyColumn, CopyFormat, CopyOptions, Encoder};
+use crate::error::{Result, SqlError, state};
+use crate::plan::compile::{named_table, select};
+use crate::session::Session;
+use crate::session::outcome::{self, CommandTag, Outcome, Rows};
+
+/// Chunks are at least this long, but for the last.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a COPY TO sends.
+pub struct CopyOut {
+    rows: Rows,
+    encoder: Encoder,
+    format: outcome::CopyFormat,
+    columns: usize,
+    count: u64,
+    header_due: bool,
+    done: bool,
+}
+
+impl CopyOut {
+    pub fn format(&self) -> outcome::CopyFormat {
+        self.format
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The next bytes, or `None` at the end. Blocks.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut out = Vec::new();
+        if std::mem::take(&mut self.header_due) {
+            self.encoder.header(&mut out);
+        }
+        while !self.done && out.len() < CHUNK_BYTES {
+            match self.rows.next_batch()? {
+                Some(batch) => {
+                    self.count += batch.num_rows() as u64;
+                    self.encoder.encode(&batch, &mut out);
+                }
+                None => self.done = true,
+            }
+        }
+        Ok(if out.is_empty() { None } else { Some(out) })
+    }
+
+    /// The completion tag, after the last chunk.
+    pub fn tag(&self) -> CommandTag {
+        CommandTag::counted("COPY", self.count)
+    }
+
+    pub(crate) fn materialise(self) -> Result<CopyOut> {
+        Ok(CopyOut {
+            rows: self.rows.materialise()?,
+            ..self
+        })
+    }
+}
+
+impl Session {
+    pub(super) fn copy_table_to(
+        &mut self,
+        name: &ObjectName,
+        columns: &[Ident],
+        options: CopyOptions,
+    ) -> Result<Outcome> {
+        let (_, catalog) = self.read_view()?;
+        let table = match self.relation(&catalog, name)? {
+            Relation::Table(t) => t,
+            Relation::View(v) => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("cannot copy from view \"{}\"", v.name),
+                )
+                .with_hint("Try the COPY (SELECT ...) TO variant."));
+            }
+            other => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("cannot copy from {} \"{}\"", other.kind(), other.name()),
+                ));
+            }
+        };
+        let target = self.with_state(|s, state| s.write_target(state, &catalog, table.oid))?;
+        let places = copy_places(&target, columns)?;
+        let described = copy_columns(&target, &places);
+        let schema = catalog
+            .schema(table.schema)
+            .map_or("public", |s| s.name.as_str());
+        let items = described
+            .iter()
+            .map(|c| {
+                ast::SelectItem::UnnamedExpr(crate::dml::update::column_expr(&table.name, &c.name))
+            })
+            .collect();
+        let from = named_table(vec![schema, &table.name], Some(&table.name));
+        let query = select(items, vec![from]);
+        self.start_copy_out(&query, Some(described), options)
+    }
+
+    pub(super) fn copy_query_to(
+        &mut self,
+        query: &ast::Query,
+        options: CopyOptions,
+    ) -> Result<Outcome> {
+        self.start_copy_out(query, None, options)
+    }
+
+    fn start_copy_out(
+        &mut self,
+        query: &ast::Query,
+        described: Option<Vec<CopyColumn>>,
+        options: CopyOptions,
+    ) -> Result<Outcome> {
+        let planned = self.plan_query(query, &[])?;
+        let described = described.unwrap_or_else(|| {
+            planned
+                .columns
+                .iter()
+                .map(|c| CopyColumn {
+                    name: c.name.clone(),
+                    ty: c.ty.clone(),
+                    typmod: c.typmod,
+                })
+                .collect()
+        });
+        let format = match options.format {
+            CopyFormat::Text => outcome::CopyFormat::Text,
+            CopyFormat::Csv => outcome::CopyFormat::Csv,
+        };
+        let columns = described.len();
+        let encoder = Encoder::new(options, described, self.info.format())?;
+        let rows = self.query_rows(&planned, &[])?;
+        Ok(Outcome::CopyOut(CopyOut {
+            rows,
+            encoder,
+            format,
+            columns,
+            count: 0,
+            header_due: true,
+            done: false,
+        }))
+    }
+}
