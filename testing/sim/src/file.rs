@@ -40,6 +40,38 @@ impl PendingOp {
         }
     }
 
+    /// What stays in doubt of this op, which no sync has covered, once a later one is durable.
+    fn without(&self, later: &PendingOp) -> Vec<PendingOp> {
+        let (offset, data, from, over) = match (&self.change, &later.change) {
+            (
+                Change::Write { offset, data },
+                Change::Write {
+                    offset: from,
+                    data: over,
+                },
+            ) => (offset, data, from, over),
+            (Change::Write { .. }, Change::SetLen(_)) => return vec![self.clone()],
+            // A length is written with whatever is written next.
+            (Change::SetLen(_), _) => return Vec::new(),
+        };
+        let end = offset + data.len() as u64;
+        let (from, to) = (*from, from + over.len() as u64);
+        let part = |start: u64, stop: u64| {
+            let data = data.get((start - offset) as usize..(stop.max(start) - offset) as usize)?;
+            let change = Change::Write {
+                offset: start,
+                data: data.to_vec(),
+            };
+            (!data.is_empty()).then_some(PendingOp {
+                seq: self.seq,
+                change,
+            })
+        };
+        let front = part(*offset, from.clamp(*offset, end));
+        let back = part(to.clamp(*offset, end), end);
+        front.into_iter().chain(back).collect()
+    }
+
     /// Sectors of the file this op may alter, given the largest length in play.
     fn sectors(&self, len_max: u64) -> std::ops::Range<u64> {
         match &self.change {
@@ -151,6 +183,11 @@ impl SimFile {
                 touched.insert(sector * SECTOR_BYTES / BLOCK_BYTES);
             }
             op.apply(durable);
+            kept = kept
+                .iter()
+                .flat_map(|old| old.without(&op))
+                .map(Arc::new)
+                .collect();
         }
         stored.pending = kept;
         for block in touched {

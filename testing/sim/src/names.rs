@@ -30,6 +30,20 @@ enum Effect {
 }
 
 impl Effect {
+    /// Whether both decide what one name leads to.
+    fn same_place(&self, other: &Effect) -> bool {
+        match (self, other) {
+            (
+                Effect::Entry { dir, file, .. },
+                Effect::Entry {
+                    dir: d, file: f, ..
+                },
+            ) => (dir, file) == (d, f),
+            (Effect::MakeDir { dir }, Effect::MakeDir { dir: other }) => dir == other,
+            _ => false,
+        }
+    }
+
     /// The directory whose sync makes this durable.
     fn held_by(&self) -> &str {
         match self {
@@ -207,6 +221,7 @@ impl Names {
         if !self.has_dir(dir) {
             return Err(not_found(dir));
         }
+        let mut settled = Vec::new();
         for op in self.pending.iter_mut().filter(|op| !op.poisoned) {
             let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut op.effects)
                 .into_iter()
@@ -215,6 +230,16 @@ impl Names {
                 self.durable.apply(effect);
             }
             op.effects = later;
+            settled.extend(now.into_iter().map(|effect| (op.seq, effect)));
+        }
+        // What was left in doubt before is settled by a later change of the same name.
+        for op in self.pending.iter_mut().filter(|op| op.poisoned) {
+            let seq = op.seq;
+            op.effects.retain(|old| {
+                !settled
+                    .iter()
+                    .any(|(later, new)| *later > seq && new.same_place(old))
+            });
         }
         self.pending.retain(|op| !op.effects.is_empty());
         Ok(())

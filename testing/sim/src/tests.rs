@@ -364,3 +364,29 @@ fn reads_fail_on_request() {
         [Call::Create, Call::Write, Call::SyncData, Call::SyncDir][..]
     );
 }
+
+/// A write in doubt does not come back over what was written and synced after it; nor does a name.
+#[test]
+fn what_is_synced_after_a_failed_sync_is_safe_in_every_model() {
+    for model in CrashModel::ALL {
+        for seed in 0..SEEDS {
+            let disk = with_file(seed);
+            write(&disk, b'b', 0..3);
+            let file = disk.open("f", OpenMode::ReadWrite).unwrap();
+            disk.open("g", OpenMode::CreateNew).unwrap();
+            disk.fail_at(disk.calls() + 1, Fault::Io);
+            disk.fail_at(disk.calls() + 2, Fault::Io);
+            assert!(file.sync_data().is_err() && disk.sync_dir("").is_err());
+            write(&disk, b'c', 1..2);
+            disk.remove("g").unwrap();
+            file.sync_data().unwrap();
+            disk.sync_dir("").unwrap();
+            let after = disk.crash(model, seed);
+            let content = after.content("f").unwrap();
+            assert_eq!(content[512..1024], [b'c'; 512], "{model:?} {seed}");
+            assert!(after.content("g").is_err(), "{model:?} {seed}");
+            let ends = [content[0], content[1024]];
+            assert!(ends.iter().all(|byte| b"ab".contains(byte)));
+        }
+    }
+}
