@@ -182,12 +182,12 @@ impl Rewriter<'_> {
         if let Some(special) = func.inner().downcast_ref::<Special>() {
             return self.special(special.kind, &func, args);
         }
-        if func.inner().downcast_ref::<PgFunction>().is_some() {
+        if let Some(function) = func.inner().downcast_ref::<PgFunction>() {
             let types = args
                 .iter()
                 .map(|a| self.ty(a))
                 .collect::<DfResult<Vec<_>>>()?;
-            let wanted = func.coerce_types(&types)?;
+            let wanted = function.arguments(&types).map_err(df)?;
             let args = args
                 .into_iter()
                 .zip(types)
@@ -204,7 +204,6 @@ impl Rewriter<'_> {
             .iter()
             .map(|a| self.ty(a))
             .collect::<DfResult<Vec<_>>>()?;
-        func.coerce_types(&types)?;
         let to_common = |args: Vec<Expr>, types: &[DataType], context: &str| {
             let common = common_type(context, types).map_err(df)?;
             args.into_iter()
@@ -368,7 +367,7 @@ impl Rewriter<'_> {
             Some(f) => Ok(f.call(vec![
                 x,
                 array,
-                Expr::Literal(ScalarValue::from(op.as_str()), None),
+                Expr::Literal(ScalarValue::Utf8View(Some(op)), None),
             ])),
             None => Err(df(SqlError::internal("ANY is not registered"))),
         }
@@ -556,8 +555,8 @@ impl Rewriter<'_> {
             .iter()
             .map(|a| self.ty(a))
             .collect::<DfResult<Vec<_>>>()?;
-        if crate::functions::aggregate::is_ours(&f.func) {
-            let wanted = f.func.coerce_types(&types)?;
+        if let Some(wanted) = crate::functions::aggregate::arguments(&f.func, &types) {
+            let wanted = wanted?;
             f.params.args = f
                 .params
                 .args
@@ -592,9 +591,9 @@ impl Rewriter<'_> {
             .collect::<DfResult<Vec<_>>>()?;
         f.params.args = match &f.fun {
             WindowFunctionDefinition::AggregateUDF(udaf)
-                if crate::functions::aggregate::is_ours(udaf) =>
+                if let Some(wanted) = crate::functions::aggregate::arguments(udaf, &types) =>
             {
-                let wanted = udaf.coerce_types(&types)?;
+                let wanted = wanted?;
                 args.into_iter()
                     .zip(types)
                     .zip(wanted)
@@ -806,10 +805,7 @@ fn union_types(union: Union, format: &Format) -> DfResult<LogicalPlan> {
         .into_iter()
         .map(|input| cast_output(input, &common, format))
         .collect::<DfResult<Vec<_>>>()?;
-    Ok(LogicalPlan::Union(Union {
-        inputs,
-        schema: union.schema,
-    }))
+    Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
 }
 
 /// Projects a plan's columns to these types, keeping their names.

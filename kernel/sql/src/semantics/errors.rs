@@ -180,6 +180,16 @@ fn map_schema_error(e: &SchemaError) -> SqlError {
     }
 }
 
+/// The SQL name of a type as Arrow prints it.
+fn type_name(arrow: &str) -> String {
+    arrow
+        .trim()
+        .parse::<arrow::datatypes::DataType>()
+        .ok()
+        .and_then(|t| crate::types::PgType::from_arrow(&t))
+        .map_or_else(|| arrow.trim().to_lowercase(), |t| t.name().to_string())
+}
+
 /// What stands between two marks of a message.
 fn between<'a>(m: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = m.split_once(start)?;
@@ -257,6 +267,28 @@ fn by_message(m: &str) -> SqlError {
         return SqlError::new(
             state::CARDINALITY_VIOLATION,
             "more than one row returned by a subquery used as an expression",
+        );
+    }
+    if let Some(ty) = between(m, "non-boolean predicate", "\n").and_then(|m| m.rsplit(' ').next()) {
+        return SqlError::new(
+            state::DATATYPE_MISMATCH,
+            format!(
+                "argument of WHERE must be type boolean, not type {}",
+                type_name(ty)
+            ),
+        );
+    }
+    if let Some(types) = between(m, "logical boolean operation ", "\n") {
+        let word = if types.contains(" AND ") { "AND" } else { "OR" };
+        let separator = format!(" {word} ");
+        let wrong = types
+            .split(&separator)
+            .map(type_name)
+            .find(|t| t != "boolean")
+            .unwrap_or_default();
+        return SqlError::new(
+            state::DATATYPE_MISMATCH,
+            format!("argument of {word} must be type boolean, not type {wrong}"),
         );
     }
     if m.contains("requires a boolean expression") {

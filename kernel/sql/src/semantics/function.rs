@@ -73,6 +73,11 @@ impl PgFunction {
         })
     }
 
+    /// The types that arguments of these types must be cast to.
+    pub fn arguments(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(self.resolve(types)?.arguments)
+    }
+
     fn resolve(&self, types: &[DataType]) -> Result<Resolved> {
         resolve(&self.overloads, types).map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
@@ -145,8 +150,9 @@ impl ScalarUDFImpl for PgFunction {
         &self.signature
     }
 
+    /// DataFusion is not asked to coerce: it refuses casts that PostgreSQL has.
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
-        Ok(self.resolve(types).map_err(df)?.arguments)
+        Ok(types.to_vec())
     }
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {

@@ -175,7 +175,13 @@ fn choose(overloads: &[Overload], types: &[PgType]) -> Result<usize, Unresolved>
             types
                 .iter()
                 .enumerate()
-                .all(|(k, ty)| overloads[*i].param(k) == &Param::Is(ty.clone()))
+                .all(|(k, ty)| match overloads[*i].param(k) {
+                    Param::Is(p) => p == ty,
+                    Param::AnyArray => {
+                        matches!(ty, PgType::Array(_)) && types.iter().all(|t| t == ty)
+                    }
+                    Param::AnyElement | Param::Any => false,
+                })
         })
     };
     if let Some(i) = exact(types) {
@@ -228,24 +234,30 @@ fn choose(overloads: &[Overload], types: &[PgType]) -> Result<usize, Unresolved>
         });
     }
     if candidates.len() > 1 && types.contains(&PgType::Unknown) {
-        for k in (0..types.len()).filter(|k| !known(*k)) {
-            let categories: Vec<char> = candidates
+        // The category each unknown argument is taken to have; a slot without one leaves the
+        // candidates as they are.
+        let slots: Vec<usize> = (0..types.len()).filter(|k| !known(*k)).collect();
+        let category = |k: usize| {
+            let all: Vec<char> = candidates
                 .iter()
                 .map(|i| is(*i, k).map_or('A', |t| t.category()))
                 .collect();
-            let category = if categories.contains(&'S') {
-                'S'
-            } else if categories.iter().all(|c| *c == categories[0]) {
-                categories[0]
+            if all.contains(&'S') {
+                Some('S')
             } else {
-                continue;
-            };
-            candidates.retain(|i| is(*i, k).map_or('A', |t| t.category()) == category);
-            if candidates
-                .iter()
-                .any(|i| is(*i, k).is_some_and(|t| t.is_preferred()))
-            {
-                candidates.retain(|i| is(*i, k).is_some_and(|t| t.is_preferred()));
+                Some(all[0]).filter(|first| all.iter().all(|c| c == first))
+            }
+        };
+        let categories: Vec<Option<char>> = slots.iter().map(|k| category(*k)).collect();
+        if categories.iter().all(Option::is_some) {
+            for (k, category) in slots.into_iter().zip(categories.into_iter().flatten()) {
+                candidates.retain(|i| is(*i, k).map_or('A', |t| t.category()) == category);
+                if candidates
+                    .iter()
+                    .any(|i| is(*i, k).is_some_and(|t| t.is_preferred()))
+                {
+                    candidates.retain(|i| is(*i, k).is_some_and(|t| t.is_preferred()));
+                }
             }
         }
         if candidates.len() > 1

@@ -23,7 +23,7 @@ impl ExprPlanner for Operators {
         let name = match &e.op {
             And | Or => return Ok(PlannerResult::Original(e)),
             Spaceship | Xor | DuckIntegerDivide | MyIntegerDivide | Match | Regexp | Assignment
-            | PGOverlap | Overlaps => {
+            | Overlaps => {
                 return Err(df(SqlError::unsupported(format!("operator {}", e.op))));
             }
             PGCustomBinaryOperator(parts) => match parts.last() {

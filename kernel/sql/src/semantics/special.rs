@@ -87,6 +87,14 @@ impl Special {
     }
 
     fn result(&self, types: &[DataType], literals: &[Option<&ScalarValue>]) -> Result<DataType> {
+        if !self.arguments_wanted().contains(&types.len()) {
+            let types: Vec<PgType> = types.iter().map(pg_type).collect();
+            return Err(super::function::undefined_function(
+                self.name,
+                &types,
+                super::overload::Unresolved::None,
+            ));
+        }
         match self.kind {
             Kind::Cast => {
                 let (to, typmod) = cast_arguments(literals)?;
@@ -160,14 +168,6 @@ impl ScalarUDFImpl for Special {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
-        if !self.arguments_wanted().contains(&types.len()) {
-            let types: Vec<PgType> = types.iter().map(pg_type).collect();
-            return Err(df(super::function::undefined_function(
-                self.name,
-                &types,
-                super::overload::Unresolved::None,
-            )));
-        }
         Ok(types.to_vec())
     }
 
@@ -223,16 +223,12 @@ impl ScalarUDFImpl for PgCast {
         "cast"
     }
 
-    fn display_name(&self, args: &[datafusion::logical_expr::Expr]) -> DfResult<String> {
+    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> DfResult<String> {
         let arg = args.first().map(ToString::to_string).unwrap_or_default();
         Ok(format!(
             "{arg}::{}",
             crate::types::names::format_type(&self.to, self.typmod)
         ))
-    }
-
-    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> DfResult<String> {
-        self.display_name(args)
     }
 
     fn signature(&self) -> &Signature {

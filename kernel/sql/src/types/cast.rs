@@ -145,7 +145,7 @@ pub fn cast_to(
     f: &Format,
 ) -> Result<ArrayRef> {
     use PgType::*;
-    if array.null_count() == array.len() {
+    if *array.data_type() == DataType::Null || array.null_count() == array.len() {
         return Ok(arrow::array::new_null_array(target, array.len()));
     }
     // Identical representation and nothing to enforce.

@@ -99,7 +99,9 @@ impl Session {
                             .iter()
                             .zip(&types)
                             .map(|(c, ty)| {
-                                if c.is_null(r) {
+                                if c.is_null(r)
+                                    || *c.data_type() == arrow::datatypes::DataType::Null
+                                {
                                     return None;
                                 }
                                 let mut out = String::new();

@@ -6,9 +6,11 @@ use std::mem::size_of_val;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::Accumulator;
+use datafusion::physical_expr::PhysicalSortExpr;
 
 use crate::error::{SqlError, state};
 use crate::semantics::function::df;
@@ -34,25 +36,65 @@ pub fn state_of_inputs(types: &[DataType]) -> Vec<FieldRef> {
 
 type Finish = fn(&[Vec<ScalarValue>], &DataType) -> Result<ScalarValue, SqlError>;
 
-/// Keeps the rows and gives them to `finish`.
+/// Keeps the rows and gives them to `finish`, in the order of the ORDER BY columns that follow the
+/// arguments.
 #[derive(Debug)]
-struct Collect {
+pub struct Collect {
     columns: Vec<Vec<ScalarValue>>,
     types: Vec<DataType>,
+    order: Vec<SortOptions>,
     result: DataType,
     finish: Finish,
 }
 
-fn collect(types: &[DataType], result: &DataType, finish: Finish) -> Box<dyn Accumulator> {
-    Box::new(Collect {
+fn collect(types: &[DataType], result: &DataType, finish: Finish) -> Collect {
+    Collect {
         columns: vec![Vec::new(); types.len()],
         types: types.to_vec(),
+        order: Vec::new(),
         result: result.clone(),
         finish,
-    })
+    }
 }
 
 impl Collect {
+    /// Expects the values of these expressions after the arguments, and orders by them.
+    pub fn ordered_by(mut self, order: &[PhysicalSortExpr], schema: &Schema) -> DfResult<Collect> {
+        for o in order {
+            self.types.push(o.expr.data_type(schema)?);
+            self.columns.push(Vec::new());
+            self.order.push(o.options);
+        }
+        Ok(self)
+    }
+
+    fn sort(&mut self) -> DfResult<()> {
+        let arguments = self.columns.len() - self.order.len();
+        if self.order.is_empty() || self.columns[0].is_empty() {
+            return Ok(());
+        }
+        let keys = self.columns[arguments..]
+            .iter()
+            .zip(&self.order)
+            .map(|(c, o)| {
+                let values = ScalarValue::iter_to_array(c.iter().cloned())?;
+                Ok(SortColumn {
+                    values,
+                    options: Some(*o),
+                })
+            })
+            .collect::<DfResult<Vec<_>>>()?;
+        let order = lexsort_to_indices(&keys, None)?;
+        for column in &mut self.columns {
+            *column = order
+                .values()
+                .iter()
+                .map(|i| column[*i as usize].clone())
+                .collect();
+        }
+        Ok(())
+    }
+
     fn push(&mut self, arrays: &[ArrayRef]) -> DfResult<()> {
         for (column, a) in self.columns.iter_mut().zip(arrays) {
             for i in 0..a.len() {
@@ -69,6 +111,7 @@ impl Accumulator for Collect {
     }
 
     fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        self.sort()?;
         (self.finish)(&self.columns, &self.result).map_err(df)
     }
 
@@ -107,7 +150,7 @@ fn text(v: &ScalarValue) -> Option<&str> {
     }
 }
 
-pub fn string_agg(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
+pub fn string_agg(types: &[DataType], result: &DataType) -> Collect {
     collect(types, result, |columns, _| {
         let mut out: Option<String> = None;
         for (value, delimiter) in columns[0].iter().zip(&columns[1]) {
@@ -124,7 +167,7 @@ pub fn string_agg(types: &[DataType], result: &DataType) -> Box<dyn Accumulator>
     })
 }
 
-pub fn jsonb_agg(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
+pub fn jsonb_agg(types: &[DataType], result: &DataType) -> Collect {
     collect(types, result, |columns, _| {
         if columns[0].is_empty() {
             return Ok(ScalarValue::LargeUtf8(None));
@@ -176,7 +219,7 @@ fn order(a: &ScalarValue, b: &ScalarValue) -> std::cmp::Ordering {
     }
 }
 
-pub fn percentile_cont(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
+pub fn percentile_cont(types: &[DataType], result: &DataType) -> Collect {
     collect(types, result, |columns, _| {
         let (values, fraction) = sorted(columns)?;
         let (Some(f), false) = (fraction, values.is_empty()) else {
@@ -197,7 +240,7 @@ pub fn percentile_cont(types: &[DataType], result: &DataType) -> Box<dyn Accumul
     })
 }
 
-pub fn percentile_disc(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
+pub fn percentile_disc(types: &[DataType], result: &DataType) -> Collect {
     collect(types, result, |columns, result| {
         let (values, fraction) = sorted(columns)?;
         let (Some(f), false) = (fraction, values.is_empty()) else {
@@ -208,7 +251,7 @@ pub fn percentile_disc(types: &[DataType], result: &DataType) -> Box<dyn Accumul
     })
 }
 
-pub fn mode(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
+pub fn mode(types: &[DataType], result: &DataType) -> Collect {
     collect(types, result, |columns, result| {
         let (values, _) = sorted(columns)?;
         let mut best: Option<(usize, &ScalarValue)> = None;
@@ -229,14 +272,16 @@ pub fn mode(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
 pub struct Distinct {
     inner: Box<dyn Accumulator>,
     types: Vec<DataType>,
+    descending: bool,
     rows: HashSet<Vec<ScalarValue>>,
 }
 
 impl Distinct {
-    pub fn new(inner: Box<dyn Accumulator>, types: Vec<DataType>) -> Distinct {
+    pub fn new(inner: Box<dyn Accumulator>, types: Vec<DataType>, descending: bool) -> Distinct {
         Distinct {
             inner,
             types,
+            descending,
             rows: HashSet::new(),
         }
     }
@@ -254,6 +299,9 @@ impl Distinct {
                 .find(|o| o.is_ne())
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
+        if self.descending {
+            rows.reverse();
+        }
         rows
     }
 
@@ -270,6 +318,7 @@ impl Accumulator for Distinct {
         for i in 0..values.first().map_or(0, |v| v.len()) {
             let row = values
                 .iter()
+                .take(self.types.len())
                 .map(|v| ScalarValue::try_from_array(v, i))
                 .collect::<DfResult<Vec<_>>>()?;
             self.rows.insert(row);

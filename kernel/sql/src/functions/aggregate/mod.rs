@@ -28,6 +28,8 @@ use crate::types::PgType;
 
 /// Makes an accumulator of ours from the types of the arguments and of the result.
 type MakeOwn = fn(&[DataType], &DataType) -> Box<dyn Accumulator>;
+/// Makes one that keeps its rows, to be given the order asked for.
+type MakeOrdered = fn(&[DataType], &DataType) -> collect::Collect;
 type MakeGroups = fn(&[DataType], &DataType) -> Option<Box<dyn GroupsAccumulator>>;
 
 #[derive(Clone)]
@@ -39,6 +41,7 @@ enum How {
         groups: MakeGroups,
         state: &'static [DataType],
     },
+    Collect(MakeOrdered),
 }
 
 #[derive(Clone)]
@@ -87,9 +90,10 @@ impl PgAggregate {
     }
 }
 
-/// Whether an aggregate coerces its own arguments.
-pub fn is_ours(f: &AggregateUDF) -> bool {
-    f.inner().downcast_ref::<PgAggregate>().is_some()
+/// The types an aggregate of ours wants for arguments of these types; `None` if it is DataFusion's.
+pub fn arguments(f: &AggregateUDF, types: &[DataType]) -> Option<DfResult<Vec<DataType>>> {
+    let ours = f.inner().downcast_ref::<PgAggregate>()?;
+    Some(ours.resolve(types).map(|r| r.arguments))
 }
 
 impl AggregateUDFImpl for PgAggregate {
@@ -102,7 +106,7 @@ impl AggregateUDFImpl for PgAggregate {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DfResult<Vec<DataType>> {
-        Ok(self.resolve(types)?.arguments)
+        Ok(types.to_vec())
     }
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
@@ -116,16 +120,22 @@ impl AggregateUDFImpl for PgAggregate {
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> DfResult<Box<dyn Accumulator>> {
         match self.how(args.expr_fields)? {
             (How::Delegate(f), _) => f.accumulator(args),
-            (How::Own { make, state, .. }, types) => {
-                let result = args.return_field.data_type();
+            (How::Own { make, .. }, types) => {
+                let inner = make(&types, args.return_field.data_type());
                 if args.is_distinct {
-                    return Ok(Box::new(collect::Distinct::new(
-                        make(&types, result),
-                        types,
-                    )));
+                    return Ok(Box::new(collect::Distinct::new(inner, types, false)));
                 }
-                let _ = state;
-                Ok(make(&types, result))
+                Ok(inner)
+            }
+            (How::Collect(make), types) => {
+                let inner = make(&types, args.return_field.data_type());
+                if args.is_distinct {
+                    // DISTINCT allows no order but that of its argument.
+                    let descending = args.order_bys.first().is_some_and(|o| o.options.descending);
+                    let inner = Box::new(inner);
+                    return Ok(Box::new(collect::Distinct::new(inner, types, descending)));
+                }
+                Ok(Box::new(inner.ordered_by(args.order_bys, args.schema)?))
             }
         }
     }
@@ -134,11 +144,13 @@ impl AggregateUDFImpl for PgAggregate {
         match self.how(args.input_fields)? {
             (How::Delegate(f), _) => f.state_fields(args),
             (How::Own { .. }, types) if args.is_distinct => Ok(collect::Distinct::state(&types)),
-            (How::Own { state, .. }, types) => Ok(if state.is_empty() {
-                collect::state_of_inputs(&types)
-            } else {
-                collect::fields(state)
-            }),
+            (How::Own { state, .. }, _) => Ok(collect::fields(state)),
+            (How::Collect(_), mut types) => {
+                if !args.is_distinct {
+                    types.extend(args.ordering_fields.iter().map(|f| f.data_type().clone()));
+                }
+                Ok(collect::state_of_inputs(&types))
+            }
         }
     }
 
@@ -148,7 +160,7 @@ impl AggregateUDFImpl for PgAggregate {
             Ok((How::Own { groups, .. }, types)) => {
                 !args.is_distinct && groups(&types, args.return_field.data_type()).is_some()
             }
-            Err(_) => false,
+            Ok((How::Collect(_), _)) | Err(_) => false,
         }
     }
 
@@ -160,6 +172,7 @@ impl AggregateUDFImpl for PgAggregate {
             (How::Delegate(f), _) => f.create_groups_accumulator(args),
             (How::Own { groups, .. }, types) => groups(&types, args.return_field.data_type())
                 .ok_or_else(|| DataFusionError::Internal("no groups accumulator".into())),
+            (How::Collect(_), _) => Err(DataFusionError::Internal("no groups accumulator".into())),
         }
     }
 
@@ -169,7 +182,7 @@ impl AggregateUDFImpl for PgAggregate {
     ) -> DfResult<Box<dyn Accumulator>> {
         match self.how(args.expr_fields)? {
             (How::Delegate(f), _) => f.create_sliding_accumulator(args),
-            (How::Own { .. }, _) => self.accumulator(args),
+            _ => self.accumulator(args),
         }
     }
 }
@@ -238,6 +251,14 @@ impl Builder {
         self
     }
 
+    fn collect(mut self, params: Vec<Param>, result: ResultType, make: MakeOrdered) -> Builder {
+        self.variants.push(Variant {
+            overload: signature(params, result),
+            how: How::Collect(make),
+        });
+        self
+    }
+
     fn within_group(mut self) -> Builder {
         self.within_group = true;
         self
@@ -292,6 +313,10 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
         inner::count::count_udaf(),
         inner::array_agg::array_agg_udaf(),
         inner::grouping::grouping_udaf(),
+        // DISTINCT ON is planned with these.
+        inner::first_last::first_value_udaf(),
+        inner::first_last::last_value_udaf(),
+        inner::nth_value::nth_value_udaf(),
         Builder::new("sum")
             .own(
                 is(Int2),
@@ -407,50 +432,36 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
             .same(&[Int2, Int4, Int8], inner::bit_and_or_xor::bit_xor_udaf)
             .build(),
         Builder::new("string_agg")
-            .own(
+            .collect(
                 vec![Param::Is(Text), Param::Is(Text)],
                 ResultType::Is(Text),
                 collect::string_agg,
-                no_groups,
-                &[],
             )
             .build(),
         Builder::new("jsonb_agg")
-            .own(
-                vec![Param::Any],
-                ResultType::Is(Jsonb),
-                collect::jsonb_agg,
-                no_groups,
-                &[],
-            )
+            .collect(vec![Param::Any], ResultType::Is(Jsonb), collect::jsonb_agg)
             .build(),
         Builder::new("percentile_cont")
-            .own(
+            .collect(
                 vec![Param::Is(Float8), Param::Is(Float8)],
                 float8(),
                 collect::percentile_cont,
-                no_groups,
-                &[],
             )
             .within_group()
             .build(),
         Builder::new("percentile_disc")
-            .own(
+            .collect(
                 vec![Param::AnyElement, Param::Is(Float8)],
                 ResultType::From(|t| t[0].clone()),
                 collect::percentile_disc,
-                no_groups,
-                &[],
             )
             .within_group()
             .build(),
         Builder::new("mode")
-            .own(
+            .collect(
                 vec![Param::AnyElement],
                 ResultType::From(|t| t[0].clone()),
                 collect::mode,
-                no_groups,
-                &[],
             )
             .within_group()
             .build(),

@@ -412,6 +412,22 @@ fn numeric_literal(digits: &str) -> Result<Expr> {
 
 /// The minus of `-1.5` goes into the literal; integers stay with the operator, which folds later.
 fn minus_literal(e: &mut Expr) -> Option<Expr> {
+    // PostgreSQL negates while it reads a number, so that the least integers have their type.
+    let least = |s: &str| match s {
+        "2147483648" => Some(number_literal(i32::MIN as i64)),
+        "9223372036854775808" => Some(number(i64::MIN)),
+        _ => None,
+    };
+    match e {
+        Expr::Nested(_) => return None,
+        Expr::Value(v) => {
+            return match &v.value {
+                Value::Number(n, true) => least(n),
+                _ => None,
+            };
+        }
+        _ => {}
+    }
     let Expr::Function(f) = e else { return None };
     if names::function_name(&f.name) != "$cast" {
         return None;
@@ -423,6 +439,7 @@ fn minus_literal(e: &mut Expr) -> Option<Expr> {
     match list.args.first_mut() {
         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(v)))) if is_numeric => {
             match &mut v.value {
+                Value::SingleQuotedString(s) if least(s).is_some() => least(s),
                 Value::SingleQuotedString(s)
                     if s.bytes().all(|b| b.is_ascii_digit() || b == b'.') =>
                 {

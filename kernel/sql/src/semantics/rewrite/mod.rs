@@ -16,7 +16,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound,
+    WindowType,
 };
 
 use crate::error::{Result, SqlError};
@@ -92,7 +93,13 @@ impl VisitorMut for Rewriter {
         }
     }
 
+    fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
+        frame_offsets(e, true);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
+        frame_offsets(e, false);
         match expr::rewrite(e) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
@@ -107,6 +114,24 @@ fn keep_number(e: &mut Expr) {
         && let Value::Number(_, long) = &mut v.value
     {
         *long = true;
+    }
+}
+
+/// The offsets of a window frame are plain numbers: marked while the parts of the call are
+/// rewritten, plain again for the planner.
+fn frame_offsets(e: &mut Expr, keep: bool) {
+    if let Expr::Function(f) = e
+        && let Some(WindowType::WindowSpec(spec)) = &mut f.over
+        && let Some(frame) = &mut spec.window_frame
+    {
+        for end in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+            if let WindowFrameBound::Preceding(Some(n)) | WindowFrameBound::Following(Some(n)) = end
+                && let Expr::Value(v) = n.as_mut()
+                && let Value::Number(_, long) = &mut v.value
+            {
+                *long = keep;
+            }
+        }
     }
 }
 
