@@ -291,6 +291,15 @@ impl Session {
         &self.info
     }
 
+    /// True if nothing tells this session from a new one: no open transaction, no setting changed, no
+    /// statement prepared.
+    pub fn is_like_new(&self) -> bool {
+        !self.txn.in_block()
+            && self.copy_in.is_none()
+            && self.prepared.is_empty()
+            && self.info.with_settings(Settings::is_as_reset)
+    }
+
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }

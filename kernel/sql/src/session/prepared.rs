@@ -231,6 +231,33 @@ impl Session {
         Ok(plan)
     }
 
+    // The extended protocol's named statements share SQL's names.
+
+    /// Keeps a statement under a name, as PREPARE does.
+    pub fn keep_prepared(&mut self, name: String, prepared: Arc<Prepared>) -> Result<()> {
+        if self.prepared.contains_key(&name) {
+            return Err(SqlError::new(
+                state::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        self.prepared.insert(name, prepared);
+        Ok(())
+    }
+
+    /// The statement of this name.
+    pub fn kept_prepared(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.prepared
+            .get(name)
+            .cloned()
+            .ok_or_else(|| undefined_statement(name))
+    }
+
+    /// Forgets a name, if it is there.
+    pub fn forget_prepared(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
     // PREPARE, EXECUTE, DEALLOCATE.
 
     pub(crate) fn prepare_named(

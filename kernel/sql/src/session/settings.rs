@@ -227,6 +227,14 @@ impl Settings {
             .collect()
     }
 
+    /// Every setting that SET can change has the value RESET would give it.
+    pub fn is_as_reset(&self) -> bool {
+        PARAMETERS
+            .iter()
+            .filter(|p| !matches!(p.kind, Kind::Internal))
+            .all(|p| self.values.get(p.name) == self.reset.get(p.name))
+    }
+
     /// The parameters a client is told of, with their values.
     pub fn reported(&self) -> impl Iterator<Item = (&str, &str)> {
         PARAMETERS

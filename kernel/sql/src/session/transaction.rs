@@ -345,6 +345,14 @@ impl Session {
         }
     }
 
+    /// A message that belongs to no statement failed (it named an unknown portal, say): an open block
+    /// fails with it.
+    pub fn fail_block(&mut self) {
+        if self.txn.in_block() {
+            self.fail_statement();
+        }
+    }
+
     /// Starts an implicit block, unless a block is already there.
     pub fn begin_implicit(&mut self) {
         self.txn.implicit = true;
