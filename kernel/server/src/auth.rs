@@ -1,0 +1,123 @@
+//! Who a client is: SCRAM-SHA-256 (RFC 5802, RFC 7677) or, where configured, trust.
+//!
+//! The server holds verifiers only, never a password. A role that does not exist, or has no
+//! password, goes through the whole exchange against a mock verifier whose salt is a fixed function
+//! of its name, and fails where a wrong password fails: the answers tell nothing about which names
+//! exist (PostgreSQL's "doomed" authentication).
+
+use bytes::{Buf, Bytes};
+use heliosdb_sql::ScramSecret;
+use heliosdb_sql::error::{SqlError, state};
+use pgwire::api::auth::sasl::scram::{
+    SCRAM_ITERATIONS, ScramSecret as Verifier, ScramServerAuth,
+    ScramServerAuthWaitingForClientFinal, gen_salted_password,
+};
+use pgwire::error::PgWireError;
+
+pub const MECHANISM: &str = "SCRAM-SHA-256";
+
+/// Salt bytes, as PostgreSQL's `SCRAM_DEFAULT_SALT_LEN`.
+const SALT_BYTES: usize = 16;
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AuthMethod {
+    #[default]
+    Scram,
+    /// Take any client's word. Only on addresses that this machine alone can reach.
+    Trust,
+}
+
+/// The exchange after `server-first` was sent.
+pub struct Pending {
+    exchange: ScramServerAuthWaitingForClientFinal,
+    doomed: bool,
+}
+
+/// Answer `SASLInitialResponse`; `secret` is the role's verifier if it has one.
+pub fn client_first(
+    message: Bytes,
+    user: &str,
+    secret: Option<ScramSecret>,
+    mock_key: &[u8],
+) -> Result<(String, Pending), SqlError> {
+    let data = initial_response(message)?;
+    let doomed = secret.is_none();
+    let verifier = match secret {
+        Some(secret) => Verifier::Verifier {
+            salt: secret.salt.to_vec(),
+            iterations: secret.iterations as usize,
+            stored_key: secret.stored_key.to_vec(),
+            server_key: secret.server_key.to_vec(),
+        },
+        None => mock(user, mock_key),
+    };
+    let (reply, exchange) = ScramServerAuth::new()
+        .on_client_first_message_with_secret(&data, verifier)
+        .map_err(|e| failure(user, e))?;
+    Ok((reply, Pending { exchange, doomed }))
+}
+
+impl Pending {
+    /// Answer `SASLResponse`: `server-final` if the proof is right.
+    pub fn client_final(self, message: &[u8], user: &str) -> Result<String, SqlError> {
+        let reply = self
+            .exchange
+            .on_client_final_message(message)
+            .map_err(|e| failure(user, e))?;
+        if self.doomed {
+            Err(wrong_password(user))
+        } else {
+            Ok(reply)
+        }
+    }
+}
+
+/// The mechanism's name, then the length and bytes of its first message.
+fn initial_response(mut message: Bytes) -> Result<Bytes, SqlError> {
+    let malformed = || {
+        SqlError::new(
+            state::PROTOCOL_VIOLATION,
+            "malformed SASLInitialResponse message",
+        )
+    };
+    let end = message.iter().position(|b| *b == 0).ok_or_else(malformed)?;
+    let mechanism = message.split_to(end);
+    if mechanism.as_ref() != MECHANISM.as_bytes() {
+        return Err(SqlError::new(
+            state::PROTOCOL_VIOLATION,
+            "client selected an invalid SASL authentication mechanism",
+        ));
+    }
+    message.advance(1);
+    if message.len() < 4 || message.get_i32() as usize != message.len() {
+        return Err(malformed());
+    }
+    Ok(message)
+}
+
+fn mock(user: &str, key: &[u8]) -> Verifier {
+    let mut salt = gen_salted_password(user, key, 1);
+    salt.truncate(SALT_BYTES);
+    Verifier::Verifier {
+        salt,
+        iterations: SCRAM_ITERATIONS,
+        stored_key: vec![0; 32],
+        server_key: vec![0; 32],
+    }
+}
+
+fn failure(user: &str, error: PgWireError) -> SqlError {
+    match error {
+        PgWireError::InvalidPassword(_) => wrong_password(user),
+        other => SqlError::new(state::PROTOCOL_VIOLATION, "malformed SCRAM message")
+            .with_detail(other.to_string()),
+    }
+}
+
+fn wrong_password(user: &str) -> SqlError {
+    SqlError::new(
+        state::INVALID_PASSWORD,
+        format!("password authentication failed for user \"{user}\""),
+    )
+}

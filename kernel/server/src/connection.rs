@@ -1,0 +1,424 @@
+//! One connection from its first byte to its last.
+//!
+//! Life of a connection:
+//!
+//! 1. *Opening*: encryption requests are answered `N`; a cancel request is carried out and the
+//!    connection ends; a startup packet names the user and the database.
+//! 2. *Authentication*: SCRAM in two messages, or nothing under trust. Until it has succeeded only
+//!    `p` messages are read, and nothing about the database is said.
+//! 3. *Open*: an [`OpenSession`] answers messages until `Terminate`, end of file, a protocol
+//!    violation or shutdown.
+//!
+//! The machine is driven by frames and never blocks in the middle of one for input, so that at any
+//! frame boundary the thread can be given back ([`Turn::Park`]) and 2,000 quiet connections cost
+//! 2,000 small structures and no thread. While messages keep coming the connection keeps its thread
+//! and reads its socket directly: one wake-up per message, as in a process per connection.
+//!
+//! A panic anywhere below is caught here, answered XX000, and ends this connection only.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use heliosdb_sql::error::{SqlError, state};
+use heliosdb_sql::{Instance, SessionOptions};
+
+use crate::auth::{self, AuthMethod, Pending};
+use crate::backend::{self, Severity};
+use crate::frontend::{self, FrameError, Frontend, Opening};
+use crate::open::OpenSession;
+use crate::registry::{Place, Registry, StopLevel};
+use crate::stream::{Filled, Stream, Wire};
+
+/// What all connections of a server share.
+pub struct Shared {
+    pub instance: Arc<Instance>,
+    pub registry: Arc<Registry>,
+    /// Makes the salts of roles that do not exist.
+    pub mock_key: Vec<u8>,
+}
+
+/// Why a connection ends.
+pub enum End {
+    /// The client is gone or said goodbye.
+    Closed,
+    /// It is told why.
+    Fatal(SqlError),
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> End {
+        End::Closed
+    }
+}
+
+/// What a stretch of work on a connection's thread ended with.
+pub enum Turn {
+    /// The client is quiet: wait for its socket, then go on.
+    Park(Box<Connection>),
+    Done,
+}
+
+pub struct Connection {
+    // Dropped in this order: the session rolls back before its place is given up, so that a
+    // shutdown that waits for places also waits for rollbacks.
+    phase: Phase,
+    place: Option<Place>,
+    wire: Wire,
+    auth: AuthMethod,
+    shared: Arc<Shared>,
+}
+
+enum Phase {
+    Opening,
+    ClientFirst(Client),
+    ClientFinal(Client, Pending),
+    Open(Box<OpenSession>),
+}
+
+/// What a startup packet asked for.
+struct Client {
+    user: String,
+    database: String,
+    application_name: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Connection {
+    pub fn new(wire: Wire, auth: AuthMethod, shared: Arc<Shared>) -> Box<Connection> {
+        Box::new(Connection {
+            phase: Phase::Opening,
+            place: None,
+            wire,
+            auth,
+            shared,
+        })
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub fn stream(&self) -> &Arc<Stream> {
+        self.wire.stream()
+    }
+
+    /// Serve the client until it goes quiet or the connection ends.
+    pub fn turn(mut self: Box<Self>) -> Turn {
+        let end = match catch_unwind(AssertUnwindSafe(|| self.work())) {
+            Ok(Ok(())) => return Turn::Park(self),
+            Ok(Err(end)) => end,
+            Err(panic) => {
+                let what = panic_text(panic.as_ref());
+                tracing::error!(what, "a connection panicked and is closed");
+                if let Phase::Open(open) = &mut self.phase {
+                    open.take_back_partial_row(&mut self.wire);
+                }
+                End::Fatal(SqlError::internal(what))
+            }
+        };
+        // Rolling back runs the session's code, which may be what panicked.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            if let End::Fatal(error) = &end {
+                backend::error(&mut self.wire.output, Severity::Fatal, error);
+            }
+            let _ = self.wire.flush();
+            drop(self);
+        }));
+        if let Err(panic) = dropped {
+            tracing::error!(
+                what = panic_text(panic.as_ref()),
+                "closing a connection panicked"
+            );
+        }
+        Turn::Done
+    }
+
+    fn work(&mut self) -> Result<(), End> {
+        loop {
+            while self.step()? {}
+            self.wire.flush()?;
+            match self.wire.fill()? {
+                Filled::Data => {}
+                Filled::Closed => return Err(End::Closed),
+                Filled::Quiet => {
+                    self.end_if_stopping()?;
+                    self.wire.rest();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Handle one frame; false if there is no complete one.
+    fn step(&mut self) -> Result<bool, End> {
+        self.end_if_stopping()?;
+        match &mut self.phase {
+            Phase::Opening => match frontend::next_opening(&mut self.wire.input) {
+                Ok(None) => return Ok(false),
+                Ok(Some(opening)) => self.opening(opening)?,
+                Err(error) => return Err(fatal(error)),
+            },
+            Phase::ClientFirst(_) | Phase::ClientFinal(..) => {
+                match frontend::next_message(&mut self.wire.input, false) {
+                    Ok(None) => return Ok(false),
+                    Ok(Some(Frontend::Password(message))) => self.authenticate(message)?,
+                    Ok(Some(_)) => return Err(End::Closed),
+                    Err(error) => return Err(fatal(error)),
+                }
+            }
+            Phase::Open(open) => match frontend::next_message(&mut self.wire.input, true) {
+                Ok(None) => return Ok(false),
+                Ok(Some(message)) => open.message(&mut self.wire, message)?,
+                Err(FrameError::Text { kind, error }) => {
+                    open.undecodable(&mut self.wire, kind, error)?;
+                }
+                Err(error) => return Err(fatal(error)),
+            },
+        }
+        Ok(true)
+    }
+
+    fn end_if_stopping(&self) -> Result<(), End> {
+        let ends = match self.shared.registry.stop_level() {
+            StopLevel::Running => false,
+            StopLevel::Graceful => match &self.phase {
+                Phase::Open(open) => !open.is_copying(),
+                _ => true,
+            },
+            StopLevel::Forced => true,
+        };
+        if ends {
+            Err(End::Fatal(shutting_down()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn opening(&mut self, opening: Opening) -> Result<(), End> {
+        let (major, minor, parameters) = match opening {
+            Opening::Encryption => {
+                // Bytes sent before the answer could have been put there by someone in between.
+                if !self.wire.input.is_empty() {
+                    return Err(End::Fatal(
+                        SqlError::new(
+                            state::PROTOCOL_VIOLATION,
+                            "received unencrypted data after SSL request",
+                        )
+                        .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."),
+                    ));
+                }
+                backend::refuse_encryption(&mut self.wire.output);
+                return Ok(());
+            }
+            Opening::Cancel { pid, secret } => {
+                self.shared.registry.cancel(pid, secret);
+                return Err(End::Closed);
+            }
+            Opening::Startup {
+                major,
+                minor,
+                parameters,
+            } => (major, minor, parameters),
+        };
+        if major != 3 {
+            return Err(End::Fatal(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"
+                ),
+            )));
+        }
+        let (client, unknown) = client_of(parameters).map_err(End::Fatal)?;
+        if minor > 0 || !unknown.is_empty() {
+            backend::negotiate_version(&mut self.wire.output, unknown);
+        }
+        self.place = self.shared.registry.admit(self.wire.stream());
+        if self.place.is_none() {
+            return Err(End::Fatal(SqlError::new(
+                state::TOO_MANY_CONNECTIONS,
+                "sorry, too many clients already",
+            )));
+        }
+        match self.auth {
+            AuthMethod::Scram => {
+                backend::sasl_mechanisms(&mut self.wire.output, auth::MECHANISM);
+                self.phase = Phase::ClientFirst(client);
+                Ok(())
+            }
+            AuthMethod::Trust => self.open(client),
+        }
+    }
+
+    fn authenticate(&mut self, message: bytes::Bytes) -> Result<(), End> {
+        match std::mem::replace(&mut self.phase, Phase::Opening) {
+            Phase::ClientFirst(client) => {
+                let secret = self
+                    .shared
+                    .instance
+                    .role_secret(&client.user)
+                    .map_err(End::Fatal)?;
+                let (reply, pending) =
+                    auth::client_first(message, &client.user, secret, &self.shared.mock_key)
+                        .map_err(End::Fatal)?;
+                backend::sasl_continue(&mut self.wire.output, reply);
+                self.phase = Phase::ClientFinal(client, pending);
+                Ok(())
+            }
+            Phase::ClientFinal(client, pending) => {
+                let reply = pending
+                    .client_final(&message, &client.user)
+                    .map_err(End::Fatal)?;
+                backend::sasl_final(&mut self.wire.output, reply);
+                self.open(client)
+            }
+            Phase::Opening | Phase::Open(_) => Err(End::Fatal(SqlError::internal(
+                "authentication in the wrong phase",
+            ))),
+        }
+    }
+
+    fn open(&mut self, client: Client) -> Result<(), End> {
+        let place = self
+            .place
+            .as_ref()
+            .ok_or_else(|| End::Fatal(SqlError::internal("a session without a place")))?;
+        backend::authentication_ok(&mut self.wire.output);
+        let session = self
+            .shared
+            .instance
+            .session(SessionOptions {
+                user: client.user,
+                database: client.database,
+                application_name: client.application_name,
+                parameters: client.parameters,
+            })
+            .map_err(End::Fatal)?;
+        let pid = session.pid() as i32;
+        let secret = place.open(pid, session.cancel_handle());
+        let mut open = Box::new(OpenSession::new(session, Arc::clone(&self.shared.registry)));
+        open.greet(&mut self.wire);
+        backend::backend_key_data(&mut self.wire.output, pid, secret);
+        open.ready(&mut self.wire)?;
+        self.phase = Phase::Open(open);
+        Ok(())
+    }
+}
+
+pub fn shutting_down() -> SqlError {
+    SqlError::new(
+        state::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    )
+}
+
+fn fatal(error: FrameError) -> End {
+    End::Fatal(match error {
+        FrameError::Violation(message) => SqlError::new(state::PROTOCOL_VIOLATION, message),
+        FrameError::Text { error, .. } => error,
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
+/// Sort a startup packet's parameters; also the protocol options that are not known.
+fn client_of(parameters: Vec<(String, String)>) -> Result<(Client, Vec<String>), SqlError> {
+    let mut client = Client {
+        user: String::new(),
+        database: String::new(),
+        application_name: String::new(),
+        parameters: Vec::new(),
+    };
+    let mut unknown = Vec::new();
+    for (name, value) in parameters {
+        match name.as_str() {
+            "user" => client.user = value,
+            "database" => client.database = value,
+            "application_name" => client.application_name = value,
+            "options" => client.parameters.extend(parse_options(&value)?),
+            "replication" => {
+                if !matches!(value.as_str(), "false" | "off" | "no" | "0") {
+                    return Err(SqlError::unsupported("replication"));
+                }
+            }
+            option if option.starts_with("_pq_.") => unknown.push(name),
+            _ => client.parameters.push((name, value)),
+        }
+    }
+    if client.user.is_empty() {
+        return Err(SqlError::new(
+            state::INVALID_AUTHORIZATION_SPECIFICATION,
+            "no PostgreSQL user name specified in startup packet",
+        ));
+    }
+    if client.database.is_empty() {
+        client.database = client.user.clone();
+    }
+    Ok((client, unknown))
+}
+
+/// The settings in `options`, a command line of `-c name=value` and `--name=value` in which a
+/// backslash takes the next character as it is.
+fn parse_options(options: &str) -> Result<Vec<(String, String)>, SqlError> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = options.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    let invalid = |word: &str| {
+        SqlError::new(
+            state::SYNTAX_ERROR,
+            format!("invalid command-line argument for server process: {word}"),
+        )
+    };
+    let mut settings = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let setting = if word == "-c" {
+            words.next().ok_or_else(|| invalid(&word))?
+        } else if let Some(setting) = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
+            setting.to_owned()
+        } else {
+            return Err(invalid(&word));
+        };
+        let (name, value) = setting.split_once('=').ok_or_else(|| invalid(&word))?;
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_a_command_line() {
+        assert_eq!(
+            parse_options(r"-c search_path=a\ b  --time-zone=UTC -cx=1").unwrap(),
+            [
+                ("search_path".to_owned(), "a b".to_owned()),
+                ("time_zone".to_owned(), "UTC".to_owned()),
+                ("x".to_owned(), "1".to_owned())
+            ]
+        );
+        assert!(parse_options("-q").is_err());
+        assert!(parse_options("-c").is_err());
+        assert!(parse_options("-c novalue").is_err());
+    }
+}

@@ -1,0 +1,363 @@
+//! The extended query protocol: prepared statements and portals.
+//!
+//! Between two `Sync`s the executed statements share one implicit transaction, committed by the
+//! `Sync`, unless an explicit block is open. When the next message is already known to be that
+//! `Sync`, an `Execute` runs to completion as a single statement and commits by itself, which is
+//! the same transaction and spares the bookkeeping; that is what nearly every driver sends.
+//!
+//! After an error everything up to the next `Sync` is skipped. Portals end with their transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use heliosdb_sql::error::{SqlError, SqlState, state};
+use heliosdb_sql::types::{PgType, decode_binary};
+use heliosdb_sql::{Outcome, Prepared, TransactionStatus, Value};
+
+use crate::backend;
+use crate::connection::End;
+use crate::frontend::{self, Bind, Frontend, Target};
+use crate::open::{AfterCopy, Mode, OpenSession, Stop};
+use crate::rows::{Cursor, Formats};
+use crate::stream::Wire;
+
+const DUPLICATE_CURSOR: SqlState = SqlState::new("42P03");
+
+/// A statement bound to parameters, and how far it has run.
+pub(crate) struct Portal {
+    statement: Arc<Prepared>,
+    params: Vec<Value>,
+    formats: Formats,
+    state: PortalState,
+}
+
+enum PortalState {
+    Bound,
+    /// Rows are being fetched; `fetched` so far.
+    Open {
+        cursor: Cursor,
+        fetched: u64,
+    },
+    Finished,
+}
+
+impl OpenSession {
+    pub(crate) fn extended_message(
+        &mut self,
+        wire: &mut Wire,
+        message: Frontend,
+    ) -> Result<(), End> {
+        let outcome = match message {
+            Frontend::Parse {
+                name,
+                query,
+                param_types,
+            } => self
+                .parse(wire, name, &query, &param_types)
+                .map_err(Stop::Sql),
+            Frontend::Bind(bind) => self.bind(wire, bind).map_err(Stop::Sql),
+            Frontend::Describe { target, name } => {
+                self.describe(wire, target, &name).map_err(Stop::Sql)
+            }
+            Frontend::Close { target, name } => {
+                match target {
+                    Target::Statement if name.is_empty() => self.unnamed = None,
+                    Target::Statement => self.session.forget_prepared(&name),
+                    Target::Portal => drop(self.portals.remove(&name)),
+                }
+                backend::close_complete(&mut wire.output);
+                Ok(())
+            }
+            Frontend::Execute { portal, max_rows } => self.execute(wire, &portal, max_rows),
+            Frontend::Flush => {
+                self.send_notices(wire);
+                wire.flush().map_err(Stop::from)
+            }
+            Frontend::Sync => return self.sync(wire),
+            other => Err(Stop::Sql(SqlError::internal(format!(
+                "{other:?} is not handled here"
+            )))),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Stop::Sql(error)) => self.fail_extended(wire, error),
+            Err(Stop::End(end)) => Err(end),
+        }
+    }
+
+    /// End the implicit transaction of the messages since the last `Sync`.
+    pub(crate) fn end_pipeline(&mut self, ok: bool) -> Result<(), SqlError> {
+        if std::mem::take(&mut self.implicit) {
+            if !ok {
+                self.portals.clear();
+            }
+            self.session.end_implicit(ok)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fail_extended(&mut self, wire: &mut Wire, error: SqlError) -> Result<(), End> {
+        self.session.fail_block();
+        if let Err(second) = self.end_pipeline(false) {
+            tracing::warn!(error = %second, "rolling back an implicit transaction failed");
+        }
+        self.send_error(wire, &error)?;
+        self.mode = Mode::Skipping;
+        Ok(())
+    }
+
+    fn sync(&mut self, wire: &mut Wire) -> Result<(), End> {
+        if let Err(error) = self.end_pipeline(true) {
+            self.session.fail_block();
+            self.send_error(wire, &error)?;
+        }
+        self.ready(wire)
+    }
+
+    fn parse(
+        &mut self,
+        wire: &mut Wire,
+        name: String,
+        query: &str,
+        param_types: &[u32],
+    ) -> Result<(), SqlError> {
+        // A failed Parse leaves no unnamed statement behind.
+        if name.is_empty() {
+            self.unnamed = None;
+        }
+        let types = param_types
+            .iter()
+            .map(|oid| param_type(*oid))
+            .collect::<Result<Vec<_>, _>>()?;
+        let prepared = Arc::new(self.session.prepare(query, &types)?);
+        if name.is_empty() {
+            self.unnamed = Some(prepared);
+        } else {
+            self.session.keep_prepared(name, prepared)?;
+        }
+        backend::parse_complete(&mut wire.output);
+        Ok(())
+    }
+
+    fn statement(&self, name: &str) -> Result<Arc<Prepared>, SqlError> {
+        if !name.is_empty() {
+            return self.session.kept_prepared(name);
+        }
+        self.unnamed.clone().ok_or_else(|| {
+            SqlError::new(
+                state::INVALID_SQL_STATEMENT_NAME,
+                "unnamed prepared statement does not exist",
+            )
+        })
+    }
+
+    fn bind(&mut self, wire: &mut Wire, bind: Bind) -> Result<(), SqlError> {
+        let statement = self.statement(&bind.statement)?;
+        if bind.portal.is_empty() {
+            self.portals.remove("");
+        } else if self.portals.contains_key(&bind.portal) {
+            return Err(SqlError::new(
+                DUPLICATE_CURSOR,
+                format!("portal \"{}\" already exists", bind.portal),
+            ));
+        }
+        let params = params_of(&bind, &statement.param_types)?;
+        let columns = statement.columns.as_ref().map_or(0, Vec::len);
+        let formats = Formats::of_bind(&bind.result_formats, columns)?;
+        let portal = Portal {
+            statement,
+            params,
+            formats,
+            state: PortalState::Bound,
+        };
+        self.portals.insert(bind.portal, portal);
+        backend::bind_complete(&mut wire.output);
+        Ok(())
+    }
+
+    fn describe(&mut self, wire: &mut Wire, target: Target, name: &str) -> Result<(), SqlError> {
+        let out = &mut wire.output;
+        match target {
+            Target::Statement => {
+                let prepared = self.statement(name)?;
+                let types = prepared.param_types.iter().map(PgType::oid).collect();
+                backend::parameter_description(out, types);
+                match &prepared.columns {
+                    Some(columns) => {
+                        let formats = Formats::text(columns.len());
+                        backend::row_description(out, columns, formats.codes());
+                    }
+                    None => backend::no_data(out),
+                }
+            }
+            Target::Portal => {
+                let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+                match &portal.statement.columns {
+                    Some(columns) => {
+                        backend::row_description(out, columns, portal.formats.codes());
+                    }
+                    None => backend::no_data(out),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, wire: &mut Wire, name: &str, max_rows: i32) -> Result<(), Stop> {
+        // Out of the map while it runs, so that a failure or a panic leaves no half-run portal.
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
+        let limit = u64::try_from(max_rows).ok().filter(|n| *n > 0);
+        if let PortalState::Bound = portal.state {
+            let alone = limit.is_none() && frontend::sync_is_next(&wire.input);
+            if !alone
+                && !self.implicit
+                && self.session.transaction_status() == TransactionStatus::Idle
+            {
+                self.session.begin_implicit();
+                self.implicit = true;
+            }
+            let outcome = self
+                .session
+                .execute_prepared(&portal.statement, &portal.params)?;
+            self.send_notices(wire);
+            portal.state = PortalState::Finished;
+            match outcome {
+                Outcome::Rows(rows) => {
+                    portal.state = PortalState::Open {
+                        cursor: Cursor::new(rows),
+                        fetched: 0,
+                    };
+                }
+                Outcome::Command(tag) => backend::command_complete(&mut wire.output, tag.0),
+                Outcome::Empty => backend::empty_query(&mut wire.output),
+                Outcome::CopyOut(copy) => {
+                    let tag = self.copy_out(wire, copy)?;
+                    backend::command_complete(&mut wire.output, tag);
+                }
+                Outcome::CopyIn { columns, .. } => {
+                    backend::copy_in(&mut wire.output, columns);
+                    wire.flush()?;
+                    self.mode = Mode::CopyingIn(AfterCopy::Extended);
+                }
+            }
+        } else if let PortalState::Finished = portal.state {
+            let error = SqlError::new(
+                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("portal \"{name}\" cannot be run"),
+            );
+            return Err(error.into());
+        }
+        if let PortalState::Open { cursor, fetched } = &mut portal.state {
+            let format = self.session.info().format();
+            let written = self
+                .rows
+                .write(wire, cursor, &portal.formats, &format, limit)?;
+            *fetched += written.rows;
+            if written.suspended {
+                backend::portal_suspended(&mut wire.output);
+            } else {
+                self.send_notices(wire);
+                // A SELECT counts the rows of this Execute; RETURNING counts all of its command.
+                let whole = cursor.rows().tag(*fetched).0;
+                let tag = if whole.starts_with("SELECT") {
+                    cursor.rows().tag(written.rows).0
+                } else {
+                    whole
+                };
+                backend::command_complete(&mut wire.output, tag);
+            }
+        }
+        // COMMIT and ROLLBACK end the portals of their transaction, this one included.
+        if self.implicit || self.session.transaction_status() != TransactionStatus::Idle {
+            self.portals.insert(name.to_owned(), portal);
+        } else if !matches!(portal.state, PortalState::Open { .. }) {
+            self.portals.clear();
+        }
+        Ok(())
+    }
+}
+
+fn no_portal(name: &str) -> SqlError {
+    SqlError::new(
+        state::INVALID_CURSOR_NAME,
+        format!("portal \"{name}\" does not exist"),
+    )
+}
+
+/// A parameter type as Parse names it; 0 leaves it to inference.
+fn param_type(oid: u32) -> Result<Option<PgType>, SqlError> {
+    match oid {
+        0 => Ok(None),
+        oid => PgType::from_oid(oid).map(Some).ok_or_else(|| {
+            SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                format!("parameters of the type with OID {oid} are not supported"),
+            )
+        }),
+    }
+}
+
+/// The values of a Bind, by the types the statement wants.
+fn params_of(bind: &Bind, types: &[PgType]) -> Result<Vec<Value>, SqlError> {
+    let formats = &bind.param_formats;
+    if formats.len() > 1 && formats.len() != bind.params.len() {
+        return Err(SqlError::new(
+            state::PROTOCOL_VIOLATION,
+            format!(
+                "bind message has {} parameter formats but {} parameters",
+                formats.len(),
+                bind.params.len()
+            ),
+        ));
+    }
+    if bind.params.len() != types.len() {
+        return Err(SqlError::new(
+            state::PROTOCOL_VIOLATION,
+            format!(
+                "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                bind.params.len(),
+                bind.statement,
+                types.len()
+            ),
+        ));
+    }
+    let format_of = |index: usize| match formats.as_slice() {
+        [] => 0,
+        [all] => *all,
+        each => each[index],
+    };
+    bind.params
+        .iter()
+        .zip(types)
+        .enumerate()
+        .map(|(index, (param, ty))| match param {
+            None => Ok(Value::Null),
+            Some(bytes) => param_of(bytes, ty, format_of(index), index + 1),
+        })
+        .collect()
+}
+
+fn param_of(bytes: &Bytes, ty: &PgType, format: i16, number: usize) -> Result<Value, SqlError> {
+    match format {
+        0 => match std::str::from_utf8(bytes) {
+            Ok(text) if text.contains('\0') => Err(SqlError::new(
+                state::CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            )),
+            Ok(text) => Ok(Value::Text(text.to_owned())),
+            Err(error) => Err(frontend::invalid_utf8(bytes, error)),
+        },
+        1 => decode_binary(ty, bytes)
+            .map(Value::Typed)
+            .map_err(|mut error| {
+                error
+                    .context
+                    .get_or_insert_with(|| format!("unnamed portal parameter ${number}"));
+                error
+            }),
+        other => Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("unsupported format code: {other}"),
+        )),
+    }
+}

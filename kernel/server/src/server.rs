@@ -1,0 +1,310 @@
+//! Listening, handing connections to threads, and stopping.
+//!
+//! A connection alternates between two states. *Parked*, it is a small task on the server's
+//! runtime that waits for its socket. *Served*, it owns a thread of the runtime's blocking pool
+//! (see `connection`). The pool has a thread for every connection that may be open, because a
+//! statement may wait for a lock whose holder's next message needs a thread too.
+//!
+//! Shutdown, in order:
+//!
+//! 1. No connection is accepted; parked connections, and served ones between statements, are told
+//!    57P01 and closed, which rolls back what they had open.
+//! 2. Running statements and COPYs get the grace period; then they are cancelled and told 57P01.
+//! 3. Whoever still does not read its socket is disconnected.
+//! 4. [`Server::shutdown`] returns when the last connection is gone.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heliosdb_sql::Instance;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::auth::AuthMethod;
+use crate::connection::{Connection, Shared, Turn};
+use crate::registry::{Registry, StopLevel};
+use crate::stream::{Stream, Wire};
+
+/// How long a served connection keeps its thread while its client is quiet.
+const LINGER: Duration = Duration::from_millis(50);
+/// From the first byte to a finished authentication, as PostgreSQL's `authentication_timeout`.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between cancelling a statement and breaking its socket.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// How long a thread without a connection waits for the next one.
+const KEEP_THREADS: Duration = Duration::from_secs(1);
+/// Threads for connections that are still authenticating, cancel requests among them.
+const OPENING_THREADS: usize = 16;
+/// Plans are recursive; debug builds are generous with stack.
+const STACK_BYTES: usize = 8 << 20;
+
+/// What a server needs to be told.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    pub listen: Vec<SocketAddr>,
+    pub auth: AuthMethod,
+    pub max_connections: usize,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error(
+        "authentication \"trust\" is allowed on loopback addresses only, and {0} is reachable from other machines"
+    )]
+    TrustNotLocal(SocketAddr),
+    #[error("cannot start the server's threads: {0}")]
+    Threads(io::Error),
+    #[error("cannot read the roles: {0}")]
+    Roles(heliosdb_sql::SqlError),
+}
+
+/// A running server. Dropping it stops it without grace.
+pub struct Server {
+    runtime: Option<Runtime>,
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    accepting: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Bind every address, then serve in the background.
+    pub fn start(instance: Arc<Instance>, config: &ServerConfig) -> Result<Server, StartError> {
+        if config.auth == AuthMethod::Trust
+            && let Some(open) = config.listen.iter().find(|a| !a.ip().is_loopback())
+        {
+            return Err(StartError::TrustNotLocal(*open));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("helios-server")
+            .worker_threads(1)
+            .max_blocking_threads(config.max_connections + OPENING_THREADS)
+            .thread_stack_size(STACK_BYTES)
+            .thread_keep_alive(KEEP_THREADS)
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let listener = runtime
+                .block_on(TcpListener::bind(address))
+                .map_err(|source| StartError::Listen {
+                    address: *address,
+                    source,
+                })?;
+            listeners.push(listener);
+        }
+        let addresses = listeners
+            .iter()
+            .filter_map(|l| l.local_addr().ok())
+            .collect();
+        let shared = Arc::new(Shared {
+            mock_key: mock_key(&instance).map_err(StartError::Roles)?,
+            instance,
+            registry: Arc::new(Registry::new(config.max_connections)),
+        });
+        let (accepting, stop) = watch::channel(true);
+        for listener in listeners {
+            runtime.spawn(accept(
+                listener,
+                config.auth,
+                Arc::clone(&shared),
+                stop.clone(),
+            ));
+        }
+        Ok(Server {
+            runtime: Some(runtime),
+            shared,
+            addresses,
+            accepting,
+        })
+    }
+
+    /// The addresses that are listened on, with the ports the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections that have passed their startup packet.
+    pub fn connections(&self) -> usize {
+        self.shared.registry.len()
+    }
+
+    /// A connection from within this process: the client's end of a socket pair. Whoever holds the
+    /// server may be anyone, so nothing is asked; otherwise it is a connection like all others.
+    pub fn connect_local(&self) -> io::Result<UnixStream> {
+        let (client, server) = UnixStream::pair()?;
+        let wire = Wire::new(Stream::Unix(server), LINGER)?;
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(serve(Connection::new(
+                wire,
+                AuthMethod::Trust,
+                Arc::clone(&self.shared),
+            )));
+        }
+        Ok(client)
+    }
+
+    /// Wait for SIGTERM or SIGINT.
+    pub fn wait_for_signal(&self) -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Some(runtime) = &self.runtime else {
+            return Ok(());
+        };
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Stop as the module says; running statements have `grace` to finish.
+    pub fn shutdown(mut self, grace: Duration) {
+        self.stop(grace);
+    }
+
+    fn stop(&mut self, grace: Duration) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let registry = &self.shared.registry;
+        self.accepting.send_replace(false);
+        registry.begin_stop(StopLevel::Graceful);
+        if !runtime.block_on(emptied(registry, grace)) {
+            registry.begin_stop(StopLevel::Forced);
+            registry.cancel_all();
+            if !runtime.block_on(emptied(registry, CANCEL_GRACE)) {
+                registry.disconnect_all();
+                // A statement that ignores its cancellation would keep us; leave it behind.
+                if !runtime.block_on(emptied(registry, CANCEL_GRACE)) {
+                    tracing::warn!(left = registry.len(), "connections did not end");
+                }
+            }
+        }
+        runtime.shutdown_timeout(CANCEL_GRACE);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// Wait until no connection is left; false if `patience` ran out first.
+async fn emptied(registry: &Registry, patience: Duration) -> bool {
+    let empty = async {
+        loop {
+            let left = registry.left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            if registry.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    };
+    timeout(patience, empty).await.is_ok()
+}
+
+/// A key that outlives this process and that no client knows: the verifier of the first role. Mock
+/// salts then stay the same over a restart, as real ones do.
+fn mock_key(instance: &Instance) -> Result<Vec<u8>, heliosdb_sql::SqlError> {
+    Ok(match instance.role_secret("helios")? {
+        Some(secret) => secret.server_key.to_vec(),
+        None => rand::random::<[u8; 32]>().to_vec(),
+    })
+}
+
+async fn accept(
+    listener: TcpListener,
+    auth: AuthMethod,
+    shared: Arc<Shared>,
+    mut accepting: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = accepting.wait_for(|accepting| !accepting) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let wire = stream
+                    .into_std()
+                    .and_then(|stream| Wire::new(Stream::Tcp(stream), LINGER));
+                match wire {
+                    Ok(wire) => {
+                        tokio::spawn(serve(Connection::new(wire, auth, Arc::clone(&shared))));
+                    }
+                    Err(error) => tracing::warn!(%error, "an accepted socket is unusable"),
+                }
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; the listener itself is fine.
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Alternate between parked and served until the connection ends.
+async fn serve(mut connection: Box<Connection>) {
+    let shared = Arc::clone(connection.shared());
+    let deadline = Instant::now() + AUTHENTICATION_TIMEOUT;
+    loop {
+        let parked = wait_readable(connection.stream(), &shared.registry);
+        if connection.is_open() {
+            parked.await;
+        } else if timeout_at(deadline, parked).await.is_err() {
+            return;
+        }
+        match tokio::task::spawn_blocking(move || connection.turn()).await {
+            Ok(Turn::Park(parked)) => connection = parked,
+            Ok(Turn::Done) | Err(_) => return,
+        }
+    }
+}
+
+/// Until there is something to read, the socket fails, or the server stops.
+fn wait_readable<'a>(
+    stream: &Arc<Stream>,
+    registry: &'a Registry,
+) -> impl Future<Output = ()> + 'a {
+    let stream = Arc::clone(stream);
+    async move {
+        let stop = registry.stop.notified();
+        tokio::pin!(stop);
+        stop.as_mut().enable();
+        if registry.stop_level() != StopLevel::Running {
+            return;
+        }
+        // SAFETY: the Arc, owned by the AsyncFd, keeps this one descriptor open for as long as the
+        // AsyncFd lives, and always names the same one.
+        let watched = unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE) };
+        // A socket that cannot be watched is read at once, which says what is wrong with it.
+        if let Ok(watched) = watched {
+            tokio::select! {
+                _ = watched.readable() => {}
+                () = stop => {}
+            }
+        }
+    }
+}
