@@ -1,1 +1,52 @@
-//! placeholder
+//! The kernel's front door: open a database, run SQL, serve it.
+//!
+//! # Boot order
+//!
+//! 1. *Directory*: made if it does not exist (mode 0700) and locked for this process.
+//! 2. *Storage*: the manifest and the log are read; what was committed is in place, what was not is
+//!    gone. Damage and foreign formats are refused here, by name.
+//! 3. *SQL*: the catalog is read; a new database gets its first role and schema.
+//! 4. *Server*, if asked for: every address is bound before the first client is answered.
+//!
+//! Every call blocks; an async program calls from `spawn_blocking` or a thread of its own.
+//!
+//! Shutting down goes the other way: [`Server::shutdown`], then [`Database::close`].
+//!
+//! # Use
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let db = heliosdb_kernel::Database::open(directory)?;
+//! db.execute("CREATE TABLE city (name text PRIMARY KEY, people bigint)")?;
+//! db.transaction(|tx| {
+//!     tx.execute_params("INSERT INTO city VALUES ($1, $2)", &[&"Oslo", &717_710i64])?;
+//!     tx.execute_params("INSERT INTO city VALUES ($1, $2)", &[&"Atlantis", &None::<i64>])
+//! })?;
+//! for row in &db.query("SELECT name, people FROM city ORDER BY name", &[])? {
+//!     let name: &str = row.get("name")?;
+//!     let people: Option<i64> = row.get(1)?;
+//!     println!("{name}: {people:?}");
+//! }
+//! let batches = db.query("SELECT sum(people) FROM city", &[])?.to_batches();
+//! assert_eq!(batches[0].num_rows(), 1);
+//! db.close()?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod config;
+mod database;
+mod error;
+mod params;
+mod rows;
+
+pub use config::Config;
+pub use database::{Connection, Database, FIRST_NAME, Transaction};
+pub use error::{Error, OpenError};
+pub use params::ToSql;
+pub use rows::{Cell, ColumnRef, FromSql, Row, RowIter, Rows};
+
+pub use heliosdb_server::{AuthMethod, Server, ServerConfig, StartError};
+pub use heliosdb_sql::{CancelHandle, Prepared, ResultColumn, Session, SqlError, SqlState};

@@ -1,0 +1,297 @@
+//! `heliosdb.toml`: every option there is, checked.
+//!
+//! An option exists here only if something obeys it. An unknown section or key, a value of the wrong
+//! kind or out of range is an error that names the file, the line and, for a misspelt name, the
+//! nearest one that exists.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use heliosdb_server::AuthMethod;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+/// The whole file. Every section and every key may be absent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub server: ServerSection,
+    pub storage: StorageSection,
+    pub memory: MemorySection,
+}
+
+/// `[server]`: the network.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// `host:port`, the host an IP address; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    #[serde(deserialize_with = "auth_method")]
+    pub auth: AuthMethod,
+    #[serde(deserialize_with = "connection_count")]
+    pub max_connections: usize,
+}
+
+/// `[storage]`: the write path.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSection {
+    /// Rows kept in memory before they are written as a segment.
+    pub memtable_size: Option<ByteSize>,
+    /// Size of a file of the write-ahead log; a multiple of 4 kB, at least 64 kB.
+    #[serde(deserialize_with = "wal_segment_size")]
+    pub wal_segment_size: Option<ByteSize>,
+    /// Memory for pages read from segments.
+    pub page_cache_size: Option<ByteSize>,
+}
+
+/// `[memory]`: limits.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemorySection {
+    /// What all running queries together may use for sorts, joins and aggregates.
+    pub query_limit: Option<ByteSize>,
+}
+
+impl Default for ServerSection {
+    fn default() -> ServerSection {
+        ServerSection {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
+            auth: AuthMethod::Scram,
+            max_connections: 100,
+        }
+    }
+}
+
+/// A number of bytes, written `64MB` with PostgreSQL's units (B, kB, MB, GB, TB; powers of 1024).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+/// Why a configuration is refused: one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Read and check a file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = read_text(path)
+            .map_err(|e| ConfigError(format!("cannot read {}: {e}", path.display())))?;
+        Config::parse(&text, &path.display().to_string())
+    }
+
+    /// Check `text`; `name` is what messages call the file.
+    pub fn parse(text: &str, name: &str) -> Result<Config, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| {
+                1 + text[..span.start.min(text.len())].matches('\n').count()
+            });
+            ConfigError(format!("{name}:{line}: {}", explain(error.message())))
+        })
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // The database's own files go through Io; this one is the user's.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// serde's message on one line, with the nearest valid name when a name is unknown.
+fn explain(message: &str) -> String {
+    let message = message.lines().collect::<Vec<_>>().join(" ");
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return message;
+    };
+    let mut names = rest.split('`').step_by(2);
+    let unknown = names.next().unwrap_or_default();
+    match nearest(unknown, names) {
+        Some(near) => format!("unknown option \"{unknown}\"; did you mean \"{near}\"?"),
+        None => format!("unknown option \"{unknown}\""),
+    }
+}
+
+/// The candidate with the least edit distance.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates.min_by_key(|candidate| edit_distance(name, candidate))
+}
+
+/// Levenshtein's distance, one row at a time.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// `scram` or `trust`.
+pub fn parse_auth_method(text: &str) -> Result<AuthMethod, ConfigError> {
+    match text {
+        "scram" => Ok(AuthMethod::Scram),
+        "trust" => Ok(AuthMethod::Trust),
+        other => Err(ConfigError(format!(
+            "unknown authentication method \"{other}\", expected \"scram\" or \"trust\""
+        ))),
+    }
+}
+
+fn auth_method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthMethod, D::Error> {
+    parse_auth_method(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        count @ 1..=100_000 => Ok(count),
+        other => Err(de::Error::custom(format!(
+            "max_connections is {other}, outside the valid range 1 .. 100000"
+        ))),
+    }
+}
+
+fn wal_segment_size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ByteSize>, D::Error> {
+    let size = ByteSize::deserialize(d)?;
+    if size.0 < 64 << 10 || size.0 % (4 << 10) != 0 {
+        return Err(de::Error::custom(
+            "wal_segment_size must be a multiple of 4kB and at least 64kB",
+        ));
+    }
+    Ok(Some(size))
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ByteSize, String> {
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim_start() {
+            "" | "B" => 0,
+            "kB" => 10,
+            "MB" => 20,
+            "GB" => 30,
+            "TB" => 40,
+            other => {
+                return Err(format!(
+                    "invalid unit \"{other}\" in \"{text}\", expected B, kB, MB, GB or TB"
+                ));
+            }
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(1 << shift))
+            .map(ByteSize)
+            .ok_or_else(|| format!("invalid size \"{text}\""))
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+        struct Size;
+        impl Visitor<'_> for Size {
+            type Value = ByteSize;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as \"64MB\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+        deserializer.deserialize_str(Size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        Config::parse(text, "heliosdb.toml")
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn absent_means_default() {
+        let config = Config::parse("", "f").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:5433");
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let config = Config::parse(
+            "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
+             [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
+             page_cache_size = \"1GB\"\n[memory]\nquery_limit = \"1GB\"\n",
+            "f",
+        )
+        .unwrap();
+        assert_eq!(config.server.auth, AuthMethod::Trust);
+        assert_eq!(config.server.max_connections, 7);
+        assert_eq!(config.storage.memtable_size, Some(ByteSize(8 << 20)));
+        assert_eq!(config.storage.wal_segment_size, Some(ByteSize(64 << 10)));
+        assert_eq!(config.storage.page_cache_size, Some(ByteSize(1 << 30)));
+        assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
+    }
+
+    /// The example at the root of the repository, with every comment sign removed, is what an empty
+    /// file means.
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let example = include_str!("../../heliosdb.toml").replace("\n#", "\n");
+        let options: String = example
+            .lines()
+            .filter(|l| !l.starts_with(' ') && (l.contains(" = ") || l.starts_with('[')))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let config = Config::parse(&options, "heliosdb.toml").unwrap();
+        assert_eq!(config.server, ServerSection::default());
+        let storage = heliosdb_storage::Options::default();
+        let written = config.storage_options();
+        assert_eq!(written.memtable_bytes_max, storage.memtable_bytes_max);
+        assert_eq!(written.wal_segment_bytes, storage.wal_segment_bytes);
+        assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
+        let queries = heliosdb_sql::InstanceOptions::default();
+        assert_eq!(
+            config.instance_options().query_memory_bytes,
+            queries.query_memory_bytes
+        );
+    }
+
+    #[test]
+    fn errors_name_file_line_and_the_nearest_name() {
+        assert_eq!(
+            error_of("[server]\n\nlisen = \"x\"\n"),
+            "heliosdb.toml:3: unknown option \"lisen\"; did you mean \"listen\"?"
+        );
+        assert_eq!(
+            error_of("\n[sever]\n"),
+            "heliosdb.toml:2: unknown option \"sever\"; did you mean \"server\"?"
+        );
+        assert_eq!(
+            error_of("[server]\nauth = \"md5\"\n"),
+            "heliosdb.toml:2: unknown authentication method \"md5\", expected \"scram\" or \"trust\""
+        );
+        assert!(error_of("[server]\nmax_connections = 0\n").contains("1 .. 100000"));
+        assert!(error_of("[memory]\nquery_limit = \"1mb\"\n").contains("invalid unit \"mb\""));
+        assert!(error_of("[storage]\nwal_segment_size = \"65kB\"\n").contains("multiple of 4kB"));
+        assert!(error_of("[server\n").starts_with("heliosdb.toml:1: "));
+    }
+}

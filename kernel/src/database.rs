@@ -1,0 +1,431 @@
+//! The embedded database: a handle to share, connections to work with.
+//!
+//! A [`Database`] may be cloned and used from any thread. Its own `execute` and `query` borrow a
+//! session for one call, each call its own transaction; a setting made that way ends with the call.
+//! A [`Connection`] keeps one session, and with it settings and an open transaction.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use heliosdb_server::{Server, ServerConfig};
+use heliosdb_sql::{
+    CancelHandle, Instance, InstanceOptions, Outcome, Prepared, Session, SessionOptions, SqlError,
+    TransactionStatus, Value,
+};
+use heliosdb_storage::Engine;
+use heliosdb_storage::io::disk::Disk;
+
+use crate::config::Config;
+use crate::error::{Error, OpenError};
+use crate::params::{ToSql, values};
+use crate::rows::Rows;
+
+/// The first role and the first database.
+pub const FIRST_NAME: &str = "helios";
+/// Sessions kept ready for [`Database::execute`] and its like.
+const IDLE_SESSIONS_MAX: usize = 16;
+
+/// An open database. Clones are the same database; it closes when the last clone, connection and
+/// server is gone, or at [`Database::close`].
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    // Sessions go before the instance they belong to.
+    idle: Mutex<Vec<Session>>,
+    instance: Arc<Instance>,
+    directory: PathBuf,
+}
+
+impl Database {
+    /// Open the database in `directory`, creating both when they do not exist.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Database, OpenError> {
+        Database::open_with(directory, &Config::default())
+    }
+
+    /// Open with settings. What happens, in order: see the crate's header.
+    pub fn open_with(directory: impl AsRef<Path>, config: &Config) -> Result<Database, OpenError> {
+        let directory = directory.as_ref().to_path_buf();
+        let failed = |error| OpenError {
+            directory: directory.clone(),
+            error,
+        };
+        if directory.exists() && !directory.is_dir() {
+            return Err(failed(Error::NotADirectory));
+        }
+        let disk = Disk::open(&directory).map_err(|e| failed(e.into()))?;
+        let engine =
+            Engine::open(Arc::new(disk), config.storage_options()).map_err(|e| failed(e.into()))?;
+        let instance = Instance::open(engine, config.instance_options())
+            .map_err(|e| failed(Error::from(e)))?;
+        let shared = Shared {
+            idle: Mutex::new(Vec::new()),
+            instance,
+            directory,
+        };
+        Ok(Database {
+            shared: Arc::new(shared),
+        })
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.shared.directory
+    }
+
+    /// A connection of its own, as the first role.
+    pub fn connect(&self) -> Result<Connection, SqlError> {
+        Ok(Connection {
+            session: self.new_session()?,
+            database: self.clone(),
+        })
+    }
+
+    /// Run statements without parameters as one transaction; the rows affected by the last one.
+    pub fn execute(&self, sql: &str) -> Result<u64, SqlError> {
+        self.with_session(|session| run_batch(session, sql))
+    }
+
+    /// Run one statement with parameters; the rows it affected.
+    pub fn execute_params(&self, sql: &str, params: &[&dyn ToSql]) -> Result<u64, SqlError> {
+        self.with_session(|session| run_one(session, sql, params)?.count())
+    }
+
+    /// Run one statement and collect its rows.
+    pub fn query(&self, sql: &str, params: &[&dyn ToSql]) -> Result<Rows, SqlError> {
+        self.with_session(|session| run_one(session, sql, params)?.rows())
+    }
+
+    /// Run `work` in a transaction: committed if it returns `Ok`, rolled back otherwise.
+    pub fn transaction<T, E: From<SqlError>>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.connect()?.transaction(work)
+    }
+
+    /// Serve the PostgreSQL protocol in the background until the returned server is shut down.
+    pub fn serve(&self, config: &ServerConfig) -> Result<Server, heliosdb_server::StartError> {
+        Server::start(Arc::clone(&self.shared.instance), config)
+    }
+
+    /// Set a role's password; clients use it from the next connection on.
+    pub fn set_password(&self, role: &str, password: &str) -> Result<(), SqlError> {
+        self.shared.instance.set_password(role, password)
+    }
+
+    /// True if the role can log in with a password.
+    pub fn has_password(&self, role: &str) -> Result<bool, SqlError> {
+        Ok(self.shared.instance.role_secret(role)?.is_some())
+    }
+
+    /// Write what is in memory to disk and close. Sessions that are still open fail from now on.
+    /// Without it nothing committed is lost either; the next open replays the log.
+    pub fn close(self) -> Result<(), SqlError> {
+        self.lock_idle().clear();
+        let engine = self.shared.instance.engine().clone();
+        self.shared.instance.shutdown();
+        Ok(engine.close()?)
+    }
+
+    fn new_session(&self) -> Result<Session, SqlError> {
+        self.shared.instance.session(SessionOptions {
+            user: FIRST_NAME.to_owned(),
+            database: FIRST_NAME.to_owned(),
+            application_name: String::new(),
+            parameters: Vec::new(),
+        })
+    }
+
+    fn with_session<T>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let idle = self.lock_idle().pop();
+        let mut session = match idle {
+            Some(session) => session,
+            None => self.new_session()?,
+        };
+        let outcome = work(&mut session)?;
+        if session.transaction_status() != TransactionStatus::Idle {
+            return Err(SqlError::new(
+                heliosdb_sql::error::state::ACTIVE_SQL_TRANSACTION,
+                "the statements left a transaction open, which is rolled back",
+            )
+            .with_hint("Use Database::transaction, or a Connection, which keeps its session."));
+        }
+        if session.is_like_new() {
+            session.take_notices();
+            let mut idle = self.lock_idle();
+            if idle.len() < IDLE_SESSIONS_MAX {
+                idle.push(session);
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.shared
+            .idle
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// One session of a database.
+pub struct Connection {
+    session: Session,
+    // After the session, which belongs to it.
+    database: Database,
+}
+
+impl Connection {
+    /// See [`Database::execute`].
+    pub fn execute(&mut self, sql: &str) -> Result<u64, SqlError> {
+        run_batch(&mut self.session, sql)
+    }
+
+    /// See [`Database::execute_params`].
+    pub fn execute_params(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<u64, SqlError> {
+        run_one(&mut self.session, sql, params)?.count()
+    }
+
+    /// See [`Database::query`].
+    pub fn query(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<Rows, SqlError> {
+        run_one(&mut self.session, sql, params)?.rows()
+    }
+
+    /// Parse and plan once, for [`Connection::execute_prepared`] and
+    /// [`Connection::query_prepared`] on this connection.
+    pub fn prepare(&mut self, sql: &str) -> Result<Prepared, SqlError> {
+        self.session.prepare(sql, &[])
+    }
+
+    pub fn execute_prepared(
+        &mut self,
+        statement: &Prepared,
+        params: &[&dyn ToSql],
+    ) -> Result<u64, SqlError> {
+        run_prepared(&mut self.session, statement, &values(params))?.count()
+    }
+
+    pub fn query_prepared(
+        &mut self,
+        statement: &Prepared,
+        params: &[&dyn ToSql],
+    ) -> Result<Rows, SqlError> {
+        run_prepared(&mut self.session, statement, &values(params))?.rows()
+    }
+
+    /// Begin a transaction; it is rolled back when dropped without a commit.
+    pub fn begin(&mut self) -> Result<Transaction<'_>, SqlError> {
+        run_batch(&mut self.session, "BEGIN")?;
+        Ok(Transaction {
+            connection: self,
+            open: true,
+        })
+    }
+
+    /// See [`Database::transaction`].
+    pub fn transaction<T, E: From<SqlError>>(
+        &mut self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut transaction = self.begin()?;
+        let value = work(&mut transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// Stops the running statement from another thread.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.session.cancel_handle()
+    }
+
+    /// The session underneath, for what this facade does not offer (COPY, streaming results).
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// An open transaction of a [`Connection`].
+pub struct Transaction<'a> {
+    connection: &'a mut Connection,
+    open: bool,
+}
+
+impl Transaction<'_> {
+    pub fn execute(&mut self, sql: &str) -> Result<u64, SqlError> {
+        self.connection.execute(sql)
+    }
+
+    pub fn execute_params(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<u64, SqlError> {
+        self.connection.execute_params(sql, params)
+    }
+
+    pub fn query(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<Rows, SqlError> {
+        self.connection.query(sql, params)
+    }
+
+    /// Make it durable. An error means that nothing of it happened, as does a transaction in which
+    /// a statement had failed.
+    pub fn commit(mut self) -> Result<(), SqlError> {
+        self.open = false;
+        let failed = self.connection.session.transaction_status() == TransactionStatus::Failed;
+        run_batch(&mut self.connection.session, "COMMIT")?;
+        if failed {
+            return Err(SqlError::new(
+                heliosdb_sql::error::state::IN_FAILED_SQL_TRANSACTION,
+                "a statement of the transaction had failed, so it was rolled back",
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn rollback(mut self) -> Result<(), SqlError> {
+        self.open = false;
+        run_batch(&mut self.connection.session, "ROLLBACK").map(drop)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.open
+            && let Err(error) = run_batch(&mut self.connection.session, "ROLLBACK")
+        {
+            tracing::warn!(%error, "rolling back a dropped transaction failed");
+        }
+    }
+}
+
+/// What one statement came to.
+struct Ran<'a> {
+    outcome: Outcome,
+    session: &'a mut Session,
+}
+
+impl Ran<'_> {
+    /// Rows affected, or returned and dropped.
+    fn count(self) -> Result<u64, SqlError> {
+        match self.outcome {
+            Outcome::Rows(mut rows) => {
+                let mut count = 0;
+                while let Some(batch) = rows.next_batch()? {
+                    count += batch.num_rows() as u64;
+                }
+                Ok(count)
+            }
+            Outcome::Command(tag) => Ok(affected(&tag.0)),
+            Outcome::Empty => Ok(0),
+            Outcome::CopyIn { .. } => {
+                self.session.copy_in_fail("not possible here");
+                Err(copy_unsupported())
+            }
+            Outcome::CopyOut(_) => Err(copy_unsupported()),
+        }
+    }
+
+    fn rows(self) -> Result<Rows, SqlError> {
+        match self.outcome {
+            Outcome::Rows(rows) => Rows::collect(rows, self.session.info().format()),
+            Outcome::CopyIn { .. } | Outcome::CopyOut(_) => self.count().and(Ok(Rows::none())),
+            Outcome::Command(_) | Outcome::Empty => Ok(Rows::none()),
+        }
+    }
+}
+
+fn copy_unsupported() -> SqlError {
+    SqlError::unsupported("COPY with STDIN or STDOUT in this call")
+        .with_hint("Use Connection::session and its copy functions, or COPY with a file name.")
+}
+
+/// The count at the end of a command tag: "INSERT 0 3" → 3.
+fn affected(tag: &str) -> u64 {
+    tag.rsplit(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
+fn run_one<'a>(
+    session: &'a mut Session,
+    sql: &str,
+    params: &[&dyn ToSql],
+) -> Result<Ran<'a>, SqlError> {
+    let prepared = session.prepare(sql, &[])?;
+    run_prepared(session, &prepared, &values(params))
+}
+
+fn run_prepared<'a>(
+    session: &'a mut Session,
+    prepared: &Prepared,
+    params: &[Value],
+) -> Result<Ran<'a>, SqlError> {
+    if params.len() != prepared.param_types.len() {
+        return Err(SqlError::new(
+            heliosdb_sql::error::state::PROTOCOL_VIOLATION,
+            format!(
+                "{} parameters were given, but the statement requires {}",
+                params.len(),
+                prepared.param_types.len()
+            ),
+        ));
+    }
+    let outcome = session.execute_prepared(prepared, params)?;
+    Ok(Ran { outcome, session })
+}
+
+fn run_batch(session: &mut Session, sql: &str) -> Result<u64, SqlError> {
+    let statements = session.parse(sql)?;
+    let several = statements.len() > 1;
+    if several {
+        session.begin_implicit();
+    }
+    let mut count = 0;
+    for statement in &statements {
+        let ran = session.execute(statement, &[]);
+        match ran.and_then(|outcome| Ran { outcome, session }.count()) {
+            Ok(affected) => count = affected,
+            Err(error) => {
+                if several && let Err(second) = session.end_implicit(false) {
+                    tracing::warn!(error = %second, "rolling back an implicit transaction failed");
+                }
+                return Err(error);
+            }
+        }
+    }
+    if several {
+        session.end_implicit(true)?;
+    }
+    Ok(count)
+}
+
+impl Config {
+    pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
+        let mut options = heliosdb_storage::Options::default();
+        let storage = &self.storage;
+        if let Some(size) = storage.memtable_size {
+            options.memtable_bytes_max = size.0 as usize;
+        }
+        if let Some(size) = storage.wal_segment_size {
+            options.wal_segment_bytes = size.0;
+        }
+        if let Some(size) = storage.page_cache_size {
+            options.page_cache_bytes = size.0 as usize;
+        }
+        options
+    }
+
+    pub(crate) fn instance_options(&self) -> InstanceOptions {
+        let mut options = InstanceOptions::default();
+        if let Some(limit) = self.memory.query_limit {
+            options.query_memory_bytes = limit.0 as usize;
+        }
+        options
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a database did not open.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use heliosdb_sql::SqlError;
+
+/// A failure to open, with the directory it concerns: one line, fit for a terminal.
+#[derive(Debug)]
+pub struct OpenError {
+    pub directory: PathBuf,
+    pub error: Error,
+}
+
+/// Which layer refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("it is a file, not a directory")]
+    NotADirectory,
+    #[error(transparent)]
+    Directory(#[from] std::io::Error),
+    #[error(transparent)]
+    Storage(#[from] heliosdb_storage::Error),
+    #[error("{}", .0.message)]
+    Sql(SqlError),
+}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Error {
+        Error::Sql(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot open database \"{}\": {}",
+            self.directory.display(),
+            self.error
+        )
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

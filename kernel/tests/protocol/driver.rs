@@ -1,0 +1,160 @@
+//! A real driver: tokio-postgres, which describes, binds and reads in binary.
+
+use futures::{SinkExt, StreamExt};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use crate::{PASSWORD, Served};
+use heliosdb_kernel::AuthMethod;
+
+/// Run `work` with a client.
+fn with_client<F: Future<Output = ()>>(served: &Served, work: impl FnOnce(Client) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::Config::new()
+            .host("127.0.0.1")
+            .port(served.address().port())
+            .user("helios")
+            .password(PASSWORD)
+            .dbname("helios")
+            .application_name("driver test")
+            .connect(NoTls)
+            .await
+            .unwrap();
+        let served = tokio::spawn(connection);
+        work(client).await;
+        served.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_driver_logs_in_and_works() {
+    let served = Served::new(AuthMethod::Scram, 10);
+    with_client(&served, async |client| {
+        client
+            .batch_execute("create table t (id bigint primary key, name text, f float8, b bool)")
+            .await
+            .unwrap();
+        let insert = client
+            .prepare("insert into t values ($1, $2, $3, $4)")
+            .await
+            .unwrap();
+        assert_eq!(
+            insert.params(),
+            [Type::INT8, Type::TEXT, Type::FLOAT8, Type::BOOL]
+        );
+        for id in 0..10i64 {
+            let name = (id % 3 > 0).then(|| format!("n{id}"));
+            let count = client
+                .execute(&insert, &[&id, &name, &(id as f64 / 4.0), &(id > 5)])
+                .await
+                .unwrap();
+            assert_eq!(count, 1);
+        }
+        let rows = client
+            .query(
+                "select id, name, f, b from t where id >= $1 order by id",
+                &[&8i64],
+            )
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0].get::<_, i64>("id"), 8);
+        assert_eq!(rows[0].get::<_, Option<&str>>("name"), Some("n8"));
+        assert_eq!(rows[1].get::<_, Option<&str>>("name"), None);
+        assert_eq!(rows[0].get::<_, f64>("f"), 2.0);
+        assert!(rows[0].get::<_, bool>("b"));
+
+        let error = client
+            .execute(&insert, &[&1i64, &"x", &0.0, &true])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "23505");
+        let name = client
+            .query_one("show application_name", &[])
+            .await
+            .unwrap();
+        assert_eq!(name.get::<_, &str>(0), "driver test");
+    });
+}
+
+#[test]
+fn a_driver_uses_transactions_and_pipelines() {
+    let served = Served::trust();
+    with_client(&served, async |mut client| {
+        client
+            .batch_execute("create table t (a int primary key)")
+            .await
+            .unwrap();
+        let tx = client.transaction().await.unwrap();
+        tx.execute("insert into t values (1)", &[]).await.unwrap();
+        tx.rollback().await.unwrap();
+        let tx = client.transaction().await.unwrap();
+        tx.execute("insert into t values ($1)", &[&2i32])
+            .await
+            .unwrap();
+        let statement = tx
+            .prepare("select g from generate_series(1, 5) g")
+            .await
+            .unwrap();
+        let portal = tx.bind(&statement, &[]).await.unwrap();
+        assert_eq!(tx.query_portal(&portal, 3).await.unwrap().len(), 3);
+        assert_eq!(tx.query_portal(&portal, 3).await.unwrap().len(), 2);
+        tx.commit().await.unwrap();
+
+        let (a, b, c) = tokio::join!(
+            client.query_one("select count(*) from t", &[]),
+            client.query_one("select 1/0", &[]),
+            client.query_one("select a from t", &[]),
+        );
+        assert_eq!(a.unwrap().get::<_, i64>(0), 1);
+        assert_eq!(b.unwrap_err().code().unwrap().code(), "22012");
+        assert_eq!(c.unwrap().get::<_, i32>(0), 2);
+
+        let messages = client
+            .simple_query("select 1 as x; select 2 as x")
+            .await
+            .unwrap();
+        let values: Vec<_> = messages
+            .iter()
+            .filter_map(|m| match m {
+                SimpleQueryMessage::Row(row) => row.get("x"),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(values, ["1", "2"]);
+    });
+}
+
+#[test]
+fn a_driver_copies() {
+    let served = Served::trust();
+    with_client(&served, async |client| {
+        client
+            .batch_execute("create table t (a int, b text)")
+            .await
+            .unwrap();
+        let sink = client
+            .copy_in::<_, bytes::Bytes>("copy t from stdin with (format csv)")
+            .await
+            .unwrap();
+        let mut sink = std::pin::pin!(sink);
+        for i in 0..1000 {
+            sink.send(format!("{i},\"text, {i}\"\n").into())
+                .await
+                .unwrap();
+        }
+        assert_eq!(sink.finish().await.unwrap(), 1000);
+        let out = client
+            .copy_out("copy (select a, b from t order by a) to stdout")
+            .await
+            .unwrap();
+        let chunks: Vec<_> = out.map(|chunk| chunk.unwrap().to_vec()).collect().await;
+        let text = String::from_utf8(chunks.concat()).unwrap();
+        assert_eq!(text.lines().count(), 1000);
+        assert!(text.starts_with("0\ttext, 0\n1\ttext, 1\n"));
+    });
+}

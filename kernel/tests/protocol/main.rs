@@ -1,0 +1,53 @@
+//! The wire protocol, from a client's side: a driver (`driver`), frames written by hand (`frames`),
+//! and the life of a server (`life`).
+//!
+//! Every test has a server of its own on a port the system chose, over a database in a temporary
+//! directory.
+#![allow(clippy::disallowed_methods)] // Tests wait for other threads and open sockets.
+
+mod driver;
+mod frames;
+mod life;
+mod raw;
+
+use std::net::SocketAddr;
+
+use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig};
+
+const PASSWORD: &str = "correct horse";
+
+/// A served database. Fields go in this order: server, database, directory.
+struct Served {
+    server: Option<Server>,
+    database: Database,
+    _directory: tempfile::TempDir,
+}
+
+impl Served {
+    fn trust() -> Served {
+        Served::new(AuthMethod::Trust, 50)
+    }
+
+    fn new(auth: AuthMethod, max_connections: usize) -> Served {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path()).unwrap();
+        if auth == AuthMethod::Scram {
+            database.set_password(FIRST_NAME, PASSWORD).unwrap();
+        }
+        let config = ServerConfig {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            auth,
+            max_connections,
+        };
+        let server = Some(database.serve(&config).unwrap());
+        Served {
+            server,
+            database,
+            _directory: directory,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().addresses()[0]
+    }
+}
