@@ -1,0 +1,232 @@
+//! Opening a database for a command: settings, first start, server.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use heliosdb_kernel::config::Config;
+use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig};
+
+use crate::client::{Dial, Identity, Socket};
+
+/// The settings file looked for in a data directory.
+const CONFIG_FILE: &str = "heliosdb.toml";
+/// Where a generated password is kept, readable by its owner alone.
+const PASSWORD_FILE: &str = "password";
+const PASSWORD_CHARACTERS: usize = 24;
+/// How long running statements may go on after a signal.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// One line for stderr.
+pub type Message = String;
+
+/// An open database and the server in front of it.
+pub struct Opened {
+    server: Server,
+    database: Database,
+    auth: AuthMethod,
+}
+
+/// What the command line says about a server.
+#[derive(Default)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub auth: Option<AuthMethod>,
+}
+
+impl Opened {
+    /// Open and serve on the network.
+    pub fn serve(directory: &Path, overrides: Overrides) -> Result<Opened, Message> {
+        let config = read_config(directory, overrides.config.as_deref())?;
+        let listen = overrides.listen.unwrap_or(config.server.listen);
+        let auth = overrides.auth.unwrap_or(config.server.auth);
+        if auth == AuthMethod::Trust && !listen.ip().is_loopback() {
+            return Err(format!(
+                "authentication \"trust\" is allowed on loopback addresses only, and {listen} is reachable from other machines"
+            ));
+        }
+        let database = Database::open_with(directory, &config).map_err(|e| e.to_string())?;
+        if auth == AuthMethod::Scram {
+            first_password(&database)?;
+        }
+        let server = database
+            .serve(&ServerConfig {
+                listen: vec![listen],
+                auth,
+                max_connections: config.server.max_connections,
+            })
+            .map_err(|e| e.to_string())?;
+        Ok(Opened {
+            server,
+            database,
+            auth,
+        })
+    }
+
+    /// Open for this process alone.
+    pub fn private(directory: &Path) -> Result<Opened, Message> {
+        let config = read_config(directory, None)?;
+        let database = Database::open_with(directory, &config).map_err(|e| e.to_string())?;
+        let auth = AuthMethod::Trust;
+        let server = database
+            .serve(&ServerConfig {
+                listen: Vec::new(),
+                auth,
+                max_connections: config.server.max_connections,
+            })
+            .map_err(|e| e.to_string())?;
+        Ok(Opened {
+            server,
+            database,
+            auth,
+        })
+    }
+
+    /// Say where the database is and how to reach it.
+    pub fn announce(&self) {
+        println!(
+            "HeliosDB Lite {}, database in {}",
+            env!("CARGO_PKG_VERSION"),
+            self.database.directory().display()
+        );
+        for address in self.server.addresses() {
+            println!("{}", url(*address));
+        }
+        if self.auth == AuthMethod::Scram {
+            println!(
+                "password in {}",
+                self.database.directory().join(PASSWORD_FILE).display()
+            );
+        }
+        // A pipe's reader waits for the address.
+        let _ = io::stdout().flush();
+    }
+
+    /// Connections from within this process, as the first role, without a password.
+    pub fn dial(self: &Arc<Self>) -> Dial {
+        let opened = Arc::clone(self);
+        Arc::new(move || {
+            opened
+                .server
+                .connect_local()
+                .map(|socket| Box::new(socket) as Box<dyn Socket>)
+        })
+    }
+
+    pub fn wait_for_signal(&self) -> Result<(), Message> {
+        self.server
+            .wait_for_signal()
+            .map_err(|e| format!("cannot wait for signals: {e}"))
+    }
+
+    /// Stop serving, then close.
+    pub fn close(self) -> Result<(), Message> {
+        self.server.shutdown(SHUTDOWN_GRACE);
+        self.database
+            .close()
+            .map_err(|e| format!("closing the database: {}", e.message))
+    }
+}
+
+pub fn first_identity() -> Identity {
+    Identity {
+        user: FIRST_NAME.to_owned(),
+        database: FIRST_NAME.to_owned(),
+        password: None,
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("postgres://{FIRST_NAME}@{address}/{FIRST_NAME}")
+}
+
+fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Message> {
+    let own = directory.join(CONFIG_FILE);
+    match named {
+        Some(file) => Config::read(file).map_err(|e| e.to_string()),
+        None if own.is_file() => Config::read(&own).map_err(|e| e.to_string()),
+        None => Ok(Config::default()),
+    }
+}
+
+/// Give the first role a password if it has none. The file is complete and on disk before the
+/// database knows the password, so there is never one that nobody can read.
+fn first_password(database: &Database) -> Result<(), Message> {
+    if database.has_password(FIRST_NAME).map_err(|e| e.message)? {
+        return Ok(());
+    }
+    let password = random_password();
+    let file = database.directory().join(PASSWORD_FILE);
+    write_private(&file, &password)
+        .map_err(|e| format!("cannot write the password to {}: {e}", file.display()))?;
+    database
+        .set_password(FIRST_NAME, &password)
+        .map_err(|e| e.message)
+}
+
+fn random_password() -> String {
+    use rand::distr::{Alphanumeric, SampleString};
+    Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARACTERS)
+}
+
+/// Write `text` and a line end to `file`, mode 0600, replacing it as a whole.
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let new = file.with_extension("new");
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    writeln!(out, "{text}")?;
+    out.sync_all()?;
+    std::fs::rename(&new, file)?;
+    if let Some(directory) = file.parent() {
+        std::fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Whom `--connection URL` means, and how to reach it.
+pub fn parse_url(url: &str) -> Result<(Dial, Identity), Message> {
+    use tokio_postgres::config::Host;
+    let config: tokio_postgres::Config = url
+        .parse()
+        .map_err(|e| format!("invalid connection URL: {e}"))?;
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => {
+            return Err(format!(
+                "Unix sockets such as {} are not supported",
+                path.display()
+            ));
+        }
+        None => "127.0.0.1".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5433);
+    let user = config.get_user().unwrap_or(FIRST_NAME).to_owned();
+    let password = config
+        .get_password()
+        .map(|p| String::from_utf8_lossy(p).into_owned())
+        .or_else(|| std::env::var("PGPASSWORD").ok());
+    let database = config
+        .get_dbname()
+        .map_or_else(|| user.clone(), str::to_owned);
+    let dial: Dial = Arc::new(move || {
+        let stream = TcpStream::connect((host.as_str(), port))?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream) as Box<dyn Socket>)
+    });
+    Ok((
+        dial,
+        Identity {
+            user,
+            database,
+            password,
+        },
+    ))
+}
