@@ -2,7 +2,7 @@
 //!
 //! DataFusion turns correlated subqueries into joins where it can and refuses the rest: a scalar
 //! subquery that is not an aggregate, one with ORDER BY and LIMIT, one whose outer columns are used
-//! two levels down, and `ARRAY(SELECT …)`. [`Subplans`], the last analyzer rule, replaces these by a
+//! two levels down, EXISTS and IN as values, `ARRAY(SELECT …)`, and most of LATERAL. [`Subplans`], the last analyzer rule, replaces these by a
 //! function of the outer columns they use. [`bind`] gives those functions of a plan the means to run
 //! their queries: the session state of the statement.
 //!
@@ -16,18 +16,19 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, ListArray};
+use datafusion::arrow::array::{Array, ArrayRef, ListArray, RecordBatch, StructArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::concat;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result};
+use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, Result, UnnestOptions};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionState;
+use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Subquery, Volatility,
+    ColumnarValue, Expr, Join, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility, not,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -88,23 +89,96 @@ impl AnalyzerRule for Subplans {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(replace_in_node).data()
+        let mut laterals = 0;
+        let plan = plan
+            .transform_up_with_subqueries(|node| match node {
+                LogicalPlan::Join(join) => lateral(join, &mut laterals),
+                node => replace_in_node(node),
+            })
+            .data()?;
+        if laterals == 0 {
+            return Ok(plan);
+        }
+        // Rows of an unnested array may be null where those of the relation could not.
+        plan.transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))
+            .data()
     }
+}
+
+/// A LATERAL relation whose rows DataFusion cannot get by a join: an array of its rows per row of
+/// the left side, unnested.
+fn lateral(join: Join, count: &mut usize) -> Result<Transformed<LogicalPlan>> {
+    let subquery = match join.right.as_ref() {
+        LogicalPlan::Subquery(s) => s,
+        LogicalPlan::SubqueryAlias(a) => match a.input.as_ref() {
+            LogicalPlan::Subquery(s) => s,
+            _ => return replace_in_node(LogicalPlan::Join(join)),
+        },
+        _ => return replace_in_node(LogicalPlan::Join(join)),
+    };
+    let is_left = join.join_type == JoinType::Left;
+    let unconditional = join.on.is_empty()
+        && join
+            .filter
+            .as_ref()
+            .is_none_or(|f| matches!(f, Expr::Literal(ScalarValue::Boolean(Some(true)), _)));
+    if reads_outside_in_filters_only(&subquery.subquery)
+        || !(join.join_type == JoinType::Inner || (is_left && unconditional))
+    {
+        return replace_in_node(LogicalPlan::Join(join));
+    }
+    *count += 1;
+    let kind = if is_left {
+        Kind::RowsOrNull
+    } else {
+        Kind::Rows
+    };
+    let rows = subplan(kind, subquery, join.left.schema(), Vec::new())?;
+    // No SQL text can name it.
+    let array = format!("\u{1}lateral{count}");
+    let mut first: Vec<Expr> = join
+        .left
+        .schema()
+        .columns()
+        .into_iter()
+        .map(Expr::Column)
+        .collect();
+    let mut second = first.clone();
+    first.push(rows.alias(&array));
+    for (i, (qualifier, field)) in join.right.schema().iter().enumerate() {
+        let value = get_field(Expr::Column(Column::new_unqualified(&array)), row_field(i));
+        second.push(value.alias_qualified(qualifier.cloned(), field.name()));
+    }
+    let options = UnnestOptions::new().with_preserve_nulls(is_left);
+    let mut plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(join.left))
+        .project(first)?
+        .unnest_column_with_options(Column::new_unqualified(&array), options)?
+        .project(second)?;
+    for (left, right) in join.on {
+        plan = plan.filter(left.eq(right))?;
+    }
+    if let Some(filter) = join.filter {
+        plan = plan.filter(filter)?;
+    }
+    Ok(Transformed::yes(plan.build()?))
+}
+
+/// The name of a column in the array of a LATERAL relation's rows.
+fn row_field(at: usize) -> String {
+    format!("f{at}")
 }
 
 /// Replaces the subqueries of one node. Those inside them are replaced already.
 fn replace_in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut input = DFSchema::empty();
-    for child in node.inputs() {
-        input.merge(child.schema());
-    }
     if node.inputs().is_empty() {
         return Ok(Transformed::no(node));
     }
+    let input = input_schema(&node)?;
     let schema = node.schema().clone();
+    let is_filter = matches!(node, LogicalPlan::Filter(_));
     let mapped = node.map_expressions(|expr| {
         let name = expr.schema_name().to_string();
-        let changed = expr.transform_up(|e| replace(e, &input))?;
+        let changed = expr.transform_up(|e| replace(e, &input, is_filter))?;
         if !changed.transformed {
             return Ok(changed);
         }
@@ -122,13 +196,18 @@ fn replace_in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     mapped.map_data(LogicalPlan::recompute_schema)
 }
 
-fn replace(expr: Expr, input: &DFSchema) -> Result<Transformed<Expr>> {
+/// `is_filter`: the expression is the condition of a filter, where DataFusion has joins for EXISTS
+/// and IN.
+fn replace(expr: Expr, input: &DFSchema, is_filter: bool) -> Result<Transformed<Expr>> {
     match expr {
         Expr::ScalarFunction(f) if f.func.name() == ARRAY_SUBQUERY => {
             match f.args.into_iter().next() {
-                Some(Expr::ScalarSubquery(subquery)) => {
-                    Ok(Transformed::yes(subplan(Kind::Array, &subquery, input)?))
-                }
+                Some(Expr::ScalarSubquery(subquery)) => Ok(Transformed::yes(subplan(
+                    Kind::Array,
+                    &subquery,
+                    input,
+                    Vec::new(),
+                )?)),
                 Some(Expr::ScalarFunction(scalar)) => {
                     // The subquery inside was taken for a scalar one on the way up.
                     let Some(inner) = scalar.func.inner().downcast_ref::<Subplan>() else {
@@ -144,7 +223,20 @@ fn replace(expr: Expr, input: &DFSchema) -> Result<Transformed<Expr>> {
             }
         }
         Expr::ScalarSubquery(subquery) if !can_be_joined(&subquery) => {
-            Ok(Transformed::yes(subplan(Kind::Scalar, &subquery, input)?))
+            let value = subplan(Kind::Scalar, &subquery, input, Vec::new())?;
+            Ok(Transformed::yes(value))
+        }
+        Expr::Exists(e) if !is_filter || !reads_outside_in_filters_only(&e.subquery.subquery) => {
+            let value = subplan(Kind::Exists, &e.subquery, input, Vec::new())?;
+            let value = if e.negated { not(value) } else { value };
+            Ok(Transformed::yes(value))
+        }
+        Expr::InSubquery(e)
+            if !is_filter || !reads_outside_in_filters_only(&e.subquery.subquery) =>
+        {
+            let value = subplan(Kind::In, &e.subquery, input, vec![*e.expr])?;
+            let value = if e.negated { not(value) } else { value };
+            Ok(Transformed::yes(value))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -173,12 +265,21 @@ fn can_be_joined(subquery: &Subquery) -> bool {
     if !aggregate.group_expr.is_empty() || aggregate.aggr_expr.iter().any(reads_outside) {
         return false;
     }
-    // Below it: outer columns only as conditions of plain relations.
+    reads_outside_in_filters_only(&aggregate.input)
+}
+
+/// Whether a plan uses outer columns only in conditions on plain relations, which become conditions
+/// of a join.
+fn reads_outside_in_filters_only(plan: &LogicalPlan) -> bool {
+    if outer_columns(plan).is_empty() {
+        return true;
+    }
     let mut plain = true;
-    let walked = aggregate.input.apply(|node| {
+    let walked = plan.apply(|node| {
         match node {
             LogicalPlan::Filter(f) => plain &= !contains_subquery(&f.predicate),
             LogicalPlan::TableScan(_) | LogicalPlan::SubqueryAlias(_) => {}
+            LogicalPlan::EmptyRelation(_) => {}
             LogicalPlan::Projection(p) => plain &= !p.expr.iter().any(reads_outside),
             LogicalPlan::Join(j) => plain &= !j.filter.iter().any(reads_outside),
             _ => plain = false,
@@ -211,33 +312,84 @@ fn contains_subquery(expr: &Expr) -> bool {
     .unwrap_or(true)
 }
 
-/// The outer columns a plan uses, itself and in its subqueries, each once.
+/// The outer columns a plan uses, itself and in its subqueries, each once. What a subquery inside
+/// takes from this plan is not one of them.
 fn outer_columns(plan: &LogicalPlan) -> Vec<(FieldRef, Column)> {
-    let mut found: Vec<(FieldRef, Column)> = Vec::new();
-    let walked = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::OuterReferenceColumn(field, column) = e
-                    && !found.iter().any(|(_, c)| c == column)
-                {
-                    found.push((field.clone(), column.clone()));
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
+    let mut found = Vec::new();
+    let walked = collect_outer(plan, &mut found);
     debug_assert!(walked.is_ok(), "the walk itself returns no error");
     found
+}
+
+fn collect_outer(plan: &LogicalPlan, found: &mut Vec<(FieldRef, Column)>) -> Result<()> {
+    let add = |found: &mut Vec<(FieldRef, Column)>, field: &FieldRef, column: &Column| {
+        if !found.iter().any(|(_, c)| c == column) {
+            found.push((field.clone(), column.clone()));
+        }
+    };
+    plan.apply_expressions(|expr| {
+        expr.apply(|e| {
+            if let Expr::OuterReferenceColumn(field, column) = e {
+                add(found, field, column);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    let input = input_schema(plan)?;
+    plan.apply_subqueries(|subquery| {
+        let mut inner = Vec::new();
+        collect_outer(subquery, &mut inner)?;
+        for (field, column) in inner.iter().filter(|(_, c)| !input.has_column(c)) {
+            add(found, field, column);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if let LogicalPlan::Join(join) = plan {
+        collect_outer(&join.left, found)?;
+        let mut inner = Vec::new();
+        collect_outer(&join.right, &mut inner)?;
+        // LATERAL: the right side may use columns of the left.
+        for (field, column) in inner
+            .iter()
+            .filter(|(_, c)| !join.left.schema().has_column(c))
+        {
+            add(found, field, column);
+        }
+        return Ok(());
+    }
+    plan.inputs()
+        .into_iter()
+        .try_for_each(|child| collect_outer(child, found))
+}
+
+/// The columns a node's expressions may use.
+fn input_schema(plan: &LogicalPlan) -> Result<DFSchema> {
+    let mut schema = DFSchema::empty();
+    for child in plan.inputs() {
+        schema.merge(child.schema());
+    }
+    // A scan's filters use the scan's own columns.
+    if let LogicalPlan::TableScan(scan) = plan {
+        schema.merge(&scan.projected_schema);
+    }
+    Ok(schema)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Scalar,
     Array,
+    Exists,
+    /// The last argument is what is looked for.
+    In,
+    /// All rows, as an array of structs.
+    Rows,
+    /// The same, NULL instead of an empty array.
+    RowsOrNull,
 }
 
-/// The function that a subquery becomes.
-fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema) -> Result<Expr> {
+/// The function that a subquery becomes. `more` are arguments after the outer columns.
+fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema, more: Vec<Expr>) -> Result<Expr> {
     let plan = subquery.subquery.clone();
     let outer = outer_columns(&plan);
     let mut columns = Vec::with_capacity(outer.len());
@@ -251,8 +403,22 @@ fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema) -> Result<Expr> {
         });
         columns.push(column);
     }
-    let (_, field) = plan.schema().qualified_field(0);
-    let item = field.clone();
+    args.extend(more);
+    let item = match kind {
+        Kind::Rows | Kind::RowsOrNull => {
+            let fields = plan.schema().fields().iter().enumerate();
+            let fields: Fields = fields
+                .map(|(i, f)| {
+                    f.as_ref()
+                        .clone()
+                        .with_name(row_field(i))
+                        .with_nullable(true)
+                })
+                .collect();
+            Arc::new(Field::new_struct("row", fields, true))
+        }
+        _ => plan.schema().field(0).clone().into(),
+    };
     let subplan = Subplan {
         kind,
         plan,
@@ -268,9 +434,9 @@ fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema) -> Result<Expr> {
 struct Subplan {
     kind: Kind,
     plan: Arc<LogicalPlan>,
-    /// The outer columns, one per argument.
+    /// The outer columns, the first of the arguments.
     columns: Arc<[Column]>,
-    /// The subquery's one output column.
+    /// The subquery's one output column, or its row as a struct.
     item: FieldRef,
     /// Set by [`bind`].
     state: Option<Arc<SessionState>>,
@@ -286,9 +452,7 @@ impl Subplan {
     /// The subquery's rows for one set of outer values.
     fn run(&self, state: &SessionState, values: &[ScalarValue]) -> Result<ArrayRef> {
         let plan = self.plan.as_ref().clone();
-        let plan = plan
-            .transform_up_with_subqueries(|node| self.fill(node, values))
-            .data()?;
+        let plan = self.fill(plan, values, &DFSchema::empty())?;
         let plan = bind(plan, state)?;
         let plan = state.optimizer().optimize(plan, state, |_, _| {})?;
         let batches = drive(async {
@@ -299,7 +463,11 @@ impl Subplan {
             let physical: Arc<dyn ExecutionPlan> = physical;
             collect(physical, state.task_ctx()).await
         })?;
-        let columns: Vec<&dyn Array> = batches.iter().map(|b| b.column(0).as_ref()).collect();
+        let columns = batches
+            .iter()
+            .map(|b| self.column(b))
+            .collect::<Result<Vec<_>>>()?;
+        let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
         if columns.is_empty() {
             return Ok(datafusion::arrow::array::new_empty_array(
                 self.item.data_type(),
@@ -308,33 +476,105 @@ impl Subplan {
         Ok(concat(&columns)?)
     }
 
-    /// Puts the outer values into one node.
-    fn fill(&self, node: LogicalPlan, values: &[ScalarValue]) -> Result<Transformed<LogicalPlan>> {
-        let filled = node.map_expressions(|expr| {
-            expr.transform_up(|e| {
-                let Expr::OuterReferenceColumn(_, column) = &e else {
-                    return Ok(Transformed::no(e));
-                };
-                let at = self.columns.iter().position(|c| c == column);
-                Ok(match at.and_then(|i| values.get(i)) {
-                    Some(value) => Transformed::yes(Expr::Literal(value.clone(), None)),
-                    None => Transformed::no(e),
-                })
-            })
-        })?;
-        // A relation in FROM that used an outer column is now one like any other.
-        Ok(filled.update_data(|node| match node {
-            LogicalPlan::Subquery(s) if outer_columns(&s.subquery).is_empty() => {
-                Arc::unwrap_or_clone(s.subquery)
+    /// What the kind needs of a batch: its column, or its rows as structs.
+    fn column(&self, batch: &RecordBatch) -> Result<ArrayRef> {
+        match (self.kind, self.item.data_type()) {
+            (Kind::Rows | Kind::RowsOrNull, DataType::Struct(fields)) => {
+                let columns = batch.columns().to_vec();
+                Ok(Arc::new(StructArray::try_new(
+                    fields.clone(),
+                    columns,
+                    None,
+                )?))
             }
-            node => node,
-        }))
+            _ => Ok(batch.column(0).clone()),
+        }
     }
 
-    /// What the rows are as a value.
-    fn value(&self, rows: &ArrayRef) -> Result<ScalarValue> {
+    /// Puts the outer values into a plan. `hidden` are columns of the same names nearer to the plan,
+    /// which are meant instead.
+    fn fill(
+        &self,
+        plan: LogicalPlan,
+        values: &[ScalarValue],
+        hidden: &DFSchema,
+    ) -> Result<LogicalPlan> {
+        let input = input_schema(&plan)?;
+        let plan = plan
+            .map_expressions(|expr| {
+                expr.transform_up(|e| {
+                    let Expr::OuterReferenceColumn(_, column) = &e else {
+                        return Ok(Transformed::no(e));
+                    };
+                    if hidden.has_column(column) {
+                        return Ok(Transformed::no(e));
+                    }
+                    let at = self.columns.iter().position(|c| c == column);
+                    Ok(match at.and_then(|i| values.get(i)) {
+                        Some(value) => Transformed::yes(Expr::Literal(value.clone(), None)),
+                        None => Transformed::no(e),
+                    })
+                })
+            })
+            .data()?;
+        let mut inner = hidden.clone();
+        inner.merge(&input);
+        let plan = plan
+            .map_subqueries(|subquery| match subquery {
+                LogicalPlan::Subquery(s) => {
+                    let filled = self.fill_subquery(s, values, &inner)?;
+                    Ok(Transformed::yes(LogicalPlan::Subquery(filled)))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+            .data()?;
+        match plan {
+            LogicalPlan::Join(mut join) => {
+                let mut right = hidden.clone();
+                right.merge(join.left.schema());
+                join.left = Arc::new(self.fill(Arc::unwrap_or_clone(join.left), values, hidden)?);
+                join.right =
+                    Arc::new(self.fill(Arc::unwrap_or_clone(join.right), values, &right)?);
+                Ok(LogicalPlan::Join(join))
+            }
+            // In FROM. One that uses nothing from outside any more is a relation like any other.
+            LogicalPlan::Subquery(subquery) => {
+                let filled = self.fill_subquery(subquery, values, hidden)?;
+                Ok(if filled.outer_ref_columns.is_empty() {
+                    Arc::unwrap_or_clone(filled.subquery)
+                } else {
+                    LogicalPlan::Subquery(filled)
+                })
+            }
+            plan => plan
+                .map_children(|child| self.fill(child, values, hidden).map(Transformed::yes))
+                .data(),
+        }
+    }
+
+    fn fill_subquery(
+        &self,
+        subquery: Subquery,
+        values: &[ScalarValue],
+        hidden: &DFSchema,
+    ) -> Result<Subquery> {
+        let plan = self.fill(Arc::unwrap_or_clone(subquery.subquery), values, hidden)?;
+        let outer_ref_columns = outer_columns(&plan)
+            .into_iter()
+            .map(|(field, column)| Expr::OuterReferenceColumn(field, column))
+            .collect();
+        Ok(Subquery {
+            subquery: Arc::new(plan),
+            outer_ref_columns,
+            spans: subquery.spans,
+        })
+    }
+
+    /// What the rows are as a value. `wanted` is what IN looks for.
+    fn value(&self, rows: &ArrayRef, wanted: Option<&ScalarValue>) -> Result<ScalarValue> {
         match self.kind {
-            Kind::Array => {
+            Kind::RowsOrNull if rows.is_empty() => ScalarValue::try_from(list_of(rows.data_type())),
+            Kind::Array | Kind::Rows | Kind::RowsOrNull => {
                 let offsets = OffsetBuffer::from_lengths([rows.len()]);
                 let field = Arc::new(Field::new_list_field(rows.data_type().clone(), true));
                 let list = ListArray::try_new(field, offsets, rows.clone(), None)?;
@@ -348,6 +588,21 @@ impl Subplan {
                     "more than one row returned by a subquery used as an expression",
                 )))),
             },
+            Kind::Exists => Ok(ScalarValue::Boolean(Some(!rows.is_empty()))),
+            Kind::In => {
+                let wanted = wanted.ok_or_else(|| internal("IN without a value"))?;
+                let mut unknown = wanted.is_null() && !rows.is_empty();
+                if !wanted.is_null() {
+                    for row in 0..rows.len() {
+                        if rows.is_null(row) {
+                            unknown = true;
+                        } else if ScalarValue::try_from_array(rows, row)? == *wanted {
+                            return Ok(ScalarValue::Boolean(Some(true)));
+                        }
+                    }
+                }
+                Ok(ScalarValue::Boolean((!unknown).then_some(false)))
+            }
         }
     }
 }
@@ -410,7 +665,8 @@ impl ScalarUDFImpl for Subplan {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.kind {
             Kind::Scalar => self.item.data_type().clone(),
-            Kind::Array => list_of(self.item.data_type()),
+            Kind::Array | Kind::Rows | Kind::RowsOrNull => list_of(self.item.data_type()),
+            Kind::Exists | Kind::In => DataType::Boolean,
         })
     }
 
@@ -419,7 +675,7 @@ impl ScalarUDFImpl for Subplan {
         // A scalar subquery's value is of its column's exact type.
         Ok(Arc::new(match self.kind {
             Kind::Scalar => field.with_metadata(self.item.metadata().clone()),
-            Kind::Array => field,
+            _ => field,
         }))
     }
 
@@ -437,22 +693,23 @@ impl ScalarUDFImpl for Subplan {
             .iter()
             .map(|a| a.to_array(count))
             .collect::<Result<Vec<_>>>()?;
-        let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
+        let mut known: HashMap<Vec<ScalarValue>, ArrayRef> = HashMap::new();
         let mut results = Vec::with_capacity(count);
         for row in 0..count {
-            let outer = arrays
+            let mut outer = arrays
                 .iter()
                 .map(|a| ScalarValue::try_from_array(a, row))
                 .collect::<Result<Vec<_>>>()?;
-            let value = match known.get(&outer) {
-                Some(value) => value.clone(),
+            let wanted = outer.split_off(self.columns.len().min(outer.len())).pop();
+            let rows = match known.get(&outer) {
+                Some(rows) => rows.clone(),
                 None => {
-                    let value = self.value(&self.run(state, &outer)?)?;
-                    known.insert(outer, value.clone());
-                    value
+                    let rows = self.run(state, &outer)?;
+                    known.insert(outer, rows.clone());
+                    rows
                 }
             };
-            results.push(value);
+            results.push(self.value(&rows, wanted.as_ref())?);
         }
         if constant {
             let value = results

@@ -16,6 +16,7 @@ pub const HEAP: Oid = 2;
 pub const BTREE: Oid = 403;
 pub const DEFAULT_COLLATION: Oid = 100;
 pub const C_COLLATION: Oid = 950;
+pub const POSIX_COLLATION: Oid = 951;
 /// `pg_language.oid` of functions that are part of the server.
 pub const INTERNAL_LANGUAGE: Oid = 12;
 
@@ -202,6 +203,62 @@ pub fn builtin_families() -> &'static [(Oid, &'static str)] {
     &FAMILIES
 }
 
+/// A row of `pg_cast`, by its columns in order.
+#[derive(Clone, Debug)]
+pub struct BuiltinCast {
+    pub oid: Oid,
+    pub source: Oid,
+    pub target: Oid,
+    pub function: Oid,
+    pub context: char,
+    pub method: char,
+}
+
+static CASTS: LazyLock<Vec<BuiltinCast>> = LazyLock::new(|| {
+    lines(include_str!("data/pg_cast.dat"), |f| {
+        Some(BuiltinCast {
+            oid: f.read()?,
+            source: f.read()?,
+            target: f.read()?,
+            function: f.read()?,
+            context: f.read()?,
+            method: f.read()?,
+        })
+    })
+});
+
+pub fn builtin_casts() -> &'static [BuiltinCast] {
+    &CASTS
+}
+
+/// What PostgreSQL says of built-in objects: catalog, oid, comment.
+pub const BUILTIN_COMMENTS: &[(Oid, Oid, &str)] = &[
+    (PG_AM, HEAP, "heap table access method"),
+    (PG_AM, BTREE, "b-tree index access method"),
+    (
+        oid::PG_NAMESPACE,
+        oid::PG_CATALOG_SCHEMA,
+        "system catalog schema",
+    ),
+    (
+        oid::PG_NAMESPACE,
+        oid::PUBLIC_SCHEMA,
+        "standard public schema",
+    ),
+    (
+        PG_COLLATION,
+        DEFAULT_COLLATION,
+        "database's default collation",
+    ),
+    (PG_COLLATION, C_COLLATION, "standard C collation"),
+    (PG_COLLATION, POSIX_COLLATION, "standard POSIX collation"),
+    (PG_LANGUAGE, INTERNAL_LANGUAGE, "built-in functions"),
+];
+
+const PG_AM: Oid = 2601;
+const PG_COLLATION: Oid = 3456;
+const PG_LANGUAGE: Oid = 2612;
+
 /// What btree operator class and equality operator a type uses: its own, or those of the type that
 /// PostgreSQL compares it as.
 fn compared_as(ty: Oid) -> Oid {
@@ -345,6 +402,27 @@ mod tests {
                 "{}",
                 c.name
             );
+        }
+        for c in builtin_casts() {
+            assert!(
+                types.contains(&c.source) && types.contains(&c.target),
+                "cast {}",
+                c.oid
+            );
+            assert!(
+                c.function == 0 || functions.contains(&c.function),
+                "cast {}",
+                c.oid
+            );
+        }
+        for relation in crate::pg_catalog::relations::all() {
+            for column in relation.columns {
+                assert!(
+                    types.contains(&column.ty.oid()),
+                    "{relation:?}.{}",
+                    column.name
+                );
+            }
         }
         assert_eq!(equality_operator(23), 96);
         assert_eq!(btree_class(1043), 3126);

@@ -115,11 +115,11 @@ types! {
     AnyArray 2277 TextList "anyarray";
     Void 2278 Null "void";
     PgLsn 3220 Text "pg_lsn";
-    CardinalNumber 13265 Int4 "information_schema.cardinal_number";
-    CharacterData 13268 Text "information_schema.character_data";
-    SqlIdentifier 13270 Text "information_schema.sql_identifier";
-    TimeStamp 13275 Timestamptz "information_schema.time_stamp";
-    YesOrNo 13277 Text "information_schema.yes_or_no";
+    CardinalNumber 13221 Int4 "information_schema.cardinal_number";
+    CharacterData 13224 Text "information_schema.character_data";
+    SqlIdentifier 13226 Text "information_schema.sql_identifier";
+    TimeStamp 13232 Timestamptz "information_schema.time_stamp";
+    YesOrNo 13234 Text "information_schema.yes_or_no";
 }
 
 impl Type {

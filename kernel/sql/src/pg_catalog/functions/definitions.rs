@@ -3,6 +3,7 @@
 use super::{argument, functions};
 use crate::catalog::model::{Oid, oid};
 use crate::error::{Result, SqlError, state};
+use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::{SystemContext, definition, deparse, names, relations};
 
@@ -32,6 +33,8 @@ functions! {
         Some(name) => Err(SqlError::unsupported(format!("the definition of built-in function {name}"))),
     };
 
+    pg_get_function_sqlbody(Oid) -> Text = |_, _| Ok(Datum::Null);
+    pg_get_function_arg_default(Oid, Int4) -> Text = |_, _| Ok(Datum::Null);
     pg_get_ruledef(Oid) -> Text = |_, _| Ok(Datum::Null);
     pg_get_ruledef(Oid, Bool) -> Text = |_, _| Ok(Datum::Null);
     pg_get_triggerdef(Oid) -> Text = |_, _| Ok(Datum::Null);
@@ -50,12 +53,13 @@ functions! {
     obj_description(Oid, Name) -> Text = |c, a| {
         let object = argument::oid(a, 0)?;
         let class = class_oid(argument::text(a, 1)?);
-        Ok(class.and_then(|class| c.catalog.comment(class, object, 0)).into())
+        Ok(class.and_then(|class| comment(c, class, object)).into())
     };
     obj_description(Oid) -> Text = |c, a| {
         let object = argument::oid(a, 0)?;
         let found = c.catalog.comments().find(|d| d.object == object && d.sub == 0);
-        Ok(found.map(|d| &d.text).into())
+        let built_in = BUILTIN_COMMENTS.iter().find(|(_, oid, _)| *oid == object);
+        Ok(found.map(|d| d.text.as_str()).or(built_in.map(|(_, _, text)| *text)).into())
     };
     col_description(Oid, Int4) -> Text = |c, a| {
         let column = i32::try_from(argument::int(a, 1)?).unwrap_or_default();
@@ -64,8 +68,20 @@ functions! {
     shobj_description(Oid, Name) -> Text = |c, a| {
         let object = argument::oid(a, 0)?;
         let class = class_oid(argument::text(a, 1)?);
-        Ok(class.and_then(|class| c.catalog.comment(class, object, 0)).into())
+        Ok(class.and_then(|class| comment(c, class, object)).into())
     };
+}
+
+/// What is said of a whole object.
+fn comment(ctx: &SystemContext, class: Oid, object: Oid) -> Option<&str> {
+    let built_in = || {
+        BUILTIN_COMMENTS
+            .iter()
+            .find(|(c, o, _)| *c == class && *o == object)
+    };
+    ctx.catalog
+        .comment(class, object, 0)
+        .or_else(|| built_in().map(|(_, _, text)| *text))
 }
 
 fn class_oid(name: &str) -> Option<Oid> {

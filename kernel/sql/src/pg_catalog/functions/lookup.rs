@@ -61,6 +61,14 @@ functions! {
         |_, a| exists(a, |oid| builtin_families().iter().any(|(f, _)| *f == oid));
     pg_collation_is_visible(Oid) -> Bool = |_, a| exists(a, |oid| matches!(oid, 100 | 950 | 951));
 
+    pg_conversion_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+    pg_statistics_obj_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+    pg_ts_dict_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+    pg_ts_parser_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+    pg_ts_template_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+    pg_ts_config_is_visible(Oid) -> Bool = |_, _| Ok(Datum::Null);
+
+    quote_ident(Text) -> Text = |_, a| Ok(names::quote_ident(argument::text(a, 0)?).into());
     pg_get_function_result(Oid) -> Text = |c, a| {
         let function = function(argument::oid(a, 0)?);
         Ok(function
@@ -72,6 +80,7 @@ functions! {
     };
     pg_get_function_arguments(Oid) -> Text = arguments_of;
     pg_get_function_identity_arguments(Oid) -> Text = arguments_of;
+    getdatabaseencoding() -> Name = |_, _| Ok("UTF8".into());
     pg_encoding_to_char(Int4) -> Name = |_, a| {
         let utf8 = i64::from(relations::role::UTF8);
         Ok(match argument::int(a, 0)? {

@@ -1,7 +1,7 @@
 //! How much room things take.
 
 use super::{argument, functions};
-use crate::catalog::model::Oid;
+use crate::catalog::model::{Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::datum::{Datum, Type};
@@ -27,18 +27,34 @@ functions! {
             let message = format!("database \"{name}\" does not exist");
             return Err(SqlError::new(state::INVALID_CATALOG_NAME, message));
         }
-        let tables: i64 =
-            c.catalog.tables().map(|t| c.session.relation_size(t.oid) + indexes(c, t.oid)).sum();
-        Ok(tables.into())
+        Ok(everything(c).into())
+    };
+    pg_tablespace_size(Text) -> Int8 = |c, a| match argument::text(a, 0)? {
+        "pg_default" | "1663" => Ok(everything(c).into()),
+        "pg_global" | "1664" => Ok(Datum::Int(0)),
+        name => {
+            let message = format!("tablespace \"{name}\" does not exist");
+            Err(SqlError::new(state::UNDEFINED_OBJECT, message))
+        }
     };
     pg_tablespace_location(Oid) -> Text = |_, _| Ok("".into());
     pg_size_pretty(Int8) -> Text = |_, a| Ok(pretty(argument::int(a, 0)?).into());
 }
 
+/// All tables with their indexes.
+fn everything(ctx: &SystemContext) -> i64 {
+    let size = |oid| ctx.session.relation_size(oid) + indexes(ctx, oid);
+    ctx.catalog.tables().map(|t| size(t.oid)).sum()
+}
+
 /// A size, or NULL for a relation that is no more.
 fn of(ctx: &SystemContext, args: &[Datum], size: impl Fn(Oid) -> i64) -> Result<Datum> {
     let oid = argument::reg(ctx, Type::Regclass, args, 0)?;
-    let known = ctx.catalog.relation(oid).map(|_| size(oid));
+    // Views have no storage.
+    let known = ctx.catalog.relation(oid).map(|r| match r {
+        Relation::View(_) => 0,
+        _ => size(oid),
+    });
     Ok(known
         .or(crate::pg_catalog::relations::find_oid(oid).map(|_| 0))
         .into())

@@ -111,4 +111,30 @@ relations! {
         active Bool, active_pid Int4, xmin Xid, catalog_xmin Xid, restart_lsn PgLsn,
         confirmed_flush_lsn PgLsn, wal_status Text, safe_wal_size Int8, two_phase Bool,
     } => None;
+    PG_SUBSCRIPTION = pg_catalog.pg_subscription 6100 'r' {
+        oid Oid, subdbid Oid, subskiplsn PgLsn, subname Name, subowner Oid, subenabled Bool,
+        subbinary Bool, substream Bool, subtwophasestate Char, subdisableonerr Bool,
+        subconninfo Text, subslotname Name null, subsynccommit Text, subpublications TextArray,
+    } => None;
+    PG_CONVERSION = pg_catalog.pg_conversion 2607 'r' {
+        oid Oid, conname Name, connamespace Oid, conowner Oid, conforencoding Int4,
+        contoencoding Int4, conproc Regproc, condefault Bool,
+    } => None;
+    PG_TS_CONFIG = pg_catalog.pg_ts_config 3602 'r' {
+        oid Oid, cfgname Name, cfgnamespace Oid, cfgowner Oid, cfgparser Oid,
+    } => None;
+    PG_TS_CONFIG_MAP = pg_catalog.pg_ts_config_map 3603 'r' {
+        mapcfg Oid, maptokentype Int4, mapseqno Int4, mapdict Oid,
+    } => None;
+    PG_TS_DICT = pg_catalog.pg_ts_dict 3600 'r' {
+        oid Oid, dictname Name, dictnamespace Oid, dictowner Oid, dicttemplate Oid,
+        dictinitoption Text null,
+    } => None;
+    PG_TS_PARSER = pg_catalog.pg_ts_parser 3601 'r' {
+        oid Oid, prsname Name, prsnamespace Oid, prsstart Regproc, prstoken Regproc,
+        prsend Regproc, prsheadline Regproc, prslextype Regproc,
+    } => None;
+    PG_TS_TEMPLATE = pg_catalog.pg_ts_template 3764 'r' {
+        oid Oid, tmplname Name, tmplnamespace Oid, tmplinit Regproc, tmpllexize Regproc,
+    } => None;
 }

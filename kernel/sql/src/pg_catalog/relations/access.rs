@@ -92,7 +92,6 @@ fn family_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
 }
 
 fn collation_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
-    const POSIX_COLLATION: u32 = 951;
     rows.push(row![
         DEFAULT_COLLATION,
         "default",

@@ -3,6 +3,7 @@
 use crate::catalog::model::{ConstraintKind, Dependency, Oid, View, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
+use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
 use crate::pg_catalog::relation::{Rows, relations, row};
 
 use super::attribute::{default_oid, defaults};
@@ -24,6 +25,11 @@ relations! {
 fn description_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for c in ctx.catalog.comments() {
         rows.push(row![c.object, c.class, c.sub, &c.text])?;
+    }
+    for (class, object, text) in BUILTIN_COMMENTS {
+        if ctx.catalog.comment(*class, *object, 0).is_none() {
+            rows.push(row![*object, *class, 0i32, *text])?;
+        }
     }
     Ok(())
 }

@@ -3,10 +3,13 @@
 use crate::catalog::model::oid;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::builtin_types;
+use crate::pg_catalog::builtin::{builtin_casts, builtin_types};
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 
 relations! {
+    PG_CAST = pg_catalog.pg_cast 2605 'r' {
+        oid Oid, castsource Oid, casttarget Oid, castfunc Oid, castcontext Char, castmethod Char,
+    } => Some(cast_rows);
     PG_TYPE = pg_catalog.pg_type 1247 'r' {
         oid Oid, typname Name, typnamespace Oid, typowner Oid, typlen Int2, typbyval Bool,
         typtype Char, typcategory Char, typispreferred Bool, typisdefined Bool, typdelim Char,
@@ -60,6 +63,15 @@ fn type_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
             NULL,
             NULL,
             NULL,
+        ])?;
+    }
+    Ok(())
+}
+
+fn cast_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for c in builtin_casts() {
+        rows.push(row![
+            c.oid, c.source, c.target, c.function, c.context, c.method
         ])?;
     }
     Ok(())

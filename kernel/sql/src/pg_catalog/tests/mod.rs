@@ -341,3 +341,92 @@ FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype IN ('a', 'i') AN
         "#]],
     );
 }
+
+#[test]
+fn exists_and_in_are_values() {
+    check(
+        "SELECT c.relname, EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid) AS indexed,
+c.oid IN (SELECT i.indexrelid FROM pg_index i) AS is_index,
+c.oid NOT IN (SELECT nullif(i.indexrelid, i.indexrelid) FROM pg_index i) AS unknown
+FROM pg_class c WHERE c.relname IN ('child', 'child_body', 'sq') ORDER BY 1",
+        expect![[r#"
+            relname|indexed|is_index|unknown
+            name|boolean|boolean|boolean
+            child|t|f|
+            child_body|f|t|
+            sq|f|f|
+        "#]],
+    );
+}
+
+#[test]
+fn a_subquery_may_read_columns_two_levels_up() {
+    check(
+        "SELECT n.nspname, (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid
+AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND n.nspname = 'app')) AS indexed_tables
+FROM pg_namespace n WHERE n.nspname IN ('app', 'public') ORDER BY 1",
+        expect![[r#"
+            nspname|indexed_tables
+            name|bigint
+            app|2
+            public|0
+        "#]],
+    );
+}
+
+#[test]
+fn a_subquery_may_sort_and_limit() {
+    check(
+        "SELECT c.relname, (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid ORDER BY a.attnum DESC LIMIT 1) AS last
+FROM pg_class c WHERE c.relname IN ('child', 'parent') ORDER BY 1",
+        expect![[r#"
+            relname|last
+            name|name
+            child|body
+            parent|arr
+        "#]],
+    );
+}
+
+#[test]
+fn built_in_objects_have_postgresqls_comments() {
+    check(
+        "SELECT obj_description(oid, 'pg_namespace') AS d, (SELECT description FROM pg_description WHERE objoid = n.oid) AS e
+FROM pg_namespace n WHERE nspname = 'public'",
+        expect![[r#"
+            d|e
+            text|text
+            standard public schema|standard public schema
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_in_from_may_read_columns_beside_it() {
+    check(
+        "SELECT c.relname, k.n FROM pg_class c, LATERAL (SELECT unnest(i.indkey) AS n FROM pg_index i WHERE i.indexrelid = c.oid) k
+WHERE c.relname IN ('child', 'child_body') ORDER BY 1",
+        expect![[r#"
+            relname|n
+            name|smallint
+            child_body|3
+        "#]],
+    );
+}
+
+#[test]
+fn a_lateral_left_join_keeps_rows_without_a_match() {
+    check(
+        "SELECT c.relname, a.attname, a.attnum FROM pg_class c LEFT JOIN LATERAL
+(SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid ORDER BY attnum DESC LIMIT 2) a ON true
+WHERE c.relname IN ('child', 'pg_nothing', 'vw') ORDER BY 1, 3",
+        expect![[r#"
+            relname|attname|attnum
+            name|name|smallint
+            child|pid|2
+            child|body|3
+            vw|id|1
+            vw|name|2
+        "#]],
+    );
+}
