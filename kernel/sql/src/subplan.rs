@@ -35,6 +35,8 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{SqlError, state};
+use crate::pg_catalog::PG_TYPE_KEY;
+use crate::pg_catalog::builtin::builtin_type;
 
 /// What `ARRAY(SELECT …)` is written as for the planner: a function of a scalar subquery.
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
@@ -625,6 +627,22 @@ fn drive<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
     })
 }
 
+/// The exact type of an array of a column's values, where the column tells its own.
+fn array_metadata(item: &Field) -> HashMap<String, String> {
+    let element = item
+        .metadata()
+        .get(PG_TYPE_KEY)
+        .and_then(|oid| oid.parse().ok());
+    let array = element
+        .and_then(builtin_type)
+        .map(|t| t.array)
+        .filter(|oid| *oid != 0);
+    array
+        .map(|oid| (PG_TYPE_KEY.to_owned(), oid.to_string()))
+        .into_iter()
+        .collect()
+}
+
 impl std::fmt::Debug for Subplan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subplan")
@@ -675,6 +693,7 @@ impl ScalarUDFImpl for Subplan {
         // A scalar subquery's value is of its column's exact type.
         Ok(Arc::new(match self.kind {
             Kind::Scalar => field.with_metadata(self.item.metadata().clone()),
+            Kind::Array => field.with_metadata(array_metadata(&self.item)),
             _ => field,
         }))
     }

@@ -250,6 +250,38 @@ fn over_list(
     })
 }
 
+/// The array behind `generate_subscripts(array, dimension[, reverse])`.
+fn subscripts(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
+    let (list, step) = expand(&args[0])?;
+    let list = as_list(&list)?;
+    let (dimension, ds) = expand(&args[1])?;
+    let dimension = dimension.as_primitive::<Int32Type>();
+    let reverse = args.get(2).map(expand).transpose()?;
+    let mut out = arrow::array::ListBuilder::new(arrow::array::Int32Builder::new());
+    for row in 0..call.rows {
+        let backwards = match &reverse {
+            None => Some(false),
+            Some((r, s)) => r.is_valid(row * s).then(|| r.as_boolean().value(row * s)),
+        };
+        // A missing array or dimension gives no rows.
+        let in_range = list.is_valid(row * step)
+            && dimension.is_valid(row * ds)
+            && dimension.value(row * ds) == 1;
+        let last = if in_range {
+            list.value_length(row * step)
+        } else {
+            0
+        };
+        match backwards {
+            Some(false) => (1..=last).for_each(|i| out.values().append_value(i)),
+            Some(true) => (1..=last).rev().for_each(|i| out.values().append_value(i)),
+            None => {}
+        }
+        out.append(true);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
 fn array_to_string(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
     let (list, step) = expand(&args[0])?;
     let list = as_list(&list)?;
@@ -416,6 +448,20 @@ pub fn register(r: &mut Registry) {
             vec![Param::AnyArray, int()],
         ),
     );
+    for params in [
+        vec![Param::AnyArray, int()],
+        vec![Param::AnyArray, int(), Param::Is(PgType::Bool)],
+    ] {
+        r.add(
+            "$generate_subscripts",
+            polymorphic(
+                params,
+                false,
+                ResultType::Is(PgType::Int4.array_of()),
+                subscripts,
+            ),
+        );
+    }
     let text = || Param::Is(PgType::Text);
     r.add(
         "array_to_string",

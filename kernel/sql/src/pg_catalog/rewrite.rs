@@ -18,16 +18,18 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query,
-    Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef,
-    TableFactor, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut,
+    VisitorMut,
 };
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::relations;
 use crate::error::{Result, SqlError, state};
+use crate::semantics::rewrite::names;
 
 /// Functions that return a set in PostgreSQL and an array here.
 const SET_RETURNING: &[&str] = &["pg_partition_ancestors"];
@@ -71,20 +73,20 @@ impl VisitorMut for Rewriter {
             }
         }
         self.scopes.push(scope);
+        select.projection.iter_mut().for_each(keep_name);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<SqlError> {
         self.scopes.pop();
-        for item in &mut select.projection {
-            keep_name(item);
-        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
-        from_function(factor);
-        ControlFlow::Continue(())
+        match from_function(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
@@ -150,6 +152,9 @@ impl Rewriter {
             {
                 Ok(Some(call("current_schema", Vec::new())))
             }
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                Ok(column_access(root, access_chain))
+            }
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
                 [relation, column] if column.value.eq_ignore_ascii_case("tableoid") => {
                     Ok(self.table_oid(&relation.value))
@@ -172,6 +177,33 @@ impl Rewriter {
         let oid = Value::SingleQuotedString(oid.to_string()).with_empty_span();
         Some(call("tableoid", vec![Expr::Value(oid)]))
     }
+}
+
+/// `con.conkey[1]`: the parser takes the column for a field of something called `con`.
+fn column_access(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+    let mut parts = match root {
+        Expr::Identifier(name) => vec![name.clone()],
+        Expr::CompoundIdentifier(parts) => parts.clone(),
+        _ => return None,
+    };
+    let fields = access_chain.iter().map_while(|access| match access {
+        AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
+        _ => None,
+    });
+    let before = parts.len();
+    parts.extend(fields);
+    let rest = access_chain.get(parts.len() - before..)?.to_vec();
+    if parts.len() == before {
+        return None;
+    }
+    let column = Expr::CompoundIdentifier(parts);
+    if rest.is_empty() {
+        return Some(column);
+    }
+    Some(Expr::CompoundFieldAccess {
+        root: Box::new(column),
+        access_chain: rest,
+    })
 }
 
 /// Remembers a system relation under the name the query gives it.
@@ -202,75 +234,15 @@ fn name_system_relation(factor: &TableFactor, scope: &mut Vec<(String, u32)>) {
     }
 }
 
-/// A rewritten item keeps the column name PostgreSQL gives it.
+/// An item keeps the name it has as written, whatever it is rewritten to.
 fn keep_name(item: &mut SelectItem) {
-    let SelectItem::UnnamedExpr(expr) = item else {
-        return;
-    };
-    let name = match expr {
-        Expr::Function(f) => {
-            let name = f.name.to_string();
-            if name == "array_subquery" {
-                "array".to_owned()
-            } else if name == "unnest" {
-                match sole_argument(f) {
-                    Some(Expr::Function(inner))
-                        if SET_RETURNING.iter().any(|srf| name_is(&inner.name, srf)) =>
-                    {
-                        inner.name.to_string()
-                    }
-                    _ => return,
-                }
-            } else if is_cast(&name) {
-                // A cast is named after what is cast if that has a name, else after the type.
-                match named_column(expr) {
-                    Some(column) => column,
-                    None if name.ends_with("out") => "text".to_owned(),
-                    None => name,
-                }
-            } else {
-                return;
-            }
-        }
-        _ => return,
-    };
-    let alias = Ident::with_quote('"', name);
-    *item = SelectItem::ExprWithAlias {
-        expr: expr.clone(),
-        alias,
-    };
-}
-
-fn sole_argument(function: &Function) -> Option<&Expr> {
-    match &function.args {
-        FunctionArguments::List(list) => match list.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether a function stands for a cast.
-fn is_cast(function: &str) -> bool {
-    function == "oid" || REG_TYPES.contains(&function.strip_suffix("out").unwrap_or(function))
-}
-
-/// The column under a chain of rewritten casts.
-fn named_column(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Identifier(name) => Some(name.value.clone()),
-        Expr::CompoundIdentifier(parts) => parts.last().map(|p| p.value.clone()),
-        Expr::Function(f) => {
-            let name = f.name.to_string();
-            if is_cast(&name) {
-                named_column(sole_argument(f)?)
-            } else {
-                Some(name)
-            }
-        }
-        Expr::Cast { expr, .. } => named_column(expr),
-        _ => None,
+    if let SelectItem::UnnamedExpr(expr) = item
+        && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+    {
+        *item = SelectItem::ExprWithAlias {
+            alias: names::quoted(&names::column_name(expr)),
+            expr: expr.clone(),
+        };
     }
 }
 
@@ -421,8 +393,9 @@ fn function(name: &str, args: Vec<FunctionArg>) -> Expr {
     })
 }
 
-/// A function in FROM whose rows depend on columns, or which gives an array here.
-fn from_function(factor: &mut TableFactor) {
+/// A function in FROM whose rows depend on columns, which gives an array here, or which numbers its
+/// rows.
+fn from_function(factor: &mut TableFactor) -> Result<()> {
     let (name, args, alias, with_ordinality) = match factor {
         TableFactor::Table {
             name,
@@ -432,7 +405,7 @@ fn from_function(factor: &mut TableFactor) {
             ..
         } => {
             strip_catalog(name);
-            (name, &args.args, alias, *with_ordinality)
+            (name.to_string(), args.args.clone(), alias, *with_ordinality)
         }
         TableFactor::Function {
             name,
@@ -442,64 +415,107 @@ fn from_function(factor: &mut TableFactor) {
             ..
         } => {
             strip_catalog(name);
-            (name, &*args, alias, *with_ordinality)
+            (name.to_string(), args.clone(), alias, *with_ordinality)
         }
-        _ => return,
+        TableFactor::UNNEST {
+            array_exprs,
+            alias,
+            with_ordinality,
+            with_offset: false,
+            ..
+        } => {
+            let arrays = array_exprs.iter().cloned();
+            let args = arrays.map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a)));
+            ("unnest".to_owned(), args.collect(), alias, *with_ordinality)
+        }
+        _ => return Ok(()),
     };
-    let set_returning = SET_RETURNING.iter().any(|f| name_is(name, f));
-    let unnest = name_is(name, "unnest");
-    let series = name_is(name, "generate_series") && args.iter().any(reads_a_column);
-    if !(set_returning || unnest || series) {
-        return;
+    let name = name.to_lowercase();
+    let set_returning = SET_RETURNING.contains(&name.as_str());
+    let known = set_returning || name == "unnest" || name == "generate_series";
+    if !known || !(set_returning || with_ordinality || args.iter().any(reads_a_column)) {
+        return Ok(());
     }
-    let function_name = name.to_string();
-    // The rows, and the array they come from.
-    let (rows, array) = match args.as_slice() {
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] if unnest => {
-            (function(&function_name, args.clone()), Some(array.clone()))
-        }
-        _ if unnest => return,
-        _ if series => (function(&function_name, args.clone()), None),
-        _ => {
-            let array = function(&function_name, args.clone());
-            (call("unnest", vec![array.clone()]), Some(array))
-        }
+    let calls = if name == "unnest" {
+        // Several arrays side by side, the shorter ones filled up with NULL.
+        args.iter()
+            .map(|array| function("unnest", vec![array.clone()]))
+            .collect()
+    } else if set_returning {
+        vec![call("unnest", vec![function(&name, args)])]
+    } else {
+        vec![function(&name, args)]
     };
-    if with_ordinality && array.is_none() {
-        return;
-    }
-    let column = alias
+    let table = alias
         .as_ref()
-        .map_or_else(|| Ident::new(&function_name), |a| a.name.clone());
-    let mut projection = vec![SelectItem::ExprWithAlias {
-        expr: rows,
-        alias: column.clone(),
-    }];
-    if let (true, Some(array)) = (with_ordinality, array) {
-        let one = Expr::Value(Value::Number("1".into(), false).with_empty_span());
-        projection.push(SelectItem::ExprWithAlias {
-            expr: call("generate_subscripts", vec![array, one]),
-            alias: Ident::new("ordinality"),
+        .map_or_else(|| Ident::new(&name), |a| a.name.clone());
+    let mut columns: Vec<Ident> = alias
+        .iter()
+        .flat_map(|a| a.columns.iter().map(|c| c.name.clone()))
+        .collect();
+    // The column of one function is called as the table; PostgreSQL lets a list be too short.
+    while columns.len() < calls.len() {
+        columns.push(if calls.len() == 1 {
+            table.clone()
+        } else {
+            Ident::new(&name)
         });
     }
-    let mut alias = alias.take().unwrap_or_else(|| TableAlias {
-        explicit: true,
-        name: column.clone(),
-        columns: Vec::new(),
-        at: None,
-    });
-    // PostgreSQL lets a column list be shorter than the columns.
-    if alias.columns.len() == 1 && with_ordinality {
-        alias
-            .columns
-            .push(TableAliasColumnDef::from_name("ordinality"));
+    if with_ordinality && columns.len() == calls.len() {
+        columns.push(Ident::new("ordinality"));
     }
+    let projection = calls
+        .into_iter()
+        .zip(&columns)
+        .map(|(expr, name)| SelectItem::ExprWithAlias {
+            expr,
+            alias: name.clone(),
+        })
+        .collect();
+    let mut query = parsed(if with_ordinality {
+        "SELECT *, row_number() OVER () AS ordinality FROM (SELECT 1) AS rows"
+    } else {
+        "SELECT 1"
+    })?;
+    set_projection(&mut query, projection);
     *factor = TableFactor::Derived {
         lateral: true,
-        subquery: Box::new(select(projection)),
-        alias: Some(alias),
+        subquery: Box::new(query),
+        alias: Some(TableAlias {
+            explicit: true,
+            name: table,
+            columns: columns
+                .into_iter()
+                .map(|name| TableAliasColumnDef {
+                    name,
+                    data_type: None,
+                })
+                .collect(),
+            at: None,
+        }),
         sample: None,
     };
+    Ok(())
+}
+
+/// A query of ours.
+fn parsed(sql: &str) -> Result<Query> {
+    Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_query())
+        .map(|query| *query)
+        .map_err(SqlError::internal)
+}
+
+/// Replaces the select list of the innermost SELECT.
+fn set_projection(query: &mut Query, projection: Vec<SelectItem>) {
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return;
+    };
+    match select.from.first_mut().map(|item| &mut item.relation) {
+        Some(TableFactor::Derived { subquery, .. }) => set_projection(subquery, projection),
+        _ => select.projection = projection,
+    }
 }
 
 fn reads_a_column(arg: &FunctionArg) -> bool {
@@ -512,45 +528,4 @@ fn reads_a_column(arg: &FunctionArg) -> bool {
         ControlFlow::<()>::Continue(())
     });
     found
-}
-
-/// `SELECT projection`.
-fn select(projection: Vec<SelectItem>) -> Query {
-    Query {
-        with: None,
-        body: Box::new(SetExpr::Select(Box::new(Select {
-            select_token: AttachedToken::empty(),
-            optimizer_hints: Vec::new(),
-            distinct: None,
-            select_modifiers: None,
-            top: None,
-            top_before_distinct: false,
-            projection,
-            exclude: None,
-            into: None,
-            from: Vec::new(),
-            lateral_views: Vec::new(),
-            prewhere: None,
-            selection: None,
-            connect_by: Vec::new(),
-            group_by: GroupByExpr::Expressions(Vec::new(), Vec::new()),
-            cluster_by: Vec::new(),
-            distribute_by: Vec::new(),
-            sort_by: Vec::new(),
-            having: None,
-            named_window: Vec::new(),
-            qualify: None,
-            window_before_qualify: false,
-            value_table_mode: None,
-            flavor: SelectFlavor::Standard,
-        }))),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: Vec::new(),
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: Vec::new(),
-    }
 }

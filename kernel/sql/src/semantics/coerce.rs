@@ -764,7 +764,7 @@ fn comparison_type(a: &DataType, b: &DataType) -> Option<DataType> {
         }
         (Float4 | Float8, Int2 | Int4 | Int8 | Numeric | Float4 | Float8)
         | (Int2 | Int4 | Int8 | Numeric, Float4 | Float8) => DataType::Float64,
-        (Oid, Int2 | Int4 | Int8) | (Int2 | Int4 | Int8, Oid) => DataType::Int64,
+        (Oid, Int2 | Int4 | Int8) | (Int2 | Int4 | Int8, Oid) => DataType::UInt32,
         (Date, Timestamp) | (Timestamp, Date) => Timestamp.arrow(),
         (Date | Timestamp, TimestampTz) | (TimestampTz, Date | Timestamp) => TimestampTz.arrow(),
         (Time, Interval) | (Interval, Time) => Interval.arrow(),

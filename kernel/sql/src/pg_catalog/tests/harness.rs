@@ -11,7 +11,7 @@ use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
@@ -19,12 +19,14 @@ use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use crate::error::SqlError;
 use crate::pg_catalog::datum::{PG_TYPE_KEY, Type};
 use crate::pg_catalog::{
     SessionView, SystemContext, names, rewrite, scalar_function, system_table,
 };
 use crate::subplan;
 use crate::types::{Format, PgType, encode_text};
+use crate::{functions, semantics};
 
 pub struct Harness {
     state: SessionState,
@@ -32,18 +34,6 @@ pub struct Harness {
 }
 
 struct Provider<'a>(&'a Harness);
-
-#[derive(Debug)]
-struct Types;
-
-impl TypePlanner for Types {
-    fn plan_type(&self, ty: &sqlparser::ast::DataType) -> Result<Option<DataType>> {
-        match crate::types::names::from_ast(ty) {
-            Ok((ty, typmod)) => Ok(Some(ty.arrow_typmod(typmod))),
-            Err(_) => Ok(None),
-        }
-    }
-}
 
 impl ContextProvider for Provider<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
@@ -67,10 +57,6 @@ impl ContextProvider for Provider<'_> {
         self.0.state.expr_planners()
     }
 
-    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        Some(Arc::new(Types))
-    }
-
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         if name == subplan::ARRAY_SUBQUERY {
             return Some(subplan::array_subquery());
@@ -87,8 +73,8 @@ impl ContextProvider for Provider<'_> {
         self.0.state.aggregate_functions().get(name).cloned()
     }
 
-    fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
-        None
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.0.state.window_functions().get(name).cloned()
     }
 
     fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
@@ -119,10 +105,13 @@ impl ContextProvider for Provider<'_> {
 impl Harness {
     pub fn new() -> Harness {
         let session = super::fixture::Session::new(super::fixture::catalog());
-        let config = SessionConfig::new().with_target_partitions(1);
-        let state = SessionStateBuilder::new()
+        let mut options = ConfigOptions::new();
+        semantics::configure(&mut options);
+        let config = SessionConfig::from(options).with_target_partitions(1);
+        let builder = SessionStateBuilder::new()
             .with_config(config)
-            .with_default_features()
+            .with_default_features();
+        let state = functions::session_state(builder)
             .with_analyzer_rule(Arc::new(subplan::Subplans))
             .build();
         Harness { state, session }
@@ -134,17 +123,19 @@ impl Harness {
             .try_with_sql(sql)
             .and_then(|mut p| p.parse_statement())
             .map_err(|e| DataFusionError::Plan(e.to_string()))?;
-        rewrite::statement(&mut statement).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        rewrite::statement(&mut statement)
+            .and_then(|()| semantics::rewrite_statement(&mut statement))
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let provider = Provider(self);
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
         let plan =
             SqlToRel::new_with_options(&provider, options).sql_statement_to_plan(statement)?;
-        let fields = plan.schema().fields().iter().cloned().collect();
         let plan = self.state.analyzer().execute_and_check(
             plan,
             self.state.config_options(),
             |_, _| {},
         )?;
+        let fields = plan.schema().fields().iter().cloned().collect();
         let plan = subplan::bind(plan, &self.state)?;
         let plan = self
             .state
@@ -169,10 +160,13 @@ impl Harness {
     pub fn answer(&self, sql: &str) -> String {
         let (fields, batches) = match self.query(sql) {
             Ok(answer) => answer,
-            Err(error) => return format!("ERROR: {}\n", error.strip_backtrace()),
+            Err(error) => return format!("ERROR: {}\n", shown(error)),
         };
         let ctx = SystemContext::new(&self.session);
-        let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
+        let names: Vec<&str> = fields
+            .iter()
+            .map(|f| semantics::output_name(f.name()))
+            .collect();
         let types: Vec<String> = fields
             .iter()
             .map(|f| names::format_type(&ctx, type_of(f), None))
@@ -192,6 +186,15 @@ impl Harness {
         }
         out
     }
+}
+
+fn shown(error: DataFusionError) -> SqlError {
+    if let DataFusionError::External(inner) = &error
+        && let Some(ours) = inner.downcast_ref::<SqlError>()
+    {
+        return ours.clone();
+    }
+    semantics::map_error(error)
 }
 
 /// The type a client is told.
