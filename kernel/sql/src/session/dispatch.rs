@@ -183,18 +183,24 @@ impl Session {
                 let planned = self.plan_query(query, &[])?;
                 self.run_query(&planned, params)
             }
-            Ast::Insert(insert) => {
+            Ast::Insert(insert) => loop {
                 let plan = self.plan_insert(insert, &[])?;
-                self.run_insert(&plan, params)
-            }
-            Ast::Update(update) => {
+                if !self.lock_target(plan.collection())? {
+                    break self.run_insert(&plan, params);
+                }
+            },
+            Ast::Update(update) => loop {
                 let plan = self.plan_update(update, &[])?;
-                self.run_update(&plan, params)
-            }
-            Ast::Delete(delete) => {
+                if !self.lock_target(plan.collection())? {
+                    break self.run_update(&plan, params);
+                }
+            },
+            Ast::Delete(delete) => loop {
                 let plan = self.plan_delete(delete, &[])?;
-                self.run_update(&plan, params)
-            }
+                if !self.lock_target(plan.collection())? {
+                    break self.run_update(&plan, params);
+                }
+            },
             Ast::Copy { .. } => self.copy(ast),
             Ast::Explain { .. } => self.explain(ast),
             Ast::Truncate(truncate) => self.truncate(truncate),

@@ -70,6 +70,8 @@ pub struct Session {
     pub(crate) targets: HashMap<u32, Arc<WriteTarget>>,
     pub(crate) targets_of: CatalogVersion,
     notices: Vec<Notice>,
+    /// What the running statement reads outside a transaction.
+    reader: Option<ReadView>,
     /// What the client was last told of each reported parameter.
     reported: BTreeMap<String, String>,
     /// Set by rows that failed while they were read.
@@ -135,6 +137,7 @@ impl Session {
             targets: HashMap::new(),
             targets_of: CatalogVersion::default(),
             notices: Vec::new(),
+            reader: None,
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
@@ -219,7 +222,9 @@ impl Session {
                 let handle = self.instance.handle();
                 StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
             });
+        self.reader = None;
         let result = body(self).and_then(|outcome| self.finish_statement(outcome));
+        self.reader = None;
         match result {
             Ok(mut outcome) => {
                 match &mut outcome {
@@ -273,9 +278,13 @@ impl Session {
         }
     }
 
-    pub fn transaction_status(&mut self) -> TransactionStatus {
-        self.note_failed_rows();
-        self.txn.status()
+    pub fn transaction_status(&self) -> TransactionStatus {
+        match self.txn.status() {
+            TransactionStatus::InTransaction if self.rows_failed.load(Ordering::SeqCst) => {
+                TransactionStatus::Failed
+            }
+            status => status,
+        }
     }
 
     pub fn cancel_handle(&self) -> CancelHandle {
@@ -372,7 +381,11 @@ impl Session {
         let view = if self.txn.is_explicit() || self.txn.has_storage() {
             self.transaction()?.read_view()
         } else {
-            self.instance.engine().visible_view()
+            // One view for the whole statement: what planning saw is what runs.
+            let engine = self.instance.engine();
+            self.reader
+                .get_or_insert_with(|| engine.visible_view())
+                .clone()
         };
         let catalog = self.catalog_at(&view)?;
         Ok((view, catalog))
@@ -383,6 +396,10 @@ impl Session {
         let view = self.transaction()?.read_view();
         let catalog = self.catalog_at(&view)?;
         Ok((view, catalog))
+    }
+
+    pub(crate) fn forget_reader(&mut self) {
+        self.reader = None;
     }
 
     fn catalog_at(&mut self, view: &ReadView) -> Result<Arc<CatalogSnapshot>> {
@@ -471,6 +488,11 @@ impl Session {
         transaction.begin_statement();
         self.write_view()?;
         Ok(true)
+    }
+
+    /// Locks the target of a statement that writes rows. True when its plan has to be made again.
+    pub(crate) fn lock_target(&mut self, collection: CollectionId) -> Result<bool> {
+        self.lock_table(collection, TableLockMode::RowExclusive)
     }
 
     /// The relation a name stands for, along the search path.

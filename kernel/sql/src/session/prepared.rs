@@ -111,7 +111,9 @@ impl Session {
             return Err(super::failed_block());
         }
         let idle = !self.txn.in_block();
+        self.forget_reader();
         let planned = self.plan_ahead(&statement, param_types);
+        self.forget_reader();
         if idle {
             // Planning may have begun a transaction to look at the newest catalog.
             self.rollback();
@@ -194,7 +196,17 @@ impl Session {
             return self.dispatch(&prepared.statement, params);
         }
         self.begin_statement_snapshot();
-        let plan = self.current_plan(prepared)?;
+        let plan = loop {
+            let plan = self.current_plan(prepared)?;
+            let changed = match plan.as_ref() {
+                Plan::Insert(p) => self.lock_target(p.collection())?,
+                Plan::Update(p) => self.lock_target(p.collection())?,
+                Plan::Locking(_) | Plan::Query(_) | Plan::Other => false,
+            };
+            if !changed {
+                break plan;
+            }
+        };
         match plan.as_ref() {
             Plan::Query(p) => self.run_query(p, params),
             Plan::Insert(p) => self.run_insert(p, params),

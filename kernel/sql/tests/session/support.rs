@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    fn print(&mut self, outcome: Outcome) -> String {
+    pub fn print(&mut self, outcome: Outcome) -> String {
         match outcome {
             Outcome::Rows(rows) => {
                 let format = self.0.info().format();

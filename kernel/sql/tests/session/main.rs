@@ -1,0 +1,24 @@
+//! Sessions over the real engine: what statements print, what concurrent ones see, what survives.
+
+#![allow(clippy::unwrap_used)]
+
+mod concurrency;
+mod ddl;
+mod dml;
+mod durability;
+mod flights;
+mod query;
+mod support;
+mod transaction;
+
+/// Runs the file that `SCRIPT` names, for trying things out.
+#[test]
+fn script() {
+    if let Ok(path) = std::env::var("SCRIPT") {
+        let db = support::Db::new();
+        println!(
+            "{}",
+            db.session().run(&std::fs::read_to_string(path).unwrap())
+        );
+    }
+}

@@ -1,0 +1,310 @@
+//! Queries: indexes, views, parameters, settings, plans.
+
+use expect_test::expect;
+use heliosdb_sql::{Outcome, Value};
+
+use super::support::{Db, check};
+
+#[test]
+fn an_index_is_used_where_it_helps() {
+    check(
+        "CREATE TABLE t (a int, b int, c text, PRIMARY KEY (a, b));
+         CREATE INDEX ON t (c);
+         INSERT INTO t SELECT i / 10, i % 10, 'c' || (i % 7) FROM generate_series(0, 99) AS g(i);
+         EXPLAIN SELECT c FROM t WHERE a = 3 AND b = 4;
+         SELECT c FROM t WHERE a = 3 AND b = 4;
+         SELECT count(*) FROM t WHERE a = 3;
+         SELECT count(*) FROM t WHERE a = 3 AND b > 6;
+         SELECT count(*) FROM t WHERE c = 'c1';
+         SELECT a, b FROM t WHERE a IN (1, 2) AND b IN (0, 1) ORDER BY 1, 2;
+         SELECT count(*) FROM t WHERE a = 3 AND b = 100;
+         SELECT count(*) FROM t WHERE a BETWEEN 2 AND 4;
+         SELECT count(*) FROM t WHERE a < 0 OR a > 8;",
+        expect![[r#"
+            CREATE TABLE
+            CREATE INDEX
+            INSERT 0 100
+            QUERY PLAN
+            FilterExec: a@0 = 3 AND b@1 = 4, projection=[c@2]
+              CooperativeExec
+                IndexScan: table=t, index=t_pkey, ranges=1
+            EXPLAIN
+            c
+            c6
+            count
+            10
+            count
+            3
+            count
+            15
+            a | b
+            1 | 0
+            1 | 1
+            2 | 0
+            2 | 1
+            count
+            0
+            count
+            30
+            count
+            10
+        "#]],
+    );
+}
+
+#[test]
+fn parameters_take_the_types_of_what_they_meet() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (id int PRIMARY KEY, d date, n numeric(6,2), s varchar(9))");
+    let insert =
+        s.0.prepare("INSERT INTO t VALUES ($1, $2, $3, $4) RETURNING id", &[])
+            .unwrap();
+    let select =
+        s.0.prepare("SELECT s, d FROM t WHERE id = $1 AND n > $2", &[])
+            .unwrap();
+    let update =
+        s.0.prepare("UPDATE t SET n = n + $1 WHERE id = $2", &[])
+            .unwrap();
+    let types = |p: &heliosdb_sql::Prepared| {
+        p.param_types
+            .iter()
+            .map(|t| t.name().to_owned())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut out = format!(
+        "{}\n{}\n{}\n",
+        types(&insert),
+        types(&select),
+        types(&update)
+    );
+    for column in select.columns.as_ref().unwrap() {
+        out += &format!("{} {} {}\n", column.name, column.ty.name(), column.typmod);
+    }
+    let text = |s: &str| Value::Text(s.to_owned());
+    for i in 1..=3 {
+        let values = [
+            text(&i.to_string()),
+            text("2020-02-03"),
+            text("1.25"),
+            Value::Null,
+        ];
+        assert!(matches!(
+            s.0.execute_prepared(&insert, &values),
+            Ok(Outcome::Rows(_))
+        ));
+    }
+    s.0.execute_prepared(&update, &[text("2"), text("2")])
+        .unwrap();
+    for i in ["1", "2"] {
+        let outcome =
+            s.0.execute_prepared(&select, &[text(i), text("2")])
+                .unwrap();
+        out += &s.print(outcome);
+    }
+    let e =
+        s.0.execute_prepared(&select, &[text("x"), text("2")])
+            .err()
+            .unwrap();
+    out += &format!("{e}\n");
+    s.ok("ALTER TABLE t DROP COLUMN d");
+    let e =
+        s.0.execute_prepared(&select, &[text("1"), text("2")])
+            .err()
+            .unwrap();
+    out += &format!("{e}\n");
+    expect![[r#"
+        integer, date, numeric, character varying
+        integer, numeric
+        numeric, integer
+        s character varying 13
+        d date -1
+        s | d
+        s | d
+        NULL | 2020-02-03
+        invalid input syntax for type integer: "x" (SQLSTATE 22P02)
+        column "d" does not exist (SQLSTATE 42703)
+    "#]]
+    .assert_eq(&out);
+}
+
+#[test]
+fn settings_are_transactional() {
+    check(
+        "SHOW timezone;
+         BEGIN; SET timezone = 'America/New_York'; SHOW timezone; ROLLBACK; SHOW timezone;
+         BEGIN; SET LOCAL timezone = 'Asia/Tokyo'; SHOW timezone; COMMIT; SHOW timezone;
+         SET timezone TO 'Nowhere/Land';
+         SET datestyle = 'German';
+         SET nonsense = 1;
+         SET client_encoding = 'LATIN1';
+         SET statement_timeout = '2s'; SHOW statement_timeout; RESET statement_timeout; SHOW statement_timeout;
+         SET server_version = '1';
+         SELECT current_setting('application_name');",
+        expect![[r#"
+            TimeZone
+            UTC
+            SHOW
+            BEGIN
+            SET
+            TimeZone
+            America/New_York
+            SHOW
+            ROLLBACK
+            TimeZone
+            UTC
+            SHOW
+            BEGIN
+            SET
+            TimeZone
+            Asia/Tokyo
+            SHOW
+            COMMIT
+            TimeZone
+            UTC
+            SHOW
+            ERROR 22023: time zone "Nowhere/Land" not recognized
+            ERROR 0A000: DateStyle "german" is not supported
+            ERROR 42704: unrecognized configuration parameter "nonsense"
+            ERROR 0A000: value "LATIN1" for parameter "client_encoding" is not supported
+            SET
+            statement_timeout
+            2s
+            SHOW
+            RESET
+            statement_timeout
+            0
+            SHOW
+            ERROR 55P02: parameter "server_version" cannot be changed
+            current_setting
+
+        "#]],
+    );
+}
+
+#[test]
+fn errors_point_at_what_is_wrong() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (a int)");
+    let mut out = String::new();
+    for sql in [
+        "SELECT b FROM t",
+        "SELECT *\n  FROM nope",
+        "SELEC 1",
+        "SELECT 1 +",
+        "SELECT 'a",
+        "SELECT a FROM t WHERE a = 'x'",
+        "SELECT a, count(*) FROM t",
+        "SELECT 1/0",
+        "SELECT 2147483647 + 1",
+        "SELECT nofunction(1)",
+    ] {
+        let result =
+            s.0.parse(sql)
+                .and_then(|st| match s.0.execute(&st[0], &[])? {
+                    Outcome::Rows(rows) => rows.collect().map(drop),
+                    _ => Ok(()),
+                });
+        let e = result.err().unwrap();
+        out += &format!(
+            "{sql:?}\n  {} {} at {:?}\n",
+            e.code.as_str(),
+            e.message,
+            e.position
+        );
+    }
+    expect![[r#"
+        "SELECT b FROM t"
+          42703 column "b" does not exist at Some(8)
+        "SELECT *\n  FROM nope"
+          42P01 relation "nope" does not exist at Some(17)
+        "SELEC 1"
+          42601 syntax error at or near "SELEC" at Some(1)
+        "SELECT 1 +"
+          42601 syntax error at end of input at Some(11)
+        "SELECT 'a"
+          42601 unterminated quoted string at Some(8)
+        "SELECT a FROM t WHERE a = 'x'"
+          22P02 invalid input syntax for type integer: "x" at None
+        "SELECT a, count(*) FROM t"
+          42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function at None
+        "SELECT 1/0"
+          22012 division by zero at None
+        "SELECT 2147483647 + 1"
+          22003 integer out of range at None
+        "SELECT nofunction(1)"
+          42883 function nofunction does not exist at None
+    "#]].assert_eq(&out);
+}
+
+#[test]
+fn queries_of_many_kinds() {
+    check(
+        "CREATE TABLE t (id int PRIMARY KEY, g text, n int);
+         INSERT INTO t VALUES (1,'a',10),(2,'a',20),(3,'b',NULL),(4,'b',5);
+         SELECT g, sum(n), count(*), avg(n) FROM t GROUP BY g ORDER BY g;
+         WITH x AS (SELECT * FROM t WHERE n > 5) SELECT count(*) FROM x;
+         WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 5) SELECT sum(i) FROM r;
+         SELECT id, (SELECT max(n) FROM t u WHERE u.g = t.g) AS m FROM t ORDER BY id;
+         SELECT * FROM t WHERE EXISTS (SELECT 1 FROM t u WHERE u.id = t.id + 1) ORDER BY n DESC;
+         SELECT DISTINCT g FROM t ORDER BY 1;
+         SELECT id, row_number() OVER (PARTITION BY g ORDER BY id DESC) FROM t ORDER BY id;
+         SELECT a.id, b.id FROM t a LEFT JOIN t b ON b.n = a.n / 2 ORDER BY 1, 2;
+         SELECT id FROM t UNION SELECT n FROM t ORDER BY 1 NULLS FIRST LIMIT 3;
+         CREATE TABLE copy AS SELECT id, n FROM t;
+         SELECT id INTO copy2 FROM t;
+         SELECT count(*) FROM copy JOIN copy2 USING (id);
+         SELECT relname, relkind FROM pg_class WHERE relname LIKE 'copy%' ORDER BY 1;
+         SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 't';",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 4
+            g | sum | count | avg
+            a | 30 | 2 | 15.0000000000000000
+            b | 5 | 2 | 5.0000000000000000
+            count
+            2
+            sum
+            15
+            id | m
+            1 | 20
+            2 | 20
+            3 | 5
+            4 | 5
+            id | g | n
+            3 | b | NULL
+            2 | a | 20
+            1 | a | 10
+            g
+            a
+            b
+            id | row_number
+            1 | 2
+            2 | 1
+            3 | 2
+            4 | 1
+            id | id
+            1 | 4
+            2 | 1
+            3 | NULL
+            4 | NULL
+            id
+            NULL
+            1
+            2
+            SELECT 4
+            SELECT 4
+            count
+            4
+            relname | relkind
+            copy | r
+            copy2 | r
+            column_name | data_type
+            id | integer
+            g | text
+            n | integer
+        "#]],
+    );
+}
