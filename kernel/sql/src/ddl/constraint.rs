@@ -16,6 +16,10 @@ use crate::plan::compile::{Expressions, Local};
 use crate::session::Session;
 
 /// A constraint as DDL asks for it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per statement and moved, never stored in bulk"
+)]
 pub(crate) enum ConstraintRequest {
     Key {
         name: Option<String>,

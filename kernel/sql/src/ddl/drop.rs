@@ -375,13 +375,12 @@ impl Session {
                 self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
                 collections.push(table.collection);
             }
-            if let Some(index) = catalog.index(*oid) {
-                if !set.objects.contains(&index.table)
-                    && let Some(table) = catalog.table(index.table)
-                {
-                    self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
-                    redefine.insert(index.table);
-                }
+            if let Some(index) = catalog.index(*oid)
+                && !set.objects.contains(&index.table)
+                && let Some(table) = catalog.table(index.table)
+            {
+                self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+                redefine.insert(index.table);
             }
             if let Some(constraint) = catalog.constraint(*oid)
                 && let Some(table) = catalog.table(constraint.table)

@@ -103,7 +103,7 @@ impl Session {
                 "more than one FOR UPDATE/SHARE clause",
             ));
         };
-        let mode = match (lock.lock_type.clone(), key_lock) {
+        let mode = match (lock.lock_type, key_lock) {
             (ast::LockType::Update, false) => RowLockMode::Update,
             (ast::LockType::Update, true) => RowLockMode::NoKeyUpdate,
             (ast::LockType::Share, false) => RowLockMode::Share,

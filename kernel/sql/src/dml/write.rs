@@ -6,6 +6,7 @@
 //! when their actions run. Actions write through the same door, so they are checked too, and may
 //! cause further actions.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -86,12 +87,11 @@ impl Writer {
         target: &WriteTarget,
         batch: &RecordBatch,
     ) -> Result<()> {
-        let oid = target.meta.table.oid;
-        if !self.conditions.contains_key(&oid) {
-            self.conditions
-                .insert(oid, target.conditions.program(state, &[])?);
+        let program = match self.conditions.entry(target.meta.table.oid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(target.conditions.program(state, &[])?),
         }
-        let program = &self.conditions[&oid];
+        .clone();
         for (i, constraint) in target.checks.iter().enumerate() {
             let holds = program.condition(i, batch)?;
             // NULL is not a violation.

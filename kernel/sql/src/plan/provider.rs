@@ -102,7 +102,7 @@ impl TableProvider for StoredTable {
             .filter_map(|p| self.meta.columns.get(*p))
             .map(|c| c.id)
             .collect::<Vec<_>>();
-        let row_id = places.iter().any(|p| *p == live);
+        let row_id = places.contains(&live);
 
         if self.target
             && let Some(recheck) = &context.recheck

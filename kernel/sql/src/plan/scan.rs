@@ -183,12 +183,12 @@ impl ExecutionPlan for TableScanExec {
         partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let scan = self.take(partition).map_err(|e| wrap(e))?;
+        let scan = self.take(partition).map_err(wrap)?;
         let schema = self.schema.clone();
         let interrupt = self.context.interrupt.clone();
         let batches = scan.into_iter().flatten().map(move |batch| {
-            interrupt.check().map_err(|e| wrap(e))?;
-            conform(&schema, &batch.map_err(|e| wrap(e))?)
+            interrupt.check().map_err(wrap)?;
+            conform(&schema, &batch.map_err(wrap)?)
         });
         Ok(stream(&self.schema, batches))
     }
@@ -317,16 +317,16 @@ impl ExecutionPlan for IndexScanExec {
         _partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let rows = self.rows().map_err(|e| wrap(e))?;
+        let rows = self.rows().map_err(wrap)?;
         #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
         let share = rows.len() as f64 / self.estimate.max(1) as f64;
         let interrupt = self.context.interrupt.clone();
         let schema = self.schema.clone();
         if rows.len() > INDEX_ROWS_FREE && share > INDEX_SHARE_MAX {
-            let scans = self.full_scan().map_err(|e| wrap(e))?;
+            let scans = self.full_scan().map_err(wrap)?;
             let batches = scans.into_iter().flatten().map(move |batch| {
-                interrupt.check().map_err(|e| wrap(e))?;
-                conform(&schema, &batch.map_err(|e| wrap(e))?)
+                interrupt.check().map_err(wrap)?;
+                conform(&schema, &batch.map_err(wrap)?)
             });
             return Ok(stream(&self.schema, batches));
         }
@@ -334,10 +334,10 @@ impl ExecutionPlan for IndexScanExec {
         let view = self.context.view.clone();
         let chunks: Vec<Vec<RowId>> = rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec).collect();
         let batches = chunks.into_iter().map(move |rows| {
-            interrupt.check().map_err(|e| wrap(e))?;
+            interrupt.check().map_err(wrap)?;
             let batch = view
                 .rows(&meta.storage, &rows, &columns, row_id)
-                .map_err(|e| wrap(e))?;
+                .map_err(wrap)?;
             conform(&schema, &batch)
         });
         Ok(stream(&self.schema, batches))
@@ -428,7 +428,7 @@ impl ExecutionPlan for RowFetchExec {
         let batch = self
             .view
             .rows(&self.meta.storage, &self.rows, &self.columns, self.row_id)
-            .map_err(|e| wrap(e))?;
+            .map_err(wrap)?;
         let batch = conform(&self.schema, &batch);
         Ok(stream(&self.schema, std::iter::once(batch)))
     }

@@ -44,6 +44,10 @@ pub struct ResultColumn {
 }
 
 /// What a statement gave.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per statement and moved, never stored in bulk"
+)]
 pub enum Outcome {
     Rows(Rows),
     Command(CommandTag),

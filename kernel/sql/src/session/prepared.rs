@@ -36,6 +36,10 @@ struct Cached {
 }
 
 /// A statement that can be planned ahead.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per statement and moved, never stored in bulk"
+)]
 enum Plan {
     Query(PlannedQuery),
     Insert(InsertPlan),

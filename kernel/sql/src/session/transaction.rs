@@ -159,7 +159,7 @@ impl Session {
     }
 
     fn now_micros(&self) -> i64 {
-        chrono::Utc::now().timestamp_micros()
+        i64::try_from(self.instance.engine().now_micros()).unwrap_or(i64::MAX)
     }
 
     pub(crate) fn begin(&mut self, modes: &[TransactionMode], tag: &str) -> Result<CommandTag> {

@@ -209,6 +209,12 @@ impl Engine {
         self.inner().flush_all()
     }
 
+    /// The engine's clock: microseconds since the Unix epoch. Whatever wants the time above storage
+    /// asks here, so that the simulator owns it.
+    pub fn now_micros(&self) -> u64 {
+        self.inner().io.now_micros()
+    }
+
     /// Newest durable commit.
     pub fn durable(&self) -> Ts {
         self.inner().log.durable()
