@@ -277,3 +277,5 @@ SELECT pg_typeof(1), pg_typeof(1.5), pg_typeof('a'), pg_typeof(NULL), pg_typeof(
 SELECT current_user = session_user, length(version()) > 0, num_nulls(1, NULL, 2)
 SELECT now() = current_timestamp, current_date = now()::date
 SELECT length(gen_random_uuid()::text), random() < 1
+SELECT min(x), max(x) FROM (VALUES (interval '1 month'), (interval '29 days'), (interval '31 days')) AS v(x)
+SELECT substr('abc', 2), 'x'::text AS y

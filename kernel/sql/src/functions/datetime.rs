@@ -1,8 +1,5 @@
 //! Dates, times, intervals: arithmetic, `extract`, `date_trunc`, `AT TIME ZONE`, the clock.
 
-use std::sync::LazyLock;
-use std::time::Instant;
-
 use super::Registry;
 use super::series::add_interval;
 use crate::error::{Result, SqlError, SqlState, state};
@@ -446,15 +443,6 @@ fn interval_zone(v: IntervalValue) -> Result<TimeZone> {
     Ok(TimeZone::fixed((v.micros / MICROS_PER_SECOND) as i32))
 }
 
-/// Wall-clock microseconds of now; read from the session's transaction start plus a steady clock.
-fn clock(call: &Call<'_>) -> i64 {
-    static STARTED: LazyLock<(i64, Instant)> =
-        LazyLock::new(|| (chrono::Utc::now().timestamp_micros(), Instant::now()));
-    let (at, instant) = &*STARTED;
-    let now = at + instant.elapsed().as_micros() as i64;
-    now.max(call.vars.statement_start)
-}
-
 fn make_date(y: i32, m: i32, d: i32) -> Result<i32> {
     let out = || {
         SqlError::new(
@@ -709,7 +697,7 @@ pub fn register(r: &mut Registry) {
     );
     r.add(
         "clock_timestamp",
-        f0::<TimestampTz>(|c| Ok(Some(clock(c)))).volatile(),
+        f0::<TimestampTz>(|c| Ok(Some(c.vars.now()))).volatile(),
     );
     r.add(
         "localtimestamp",

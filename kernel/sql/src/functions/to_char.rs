@@ -389,12 +389,8 @@ fn from_char(text: &str, template: &str) -> Result<Civil> {
             Item::Text(t) => {
                 for expected in t.chars() {
                     // A separator matches any separator, blanks are skipped.
-                    if expected.is_alphanumeric() {
-                        let mut chars = rest.chars();
-                        chars.next();
-                        rest = chars.as_str();
-                    } else if rest
-                        .starts_with(|c: char| !c.is_alphanumeric() && c != '-' && c != '+')
+                    if expected.is_alphanumeric()
+                        || rest.starts_with(|c: char| !c.is_alphanumeric() && c != '-' && c != '+')
                         || rest.starts_with(expected)
                         || (!expected.is_whitespace() && rest.starts_with(['-', '+']))
                     {

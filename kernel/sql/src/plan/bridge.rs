@@ -37,6 +37,7 @@ pub(crate) fn set_session(config: &mut SessionConfig, info: &SessionInfo) {
         transaction_start: start,
         statement_start: info.statement_start(),
         format: info.format(),
+        ..SessionVars::default()
     });
 }
 

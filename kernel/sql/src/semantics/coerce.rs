@@ -890,3 +890,6 @@ pub fn infer_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, PgType)>> {
         .map_err(super::errors::map_error)?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

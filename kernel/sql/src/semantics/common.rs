@@ -111,5 +111,5 @@ pub fn common_decimal(a: &DataType, b: &DataType) -> Option<DataType> {
     let ((p1, s1), (p2, s2)) = (parts(a)?, parts(b)?);
     let scale = s1.max(s2);
     let precision = (p1 - s1).max(p2 - s2) + scale;
-    (precision <= 38).then(|| DataType::Decimal128(precision as u8, scale as i8))
+    (precision <= 38).then_some(DataType::Decimal128(precision as u8, scale as i8))
 }

@@ -15,7 +15,8 @@
 //!   equal but written with different scales, and intervals equal only as spans (24:00 and 1 day);
 //! * negative zero is less than zero in comparisons of floats;
 //! * in `SELECT 'a' AS x`, x stays of unknown type one level up, where PostgreSQL makes it text;
-//! * `jsonb` values order by their text.
+//! * `jsonb` values order by their text;
+//! * `clock_timestamp()` needs the session's [`vars::Clock`].
 
 pub mod coerce;
 pub mod common;

@@ -4,11 +4,21 @@
 //! execution (`options.extensions.insert(vars)`); kernels find it there with [`SessionVars::of`].
 
 use std::any::Any;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 
 use crate::types::Format;
+
+/// Tells the time, through the storage engine's door to it.
+#[derive(Clone)]
+pub struct Clock(pub Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
 
 /// The session as expressions see it.
 #[derive(Clone, Debug)]
@@ -23,6 +33,9 @@ pub struct SessionVars {
     pub transaction_start: i64,
     /// Start of the statement: `statement_timestamp()`.
     pub statement_start: i64,
+    /// The wall clock behind `clock_timestamp()`, microseconds since the Unix epoch. Without one it
+    /// stands still at the start of the statement.
+    pub clock: Option<Clock>,
     /// DateStyle, TimeZone and the other settings that shape text.
     pub format: Format,
 }
@@ -37,12 +50,22 @@ impl Default for SessionVars {
             backend_pid: 0,
             transaction_start: 0,
             statement_start: 0,
+            clock: None,
             format: Format::default(),
         }
     }
 }
 
 impl SessionVars {
+    /// The wall clock's time, never before the statement began.
+    pub fn now(&self) -> i64 {
+        let now = self
+            .clock
+            .as_ref()
+            .map_or(self.statement_start, |c| (c.0)());
+        now.max(self.statement_start)
+    }
+
     /// The session's, or neutral defaults (UTC, epoch) when a plan runs outside a session.
     pub fn of(options: &ConfigOptions) -> &SessionVars {
         static NEUTRAL: LazyLock<SessionVars> = LazyLock::new(SessionVars::default);

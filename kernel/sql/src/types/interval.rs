@@ -414,7 +414,7 @@ fn clock(token: &str) -> Option<i128> {
         [h, m, s] => (int(h)?, int(m)?, seconds(s)?),
         _ => return None,
     };
-    if m > 59 || micros >= 60_000_000 + 1 {
+    if m > 59 || micros > 60_000_000 {
         return None;
     }
     let total = (h * 3600 + m * 60) * 1_000_000 + micros;

@@ -211,6 +211,10 @@ impl PgType {
     }
 
     /// `pg_type.typlen`: bytes, -1 for varlena, -2 for a C string.
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "PostgreSQL's typlen, not a collection's"
+    )]
     pub fn len(&self) -> i16 {
         if matches!(self, PgType::Array(_)) {
             -1

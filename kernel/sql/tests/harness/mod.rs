@@ -1,7 +1,8 @@
 //! A session without storage: DataFusion with our semantics over in-memory tables, and PostgreSQL
 //! to compare it with when the machine has one.
 
-#![allow(dead_code, clippy::unwrap_used)]
+// Tests read and write files themselves.
+#![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -34,6 +34,8 @@ pub const INTERVAL_STATE: &[DataType] = &[
     DataType::Int64,
 ];
 
+pub const INTERVAL_EXTREME_STATE: &[DataType] = &[DataType::Interval(IntervalUnit::MonthDayNano)];
+
 /// The scale at which values of a type are summed as `i128`; `None` for those that are not.
 fn narrow_scale(ty: &DataType) -> Option<i8> {
     match ty {
@@ -448,5 +450,67 @@ impl Accumulator for IntervalSum {
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| df(SqlError::internal("interval state")))?;
         self.add(&states[0], Some(counts))
+    }
+}
+
+pub fn interval_min(_: &[DataType], _: &DataType) -> Box<dyn Accumulator> {
+    Box::new(IntervalExtreme {
+        best: None,
+        max: false,
+    })
+}
+
+pub fn interval_max(_: &[DataType], _: &DataType) -> Box<dyn Accumulator> {
+    Box::new(IntervalExtreme {
+        best: None,
+        max: true,
+    })
+}
+
+/// `min` and `max` in the order of [`Interval::comparison_key`].
+#[derive(Debug)]
+struct IntervalExtreme {
+    best: Option<Interval>,
+    max: bool,
+}
+
+impl Accumulator for IntervalExtreme {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        for v in values[0]
+            .as_primitive::<IntervalMonthDayNanoType>()
+            .iter()
+            .flatten()
+        {
+            let v = Interval::from_arrow(v);
+            let better = self.best.is_none_or(|best| {
+                let order = v.comparison_key().cmp(&best.comparison_key());
+                if self.max {
+                    order.is_gt()
+                } else {
+                    order.is_lt()
+                }
+            });
+            if better {
+                self.best = Some(v);
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        let best = self.best.map(Interval::to_arrow).transpose().map_err(df)?;
+        Ok(ScalarValue::IntervalMonthDayNano(best))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+
+    fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        self.update_batch(states)
     }
 }

@@ -409,9 +409,23 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
             .build(),
         Builder::new("min")
             .same(&ORDERED, inner::min_max::min_udaf)
+            .own(
+                is(Interval),
+                ResultType::Is(Interval),
+                exact::interval_min,
+                no_groups,
+                exact::INTERVAL_EXTREME_STATE,
+            )
             .build(),
         Builder::new("max")
             .same(&ORDERED, inner::min_max::max_udaf)
+            .own(
+                is(Interval),
+                ResultType::Is(Interval),
+                exact::interval_max,
+                no_groups,
+                exact::INTERVAL_EXTREME_STATE,
+            )
             .build(),
         Builder::new("bool_and")
             .same(&[Bool], inner::bool_and_or::bool_and_udaf)

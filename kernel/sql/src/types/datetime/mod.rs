@@ -76,7 +76,7 @@ pub fn is_valid_date(days: i64) -> bool {
 }
 
 pub fn is_valid_timestamp(micros: i64) -> bool {
-    micros >= DATE_MIN * MICROS_PER_DAY && micros <= TIMESTAMP_MAX
+    (DATE_MIN * MICROS_PER_DAY..=TIMESTAMP_MAX).contains(&micros)
 }
 
 pub fn is_finite_timestamp(v: i64) -> bool {
@@ -222,10 +222,10 @@ pub fn write_offset(east: i32, out: &mut String) {
     let a = east.unsigned_abs();
     let sign = if east < 0 { '-' } else { '+' };
     let _ = write!(out, "{sign}{:02}", a / 3600);
-    if a % 3600 != 0 {
+    if !a.is_multiple_of(3600) {
         let _ = write!(out, ":{:02}", a / 60 % 60);
     }
-    if a % 60 != 0 {
+    if !a.is_multiple_of(60) {
         let _ = write!(out, ":{:02}", a % 60);
     }
 }

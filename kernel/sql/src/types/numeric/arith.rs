@@ -218,7 +218,7 @@ impl Numeric {
 
     /// Half away from zero; a negative scale rounds before the point.
     pub fn round(&self, scale: i32) -> Result<Numeric> {
-        self.at_scale(scale, |c, from, to| rescale(c, from, to))
+        self.at_scale(scale, rescale)
     }
 
     pub fn trunc(&self, scale: i32) -> Result<Numeric> {
