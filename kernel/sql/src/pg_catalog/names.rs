@@ -3,12 +3,16 @@
 //! Printing quotes what needs quotes and qualifies what the search path does not find. Reading folds
 //! unquoted letters to lower case and looks along the search path.
 
-use super::SystemContext;
+use std::sync::Arc;
+
 use super::builtin::{builtin_functions, builtin_type, builtin_types};
 use super::datum::Type;
 use super::relations;
+use super::{SessionView, SystemContext};
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
+use crate::types::PgType;
+use crate::types::format::ObjectNames;
 
 /// PostgreSQL's keywords that cannot stand for a name without quotes.
 const KEYWORDS: &str = "\
@@ -393,4 +397,30 @@ pub fn parse(ctx: &SystemContext, ty: Type, text: &str) -> Result<Oid> {
         };
         SqlError::new(code, format!("{what} \"{text}\" does not exist"))
     })
+}
+
+/// The catalog as values of the `reg*` types read and print.
+#[derive(Debug)]
+pub struct SessionNames(pub Arc<dyn SessionView>);
+
+impl ObjectNames for SessionNames {
+    fn oid(&self, ty: &PgType, name: &str) -> Result<Oid> {
+        parse(&SystemContext::new(&self.0), reg(ty)?, name)
+    }
+
+    fn name(&self, ty: &PgType, oid: Oid) -> Option<String> {
+        let ty = reg(ty).ok()?;
+        Some(print(&SystemContext::new(&self.0), ty, oid))
+    }
+}
+
+fn reg(ty: &PgType) -> Result<Type> {
+    match ty {
+        PgType::Regclass => Ok(Type::Regclass),
+        PgType::Regtype => Ok(Type::Regtype),
+        PgType::Regproc => Ok(Type::Regproc),
+        PgType::Regnamespace => Ok(Type::Regnamespace),
+        PgType::Regrole => Ok(Type::Regrole),
+        other => Err(SqlError::internal(format!("{other} has no names"))),
+    }
 }

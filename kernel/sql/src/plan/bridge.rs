@@ -26,7 +26,7 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
 }
 
 /// Tells functions and casts of the session: who, where, when, and how values print.
-pub(crate) fn set_session(config: &mut SessionConfig, info: &SessionInfo) {
+pub(crate) fn set_session(config: &mut SessionConfig, info: &Arc<SessionInfo>) {
     let start = info.transaction_start();
     config.options_mut().extensions.insert(SessionVars {
         user: info.user.clone(),

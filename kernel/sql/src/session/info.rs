@@ -17,6 +17,7 @@ use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
+use crate::pg_catalog::names::SessionNames;
 use crate::types::Format;
 
 pub struct SessionInfo {
@@ -119,8 +120,12 @@ impl SessionInfo {
     }
 
     /// The settings that shape how values read and print.
-    pub fn format(&self) -> Format {
-        self.with_settings(|s| super::settings::format(s, self.transaction_start()))
+    pub fn format(self: &Arc<Self>) -> Format {
+        let now = self.transaction_start();
+        Format {
+            objects: Some(Arc::new(SessionNames(self.clone()))),
+            ..self.with_settings(|s| super::settings::format(s, now))
+        }
     }
 
     /// The relation a `regclass` input names: a qualified or search-path name, or an oid.

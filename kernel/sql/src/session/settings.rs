@@ -86,6 +86,7 @@ parameters! {
     "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
     "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";
     "is_superuser" "off" Kind::Internal, true, "Shows whether the current user is a superuser.";
+    "jit" "off" Kind::Only(&["off", "false", "0", "no"]), false, "Allow JIT compilation.";
     "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
