@@ -8,6 +8,7 @@
 pub(crate) mod bridge;
 pub(crate) mod compile;
 pub(crate) mod context;
+pub(crate) mod direct;
 pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod filter;

@@ -9,11 +9,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
 
 use super::context::{PlanContext, Uses};
+use super::direct;
 use super::error::convert;
 use super::origin;
 use super::run;
@@ -177,15 +179,8 @@ pub(crate) fn bind_expr(expr: Expr, params: &[ScalarValue]) -> Result<Expr> {
 }
 
 impl PlannedQuery {
-    /// The physical plan of one execution. `state` gets the statement's context.
-    pub fn physical(
-        &self,
-        instance: &Instance,
-        state: &mut SessionState,
-        context: StatementContext,
-        params: &[ScalarValue],
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        state.config_mut().set_extension(Arc::new(context));
+    /// The plan of one execution, with its parameters.
+    fn bound(&self, state: &SessionState, params: &[ScalarValue]) -> Result<LogicalPlan> {
         let mut plan = self.plan.clone();
         if !self.params.is_empty() {
             plan = plan
@@ -198,7 +193,19 @@ impl PlannedQuery {
                 .optimize(plan, state, |_, _| {})
                 .map_err(convert)?;
         }
-        let plan = crate::subplan::bind(plan, state).map_err(convert)?;
+        crate::subplan::bind(plan, state).map_err(convert)
+    }
+
+    /// The physical plan of one execution. `state` gets the statement's context.
+    pub fn physical(
+        &self,
+        instance: &Instance,
+        state: &mut SessionState,
+        context: StatementContext,
+        params: &[ScalarValue],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        state.config_mut().set_extension(Arc::new(context));
+        let plan = self.bound(state, params)?;
         let planner = state.query_planner().clone();
         run::block_on(
             instance.handle(),
@@ -215,7 +222,20 @@ impl PlannedQuery {
         context: StatementContext,
         params: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream> {
-        let plan = self.physical(instance, state, context, params)?;
+        let context = Arc::new(context);
+        state.config_mut().set_extension(context.clone());
+        let plan = self.bound(state, params)?;
+        if let Some(batch) = direct::run(&plan, state, &context).map_err(convert)? {
+            let schema = batch.schema();
+            let batches = futures::stream::iter([Ok(batch)]);
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)));
+        }
+        let planner = state.query_planner().clone();
+        let plan = run::block_on(
+            instance.handle(),
+            planner.create_physical_plan(&plan, state),
+        )
+        .map_err(convert)?;
         run::start(instance.handle(), state, plan)
     }
 

@@ -629,3 +629,19 @@ fn failed_block() -> SqlError {
 pub(crate) fn done(tag: &str) -> Result<Outcome> {
     Ok(Outcome::Command(CommandTag::new(tag)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server moves sessions and results between threads.
+    #[test]
+    fn sessions_and_results_may_move_between_threads() {
+        fn is_send<T: Send + 'static>() {}
+        is_send::<Session>();
+        is_send::<Rows>();
+        is_send::<Outcome>();
+        is_send::<Prepared>();
+        is_send::<CancelHandle>();
+    }
+}
