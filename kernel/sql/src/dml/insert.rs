@@ -230,6 +230,7 @@ impl Session {
                     }
                 }
             }
+            rows_as_selects(&mut query);
             let planned = query::plan(state, catalog, &self.info, query, params)?;
             return Ok(Source::Query(planned));
         }
@@ -491,6 +492,33 @@ fn source_width(insert: &ast::Insert, all: usize) -> usize {
     match insert.source.as_ref().map(|q| q.body.as_ref()) {
         Some(SetExpr::Values(v)) => v.rows.first().map_or(0, |r| r.content.len()),
         _ => all,
+    }
+}
+
+/// `VALUES (a), (b)` as `SELECT a UNION ALL SELECT b`, where rows may have subqueries.
+fn rows_as_selects(query: &mut ast::Query) {
+    let SetExpr::Values(values) = query.body.as_ref() else {
+        return;
+    };
+    let selects = values.rows.iter().map(|row| {
+        let items = row
+            .content
+            .iter()
+            .enumerate()
+            .map(|(i, e)| ast::SelectItem::ExprWithAlias {
+                expr: e.clone(),
+                alias: crate::names::quoted_ident(&format!("column{}", i + 1)),
+            });
+        *crate::plan::compile::select(items.collect(), Vec::new()).body
+    });
+    let united = selects.reduce(|left, right| SetExpr::SetOperation {
+        op: ast::SetOperator::Union,
+        set_quantifier: ast::SetQuantifier::All,
+        left: Box::new(left),
+        right: Box::new(right),
+    });
+    if let Some(united) = united {
+        *query.body = united;
     }
 }
 

@@ -8,6 +8,7 @@ mod dml;
 mod durability;
 mod flights;
 mod query;
+#[path = "../support/mod.rs"]
 mod support;
 mod transaction;
 
