@@ -3,7 +3,7 @@
 //! Printing quotes what needs quotes and qualifies what the search path does not find. Reading folds
 //! unquoted letters to lower case and looks along the search path.
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 use super::builtin::{builtin_functions, builtin_type, builtin_types};
 use super::datum::Type;
@@ -399,18 +399,28 @@ pub fn parse(ctx: &SystemContext, ty: Type, text: &str) -> Result<Oid> {
     })
 }
 
-/// The catalog as values of the `reg*` types read and print.
+/// The catalog as values of the `reg*` types read and print. It does not keep the session: the
+/// formats that hold it end up in plans, which may be kept longer.
 #[derive(Debug)]
-pub struct SessionNames(pub Arc<dyn SessionView>);
+pub struct SessionNames(pub Weak<dyn SessionView>);
+
+impl SessionNames {
+    fn context(&self) -> Option<SystemContext> {
+        self.0.upgrade().map(|session| SystemContext::new(&session))
+    }
+}
 
 impl ObjectNames for SessionNames {
     fn oid(&self, ty: &PgType, name: &str) -> Result<Oid> {
-        parse(&SystemContext::new(&self.0), reg(ty)?, name)
+        let ctx = self
+            .context()
+            .ok_or_else(|| SqlError::internal("the session has ended"))?;
+        parse(&ctx, reg(ty)?, name)
     }
 
     fn name(&self, ty: &PgType, oid: Oid) -> Option<String> {
         let ty = reg(ty).ok()?;
-        Some(print(&SystemContext::new(&self.0), ty, oid))
+        Some(print(&self.context()?, ty, oid))
     }
 }
 

@@ -5,8 +5,8 @@
 //! statement.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use heliosdb_storage::SequenceSpec;
 use heliosdb_storage::ids::CollectionId;
@@ -122,8 +122,9 @@ impl SessionInfo {
     /// The settings that shape how values read and print.
     pub fn format(self: &Arc<Self>) -> Format {
         let now = self.transaction_start();
+        let this: Weak<SessionInfo> = Arc::downgrade(self);
         Format {
-            objects: Some(Arc::new(SessionNames(self.clone()))),
+            objects: Some(Arc::new(SessionNames(this))),
             ..self.with_settings(|s| super::settings::format(s, now))
         }
     }
