@@ -19,12 +19,14 @@ use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::{bootstrap, store};
 use crate::error::{Result, SqlError, state};
-use crate::plan::state::new_state;
+use crate::plan::state::{CurrentStatement, new_state};
 use crate::role::ScramSecret;
 use crate::session::{Session, SessionOptions};
 
 /// Catalog versions kept for views that are a little behind.
 const CATALOG_VERSIONS_MAX: usize = 8;
+/// How long a shutdown waits for queries to notice.
+const SHUTDOWN_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Planning states kept for reuse.
 const STATES_MAX: usize = 64;
 
@@ -185,7 +187,13 @@ impl Instance {
     /// Stops the query threads. Statements that are running fail.
     pub fn shutdown(&self) {
         if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
+            // What still runs holds the engine, and with it the directory: wait for its end, unless
+            // the caller is itself one of the threads that must not wait.
+            if tokio::runtime::Handle::try_current().is_ok() {
+                runtime.shutdown_background();
+            } else {
+                runtime.shutdown_timeout(SHUTDOWN_WAIT_MAX);
+            }
         }
     }
 
@@ -234,7 +242,11 @@ impl Instance {
         pooled.unwrap_or_else(|| new_state(self.runtime_env.clone(), self.threads))
     }
 
-    pub(crate) fn return_state(&self, state: SessionState) {
+    pub(crate) fn return_state(&self, mut state: SessionState) {
+        crate::plan::bridge::clear_session(state.config_mut());
+        state
+            .config_mut()
+            .set_extension(Arc::new(CurrentStatement::default()));
         let mut states = self.states.lock();
         if states.len() < STATES_MAX {
             states.push(state);

@@ -11,6 +11,7 @@ use datafusion::execution::context::SessionConfig;
 use sqlparser::ast;
 
 use crate::error::Result;
+use crate::semantics::vars::Clock;
 use crate::semantics::{self, SessionVars};
 use crate::session::info::SessionInfo;
 
@@ -28,6 +29,7 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
 /// Tells functions and casts of the session: who, where, when, and how values print.
 pub(crate) fn set_session(config: &mut SessionConfig, info: &Arc<SessionInfo>) {
     let start = info.transaction_start();
+    let engine = info.instance.engine().clone();
     config.options_mut().extensions.insert(SessionVars {
         user: info.user.clone(),
         session_user: info.user.clone(),
@@ -37,8 +39,18 @@ pub(crate) fn set_session(config: &mut SessionConfig, info: &Arc<SessionInfo>) {
         transaction_start: start,
         statement_start: info.statement_start(),
         format: info.format(),
-        ..SessionVars::default()
+        clock: Some(Clock(Arc::new(move || {
+            i64::try_from(engine.now_micros()).unwrap_or(i64::MAX)
+        }))),
     });
+}
+
+/// Forgets the session. A state in the pool must not keep it, nor the instance that it leads to.
+pub(crate) fn clear_session(config: &mut SessionConfig) {
+    config
+        .options_mut()
+        .extensions
+        .insert(SessionVars::default());
 }
 
 /// PostgreSQL's spellings and typing, said in DataFusion's words.

@@ -19,7 +19,7 @@ use heliosdb_storage::ScanRequest;
 use super::error::wrap;
 use super::filter::{self, Bounds};
 use super::scan::{IndexScanExec, RowFetchExec, TableScanExec};
-use super::state::StatementContext;
+use super::state::CurrentStatement;
 use crate::catalog::Oid;
 use crate::catalog::meta::TableMeta;
 
@@ -83,7 +83,8 @@ impl TableProvider for StoredTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let context = state
             .config()
-            .get_extension::<StatementContext>()
+            .get_extension::<CurrentStatement>()
+            .and_then(|current| current.0.clone())
             .ok_or_else(|| {
                 DataFusionError::Internal("a scan was planned without a statement".to_owned())
             })?;

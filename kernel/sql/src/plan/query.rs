@@ -19,7 +19,7 @@ use super::direct;
 use super::error::convert;
 use super::origin;
 use super::run;
-use super::state::StatementContext;
+use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::CatalogSnapshot;
 use crate::error::Result;
 use crate::instance::Instance;
@@ -204,7 +204,9 @@ impl PlannedQuery {
         context: StatementContext,
         params: &[ScalarValue],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        state.config_mut().set_extension(Arc::new(context));
+        state
+            .config_mut()
+            .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
         let plan = self.bound(state, params)?;
         let planner = state.query_planner().clone();
         run::block_on(
@@ -223,7 +225,9 @@ impl PlannedQuery {
         params: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream> {
         let context = Arc::new(context);
-        state.config_mut().set_extension(context.clone());
+        state
+            .config_mut()
+            .set_extension(Arc::new(CurrentStatement(Some(context.clone()))));
         let plan = self.bound(state, params)?;
         if let Some(batch) = direct::run(&plan, state, &context).map_err(convert)? {
             let schema = batch.schema();

@@ -28,6 +28,11 @@ pub(crate) struct StatementContext {
     pub recheck: Option<Recheck>,
 }
 
+/// How a state's configuration carries the context: taken out when the state goes back to the pool,
+/// because a view keeps alive what it reads.
+#[derive(Debug, Default)]
+pub(crate) struct CurrentStatement(pub Option<Arc<StatementContext>>);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Recheck {
     pub view: ReadView,
