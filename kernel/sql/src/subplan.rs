@@ -419,7 +419,7 @@ fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema, more: Vec<Expr>) -
                 .collect();
             Arc::new(Field::new_struct("row", fields, true))
         }
-        _ => plan.schema().field(0).clone().into(),
+        _ => plan.schema().field(0).clone(),
     };
     let subplan = Subplan {
         kind,

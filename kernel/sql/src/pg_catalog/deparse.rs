@@ -662,7 +662,7 @@ mod tests {
 
     #[test]
     fn checks_print_with_the_casts_postgresql_makes() {
-        let session = fixture::Session::new(fixture::catalog());
+        let session = fixture::Session::over(fixture::catalog());
         let ctx = SystemContext::new(&session);
         let table = table();
         for (stored, plain, pretty) in CHECKS {

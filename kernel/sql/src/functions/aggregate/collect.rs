@@ -191,7 +191,7 @@ fn sorted(columns: &[Vec<ScalarValue>]) -> Result<(Vec<ScalarValue>, Option<f64>
         .filter(|v| !v.is_null())
         .cloned()
         .collect();
-    values.sort_by(|a, b| order(a, b));
+    values.sort_by(order);
     let fraction = match columns.get(1).and_then(|c| c.first()) {
         Some(ScalarValue::Float64(f)) => *f,
         _ => None,

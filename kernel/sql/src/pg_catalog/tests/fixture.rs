@@ -297,7 +297,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(catalog: CatalogSnapshot) -> Arc<dyn SessionView> {
+    pub fn over(catalog: CatalogSnapshot) -> Arc<dyn SessionView> {
         Arc::new(Session {
             catalog: Arc::new(catalog),
         })

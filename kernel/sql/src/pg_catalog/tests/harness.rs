@@ -104,7 +104,7 @@ impl ContextProvider for Provider<'_> {
 
 impl Harness {
     pub fn new() -> Harness {
-        let session = super::fixture::Session::new(super::fixture::catalog());
+        let session = super::fixture::Session::over(super::fixture::catalog());
         let mut options = ConfigOptions::new();
         semantics::configure(&mut options);
         let config = SessionConfig::from(options).with_target_partitions(1);

@@ -56,7 +56,7 @@ fn drivers_are_answered() {
 
 #[test]
 fn every_relation_gives_rows_of_its_columns() {
-    let session = fixture::Session::new(fixture::catalog());
+    let session = fixture::Session::over(fixture::catalog());
     let ctx = SystemContext::new(&session);
     for relation in relations::all() {
         let batch = relation
