@@ -37,6 +37,9 @@ pub struct CopyOptions {
     pub force_quote: ForceQuote,
     pub force_not_null: Vec<String>,
     pub force_null: Vec<String>,
+    /// PostgreSQL's promise to load a table that nobody else can see yet. Whoever runs the COPY checks
+    /// it; the rows need no freezing, since a version here carries its commit timestamp for ever.
+    pub freeze: bool,
 }
 
 fn invalid(message: impl Into<String>) -> SqlError {
@@ -63,6 +66,7 @@ struct Written {
     force_quote: Option<ForceQuote>,
     force_not_null: Option<Vec<String>>,
     force_null: Option<Vec<String>>,
+    freeze: Option<bool>,
 }
 
 fn set<T>(slot: &mut Option<T>, value: T) -> Result<()> {
@@ -87,6 +91,7 @@ impl CopyOptions {
             force_quote: ForceQuote::Columns(Vec::new()),
             force_not_null: Vec::new(),
             force_null: Vec::new(),
+            freeze: false,
         }
     }
 
@@ -109,8 +114,7 @@ impl CopyOptions {
         for option in options {
             match option {
                 CopyOption::Format(f) => set(&mut w.format, format_by_name(&name(f))?)?,
-                CopyOption::Freeze(false) => {}
-                CopyOption::Freeze(true) => return Err(SqlError::unsupported("COPY FREEZE")),
+                CopyOption::Freeze(freeze) => set(&mut w.freeze, *freeze)?,
                 CopyOption::Delimiter(c) => set(&mut w.delimiter, *c)?,
                 CopyOption::Null(n) => set(&mut w.null, n.clone())?,
                 CopyOption::Header(h) => {
@@ -277,6 +281,10 @@ impl Written {
         o.force_quote = self.force_quote.unwrap_or(o.force_quote);
         o.force_not_null = self.force_not_null.unwrap_or_default();
         o.force_null = self.force_null.unwrap_or_default();
+        o.freeze = self.freeze.unwrap_or_default();
+        if o.freeze && !from {
+            return Err(invalid("COPY freeze only available using COPY FROM"));
+        }
         o.check(from)?;
         Ok(o)
     }

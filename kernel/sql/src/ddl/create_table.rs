@@ -585,10 +585,32 @@ fn check_supported(create: &ast::CreateTable) -> Result<()> {
     }
     match &create.table_options {
         ast::CreateTableOptions::None => Ok(()),
-        ast::CreateTableOptions::With(o) | ast::CreateTableOptions::Options(o) if o.is_empty() => {
-            Ok(())
-        }
-        _ => refuse("CREATE TABLE … WITH (options)"),
+        ast::CreateTableOptions::With(options) => options.iter().try_for_each(check_option),
+        _ => refuse("this form of CREATE TABLE options"),
+    }
+}
+
+/// A storage parameter in `WITH (…)`. The one that is known is `fillfactor`, and only as 100: pages
+/// are written once and full, so there is no room to leave for updates.
+fn check_option(option: &ast::SqlOption) -> Result<()> {
+    let ast::SqlOption::KeyValue { key, value } = option else {
+        return Err(SqlError::unsupported(format!("storage parameter {option}")));
+    };
+    let name = fold(key);
+    if name != "fillfactor" {
+        return Err(SqlError::unsupported(format!(
+            "storage parameter \"{name}\""
+        )));
+    }
+    match value.to_string().parse::<u32>() {
+        Ok(100) => Ok(()),
+        Ok(10..100) => Err(SqlError::unsupported(format!("fillfactor {value}"))
+            .with_hint("Pages are immutable and always full: only a fillfactor of 100 is true.")),
+        _ => Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("value {value} out of bounds for option \"fillfactor\""),
+        )
+        .with_detail("Valid values are between \"10\" and \"100\".")),
     }
 }
 

@@ -12,6 +12,7 @@ use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{Ident, ObjectName};
 
 use crate::catalog::Relation;
+use crate::catalog::model::Table;
 use crate::copy::{CopyColumn, CopyFormat, CopyOptions, Decoder};
 use crate::dml::insert::{check_identity, complete, find_column, not_a_table};
 use crate::dml::target::WriteTarget;
@@ -80,6 +81,9 @@ impl Session {
             if self.lock_table(table.collection_id(), TableLockMode::RowExclusive)? {
                 continue;
             }
+            if options.freeze {
+                self.check_private(&table)?;
+            }
             break self.with_state(|s, state| s.write_target(state, &catalog, table.oid))?;
         };
         let places = copy_places(&target, columns)?;
@@ -105,6 +109,21 @@ impl Session {
             rows: 0,
         });
         Ok(Outcome::CopyIn { format, columns })
+    }
+
+    /// COPY FREEZE is for a table that this transaction has created or truncated.
+    fn check_private(&self, table: &Table) -> Result<()> {
+        let committed = self
+            .instance
+            .catalog(&self.instance.engine().latest_view())?;
+        match committed.table(table.oid) {
+            Some(known) if known.collection == table.collection => Err(SqlError::new(
+                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "cannot perform COPY FREEZE because the table was not created or truncated in the \
+                 current subtransaction",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The next piece of the data. After an error the COPY is over.
