@@ -227,6 +227,8 @@ fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Resul
         remove_word(&mut tokens, "encrypted");
     } else if is_word(first, Keyword::SELECT) || is_word(first, Keyword::WITH) {
         key_lock = drop_key_lock_words(&mut tokens);
+    } else if is_word(first, Keyword::COPY) {
+        spell_copy_booleans(&mut tokens);
     }
 
     let dialect = PostgreSqlDialect {};
@@ -255,6 +257,28 @@ fn replace_word(tokens: &mut [TokenWithSpan], from: Keyword, to: Keyword, value:
         .find(|t| matches!(&t.token, Token::Word(w) if w.keyword == from))
     {
         *t = keyword_token(t, to, value);
+    }
+}
+
+/// COPY's boolean options in PostgreSQL's other spellings, ON, OFF, 1 and 0, as TRUE and FALSE.
+fn spell_copy_booleans(tokens: &mut [TokenWithSpan]) {
+    let mut option = false;
+    for token in tokens {
+        let spelled = match &token.token {
+            Token::Whitespace(_) => continue,
+            Token::Word(w) if option && w.keyword == Keyword::ON => Some(true),
+            Token::Word(w) if option && w.keyword == Keyword::OFF => Some(false),
+            Token::Number(n, _) if option && n == "1" => Some(true),
+            Token::Number(n, _) if option && n == "0" => Some(false),
+            _ => None,
+        };
+        option = matches!(&token.token, Token::Word(w)
+            if matches!(w.keyword, Keyword::FREEZE | Keyword::HEADER));
+        match spelled {
+            Some(true) => *token = keyword_token(token, Keyword::TRUE, "TRUE"),
+            Some(false) => *token = keyword_token(token, Keyword::FALSE, "FALSE"),
+            None => {}
+        }
     }
 }
 

@@ -305,3 +305,22 @@ fn roles_own_what_they_make() {
     "#]]
     .assert_eq(&out);
 }
+
+/// Pages are immutable and full, so that is the only fillfactor there is.
+#[test]
+fn the_one_fillfactor_is_100() {
+    check(
+        "CREATE TABLE a (n int) WITH (fillfactor = 100);
+         CREATE TABLE b (n int) WITH (fillfactor = 90);
+         CREATE TABLE c (n int) WITH (fillfactor = 5);
+         CREATE TABLE d (n int) WITH (autovacuum_enabled = false);",
+        expect![[r#"
+            CREATE TABLE
+            ERROR 0A000: fillfactor 90 is not supported
+            HINT: Pages are immutable and always full: only a fillfactor of 100 is true.
+            ERROR 22023: value 5 out of bounds for option "fillfactor"
+            DETAIL: Valid values are between "10" and "100".
+            ERROR 0A000: storage parameter "autovacuum_enabled" is not supported
+        "#]],
+    );
+}

@@ -329,3 +329,22 @@ fn sequences_count() {
         "#]],
     );
 }
+
+#[test]
+fn copy_freeze_is_for_tables_that_nobody_else_sees() {
+    let db = super::support::Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    let mut out = s.copy_in("COPY t FROM STDIN WITH (FREEZE ON)", b"2\n");
+    s.ok("BEGIN; TRUNCATE t");
+    out += &s.copy_in("COPY t FROM STDIN WITH (FREEZE 1, HEADER off)", b"3\n");
+    out += &s.run("COMMIT; SELECT * FROM t; COPY t TO STDOUT WITH (FREEZE)");
+    expect![[r#"
+        ERROR 55000: cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction
+        COPY 1
+        COMMIT
+        id
+        3
+        ERROR 22023: COPY freeze only available using COPY FROM
+    "#]].assert_eq(&out);
+}
