@@ -34,4 +34,4 @@ pub use session::prepared::Prepared;
 pub use session::statement::Statement;
 pub use session::timeout::CancelHandle;
 pub use session::{Session, SessionOptions};
-pub use transfer::CopyOut;
+pub use transfer::{CopyChunk, CopyOut};

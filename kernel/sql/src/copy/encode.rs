@@ -62,34 +62,39 @@ impl Encoder {
     /// Appends every row of a batch whose columns are the encoder's.
     pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) {
         for row in 0..batch.num_rows() {
-            for i in 0..self.columns.len() {
-                if i > 0 {
-                    out.push(self.options.delimiter);
-                }
-                let values = batch.column(i);
-                if values.is_null(row) {
-                    out.extend_from_slice(self.options.null.as_bytes());
-                    continue;
-                }
-                let mut field = std::mem::take(&mut self.field);
-                field.clear();
-                let column = &self.columns[i];
-                encode_text_typmod(
-                    values,
-                    row,
-                    &column.ty,
-                    column.typmod,
-                    &self.format,
-                    &mut field,
-                );
-                match self.options.format {
-                    CopyFormat::Text => escape_text(&field, self.options.delimiter, out),
-                    CopyFormat::Csv => self.csv_field(&field, self.force_quote[i], out),
-                }
-                self.field = field;
-            }
-            out.push(b'\n');
+            self.encode_row(batch, row, out);
         }
+    }
+
+    /// Appends one row of such a batch.
+    pub fn encode_row(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) {
+        for i in 0..self.columns.len() {
+            if i > 0 {
+                out.push(self.options.delimiter);
+            }
+            let values = batch.column(i);
+            if values.is_null(row) {
+                out.extend_from_slice(self.options.null.as_bytes());
+                continue;
+            }
+            let mut field = std::mem::take(&mut self.field);
+            field.clear();
+            let column = &self.columns[i];
+            encode_text_typmod(
+                values,
+                row,
+                &column.ty,
+                column.typmod,
+                &self.format,
+                &mut field,
+            );
+            match self.options.format {
+                CopyFormat::Text => escape_text(&field, self.options.delimiter, out),
+                CopyFormat::Csv => self.csv_field(&field, self.force_quote[i], out),
+            }
+            self.field = field;
+        }
+        out.push(b'\n');
     }
 
     fn csv_field(&self, field: &str, force: bool, out: &mut Vec<u8>) {

@@ -89,12 +89,6 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     pub(crate) fn new(instance: Arc<Instance>, options: SessionOptions) -> Result<Session> {
-        if options.database != instance.database() {
-            return Err(SqlError::new(
-                state::INVALID_CATALOG_NAME,
-                format!("database \"{}\" does not exist", options.database),
-            ));
-        }
         let catalog = instance.catalog(&instance.engine().visible_view())?;
         let role = catalog
             .role_by_name(&options.user)
@@ -109,6 +103,12 @@ impl Session {
             return Err(SqlError::new(
                 state::INVALID_AUTHORIZATION_SPECIFICATION,
                 format!("role \"{}\" is not permitted to log in", role.name),
+            ));
+        }
+        if options.database != instance.database() {
+            return Err(SqlError::new(
+                state::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", options.database),
             ));
         }
         let mut settings = Settings::default();

@@ -355,6 +355,8 @@ impl Session {
 
     /// Starts an implicit block, unless a block is already there.
     pub fn begin_implicit(&mut self) {
+        // Rows that failed before this block are not its failure.
+        self.note_failed_rows();
         self.txn.implicit = true;
     }
 

@@ -24,6 +24,14 @@ pub struct CopyOut {
     done: bool,
 }
 
+/// Encoded rows. A client of the protocol is sent one message a row.
+#[derive(Debug, Default)]
+pub struct CopyChunk {
+    pub data: Vec<u8>,
+    /// Where each row, or the header, ends in `data`.
+    pub row_ends: Vec<usize>,
+}
+
 impl CopyOut {
     pub fn format(&self) -> outcome::CopyFormat {
         self.format
@@ -33,22 +41,28 @@ impl CopyOut {
         self.columns
     }
 
-    /// The next bytes, or `None` at the end. Blocks.
-    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut out = Vec::new();
+    /// The next rows, or `None` at the end. Blocks.
+    pub fn next_chunk(&mut self) -> Result<Option<CopyChunk>> {
+        let mut chunk = CopyChunk::default();
         if std::mem::take(&mut self.header_due) {
-            self.encoder.header(&mut out);
+            self.encoder.header(&mut chunk.data);
+            if !chunk.data.is_empty() {
+                chunk.row_ends.push(chunk.data.len());
+            }
         }
-        while !self.done && out.len() < CHUNK_BYTES {
+        while !self.done && chunk.data.len() < CHUNK_BYTES {
             match self.rows.next_batch()? {
                 Some(batch) => {
                     self.count += batch.num_rows() as u64;
-                    self.encoder.encode(&batch, &mut out);
+                    for row in 0..batch.num_rows() {
+                        self.encoder.encode_row(&batch, row, &mut chunk.data);
+                        chunk.row_ends.push(chunk.data.len());
+                    }
                 }
                 None => self.done = true,
             }
         }
-        Ok(if out.is_empty() { None } else { Some(out) })
+        Ok((!chunk.row_ends.is_empty()).then_some(chunk))
     }
 
     /// The completion tag, after the last chunk.

@@ -4,7 +4,7 @@ mod copy_in;
 mod copy_out;
 
 pub(crate) use copy_in::CopyIn;
-pub use copy_out::CopyOut;
+pub use copy_out::{CopyChunk, CopyOut};
 
 use sqlparser::ast::{self, CopySource, CopyTarget};
 

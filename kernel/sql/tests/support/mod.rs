@@ -123,7 +123,7 @@ impl Client {
             Outcome::CopyOut(mut out) => {
                 let mut text = Vec::new();
                 while let Some(chunk) = out.next_chunk().unwrap() {
-                    text.extend(chunk);
+                    text.extend(chunk.data);
                 }
                 String::from_utf8(text).unwrap() + &out.tag().0 + "\n"
             }
