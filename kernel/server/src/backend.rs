@@ -4,10 +4,10 @@
 //! cannot be encoded is taken back ([`put`]), and a row under construction is known by its start so
 //! that a failure half way can remove it.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use heliosdb_sql::error::SqlError;
 use pgwire::messages::Message;
-use pgwire::messages::copy::{CopyData, CopyDone, CopyInResponse, CopyOutResponse};
+use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
 use pgwire::messages::data::{FieldDescription, NoData, ParameterDescription, RowDescription};
 use pgwire::messages::extendedquery::{
     BindComplete, CloseComplete, ParseComplete, PortalSuspended,
@@ -169,8 +169,11 @@ pub fn copy_out(out: &mut BytesMut, columns: usize) {
     );
 }
 
-pub fn copy_data(out: &mut BytesMut, data: Vec<u8>) {
-    put(out, CopyData::new(Bytes::from(data)));
+/// One row of a COPY.
+pub fn copy_data(out: &mut BytesMut, row: &[u8]) {
+    out.put_u8(b'd');
+    out.put_u32(row.len() as u32 + 4);
+    out.put_slice(row);
 }
 
 pub fn copy_done(out: &mut BytesMut) {

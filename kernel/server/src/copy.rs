@@ -10,11 +10,15 @@ use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::stream::Wire;
 
 impl OpenSession {
-    /// Write a whole COPY TO STDOUT; its tag.
+    /// Write a whole COPY TO STDOUT, a message a row, as drivers expect; its tag.
     pub(crate) fn copy_out(&mut self, wire: &mut Wire, mut copy: CopyOut) -> Result<String, Stop> {
         backend::copy_out(&mut wire.output, copy.columns());
         while let Some(chunk) = copy.next_chunk()? {
-            backend::copy_data(&mut wire.output, chunk);
+            let mut start = 0;
+            for end in chunk.row_ends {
+                backend::copy_data(&mut wire.output, &chunk.data[start..end]);
+                start = end;
+            }
             wire.flush_if_full()?;
         }
         backend::copy_done(&mut wire.output);

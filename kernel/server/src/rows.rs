@@ -69,6 +69,11 @@ impl Cursor {
         &self.rows
     }
 
+    /// Wait for the first row, or for the failure that there is instead.
+    pub fn prime(&mut self) -> Result<(), SqlError> {
+        self.batch().map(drop)
+    }
+
     /// A batch that has unread rows, or `None` at the end.
     fn batch(&mut self) -> Result<Option<&RecordBatch>, SqlError> {
         while self

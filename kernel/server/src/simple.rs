@@ -91,10 +91,13 @@ impl OpenSession {
         self.send_notices(wire);
         Ok(Some(match outcome {
             Outcome::Rows(rows) => {
-                let formats = Formats::text(rows.columns().len());
-                backend::row_description(&mut wire.output, rows.columns(), formats.codes());
-                let format = self.session.info().format();
+                // A query that fails before its first row is answered by the error alone.
                 let mut cursor = Cursor::new(rows);
+                cursor.prime()?;
+                let columns = cursor.rows().columns();
+                let formats = Formats::text(columns.len());
+                backend::row_description(&mut wire.output, columns, formats.codes());
+                let format = self.session.info().format();
                 let written = self
                     .rows
                     .write(wire, &mut cursor, &formats, &format, None)?;
