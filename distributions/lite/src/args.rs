@@ -54,6 +54,9 @@ pub struct Sql {
     /// A file of SQL and backslash commands, run after the -c; - is standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Settings, with --data. [default: DIR/heliosdb.toml if it exists]
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub config: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
 }

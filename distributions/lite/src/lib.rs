@@ -85,7 +85,7 @@ fn run_server(serve: Serve) -> Result<(), Failed> {
 fn run_sql(sql: Sql) -> Result<(), Failed> {
     match (&sql.target.data, &sql.target.connection) {
         (Some(directory), _) => {
-            let opened = Opened::private(directory)?;
+            let opened = Opened::private(directory, sql.config.as_deref())?;
             shell_on_format(opened, sql.format, |shell| run_inputs(shell, &sql))
         }
         (None, Some(url)) => {

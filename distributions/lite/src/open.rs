@@ -67,8 +67,8 @@ impl Opened {
     }
 
     /// Open for this process alone.
-    pub fn private(directory: &Path) -> Result<Opened, Message> {
-        let config = read_config(directory, None)?;
+    pub fn private(directory: &Path, config: Option<&Path>) -> Result<Opened, Message> {
+        let config = read_config(directory, config)?;
         let database = Database::open_with(directory, &config).map_err(|e| e.to_string())?;
         let auth = AuthMethod::Trust;
         let server = database
