@@ -187,6 +187,7 @@ impl Session {
             && query.with.is_none()
             && query.order_by.is_none()
             && query.limit_clause.is_none()
+            && query.fetch.is_none()
         {
             let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.content.clone()).collect();
             let width = rows.first().map_or(0, Vec::len);

@@ -181,6 +181,7 @@ impl Session {
             }
         }
         select.projection = items;
+        crate::semantics::fetch_to_limit(&mut query)?;
         let (limit, offset) = match query.limit_clause.take() {
             None => (None, None),
             Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {

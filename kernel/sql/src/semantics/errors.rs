@@ -250,6 +250,24 @@ fn by_message(m: &str) -> SqlError {
             "aggregate functions are not allowed in WHERE",
         );
     }
+    if m.starts_with("For SELECT DISTINCT, ORDER BY expressions") {
+        return SqlError::new(
+            state::INVALID_COLUMN_REFERENCE,
+            "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+        );
+    }
+    if m.starts_with("LIMIT must be") {
+        return SqlError::new(
+            state::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+            "LIMIT must not be negative",
+        );
+    }
+    if m.starts_with("OFFSET must be") {
+        return SqlError::new(
+            state::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
+            "OFFSET must not be negative",
+        );
+    }
     if m.contains("must have the same number of columns")
         || m.contains("UNION queries have different number of columns")
     {

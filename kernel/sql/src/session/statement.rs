@@ -189,6 +189,7 @@ fn keyword_token(like: &TokenWithSpan, keyword: Keyword, value: &str) -> TokenWi
 }
 
 fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
+    spell_out_table(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()
         .filter(|t| !matches!(t.token, Token::Whitespace(_)))
@@ -249,6 +250,79 @@ fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Resul
         statement if key_lock => StatementKind::SqlWithKeyLock(Box::new(statement)),
         statement => StatementKind::Sql(Box::new(statement)),
     })
+}
+
+/// Writes the command `TABLE name` as `SELECT * FROM name`, wherever a query may stand. Elsewhere the
+/// word follows another (CREATE, DROP, ON …) and means something else.
+fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
+    let at: Vec<usize> = (0..tokens.len())
+        .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
+        .collect();
+    let token = |i: usize| at.get(i).map(|p| &tokens[*p]);
+    let insert = is_word(token(0).as_ref(), Keyword::INSERT);
+    let explain = is_word(token(0).as_ref(), Keyword::EXPLAIN);
+    let mut found = Vec::new();
+    for i in 0..at.len() {
+        if !is_word(token(i).as_ref(), Keyword::TABLE) {
+            continue;
+        }
+        let before = match i.checked_sub(1).and_then(token).map(|t| &t.token) {
+            None | Some(Token::LParen) => true,
+            Some(Token::RParen) => i > 1,
+            Some(Token::Word(w)) if w.quote_style.is_some() => insert,
+            Some(Token::Word(w)) => match w.keyword {
+                Keyword::AS
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::ALL
+                | Keyword::DISTINCT => true,
+                Keyword::EXPLAIN | Keyword::ANALYZE | Keyword::VERBOSE => explain,
+                Keyword::INTO => false,
+                _ => insert,
+            },
+            Some(_) => false,
+        };
+        // The name, and what may follow it: no WHERE, no second table.
+        let mut next = i + 1;
+        while matches!(token(next).map(|t| &t.token), Some(Token::Word(_)))
+            && matches!(token(next + 1).map(|t| &t.token), Some(Token::Period))
+        {
+            next += 2;
+        }
+        let named = matches!(token(next).map(|t| &t.token), Some(Token::Word(_)));
+        let after = match token(next + 1).map(|t| &t.token) {
+            None | Some(Token::RParen) => true,
+            Some(Token::Word(w)) => matches!(
+                w.keyword,
+                Keyword::ORDER
+                    | Keyword::LIMIT
+                    | Keyword::OFFSET
+                    | Keyword::FETCH
+                    | Keyword::FOR
+                    | Keyword::UNION
+                    | Keyword::EXCEPT
+                    | Keyword::INTERSECT
+                    | Keyword::RETURNING
+                    | Keyword::ON
+                    | Keyword::WITH
+            ),
+            Some(_) => false,
+        };
+        if before && named && after {
+            found.push(at[i]);
+        }
+    }
+    for at in found.into_iter().rev() {
+        let span = tokens[at].span;
+        let star = TokenWithSpan {
+            token: Token::Mul,
+            span,
+        };
+        let from = keyword_token(&tokens[at], Keyword::FROM, "FROM");
+        tokens[at] = keyword_token(&tokens[at], Keyword::SELECT, "SELECT");
+        tokens.splice(at + 1..at + 1, [star, from]);
+    }
 }
 
 fn replace_word(tokens: &mut [TokenWithSpan], from: Keyword, to: Keyword, value: &str) {

@@ -308,3 +308,73 @@ fn queries_of_many_kinds() {
         "#]],
     );
 }
+
+#[test]
+fn table_is_short_for_select_star() {
+    check(
+        "CREATE TABLE t (a int, b text);
+         INSERT INTO t VALUES (2, 'y'), (1, 'x'), (3, 'z');
+         TABLE t ORDER BY a;
+         (TABLE public.t) ORDER BY 1 FETCH FIRST ROW ONLY;
+         TABLE t UNION ALL TABLE t ORDER BY 1 OFFSET 4;
+         CREATE TABLE u AS TABLE t;
+         INSERT INTO u TABLE t;
+         INSERT INTO u (a, b) TABLE t LIMIT 1;
+         WITH w AS (TABLE u) SELECT count(*) FROM w;
+         EXPLAIN TABLE nope;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 3
+            a | b
+            1 | x
+            2 | y
+            3 | z
+            a | b
+            1 | x
+            a | b
+            3 | z
+            3 | z
+            SELECT 3
+            INSERT 0 3
+            INSERT 0 1
+            count
+            7
+            ERROR 42P01: relation "nope" does not exist
+        "#]],
+    );
+}
+
+#[test]
+fn fetch_first_is_limit() {
+    check(
+        "CREATE TABLE t (a int);
+         INSERT INTO t SELECT generate_series(1, 9);
+         SELECT a FROM t ORDER BY a FETCH FIRST 2 ROWS ONLY;
+         SELECT a FROM t ORDER BY a OFFSET 3 ROWS FETCH NEXT ROW ONLY;
+         SELECT (SELECT a FROM t ORDER BY a DESC FETCH FIRST 1 ROW ONLY);
+         SELECT a FROM t ORDER BY a FETCH FIRST 1 ROW ONLY FOR UPDATE;
+         SELECT a FROM t ORDER BY a FETCH FIRST 1 ROW WITH TIES;
+         SELECT a FROM t ORDER BY a LIMIT -1;
+         SELECT a FROM t ORDER BY a OFFSET -1;
+         SELECT a FROM t ORDER BY a LIMIT 3 FETCH FIRST ROW ONLY;
+         SELECT DISTINCT a % 2 FROM t ORDER BY a;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 9
+            a
+            1
+            2
+            a
+            4
+            a
+            9
+            a
+            1
+            ERROR 0A000: FETCH FIRST … WITH TIES is not supported
+            ERROR 2201W: LIMIT must not be negative
+            ERROR 2201X: OFFSET must not be negative
+            ERROR 42601: multiple LIMIT clauses not allowed
+            ERROR 42P10: for SELECT DISTINCT, ORDER BY expressions must appear in select list
+        "#]],
+    );
+}

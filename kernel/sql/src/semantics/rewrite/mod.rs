@@ -10,6 +10,7 @@
 //! a number, and [`names::output_name`] takes the mark off again.
 
 mod expr;
+mod limit;
 pub mod names;
 
 use std::ops::ControlFlow;
@@ -21,6 +22,8 @@ use sqlparser::ast::{
 };
 
 use crate::error::{Result, SqlError};
+
+pub use limit::fetch_to_limit;
 
 /// Rewrites a statement in place.
 pub fn rewrite_statement(statement: &mut Statement) -> Result<()> {
@@ -55,6 +58,9 @@ impl VisitorMut for Rewriter {
         {
             list.iter_mut().for_each(|o| keep_number(&mut o.expr));
         }
+        if let Err(e) = fetch_to_limit(query) {
+            return ControlFlow::Break(e);
+        }
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
             limit.iter_mut().for_each(keep_number);
             offset.iter_mut().for_each(|o| keep_number(&mut o.value));
@@ -62,14 +68,6 @@ impl VisitorMut for Rewriter {
             let none = |e: &Expr| matches!(e, Expr::Value(v) if v.value == Value::Null);
             if limit.as_ref().is_some_and(none) {
                 *limit = None;
-            }
-        }
-        if let Some(fetch) = &mut query.fetch {
-            if fetch.percent {
-                return ControlFlow::Break(SqlError::unsupported("FETCH FIRST … PERCENT"));
-            }
-            if fetch.with_ties {
-                return ControlFlow::Break(SqlError::unsupported("FETCH FIRST … WITH TIES"));
             }
         }
         if let SetExpr::Values(values) = query.body.as_mut() {
