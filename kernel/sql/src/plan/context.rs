@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::empty::EmptyTable;
@@ -15,8 +15,8 @@ use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    WindowUDF, col,
+    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+    TableSource, WindowUDF, col,
 };
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 
@@ -26,9 +26,12 @@ use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
+use crate::semantics::function::{PgFunction, undefined_function};
+use crate::semantics::overload::{Unresolved, pg_type};
 use crate::session::info::SessionInfo;
 use crate::session::statement::parse_query;
 use crate::subplan;
+use crate::types::PgType;
 
 /// The catalog part of a name that asks for a table with its row ids. No SQL text can name it by
 /// accident: a database of this name does not exist.
@@ -274,10 +277,12 @@ impl ContextProvider for PlanContext<'_> {
         args: Vec<Expr>,
     ) -> Result<Arc<dyn TableSource>> {
         let Some(function) = self.state.table_functions().get(name) else {
-            return Err(wrap(SqlError::new(
-                state::UNDEFINED_FUNCTION,
-                format!("function {name} does not exist"),
-            )));
+            let none = DFSchema::empty();
+            let types: Vec<PgType> = args
+                .iter()
+                .map(|a| Ok(pg_type(&a.get_type(&none)?)))
+                .collect::<Result<_>>()?;
+            return Err(wrap(undefined_function(name, &types, Unresolved::None)));
         };
         let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
         Ok(provider_as_source(
@@ -311,7 +316,16 @@ impl ContextProvider for PlanContext<'_> {
             self.uses.borrow_mut().writes |= found.writes;
             return Some(found.function);
         }
-        self.state.scalar_functions().get(name).cloned()
+        if let Some(function) = self.state.scalar_functions().get(name) {
+            return Some(function.clone());
+        }
+        // A function without a single overload: its resolution fails and names the argument types.
+        let elsewhere = name.contains('.')
+            || matches!(name, "unnest" | "unnest_outer")
+            || self.state.higher_order_functions().contains_key(name)
+            || self.state.aggregate_functions().contains_key(name)
+            || self.state.window_functions().contains_key(name);
+        (!elsewhere).then(|| Arc::new(PgFunction::udf(name, Vec::new())))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
-use sqlparser::ast::Spanned;
 use sqlparser::ast::{self, Statement as Ast};
 
 use super::outcome::{CommandTag, Outcome, Rows};
@@ -33,55 +32,6 @@ pub(crate) fn is_transaction_control(kind: &StatementKind) -> bool {
                 | Ast::ReleaseSavepoint { .. }
         ),
         _ => false,
-    }
-}
-
-/// Gives an error the position of the name it is about, where the statement has it.
-pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlError {
-    if error.position.is_some() {
-        return error;
-    }
-    let (StatementKind::Sql(statement) | StatementKind::SqlWithKeyLock(statement)) = kind else {
-        return error;
-    };
-    let quoted = error.message.split('"').nth(1).map(str::to_owned);
-    let Some(name) = quoted else { return error };
-    let mut found = None;
-    if error.code == state::UNDEFINED_TABLE {
-        let _ = ast::visit_relations(statement.as_ref(), |relation| {
-            let shown = crate::names::parts(relation)
-                .map(|p| p.join("."))
-                .unwrap_or_default();
-            if shown == name {
-                found = Some(relation.span().start);
-                return std::ops::ControlFlow::Break(());
-            }
-            std::ops::ControlFlow::Continue(())
-        });
-    } else if error.code == state::UNDEFINED_COLUMN || error.code == state::AMBIGUOUS_COLUMN {
-        let last = name.rsplit('.').next().unwrap_or(&name).to_owned();
-        let _ = ast::visit_expressions(statement.as_ref(), |expr| {
-            let ident = match expr {
-                ast::Expr::Identifier(i) => Some((i, i)),
-                ast::Expr::CompoundIdentifier(p) => p.first().zip(p.last()),
-                _ => None,
-            };
-            if let Some((first, ident)) = ident
-                && fold(ident) == last
-            {
-                found = Some(first.span.start);
-                return std::ops::ControlFlow::Break(());
-            }
-            std::ops::ControlFlow::Continue(())
-        });
-    }
-    match found {
-        // Spans count from the start of the whole text; the statement's own text may start later.
-        Some(at) if at.line > 0 => match super::statement::position_in(text, &name, at) {
-            Some(position) => error.with_position(position),
-            None => error,
-        },
-        _ => error,
     }
 }
 

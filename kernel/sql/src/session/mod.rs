@@ -13,6 +13,7 @@
 pub(crate) mod dispatch;
 pub(crate) mod functions;
 pub(crate) mod info;
+mod locate;
 pub(crate) mod outcome;
 pub(crate) mod prepared;
 pub(crate) mod settings;
@@ -242,7 +243,7 @@ impl Session {
                     Some(timer) => timer.explain(e),
                     None => e,
                 };
-                Err(dispatch::locate(e, kind, text))
+                Err(locate::locate(e, kind, text))
             }
         }
     }

@@ -102,7 +102,13 @@ impl Session {
                 return Err(e);
             }
         };
+        let offset = statement.offset;
         self.prepare_statement(statement, param_types)
+            .map_err(|mut e| {
+                // Counted from the start of what was given, like an error of the parser.
+                e.position = e.position.map(|p| p + offset);
+                e
+            })
     }
 
     pub(crate) fn prepare_statement(
@@ -145,7 +151,7 @@ impl Session {
                 if !idle {
                     self.fail_statement();
                 }
-                Err(super::dispatch::locate(e, &statement.kind, &statement.text))
+                Err(super::locate::locate(e, &statement.kind, &statement.text))
             }
         }
     }

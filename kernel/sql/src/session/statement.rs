@@ -159,14 +159,36 @@ fn push_statement(
         return Ok(());
     };
     let last = tokens.iter().rposition(|t| !is_space(t)).unwrap_or(first);
-    let tokens = &tokens[first..=last];
-    let from = lines.byte(tokens[0].span.start);
+    let mut tokens = tokens[first..=last].to_vec();
+    let start = tokens[0].span.start;
+    let from = lines.byte(start);
     let to = lines.byte(tokens[tokens.len() - 1].span.end);
     let text = sql.get(from..to).unwrap_or_default().to_owned();
     let offset = sql.get(..from).map_or(0, |s| s.chars().count());
-    let kind = parse_tokens(lines, tokens.to_vec())?;
+    // Places in the tree count from the statement's own start.
+    for token in &mut tokens {
+        token.span.start = relative(token.span.start, start);
+        token.span.end = relative(token.span.end, start);
+    }
+    let kind = parse_tokens(&LineStarts::new(&text), tokens).map_err(|mut e| {
+        e.position = e.position.map(|p| p + offset);
+        e
+    })?;
     statements.push(Statement { text, offset, kind });
     Ok(())
+}
+
+/// A location counted from `start` instead of from the beginning of the text.
+fn relative(at: Location, start: Location) -> Location {
+    let first_line = at.line == start.line;
+    Location {
+        line: (at.line + 1).saturating_sub(start.line),
+        column: if first_line {
+            (at.column + 1).saturating_sub(start.column)
+        } else {
+            at.column
+        },
+    }
 }
 
 fn is_word(token: Option<&&TokenWithSpan>, keyword: Keyword) -> bool {
@@ -575,22 +597,7 @@ fn parser_error(lines: &LineStarts<'_>, error: ParserError) -> SqlError {
     }
 }
 
-/// The position in a statement's own text of a name that the parser saw at `at` of the whole text.
-/// The two differ by where the statement began, so the name itself settles it.
-pub(crate) fn position_in(text: &str, name: &str, at: Location) -> Option<usize> {
-    let lines = LineStarts::new(text);
-    let last = name.rsplit('.').next()?;
-    let first = name.split('.').next()?;
-    let fits = |byte: usize| {
-        text.get(byte..).is_some_and(|t| {
-            let t = t.trim_start_matches('"').to_lowercase();
-            t.starts_with(&first.to_lowercase()) || t.starts_with(&last.to_lowercase())
-        })
-    };
-    let byte = lines.byte(at);
-    if fits(byte) {
-        return Some(lines.position(at));
-    }
-    let byte = text.to_lowercase().find(&last.to_lowercase())?;
-    Some(text.get(..byte)?.chars().count() + 1)
+/// PostgreSQL's position of a place in a statement's own text: characters from 1.
+pub(crate) fn position_in(text: &str, at: Location) -> usize {
+    LineStarts::new(text).position(at)
 }

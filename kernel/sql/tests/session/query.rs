@@ -200,10 +200,28 @@ fn errors_point_at_what_is_wrong() {
         "SELECT 1/0",
         "SELECT 2147483647 + 1",
         "SELECT nofunction(1)",
+        "  -- two lines\n  SELECT nofunction('x', 1.5, a)\n FROM t",
+        "SELECT * FROM nofunction(1)",
+        "SELECT 1; SELECT abs(nofunction())",
+        "SELECT upper(a) FROM t",
+        "SELECT 1, t.bogus FROM t",
+        "SELECT x.bogus FROM t AS x WHERE a = 1",
+        "SELECT a FROM t WHERE u.a = 1",
+        "SELECT 'abc'::int",
+        "SELECT 1, date '2013-02-30'",
+        "SELECT interval 'soon'",
+        "SELECT a + date '2000-01-01' * 2 FROM t",
+        "SELECT sum(a), a FROM t",
+        "SELECT a FROM t ORDER BY 3",
+        "SELECT a FROM t WHERE a",
+        "SELECT '1'::nonesuch",
+        "INSERT INTO t VALUES (1), ('x')",
+        "INSERT INTO t (b) VALUES (1)",
+        "UPDATE t SET a = 1, b = 2",
     ] {
         let result =
             s.0.parse(sql)
-                .and_then(|st| match s.0.execute(&st[0], &[])? {
+                .and_then(|st| match s.0.execute(&st[st.len() - 1], &[])? {
                     Outcome::Rows(rows) => rows.collect().map(drop),
                     _ => Ok(()),
                 });
@@ -227,15 +245,51 @@ fn errors_point_at_what_is_wrong() {
         "SELECT 'a"
           42601 unterminated quoted string at Some(8)
         "SELECT a FROM t WHERE a = 'x'"
-          22P02 invalid input syntax for type integer: "x" at None
+          22P02 invalid input syntax for type integer: "x" at Some(27)
         "SELECT a, count(*) FROM t"
-          42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function at None
+          42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function at Some(8)
         "SELECT 1/0"
           22012 division by zero at None
         "SELECT 2147483647 + 1"
           22003 integer out of range at None
         "SELECT nofunction(1)"
-          42883 function nofunction does not exist at None
+          42883 function nofunction(integer) does not exist at Some(8)
+        "  -- two lines\n  SELECT nofunction('x', 1.5, a)\n FROM t"
+          42883 function nofunction(unknown, numeric, integer) does not exist at Some(8)
+        "SELECT * FROM nofunction(1)"
+          42883 function nofunction(integer) does not exist at Some(15)
+        "SELECT 1; SELECT abs(nofunction())"
+          42883 function nofunction() does not exist at Some(12)
+        "SELECT upper(a) FROM t"
+          42883 function upper(integer) does not exist at Some(8)
+        "SELECT 1, t.bogus FROM t"
+          42703 column t.bogus does not exist at Some(11)
+        "SELECT x.bogus FROM t AS x WHERE a = 1"
+          42703 column x.bogus does not exist at Some(8)
+        "SELECT a FROM t WHERE u.a = 1"
+          42P01 missing FROM-clause entry for table "u" at Some(23)
+        "SELECT 'abc'::int"
+          22P02 invalid input syntax for type integer: "abc" at Some(8)
+        "SELECT 1, date '2013-02-30'"
+          22008 date/time field value out of range: "2013-02-30" at Some(16)
+        "SELECT interval 'soon'"
+          22007 invalid input syntax for type interval: "soon" at Some(17)
+        "SELECT a + date '2000-01-01' * 2 FROM t"
+          42883 operator does not exist: date * integer at Some(30)
+        "SELECT sum(a), a FROM t"
+          42803 column "t.a" must appear in the GROUP BY clause or be used in an aggregate function at Some(16)
+        "SELECT a FROM t ORDER BY 3"
+          42P10 ORDER BY position 3 is not in select list at Some(26)
+        "SELECT a FROM t WHERE a"
+          42804 argument of WHERE must be type boolean, not type integer at Some(23)
+        "SELECT '1'::nonesuch"
+          42704 type "nonesuch" does not exist at Some(13)
+        "INSERT INTO t VALUES (1), ('x')"
+          22P02 invalid input syntax for type integer: "x" at Some(28)
+        "INSERT INTO t (b) VALUES (1)"
+          42703 column "b" of relation "t" does not exist at Some(16)
+        "UPDATE t SET a = 1, b = 2"
+          42703 column "b" of relation "t" does not exist at Some(21)
     "#]].assert_eq(&out);
 }
 
