@@ -43,7 +43,13 @@ pub enum End {
     /// The client is gone or said goodbye.
     Closed,
     /// It is told why.
-    Fatal(SqlError),
+    Fatal(Box<SqlError>),
+}
+
+impl End {
+    pub fn fatal(error: SqlError) -> End {
+        End::Fatal(Box::new(error))
+    }
 }
 
 impl From<io::Error> for End {
@@ -72,7 +78,7 @@ pub struct Connection {
 enum Phase {
     Opening,
     ClientFirst(Client),
-    ClientFinal(Client, Pending),
+    ClientFinal(Client, Box<Pending>),
     Open(Box<OpenSession>),
 }
 
@@ -118,7 +124,7 @@ impl Connection {
                 if let Phase::Open(open) = &mut self.phase {
                     open.take_back_partial_row(&mut self.wire);
                 }
-                End::Fatal(SqlError::internal(what))
+                End::fatal(SqlError::internal(what))
             }
         };
         // Rolling back runs the session's code, which may be what panicked.
@@ -193,7 +199,7 @@ impl Connection {
             StopLevel::Forced => true,
         };
         if ends {
-            Err(End::Fatal(shutting_down()))
+            Err(End::fatal(shutting_down()))
         } else {
             Ok(())
         }
@@ -204,7 +210,7 @@ impl Connection {
             Opening::Encryption => {
                 // Bytes sent before the answer could have been put there by someone in between.
                 if !self.wire.input.is_empty() {
-                    return Err(End::Fatal(
+                    return Err(End::fatal(
                         SqlError::new(
                             state::PROTOCOL_VIOLATION,
                             "received unencrypted data after SSL request",
@@ -226,20 +232,20 @@ impl Connection {
             } => (major, minor, parameters),
         };
         if major != 3 {
-            return Err(End::Fatal(SqlError::new(
+            return Err(End::fatal(SqlError::new(
                 state::FEATURE_NOT_SUPPORTED,
                 format!(
                     "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"
                 ),
             )));
         }
-        let (client, unknown) = client_of(parameters).map_err(End::Fatal)?;
+        let (client, unknown) = client_of(parameters).map_err(End::fatal)?;
         if minor > 0 || !unknown.is_empty() {
             backend::negotiate_version(&mut self.wire.output, unknown);
         }
         self.place = self.shared.registry.admit(self.wire.stream());
         if self.place.is_none() {
-            return Err(End::Fatal(SqlError::new(
+            return Err(End::fatal(SqlError::new(
                 state::TOO_MANY_CONNECTIONS,
                 "sorry, too many clients already",
             )));
@@ -261,22 +267,22 @@ impl Connection {
                     .shared
                     .instance
                     .role_secret(&client.user)
-                    .map_err(End::Fatal)?;
+                    .map_err(End::fatal)?;
                 let (reply, pending) =
                     auth::client_first(message, &client.user, secret, &self.shared.mock_key)
-                        .map_err(End::Fatal)?;
+                        .map_err(End::fatal)?;
                 backend::sasl_continue(&mut self.wire.output, reply);
-                self.phase = Phase::ClientFinal(client, pending);
+                self.phase = Phase::ClientFinal(client, Box::new(pending));
                 Ok(())
             }
             Phase::ClientFinal(client, pending) => {
                 let reply = pending
                     .client_final(&message, &client.user)
-                    .map_err(End::Fatal)?;
+                    .map_err(End::fatal)?;
                 backend::sasl_final(&mut self.wire.output, reply);
                 self.open(client)
             }
-            Phase::Opening | Phase::Open(_) => Err(End::Fatal(SqlError::internal(
+            Phase::Opening | Phase::Open(_) => Err(End::fatal(SqlError::internal(
                 "authentication in the wrong phase",
             ))),
         }
@@ -286,7 +292,7 @@ impl Connection {
         let place = self
             .place
             .as_ref()
-            .ok_or_else(|| End::Fatal(SqlError::internal("a session without a place")))?;
+            .ok_or_else(|| End::fatal(SqlError::internal("a session without a place")))?;
         backend::authentication_ok(&mut self.wire.output);
         let session = self
             .shared
@@ -297,7 +303,7 @@ impl Connection {
                 application_name: client.application_name,
                 parameters: client.parameters,
             })
-            .map_err(End::Fatal)?;
+            .map_err(End::fatal)?;
         let pid = session.pid() as i32;
         let secret = place.open(pid, session.cancel_handle());
         let mut open = Box::new(OpenSession::new(session, Arc::clone(&self.shared.registry)));
@@ -317,7 +323,7 @@ pub fn shutting_down() -> SqlError {
 }
 
 fn fatal(error: FrameError) -> End {
-    End::Fatal(match error {
+    End::fatal(match error {
         FrameError::Violation(message) => SqlError::new(state::PROTOCOL_VIOLATION, message),
         FrameError::Text { error, .. } => error,
     })

@@ -44,7 +44,7 @@ impl OpenSession {
             _ => {
                 self.session
                     .copy_in_fail("unexpected message type during COPY from stdin");
-                Err(End::Fatal(SqlError::new(
+                Err(End::fatal(SqlError::new(
                     state::PROTOCOL_VIOLATION,
                     "unexpected message type during COPY from stdin",
                 )))
@@ -68,7 +68,7 @@ impl OpenSession {
                 }
                 Err(error) => self.fail_extended(wire, error),
             },
-            Mode::Ready | Mode::Skipping => Err(End::Fatal(SqlError::internal(
+            Mode::Ready | Mode::Skipping => Err(End::fatal(SqlError::internal(
                 "a COPY ended that had not begun",
             ))),
         }

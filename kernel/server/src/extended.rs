@@ -54,10 +54,10 @@ impl OpenSession {
                 param_types,
             } => self
                 .parse(wire, name, &query, &param_types)
-                .map_err(Stop::Sql),
-            Frontend::Bind(bind) => self.bind(wire, bind).map_err(Stop::Sql),
+                .map_err(Stop::from),
+            Frontend::Bind(bind) => self.bind(wire, bind).map_err(Stop::from),
             Frontend::Describe { target, name } => {
-                self.describe(wire, target, &name).map_err(Stop::Sql)
+                self.describe(wire, target, &name).map_err(Stop::from)
             }
             Frontend::Close { target, name } => {
                 match target {
@@ -74,13 +74,13 @@ impl OpenSession {
                 wire.flush().map_err(Stop::from)
             }
             Frontend::Sync => return self.sync(wire),
-            other => Err(Stop::Sql(SqlError::internal(format!(
+            other => Err(Stop::from(SqlError::internal(format!(
                 "{other:?} is not handled here"
             )))),
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(Stop::Sql(error)) => self.fail_extended(wire, error),
+            Err(Stop::Sql(error)) => self.fail_extended(wire, *error),
             Err(Stop::End(end)) => Err(end),
         }
     }

@@ -58,13 +58,13 @@ pub(crate) enum AfterCopy {
 /// Why work on a message stopped.
 pub(crate) enum Stop {
     /// The statement failed; the connection goes on.
-    Sql(SqlError),
+    Sql(Box<SqlError>),
     End(End),
 }
 
 impl From<SqlError> for Stop {
     fn from(error: SqlError) -> Stop {
-        Stop::Sql(error)
+        Stop::Sql(Box::new(error))
     }
 }
 
@@ -137,7 +137,7 @@ impl OpenSession {
                 SqlError::unsupported("the function call sub-protocol"),
             ),
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
-            Frontend::Password(_) => Err(End::Fatal(SqlError::new(
+            Frontend::Password(_) => Err(End::fatal(SqlError::new(
                 state::PROTOCOL_VIOLATION,
                 "unexpected authentication message",
             ))),
@@ -168,7 +168,7 @@ impl OpenSession {
     pub(crate) fn send_error(&mut self, wire: &mut Wire, error: &SqlError) -> Result<(), End> {
         self.send_notices(wire);
         if error.code == state::QUERY_CANCELED && self.registry.stop_level() == StopLevel::Forced {
-            return Err(End::Fatal(shutting_down()));
+            return Err(End::fatal(shutting_down()));
         }
         backend::error(&mut wire.output, Severity::Error, error);
         Ok(())

@@ -144,7 +144,7 @@ impl OpenSession {
     ) -> Result<(), End> {
         self.mode = Mode::Ready;
         let completed = outcome
-            .map_err(Stop::Sql)
+            .map_err(Stop::from)
             .and_then(|tag| self.complete_simple(wire, &run, Completion::Tag(tag)));
         match completed {
             Ok(()) => self.continue_simple(wire, run),
@@ -161,7 +161,7 @@ impl OpenSession {
                 {
                     tracing::warn!(error = %second, "rolling back an implicit transaction failed");
                 }
-                self.fail_simple(wire, error)
+                self.fail_simple(wire, *error)
             }
         }
     }

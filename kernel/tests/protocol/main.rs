@@ -3,7 +3,8 @@
 //!
 //! Every test has a server of its own on a port the system chose, over a database in a temporary
 //! directory.
-#![allow(clippy::disallowed_methods)] // Tests wait for other threads and open sockets.
+// Tests wait for other threads and open sockets; their helpers unwrap.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod driver;
 mod frames;

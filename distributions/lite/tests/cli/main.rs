@@ -2,6 +2,9 @@
 //! and other people's clients (`psql`, `psycopg`, `flights`), which skip with a printed reason when
 //! the client or the data is not there.
 
+// Helpers outside #[test] functions unwrap too.
+#![allow(clippy::unwrap_used)]
+
 mod flights;
 mod psql;
 mod psycopg;
