@@ -1,3 +1,5 @@
+//! COPY data in pieces of every size, and what PostgreSQL says of damaged data.
+
 use arrow::array::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;

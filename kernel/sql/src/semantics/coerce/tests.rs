@@ -1,3 +1,5 @@
+//! Parameters get the types that PostgreSQL would give them.
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};

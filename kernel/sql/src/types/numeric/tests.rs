@@ -1,3 +1,5 @@
+//! Arithmetic as PostgreSQL prints it, and bytes that sort as the numbers do.
+
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
