@@ -243,7 +243,7 @@ impl Instance {
     }
 
     pub(crate) fn return_state(&self, mut state: SessionState) {
-        crate::plan::bridge::clear_session(state.config_mut());
+        crate::plan::bridge::clear_session(&mut state);
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement::default()));

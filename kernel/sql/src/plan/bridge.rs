@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::config::ConfigOptions;
-use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::context::SessionConfig;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use sqlparser::ast;
 
 use crate::error::Result;
@@ -26,11 +25,12 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     crate::functions::session_state(builder).with_analyzer_rule(Arc::new(crate::subplan::Subplans))
 }
 
-/// Tells functions and casts of the session: who, where, when, and how values print.
-pub(crate) fn set_session(config: &mut SessionConfig, info: &Arc<SessionInfo>) {
+/// Tells functions and casts of the session: who, where, when, and how values print. Planning reads
+/// the state's configuration, physical expressions the one that the execution properties carry.
+pub(crate) fn set_session(state: &mut SessionState, info: &Arc<SessionInfo>) {
     let start = info.transaction_start();
     let engine = info.instance.engine().clone();
-    config.options_mut().extensions.insert(SessionVars {
+    let vars = SessionVars {
         user: info.user.clone(),
         session_user: info.user.clone(),
         database: info.database.clone(),
@@ -42,15 +42,21 @@ pub(crate) fn set_session(config: &mut SessionConfig, info: &Arc<SessionInfo>) {
         clock: Some(Clock(Arc::new(move || {
             i64::try_from(engine.now_micros()).unwrap_or(i64::MAX)
         }))),
-    });
+    };
+    install_vars(state, vars);
+}
+
+fn install_vars(state: &mut SessionState, vars: SessionVars) {
+    // Dropped first, so that the options are ours alone and are not copied.
+    state.execution_props_mut().config_options = None;
+    state.config_mut().options_mut().extensions.insert(vars);
+    let options = Arc::clone(state.config().options());
+    state.execution_props_mut().config_options = Some(options);
 }
 
 /// Forgets the session. A state in the pool must not keep it, nor the instance that it leads to.
-pub(crate) fn clear_session(config: &mut SessionConfig) {
-    config
-        .options_mut()
-        .extensions
-        .insert(SessionVars::default());
+pub(crate) fn clear_session(state: &mut SessionState) {
+    install_vars(state, SessionVars::default());
 }
 
 /// PostgreSQL's spellings and typing, said in DataFusion's words.

@@ -12,6 +12,7 @@ pub(crate) mod direct;
 pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod filter;
+mod limit;
 pub(crate) mod origin;
 pub(crate) mod provider;
 pub(crate) mod query;

@@ -17,6 +17,7 @@ use sqlparser::ast;
 use super::context::{PlanContext, Uses};
 use super::direct;
 use super::error::convert;
+use super::limit;
 use super::origin;
 use super::run;
 use super::state::{CurrentStatement, StatementContext};
@@ -54,6 +55,7 @@ pub(crate) fn plan(
         .collect();
     let count = parameter_count(&statement).max(types.len());
     types.resize(count, None);
+    limit::infer(&statement, &mut types);
     let uses = RefCell::new(Uses::default());
     let mut plan = analyse(state, catalog, info, &uses, statement.clone(), &types)?;
     if types.iter().any(Option::is_none) {
@@ -76,7 +78,7 @@ pub(crate) fn plan(
         .collect();
     let columns: Arc<[ResultColumn]> = origin::result_columns(&plan).into();
     let uses = uses.take();
-    let keep = !is_bound_to_time(&plan);
+    let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
     let plan = if keep {
         state
             .optimizer()
@@ -186,6 +188,9 @@ impl PlannedQuery {
             plan = plan
                 .replace_params_with_values(&ParamValues::from(params.to_vec()))
                 .map_err(convert)?;
+            if !self.optimised {
+                plan = limit::fold(plan)?;
+            }
         }
         if !self.optimised {
             plan = state

@@ -457,7 +457,7 @@ impl Session {
     fn prepare_state(&self, state: &mut SessionState) {
         let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
         state.execution_props_mut().query_execution_start_time = start;
-        crate::plan::bridge::set_session(state.config_mut(), &self.info);
+        crate::plan::bridge::set_session(state, &self.info);
     }
 
     pub(crate) fn lock_wait(&self) -> LockWait {

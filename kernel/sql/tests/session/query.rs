@@ -432,3 +432,58 @@ fn fetch_first_is_limit() {
         "#]],
     );
 }
+
+/// Not only what prints a timestamptz asks for the zone.
+#[test]
+fn the_time_zone_of_the_session_holds_in_every_expression() {
+    check(
+        "SET TimeZone = 'America/New_York';
+         CREATE TABLE t (at timestamptz);
+         INSERT INTO t VALUES ('2013-01-01 10:00+00'), ('2013-01-01 22:00');
+         SELECT at, at::text, at::date, at::timestamp, extract(hour FROM at) AS hour,
+                date_trunc('day', at) AS day, to_char(at, 'HH24') AS h FROM t;
+         SET TimeZone = 'UTC';
+         SELECT at::text FROM t WHERE at >= '2013-01-02';",
+        expect![[r#"
+            SET
+            CREATE TABLE
+            INSERT 0 2
+            at | at | at | at | hour | day | h
+            2013-01-01 05:00:00-05 | 2013-01-01 05:00:00-05 | 2013-01-01 | 2013-01-01 05:00:00 | 5 | 2013-01-01 00:00:00-05 | 05
+            2013-01-01 22:00:00-05 | 2013-01-01 22:00:00-05 | 2013-01-01 | 2013-01-01 22:00:00 | 22 | 2013-01-01 00:00:00-05 | 22
+            SET
+            at
+            2013-01-02 03:00:00+00
+        "#]],
+    );
+}
+
+#[test]
+fn limits_take_parameters() {
+    let db = super::support::Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t AS SELECT i FROM generate_series(1, 9) i");
+    let out = s.run(
+        "PREPARE a AS SELECT i FROM t ORDER BY i LIMIT $1 OFFSET $2;
+         EXECUTE a (2, 3); EXECUTE a (NULL, 7); EXECUTE a (-1, 0); EXECUTE a (1, -1);
+         PREPARE b (int, smallint) AS SELECT i FROM t ORDER BY i DESC LIMIT $1 OFFSET $2;
+         EXECUTE b (2, 1); EXECUTE b (1, NULL);",
+    );
+    expect![[r#"
+        PREPARE
+        i
+        4
+        5
+        i
+        8
+        9
+        ERROR 2201W: LIMIT must not be negative
+        ERROR 2201X: OFFSET must not be negative
+        PREPARE
+        i
+        8
+        7
+        i
+        9
+    "#]].assert_eq(&out);
+}
