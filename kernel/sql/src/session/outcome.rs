@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow::array::{Array, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::Interrupt;
 
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 use crate::plan::run;
 use crate::transfer::CopyOut;
 use crate::types::PgType;
@@ -155,13 +157,13 @@ impl Rows {
     /// The next rows, or `None` after the last. Blocks.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = match &mut self.source {
-            Source::Batches(batches) => return Ok(batches.next()),
+            Source::Batches(batches) => return batches.next().map(typed_nulls).transpose(),
             Source::Stream { stream, handle } => {
                 run::next_batch(handle, stream, self.interrupt.as_deref())
             }
         };
         match next {
-            Ok(Some(batch)) => Ok(Some(batch)),
+            Ok(Some(batch)) => typed_nulls(batch).map(Some),
             Ok(None) => {
                 self.guard = None;
                 Ok(None)
@@ -205,4 +207,27 @@ impl Rows {
         }
         Ok(batches)
     }
+}
+
+/// A column of untyped NULLs has no null bits in Arrow; it goes out as the text it is described as.
+fn typed_nulls(batch: RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let untyped = |f: &Arc<Field>| *f.data_type() == DataType::Null;
+    if !schema.fields().iter().any(untyped) {
+        return Ok(batch);
+    }
+    let fields = schema.fields().iter().map(|f| {
+        if untyped(f) {
+            let text = f.as_ref().clone().with_data_type(DataType::Utf8View);
+            Arc::new(text.with_nullable(true))
+        } else {
+            f.clone()
+        }
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = batch.columns().iter().map(|a| match a.data_type() {
+        DataType::Null => new_null_array(&DataType::Utf8View, a.len()),
+        _ => a.clone(),
+    });
+    RecordBatch::try_new(schema, columns.collect()).map_err(SqlError::internal)
 }

@@ -8,6 +8,7 @@ mod dml;
 mod durability;
 mod flights;
 mod query;
+mod regression;
 #[path = "../support/mod.rs"]
 mod support;
 mod transaction;
