@@ -449,13 +449,13 @@ fn format_function(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> 
     Ok(Arc::new(out.finish()))
 }
 
-/// `||` of a text with any value, on either side.
+/// `||` of a text with any value that is not an array, on either side.
 fn concat_any(left_text: bool) -> Overload {
     let text = Param::Is(PgType::Text);
     let params = if left_text {
-        vec![text, Param::Any]
+        vec![text, Param::AnyNonArray]
     } else {
-        vec![Param::Any, text]
+        vec![Param::AnyNonArray, text]
     };
     polymorphic(params, false, ResultType::Is(PgType::Text), |args, call| {
         let columns = any_text(args, call)?;

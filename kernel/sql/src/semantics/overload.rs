@@ -36,6 +36,8 @@ pub enum Param {
     AnyArray,
     /// Any type at all, each argument its own.
     Any,
+    /// Any type but an array.
+    AnyNonArray,
 }
 
 #[derive(Clone)]
@@ -134,8 +136,8 @@ pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolve
         .enumerate()
         .map(|(i, ty)| match o.param(i) {
             Param::Is(to) => argument_type(ty, to),
-            Param::Any if pg_type(ty) == PgType::Unknown => DataType::Utf8View,
-            Param::Any => ty.clone(),
+            Param::Any | Param::AnyNonArray if pg_type(ty) == PgType::Unknown => DataType::Utf8View,
+            Param::Any | Param::AnyNonArray => ty.clone(),
             Param::AnyElement => element.clone(),
             Param::AnyArray => DataType::new_list(element.clone(), true),
         })
@@ -180,7 +182,7 @@ fn choose(overloads: &[Overload], types: &[PgType]) -> Result<usize, Unresolved>
                     Param::AnyArray => {
                         matches!(ty, PgType::Array(_)) && types.iter().all(|t| t == ty)
                     }
-                    Param::AnyElement | Param::Any => false,
+                    Param::AnyElement | Param::Any | Param::AnyNonArray => false,
                 })
         })
     };
@@ -301,6 +303,7 @@ fn accepts(o: &Overload, k: usize, ty: &PgType) -> bool {
         Param::Is(p) => is_allowed(ty, p, CastContext::Implicit),
         Param::AnyArray => matches!(ty, PgType::Array(_) | PgType::Unknown),
         Param::AnyElement | Param::Any => true,
+        Param::AnyNonArray => !matches!(ty, PgType::Array(_)),
     }
 }
 

@@ -33,3 +33,34 @@ fn an_untyped_null_beside_an_aggregate_is_null() {
         "#]],
     );
 }
+
+#[test]
+fn an_element_is_appended_to_an_array_of_text() {
+    check(
+        "CREATE TABLE edge (a text NOT NULL, b varchar(9));
+         INSERT INTO edge VALUES ('EWR', 'BOS'), ('BOS', 'LAX');
+         SELECT ARRAY['x'] || a, a || ARRAY['x'], ARRAY[a] || b, ARRAY[a] || ARRAY[b] FROM edge ORDER BY 1;
+         WITH RECURSIVE r AS (
+           SELECT 'EWR'::text AS a, 0 AS d, ARRAY['EWR'] AS path
+           UNION ALL
+           SELECT x.b, r.d + 1, r.path || x.b FROM r JOIN edge x ON x.a = r.a WHERE r.d < 5)
+         SELECT path, d FROM r ORDER BY d;
+         SELECT ARRAY[1] || 'a'::text;
+         SELECT ARRAY[1] || 2, 'n' || 1, 2 || 'n'::text, ARRAY['a'] || NULL;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 2
+            ?column? | ?column? | ?column? | ?column?
+            {x,BOS} | {BOS,x} | {BOS,LAX} | {BOS,LAX}
+            {x,EWR} | {EWR,x} | {EWR,BOS} | {EWR,BOS}
+            path | d
+            {EWR} | 0
+            {EWR,BOS} | 1
+            {EWR,BOS,LAX} | 2
+            ERROR 42883: operator does not exist: integer[] || text
+            HINT: No operator matches the given name and argument types. You might need to add explicit type casts.
+            ?column? | ?column? | ?column? | ?column?
+            {1,2} | n1 | 2n | {a}
+        "#]],
+    );
+}
