@@ -26,8 +26,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionState;
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Join, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs,
+    ColumnarValue, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, Volatility, not,
 };
 use datafusion::optimizer::AnalyzerRule;
@@ -92,17 +93,17 @@ impl AnalyzerRule for Subplans {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let mut laterals = 0;
-        let plan = plan
-            .transform_up_with_subqueries(|node| match node {
-                LogicalPlan::Join(join) => lateral(join, &mut laterals),
-                node => replace_in_node(node),
-            })
-            .data()?;
-        if laterals == 0 {
-            return Ok(plan);
+        let plan = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Join(join) => lateral(join, &mut laterals),
+            node => replace_in_node(node),
+        })?;
+        if !plan.transformed {
+            return Ok(plan.data);
         }
-        // Rows of an unnested array may be null where those of the relation could not.
-        plan.transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))
+        // A subplan may be null, and so may rows of an unnested array, where the column of the
+        // relation could not.
+        plan.data
+            .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))
             .data()
     }
 }
@@ -267,7 +268,32 @@ fn can_be_joined(subquery: &Subquery) -> bool {
     if !aggregate.group_expr.is_empty() || aggregate.aggr_expr.iter().any(reads_outside) {
         return false;
     }
-    reads_outside_in_filters_only(&aggregate.input)
+    reads_outside_in_filters_only(&aggregate.input) && groups_by_outer(&aggregate.input)
+}
+
+/// Whether every condition of a plan on outer columns is `column = outer`, so that an aggregate over
+/// the plan can be grouped by the column and joined.
+fn groups_by_outer(plan: &LogicalPlan) -> bool {
+    let is_column = |e: &Expr| match e {
+        Expr::Column(_) => true,
+        Expr::Cast(c) => matches!(*c.expr, Expr::Column(_)),
+        _ => false,
+    };
+    let groups = |e: &Expr| match e {
+        Expr::BinaryExpr(b) if b.op == Operator::Eq => {
+            (is_column(&b.left) && !b.right.any_column_refs())
+                || (is_column(&b.right) && !b.left.any_column_refs())
+        }
+        _ => false,
+    };
+    let found = plan.exists(|node| {
+        let LogicalPlan::Filter(f) = node else {
+            return Ok(false);
+        };
+        let mut conditions = split_conjunction(&f.predicate).into_iter();
+        Ok(conditions.any(|e| reads_outside(e) && !groups(e)))
+    });
+    matches!(found, Ok(false))
 }
 
 /// Whether a plan uses outer columns only in conditions on plain relations, which become conditions
@@ -280,7 +306,9 @@ fn reads_outside_in_filters_only(plan: &LogicalPlan) -> bool {
     let walked = plan.apply(|node| {
         match node {
             LogicalPlan::Filter(f) => plain &= !contains_subquery(&f.predicate),
-            LogicalPlan::TableScan(_) | LogicalPlan::SubqueryAlias(_) => {}
+            LogicalPlan::TableScan(_) => {}
+            // What is pulled up through an alias would lose its qualifier.
+            LogicalPlan::SubqueryAlias(a) => plain &= outer_columns(&a.input).is_empty(),
             LogicalPlan::EmptyRelation(_) => {}
             LogicalPlan::Projection(p) => plain &= !p.expr.iter().any(reads_outside),
             LogicalPlan::Join(j) => plain &= !j.filter.iter().any(reads_outside),

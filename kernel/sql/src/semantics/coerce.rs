@@ -171,6 +171,7 @@ impl Rewriter<'_> {
             Expr::Like(like) => self.like(like)?,
             Expr::InList(list) => self.in_list(list)?,
             Expr::InSubquery(q) => self.in_subquery(q)?,
+            Expr::ScalarSubquery(q) => Expr::ScalarSubquery(super::nullable::scalar_subquery(q)?),
             Expr::AggregateFunction(f) => self.aggregate(f)?,
             Expr::WindowFunction(f) => self.window(*f)?,
             other => return Ok(Transformed::no(other)),

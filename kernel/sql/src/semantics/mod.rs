@@ -23,6 +23,7 @@ pub mod common;
 pub mod errors;
 pub mod function;
 pub mod kernel;
+pub mod nullable;
 pub mod overload;
 pub mod planner;
 pub mod rewrite;

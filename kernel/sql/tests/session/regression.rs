@@ -64,3 +64,45 @@ fn an_element_is_appended_to_an_array_of_text() {
         "#]],
     );
 }
+
+#[test]
+fn a_scalar_subquery_without_a_row_is_null() {
+    check(
+        "CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL);
+         INSERT INTO t VALUES (1, 'one');
+         SELECT (SELECT name FROM t WHERE id = 9);
+         SELECT (SELECT name FROM t WHERE id = 9), EXISTS (SELECT 1 FROM t);
+         SELECT (SELECT name FROM t WHERE id = 9) IS NULL AS n, coalesce((SELECT name FROM t WHERE id = 9), 'none');
+         SELECT x, x IS NULL AS n FROM (SELECT (SELECT name FROM t WHERE id = 9) AS x) AS q;
+         SELECT u.id, (SELECT name FROM t WHERE t.id = u.id + 1) AS x FROM t u;
+         SELECT x, x IS NULL AS n FROM (SELECT (SELECT name FROM t WHERE t.id = u.id + 1) AS x FROM t u) AS q;
+         SELECT (SELECT count(*) FROM t HAVING false), (SELECT count(*) FROM t WHERE id > 5);
+         SELECT u.id, (SELECT count(*) FROM t WHERE t.id > u.id) FROM t u;
+         SELECT max((SELECT name FROM t WHERE id = 9)), count((SELECT name FROM t WHERE id = 9)) FROM t;
+         SELECT id FROM t WHERE (SELECT name FROM t WHERE id = 9) IS NULL;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1
+            name
+            NULL
+            name | exists
+            NULL | t
+            n | coalesce
+            t | none
+            x | n
+            NULL | t
+            id | x
+            1 | NULL
+            x | n
+            NULL | t
+            count | count
+            NULL | 0
+            id | count
+            1 | 0
+            max | count
+            NULL | 0
+            id
+            1
+        "#]],
+    );
+}
