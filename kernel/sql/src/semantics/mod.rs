@@ -27,6 +27,7 @@ pub mod nullable;
 pub mod overload;
 pub mod planner;
 pub mod rewrite;
+pub mod set_operations;
 pub mod special;
 pub mod vars;
 
@@ -43,7 +44,10 @@ pub use vars::SessionVars;
 
 /// The rules that run before DataFusion's `TypeCoercion`.
 pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(coerce::PostgresTypes)]
+    vec![
+        Arc::new(coerce::PostgresTypes),
+        Arc::new(set_operations::SetOperations),
+    ]
 }
 
 /// Sets the DataFusion options that PostgreSQL's semantics rely on.

@@ -5,6 +5,66 @@ use expect_test::expect;
 use super::support::check;
 
 #[test]
+fn except_all_and_intersect_all_count_rows() {
+    check(
+        "CREATE TABLE l (a int, b text); CREATE TABLE r (a int, b text);
+         INSERT INTO l VALUES (1, 'x'), (1, 'x'), (1, 'x'), (NULL, 'y'), (NULL, 'y'), (2, NULL), (3, 'z');
+         INSERT INTO r VALUES (1, 'x'), (NULL, 'y'), (2, NULL), (2, NULL);
+         SELECT a, b FROM l EXCEPT ALL SELECT a, b FROM r ORDER BY 1, 2;
+         SELECT a, b FROM l INTERSECT ALL SELECT a, b FROM r ORDER BY 1, 2;
+         SELECT a FROM l INTERSECT ALL (SELECT 1 UNION ALL SELECT 1) ORDER BY 1;
+         SELECT b FROM l EXCEPT ALL SELECT 'x' ORDER BY 1;
+         SELECT a FROM l EXCEPT SELECT a FROM r;
+         SELECT a FROM l INTERSECT SELECT a FROM r ORDER BY 1;
+         SELECT DISTINCT a FROM l EXCEPT ALL SELECT 1 ORDER BY 1;
+         SELECT count(*) FROM (SELECT a FROM l EXCEPT ALL SELECT a FROM r EXCEPT ALL SELECT 1) AS q;
+         SELECT 1.0 EXCEPT ALL SELECT 1;
+         SELECT id FROM (VALUES (1), (2)) AS o(id)
+           WHERE EXISTS (SELECT 1 FROM l WHERE a = id EXCEPT ALL SELECT 1) ORDER BY 1;",
+        expect![[r#"
+            CREATE TABLE
+            CREATE TABLE
+            INSERT 0 7
+            INSERT 0 4
+            a | b
+            1 | x
+            1 | x
+            3 | z
+            NULL | y
+            a | b
+            1 | x
+            2 | NULL
+            NULL | y
+            a
+            1
+            1
+            b
+            x
+            x
+            y
+            y
+            z
+            NULL
+            a
+            3
+            a
+            1
+            2
+            NULL
+            a
+            2
+            3
+            NULL
+            count
+            3
+            ?column?
+            id
+            1
+        "#]],
+    );
+}
+
+#[test]
 fn an_untyped_null_beside_an_aggregate_is_null() {
     check(
         "CREATE TABLE t (a int);
