@@ -166,3 +166,74 @@ fn a_scalar_subquery_without_a_row_is_null() {
         "#]],
     );
 }
+
+#[test]
+fn a_row_is_looked_for_in_a_subquery() {
+    check(
+        "CREATE TABLE t (a int, b int); CREATE TABLE s (x int, y int);
+         INSERT INTO t VALUES (1, 1), (1, 2), (2, NULL), (NULL, 9), (3, 3);
+         INSERT INTO s VALUES (1, 2), (2, 5), (4, NULL);
+         SELECT a, b FROM t WHERE (a, b) IN (SELECT x, y FROM s);
+         SELECT a, b FROM t WHERE (a, b) NOT IN (SELECT x, y FROM s) ORDER BY 1, 2;
+         SELECT a, b, (a, b) IN (SELECT x, y FROM s) AS i, (a, b) NOT IN (SELECT x, y FROM s) AS n
+           FROM t ORDER BY 1, 2;
+         SELECT a, b FROM t WHERE a = 3 OR (a, b) IN (SELECT x, y FROM s) ORDER BY 1;
+         SELECT a, b FROM t WHERE NOT ((a, b) IN (SELECT x, y FROM s)) ORDER BY 1, 2;
+         SELECT a, b FROM t WHERE (a, b) IN (SELECT x, y FROM s WHERE s.y > t.b - 1);
+         SELECT a, b FROM t WHERE (a, b) = ANY (SELECT x, y FROM s) AND b = 2;
+         SELECT a, count(*) FROM t GROUP BY a HAVING (a, count(*)) IN (SELECT x, y FROM s);
+         SELECT t.a, s.y FROM t JOIN s ON t.a = s.x AND (t.a, s.y) IN (SELECT x, y FROM s) ORDER BY 1, 2;
+         SELECT count(*) FROM t WHERE (a, b) NOT IN (SELECT x, y FROM s WHERE false);
+         SELECT a FROM t WHERE (a, b) IN (SELECT x FROM s);
+         SELECT a FROM t WHERE (a, b) IN (SELECT x, y, x FROM s);
+         SELECT a FROM t WHERE (a, b) IN (SELECT * FROM s);
+         DELETE FROM t WHERE (a, b) IN (SELECT x, y FROM s);
+         UPDATE t SET a = 0 WHERE (a, b) NOT IN (SELECT x, y FROM s);
+         SELECT a, b FROM t ORDER BY 1, 2;",
+        expect![[r#"
+            CREATE TABLE
+            CREATE TABLE
+            INSERT 0 5
+            INSERT 0 3
+            a | b
+            1 | 2
+            a | b
+            1 | 1
+            3 | 3
+            a | b | i | n
+            1 | 1 | f | t
+            1 | 2 | t | f
+            2 | NULL | NULL | NULL
+            3 | 3 | f | t
+            NULL | 9 | NULL | NULL
+            a | b
+            1 | 2
+            3 | 3
+            a | b
+            1 | 1
+            3 | 3
+            a | b
+            1 | 2
+            a | b
+            1 | 2
+            ERROR 0A000: aggregate or window function in a row that is looked for in a subquery is not supported
+            a | y
+            1 | 2
+            1 | 2
+            2 | 5
+            count
+            5
+            ERROR 42601: subquery has too few columns
+            ERROR 42601: subquery has too many columns
+            a
+            1
+            DELETE 1
+            UPDATE 2
+            a | b
+            0 | 1
+            0 | 3
+            2 | NULL
+            NULL | 9
+        "#]],
+    );
+}

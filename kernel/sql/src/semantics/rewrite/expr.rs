@@ -486,7 +486,7 @@ fn interval(i: &mut Interval) -> Result<Expr> {
     Ok(cast(text(value), &PgType::Interval, typmod))
 }
 
-fn subquery(e: &mut Expr) -> Option<Box<Query>> {
+pub(super) fn subquery(e: &mut Expr) -> Option<Box<Query>> {
     match e {
         Expr::Subquery(q) => Some(q.clone()),
         Expr::Nested(inner) => subquery(inner),

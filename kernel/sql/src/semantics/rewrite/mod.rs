@@ -12,6 +12,7 @@
 mod expr;
 mod limit;
 pub mod names;
+mod rows;
 
 use std::ops::ControlFlow;
 
@@ -81,7 +82,10 @@ impl VisitorMut for Rewriter {
             list.iter_mut().for_each(keep_number);
         }
         name_columns(select);
-        ControlFlow::Continue(())
+        match select.selection.as_mut().map(rows::condition) {
+            Some(Err(e)) => ControlFlow::Break(e),
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
@@ -93,7 +97,10 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
         frame_offsets(e, true);
-        ControlFlow::Continue(())
+        match rows::value(e) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => ControlFlow::Break(e),
+        }
     }
 
     fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
