@@ -41,6 +41,8 @@ mod database;
 mod error;
 mod params;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use database::{Connection, Database, FIRST_NAME, Transaction};

@@ -1,0 +1,107 @@
+//! The embedded API over a real directory.
+
+use heliosdb_sql::error::state;
+
+use crate::{Database, SqlError};
+
+fn with_database(work: impl FnOnce(&Database)) {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open(directory.path()).unwrap();
+    work(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn columns_are_read_by_name_and_index() {
+    with_database(|db| {
+        let rows = db
+            .query(
+                "select 1::smallint as i, $1::float8 as f, $2::text as t, null::text as n, \
+                 $3::bytea as b, 12.50::numeric(6,2) as d",
+                &[&0.1, &"x", &[1u8, 255].as_slice()],
+            )
+            .unwrap();
+        let row = rows.one().unwrap();
+        assert_eq!(row.get::<i64>("i").unwrap(), 1);
+        assert_eq!(row.get::<f64>(1).unwrap(), 0.1);
+        assert_eq!(row.get::<&str>("t").unwrap(), "x");
+        assert_eq!(row.get::<Option<&str>>("n").unwrap(), None);
+        assert_eq!(row.get::<&[u8]>("b").unwrap(), [1, 255]);
+        assert_eq!(row.get::<String>("d").unwrap(), "12.50");
+        let said = |error: SqlError| error.message;
+        assert_eq!(
+            said(row.get::<&str>("n").unwrap_err()),
+            "column \"n\" is NULL; read it as an Option"
+        );
+        assert_eq!(
+            said(row.get::<i64>("t").unwrap_err()),
+            "column \"t\" is of type text and cannot be read as i64"
+        );
+        assert_eq!(
+            said(row.get::<i64>("missing").unwrap_err()),
+            "the result has no column \"missing\""
+        );
+        assert_eq!(
+            said(row.get::<i64>(9).unwrap_err()),
+            "there is no column 9: the result has 6 columns"
+        );
+    });
+}
+
+#[test]
+fn a_transaction_is_all_or_nothing() {
+    with_database(|db| {
+        db.execute("create table t (a int primary key)").unwrap();
+        let failed: Result<(), SqlError> = db.transaction(|tx| {
+            tx.execute("insert into t values (1)")?;
+            tx.execute("insert into t values (1)").map(drop)
+        });
+        assert_eq!(failed.unwrap_err().code, state::UNIQUE_VIOLATION);
+        // An error that the closure swallowed still means that nothing was committed.
+        let swallowed: Result<(), SqlError> = db.transaction(|tx| {
+            tx.execute("insert into t values (2)")?;
+            let _ = tx.execute("insert into t values (2)");
+            Ok(())
+        });
+        assert_eq!(
+            swallowed.unwrap_err().code,
+            state::IN_FAILED_SQL_TRANSACTION
+        );
+        assert!(db.query("select * from t", &[]).unwrap().is_empty());
+        db.transaction::<_, SqlError>(|tx| tx.execute_params("insert into t values ($1)", &[&3]))
+            .unwrap();
+        assert_eq!(db.query("select * from t", &[]).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_borrowed_session_leaves_nothing_behind() {
+    with_database(|db| {
+        db.execute("set search_path = nowhere").unwrap();
+        let path = |db: &Database| {
+            let rows = db.query("show search_path", &[]).unwrap();
+            rows.one().unwrap().get::<String>(0).unwrap()
+        };
+        assert_eq!(path(db), "\"$user\", public");
+        let open = db.execute("begin").unwrap_err();
+        assert_eq!(open.code, state::ACTIVE_SQL_TRANSACTION);
+        db.execute("create table t (a int); insert into t values (1)")
+            .unwrap();
+        let copy = db.execute("copy t from stdin").unwrap_err();
+        assert_eq!(copy.code, state::FEATURE_NOT_SUPPORTED);
+        assert_eq!(db.execute("delete from t").unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_directory_opens_again_with_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open(directory.path()).unwrap();
+    db.execute("create table t (a int); insert into t values (1), (2)")
+        .unwrap();
+    let second = Database::open(directory.path()).err().unwrap().to_string();
+    assert!(second.contains("in use by another process"), "{second}");
+    db.close().unwrap();
+    let db = Database::open(directory.path()).unwrap();
+    assert_eq!(db.query("select * from t", &[]).unwrap().len(), 2);
+}
