@@ -69,7 +69,7 @@ pub(super) fn fold(plan: LogicalPlan) -> Result<LogicalPlan> {
             let skip = literal(
                 limit.skip,
                 "OFFSET",
-                state::INVALID_ROW_COUNT_IN_OFFSET_CLAUSE,
+                state::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
             );
             let fetch = literal(
                 limit.fetch,

@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use sqlparser::parser::ParserError;
 
+use super::unsupported;
 use crate::error::{SqlError, state};
 
 /// The PostgreSQL error for a failure of planning or execution.
@@ -31,13 +32,7 @@ pub fn map_error(e: DataFusionError) -> SqlError {
         DataFusionError::ResourcesExhausted(m) => {
             SqlError::new(state::OUT_OF_MEMORY, "out of memory").with_detail(m)
         }
-        DataFusionError::NotImplemented(m) => SqlError::new(
-            state::FEATURE_NOT_SUPPORTED,
-            match m.strip_prefix("This feature is not implemented: ") {
-                Some(rest) => rest.to_string(),
-                None => m,
-            },
-        ),
+        DataFusionError::NotImplemented(m) => unsupported::error(&m),
         DataFusionError::Plan(m) => by_message(&m),
         DataFusionError::Execution(m) => by_message(&m),
         DataFusionError::External(e) => SqlError::internal(e),
@@ -163,6 +158,10 @@ fn map_schema_error(e: &SchemaError) -> SqlError {
                     )
                 }
             }
+            // The planner's name of an expression that it looked for in vain.
+            None if field.name.contains("outer_ref(") => {
+                SqlError::unsupported("an aggregate over columns of an outer query")
+            }
             None => SqlError::new(
                 state::UNDEFINED_COLUMN,
                 format!("column \"{}\" does not exist", field.name),
@@ -250,24 +249,6 @@ fn by_message(m: &str) -> SqlError {
             "aggregate functions are not allowed in WHERE",
         );
     }
-    if m.starts_with("For SELECT DISTINCT, ORDER BY expressions") {
-        return SqlError::new(
-            state::INVALID_COLUMN_REFERENCE,
-            "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
-        );
-    }
-    if m.starts_with("LIMIT must be") {
-        return SqlError::new(
-            state::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
-            "LIMIT must not be negative",
-        );
-    }
-    if m.starts_with("OFFSET must be") {
-        return SqlError::new(
-            state::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
-            "OFFSET must not be negative",
-        );
-    }
     if m.contains("must have the same number of columns")
         || m.contains("UNION queries have different number of columns")
     {
@@ -312,8 +293,5 @@ fn by_message(m: &str) -> SqlError {
     if m.contains("requires a boolean expression") {
         return SqlError::new(state::DATATYPE_MISMATCH, m.to_string());
     }
-    SqlError::new(
-        state::FEATURE_NOT_SUPPORTED,
-        format!("this query is not supported: {m}"),
-    )
+    unsupported::error(m)
 }

@@ -29,6 +29,7 @@ pub mod planner;
 pub mod rewrite;
 pub mod set_operations;
 pub mod special;
+mod unsupported;
 pub mod vars;
 
 use std::sync::Arc;

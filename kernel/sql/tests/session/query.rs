@@ -485,5 +485,46 @@ fn limits_take_parameters() {
         7
         i
         9
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
+}
+
+#[test]
+fn refusals_name_the_feature() {
+    check(
+        "CREATE TABLE t (a int, b text);
+         INSERT INTO t VALUES (1, 'x');
+         SELECT count(DISTINCT (a, b)) FROM t;
+         WITH x AS (DELETE FROM t RETURNING a) SELECT count(*) FROM x;
+         SELECT a FROM t WHERE row_number() OVER () = 1;
+         SELECT a FROM t WHERE unnest(array[1]) = 1;
+         SELECT a FROM t LIMIT (SELECT 1);
+         SELECT b LIKE ANY (array['x']) FROM t;
+         SELECT sum(sum(a)) FROM t;
+         SELECT DISTINCT ON (a) a, b FROM t ORDER BY b;
+         SELECT * FROM (VALUES (1, 2), (3)) v;
+         SELECT (SELECT sum(t.a + u.a) FROM t u) FROM t;
+         SELECT * FROM t TABLESAMPLE SYSTEM (10);
+         SELECT abs(a) OVER () FROM t;
+         SELECT abs(DISTINCT a) FROM t;
+         SELECT $1;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1
+            ERROR 0A000: a row value in this place is not supported
+            ERROR 0A000: a data-modifying statement in WITH is not supported
+            ERROR 42P20: window functions are not allowed in this place
+            ERROR 0A000: set-returning functions are not allowed in this place
+            ERROR 0A000: an expression that is not constant in LIMIT is not supported
+            ERROR 0A000: LIKE ANY is not supported
+            ERROR 42803: aggregate function calls cannot be nested
+            ERROR 42P10: SELECT DISTINCT ON expressions must match initial ORDER BY expressions
+            ERROR 42601: VALUES lists must all be the same length
+            ERROR 0A000: an aggregate over columns of an outer query is not supported
+            ERROR 0A000: TABLESAMPLE is not supported
+            ERROR 42809: OVER specified, but abs is not a window function nor an aggregate function
+            ERROR 42809: DISTINCT specified, but abs is not an aggregate function
+            ERROR 42P02: there is no parameter $1
+        "#]],
+    );
 }

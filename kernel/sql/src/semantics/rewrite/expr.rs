@@ -584,6 +584,28 @@ fn subscripts(root: Expr, chain: &mut [AccessExpr]) -> Result<Expr> {
     Ok(value)
 }
 
+/// Refuses what only aggregates and window functions take, which would be dropped.
+fn plain_call(f: &Function, name: &str) -> Result<()> {
+    let wrong = |what: &str, kind: &str| {
+        Err(SqlError::new(
+            state::WRONG_OBJECT_TYPE,
+            format!("{what} specified, but {name} is not {kind}"),
+        ))
+    };
+    if f.over.is_some() {
+        return wrong("OVER", "a window function nor an aggregate function");
+    }
+    if f.filter.is_some() {
+        return wrong("FILTER", "an aggregate function");
+    }
+    match &f.args {
+        FunctionArguments::List(list) if list.duplicate_treatment.is_some() => {
+            wrong("DISTINCT", "an aggregate function")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function) -> Result<Option<Expr>> {
     let name = names::function_name(&f.name);
@@ -597,6 +619,9 @@ fn function(f: &mut Function) -> Result<Option<Expr>> {
             f.name = object_name(&name);
         }
         _ => return Ok(None),
+    }
+    if crate::functions::is_known(&name) {
+        plain_call(f, &name)?;
     }
     if let FunctionArguments::Subquery(_) = &f.args
         && name == "array"
