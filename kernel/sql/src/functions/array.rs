@@ -250,6 +250,22 @@ fn over_list(
     })
 }
 
+/// `array_dims`: NULL for an empty array, as for NULL.
+fn dims(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
+    let (list, step) = expand(&args[0])?;
+    let list = as_list(&list)?;
+    let mut out = arrow::array::StringViewBuilder::new();
+    for row in 0..call.rows {
+        let length = if list.is_valid(row * step) {
+            list.value_length(row * step)
+        } else {
+            0
+        };
+        out.append_option((length > 0).then(|| format!("[1:{length}]")));
+    }
+    Ok(Arc::new(out.finish()))
+}
+
 /// The array behind `generate_subscripts(array, dimension[, reverse])`.
 fn subscripts(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
     let (list, step) = expand(&args[0])?;
@@ -432,6 +448,15 @@ pub fn register(r: &mut Registry) {
             PgType::Int4,
             |l, at| (l.value_length(at) > 0).then_some(1),
             vec![Param::AnyArray],
+        ),
+    );
+    r.add(
+        "array_dims",
+        polymorphic(
+            vec![Param::AnyArray],
+            false,
+            ResultType::Is(PgType::Text),
+            dims,
         ),
     );
     for name in ["array_length", "array_upper"] {

@@ -66,6 +66,14 @@ pub fn to_json(a: &ArrayRef, row: usize, f: &Format) -> Result<Json> {
     })
 }
 
+/// A SQL value as the key of an object: its text.
+pub fn key(a: &ArrayRef, row: usize, f: &Format) -> String {
+    let mut key = String::new();
+    let ty = PgType::from_arrow(a.data_type()).unwrap_or(PgType::Text);
+    encode_text(a, row, &ty, f, &mut key);
+    key
+}
+
 type Values<'a> = &'a [(ArrayRef, usize)];
 
 /// A function of any number of values of any types.
@@ -101,10 +109,7 @@ fn build_object(values: Values<'_>, row: usize, f: &Format) -> Result<Json> {
                 format!("argument {}: key must not be null", i * 2 + 1),
             ));
         }
-        let mut key = String::new();
-        let ty = PgType::from_arrow(k.data_type()).unwrap_or(PgType::Text);
-        encode_text(k, row * ks, &ty, f, &mut key);
-        members.push((key, to_json(v, row * vs, f)?));
+        members.push((key(k, row * ks, f), to_json(v, row * vs, f)?));
     }
     Ok(Json::object(members))
 }

@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod arithmetic;
 pub mod array;
 pub mod datetime;
+pub mod interval;
 pub mod json;
 pub mod keys;
 pub mod math;
@@ -54,6 +55,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     arithmetic::register(&mut r);
     array::register(&mut r);
     datetime::register(&mut r);
+    interval::register(&mut r);
     json::register(&mut r);
     keys::register(&mut r);
     math::register(&mut r);

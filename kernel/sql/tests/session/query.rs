@@ -528,3 +528,35 @@ fn refusals_name_the_feature() {
         "#]],
     );
 }
+
+#[test]
+fn small_functions() {
+    check(
+        "CREATE TABLE t (a int, b text);
+         INSERT INTO t VALUES (1, 'x'), (2, NULL);
+         SELECT json_agg(a ORDER BY a DESC), jsonb_object_agg(a, b), json_object_agg(b, a) FILTER (WHERE b = 'x') FROM t;
+         SELECT jsonb_object_agg(a, b) FROM t WHERE false;
+         SELECT json_object_agg(b, a) FROM t;
+         SELECT array_dims(array[1,2,3]), array_dims('{}'::int[]), array_dims(null::int[]);
+         SELECT make_interval(days => 10, secs => 1.5), make_interval(1,2,3,4,5,6,7.25), make_interval(), make_interval(1, months => 3);
+         SELECT make_interval(dayz => 10);
+         SELECT make_interval(days => 10, 3);
+         SELECT make_interval(years => 2147483647);",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 2
+            json_agg | jsonb_object_agg | json_object_agg
+            [2, 1] | {"1": "x", "2": null} | {"x": 1}
+            jsonb_object_agg
+            NULL
+            ERROR 22023: field name must not be null
+            array_dims | array_dims | array_dims
+            [1:3] | NULL | NULL
+            make_interval | make_interval | make_interval | make_interval
+            10 days 00:00:01.5 | 1 year 2 mons 25 days 05:06:07.25 | 00:00:00 | 1 year 3 mons
+            ERROR 42883: function make_interval(dayz => …) does not exist
+            ERROR 42601: positional argument cannot follow named argument
+            ERROR 22008: interval out of range
+        "#]],
+    );
+}

@@ -184,6 +184,35 @@ pub fn jsonb_agg(types: &[DataType], result: &DataType) -> Collect {
     })
 }
 
+pub fn jsonb_object_agg(types: &[DataType], result: &DataType) -> Collect {
+    collect(types, result, |columns, _| {
+        if columns[0].is_empty() {
+            return Ok(ScalarValue::LargeUtf8(None));
+        }
+        let format = crate::types::Format::default();
+        let members = columns[0]
+            .iter()
+            .zip(&columns[1])
+            .map(|(key, value)| {
+                if key.is_null() {
+                    return Err(SqlError::new(
+                        state::INVALID_PARAMETER_VALUE,
+                        "field name must not be null",
+                    ));
+                }
+                let key = key.to_array().map_err(SqlError::internal)?;
+                let value = value.to_array().map_err(SqlError::internal)?;
+                Ok((
+                    crate::functions::json::key(&key, 0, &format),
+                    crate::functions::json::to_json(&value, 0, &format)?,
+                ))
+            })
+            .collect::<Result<Vec<_>, SqlError>>()?;
+        let object = Json::object(members);
+        Ok(ScalarValue::LargeUtf8(Some(object.to_string())))
+    })
+}
+
 /// Sorted values without NULLs, and the fraction asked for.
 fn sorted(columns: &[Vec<ScalarValue>]) -> Result<(Vec<ScalarValue>, Option<f64>), SqlError> {
     let mut values: Vec<ScalarValue> = columns[0]

@@ -455,6 +455,24 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
         Builder::new("jsonb_agg")
             .collect(vec![Param::Any], ResultType::Is(Jsonb), collect::jsonb_agg)
             .build(),
+        // json is stored and shown as jsonb is.
+        Builder::new("json_agg")
+            .collect(vec![Param::Any], ResultType::Is(Jsonb), collect::jsonb_agg)
+            .build(),
+        Builder::new("jsonb_object_agg")
+            .collect(
+                vec![Param::Any, Param::Any],
+                ResultType::Is(Jsonb),
+                collect::jsonb_object_agg,
+            )
+            .build(),
+        Builder::new("json_object_agg")
+            .collect(
+                vec![Param::Any, Param::Any],
+                ResultType::Is(Jsonb),
+                collect::jsonb_object_agg,
+            )
+            .build(),
         Builder::new("percentile_cont")
             .collect(
                 vec![Param::Is(Float8), Param::Is(Float8)],

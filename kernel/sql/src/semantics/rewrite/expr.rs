@@ -606,6 +606,49 @@ fn plain_call(f: &Function, name: &str) -> Result<()> {
     }
 }
 
+/// `make_interval(days => 10)` by position: a part that is not named is 0.
+fn name_interval_parts(f: &mut Function) -> Result<()> {
+    const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+    let FunctionArguments::List(list) = &mut f.args else {
+        return Ok(());
+    };
+    let named = |a: &FunctionArg| !matches!(a, FunctionArg::Unnamed(_));
+    let Some(first) = list.args.iter().position(named) else {
+        return Ok(());
+    };
+    let mut parts = vec![unnamed(number_literal(0)); PARTS.len().max(first)];
+    for (i, arg) in std::mem::take(&mut list.args).into_iter().enumerate() {
+        let (at, value) = match arg {
+            FunctionArg::Unnamed(value) if i < first => (i, value),
+            FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg,
+                ..
+            }
+            | FunctionArg::Named { name, arg, .. } => {
+                let name = names::ident(&name);
+                let at = PARTS.iter().position(|p| *p == name);
+                let at = at.filter(|at| *at >= first).ok_or_else(|| {
+                    SqlError::new(
+                        state::UNDEFINED_FUNCTION,
+                        format!("function make_interval({name} => …) does not exist"),
+                    )
+                })?;
+                (at, arg)
+            }
+            _ => {
+                return Err(SqlError::new(
+                    state::SYNTAX_ERROR,
+                    "positional argument cannot follow named argument",
+                ));
+            }
+        };
+        parts[at] = FunctionArg::Unnamed(value);
+    }
+    list.args = parts;
+    Ok(())
+}
+
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function) -> Result<Option<Expr>> {
     let name = names::function_name(&f.name);
@@ -622,6 +665,9 @@ fn function(f: &mut Function) -> Result<Option<Expr>> {
     }
     if crate::functions::is_known(&name) {
         plain_call(f, &name)?;
+    }
+    if name == "make_interval" {
+        name_interval_parts(f)?;
     }
     if let FunctionArguments::Subquery(_) = &f.args
         && name == "array"
