@@ -4,10 +4,15 @@
 //! IW IYYY J TZ OF` with `FM` and quoted text. Number templates: `9 0 . , D G S MI PR FM` and text.
 //! Anything else in a template is refused by name.
 
+use arrow::array::{Array, ArrayRef};
+use datafusion::logical_expr::ColumnarValue;
+
 use super::Registry;
 use super::datetime::iso_week;
 use crate::error::{Result, SqlError, state};
 use crate::semantics::kernel::*;
+use crate::semantics::overload::{Call, Overload};
+use crate::types::PgType;
 use crate::types::datetime::{
     Civil, MICROS_PER_SECOND, days_from_civil, days_in_month, is_finite_timestamp, write_offset,
 };
@@ -48,17 +53,17 @@ const DATE_PATTERNS: &[&str] = &[
 ];
 
 #[derive(Debug, PartialEq)]
-enum Item<'a> {
+enum Item {
     Pattern {
-        name: &'a str,
+        name: &'static str,
         fill: bool,
         ordinal: Option<bool>,
     },
     Text(String),
 }
 
-fn date_items(template: &str) -> Vec<Item<'_>> {
-    let mut items: Vec<Item<'_>> = Vec::new();
+fn date_items(template: &str) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
     let mut rest = template;
     let mut fill = true;
     'next: while !rest.is_empty() {
@@ -124,36 +129,56 @@ fn cased(word: &str, pattern: &str) -> String {
     }
 }
 
-fn date_to_char(c: Civil, template: &str, zone: Option<(i32, &str)>) -> Result<String> {
+/// A zone at an instant, for the patterns that name it.
+#[derive(Clone, Copy)]
+struct Zoned<'a> {
+    zone: &'a TimeZone,
+    at: i64,
+    east: i32,
+}
+
+/// A number at least `width` wide, filled with zeros.
+fn push_number(out: &mut String, v: i64, width: usize) {
+    use std::fmt::Write as _;
+    match (v, width) {
+        (0..=99, 2) => {
+            // Both are digits.
+            out.push(char::from(b'0' + (v / 10) as u8));
+            out.push(char::from(b'0' + (v % 10) as u8));
+        }
+        _ => {
+            let _ = write!(out, "{v:0width$}");
+        }
+    }
+}
+
+fn date_to_char(c: Civil, items: &[Item], zone: Option<Zoned<'_>>) -> Result<String> {
     let days = c.days();
     let year = if c.year > 0 { c.year } else { 1 - c.year };
     let seconds = c.time / MICROS_PER_SECOND;
     let hour = seconds / 3600;
-    let mut out = String::new();
-    for item in date_items(template) {
+    let mut out = String::with_capacity(items.len() * 4);
+    for item in items {
         let (name, fill, ordinal) = match item {
             Item::Text(t) => {
-                out.push_str(&t);
+                out.push_str(t);
                 continue;
             }
             Item::Pattern {
                 name,
                 fill,
                 ordinal,
-            } => (name, fill, ordinal),
+            } => (*name, *fill, *ordinal),
         };
-        let number = |v: i64, width: usize| {
-            if fill {
-                format!("{v:0width$}")
-            } else {
-                v.to_string()
-            }
+        let start = out.len();
+        let mut number = |v: i64, width: usize| {
+            push_number(&mut out, v, if fill { width } else { 1 });
         };
         let word = |w: String, width: usize| if fill { format!("{w:<width$}") } else { w };
         let dow = (days + 4).rem_euclid(7);
-        let text = match name {
+        match name {
             "YYYY" => number(year, 4),
-            "Y,YYY" => format!("{},{:03}", year / 1000, year % 1000),
+            "Y,YYY" => out.push_str(&format!("{},{:03}", year / 1000, year % 1000)),
             "YYY" => number(year % 1000, 3),
             "YY" => number(year % 100, 2),
             "Y" => number(year % 10, 1),
@@ -175,36 +200,34 @@ fn date_to_char(c: Civil, template: &str, zone: Option<(i32, &str)>) -> Result<S
             "SSSS" => number(seconds, 1),
             "MS" => number(c.time % MICROS_PER_SECOND / 1000, 3),
             "US" => number(c.time % MICROS_PER_SECOND, 6),
-            "AM" | "PM" => if hour < 12 { "AM" } else { "PM" }.to_string(),
-            "am" | "pm" => if hour < 12 { "am" } else { "pm" }.to_string(),
-            "A.M." | "P.M." => if hour < 12 { "A.M." } else { "P.M." }.to_string(),
-            "a.m." | "p.m." => if hour < 12 { "a.m." } else { "p.m." }.to_string(),
-            "MONTH" | "Month" | "month" => word(cased(MONTHS[c.month as usize - 1], name), 9),
-            "MON" | "Mon" | "mon" => cased(&MONTHS[c.month as usize - 1][..3], name),
-            "DAY" | "Day" | "day" => word(cased(DAYS[dow as usize], name), 9),
-            "DY" | "Dy" | "dy" => cased(&DAYS[dow as usize][..3], name),
+            "AM" | "PM" => out.push_str(if hour < 12 { "AM" } else { "PM" }),
+            "am" | "pm" => out.push_str(if hour < 12 { "am" } else { "pm" }),
+            "A.M." | "P.M." => out.push_str(if hour < 12 { "A.M." } else { "P.M." }),
+            "a.m." | "p.m." => out.push_str(if hour < 12 { "a.m." } else { "p.m." }),
+            "MONTH" | "Month" | "month" => {
+                out.push_str(&word(cased(MONTHS[c.month as usize - 1], name), 9));
+            }
+            "MON" | "Mon" | "mon" => out.push_str(&cased(&MONTHS[c.month as usize - 1][..3], name)),
+            "DAY" | "Day" | "day" => out.push_str(&word(cased(DAYS[dow as usize], name), 9)),
+            "DY" | "Dy" | "dy" => out.push_str(&cased(&DAYS[dow as usize][..3], name)),
             "TZ" | "tz" => {
-                let abbreviation = zone.map_or("", |(_, a)| a);
-                if name == "TZ" {
+                let abbreviation = zone.map(|z| z.zone.offset_at(z.at).abbreviation);
+                let abbreviation = abbreviation.unwrap_or_default();
+                out.push_str(&if name == "TZ" {
                     abbreviation.to_uppercase()
                 } else {
                     abbreviation.to_lowercase()
-                }
+                });
             }
-            "OF" => {
-                let mut offset = String::new();
-                write_offset(zone.map_or(0, |(east, _)| east), &mut offset);
-                offset
-            }
+            "OF" => write_offset(zone.map_or(0, |z| z.east), &mut out),
             other => {
                 return Err(SqlError::unsupported(format!(
                     "to_char pattern \"{other}\""
                 )));
             }
-        };
-        out.push_str(&text);
+        }
         if let Some(upper) = ordinal {
-            let digits = text.trim_start_matches('0');
+            let digits = out[start..].trim_start_matches('0');
             let suffix = match (digits.as_bytes(), digits.len()) {
                 ([.., b'1', _], n) if n > 1 => "th",
                 ([.., b'1'], _) => "st",
@@ -366,7 +389,7 @@ fn number_to_char(n: &N, template: &str) -> Result<String> {
 }
 
 /// Reads a date and time by template.
-fn from_char(text: &str, template: &str) -> Result<Civil> {
+fn from_char(text: &str, items: &[Item]) -> Result<Civil> {
     let bad = |what: &str, value: &str| {
         SqlError::new(
             state::INVALID_DATETIME_FORMAT,
@@ -383,7 +406,6 @@ fn from_char(text: &str, template: &str) -> Result<Civil> {
     let mut pm = None;
     let mut day_of_year = None;
     let mut rest = text.trim_start();
-    let items = date_items(template);
     for (index, item) in items.iter().enumerate() {
         let (name, fill) = match item {
             Item::Text(t) => {
@@ -519,19 +541,55 @@ fn interval_civil(v: IntervalValue) -> Civil {
     }
 }
 
-fn zoned(t: i64, zone: &TimeZone, template: &str) -> Result<Option<String>> {
-    if !is_finite_timestamp(t) {
+fn zoned(at: i64, zone: &TimeZone, items: &[Item]) -> Result<Option<String>> {
+    if !is_finite_timestamp(at) {
         return Ok(None);
     }
-    let offset = zone.offset_at(t);
-    let c = Civil::from_micros(zone.to_local(t));
-    date_to_char(c, template, Some((offset.east, &offset.abbreviation))).map(Some)
+    let east = zone.east_at(at);
+    let local = at.saturating_add(i64::from(east) * MICROS_PER_SECOND);
+    date_to_char(
+        Civil::from_micros(local),
+        items,
+        Some(Zoned { zone, at, east }),
+    )
+    .map(Some)
+}
+
+/// A strict function of a value and a date template, which is parsed only when it changes from one
+/// row to the next.
+fn templated<A: Arg + 'static, R: Ret + 'static>(
+    f: for<'a> fn(&Call<'_>, A::Item<'a>, &[Item]) -> Result<Option<R::Value>>,
+) -> Overload {
+    let kernel = move |args: &[ColumnarValue], call: &Call<'_>| -> Result<ArrayRef> {
+        let (values, value_step) = expand(&args[0])?;
+        let (templates, template_step) = expand(&args[1])?;
+        let value_column = A::column(&*values)?;
+        let template_column = Text::column(&*templates)?;
+        let mut parsed: Option<(&str, Vec<Item>)> = None;
+        let mut out = R::builder(call.rows);
+        for row in 0..call.rows {
+            let (value_row, template_row) = (row * value_step, row * template_step);
+            if values.is_null(value_row) || templates.is_null(template_row) {
+                R::append(&mut out, None)?;
+                continue;
+            }
+            let template = Text::get(&template_column, template_row)?;
+            let (_, items) = match parsed.take() {
+                Some(p) if p.0 == template => parsed.insert(p),
+                _ => parsed.insert((template, date_items(template))),
+            };
+            let value = A::get(&value_column, value_row)?;
+            R::append(&mut out, f(call, value, items)?)?;
+        }
+        Ok(R::finish(out))
+    };
+    overload(vec![A::pg(), PgType::Text], R::pg(), kernel)
 }
 
 pub fn register(r: &mut Registry) {
     r.add(
         "to_char",
-        o2::<Timestamp, Text, Text>(|_, t, f| {
+        templated::<Timestamp, Text>(|_, t, f| {
             if !is_finite_timestamp(t) {
                 return Ok(None);
             }
@@ -540,11 +598,11 @@ pub fn register(r: &mut Registry) {
     );
     r.add(
         "to_char",
-        o2::<TimestampTz, Text, Text>(|c, t, f| zoned(t, &c.vars.format.time_zone, f)),
+        templated::<TimestampTz, Text>(|c, t, f| zoned(t, &c.vars.format.time_zone, f)),
     );
     r.add(
         "to_char",
-        f2::<Interval, Text, Text>(|v, f| date_to_char(interval_civil(v), f, None)),
+        templated::<Interval, Text>(|_, v, f| date_to_char(interval_civil(v), f, None).map(Some)),
     );
     r.add(
         "to_char",
@@ -564,11 +622,11 @@ pub fn register(r: &mut Registry) {
     );
     r.add(
         "to_date",
-        f2::<Text, Text, Date>(|s, f| Ok(from_char(s, f)?.days() as i32)),
+        templated::<Text, Date>(|_, s, f| Ok(Some(from_char(s, f)?.days() as i32))),
     );
     r.add(
         "to_timestamp",
-        o2::<Text, Text, TimestampTz>(|c, s, f| {
+        templated::<Text, TimestampTz>(|c, s, f| {
             Ok(Some(
                 c.vars
                     .format
