@@ -135,14 +135,31 @@ fn split_part(s: &str, delimiter: &str, n: i32) -> Result<String> {
         .to_string())
 }
 
+/// The upper case of a character where that is one character, as the C library has it: ß stays.
+fn upper(c: char) -> char {
+    let mut mapped = c.to_uppercase();
+    match (mapped.next(), mapped.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+/// The lower case of a character, wherever in a word it stands.
+fn lower(c: char) -> char {
+    match c {
+        '\u{130}' => 'i',
+        c => c.to_lowercase().next().unwrap_or(c),
+    }
+}
+
 fn initcap(s: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(s.len());
     for c in s.chars() {
         if inside {
-            out.extend(c.to_lowercase());
+            out.push(lower(c));
         } else {
-            out.extend(c.to_uppercase());
+            out.push(upper(c));
         }
         inside = c.is_alphanumeric();
     }
@@ -493,8 +510,8 @@ pub fn register(r: &mut Registry) {
     r.add("octet_length", f1::<T, Int4>(|s| Ok(s.len() as i32)));
     r.add("octet_length", f1::<Bytea, Int4>(|b| Ok(b.len() as i32)));
     r.add("bit_length", f1::<T, Int4>(|s| Ok(s.len() as i32 * 8)));
-    r.add("lower", f1::<T, T>(|s| Ok(s.to_lowercase())));
-    r.add("upper", f1::<T, T>(|s| Ok(s.to_uppercase())));
+    r.add("lower", f1::<T, T>(|s| Ok(s.chars().map(lower).collect())));
+    r.add("upper", f1::<T, T>(|s| Ok(s.chars().map(upper).collect())));
     r.add("initcap", f1::<T, T>(|s| Ok(initcap(s))));
     r.add("reverse", f1::<T, T>(|s| Ok(s.chars().rev().collect())));
     for name in ["substring", "substr"] {
