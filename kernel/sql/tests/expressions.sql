@@ -279,3 +279,14 @@ SELECT now() = current_timestamp, current_date = now()::date
 SELECT length(gen_random_uuid()::text), random() < 1
 SELECT min(x), max(x) FROM (VALUES (interval '1 month'), (interval '29 days'), (interval '31 days')) AS v(x)
 SELECT substr('abc', 2), 'x'::text AS y
+-- one template for many rows, or one each
+SELECT to_char(t, 'FMDDth Mon YYYY HH24:MI:SS.US') FROM (VALUES (timestamp '2013-02-03 04:05:06'), (timestamp '2013-11-22 14:15:16.5'), (NULL)) AS v(t)
+SELECT to_char(timestamptz '2013-02-03 04:05:06+00', f) FROM (VALUES ('DDTH Day HH12 AM'), ('YYYY-MM-DD TZ OF'), (NULL), ('FMYYYY FMMM')) AS v(f)
+SELECT to_date(s, f) FROM (VALUES ('03.02.2013', 'DD.MM.YYYY'), ('2013-02-03', 'YYYY-MM-DD'), (NULL, 'YYYY')) AS v(s, f)
+SELECT upper('straße'), initcap('ß aß'), lower('STRASSE')
+SELECT pg_typeof(ntile(2) OVER (ORDER BY x)), ntile(2) OVER (ORDER BY x) FROM (VALUES (1), (2)) AS v(x)
+SELECT value FROM jsonb_array_elements_text('["a", "b"]')
+SELECT e FROM jsonb_array_elements('[1, {"a": 2}]') AS e
+SELECT ARRAY['a'::text] || 'b'::text, 'a'::text || ARRAY['b'::text], 'n'::text || 1
+SELECT ARRAY[1] || 'b'::text
+SELECT 1 EXCEPT ALL SELECT 2

@@ -679,6 +679,10 @@ fn function(f: &mut Function) -> Result<Option<Expr>> {
         inner.name = object_name(array);
         return Ok(Some(call("unnest", [Expr::Function(inner)])));
     }
+    // DataFusion counts in 64 bits.
+    if name == "ntile" && f.over.is_some() {
+        return Ok(Some(cast(Expr::Function(f.clone()), &PgType::Int4, -1)));
+    }
     // CURRENT_TIMESTAMP and its kin come without parentheses.
     if matches!(f.args, FunctionArguments::None) {
         f.args = FunctionArguments::List(FunctionArgumentList {

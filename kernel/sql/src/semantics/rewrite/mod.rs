@@ -252,6 +252,12 @@ fn function_to_subquery(factor: &mut TableFactor) -> Result<()> {
         .map_or_else(|| names::quoted(&function), |a| a.name.clone());
     let columns: Vec<TableAliasColumnDef> = match &alias {
         Some(a) if !a.columns.is_empty() => a.columns.clone(),
+        // An OUT parameter names the column. Under an alias, the alias names it all the same: where
+        // PostgreSQL has the whole row for the alias, which is the value, there is a column here.
+        None if function.starts_with("jsonb_array_elements") => vec![TableAliasColumnDef {
+            name: names::quoted("value"),
+            data_type: None,
+        }],
         // The column of a scalar function is called as the table.
         _ => vec![TableAliasColumnDef {
             name: table.clone(),
