@@ -184,6 +184,7 @@ fn a_row_is_looked_for_in_a_subquery() {
          SELECT a, count(*) FROM t GROUP BY a HAVING (a, count(*)) IN (SELECT x, y FROM s);
          SELECT t.a, s.y FROM t JOIN s ON t.a = s.x AND (t.a, s.y) IN (SELECT x, y FROM s) ORDER BY 1, 2;
          SELECT count(*) FROM t WHERE (a, b) NOT IN (SELECT x, y FROM s WHERE false);
+         SELECT a FROM t WHERE ROW(a, b) IN (SELECT x, y FROM s);
          SELECT a FROM t WHERE (a, b) IN (SELECT x FROM s);
          SELECT a FROM t WHERE (a, b) IN (SELECT x, y, x FROM s);
          SELECT a FROM t WHERE (a, b) IN (SELECT * FROM s);
@@ -223,6 +224,8 @@ fn a_row_is_looked_for_in_a_subquery() {
             2 | 5
             count
             5
+            a
+            1
             ERROR 42601: subquery has too few columns
             ERROR 42601: subquery has too many columns
             a

@@ -7,8 +7,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, Query, SelectItem, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, Value,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,
+    SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value,
     helpers::attached_token::AttachedToken, visit_expressions,
 };
 
@@ -94,7 +94,7 @@ fn membership(e: &mut Expr) -> Result<Option<Membership>> {
         } => (left, expr::subquery(right), true),
         _ => return Ok(None),
     };
-    let (Expr::Tuple(row), Some(subquery)) = (row.as_ref(), subquery) else {
+    let (Some(row), Some(subquery)) = (row_items(row), subquery) else {
         return Ok(None);
     };
     if row.iter().any(computes_over_rows) {
@@ -112,10 +112,28 @@ fn membership(e: &mut Expr) -> Result<Option<Membership>> {
         ));
     }
     Ok(Some(Membership {
-        row: row.clone(),
+        row,
         subquery,
         negated,
     }))
+}
+
+/// The parts of `(a, b)` or `ROW(a, b)`.
+fn row_items(e: &Expr) -> Option<Vec<Expr>> {
+    match e {
+        Expr::Tuple(items) => Some(items.clone()),
+        Expr::Function(f) if names::function_name(&f.name) == "row" => {
+            let FunctionArguments::List(list) = &f.args else {
+                return None;
+            };
+            let items = list.args.iter().map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+                _ => None,
+            });
+            items.collect()
+        }
+        _ => None,
+    }
 }
 
 /// Whether an expression calls an aggregate or a window function, which would change its meaning in
