@@ -402,6 +402,16 @@ pub fn register(r: &mut Registry) {
         }),
     );
     r.add("jsonb_strip_nulls", f1::<J, J>(|v| Ok(strip_nulls(v))));
+    // json is stored as jsonb is.
+    for (name, json) in [
+        ("jsonb_typeof", "json_typeof"),
+        ("jsonb_array_length", "json_array_length"),
+        ("jsonb_extract_path_text", "json_extract_path_text"),
+        ("jsonb_extract_path", "json_extract_path"),
+        ("jsonb_strip_nulls", "json_strip_nulls"),
+    ] {
+        r.alias(name, json);
+    }
     r.add(
         "jsonb_set",
         f3::<J, TextArray, J, J>(|v, p, n| Ok(set(v, &p, &n, true))),

@@ -42,6 +42,12 @@ impl Registry {
             .push(overload);
     }
 
+    /// Gives the overloads that a function has so far to another name as well.
+    pub fn alias(&mut self, name: &str, alias: &str) {
+        let overloads = self.functions.get(name).cloned().unwrap_or_default();
+        self.all(alias, overloads);
+    }
+
     pub fn all(&mut self, name: &str, overloads: impl IntoIterator<Item = Overload>) {
         self.functions
             .entry(name.to_string())

@@ -541,7 +541,10 @@ fn small_functions() {
          SELECT make_interval(days => 10, secs => 1.5), make_interval(1,2,3,4,5,6,7.25), make_interval(), make_interval(1, months => 3);
          SELECT make_interval(dayz => 10);
          SELECT make_interval(days => 10, 3);
-         SELECT make_interval(years => 2147483647);",
+         SELECT make_interval(years => 2147483647);
+         SELECT json_typeof('[1]'), json_array_length('[1, 2]'), json_extract_path('{\"a\": 2}', 'a'), json_strip_nulls('{\"a\": null}');
+         SELECT json_array_elements_text('[1, \"b\"]');
+         SELECT * FROM json_array_elements('[1]');",
         expect![[r#"
             CREATE TABLE
             INSERT 0 2
@@ -557,6 +560,13 @@ fn small_functions() {
             ERROR 42883: function make_interval(dayz => …) does not exist
             ERROR 42601: positional argument cannot follow named argument
             ERROR 22008: interval out of range
+            json_typeof | json_array_length | json_extract_path | json_strip_nulls
+            array | 2 | 2 | {}
+            json_array_elements_text
+            1
+            b
+            value
+            1
         "#]],
     );
 }

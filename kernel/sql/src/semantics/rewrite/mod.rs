@@ -254,7 +254,7 @@ fn function_to_subquery(factor: &mut TableFactor) -> Result<()> {
         Some(a) if !a.columns.is_empty() => a.columns.clone(),
         // An OUT parameter names the column. Under an alias, the alias names it all the same: where
         // PostgreSQL has the whole row for the alias, which is the value, there is a column here.
-        None if function.starts_with("jsonb_array_elements") => vec![TableAliasColumnDef {
+        None if function.contains("_array_elements") => vec![TableAliasColumnDef {
             name: names::quoted("value"),
             data_type: None,
         }],
