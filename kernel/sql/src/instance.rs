@@ -23,6 +23,9 @@ use crate::plan::state::{CurrentStatement, new_state};
 use crate::role::ScramSecret;
 use crate::session::{Session, SessionOptions};
 
+/// Expressions are evaluated recursively, as deep as `session::depth` lets them be.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Catalog versions kept for views that are a little behind.
 const CATALOG_VERSIONS_MAX: usize = 8;
 /// How long a shutdown waits for queries to notice.
@@ -91,6 +94,7 @@ impl Instance {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("helios-query")
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|e| {

@@ -10,6 +10,7 @@
 //! 2. Rows that are still to be read never belong to a transaction that writes: those were read
 //!    before the statement returned.
 
+mod depth;
 pub(crate) mod dispatch;
 pub(crate) mod functions;
 pub(crate) mod info;
@@ -155,8 +156,10 @@ impl Session {
     /// Runs a statement, as the simple protocol and embedding programs do.
     pub fn execute(&mut self, statement: &Statement, params: &[Value]) -> Result<Outcome> {
         if params.is_empty() {
-            return self.run(&statement.kind, &statement.text, |s| {
-                s.dispatch(statement, &[])
+            return depth::with_stack(statement.depth, || {
+                self.run(&statement.kind, &statement.text, |s| {
+                    s.dispatch(statement, &[])
+                })
             });
         }
         let prepared = self.prepare_statement(statement.clone(), &[])?;

@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 use sqlparser::ast::{self, Expr, Ident, Statement as Ast};
 
+use super::depth;
 use super::outcome::{Outcome, ResultColumn, Value};
 use super::settings::Settings;
 use super::statement::{Statement, StatementKind, parse_one};
@@ -122,7 +123,8 @@ impl Session {
         }
         let idle = !self.txn.in_block();
         self.forget_reader();
-        let planned = self.plan_ahead(&statement, param_types);
+        let planned =
+            depth::with_stack(statement.depth, || self.plan_ahead(&statement, param_types));
         self.forget_reader();
         if idle {
             // Planning may have begun a transaction to look at the newest catalog.
@@ -194,9 +196,11 @@ impl Session {
 
     pub fn execute_prepared(&mut self, prepared: &Prepared, params: &[Value]) -> Result<Outcome> {
         let statement = &prepared.statement;
-        self.run(&statement.kind, &statement.text, |session| {
-            let params = session.bind(&prepared.param_types, params)?;
-            session.run_prepared(prepared, &params)
+        depth::with_stack(statement.depth, || {
+            self.run(&statement.kind, &statement.text, |session| {
+                let params = session.bind(&prepared.param_types, params)?;
+                session.run_prepared(prepared, &params)
+            })
         })
     }
 
@@ -299,8 +303,10 @@ impl Session {
             .map(|t| crate::types::names::from_ast(t).map(|(t, _)| Some(t)))
             .collect();
         let types = types?;
+        let text = statement.to_string();
         let statement = Statement {
-            text: statement.to_string(),
+            depth: parse_one(&text).map_or(depth::DEPTH_MAX, |inner| inner.depth),
+            text,
             offset: 0,
             kind: StatementKind::Sql(Box::new(statement)),
         };

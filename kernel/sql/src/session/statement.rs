@@ -11,6 +11,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::depth;
 use crate::error::{Result, SqlError, state};
 
 /// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
@@ -24,6 +25,8 @@ pub struct Statement {
     /// Where `text` begins in what was given to `parse`, in characters.
     pub offset: usize,
     pub(crate) kind: StatementKind,
+    /// At most how deep its tree is.
+    pub(super) depth: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +109,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
             text: String::new(),
             offset: 0,
             kind: StatementKind::Empty,
+            depth: 0,
         });
     }
     Ok(statements)
@@ -170,11 +174,17 @@ fn push_statement(
         token.span.start = relative(token.span.start, start);
         token.span.end = relative(token.span.end, start);
     }
+    let depth = depth::check(&tokens)?;
     let kind = parse_tokens(&LineStarts::new(&text), tokens).map_err(|mut e| {
         e.position = e.position.map(|p| p + offset);
         e
     })?;
-    statements.push(Statement { text, offset, kind });
+    statements.push(Statement {
+        text,
+        offset,
+        kind,
+        depth,
+    });
     Ok(())
 }
 

@@ -570,3 +570,54 @@ fn small_functions() {
         "#]],
     );
 }
+/// A chain is parsed in a loop and planned recursively: too long a one must be refused, and the
+/// longest that is not must run, also on a small stack.
+#[test]
+fn deep_statements_are_refused_before_they_overflow_a_stack() {
+    let small_stack = std::thread::Builder::new().stack_size(2 << 20);
+    let run = || {
+        let db = super::support::Db::new();
+        let mut s = db.session();
+        s.ok("CREATE TABLE t AS SELECT 1 AS a");
+        let chain = |what: &str, with: &str, n: usize| vec![what; n].join(with);
+        let mut out = String::new();
+        for n in [200, 5_000] {
+            out += &s.run(&format!("SELECT {} AS n FROM t", chain("a", "+", n)));
+            out += &s.run(&format!(
+                "SELECT count(*) FROM t WHERE {}",
+                chain("a = 0", " OR ", n / 2)
+            ));
+            out += &s.run(&format!("SELECT {}1 AS n", chain("- ", "", n / 50)));
+            out += &s.run(&format!(
+                "SELECT count(*) FROM ({}) u",
+                chain("SELECT 1", " UNION ALL ", n / 8)
+            ));
+        }
+        out += &s.run(&format!(
+            "SELECT count(*) FROM t WHERE a IN ({})",
+            chain("7", ",", 1_000)
+        ));
+        out
+    };
+    let out = small_stack.spawn(run).unwrap().join().unwrap();
+    expect![[r#"
+        n
+        200
+        count
+        0
+        n
+        1
+        count
+        25
+        ERROR 54001: stack depth limit exceeded
+        HINT: An expression may chain and nest 250 operators. Use IN (…), VALUES or ANY (array) for long lists.
+        ERROR 54001: stack depth limit exceeded
+        HINT: An expression may chain and nest 250 operators. Use IN (…), VALUES or ANY (array) for long lists.
+        n
+        1
+        ERROR 54001: stack depth limit exceeded
+        HINT: An expression may chain and nest 250 operators. Use IN (…), VALUES or ANY (array) for long lists.
+        count
+        0
+    "#]].assert_eq(&out);
+}
