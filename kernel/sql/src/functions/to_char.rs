@@ -555,11 +555,13 @@ fn zoned(at: i64, zone: &TimeZone, items: &[Item]) -> Result<Option<String>> {
     .map(Some)
 }
 
+/// What a date template does with one value.
+type Templated<A, R> =
+    for<'a> fn(&Call<'_>, <A as Arg>::Item<'a>, &[Item]) -> Result<Option<<R as Ret>::Value>>;
+
 /// A strict function of a value and a date template, which is parsed only when it changes from one
 /// row to the next.
-fn templated<A: Arg + 'static, R: Ret + 'static>(
-    f: for<'a> fn(&Call<'_>, A::Item<'a>, &[Item]) -> Result<Option<R::Value>>,
-) -> Overload {
+fn templated<A: Arg + 'static, R: Ret + 'static>(f: Templated<A, R>) -> Overload {
     let kernel = move |args: &[ColumnarValue], call: &Call<'_>| -> Result<ArrayRef> {
         let (values, value_step) = expand(&args[0])?;
         let (templates, template_step) = expand(&args[1])?;

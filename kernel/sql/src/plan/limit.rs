@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Cast, Expr, Limit, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, LimitClause, Visit, Visitor};
@@ -44,8 +44,8 @@ pub(super) fn waits_for_parameters(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Limit(limit) = node {
-            let exprs = limit.skip.iter().chain(&limit.fetch);
-            found |= exprs.map(|e| placeholders(e)).any(|any| any);
+            let mut exprs = limit.skip.iter().chain(&limit.fetch);
+            found |= exprs.any(|e| has_parameter(e));
         }
         Ok(match found {
             true => TreeNodeRecursion::Stop,
@@ -55,8 +55,7 @@ pub(super) fn waits_for_parameters(plan: &LogicalPlan) -> bool {
     found
 }
 
-fn placeholders(expr: &Expr) -> bool {
-    use datafusion::common::tree_node::TreeNode;
+fn has_parameter(expr: &Expr) -> bool {
     expr.exists(|e| Ok(matches!(e, Expr::Placeholder(_))))
         .unwrap_or(false)
 }

@@ -6,7 +6,8 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
@@ -22,10 +23,27 @@ use crate::error::{Result, SqlError};
 
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
-/// Runs a future to its end on this thread.
+/// Runs a future to its end on this thread. Executors refuse to run inside one of their own; an
+/// embedding program may call from any thread, so this only polls and parks.
 pub(crate) fn block_on<F: Future>(handle: &tokio::runtime::Handle, future: F) -> F::Output {
     let _context = handle.enter();
-    futures::executor::block_on(future)
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 /// Starts a physical plan.

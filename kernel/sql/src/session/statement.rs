@@ -294,8 +294,8 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
     let insert = is_word(token(0).as_ref(), Keyword::INSERT);
     let explain = is_word(token(0).as_ref(), Keyword::EXPLAIN);
     let mut found = Vec::new();
-    for i in 0..at.len() {
-        if !is_word(token(i).as_ref(), Keyword::TABLE) {
+    for (i, place) in at.iter().enumerate() {
+        if !is_word(Some(&&tokens[*place]), Keyword::TABLE) {
             continue;
         }
         let before = match i.checked_sub(1).and_then(token).map(|t| &t.token) {
