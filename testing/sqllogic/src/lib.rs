@@ -27,7 +27,7 @@ impl Scratch {
     }
 
     pub fn connect(&self) -> Result<Session, Failure> {
-        let connection = self.database.connect().map_err(Failure::Sql)?;
+        let connection = self.database.connect().map_err(Failure::sql)?;
         Ok(Session {
             connection,
             _scratch: self.clone(),
@@ -44,11 +44,15 @@ pub struct Session {
 /// A statement failed, or the database could not be made.
 #[derive(Debug)]
 pub enum Failure {
-    Sql(SqlError),
+    Sql(Box<SqlError>),
     Setup(String),
 }
 
 impl Failure {
+    fn sql(error: SqlError) -> Failure {
+        Failure::Sql(Box::new(error))
+    }
+
     fn setup(error: &dyn std::fmt::Display) -> Failure {
         Failure::Setup(error.to_string())
     }
@@ -70,16 +74,20 @@ impl sqllogictest::DB for Session {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failure> {
-        let rows = self.connection.query(sql, &[]).map_err(Failure::Sql)?;
+        let rows = self.connection.query(sql, &[]).map_err(Failure::sql)?;
         let width = rows.columns().len();
         if width == 0 {
             return Ok(DBOutput::StatementComplete(0));
         }
         let mut shown = Vec::with_capacity(rows.len());
         for row in &rows {
-            let cell = |at| row.get::<Option<String>>(at).map(show);
-            let cells: Result<Vec<String>, SqlError> = (0..width).map(cell).collect();
-            shown.push(cells.map_err(Failure::Sql)?);
+            let cell = |at| {
+                row.get::<Option<String>>(at)
+                    .map(show)
+                    .map_err(Failure::sql)
+            };
+            let cells: Result<Vec<String>, Failure> = (0..width).map(cell).collect();
+            shown.push(cells?);
         }
         Ok(DBOutput::Rows {
             types: vec![DefaultColumnType::Any; width],
