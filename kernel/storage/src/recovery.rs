@@ -5,8 +5,9 @@
 //!    first WAL file appears, whole, as the last step.)
 //! 2. Otherwise the log is read from its oldest file: the manifest there, then every record after it.
 //!    Transactions newer than what the segments hold go into a fresh memtable.
-//! 3. Batches that nothing proves to be synced are written and synced again, so that from here on
-//!    everything that was read is durable. Files that lie wholly behind the end of the log go.
+//! 3. Batches that nothing proves to be synced are written and synced again, and so are the names of
+//!    the files, since a sync that failed in an earlier process may have left either in memory only:
+//!    from here on everything that was read is durable. Files wholly behind the end of the log go.
 //! 4. The log goes on in a new epoch.
 
 use std::io::ErrorKind;
@@ -53,6 +54,10 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         "read the log"
     );
     let files = settle(&**io, files, &tail, &replayed.ts_max)?;
+    for directory in [file::DIRECTORY, SEGMENTS] {
+        io.sync_dir(directory)
+            .map_err(|e| Error::io("sync", directory, e))?;
+    }
     let Replayed {
         manifest,
         transactions,
