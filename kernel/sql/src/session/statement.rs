@@ -1,9 +1,9 @@
 //! From SQL text to statements that know their own text.
 //!
-//! The parser is sqlparser's PostgreSQL dialect. Text is cut at semicolons first, so that an error
-//! in the third statement does not keep the first two from running, and so that each statement
-//! carries its text for messages and for `pg_stat_activity`. A few statements that the dialect lacks
-//! are parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`).
+//! The parser is sqlparser's PostgreSQL dialect. Text is cut at semicolons first, so that each
+//! statement carries its own text for messages and positions. A syntax error anywhere refuses the
+//! whole text before any of it runs, as in PostgreSQL. A few statements that the dialect lacks are
+//! parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`).
 
 use sqlparser::ast::{self, Expr, Ident, ObjectName};
 use sqlparser::dialect::PostgreSqlDialect;
