@@ -15,14 +15,62 @@ use toml::{Table, Value};
 
 /// Who may depend on whom. A crate that is not here may not exist.
 const EDGES: &[(&str, &[&str])] = &[
-    ("heliosdb-storage", &[]),
-    ("heliosdb-sql", &["heliosdb-storage"]),
+    ("heliosdb-plugin-api", &[]),
+    ("heliosdb-storage", &["heliosdb-plugin-api"]),
+    (
+        "heliosdb-plugin-host",
+        &["heliosdb-plugin-api", "heliosdb-storage"],
+    ),
+    (
+        "heliosdb-sql",
+        &[
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+            "heliosdb-storage",
+        ],
+    ),
     ("heliosdb-server", &["heliosdb-sql"]),
     (
         "heliosdb-kernel",
-        &["heliosdb-server", "heliosdb-sql", "heliosdb-storage"],
+        &[
+            "heliosdb-plugin-host",
+            "heliosdb-server",
+            "heliosdb-sql",
+            "heliosdb-storage",
+        ],
     ),
-    ("heliosdb-lite", &["heliosdb-kernel"]),
+    (
+        "heliosdb-jsonschema",
+        &["heliosdb-plugin-api", "heliosdb-plugin-testkit"],
+    ),
+    (
+        "heliosdb-jsonschema-dyn",
+        &["heliosdb-plugin-api", "heliosdb-jsonschema"],
+    ),
+    (
+        "heliosdb-lite",
+        &[
+            "heliosdb-jsonschema",
+            "heliosdb-kernel",
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+        ],
+    ),
+    ("heliosdb-plugin-testkit", &["heliosdb-plugin-api"]),
+    (
+        "heliosdb-abi-matrix",
+        &["heliosdb-plugin-api", "heliosdb-plugin-host"],
+    ),
+    ("heliosdb-hostile", &["heliosdb-plugin-api"]),
+    (
+        "heliosdb-migration",
+        &[
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+            "heliosdb-sim",
+            "heliosdb-storage",
+        ],
+    ),
     ("heliosdb-sim", &["heliosdb-storage"]),
     ("heliosdb-sqllogic", &["heliosdb-kernel"]),
     ("heliosdb-kill9", &[]),
@@ -32,6 +80,8 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Crates of others, by prefix, and the one crate of ours that may name them.
 const HOMES: &[(&str, &str)] = &[
+    ("abi_stable", "heliosdb-plugin-api"),
+    ("libloading", "heliosdb-plugin-host"),
     ("datafusion", "heliosdb-sql"),
     ("sqlparser", "heliosdb-sql"),
     ("pgwire", "heliosdb-server"),

@@ -1,0 +1,1 @@
+//! Loads, checks, guards and migrates plugins.

@@ -1,0 +1,1 @@
+//! The ABI and the SDK of plugin authors.

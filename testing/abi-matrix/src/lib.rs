@@ -1,0 +1,1 @@
+//! Old and hostile builds in the present host.

@@ -1,0 +1,1 @@
+//! Crashes the migration of plugin state at every point.
