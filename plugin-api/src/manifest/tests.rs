@@ -1,0 +1,99 @@
+//! A manifest that passes, and the ways in which one does not.
+
+use super::*;
+
+const GOOD: &str = r#"
+id = "demo"
+version = "1.2.0"
+abi = 1
+services = ["store/1"]
+requires = [{ plugin = "base", version = ">=1, <2" }]
+[[function]]
+name = "distance"
+kind = "scalar"
+arguments = ["text", "text"]
+returns = "float8"
+volatility = "immutable"
+[[operator]]
+name = "<->"
+left = "text"
+right = "text"
+returns = "float8"
+function = "distance"
+[[clause]]
+name = "checked_by"
+place = "column"
+grammar = "CHECKED BY <name>"
+[[command]]
+prefix = "CREATE DEMO THING"
+[[setting]]
+name = "budget"
+type = "size"
+default = "64MB"
+max = 1e9
+[[store]]
+name = "things"
+version = 2
+[[step]]
+store = "things"
+from = 1
+checksum = "first"
+"#;
+
+fn refused(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    match Manifest::parse(&GOOD.replacen(from, to, 1)) {
+        Ok(_) => panic!("accepted {to}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_complete_manifest_is_read() {
+    let manifest = Manifest::parse(GOOD).expect("it is complete");
+    assert_eq!(manifest.version.to_string(), "1.2.0");
+    assert_eq!(
+        manifest.extension_points(),
+        [
+            "function/1",
+            "operator/1",
+            "clause/1",
+            "command/1",
+            "migration/1"
+        ]
+    );
+    let range = &manifest.requires[0].version;
+    let contains = |v: &str| range.contains(v.parse().expect("a version"));
+    assert!(contains("1.9.9") && !contains("2.0.0") && !contains("0.9"));
+    let settings = Settings::resolve(&manifest.settings, &Default::default());
+    assert_eq!(
+        settings.expect("defaults").integer("budget"),
+        Some(64 << 20)
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let cases = [
+        ("id = \"demo\"", "id = \"De mo\"", "De mo"),
+        ("abi = 1", "abi = 1\nfrobs = 2", "frobs"),
+        ("store/1", "store/9", "store/9"),
+        ("kind = \"scalar\"", "kind = \"table\"", "TABLE("),
+        (
+            "function = \"distance\"",
+            "function = \"nope\"",
+            "nope(text, text)",
+        ),
+        ("\"CHECKED BY <name>\"", "\"checked by\"", "grammar"),
+        ("CREATE DEMO THING", "CREATE", "two or more words"),
+        ("\"64MB\"", "\"64 parsecs\"", "a size such as"),
+        ("max = 1e9", "max = 1", "between"),
+        ("from = 1", "from = 2", "steps start from [2]"),
+        ("store = \"things\"", "store = \"nothings\"", "things"),
+        ("version = \"1.2.0\"", "version = \"one\"", "not a version"),
+    ];
+    for (from, to, said) in cases {
+        let message = refused(from, to);
+        assert!(message.contains(said), "{to}: {message}");
+    }
+}
