@@ -18,6 +18,8 @@ pub mod system;
 pub mod text;
 pub mod to_char;
 
+mod visible;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -27,6 +29,11 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use crate::semantics::function::PgFunction;
 use crate::semantics::overload::Overload;
 use crate::semantics::special::Special;
+
+pub use visible::{Functions, TableFunction};
+
+/// `field(row, 'a')`: a column of a row, as [`visible::TableFunction`] has them.
+pub const FIELD: &str = "$field";
 
 /// Overloads by function name while they are collected.
 #[derive(Default)]
@@ -81,25 +88,21 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     for udf in Special::all() {
         all.insert(udf.name().to_string(), Arc::new(udf));
     }
+    all.insert(FIELD.to_owned(), datafusion::functions::core::get_field());
     all
 });
 
-/// A scalar function or operator (`$+`) by name.
+/// A built-in scalar function or operator (`$+`) by name.
 pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
     SCALARS.get(name).cloned()
 }
 
-/// Whether a name users may call is a scalar function.
-pub fn is_known(name: &str) -> bool {
-    !name.starts_with('$') && SCALARS.contains_key(name)
-}
-
-/// Every scalar function.
+/// Every built-in scalar function.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     SCALARS.values().cloned().collect()
 }
 
-/// Every aggregate function.
+/// Every built-in aggregate function.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     aggregate::all()
 }
@@ -112,7 +115,7 @@ pub fn session_state(builder: SessionStateBuilder) -> SessionStateBuilder {
     // DataFusion's GROUPING and coercion rules follow ours.
     rules.extend(Analyzer::new().rules);
     builder
-        .with_expr_planners(crate::semantics::expr_planners())
+        .with_expr_planners(crate::semantics::expr_planners(Functions::builtin()))
         .with_scalar_functions(scalars())
         .with_aggregate_functions(aggregates())
         .with_window_functions(datafusion::functions_window::all_default_window_functions())

@@ -10,6 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use sqlparser::ast;
 
 use crate::error::Result;
+use crate::functions::Functions;
 use crate::semantics::vars::Clock;
 use crate::semantics::{self, SessionVars};
 use crate::session::info::SessionInfo;
@@ -60,7 +61,10 @@ pub(crate) fn clear_session(state: &mut SessionState) {
 }
 
 /// PostgreSQL's spellings and typing, said in DataFusion's words.
-pub(crate) fn rewrite_statement(statement: &mut ast::Statement) -> Result<()> {
+pub(crate) fn rewrite_statement(
+    statement: &mut ast::Statement,
+    functions: &Functions,
+) -> Result<()> {
     crate::pg_catalog::rewrite::statement(statement)?;
-    semantics::rewrite_statement(statement)
+    semantics::rewrite_statement(statement, functions)
 }

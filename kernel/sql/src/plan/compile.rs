@@ -69,7 +69,7 @@ impl Expressions {
             items,
             locals.iter().map(|l| table_factor(l.name)).collect(),
         )));
-        crate::plan::bridge::rewrite_statement(&mut statement)?;
+        crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
         let plan = context
             .planner()
             .sql_statement_to_plan(statement)

@@ -25,8 +25,10 @@ use super::provider::StoredTable;
 use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
+use crate::functions::Functions;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
-use crate::semantics::function::{PgFunction, undefined_function};
+use crate::semantics::expr_planners;
+use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
 use crate::session::info::SessionInfo;
 use crate::session::statement::parse_query;
@@ -59,6 +61,8 @@ pub(crate) struct PlanContext<'a> {
     /// Relations that exist for this statement only, such as `excluded`.
     locals: HashMap<String, SchemaRef>,
     uses: &'a RefCell<Uses>,
+    functions: Arc<Functions>,
+    expr_planners: Vec<Arc<dyn ExprPlanner>>,
     depth: usize,
     /// Whose privileges count: a view's owner's for what the view reads.
     role: Role,
@@ -77,6 +81,7 @@ impl<'a> PlanContext<'a> {
         info: &'a Arc<SessionInfo>,
         uses: &'a RefCell<Uses>,
     ) -> PlanContext<'a> {
+        let functions = info.functions();
         PlanContext {
             state,
             catalog,
@@ -84,6 +89,8 @@ impl<'a> PlanContext<'a> {
             search_path: info.search_path(),
             locals: HashMap::new(),
             uses,
+            expr_planners: expr_planners(functions.clone()),
+            functions,
             depth: 0,
             role: Role {
                 oid: info.user_oid,
@@ -191,6 +198,8 @@ impl<'a> PlanContext<'a> {
             search_path: vec!["pg_catalog".to_owned()],
             locals: HashMap::new(),
             uses: self.uses,
+            functions: self.functions.clone(),
+            expr_planners: self.expr_planners.clone(),
             depth: self.depth + 1,
             role: Role {
                 oid: view.owner,
@@ -199,7 +208,7 @@ impl<'a> PlanContext<'a> {
         };
         let query = parse_query(&view.definition).map_err(wrap)?;
         let mut statement = sqlparser::ast::Statement::Query(query);
-        crate::plan::bridge::rewrite_statement(&mut statement).map_err(wrap)?;
+        crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
         let plan = inner.planner().sql_statement_to_plan(statement)?;
         name_columns(plan, view.columns.iter().map(|c| c.name.as_str()))
     }
@@ -282,7 +291,11 @@ impl ContextProvider for PlanContext<'_> {
                 .iter()
                 .map(|a| Ok(pg_type(&a.get_type(&none)?)))
                 .collect::<Result<_>>()?;
-            return Err(wrap(undefined_function(name, &types, Unresolved::None)));
+            let error = undefined_function(name, &types, Unresolved::None);
+            return Err(wrap(match self.functions.hint(name) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }));
         };
         let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
         Ok(provider_as_source(
@@ -297,7 +310,7 @@ impl ContextProvider for PlanContext<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.state.expr_planners()
+        &self.expr_planners
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
@@ -316,16 +329,18 @@ impl ContextProvider for PlanContext<'_> {
             self.uses.borrow_mut().writes |= found.writes;
             return Some(found.function);
         }
-        if let Some(function) = self.state.scalar_functions().get(name) {
-            return Some(function.clone());
+        if let Some(function) = self.functions.scalar(name) {
+            return Some(function);
         }
-        // A function without a single overload: its resolution fails and names the argument types.
+        if self.functions.added_aggregate(name).is_some() {
+            return None;
+        }
         let elsewhere = name.contains('.')
             || matches!(name, "unnest" | "unnest_outer")
             || self.state.higher_order_functions().contains_key(name)
             || self.state.aggregate_functions().contains_key(name)
             || self.state.window_functions().contains_key(name);
-        (!elsewhere).then(|| Arc::new(PgFunction::udf(name, Vec::new())))
+        (!elsewhere).then(|| self.functions.missing(name))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -333,7 +348,10 @@ impl ContextProvider for PlanContext<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).cloned()
+        let builtin = self.state.aggregate_functions().get(name);
+        builtin
+            .or_else(|| self.functions.added_aggregate(name))
+            .cloned()
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -48,7 +48,7 @@ pub(crate) fn plan(
     params: &[Option<PgType>],
 ) -> Result<PlannedQuery> {
     let mut statement = ast::Statement::Query(Box::new(query));
-    crate::plan::bridge::rewrite_statement(&mut statement)?;
+    crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
     let mut types: Vec<Option<PgType>> = params
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))

@@ -18,9 +18,10 @@ use crate::types::PgType;
 /// A PostgreSQL function or operator with all its overloads.
 pub struct PgFunction {
     name: String,
-    is_operator: bool,
     overloads: Arc<[Overload]>,
     signature: Signature,
+    /// Why there is no overload, when something is known of it.
+    hint: Option<String>,
 }
 
 impl std::fmt::Debug for PgFunction {
@@ -63,14 +64,26 @@ impl PgFunction {
             Volatility::Stable => DfVolatility::Stable,
             Volatility::Volatile => DfVolatility::Volatile,
         };
-        let is_operator =
-            name.starts_with('$') || !name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
         ScalarUDF::from(PgFunction {
             name: name.to_string(),
-            is_operator: is_operator && !name.starts_with("$_"),
             overloads: overloads.into(),
             signature: Signature::new(TypeSignature::UserDefined, volatility),
+            hint: None,
         })
+    }
+
+    /// A function or operator that does not exist.
+    pub fn missing(name: &str, hint: Option<String>) -> ScalarUDF {
+        ScalarUDF::from(PgFunction {
+            name: name.to_string(),
+            overloads: Arc::new([]),
+            signature: Signature::new(TypeSignature::UserDefined, DfVolatility::Immutable),
+            hint,
+        })
+    }
+
+    pub fn overloads(&self) -> &[Overload] {
+        &self.overloads
     }
 
     /// The types that arguments of these types must be cast to.
@@ -81,10 +94,15 @@ impl PgFunction {
     fn resolve(&self, types: &[DataType]) -> Result<Resolved> {
         resolve(&self.overloads, types).map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
-            if self.is_operator {
-                undefined_operator(&self.name, &types, why)
+            let name = self.name.trim_start_matches('$');
+            let error = if name.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+                undefined_function(name, &types, why)
             } else {
-                undefined_function(&self.name, &types, why)
+                undefined_operator(name, &types, why)
+            };
+            match &self.hint {
+                Some(hint) => error.with_hint(hint.clone()),
+                None => error,
             }
         })
     }

@@ -1,17 +1,17 @@
 //! DataFusion's planning hooks: binary operators become calls of our functions.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use datafusion::common::{DFSchema, Result as DfResult};
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use sqlparser::ast::BinaryOperator;
 
 use super::function::df;
 use crate::error::SqlError;
+use crate::functions::Functions;
 
 #[derive(Debug)]
-struct Operators;
+struct Operators(Arc<Functions>);
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(
@@ -22,8 +22,7 @@ impl ExprPlanner for Operators {
         use BinaryOperator::*;
         let name = match &e.op {
             And | Or => return Ok(PlannerResult::Original(e)),
-            Spaceship | Xor | DuckIntegerDivide | MyIntegerDivide | Match | Regexp | Assignment
-            | Overlaps => {
+            Xor | DuckIntegerDivide | MyIntegerDivide | Match | Regexp | Assignment | Overlaps => {
                 return Err(df(SqlError::unsupported(format!("operator {}", e.op))));
             }
             PGCustomBinaryOperator(parts) => match parts.last() {
@@ -36,26 +35,20 @@ impl ExprPlanner for Operators {
             PGBitwiseXor => "$#".to_string(),
             other => format!("${other}"),
         };
-        match crate::functions::scalar(&name) {
-            Some(f) => Ok(PlannerResult::Planned(f.call(vec![e.left, e.right]))),
-            None => Err(df(SqlError::unsupported(format!("operator {}", e.op)))),
-        }
+        let function = match self.0.scalar(&name) {
+            Some(function) => function,
+            None => self.0.missing(&name),
+        };
+        Ok(PlannerResult::Planned(function.call(vec![e.left, e.right])))
     }
 }
 
-/// Our planner, and of DataFusion's the two that make `count(*)` a count.
-pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    static PLANNERS: LazyLock<Vec<Arc<dyn ExprPlanner>>> = LazyLock::new(|| {
-        vec![
-            Arc::new(Operators),
-            Arc::new(datafusion::functions_aggregate::planner::AggregateFunctionPlanner),
-            Arc::new(datafusion::functions_window::planner::WindowFunctionPlanner),
-        ]
-    });
-    PLANNERS.clone()
-}
-
-/// For callers that hold an operator's symbol: the function behind it.
-pub fn operator(symbol: &str, left: Expr, right: Expr) -> Option<Expr> {
-    crate::functions::scalar(&format!("${symbol}")).map(|f| f.call(vec![left, right]))
+/// Our planner, which knows the operators of these functions, and of DataFusion's the two that make
+/// `count(*)` a count.
+pub fn expr_planners(functions: Arc<Functions>) -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(Operators(functions)),
+        Arc::new(datafusion::functions_aggregate::planner::AggregateFunctionPlanner),
+        Arc::new(datafusion::functions_window::planner::WindowFunctionPlanner),
+    ]
 }

@@ -16,6 +16,7 @@ use super::settings::Settings;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
+use crate::functions::Functions;
 use crate::instance::Instance;
 use crate::pg_catalog::names::SessionNames;
 use crate::types::Format;
@@ -96,6 +97,11 @@ impl SessionInfo {
 
     pub(crate) fn change_settings<T>(&self, f: impl FnOnce(&mut Settings) -> T) -> T {
         f(&mut self.settings.write())
+    }
+
+    /// The functions that the running statement may name.
+    pub(crate) fn functions(&self) -> Arc<Functions> {
+        Functions::builtin()
     }
 
     /// Schemas in the order they are searched.

@@ -13,6 +13,7 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use heliosdb_sql::error::{Result, SqlError};
+use heliosdb_sql::functions::Functions;
 use heliosdb_sql::semantics::{self, SessionVars, map_error};
 use heliosdb_sql::types::{PgType, encode_text};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -64,7 +65,7 @@ impl Session {
         let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql)
             .map_err(|e| semantics::errors::map_parser_error(&e))?;
         let mut statement = statements.remove(0);
-        semantics::rewrite_statement(&mut statement)?;
+        semantics::rewrite_statement(&mut statement, &Functions::builtin())?;
         let state = self.context.state();
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(statement));
         self.runtime.block_on(async {

@@ -124,7 +124,9 @@ impl Harness {
             .and_then(|mut p| p.parse_statement())
             .map_err(|e| DataFusionError::Plan(e.to_string()))?;
         rewrite::statement(&mut statement)
-            .and_then(|()| semantics::rewrite_statement(&mut statement))
+            .and_then(|()| {
+                semantics::rewrite_statement(&mut statement, &functions::Functions::builtin())
+            })
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let provider = Provider(self);
         let options = ParserOptions::from(&self.state.config_options().sql_parser);

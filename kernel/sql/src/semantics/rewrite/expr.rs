@@ -9,6 +9,7 @@ use sqlparser::ast::{
 
 use super::names;
 use crate::error::{Result, SqlError, state};
+use crate::functions::Functions;
 use crate::types::{PgType, names as type_names};
 
 pub(super) fn object_name(name: &str) -> ObjectName {
@@ -87,7 +88,7 @@ pub(super) fn is_set_returning(name: &str) -> bool {
     name == "unnest" || SET_RETURNING.iter().any(|(n, _)| *n == name)
 }
 
-pub(super) fn rewrite(e: &mut Expr) -> Result<()> {
+pub(super) fn rewrite(e: &mut Expr, functions: &Functions) -> Result<()> {
     let new = match e {
         Expr::Value(v) => match literal(&mut v.value)? {
             Some(new) => new,
@@ -334,7 +335,7 @@ pub(super) fn rewrite(e: &mut Expr) -> Result<()> {
             UnaryOperator::Not => return Ok(()),
             other => return Err(SqlError::unsupported(format!("operator {other}"))),
         },
-        Expr::Function(f) => match function(f)? {
+        Expr::Function(f) => match function(f, functions)? {
             Some(new) => new,
             None => return Ok(()),
         },
@@ -653,7 +654,7 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
 }
 
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
-fn function(f: &mut Function) -> Result<Option<Expr>> {
+fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     let name = names::function_name(&f.name);
     match f.name.0.as_slice() {
         [_] => {}
@@ -666,7 +667,7 @@ fn function(f: &mut Function) -> Result<Option<Expr>> {
         }
         _ => return Ok(None),
     }
-    if crate::functions::is_known(&name) {
+    if functions.is_scalar(&name) {
         plain_call(f, &name)?;
     }
     if name == "make_interval" {

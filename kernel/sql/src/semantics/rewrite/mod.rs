@@ -3,13 +3,14 @@
 //!
 //! Literals get PostgreSQL's types, casts become [`special`](super::special)'s `$cast`, special
 //! forms (`EXTRACT`, `SUBSTRING … FROM`, `AT TIME ZONE`, subscripts, …) become the functions they
-//! stand for, set-returning functions become `unnest` of an array, and every output column gets
-//! PostgreSQL's name ([`names`]). No types are known here; [`coerce`](super::coerce) has them.
+//! stand for, set-returning functions become `unnest` of an array ([`from_function`] in FROM), and
+//! every output column gets PostgreSQL's name ([`names`]). No types are known here; [`coerce`](super::coerce) has them.
 //!
 //! Output names must be unique in DataFusion. A second `count` becomes `count` + [`names::MARK`] +
 //! a number, and [`names::output_name`] takes the mark off again.
 
 mod expr;
+mod from_function;
 mod limit;
 pub mod names;
 mod rows;
@@ -18,39 +19,27 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound,
-    WindowType,
+    TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound, WindowType,
 };
 
 use crate::error::{Result, SqlError};
+use crate::functions::Functions;
 
 pub use limit::fetch_to_limit;
 
-/// Rewrites a statement in place.
-pub fn rewrite_statement(statement: &mut Statement) -> Result<()> {
-    run(statement)
-}
-
-/// Rewrites one expression, such as a DEFAULT or a CHECK.
-pub fn rewrite_expr(expr: &mut Expr) -> Result<()> {
-    run(expr)
-}
-
-/// Rewrites one query.
-pub fn rewrite_query(query: &mut Query) -> Result<()> {
-    run(query)
-}
-
-fn run(node: &mut impl VisitMut) -> Result<()> {
-    match node.visit(&mut Rewriter) {
+/// Rewrites a statement in place. `functions` are those it may name.
+pub fn rewrite_statement(statement: &mut Statement, functions: &Functions) -> Result<()> {
+    match statement.visit(&mut Rewriter { functions }) {
         ControlFlow::Break(e) => Err(e),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-struct Rewriter;
+struct Rewriter<'a> {
+    functions: &'a Functions,
+}
 
-impl VisitorMut for Rewriter {
+impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
@@ -82,7 +71,8 @@ impl VisitorMut for Rewriter {
             list.iter_mut().for_each(keep_number);
         }
         name_columns(select);
-        match select.selection.as_mut().map(rows::condition) {
+        let condition = |e| rows::condition(e, self.functions);
+        match select.selection.as_mut().map(condition) {
             Some(Err(e)) => ControlFlow::Break(e),
             _ => ControlFlow::Continue(()),
         }
@@ -98,7 +88,7 @@ impl VisitorMut for Rewriter {
         {
             return ControlFlow::Break(SqlError::unsupported("TABLESAMPLE"));
         }
-        match function_to_subquery(factor) {
+        match from_function::to_subquery(factor, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }
@@ -106,7 +96,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
         frame_offsets(e, true);
-        match rows::value(e) {
+        match rows::value(e, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }
@@ -114,7 +104,7 @@ impl VisitorMut for Rewriter {
 
     fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
         frame_offsets(e, false);
-        match expr::rewrite(e) {
+        match expr::rewrite(e, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }
@@ -188,102 +178,4 @@ fn name_columns(select: &mut Select) {
             _ => {}
         }
     }
-}
-
-/// `FROM f(x) AS t(c)` for a function of ours: `FROM (SELECT f(x) AS c) AS t(c)`.
-fn function_to_subquery(factor: &mut TableFactor) -> Result<()> {
-    let (name, args, alias, ordinality, lateral) = match factor {
-        TableFactor::Table {
-            name,
-            args: Some(args),
-            alias,
-            with_ordinality,
-            ..
-        } => (
-            name.clone(),
-            args.args.clone(),
-            alias.clone(),
-            *with_ordinality,
-            false,
-        ),
-        TableFactor::Function {
-            name,
-            args,
-            alias,
-            lateral,
-            with_ordinality,
-        } => (
-            name.clone(),
-            args.clone(),
-            alias.clone(),
-            *with_ordinality,
-            *lateral,
-        ),
-        TableFactor::UNNEST {
-            alias,
-            array_exprs,
-            with_offset: false,
-            with_ordinality,
-            ..
-        } if array_exprs.len() == 1 => {
-            let args = array_exprs
-                .iter()
-                .map(|e| expr::unnamed(e.clone()))
-                .collect();
-            (
-                expr::object_name("unnest"),
-                args,
-                alias.clone(),
-                *with_ordinality,
-                false,
-            )
-        }
-        _ => return Ok(()),
-    };
-    let function = names::function_name(&name);
-    if !crate::functions::is_known(&function) && !expr::is_set_returning(&function) {
-        return Ok(());
-    }
-    if ordinality {
-        return Err(SqlError::unsupported("WITH ORDINALITY"));
-    }
-    let table = alias
-        .as_ref()
-        .map_or_else(|| names::quoted(&function), |a| a.name.clone());
-    let columns: Vec<TableAliasColumnDef> = match &alias {
-        Some(a) if !a.columns.is_empty() => a.columns.clone(),
-        // An OUT parameter names the column. Under an alias, the alias names it all the same: where
-        // PostgreSQL has the whole row for the alias, which is the value, there is a column here.
-        None if function.contains("_array_elements") => vec![TableAliasColumnDef {
-            name: names::quoted("value"),
-            data_type: None,
-        }],
-        // The column of a scalar function is called as the table.
-        _ => vec![TableAliasColumnDef {
-            name: table.clone(),
-            data_type: None,
-        }],
-    };
-    let call = expr::call_args(&function, args);
-    let mut query = expr::select_one()?;
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = vec![SelectItem::ExprWithAlias {
-            expr: call,
-            alias: columns
-                .first()
-                .map_or_else(|| table.clone(), |c| c.name.clone()),
-        }];
-    }
-    *factor = TableFactor::Derived {
-        lateral,
-        subquery: Box::new(query),
-        alias: Some(TableAlias {
-            explicit: true,
-            name: table,
-            columns,
-            at: None,
-        }),
-        sample: None,
-    };
-    Ok(())
 }

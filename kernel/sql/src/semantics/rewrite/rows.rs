@@ -14,6 +14,7 @@ use sqlparser::ast::{
 
 use super::{expr, names};
 use crate::error::{Result, SqlError, state};
+use crate::functions::Functions;
 
 /// The name of the subquery. No SQL text can name it.
 const ROWS: &str = "\u{1}rows";
@@ -26,20 +27,20 @@ struct Membership {
 }
 
 /// Rewrites the conjuncts of a condition for which false is as good as NULL.
-pub(super) fn condition(e: &mut Expr) -> Result<()> {
+pub(super) fn condition(e: &mut Expr, functions: &Functions) -> Result<()> {
     match e {
-        Expr::Nested(inner) => return condition(inner),
+        Expr::Nested(inner) => return condition(inner, functions),
         Expr::BinaryOp {
             left,
             op: BinaryOperator::And,
             right,
         } => {
-            condition(left)?;
-            return condition(right);
+            condition(left, functions)?;
+            return condition(right, functions);
         }
         _ => {}
     }
-    if let Some(found) = membership(e)? {
+    if let Some(found) = membership(e, functions)? {
         let equal = found.equal()?;
         *e = if found.negated {
             found.exists(Expr::IsNotFalse(Box::new(equal)), true)?
@@ -51,8 +52,8 @@ pub(super) fn condition(e: &mut Expr) -> Result<()> {
 }
 
 /// Rewrites an expression whose NULL may matter.
-pub(super) fn value(e: &mut Expr) -> Result<()> {
-    let Some(found) = membership(e)? else {
+pub(super) fn value(e: &mut Expr, functions: &Functions) -> Result<()> {
+    let Some(found) = membership(e, functions)? else {
         return Ok(());
     };
     let equal = found.equal()?;
@@ -74,7 +75,7 @@ pub(super) fn value(e: &mut Expr) -> Result<()> {
     Ok(())
 }
 
-fn membership(e: &mut Expr) -> Result<Option<Membership>> {
+fn membership(e: &mut Expr, functions: &Functions) -> Result<Option<Membership>> {
     let (row, subquery, negated) = match e {
         Expr::InSubquery {
             expr,
@@ -97,7 +98,7 @@ fn membership(e: &mut Expr) -> Result<Option<Membership>> {
     let (Some(row), Some(subquery)) = (row_items(row), subquery) else {
         return Ok(None);
     };
-    if row.iter().any(computes_over_rows) {
+    if row.iter().any(|e| computes_over_rows(e, functions)) {
         return Err(SqlError::unsupported(
             "aggregate or window function in a row that is looked for in a subquery",
         ));
@@ -138,20 +139,16 @@ fn row_items(e: &Expr) -> Option<Vec<Expr>> {
 
 /// Whether an expression calls an aggregate or a window function, which would change its meaning in
 /// a query of its own.
-fn computes_over_rows(e: &Expr) -> bool {
+fn computes_over_rows(e: &Expr, functions: &Functions) -> bool {
     let found = visit_expressions(e, |e| match e {
-        Expr::Function(f) if f.over.is_some() || is_aggregate(&names::function_name(&f.name)) => {
+        Expr::Function(f)
+            if f.over.is_some() || functions.is_aggregate(&names::function_name(&f.name)) =>
+        {
             ControlFlow::Break(())
         }
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
-}
-
-fn is_aggregate(name: &str) -> bool {
-    crate::functions::aggregates()
-        .iter()
-        .any(|f| f.name() == name || f.aliases().iter().any(|a| a == name))
 }
 
 /// How many columns a subquery has, where its text says so.

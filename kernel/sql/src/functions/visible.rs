@@ -1,0 +1,113 @@
+//! The functions that the statements of one database may name.
+//!
+//! The built-in ones are the same for all and never change; what plugins add differs from database
+//! to database and from one catalog version to the next. A [`Functions`] is immutable: who adds or
+//! removes a plugin makes another.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+use crate::semantics::function::PgFunction;
+
+/// A function whose calls give rows. It is planned as the scalar function `$name`, whose value is
+/// the array of the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFunction {
+    /// The names of the columns. Rows of one column are plain values, others are structs.
+    pub columns: Vec<String>,
+}
+
+/// What a name that no function answers to should be told with.
+type Hint = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// The built-in functions and those added to them. An added name never hides a built-in one, but for
+/// operators, whose overloads are added to the built-in ones.
+#[derive(Default)]
+pub struct Functions {
+    scalars: BTreeMap<String, Arc<ScalarUDF>>,
+    aggregates: BTreeMap<String, Arc<AggregateUDF>>,
+    tables: BTreeMap<String, TableFunction>,
+    hint: Option<Box<Hint>>,
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Functions")
+            .field("scalars", &self.scalars.keys())
+            .field("aggregates", &self.aggregates.keys())
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Functions {
+    /// Nothing but what is built in.
+    pub fn builtin() -> Arc<Functions> {
+        static BUILTIN: LazyLock<Arc<Functions>> = LazyLock::new(Arc::default);
+        BUILTIN.clone()
+    }
+
+    /// Adds a scalar function, or an operator under `$` and its symbol.
+    pub fn add_scalar(&mut self, function: ScalarUDF) {
+        self.scalars
+            .insert(function.name().to_owned(), Arc::new(function));
+    }
+
+    pub fn add_aggregate(&mut self, function: AggregateUDF) {
+        self.aggregates
+            .insert(function.name().to_owned(), Arc::new(function));
+    }
+
+    /// Adds a function that gives rows; `array` is the scalar function `$name`.
+    pub fn add_table(&mut self, name: &str, table: TableFunction, array: ScalarUDF) {
+        self.tables.insert(name.to_owned(), table);
+        self.add_scalar(array);
+    }
+
+    /// Sets what to hint at when a name is not found: it is asked for names of functions and for
+    /// `$` with the symbol of an operator.
+    pub fn set_hint(&mut self, hint: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        self.hint = Some(Box::new(hint));
+    }
+
+    /// A scalar function or operator (`$+`) by name.
+    pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let added = self.scalars.get(name).cloned();
+        added.or_else(|| super::scalar(name))
+    }
+
+    /// An added aggregate function.
+    pub fn added_aggregate(&self, name: &str) -> Option<&Arc<AggregateUDF>> {
+        self.aggregates.get(name)
+    }
+
+    /// A function that gives rows, other than the built-in ones.
+    pub fn table(&self, name: &str) -> Option<&TableFunction> {
+        self.tables.get(name)
+    }
+
+    /// Whether a name users may call is a scalar function.
+    pub fn is_scalar(&self, name: &str) -> bool {
+        !name.starts_with('$') && (self.scalars.contains_key(name) || super::scalar(name).is_some())
+    }
+
+    pub fn is_aggregate(&self, name: &str) -> bool {
+        self.aggregates.contains_key(name)
+            || super::aggregates()
+                .iter()
+                .any(|f| f.name() == name || f.aliases().iter().any(|a| a == name))
+    }
+
+    /// Why there may be no function of this name, or operator `$<->`, for the hint of the error.
+    pub fn hint(&self, name: &str) -> Option<String> {
+        self.hint.as_ref().and_then(|hint| hint(name))
+    }
+
+    /// In place of a function or operator that does not exist: one without a single overload, whose
+    /// resolution fails with the types of the arguments in the message.
+    pub fn missing(&self, name: &str) -> Arc<ScalarUDF> {
+        Arc::new(PgFunction::missing(name, self.hint(name)))
+    }
+}
