@@ -244,7 +244,13 @@ impl From<heliosdb_storage::Error> for SqlError {
             ),
             Error::OutOfMemory { .. } => SqlError::new(state::OUT_OF_MEMORY, message),
             Error::DiskFull { .. } => SqlError::new(state::DISK_FULL, message),
-            Error::Corruption { .. } => SqlError::new(state::DATA_CORRUPTED, message),
+            Error::Corruption { .. } | Error::CodecFailed { .. } => {
+                SqlError::new(state::DATA_CORRUPTED, message)
+            }
+            Error::CodecMissing { ref codec, .. } => {
+                let hint = format!("Install or enable the plugin that provides codec \"{codec}\".");
+                SqlError::new(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(hint)
+            }
             Error::KeyTooLong { bytes, max_bytes } => SqlError::new(
                 state::PROGRAM_LIMIT_EXCEEDED,
                 format!("index row size {bytes} exceeds maximum {max_bytes}"),

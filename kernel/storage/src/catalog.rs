@@ -5,15 +5,19 @@
 //!
 //! ```text
 //! version u16 │ columns u16 │ column … │ indexes u16 │ index …
-//! column: type │ dropped u8 │ missing u32 length + bytes, length u32::MAX when there is none
+//! column: type │ flags u8 (1 dropped, 2 has a codec) │
+//!         missing u32 length + bytes, length u32::MAX when there is none │
+//!         codec: u8 length, name; only when the flag is set
 //! type:   tag u8 │ numeric(p,s): p u8, s i8 │ array: the item's type
 //! index:  id u32 │ unique u8 │ columns u16 │ { column u16 │ descending u8 │ nulls_first u8 } …
 //! ```
 //!
-//! Integers are little-endian. Trailing bytes are damage.
+//! Integers are little-endian. Trailing bytes are damage. Version 1 is written when a column has a
+//! codec; version 0 is the same but for the flag, so that builds before it still read what they can.
 
 use std::sync::Arc;
 
+use crate::codec::CODEC_NAME_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
 use crate::parse::Parser;
@@ -25,6 +29,9 @@ pub const CATALOG: CollectionId = CollectionId(0);
 pub const FIRST_COLLECTION: CollectionId = CollectionId(1024);
 
 const VERSION: u16 = 0;
+const VERSION_CODECS: u16 = 1;
+const DROPPED: u8 = 1;
+const HAS_CODEC: u8 = 2;
 const NO_MISSING: u32 = u32::MAX;
 const NESTING_MAX: usize = 8;
 
@@ -76,11 +83,15 @@ fn count(what: &str, n: usize) -> Result<u16> {
 /// The stored form of a definition.
 pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    let codecs = def.columns.iter().any(|c| c.compression.is_some());
+    let version = if codecs { VERSION_CODECS } else { VERSION };
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&count("columns", def.columns.len())?.to_le_bytes());
     for column in &def.columns {
         encode_type(&column.ty, &mut out);
-        out.push(u8::from(column.dropped));
+        let dropped = if column.dropped { DROPPED } else { 0 };
+        let has_codec = column.compression.as_ref().map_or(0, |_| HAS_CODEC);
+        out.push(dropped | has_codec);
         match &column.missing {
             None => out.extend_from_slice(&NO_MISSING.to_le_bytes()),
             Some(bytes) => {
@@ -91,6 +102,15 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
                 out.extend_from_slice(&len.to_le_bytes());
                 out.extend_from_slice(bytes);
             }
+        }
+        if let Some(codec) = &column.compression {
+            if codec.is_empty() || codec.len() > CODEC_NAME_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "invalid name of a codec: \"{codec}\""
+                )));
+            }
+            out.push(codec.len() as u8);
+            out.extend_from_slice(codec.as_bytes());
         }
     }
     out.extend_from_slice(&count("indexes", def.indexes.len())?.to_le_bytes());
@@ -135,22 +155,38 @@ fn parse_type(p: &mut Parser<'_>, depth: usize) -> Result<ColumnType> {
     })
 }
 
+fn parse_codec(p: &mut Parser<'_>) -> Result<Arc<str>> {
+    let len = p.u8("the length of a codec's name")?;
+    let name = p.take(len.into(), "a codec's name")?;
+    match std::str::from_utf8(name) {
+        Ok(name) if !name.is_empty() => Ok(Arc::from(name)),
+        _ => Err(p.damaged("the name of a codec")),
+    }
+}
+
 /// Read the stored form of table `id`.
 pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
     let name = format!("definition of table {id}");
     let mut p = Parser::new(bytes, &name, 0);
     let version = p.u16("a version")?;
-    if version != VERSION {
+    if version > VERSION_CODECS {
         return Err(Error::UnsupportedVersion {
             file: name,
             found: version.into(),
-            supported: VERSION.into(),
+            supported: VERSION_CODECS.into(),
         });
     }
     let mut columns = Vec::new();
     for _ in 0..p.u16("a number of columns")? {
         let ty = parse_type(&mut p, 0)?;
-        let dropped = p.bool("a flag")?;
+        let flags = p.u8("a flag")?;
+        let known = match version {
+            VERSION => DROPPED,
+            _ => DROPPED | HAS_CODEC,
+        };
+        if flags & !known != 0 {
+            return Err(p.damaged("known flags"));
+        }
         let missing = match p.u32("the length of a missing value")? {
             NO_MISSING => None,
             len => Some(Arc::from(p.take(len as usize, "a missing value")?)),
@@ -158,7 +194,11 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
         columns.push(ColumnDef {
             ty,
             missing,
-            dropped,
+            dropped: flags & DROPPED != 0,
+            compression: match flags & HAS_CODEC {
+                0 => None,
+                _ => Some(parse_codec(&mut p)?),
+            },
         });
     }
     let mut indexes = Vec::new();
@@ -195,9 +235,9 @@ mod tests {
 
     fn def() -> TableDef {
         let column = |ty, missing: Option<&[u8]>, dropped| ColumnDef {
-            ty,
             missing: missing.map(Arc::from),
             dropped,
+            ..ColumnDef::new(ty)
         };
         TableDef {
             id: CollectionId(2000),
@@ -229,22 +269,45 @@ mod tests {
         }
     }
 
+    fn with_codec() -> TableDef {
+        let mut def = def();
+        def.columns[1].compression = Some("rle".into());
+        def
+    }
+
     #[test]
     fn a_definition_survives_the_round_trip() {
         let bytes = encode_table(&def()).unwrap();
+        assert_eq!(bytes[..2], [0, 0], "as before codecs");
         assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def());
+        let bytes = encode_table(&with_codec()).unwrap();
+        assert_eq!(
+            decode_table(CollectionId(2000), &bytes).unwrap(),
+            with_codec()
+        );
+    }
+
+    #[test]
+    fn a_codec_without_a_name_or_with_too_long_a_one_is_refused() {
+        for name in [String::new(), "x".repeat(256)] {
+            let mut def = def();
+            def.columns[0].compression = Some(name.into());
+            assert!(encode_table(&def).is_err());
+        }
     }
 
     #[test]
     fn a_cut_or_longer_definition_is_damage() {
-        let mut bytes = encode_table(&def()).unwrap();
-        for len in 0..bytes.len() {
-            assert!(
-                decode_table(CollectionId(2000), &bytes[..len]).is_err(),
-                "{len}"
-            );
+        for def in [def(), with_codec()] {
+            let mut bytes = encode_table(&def).unwrap();
+            for len in 0..bytes.len() {
+                assert!(
+                    decode_table(CollectionId(2000), &bytes[..len]).is_err(),
+                    "{len}"
+                );
+            }
+            bytes.push(0);
+            assert!(decode_table(CollectionId(2000), &bytes).is_err());
         }
-        bytes.push(0);
-        assert!(decode_table(CollectionId(2000), &bytes).is_err());
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
-//!    `RowTooLong`, `Invalid`, `DirectoryLocked`, `NotADatabase`): the kind says what to do next.
-//! 2. *Damage* (`Corruption`, `UnsupportedVersion`): file, offset, what was expected, what was found.
+//!    `RowTooLong`, `Invalid`, `CodecMissing`, `DirectoryLocked`, `NotADatabase`): the kind says what
+//!    to do next.
+//! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
+//!    what was found.
 //! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
 //!    the database recovers what is known to be on disk.
 //!
@@ -13,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, ColumnId};
 
 /// What storage's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -60,6 +62,23 @@ pub enum Error {
         file: String,
         found: u32,
         supported: u32,
+    },
+    /// The pages of a column are encoded with a codec that nobody provides.
+    #[error(
+        "column {column} of table {collection} is encoded with codec \"{codec}\", which is missing"
+    )]
+    CodecMissing {
+        codec: String,
+        collection: CollectionId,
+        column: ColumnId,
+    },
+    /// A codec gave something else than what it once encoded.
+    #[error("\"{file}\" cannot be read at byte {offset}: codec \"{codec}\" {detail}")]
+    CodecFailed {
+        codec: String,
+        file: String,
+        offset: u64,
+        detail: String,
     },
     #[error("the database directory is in use by another process")]
     DirectoryLocked,

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
 
 use crate::catalog::{CATALOG, catalog_key, decode_table};
+use crate::codec::Codecs;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
@@ -28,7 +29,7 @@ use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
 use crate::memtable::{Chain, Memtable, split_key};
 use crate::options::Options;
 use crate::schema::TableDef;
-use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::{Kind, Superversion, row_of};
 use crate::wal::record::Record;
 
@@ -51,6 +52,7 @@ fn parse_name(name: &str) -> Option<u64> {
 /// What the engine keeps for flushing.
 pub struct Flusher {
     cache: Arc<PageCache>,
+    codecs: Arc<Codecs>,
     /// One flush at a time; the next segment's number.
     turn: Mutex<u64>,
     state: Mutex<FlushState>,
@@ -71,6 +73,7 @@ impl Flusher {
     pub fn new(manifest: &Manifest, options: &Options) -> Flusher {
         Flusher {
             cache: PageCache::new(options.page_cache_bytes),
+            codecs: Codecs::none(),
             turn: Mutex::new(manifest.next_segment),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -80,6 +83,20 @@ impl Flusher {
 
     pub fn cache(&self) -> &PageCache {
         &self.cache
+    }
+
+    /// The codecs that flushes encode with and segments decode with.
+    pub fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
+    fn open_segment(
+        &self,
+        io: &Arc<dyn Io>,
+        name: &str,
+        expected: Option<&SegmentMeta>,
+    ) -> Result<SegmentReader> {
+        SegmentReader::open(io, name, expected, &self.cache, &self.codecs)
     }
 
     /// Open the manifest's segments, newest first, and remove files that it does not name.
@@ -106,7 +123,7 @@ impl Flusher {
         }
         let mut readers = Vec::new();
         for entry in manifest.segments.iter().rev() {
-            let reader = SegmentReader::open(io, &name_of(entry.number), None, &self.cache)?;
+            let reader = self.open_segment(io, &name_of(entry.number), None)?;
             let found = entry_of(entry.number, &reader);
             if found != *entry {
                 let name = name_of(entry.number);
@@ -324,7 +341,9 @@ impl EngineInner {
         let options = SegmentOptions {
             page_bytes: self.options.page_bytes,
         };
-        let mut writer = SegmentWriter::create(&self.io, &name, memtable.timeline(), options)?;
+        let timeline = memtable.timeline();
+        let codecs = self.flusher.codecs.current();
+        let mut writer = SegmentWriter::create(&self.io, &name, timeline, options, codecs)?;
         let mut tables = TableDefs {
             engine: self,
             known: HashMap::new(),
@@ -365,7 +384,7 @@ impl EngineInner {
         self.io
             .sync_dir(SEGMENTS)
             .map_err(|e| Error::io("sync", SEGMENTS, e))?;
-        SegmentReader::open(&self.io, &name, Some(&meta), &self.flusher.cache)
+        self.flusher.open_segment(&self.io, &name, Some(&meta))
     }
 }
 
@@ -401,7 +420,7 @@ struct TableDefs<'a> {
 impl TableDefs<'_> {
     /// The newest definition that a collection ever had, also when it is dropped now; `None` when it
     /// is not a table. Dropped columns count as live, so that their values stay readable AS OF a time
-    /// before the drop.
+    /// before the drop; but not on a codec's account.
     fn get(&mut self, collection: CollectionId) -> Result<Option<TableDef>> {
         if let Some(known) = self.known.get(&collection) {
             return Ok(known.clone());
@@ -420,9 +439,10 @@ impl TableDefs<'_> {
             }
         };
         let def = def.map(|mut def| {
-            def.columns
-                .iter_mut()
-                .for_each(|column| column.dropped = false);
+            for column in def.columns.iter_mut().filter(|column| column.dropped) {
+                column.dropped = false;
+                column.compression = None;
+            }
             def
         });
         self.known.insert(collection, def.clone());

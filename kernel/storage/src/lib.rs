@@ -6,6 +6,8 @@
 pub mod ids;
 pub mod schema;
 
+pub mod codec;
+
 pub mod engine;
 pub mod interrupt;
 pub mod options;

@@ -139,6 +139,21 @@ pub struct ColumnDef {
     pub missing: Option<Arc<[u8]>>,
     /// Dropped columns keep their place and read as NULL.
     pub dropped: bool,
+    /// The codec to write the column's pages with, see [`crate::codec`]. Pages written before keep
+    /// theirs.
+    pub compression: Option<Arc<str>>,
+}
+
+impl ColumnDef {
+    /// A column without missing value and codec.
+    pub fn new(ty: ColumnType) -> ColumnDef {
+        ColumnDef {
+            ty,
+            missing: None,
+            dropped: false,
+            compression: None,
+        }
+    }
 }
 
 /// One column of an index key.

@@ -82,9 +82,9 @@ impl TableMeta {
                 });
             }
             defs.push(ColumnDef {
-                ty: column_type,
                 missing: c.missing.as_deref().map(Arc::from),
                 dropped: c.dropped,
+                ..ColumnDef::new(column_type)
             });
         }
         let indexes: Vec<Arc<Index>> = catalog.indexes_of(table.oid).cloned().collect();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::codec::{CodecSet, Encoding};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::ids::{CollectionId, Ts, TxnId};
@@ -13,6 +14,7 @@ use crate::io::Io;
 use crate::lock::LockManager;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
+use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::transaction::{Isolation, Transaction};
@@ -256,6 +258,29 @@ impl Engine {
             .sequences
             .state(id)
             .map(|state| (state.value, state.is_called))
+    }
+
+    /// Use these codecs from now on: to encode, from the next flush; to decode, from the next page
+    /// that is read. An engine opens without any.
+    pub fn set_codecs(&self, codecs: Arc<dyn CodecSet>) {
+        self.inner().flusher.codecs().set(codecs);
+    }
+
+    /// How the pages of every column in segments are stored. Reads no page.
+    pub fn column_pages(&self) -> Vec<ColumnPages> {
+        let mut inventory = Inventory::default();
+        for segment in &self.inner().sources().segments {
+            inventory.add(segment);
+        }
+        inventory.finish()
+    }
+
+    /// The part of [`Engine::column_pages`] that codecs from outside encoded: what cannot be read
+    /// without them.
+    pub fn codecs_in_use(&self) -> Vec<ColumnPages> {
+        let mut pages = self.column_pages();
+        pages.retain(|pages| matches!(pages.encoding, Encoding::Codec(_)));
+        pages
     }
 
     /// Sizes and counters.

@@ -14,14 +14,9 @@ use crate::ids::{CollectionId, RowId};
 use crate::schema::ColumnDef;
 
 pub(crate) fn table(types: &[ColumnType]) -> TableDef {
-    let column = |ty: &ColumnType| ColumnDef {
-        ty: ty.clone(),
-        missing: None,
-        dropped: false,
-    };
     TableDef {
         id: CollectionId(2000),
-        columns: types.iter().map(column).collect(),
+        columns: types.iter().cloned().map(ColumnDef::new).collect(),
         indexes: Vec::new(),
     }
 }

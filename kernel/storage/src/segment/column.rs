@@ -14,12 +14,12 @@
 use std::sync::Arc;
 
 use arrow_array::builder::make_view;
-use arrow_array::{ArrayRef, BooleanArray, StringViewArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, StringViewArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
-use crate::datum::arrow::{ColumnBuilder, bytes_array, damaged, fixed_array};
-use crate::datum::{fixed, malformed};
+use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
+use crate::datum::{fixed, malformed, too_long};
 use crate::error::Result;
 use crate::key::{append_ordered, ordered_bytes, ordered_fixed, ordered_width};
 use crate::schema::ColumnType;
@@ -88,16 +88,9 @@ impl ColumnPageBuilder {
     /// Write the payload to `out` and start over.
     pub fn take(&mut self, out: &mut Vec<u8>) {
         out.clear();
-        if self.width.is_none() {
-            out.extend_from_slice(&0u32.to_le_bytes());
-            for end in &self.ends {
-                out.extend_from_slice(&end.to_le_bytes());
-            }
-        }
-        out.extend_from_slice(&self.values);
-        if self.nulls > 0 {
-            out.extend_from_slice(&self.validity.bytes);
-        }
+        let ends = self.width.is_none().then_some(&self.ends[..]);
+        let validity = (self.nulls > 0).then_some(&self.validity);
+        write_payload(ends, &self.values, validity, out);
         self.values.clear();
         self.ends.clear();
         self.validity.clear();
@@ -176,6 +169,50 @@ impl BitBuilder {
         self.bytes.clear();
         self.len = 0;
     }
+}
+
+fn write_payload(
+    ends: Option<&[u32]>,
+    values: &[u8],
+    validity: Option<&BitBuilder>,
+    out: &mut Vec<u8>,
+) {
+    if let Some(ends) = ends {
+        out.extend_from_slice(&0u32.to_le_bytes());
+        for end in ends {
+            out.extend_from_slice(&end.to_le_bytes());
+        }
+    }
+    out.extend_from_slice(values);
+    if let Some(validity) = validity {
+        out.extend_from_slice(validity.bytes());
+    }
+}
+
+/// The payload that [`decode_column`] reads `array` from, and that a builder makes of its values.
+pub(super) fn encode_column(ty: &ColumnType, array: &dyn Array) -> Result<Vec<u8>> {
+    let column = ColumnValues::new(ty, array)?;
+    let width = ty.fixed_width_bytes();
+    let (mut values, mut ends) = (Vec::new(), Vec::new());
+    let mut validity = BitBuilder::default();
+    let mut nulls = false;
+    for row in 0..array.len() {
+        let null = column.is_null(row);
+        nulls |= null;
+        validity.push(!null);
+        match width {
+            _ if !null => column.write(row, &mut values)?,
+            Some(width) => values.resize(values.len() + width, 0),
+            None => {}
+        }
+        if width.is_none() {
+            ends.push(u32::try_from(values.len()).map_err(|_| too_long(values.len()))?);
+        }
+    }
+    let mut out = Vec::new();
+    let ends = width.is_none().then_some(&ends[..]);
+    write_payload(ends, &values, nulls.then_some(&validity), &mut out);
+    Ok(out)
 }
 
 /// The array in a column page of `rows` rows.

@@ -9,6 +9,8 @@
 
 mod directory;
 
+use std::sync::Arc;
+
 use crate::datum::fixed;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
@@ -180,7 +182,8 @@ pub(super) enum Run {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rows {
-    /// As of the flush; `missing` is always `None`, for the rows are whole.
+    /// As of the flush. `missing` is always `None`, for the rows are whole, and so is `compression`,
+    /// for each page has its own.
     pub columns: Vec<ColumnDef>,
     pub bitmap: PagePlace,
     pub head: Vec<Block>,
@@ -210,6 +213,8 @@ pub(super) struct ColumnPage {
     pub nulls: u32,
     /// `None` when there is no value, or the type has none.
     pub zone: Option<ZoneMap>,
+    /// The codec from outside that the page is encoded with.
+    pub codec: Option<Arc<str>>,
 }
 
 /// Bounds of the values in a page, as [`crate::key`] orders them.

@@ -32,6 +32,8 @@
 //!    found when the bytes concerned are read; before that it is not looked for.
 //! 5. Columns are stored under the types and numbers of the table at the time of the flush. A later
 //!    column takes its missing value; a later drop makes it NULL.
+//! 6. A column's pages may be encoded by a codec from outside, which only who reads that column
+//!    needs. What the directory says, zone maps among it, is of the values and the same either way.
 //!
 //! [`SegmentWriter`] streams a file out; [`SegmentReader`] reads the directory when opened, and
 //! pages on demand through a [`PageCache`]. Which files exist, and which of them a snapshot may
@@ -41,6 +43,7 @@ mod format;
 
 mod cache;
 mod column;
+mod encoded;
 mod filter;
 mod page;
 mod sorted;
@@ -51,10 +54,14 @@ mod range;
 mod reader;
 mod scan;
 
+mod inventory;
+
 pub use self::cache::PageCache;
 pub use self::filter::ColumnRange;
+pub use self::inventory::ColumnPages;
+pub(crate) use self::inventory::Inventory;
 pub use self::range::EntryRange;
-pub use self::reader::{SegmentReader, Version};
+pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
 pub use self::writer::{SegmentOptions, SegmentWriter};
 

@@ -7,13 +7,14 @@
 //! crc32c   of everything after it, the stored bytes included
 //! column   the ColumnId of a column page, else 0
 //! rows     rows, entries, or 0
+//! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name
 //! position of this header in the file, so that a page written elsewhere is not taken for this one
 //! ```
 
 use arrow_buffer::Buffer;
 
 use super::format::{HEADER_BYTES, PagePlace, check_crc};
-use crate::datum::fixed;
+use crate::datum::{fixed, malformed};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
 use crate::io::File;
@@ -45,6 +46,8 @@ pub(super) enum PageKind {
 
 const CODEC_PLAIN: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
+/// Encoded by a codec that the stored bytes name; see [`super::encoded`].
+const CODEC_NAMED: u8 = 2;
 
 /// Which page: everything its header says that the payload's length does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,24 +91,13 @@ impl PageFramer {
         };
         // Not longer than raw.
         let stored_bytes = stored.len() as u32;
-        let header = out.len();
-        out.extend_from_slice(&[0; 4]);
-        out.push(id.kind as u8);
-        out.push(codec);
-        out.extend_from_slice(&id.column.0.to_le_bytes());
-        out.extend_from_slice(&id.collection.0.to_le_bytes());
-        out.extend_from_slice(&id.rows.to_le_bytes());
-        out.extend_from_slice(&raw_bytes.to_le_bytes());
-        out.extend_from_slice(&stored_bytes.to_le_bytes());
-        out.extend_from_slice(&offset.to_le_bytes());
-        out.extend_from_slice(stored);
-        let crc = crc32c::crc32c(&out[header + 4..]);
-        out[header..header + 4].copy_from_slice(&crc.to_le_bytes());
-        Ok(PagePlace {
+        let place = PagePlace {
             offset,
             raw_bytes,
             stored_bytes,
-        })
+        };
+        write_page(id, codec, place, stored, out);
+        Ok(place)
     }
 
     /// Whether `self.compressed` now holds `raw` and is worth storing.
@@ -113,14 +105,14 @@ impl PageFramer {
         if raw.len() < COMPRESS_BYTES_MIN {
             return false;
         }
-        let worth = raw.len() - raw.len() * COMPRESS_SAVES_PERCENT_MIN / 100;
+        let worth = worth(raw.len());
         // A destination just short of raw stops the compressor early on what does not shrink.
         self.compressed.resize(worth, 0);
         let done = self
             .compressor
             .compress_to_buffer(raw, &mut self.compressed[..]);
         match done {
-            Ok(len) if len < worth => {
+            Ok(len) if saves_enough(len, raw.len()) => {
                 self.compressed.truncate(len);
                 true
             }
@@ -129,13 +121,82 @@ impl PageFramer {
     }
 }
 
-/// Read and check the page at `place`; the buffer is aligned for Arrow.
+/// The length a compressed form of `raw_bytes` must stay below.
+fn worth(raw_bytes: usize) -> usize {
+    raw_bytes - raw_bytes * COMPRESS_SAVES_PERCENT_MIN / 100
+}
+
+/// Whether storing `bytes` instead of `raw_bytes` is worth decompressing them for.
+pub(super) fn saves_enough(bytes: usize, raw_bytes: usize) -> bool {
+    bytes < worth(raw_bytes)
+}
+
+/// Append column page `id`, whose payload of `raw_bytes` a codec turned into `stored`, to `out`, whose
+/// end is byte `offset` of the file.
+pub(super) fn frame_encoded(
+    id: PageId,
+    raw_bytes: usize,
+    stored: &[u8],
+    offset: u64,
+    out: &mut Vec<u8>,
+) -> Result<PagePlace> {
+    let length = |bytes| u32::try_from(bytes).map_err(|_| Error::RowTooLong { bytes });
+    let place = PagePlace {
+        offset,
+        raw_bytes: length(raw_bytes)?,
+        stored_bytes: length(stored.len())?,
+    };
+    write_page(id, CODEC_NAMED, place, stored, out);
+    Ok(place)
+}
+
+/// Append the header of a page, then its stored bytes.
+fn write_page(id: PageId, codec: u8, place: PagePlace, stored: &[u8], out: &mut Vec<u8>) {
+    let header = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write_header(id, codec, place, out);
+    out.extend_from_slice(stored);
+    let crc = crc32c::crc32c(&out[header + 4..]);
+    out[header..header + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// The header without its checksum.
+fn write_header(id: PageId, codec: u8, place: PagePlace, out: &mut Vec<u8>) {
+    out.push(id.kind as u8);
+    out.push(codec);
+    out.extend_from_slice(&id.column.0.to_le_bytes());
+    out.extend_from_slice(&id.collection.0.to_le_bytes());
+    out.extend_from_slice(&id.rows.to_le_bytes());
+    out.extend_from_slice(&place.raw_bytes.to_le_bytes());
+    out.extend_from_slice(&place.stored_bytes.to_le_bytes());
+    out.extend_from_slice(&place.offset.to_le_bytes());
+}
+
+/// What a page holds.
+pub(super) enum Payload {
+    /// Aligned for Arrow.
+    Raw(Buffer),
+    /// Stored bytes that [`super::encoded`] makes a raw payload of.
+    Encoded(Vec<u8>),
+}
+
+impl Payload {
+    /// The payload of a page that is not a column's, which are never encoded.
+    pub fn raw(self) -> Result<Buffer> {
+        match self {
+            Payload::Raw(raw) => Ok(raw),
+            Payload::Encoded(_) => Err(malformed("a page without codec", "one with a codec")),
+        }
+    }
+}
+
+/// Read and check the page at `place`.
 pub(super) fn read_page(
     file: &dyn File,
     name: &str,
     place: PagePlace,
     id: PageId,
-) -> Result<Buffer> {
+) -> Result<Payload> {
     let mut bytes = vec![0; PAGE_HEADER_BYTES + place.stored_bytes as usize];
     read_exact(file, name, place.offset, &mut bytes)?;
     let (header, stored) = bytes.split_at(PAGE_HEADER_BYTES);
@@ -143,14 +204,7 @@ pub(super) fn read_page(
     check_crc(name, place.offset, crc, crc32c::crc32c(&bytes[4..]))?;
 
     let mut expected = Vec::with_capacity(PAGE_HEADER_BYTES);
-    expected.push(id.kind as u8);
-    expected.push(header[5]);
-    expected.extend_from_slice(&id.column.0.to_le_bytes());
-    expected.extend_from_slice(&id.collection.0.to_le_bytes());
-    expected.extend_from_slice(&id.rows.to_le_bytes());
-    expected.extend_from_slice(&place.raw_bytes.to_le_bytes());
-    expected.extend_from_slice(&place.stored_bytes.to_le_bytes());
-    expected.extend_from_slice(&place.offset.to_le_bytes());
+    write_header(id, header[5], place, &mut expected);
     if header[4..] != expected {
         let expected = format!("the header of {id:?}");
         return Err(Error::corruption(
@@ -163,7 +217,10 @@ pub(super) fn read_page(
 
     let raw_bytes = place.raw_bytes as usize;
     match header[5] {
-        CODEC_PLAIN if stored.len() == raw_bytes => Ok(Buffer::from_slice_ref(stored)),
+        CODEC_PLAIN if stored.len() == raw_bytes => {
+            Ok(Payload::Raw(Buffer::from_slice_ref(stored)))
+        }
+        CODEC_NAMED => Ok(Payload::Encoded(stored.to_vec())),
         CODEC_ZSTD => {
             let raw = zstd::bulk::decompress(stored, raw_bytes)
                 .map_err(|e| Error::corruption(name, place.offset, "a zstd frame", e))?;
@@ -171,7 +228,7 @@ pub(super) fn read_page(
                 let expected = format!("{raw_bytes} bytes after decompression");
                 return Err(Error::corruption(name, place.offset, expected, raw.len()));
             }
-            Ok(Buffer::from_slice_ref(&raw))
+            Ok(Payload::Raw(Buffer::from_slice_ref(&raw)))
         }
         other => Err(Error::corruption(name, place.offset, "a codec", other)),
     }

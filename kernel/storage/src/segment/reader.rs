@@ -3,26 +3,29 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use roaring::RoaringTreemap;
 
 use super::SegmentMeta;
 use super::cache::{Page, PageCache};
 use super::column::{decode_bits, decode_column, decode_numbers};
+use super::encoded::EncodedPage;
 use super::filter::Bloom;
 use super::format::{
     Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted, SortedPage,
     TRAILER_BYTES, Trailer, check_crc, decode_header,
 };
-use super::page::{PageId, PageKind, place_is_inside, read_exact, read_page};
+use super::page::{PageId, PageKind, Payload, place_is_inside, read_exact, read_page};
 use super::range::RunCursor;
 use super::sorted::SortedPageData;
+use crate::codec::Codecs;
 use crate::datum::arrow::ColumnValues;
+use crate::datum::malformed;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
 use crate::row::{RowCodec, write_row};
-use crate::schema::TableDef;
+use crate::schema::{ColumnType, TableDef};
 
 /// A version found: when it began, and its bytes, `None` for a delete.
 pub type Version = (Ts, Option<Vec<u8>>);
@@ -39,6 +42,28 @@ struct Inner {
     directory: Directory,
     /// Per collection, for rows.
     codecs: Vec<Option<RowCodec>>,
+    column_codecs: Arc<Codecs>,
+}
+
+/// Which columns of a row are read; of a segment, only their pages.
+#[derive(Clone, Copy, Debug)]
+pub struct RowColumns<'a> {
+    /// The row ends after so many: a reader AS OF an earlier definition knows no others.
+    pub count: usize,
+    /// By ColumnId. The other columns come as NULL, or as they are. `None` is all.
+    pub wanted: Option<&'a [bool]>,
+}
+
+impl RowColumns<'_> {
+    pub const ALL: RowColumns<'static> = RowColumns {
+        count: usize::MAX,
+        wanted: None,
+    };
+
+    fn wants(&self, column: usize) -> bool {
+        self.wanted
+            .is_none_or(|wanted| wanted.get(column).copied().unwrap_or(false))
+    }
 }
 
 impl SegmentReader {
@@ -49,6 +74,7 @@ impl SegmentReader {
         name: &str,
         expected: Option<&SegmentMeta>,
         cache: &Arc<PageCache>,
+        column_codecs: &Arc<Codecs>,
     ) -> Result<SegmentReader> {
         let file = io
             .open(name, OpenMode::Read)
@@ -116,6 +142,7 @@ impl SegmentReader {
             meta,
             directory,
             codecs,
+            column_codecs: Arc::clone(column_codecs),
         })))
     }
 
@@ -124,14 +151,19 @@ impl SegmentReader {
         &self.0.meta
     }
 
-    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush but with no
-    /// more than the first `columns` columns: a reader AS OF an earlier definition knows no others.
+    /// Everything in this file.
+    pub(super) fn collections(&self) -> &[Collection] {
+        &self.0.directory.collections
+    }
+
+    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush, as far as
+    /// `columns` asks for it.
     pub fn row_version(
         &self,
         c: CollectionId,
         row: RowId,
         at: Ts,
-        columns: usize,
+        columns: RowColumns<'_>,
     ) -> Result<Option<Version>> {
         let Some((index, collection, rows)) = self.rows(c)? else {
             return Ok(None);
@@ -182,7 +214,7 @@ impl SegmentReader {
         rows: &Rows,
         block: &Block,
         position: usize,
-        columns: usize,
+        columns: RowColumns<'_>,
     ) -> Result<Version> {
         let c = self.0.directory.collections[index].id;
         let begin = Ts(self.begins(c, block)?[position]);
@@ -195,8 +227,8 @@ impl SegmentReader {
         let codec = self.0.codecs[index].as_ref();
         let mut codec = codec.ok_or_else(|| Error::internal("rows without a codec"))?;
         let narrow;
-        if columns < codec.column_count() {
-            let columns = rows.columns[..columns].to_vec();
+        if columns.count < codec.column_count() {
+            let columns = rows.columns[..columns.count].to_vec();
             narrow = RowCodec::new(&TableDef {
                 id: c,
                 columns,
@@ -206,6 +238,9 @@ impl SegmentReader {
         }
         let mut bytes = Vec::new();
         write_row(codec, &mut bytes, |column, out| {
+            if !columns.wants(column) {
+                return Ok(false);
+            }
             let column_id = ColumnId(column as u16);
             let Some(array) = self.column(c, rows, block, column_id)? else {
                 return Ok(false);
@@ -230,7 +265,8 @@ impl SegmentReader {
             column: ColumnId(0),
             rows: 0,
         };
-        let page = self.page(rows.bitmap, id, |raw| {
+        let page = self.page(rows.bitmap, id, |page| {
+            let raw = page.raw()?;
             let bitmap = RoaringTreemap::deserialize_from(raw.as_slice()).map_err(|e| {
                 Error::corruption(&self.0.meta.name, rows.bitmap.offset, "a bitmap", e)
             })?;
@@ -356,7 +392,7 @@ impl SegmentReader {
         &self,
         place: PagePlace,
         id: PageId,
-        decode: impl FnOnce(arrow_buffer::Buffer) -> Result<Page>,
+        decode: impl FnOnce(Payload) -> Result<Page>,
     ) -> Result<Page> {
         let Inner {
             file,
@@ -369,10 +405,10 @@ impl SegmentReader {
         if let Some(page) = cache.get(key) {
             return Ok(page);
         }
-        let raw = read_page(&**file, &meta.name, place, id)?;
+        let payload = read_page(&**file, &meta.name, place, id)?;
         // What the payload says is wrong knows neither file nor place; a checksum that fits makes
         // this the writer's fault, not the disk's.
-        let page = decode(raw).map_err(|e| match e {
+        let page = decode(payload).map_err(|e| match e {
             Error::Corruption {
                 expected, found, ..
             } => Error::corruption(&meta.name, place.offset, expected, found),
@@ -396,8 +432,8 @@ impl SegmentReader {
             rows: block.rows,
         };
         let rows = block.rows as usize;
-        match self.page(place, id, |raw| {
-            Ok(Page::Numbers(decode_numbers(rows, &raw)?))
+        match self.page(place, id, |page| {
+            Ok(Page::Numbers(decode_numbers(rows, &page.raw()?)?))
         })? {
             Page::Numbers(numbers) => Ok(numbers),
             _ => Err(wrong_page()),
@@ -433,7 +469,8 @@ impl SegmentReader {
             rows: block.rows,
         };
         let rows = block.rows as usize;
-        match self.page(place, id, |raw| Ok(Page::Deleted(decode_bits(rows, &raw)?)))? {
+        let decode = |page: Payload| Ok(Page::Deleted(decode_bits(rows, &page.raw()?)?));
+        match self.page(place, id, decode)? {
             Page::Deleted(bits) => Ok(Some(bits)),
             _ => Err(wrong_page()),
         }
@@ -458,11 +495,52 @@ impl SegmentReader {
             rows: block.rows,
         };
         let ty = &rows.columns[index].ty;
-        let decode = |raw| Ok(Page::Column(decode_column(ty, block.rows as usize, &raw)?));
+        let rows = block.rows as usize;
+        let decode = |payload| {
+            let raw = match (payload, &page.codec) {
+                (Payload::Raw(raw), None) => raw,
+                (Payload::Encoded(stored), Some(codec)) => {
+                    self.decode_encoded(id, page.place, codec, ty, &stored)?
+                }
+                (Payload::Raw(_), Some(codec)) => {
+                    return Err(malformed(format!("a page of codec \"{codec}\""), "none"));
+                }
+                (Payload::Encoded(_), None) => return Err(malformed("no codec", "one")),
+            };
+            Ok(Page::Column(decode_column(ty, rows, &raw)?))
+        };
         match self.page(page.place, id, decode)? {
             Page::Column(array) => Ok(Some(array)),
             _ => Err(wrong_page()),
         }
+    }
+
+    /// The raw payload of a column page that is stored as codec `name` made it.
+    fn decode_encoded(
+        &self,
+        id: PageId,
+        place: PagePlace,
+        name: &str,
+        ty: &ColumnType,
+        stored: &[u8],
+    ) -> Result<Buffer> {
+        let page = EncodedPage::parse(stored)
+            .filter(|page| page.codec == name)
+            .ok_or_else(|| malformed(format!("a page of codec \"{name}\""), "another"))?;
+        let Some(codec) = self.0.column_codecs.current().codec(name) else {
+            return Err(Error::CodecMissing {
+                codec: name.to_owned(),
+                collection: id.collection,
+                column: id.column,
+            });
+        };
+        page.decode(&*codec, ty, id.rows as usize)
+            .map_err(|detail| Error::CodecFailed {
+                codec: name.to_owned(),
+                file: self.0.meta.name.clone(),
+                offset: place.offset,
+                detail,
+            })
     }
 
     pub(super) fn entries(
@@ -482,7 +560,10 @@ impl SegmentReader {
             column: ColumnId(0),
             rows: page.entries,
         };
-        let decode = |raw| Ok(Page::Entries(Arc::new(SortedPageData::decode(raw, hist)?)));
+        let decode = |page: Payload| {
+            let page = SortedPageData::decode(page.raw()?, hist)?;
+            Ok(Page::Entries(Arc::new(page)))
+        };
         match self.page(page.place, id, decode)? {
             Page::Entries(page) => Ok(page),
             _ => Err(wrong_page()),
@@ -496,7 +577,7 @@ impl SegmentReader {
             column: ColumnId(0),
             rows: 0,
         };
-        let decode = |raw| Ok(Page::Bloom(Arc::new(Bloom::decode(raw)?)));
+        let decode = |page: Payload| Ok(Page::Bloom(Arc::new(Bloom::decode(page.raw()?)?)));
         match self.page(sorted.bloom, id, decode)? {
             Page::Bloom(bloom) => Ok(bloom),
             _ => Err(wrong_page()),

@@ -17,12 +17,14 @@ mod sorted;
 use std::sync::Arc;
 
 use super::SegmentMeta;
-use super::format::{Collection, Directory, Run, TRAILER_BYTES, Trailer, encode_header};
-use super::page::{PageFramer, PageId};
+use super::encoded::PageEncoder;
+use super::format::{Collection, Directory, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header};
+use super::page::{PageFramer, PageId, frame_encoded};
+use crate::codec::CodecSet;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
-use crate::schema::TableDef;
+use crate::schema::{ColumnDef, TableDef};
 
 use self::rows::RowsWriter;
 use self::sorted::SortedWriter;
@@ -59,12 +61,14 @@ enum Open {
 }
 
 impl SegmentWriter {
-    /// Create file `name`, which must not exist.
+    /// Create file `name`, which must not exist. Columns that name one of `codecs` are encoded with
+    /// it.
     pub fn create(
         io: &Arc<dyn Io>,
         name: &str,
         timeline: TimelineId,
         options: SegmentOptions,
+        codecs: Arc<dyn CodecSet>,
     ) -> Result<SegmentWriter> {
         let file = io
             .open(name, OpenMode::CreateNew)
@@ -75,6 +79,7 @@ impl SegmentWriter {
             written: 0,
             buffer: encode_header(timeline.0).to_vec(),
             framer: PageFramer::new()?,
+            encoder: PageEncoder::new(codecs),
         };
         Ok(SegmentWriter {
             output,
@@ -197,6 +202,7 @@ struct Output {
     written: u64,
     buffer: Vec<u8>,
     framer: PageFramer,
+    encoder: PageEncoder,
 }
 
 impl Output {
@@ -204,14 +210,40 @@ impl Output {
         self.written + self.buffer.len() as u64
     }
 
-    fn page(&mut self, id: PageId, raw: &[u8]) -> Result<super::format::PagePlace> {
-        let place = self
-            .framer
-            .frame(id, raw, self.position(), &mut self.buffer)?;
-        if self.buffer.len() >= WRITE_BUFFER_BYTES {
-            self.write()?;
-        }
+    fn page(&mut self, id: PageId, raw: &[u8]) -> Result<PagePlace> {
+        let position = self.position();
+        let place = self.framer.frame(id, raw, position, &mut self.buffer)?;
+        self.write_when_full()?;
         Ok(place)
+    }
+
+    /// Write a page of `column`, with its codec if that is of any use; the codec it has now.
+    fn column_page(
+        &mut self,
+        id: PageId,
+        column: &ColumnDef,
+        raw: &[u8],
+    ) -> Result<(PagePlace, Option<Arc<str>>)> {
+        let codec = column.compression.as_ref();
+        let encoded = codec.and_then(|codec| {
+            let rows = id.rows as usize;
+            let stored = self.encoder.encode(codec, &column.ty, rows, raw)?;
+            Some((codec, stored))
+        });
+        let Some((codec, stored)) = encoded else {
+            return Ok((self.page(id, raw)?, None));
+        };
+        let position = self.position();
+        let place = frame_encoded(id, raw.len(), &stored, position, &mut self.buffer)?;
+        self.write_when_full()?;
+        Ok((place, Some(Arc::clone(codec))))
+    }
+
+    fn write_when_full(&mut self) -> Result<()> {
+        match self.buffer.len() >= WRITE_BUFFER_BYTES {
+            true => self.write(),
+            false => Ok(()),
+        }
     }
 
     fn write(&mut self) -> Result<()> {

@@ -223,12 +223,12 @@ impl Transaction {
         let key = row_key(row);
         self.lock_key(table, &key, mode, wait)?;
         let snapshot = self.snapshot.unwrap_or_else(|| self.engine.latest());
-        let found =
-            self.latest_view()
-                .lookup(Kind::Rows { columns: 0 }, table, &key, |ts, value| {
-                    // An own write, which has no timestamp, is never newer than the snapshot.
-                    (ts.is_some_and(|ts| ts > snapshot), value.is_some())
-                })?;
+        let found = self
+            .latest_view()
+            .lookup(Kind::BARE_ROWS, table, &key, |ts, value| {
+                // An own write, which has no timestamp, is never newer than the snapshot.
+                (ts.is_some_and(|ts| ts > snapshot), value.is_some())
+            })?;
         match found {
             None => Ok(RowLock::Gone),
             Some((false, true)) => Ok(RowLock::Held),

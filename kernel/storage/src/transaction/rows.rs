@@ -20,7 +20,7 @@ use crate::row::{RowCodec, RowEncoder, RowRef};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
 use crate::view::index::{EntryKey, entry_key, key_types};
-use crate::view::{Kind, ScanRequest, row_key, row_of};
+use crate::view::{Kind, ScanRequest, Wanted, row_key, row_of};
 
 /// Largest stored row.
 pub const ROW_BYTES_MAX: usize = 1 << 30;
@@ -42,12 +42,16 @@ pub(super) struct TablePlan {
     codec: RowCodec,
     /// Per index.
     key_types: Vec<Vec<ColumnType>>,
+    /// What has to be known of a row that goes away.
+    key_columns: Wanted,
 }
 
 impl TablePlan {
     fn new(def: &TableDef) -> Result<TablePlan> {
         let key_types = def.indexes.iter().map(|index| key_types(def, index));
+        let keys = def.indexes.iter().flat_map(|index| &index.columns);
         Ok(TablePlan {
+            key_columns: Wanted::new(def, keys.map(|key| key.column)),
             codec: RowCodec::new(def)?,
             key_types: key_types.collect::<Result<_>>()?,
             def: def.clone(),
@@ -165,7 +169,7 @@ impl Transaction {
                 self.interrupt.check()?;
             }
             let new = encode(&encoder, place)?;
-            let Some(old) = self.latest_view().row(table, id)? else {
+            let Some(old) = self.latest_view().row(table.id, id, &plan.key_columns)? else {
                 return Err(Error::invalid(format!(
                     "update of row {id}, which is not there"
                 )));
@@ -200,7 +204,7 @@ impl Transaction {
             if place % 1024 == 0 {
                 self.interrupt.check()?;
             }
-            let Some(old) = self.latest_view().row(table, id)? else {
+            let Some(old) = self.latest_view().row(table.id, id, &plan.key_columns)? else {
                 return Err(Error::invalid(format!(
                     "delete of row {id}, which is not there"
                 )));

@@ -31,7 +31,7 @@ pub mod superversion;
 pub use index::IndexRange;
 pub use range::RangeIter;
 pub use scan::{ScanRequest, TableScan};
-pub(crate) use superversion::{Kind, Superversion};
+pub(crate) use superversion::{Kind, Superversion, Wanted};
 
 /// A transaction's writes up to a number.
 #[derive(Clone)]
@@ -115,16 +115,13 @@ impl ReadView {
         row_id: bool,
     ) -> Result<RecordBatch> {
         let mut builder = BatchBuilder::new(table, projection, row_id)?;
+        let wanted = Wanted::new(table, projection.iter().copied());
         for &row in rows {
-            self.lookup(
-                Kind::of_rows(table),
-                table.id,
-                &row_key(row),
-                |_, value| match value {
-                    Some(bytes) => builder.push(row, bytes),
-                    None => Ok(()),
-                },
-            )?
+            let key = row_key(row);
+            self.lookup(wanted.rows(), table.id, &key, |_, value| match value {
+                Some(bytes) => builder.push(row, bytes),
+                None => Ok(()),
+            })?
             .transpose()?;
         }
         builder.finish()
@@ -135,10 +132,14 @@ impl ReadView {
         self.0.tables.live(table)
     }
 
-    /// The stored row, when visible.
-    pub(crate) fn row(&self, table: &TableDef, row: RowId) -> Result<Option<Vec<u8>>> {
-        let key = row_key(row);
-        let found = self.lookup(Kind::of_rows(table), table.id, &key, |_, value| {
+    /// The stored row, when visible; columns that are not `wanted` may come as NULL.
+    pub(crate) fn row(
+        &self,
+        table: CollectionId,
+        row: RowId,
+        wanted: &Wanted,
+    ) -> Result<Option<Vec<u8>>> {
+        let found = self.lookup(wanted.rows(), table, &row_key(row), |_, value| {
             value.map(<[u8]>::to_vec)
         });
         Ok(found?.flatten())
@@ -148,7 +149,7 @@ impl ReadView {
     /// transaction's own write) and its value (`None` for a delete). `None` when there is none.
     pub(crate) fn lookup<R>(
         &self,
-        kind: Kind,
+        kind: Kind<'_>,
         collection: CollectionId,
         key: &[u8],
         f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,

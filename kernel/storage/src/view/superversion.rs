@@ -3,27 +3,49 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::ids::Ts;
+use crate::ids::{ColumnId, Ts};
 use crate::memtable::{Memtable, split_key};
 use crate::schema::TableDef;
-use crate::segment::SegmentReader;
+use crate::segment::{RowColumns, SegmentReader};
 use crate::view::row_of;
 
 /// What a collection holds; the two are laid out differently in segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A table's rows by RowId, read up to so many columns.
-    Rows { columns: usize },
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    /// A table's rows by RowId.
+    Rows(RowColumns<'a>),
     /// Sorted keys: an index, the catalog, a store.
     Sorted,
 }
 
-impl Kind {
-    /// The rows of a table, as it is defined there.
-    pub fn of_rows(table: &TableDef) -> Kind {
-        Kind::Rows {
-            columns: table.columns.len(),
+impl Kind<'_> {
+    /// Rows of which only the timestamp matters, and whether they are deleted.
+    pub const BARE_ROWS: Kind<'static> = Kind::Rows(RowColumns {
+        count: 0,
+        wanted: None,
+    });
+}
+
+/// Some columns of a table, as it is defined there.
+pub struct Wanted(Vec<bool>);
+
+impl Wanted {
+    pub fn new(table: &TableDef, columns: impl IntoIterator<Item = ColumnId>) -> Wanted {
+        let mut wanted = vec![false; table.columns.len()];
+        for column in columns {
+            // One that the table does not have is told by who asks for its value.
+            if let Some(wanted) = wanted.get_mut(usize::from(column.0)) {
+                *wanted = true;
+            }
         }
+        Wanted(wanted)
+    }
+
+    pub fn rows(&self) -> Kind<'_> {
+        Kind::Rows(RowColumns {
+            count: self.0.len(),
+            wanted: Some(&self.0),
+        })
     }
 }
 
@@ -47,7 +69,7 @@ impl Superversion {
     /// Call `f` with the newest version of a full key at `at`.
     pub fn find<R>(
         &self,
-        kind: Kind,
+        kind: Kind<'_>,
         full: &[u8],
         at: Ts,
         f: impl FnOnce(Ts, Option<&[u8]>) -> R,
@@ -61,7 +83,7 @@ impl Superversion {
         let (collection, key) = split_key(full);
         for segment in &self.segments {
             let found = match kind {
-                Kind::Rows { columns } => {
+                Kind::Rows(columns) => {
                     segment.row_version(collection, row_of(key)?, at, columns)?
                 }
                 Kind::Sorted => segment.entry(collection, key, at)?,

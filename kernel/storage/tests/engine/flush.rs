@@ -173,9 +173,8 @@ fn a_column_added_and_one_dropped_read_right_on_both_sides_of_a_flush() {
     let before = db.engine.latest_view().ts();
     let mut wider = table();
     wider.columns.push(ColumnDef {
-        ty: ColumnType::Int32,
         missing: Some(Arc::from(Datum::Int32(7).encode())),
-        dropped: false,
+        ..ColumnDef::new(ColumnType::Int32)
     });
     wider.columns[1].dropped = true;
     wider.indexes.truncate(1);
@@ -222,11 +221,7 @@ fn a_table_altered_filled_and_dropped_in_one_transaction_leaves_nothing_to_flush
     insert(&db.engine, &[row(1, "a")]);
     let before = db.engine.latest_view();
     let mut wider = table();
-    wider.columns.push(ColumnDef {
-        ty: ColumnType::Int32,
-        missing: None,
-        dropped: false,
-    });
+    wider.columns.push(ColumnDef::new(ColumnType::Int32));
     let mut txn = begin(&db.engine);
     txn.define_table(&wider).unwrap();
     let narrow = batch(&[row(2, "b")]);

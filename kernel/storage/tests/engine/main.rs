@@ -1,6 +1,7 @@
 //! The engine through its public face, on the real disk.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod codec;
 mod flush;
 mod model;
 mod recovery;

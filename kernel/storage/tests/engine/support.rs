@@ -64,11 +64,6 @@ pub fn begin(engine: &Engine) -> Transaction {
 }
 
 pub fn table() -> TableDef {
-    let column = |ty| ColumnDef {
-        ty,
-        missing: None,
-        dropped: false,
-    };
     let key = |column| KeyColumn {
         column: ColumnId(column),
         descending: false,
@@ -76,7 +71,10 @@ pub fn table() -> TableDef {
     };
     TableDef {
         id: TABLE,
-        columns: vec![column(ColumnType::Int64), column(ColumnType::Text)],
+        columns: vec![
+            ColumnDef::new(ColumnType::Int64),
+            ColumnDef::new(ColumnType::Text),
+        ],
         indexes: vec![
             IndexDef {
                 id: BY_ID,

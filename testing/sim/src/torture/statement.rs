@@ -83,11 +83,7 @@ impl Machine {
 
     fn create_table(&mut self, open: &mut Open) -> Result<()> {
         let columns = [ColumnType::Int64, ColumnType::Text, ColumnType::Int32];
-        let columns = columns.map(|ty| ColumnDef {
-            ty,
-            missing: None,
-            dropped: false,
-        });
+        let columns = columns.map(ColumnDef::new);
         let id = self.engine().allocate_collection_id();
         let primary = self.index_on(0, true);
         let unique = self.rng.coin();
@@ -330,9 +326,8 @@ impl Machine {
                     .then(|| Datum::Int64(self.rng.below(9) as i64));
                 let missing = missing.map(|datum| Arc::from(datum.encode()));
                 def.columns.push(ColumnDef {
-                    ty: ColumnType::Int64,
                     missing,
-                    dropped: false,
+                    ..ColumnDef::new(ColumnType::Int64)
                 });
                 self.define(open, def)
             }

@@ -7,13 +7,16 @@
 //!             count u32, HEAD blocks … │ count u32, HIST blocks …
 //!   block     rows u32 │ tombstones u32 │ min_row u64 │ max_row u64 │ min_ts u64 │ max_ts u64 │
 //!             places of: RowIds, begins, ends (HIST), tombstones (if any) │
-//!             per kept column: place │ nulls u32 │ zone map
-//!   zone map  flags u8 (1 has one, 2 max is cut) │ min: u8 length, bytes │ max: u8 length, bytes
+//!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec: u8 length, name
+//!   flags     1 has a zone map, 2 its max is cut, 4 has a codec
+//!   zone map  min: u8 length, bytes │ max: u8 length, bytes
 //!   sorted    bloom place │ entries u64 │ count u32, HEAD pages … │ count u32, HIST pages …
 //!   page      place │ entries u32 │ first key: u32 length, bytes
 //! place       offset u64 │ raw_bytes u32 │ stored_bytes u32
 //! type        tag u8; decimal: precision u8, scale i8; array: the item's type
 //! ```
+
+use std::sync::Arc;
 
 use super::{
     Block, Collection, ColumnPage, Directory, PagePlace, Rows, Run, Sorted, SortedPage,
@@ -30,6 +33,8 @@ const KIND_ROWS: u8 = 1;
 const KIND_SORTED: u8 = 2;
 const ZONE_PRESENT: u8 = 1;
 const ZONE_MAX_CUT: u8 = 2;
+const HAS_CODEC: u8 = 4;
+const FLAGS: u8 = ZONE_PRESENT | ZONE_MAX_CUT | HAS_CODEC;
 
 impl Directory {
     pub fn encode(&self) -> Vec<u8> {
@@ -110,6 +115,12 @@ impl Encoder {
         self.0.extend_from_slice(&v.to_le_bytes());
     }
 
+    /// At most 255 bytes.
+    fn short_bytes(&mut self, bytes: &[u8]) {
+        self.u8(bytes.len() as u8);
+        self.0.extend_from_slice(bytes);
+    }
+
     fn place(&mut self, place: &PagePlace) {
         self.u64(place.offset);
         self.u32(place.raw_bytes);
@@ -165,16 +176,20 @@ impl Encoder {
         for column in block.columns.iter().flatten() {
             self.place(&column.place);
             self.u32(column.nulls);
-            match &column.zone {
-                None => self.u8(0),
-                Some(zone) => {
-                    self.u8(ZONE_PRESENT | if zone.max_cut { ZONE_MAX_CUT } else { 0 });
-                    for bound in [&zone.min, &zone.max] {
-                        debug_assert!(bound.len() <= ZONE_BYTES_MAX);
-                        self.u8(bound.len() as u8);
-                        self.0.extend_from_slice(bound);
-                    }
+            let zone = match &column.zone {
+                None => 0,
+                Some(zone) if zone.max_cut => ZONE_PRESENT | ZONE_MAX_CUT,
+                Some(_) => ZONE_PRESENT,
+            };
+            self.u8(zone | column.codec.as_ref().map_or(0, |_| HAS_CODEC));
+            if let Some(zone) = &column.zone {
+                for bound in [&zone.min, &zone.max] {
+                    debug_assert!(bound.len() <= ZONE_BYTES_MAX);
+                    self.short_bytes(bound);
                 }
+            }
+            if let Some(codec) = &column.codec {
+                self.short_bytes(codec.as_bytes());
             }
         }
     }
@@ -243,6 +258,11 @@ impl<'a> Decoder<'a> {
         Ok(items)
     }
 
+    fn short_bytes(&mut self) -> Result<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(usize::from(len))
+    }
+
     fn place(&mut self) -> Result<PagePlace> {
         Ok(PagePlace {
             offset: self.u64()?,
@@ -281,9 +301,8 @@ impl<'a> Decoder<'a> {
         for _ in 0..count {
             let dropped = self.u8()? != 0;
             columns.push(ColumnDef {
-                ty: self.column_type()?,
-                missing: None,
                 dropped,
+                ..ColumnDef::new(self.column_type()?)
             });
         }
         let bitmap = self.place()?;
@@ -336,20 +355,32 @@ impl<'a> Decoder<'a> {
         let place = self.place()?;
         let nulls = self.u32()?;
         let flags = self.u8()?;
+        if flags & !FLAGS != 0 {
+            return Err(self.damaged("the flags of a column page", flags));
+        }
         let zone = if flags & ZONE_PRESENT == 0 {
             None
         } else {
-            let min = self.u8()?;
-            let min = self.take(usize::from(min))?.to_vec();
-            let max = self.u8()?;
-            let max = self.take(usize::from(max))?.to_vec();
             Some(ZoneMap {
-                min,
-                max,
+                min: self.short_bytes()?.to_vec(),
+                max: self.short_bytes()?.to_vec(),
                 max_cut: flags & ZONE_MAX_CUT != 0,
             })
         };
-        Ok(ColumnPage { place, nulls, zone })
+        let codec = if flags & HAS_CODEC == 0 {
+            None
+        } else {
+            match std::str::from_utf8(self.short_bytes()?) {
+                Ok(name) => Some(Arc::from(name)),
+                Err(e) => return Err(self.damaged("the name of a codec", e)),
+            }
+        };
+        Ok(ColumnPage {
+            place,
+            nulls,
+            zone,
+            codec,
+        })
     }
 
     fn sorted(&mut self) -> Result<Sorted> {

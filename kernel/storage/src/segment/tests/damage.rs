@@ -54,7 +54,7 @@ fn small_segment() -> Vec<u8> {
 fn read_all(bytes: Vec<u8>) -> Result<()> {
     let io = MemoryIo::with(NAME, bytes);
     let table = small_table();
-    let reader = SegmentReader::open(&io, NAME, None, &PageCache::new(0))?;
+    let reader = SegmentReader::open(&io, NAME, None, &PageCache::new(0), &Codecs::none())?;
     reader.row_ids(table.id)?;
     for at in [10, 15, 21, 30] {
         let at = Ts(at);
@@ -72,7 +72,7 @@ fn read_all(bytes: Vec<u8>) -> Result<()> {
             }
         }
         for n in 0..4 {
-            reader.row_version(table.id, RowId(n), at, usize::MAX)?;
+            reader.row_version(table.id, RowId(n), at, RowColumns::ALL)?;
         }
         for entry in reader.range(SORTED, Bound::Unbounded, Bound::Unbounded, at)? {
             entry?;

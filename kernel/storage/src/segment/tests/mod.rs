@@ -1,6 +1,7 @@
 //! Segments: what goes in comes out, at every time; and damage is always told.
 #![allow(clippy::unwrap_used)]
 
+mod codec;
 mod damage;
 mod memory_io;
 mod model;
@@ -17,6 +18,7 @@ use roaring::RoaringTreemap;
 
 use self::memory_io::MemoryIo;
 use super::*;
+use crate::codec::{Codecs, NoCodecs};
 use crate::datum::Datum;
 use crate::datum::tests::{all_types, datum_of, same};
 use crate::error::Result;
@@ -84,7 +86,8 @@ fn rows_of(scan: SegmentScan) -> Result<BTreeMap<u64, Vec<Datum>>> {
 }
 
 fn create(io: &Arc<dyn Io>, page_bytes: usize) -> SegmentWriter {
-    SegmentWriter::create(io, NAME, TimelineId::MAIN, SegmentOptions { page_bytes }).unwrap()
+    let options = SegmentOptions { page_bytes };
+    SegmentWriter::create(io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap()
 }
 
 fn cache() -> Arc<PageCache> {
@@ -135,14 +138,15 @@ fn every_type_survives_with_nulls_and_huge_values() {
                 .unwrap();
         }
         let meta = writer.finish().unwrap();
-        let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache()).unwrap();
+        let reader =
+            SegmentReader::open(&io, NAME, Some(&meta), &cache(), &Codecs::none()).unwrap();
         assert_eq!(reader.live_rows(table.id), rows.len() as u64);
         let read = rows_of(reader.scan_rows(&table, everything(&table, Ts(5))).unwrap()).unwrap();
         assert_eq!(read.len(), rows.len());
         for (index, row) in rows.iter().enumerate() {
             assert!(same_row(&read[&(index as u64)], row), "row {index}");
             let (begin, bytes) = reader
-                .row_version(table.id, RowId(index as u64), Ts(9), usize::MAX)
+                .row_version(table.id, RowId(index as u64), Ts(9), RowColumns::ALL)
                 .unwrap()
                 .unwrap();
             assert_eq!(begin, Ts(5));
@@ -179,7 +183,7 @@ fn later_definitions_of_the_table_read_old_files() {
     let added = Datum::Bytes(b"since".to_vec());
     now.columns[3].missing = Some(Arc::from(added.encode()));
     let now = Arc::new(now);
-    let reader = SegmentReader::open(&io, NAME, None, &cache()).unwrap();
+    let reader = SegmentReader::open(&io, NAME, None, &cache(), &Codecs::none()).unwrap();
     let rows = rows_of(reader.scan_rows(&now, everything(&now, Ts(5))).unwrap()).unwrap();
     let expected = vec![
         Datum::Null,
@@ -190,7 +194,7 @@ fn later_definitions_of_the_table_read_old_files() {
     ];
     assert_eq!(rows[&9], expected);
     let (_, bytes) = reader
-        .row_version(now.id, RowId(9), Ts(5), usize::MAX)
+        .row_version(now.id, RowId(9), Ts(5), RowColumns::ALL)
         .unwrap()
         .unwrap();
     assert_eq!(decode(&now, &bytes.unwrap()), expected);
@@ -215,7 +219,7 @@ fn zone_maps_skip_blocks_and_never_a_match() {
         writer.push_row(RowId(n), Ts(5), None, Some(&row)).unwrap();
     }
     writer.finish().unwrap();
-    let reader = SegmentReader::open(&io, NAME, None, &cache()).unwrap();
+    let reader = SegmentReader::open(&io, NAME, None, &cache(), &Codecs::none()).unwrap();
     assert!(reader.block_count(table.id) > 10);
     let found = |column, lower, upper| {
         let range = ColumnRange {
@@ -283,7 +287,7 @@ fn the_cache_stays_within_its_budget_and_serves_repeats() {
     }
     writer.finish().unwrap();
     let small = PageCache::new(16 * 20_000);
-    let reader = SegmentReader::open(&io, NAME, None, &small).unwrap();
+    let reader = SegmentReader::open(&io, NAME, None, &small, &Codecs::none()).unwrap();
     for _ in 0..2 {
         let scan = reader.scan_rows(&table, everything(&table, Ts(5))).unwrap();
         assert_eq!(
@@ -322,10 +326,10 @@ fn a_manifest_that_says_otherwise_is_not_believed() {
     let io = MemoryIo::empty();
     let meta = create(&io, 1024).finish().unwrap();
     assert!(meta.collections.is_empty());
-    assert!(SegmentReader::open(&io, NAME, Some(&meta), &cache()).is_ok());
+    assert!(SegmentReader::open(&io, NAME, Some(&meta), &cache(), &Codecs::none()).is_ok());
     let other = SegmentMeta {
         checksum: !meta.checksum,
         ..meta
     };
-    assert!(SegmentReader::open(&io, NAME, Some(&other), &cache()).is_err());
+    assert!(SegmentReader::open(&io, NAME, Some(&other), &cache(), &Codecs::none()).is_err());
 }

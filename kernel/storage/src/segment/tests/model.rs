@@ -65,7 +65,7 @@ proptest! {
             writer.push_row(RowId(*id), begin, end, row.as_deref()).unwrap();
         });
         let meta = writer.finish().unwrap();
-        let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache()).unwrap();
+        let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache(), &Codecs::none()).unwrap();
 
         let ids = reader.row_ids(table.id).unwrap().unwrap();
         prop_assert!(ids.iter().eq(model.keys().copied()));
@@ -78,7 +78,7 @@ proptest! {
             let mut visible = BTreeMap::new();
             for id in 0..200 {
                 let expected = model.get(&id).and_then(|versions| newest(versions, at));
-                let read = reader.row_version(table.id, RowId(id), Ts(at), usize::MAX).unwrap();
+                let read = reader.row_version(table.id, RowId(id), Ts(at), RowColumns::ALL).unwrap();
                 prop_assert_eq!(read.is_some(), expected.is_some());
                 if let (Some((begin, row)), Some((begin_read, bytes))) = (expected, read) {
                     prop_assert_eq!(begin, begin_read);
@@ -124,7 +124,7 @@ proptest! {
             writer.push_entry(key, begin, end, value.map(Vec::as_slice)).unwrap();
         });
         let meta = writer.finish().unwrap();
-        let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache()).unwrap();
+        let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache(), &Codecs::none()).unwrap();
         let bounds = [
             (Bound::Unbounded, Bound::Unbounded),
             (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice())),

@@ -89,7 +89,7 @@ impl RowsWriter {
             longest = longest.max(column.bytes());
         }
         if run.row_ids.len() == BLOCK_ROWS_MAX || longest >= run.column_bytes_max {
-            run.close_block(self.id, output)?;
+            run.close_block(self.id, &self.columns, output)?;
         }
         Ok(())
     }
@@ -98,8 +98,12 @@ impl RowsWriter {
         if self.order.last.is_none() {
             return Ok(None);
         }
-        self.head.close_block(self.id, output)?;
-        self.hist.close_block(self.id, output)?;
+        self.head.close_block(self.id, &self.columns, output)?;
+        self.hist.close_block(self.id, &self.columns, output)?;
+        // What a page is encoded with, it says itself.
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.compression = None);
         let mut bitmap = Vec::with_capacity(self.rows.serialized_size());
         self.rows.optimize();
         self.rows
@@ -147,7 +151,12 @@ impl RunWriter {
         }
     }
 
-    fn close_block(&mut self, collection: CollectionId, output: &mut Output) -> Result<()> {
+    fn close_block(
+        &mut self,
+        collection: CollectionId,
+        defs: &[ColumnDef],
+        output: &mut Output,
+    ) -> Result<()> {
         let (Some(min_row), Some(max_row)) = (self.row_ids.first(), self.row_ids.last()) else {
             return Ok(());
         };
@@ -179,15 +188,21 @@ impl RunWriter {
             _ => Some(output.page(id(PageKind::Deleted, no_column), self.deleted.bytes())?),
         };
         let mut columns = Vec::with_capacity(self.columns.len());
-        for (index, column) in self.columns.iter_mut().enumerate() {
+        for (index, (column, def)) in self.columns.iter_mut().zip(defs).enumerate() {
             let Some(column) = column else {
                 columns.push(None);
                 continue;
             };
             let (nulls, zone) = (column.nulls(), column.zone_map()?);
             column.take(&mut raw);
-            let place = output.page(id(PageKind::Column, ColumnId(index as u16)), &raw)?;
-            columns.push(Some(ColumnPage { place, nulls, zone }));
+            let id = id(PageKind::Column, ColumnId(index as u16));
+            let (place, codec) = output.column_page(id, def, &raw)?;
+            columns.push(Some(ColumnPage {
+                place,
+                nulls,
+                zone,
+                codec,
+            }));
         }
         self.blocks.push(Block {
             rows,
