@@ -11,6 +11,7 @@
 //! 3. A setting's default has the setting's type and lies in its range.
 
 mod check;
+pub use check::table_columns;
 mod setting;
 mod version;
 

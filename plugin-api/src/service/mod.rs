@@ -1,4 +1,23 @@
 //! Services that the host lends: one versioned interface each, asked for by id.
+//!
+//! A plugin names in its manifest the services it wants and gets no other. Those of a statement
+//! ([`Store`], [`Catalog`], [`Sql`]) come from the [`Context`](crate::Context) of a call and are good
+//! while it lasts; [`Log`], [`Clock`] and [`Memory`] come from the [`Host`] and are good until stop.
+
+pub mod catalog;
+pub mod process;
+pub mod sql;
+pub mod store;
+
+use std::sync::Arc;
+
+pub use catalog::{Catalog, CatalogV1, Dependent, ObjectInfo};
+pub use process::{Clock, ClockV1, Level, Log, LogV1, Memory, MemoryV1, Reservation};
+pub use sql::{QueryResult, Sql, SqlV1};
+pub use store::{Store, StoreV1};
+
+use crate::abi::{HostV1, Interface, Published};
+use crate::error::{state, Error, Result};
 
 /// Every service there is. A plugin gets those its manifest names.
 pub const IDS: [&str; 6] = [
@@ -9,3 +28,78 @@ pub const IDS: [&str; 6] = [
     "clock/1",
     "memory/1",
 ];
+
+/// What a plugin is given at its start, and may keep.
+#[derive(Clone)]
+pub struct Host(Arc<Services>);
+
+pub(crate) struct Services {
+    pub handle: *const (),
+    pub store: Option<&'static StoreV1>,
+    pub catalog: Option<&'static CatalogV1>,
+    pub sql: Option<&'static SqlV1>,
+    log: Option<&'static LogV1>,
+    clock: Option<&'static ClockV1>,
+    memory: Option<&'static MemoryV1>,
+}
+
+// The handle is only ever given back to the host, whose services any thread may call.
+unsafe impl Send for Services {}
+unsafe impl Sync for Services {}
+
+impl Host {
+    /// Fetches and checks every service that the host grants.
+    pub(crate) fn new(host: HostV1) -> Result<Host> {
+        Ok(Host(Arc::new(Services {
+            handle: host.handle,
+            store: fetch(&host)?,
+            catalog: fetch(&host)?,
+            sql: fetch(&host)?,
+            log: fetch(&host)?,
+            clock: fetch(&host)?,
+            memory: fetch(&host)?,
+        })))
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.0
+    }
+
+    /// # Errors
+    ///
+    /// `42501` when the manifest does not name `log/1`; so with the other two.
+    pub fn log(&self) -> Result<Log<'_>> {
+        let vtable = granted(self.0.log)?;
+        Ok(Log::new(self.0.handle, vtable))
+    }
+
+    pub fn clock(&self) -> Result<Clock<'_>> {
+        let vtable = granted(self.0.clock)?;
+        Ok(Clock::new(self.0.handle, vtable))
+    }
+
+    pub fn memory(&self) -> Result<Memory<'_>> {
+        let vtable = granted(self.0.memory)?;
+        Ok(Memory::new(self.0.handle, vtable))
+    }
+}
+
+fn fetch<V: Published>(host: &HostV1) -> Result<Option<&'static V>> {
+    let interface: Option<Interface> = (host.service)(host.handle, V::ID.into()).into_option();
+    let vtable = interface.map(|i| i.get::<V>()).transpose();
+    vtable.map_err(|why| Error::contract(why).with_hint("Build the plugin for this host."))
+}
+
+/// The vtable, or the error of a plugin that did not ask for it in its manifest.
+pub(crate) fn granted<V: Published>(vtable: Option<&'static V>) -> Result<&'static V> {
+    vtable.ok_or_else(|| {
+        Error::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            format!("the plugin may not use the service {}", V::ID),
+        )
+        .with_hint(format!(
+            "Name \"{}\" under services in its manifest.",
+            V::ID
+        ))
+    })
+}

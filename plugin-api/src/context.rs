@@ -1,0 +1,70 @@
+//! [`Context`]: what a call that belongs to a statement may use.
+
+use crate::abi::CallContext;
+use crate::error::{state, Error, Result};
+use crate::service::{granted, Catalog, Host, Sql, Store};
+
+/// The statement that a call belongs to. Good while the call lasts.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    call: CallContext,
+    host: &'a Host,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(call: CallContext, host: &'a Host) -> Context<'a> {
+        Context { call, host }
+    }
+
+    /// Log, clock and memory.
+    pub fn host(&self) -> &'a Host {
+        self.host
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        (self.call.cancelled)(self.call.statement)
+    }
+
+    /// For loops: ends the call when the statement was canceled.
+    ///
+    /// # Errors
+    ///
+    /// `57014`.
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(
+                state::QUERY_CANCELED,
+                "canceling statement due to user request",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A store that the manifest declares.
+    ///
+    /// # Errors
+    ///
+    /// `42501` when the manifest does not name `store/1`; so with the other services.
+    pub fn store<'s>(&self, name: &'s str) -> Result<Store<'s>> {
+        let services = self.host.services();
+        let vtable = granted(services.store)?;
+        Ok(Store::new(
+            services.handle,
+            self.call.statement,
+            vtable,
+            name,
+        ))
+    }
+
+    pub fn catalog(&self) -> Result<Catalog<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.catalog)?;
+        Ok(Catalog::new(services.handle, self.call.statement, vtable))
+    }
+
+    pub fn sql(&self) -> Result<Sql<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.sql)?;
+        Ok(Sql::new(services.handle, self.call.statement, vtable))
+    }
+}

@@ -1,0 +1,93 @@
+//! No panic leaves a plugin: each entry of each vtable runs inside [`guarded`].
+//!
+//! The fallback of an entry is explicit: an error that says which entry panicked and what the panic
+//! said. The host counts those and stops calling a plugin that keeps panicking. A segmentation fault,
+//! an overflow of the stack and `abort` are beyond any guard.
+
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+
+use abi_stable::std_types::{RErr, ROk};
+
+use crate::abi::value::{AbiError, AbiResult};
+use crate::error::{Error, Result};
+
+/// Runs the body of an entry.
+pub(crate) fn guarded<T>(entry: &'static str, body: impl FnOnce() -> Result<T>) -> AbiResult<T> {
+    let body = || {
+        injection::strike(entry);
+        body()
+    };
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => ROk(value),
+        Ok(Err(error)) => RErr(error.into()),
+        Err(payload) => RErr(panicked(entry, payload)),
+    }
+}
+
+/// Runs the body of an entry that has no error to return.
+pub(crate) fn guarded_or<T>(entry: &'static str, fallback: T, body: impl FnOnce() -> T) -> T {
+    let body = || {
+        injection::strike(entry);
+        body()
+    };
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        forget(payload);
+        fallback
+    })
+}
+
+fn panicked(entry: &str, payload: Box<dyn Any + Send>) -> AbiError {
+    let said = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    forget(payload);
+    let error = Error::contract(format!("the plugin panicked in {entry}"));
+    let error = match said {
+        Some(said) => error.with_detail(said),
+        None => error,
+    };
+    AbiError {
+        panicked: true,
+        ..error.into()
+    }
+}
+
+/// A payload whose destructor panics must not get to run.
+fn forget(payload: Box<dyn Any + Send>) {
+    std::mem::forget(payload);
+}
+
+/// Panics on purpose, for conformance tests.
+pub mod injection {
+    use super::*;
+
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    static ENTRY: Mutex<Option<String>> = Mutex::new(None);
+
+    /// Every entry of this name panics until [`disarm`].
+    pub fn arm(entry: &str) {
+        *lock() = Some(entry.to_owned());
+        ARMED.store(true, Ordering::SeqCst);
+    }
+
+    pub fn disarm() {
+        ARMED.store(false, Ordering::SeqCst);
+        *lock() = None;
+    }
+
+    pub(super) fn strike(entry: &str) {
+        if ARMED.load(Ordering::Relaxed) && lock().as_deref() == Some(entry) {
+            panic!("injected");
+        }
+    }
+
+    fn lock() -> std::sync::MutexGuard<'static, Option<String>> {
+        ENTRY
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
