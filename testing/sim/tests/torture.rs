@@ -40,6 +40,21 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     );
 }
 
+/// Otherwise none of the above says anything about codecs.
+#[test]
+fn histories_leave_pages_that_a_codec_encoded() {
+    let encoded = |seed| {
+        let mut machine = Machine::start(seed, SimDisk::new(seed))
+            .map_err(|e| e.to_string())
+            .unwrap();
+        machine.run(200).map_err(|e| e.to_string()).unwrap();
+        let used = machine.engine().codecs_in_use();
+        used.iter().map(|pages| pages.pages).sum::<u64>()
+    };
+    let encoded: Vec<u64> = (1..16).map(encoded).collect();
+    assert!(encoded.iter().sum::<u64>() > 30, "{encoded:?}");
+}
+
 /// What a seed printed by a failing run is worth.
 #[test]
 fn one_seed_is_one_history() {

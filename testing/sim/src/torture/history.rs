@@ -10,6 +10,7 @@ use heliosdb_storage::{
 };
 
 use super::check::check_world;
+use super::codec::Codecs;
 use super::oracle::{Changes, Commit, Oracle, World, definition, overlay};
 use super::{Failure, Result, SEQUENCES};
 use crate::SimDisk;
@@ -155,7 +156,9 @@ impl Machine {
 
     fn open_engine(&mut self) -> Result<()> {
         let io = Arc::new(self.disk.clone());
-        self.engine = Some(Engine::open(io, self.options.clone())?);
+        let engine = Engine::open(io, self.options.clone())?;
+        engine.set_codecs(Arc::new(Codecs));
+        self.engine = Some(engine);
         self.openings += 1;
         self.last_values.clear();
         // What nobody committed may be given again by the next process.

@@ -14,6 +14,7 @@
 //! [`crash`] crashes at every numbered call, [`fault`] fails every call, [`damage`] spoils bytes.
 
 pub mod check;
+mod codec;
 pub mod crash;
 pub mod damage;
 pub mod fault;

@@ -12,6 +12,7 @@ use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, Table
 use heliosdb_storage::{Error, Isolation, LockWait, RowLock, RowLockMode, TableLockMode};
 
 use super::check::{key_of, live_columns};
+use super::codec;
 use super::history::{Machine, Open};
 use super::oracle::{Key, Value, World, definition, definitions, entries, overlay, rows};
 use super::{Failure, Result, SEQUENCES, STORES, VALUES};
@@ -83,7 +84,8 @@ impl Machine {
 
     fn create_table(&mut self, open: &mut Open) -> Result<()> {
         let columns = [ColumnType::Int64, ColumnType::Text, ColumnType::Int32];
-        let columns = columns.map(ColumnDef::new);
+        let mut columns = columns.map(ColumnDef::new);
+        columns[1].compression = self.rng.coin().then(|| codec::NAME.into());
         let id = self.engine().allocate_collection_id();
         let primary = self.index_on(0, true);
         let unique = self.rng.coin();
