@@ -1,1 +1,3 @@
 //! Loads, checks, guards and migrates plugins.
+
+pub mod store;
