@@ -1,3 +1,4 @@
 //! Loads, checks, guards and migrates plugins.
 
+pub mod migration;
 pub mod store;
