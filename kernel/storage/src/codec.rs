@@ -30,9 +30,10 @@ pub trait ColumnCodec: Send + Sync {
     /// The name that columns and pages call it by.
     fn name(&self) -> &str;
 
-    /// About how many bytes `column`, the values of one page, would take. Asked before every
-    /// `encode`, so it should be quicker; an estimate that saves nothing spares the encoding.
-    fn analyze(&self, column: &ArrayRef) -> Result<u64, CodecError>;
+    /// About how many bytes `column`, the values of one page, would take; `None` when the codec has
+    /// nothing to offer for it. Asked before every `encode`, so it should be quicker; an estimate
+    /// that saves nothing spares the encoding.
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError>;
 
     /// `column` in the codec's own form. NULLs are part of it; what their slots hold is not.
     fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError>;

@@ -82,7 +82,8 @@ fn encode(
     let estimate = codec
         .analyze(&column)
         .map_err(|e| format!("could not estimate a page: {e}"))?;
-    let estimate = usize::try_from(estimate).unwrap_or(usize::MAX);
+    let estimate = estimate.and_then(|bytes| usize::try_from(bytes).ok());
+    let estimate = estimate.unwrap_or(usize::MAX);
     if !saves_enough(estimate.saturating_add(frame_bytes), raw.len()) {
         return Ok(None);
     }

@@ -37,8 +37,8 @@ impl ColumnCodec for Letters {
         NAME
     }
 
-    fn analyze(&self, column: &ArrayRef) -> Result<u64, CodecError> {
-        self.encode(column).map(|encoded| encoded.len() as u64)
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
+        self.encode(column).map(|e| Some(e.len() as u64))
     }
 
     fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError> {

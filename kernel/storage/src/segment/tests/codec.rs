@@ -21,8 +21,8 @@ impl ColumnCodec for Rle {
         "rle"
     }
 
-    fn analyze(&self, column: &ArrayRef) -> Result<u64, CodecError> {
-        Ok(self.encode(column)?.len() as u64)
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
+        Ok(Some(self.encode(column)?.len() as u64))
     }
 
     fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError> {
@@ -97,7 +97,7 @@ impl ColumnCodec for Faulty {
         "rle"
     }
 
-    fn analyze(&self, column: &ArrayRef) -> Result<u64, CodecError> {
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
         match self.0 {
             Fault::AnalyzeFails => Err(CodecError::new("no idea")),
             _ => Rle.analyze(column),
