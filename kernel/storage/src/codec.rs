@@ -102,6 +102,12 @@ impl Codecs {
     }
 }
 
+/// The name a column gives to have its pages stored as they are. No codec is asked for it.
+pub const NONE: &str = "none";
+/// The name a column gives for zstd where that makes a page shorter, which is also what one without
+/// any name gets. No codec is asked for it.
+pub const ZSTD: &str = "zstd";
+
 /// How the pages of a column are stored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Encoding {
@@ -110,4 +116,15 @@ pub enum Encoding {
     Zstd,
     /// By the codec of that name.
     Codec(Arc<str>),
+}
+
+impl Encoding {
+    /// The name by which a column asks for it.
+    pub fn name(&self) -> &str {
+        match self {
+            Encoding::Plain => NONE,
+            Encoding::Zstd => ZSTD,
+            Encoding::Codec(name) => name,
+        }
+    }
 }

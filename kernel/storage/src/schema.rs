@@ -139,8 +139,8 @@ pub struct ColumnDef {
     pub missing: Option<Arc<[u8]>>,
     /// Dropped columns keep their place and read as NULL.
     pub dropped: bool,
-    /// The codec to write the column's pages with, see [`crate::codec`]. Pages written before keep
-    /// theirs.
+    /// The codec to write the column's pages with, or [`NONE`](crate::codec::NONE) or
+    /// [`ZSTD`](crate::codec::ZSTD); see [`crate::codec`]. Pages written before keep theirs.
     pub compression: Option<Arc<str>>,
 }
 

@@ -58,6 +58,14 @@ pub(super) struct PageId {
     pub rows: u32,
 }
 
+/// What a page's framer may do to make it shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    /// Where it saves enough.
+    Zstd,
+}
+
 /// Frames pages. Keeps the compressor's memory between pages.
 pub(super) struct PageFramer {
     compressor: zstd::bulk::Compressor<'static>,
@@ -79,12 +87,13 @@ impl PageFramer {
         &mut self,
         id: PageId,
         raw: &[u8],
+        compression: Compression,
         offset: u64,
         out: &mut Vec<u8>,
     ) -> Result<PagePlace> {
         let raw_bytes =
             u32::try_from(raw.len()).map_err(|_| Error::RowTooLong { bytes: raw.len() })?;
-        let (codec, stored) = if self.compress(raw) {
+        let (codec, stored) = if compression == Compression::Zstd && self.compress(raw) {
             (CODEC_ZSTD, &self.compressed[..])
         } else {
             (CODEC_PLAIN, raw)

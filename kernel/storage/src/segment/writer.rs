@@ -19,8 +19,8 @@ use std::sync::Arc;
 use super::SegmentMeta;
 use super::encoded::PageEncoder;
 use super::format::{Collection, Directory, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header};
-use super::page::{PageFramer, PageId, frame_encoded};
-use crate::codec::CodecSet;
+use super::page::{Compression, PageFramer, PageId, frame_encoded};
+use crate::codec::{self, CodecSet};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
@@ -211,20 +211,31 @@ impl Output {
     }
 
     fn page(&mut self, id: PageId, raw: &[u8]) -> Result<PagePlace> {
-        let position = self.position();
-        let place = self.framer.frame(id, raw, position, &mut self.buffer)?;
+        self.framed(id, raw, Compression::Zstd)
+    }
+
+    fn framed(&mut self, id: PageId, raw: &[u8], compression: Compression) -> Result<PagePlace> {
+        let (position, out) = (self.position(), &mut self.buffer);
+        let place = self.framer.frame(id, raw, compression, position, out)?;
         self.write_when_full()?;
         Ok(place)
     }
 
-    /// Write a page of `column`, with its codec if that is of any use; the codec it has now.
+    /// Write a page of `column` in the way the column asks for; the codec it has now, which it has
+    /// only if that was of any use.
     fn column_page(
         &mut self,
         id: PageId,
         column: &ColumnDef,
         raw: &[u8],
     ) -> Result<(PagePlace, Option<Arc<str>>)> {
-        let codec = column.compression.as_ref();
+        let codec = match column.compression.as_ref() {
+            Some(name) if **name == *codec::NONE => {
+                return Ok((self.framed(id, raw, Compression::None)?, None));
+            }
+            Some(name) if **name == *codec::ZSTD => None,
+            codec => codec,
+        };
         let encoded = codec.and_then(|codec| {
             let rows = id.rows as usize;
             let stored = self.encoder.encode(codec, &column.ty, rows, raw)?;

@@ -433,6 +433,30 @@ fn values_that_do_not_shrink_are_stored_without_the_codec() {
     );
 }
 
+/// The names that storage keeps for itself are never a codec's.
+#[test]
+fn a_column_may_ask_for_zstd_or_for_nothing() {
+    struct Any;
+    impl CodecSet for Any {
+        fn codec(&self, _: &str) -> Option<Arc<dyn ColumnCodec>> {
+            Some(Arc::new(Rle))
+        }
+
+        fn may_encode(&self, _: &str) -> bool {
+            true
+        }
+    }
+    let mut table = table(&[ColumnType::Int64, ColumnType::Int64, ColumnType::Int64]);
+    table.columns[1].compression = Some("none".into());
+    table.columns[2].compression = Some("zstd".into());
+    let table = Arc::new(table);
+    let rows = [Some(vec![Datum::Int64(7); 3]), None];
+    let reader = open(&write(&table, &rows, Arc::new(Any)), none());
+    let used: Vec<_> = pages(&reader).into_iter().map(|p| p.encoding).collect();
+    assert_eq!(used, [Encoding::Zstd, Encoding::Plain, Encoding::Zstd]);
+    assert_eq!(read(&reader, &table, 20).len(), 100);
+}
+
 #[test]
 fn every_changed_byte_is_found_before_the_codec_sees_it() {
     let table = with_codec(&[ColumnType::Int32, ColumnType::Text]);

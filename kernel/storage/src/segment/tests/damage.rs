@@ -10,7 +10,7 @@ use crate::io::OpenMode;
 use crate::segment::column::decode_column;
 use crate::segment::filter::Bloom;
 use crate::segment::format::{Directory, PagePlace, TRAILER_BYTES, Trailer};
-use crate::segment::page::{PageFramer, PageId, PageKind, read_page};
+use crate::segment::page::{Compression, PageFramer, PageId, PageKind, read_page};
 use crate::segment::sorted::{PageCursor, SortedPageData};
 
 fn small_table() -> Arc<TableDef> {
@@ -122,7 +122,7 @@ fn a_whole_page_in_the_wrong_place_is_found() {
     let mut bytes = vec![0; 100];
     let place = PageFramer::new()
         .unwrap()
-        .frame(id, &[7; 16], 100, &mut bytes)
+        .frame(id, &[7; 16], Compression::Zstd, 100, &mut bytes)
         .unwrap();
     bytes.copy_within(100.., 40);
     let io = MemoryIo::with(NAME, bytes);
