@@ -16,6 +16,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use heliosdb_storage::segment::ColumnPages;
+
 use crate::catalog::model::{Oid, Relation as UserRelation, oid};
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
@@ -66,6 +68,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn relation_size(&self, relation: Oid) -> i64;
     /// How many rows a table has, as far as is known without counting.
     fn estimated_rows(&self, table: Oid) -> Option<u64>;
+    /// How the pages of every table in segments are stored.
+    fn column_pages(&self) -> Vec<ColumnPages>;
     /// The last value a sequence gave; `None` before the first.
     fn last_value(&self, sequence: Oid) -> Option<i64>;
 }

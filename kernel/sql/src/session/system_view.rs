@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::segment::ColumnPages;
 
 use super::info::SessionInfo;
 use crate::catalog::{CatalogSnapshot, Oid};
@@ -74,6 +75,10 @@ impl SessionView for SessionInfo {
         let table = catalog.table(table)?;
         let view = self.instance.engine().visible_view();
         Some(view.row_count_estimate(table.collection_id()))
+    }
+
+    fn column_pages(&self) -> Vec<ColumnPages> {
+        self.instance.engine().column_pages()
     }
 
     fn last_value(&self, sequence: Oid) -> Option<i64> {

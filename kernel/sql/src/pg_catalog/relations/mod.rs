@@ -14,6 +14,7 @@ pub mod constraint;
 pub mod dependency;
 pub mod namespace;
 pub mod role;
+pub mod storage;
 pub mod types;
 pub mod view;
 
@@ -60,6 +61,7 @@ static RELATIONS: &[&Relation] = &[
     &view::PG_STAT_USER_TABLES,
     &view::PG_STAT_ALL_INDEXES,
     &view::PG_STAT_USER_INDEXES,
+    &storage::HELIOS_COMPRESSION_STATS,
     &absent::PG_EXTENSION,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,

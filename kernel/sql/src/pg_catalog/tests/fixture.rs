@@ -4,6 +4,10 @@
 
 use std::sync::Arc;
 
+use heliosdb_storage::codec::Encoding;
+use heliosdb_storage::ids::{CollectionId, ColumnId};
+use heliosdb_storage::segment::ColumnPages;
+
 use crate::catalog::model::*;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
@@ -365,6 +369,21 @@ impl SessionView for Session {
 
     fn estimated_rows(&self, _: Oid) -> Option<u64> {
         None
+    }
+
+    fn column_pages(&self) -> Vec<ColumnPages> {
+        let pages = |column, encoding, stored_bytes| ColumnPages {
+            collection: CollectionId(PARENT),
+            column: ColumnId(column),
+            encoding,
+            pages: 3,
+            raw_bytes: 3000,
+            stored_bytes,
+        };
+        vec![
+            pages(0, Encoding::Plain, 3000),
+            pages(1, Encoding::Codec("rle".into()), 30),
+        ]
     }
 
     fn last_value(&self, _: Oid) -> Option<i64> {

@@ -469,3 +469,17 @@ WHERE c.relname IN ('child', 'pg_nothing', 'vw') ORDER BY 1, 3",
         "#]],
     );
 }
+
+#[test]
+fn what_columns_are_stored_as_is_told_by_name() {
+    check(
+        "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio
+FROM helios_compression_stats ORDER BY attnum",
+        expect![[r#"
+            schemaname|tablename|attname|attnum|codec|pages|raw_bytes|stored_bytes|ratio
+            name|name|name|smallint|text|bigint|bigint|bigint|double precision
+            app|parent|id|1|none|3|3000|3000|1
+            app|parent|name|2|rle|3|3000|30|100
+        "#]],
+    );
+}
