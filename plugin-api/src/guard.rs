@@ -6,8 +6,6 @@
 
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
 
 use abi_stable::std_types::{RErr, ROk};
 
@@ -61,33 +59,29 @@ fn forget(payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
-/// Panics on purpose, for conformance tests.
+/// Panics on purpose, for conformance tests. It is a matter of one thread, so that tests that run
+/// beside each other do not see it.
 pub mod injection {
-    use super::*;
+    use std::cell::{Cell, RefCell};
 
-    static ARMED: AtomicBool = AtomicBool::new(false);
-    static ENTRY: Mutex<Option<String>> = Mutex::new(None);
+    thread_local! {
+        static ARMED: Cell<bool> = const { Cell::new(false) };
+        static ENTRY: RefCell<String> = const { RefCell::new(String::new()) };
+    }
 
-    /// Every entry of this name panics until [`disarm`].
+    /// From now on the entry of this name panics when this thread calls it.
     pub fn arm(entry: &str) {
-        *lock() = Some(entry.to_owned());
-        ARMED.store(true, Ordering::SeqCst);
+        ENTRY.with(|armed| entry.clone_into(&mut armed.borrow_mut()));
+        ARMED.set(true);
     }
 
     pub fn disarm() {
-        ARMED.store(false, Ordering::SeqCst);
-        *lock() = None;
+        ARMED.set(false);
     }
 
     pub(super) fn strike(entry: &str) {
-        if ARMED.load(Ordering::Relaxed) && lock().as_deref() == Some(entry) {
+        if ARMED.get() && ENTRY.with(|armed| *armed.borrow() == entry) {
             panic!("injected");
         }
-    }
-
-    fn lock() -> std::sync::MutexGuard<'static, Option<String>> {
-        ENTRY
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::std_types::{RNone, ROption, RSome, RStr};
 
 use crate::abi::{HostV1, Interface, Published, Root, RootRef, ABI_VERSION};
@@ -19,6 +18,7 @@ use crate::extension::function::{
 use crate::extension::lifecycle::{LifecycleOf, LifecycleV1};
 use crate::extension::migration::{MigrationOf, MigrationV1};
 use crate::extension::operator::{OperatorV1, OPERATOR};
+use crate::extension::testing::{TestingV1, TESTING};
 use crate::extension::types::{Type, TypeV1, TYPE};
 use crate::manifest::{
     ClauseDecl, CodecDecl, CommandDecl, ConstraintDecl, FunctionDecl, FunctionKind, Manifest,
@@ -274,7 +274,7 @@ pub fn root<P: Plugin>() -> RootRef {
         panics_unwind,
         extension: extension::<P>,
     }
-    .leak_into_prefix()
+    .publish()
 }
 
 extern "C" fn extension<P: Plugin>(id: RStr<'_>) -> ROption<Interface> {
@@ -289,6 +289,7 @@ extern "C" fn extension<P: Plugin>(id: RStr<'_>) -> ROption<Interface> {
         ConstraintV1::ID => Interface::of(&CONSTRAINT),
         CodecV1::ID => Interface::of(&CODEC),
         EventV1::ID => Interface::of(&EVENT),
+        TestingV1::ID => Interface::of(&TESTING),
         _ => return RNone,
     };
     RSome(interface)

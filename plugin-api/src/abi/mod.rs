@@ -24,10 +24,18 @@ pub mod value;
 
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, RootModule};
+use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{ROption, RStr};
 use abi_stable::type_layout::TypeLayout;
 use abi_stable::{declare_root_module_statics, StableAbi};
+
+/// The strings, lists and options that cross, for those who call vtables themselves.
+pub mod std_types {
+    pub use abi_stable::std_types::{
+        RErr, RNone, ROk, ROption, RResult, RSlice, RSome, RStr, RString, RVec,
+    };
+}
 
 /// The version of [`Root`]. It has one value, for ever; another would be another symbol.
 pub const ABI_VERSION: u32 = 1;
@@ -52,6 +60,13 @@ pub struct Root {
     /// The interface `id`, such as `function/1`, if this build has it.
     #[sabi(last_prefix_field)]
     pub extension: extern "C" fn(id: RStr<'_>) -> ROption<Interface>,
+}
+
+impl Root {
+    /// The root as it crosses. It lives for ever.
+    pub fn publish(self) -> RootRef {
+        self.leak_into_prefix()
+    }
 }
 
 impl RootModule for RootRef {
@@ -113,11 +128,6 @@ fn first_lines(report: &dyn std::fmt::Display) -> String {
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let kept: Vec<&str> = lines.take(12).collect();
     kept.join(" ")
-}
-
-/// The layouts of all published interfaces in this build, as text: what `cargo xtask abi` locks.
-pub fn layout_text<V: Published>() -> String {
-    format!("{:#?}", V::LAYOUT)
 }
 
 /// What a plugin holds of its host.

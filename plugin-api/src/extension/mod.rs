@@ -14,6 +14,7 @@ pub mod function;
 pub mod lifecycle;
 pub mod migration;
 pub mod operator;
+pub mod testing;
 pub mod types;
 
 use crate::error::{Error, Result};
