@@ -1,0 +1,235 @@
+//! The plan of a boot: what starts, in which order, with which settings, before any of it is loaded.
+//!
+//! 1. *Discovered*: the plugins linked into the server, and the files of the plugin directory.
+//! 2. *Verified*: each file is whole, for this machine, of this ABI, built to unwind, and the same as
+//!    when it was first loaded (`plugins.lock`), and did not end the server twice (`plugins.starting`).
+//! 3. *Resolved*: requirements, conflicts, names.
+//! 4. *Configured*: settings typed and checked.
+//!
+//! A plan changes nothing; [`BootPlan::commit`] writes what must be durable before the first file is
+//! loaded. What stops a boot is a mistake in the settings or a plugin with `activation = "force"`
+//! that cannot start. Anything else leaves that plugin out and says why.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use heliosdb_plugin_api::manifest::{Manifest, Settings};
+use heliosdb_storage::io::Io;
+
+use crate::boot_guard::BootGuard;
+use crate::config::{Activation, ConfigError, KnownPlugins, PluginsConfig};
+use crate::file::{self, FileError, PluginFile};
+use crate::lifecycle::{State, Verdict, without};
+use crate::lockfile::PluginLock;
+use crate::resolve::{Candidate, IsBuiltin, Origin, Outcome, resolve};
+use crate::state_file::StateFileError;
+
+/// Why the server does not start because of plugins: one line.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A plugin with `activation = "force"` cannot start.
+    #[error("{0}")]
+    Forced(String),
+    #[error(transparent)]
+    State(#[from] StateFileError),
+}
+
+/// One plugin that was found.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub manifest: Manifest,
+    pub origin: Origin,
+    /// Of a plugin that is a file.
+    pub file: Option<PluginFile>,
+    pub activation: Activation,
+    /// Empty for one that cannot start.
+    pub settings: Settings,
+    pub outcome: Outcome,
+}
+
+/// What is to be done at boot.
+pub struct BootPlan {
+    /// Those that start, in that order, then the others.
+    pub plugins: Vec<Planned>,
+    /// Files that are refused, some without telling whose they are.
+    pub unreadable: Vec<FileError>,
+    /// Plugins that this database has loaded from a file and that are not here now.
+    pub missing: Vec<String>,
+    lock: PluginLock,
+    guard: BootGuard,
+    io: Arc<dyn Io>,
+}
+
+impl BootPlan {
+    /// `data` is the data directory, which `io` reads and writes.
+    pub fn make(
+        io: Arc<dyn Io>,
+        data: &Path,
+        config: &PluginsConfig,
+        bundled: Vec<Manifest>,
+        is_builtin: IsBuiltin<'_>,
+    ) -> Result<BootPlan, BootError> {
+        let lock = PluginLock::read(&io)?;
+        let guard = BootGuard::read(io.clone())?;
+        let mut unreadable = Vec::new();
+        let mut found: Vec<(Manifest, Option<PluginFile>)> = bundled
+            .into_iter()
+            .map(|manifest| (manifest, None))
+            .collect();
+        for file in discover(data, config)? {
+            match file {
+                Ok(file) => found.push((file.manifest.clone(), Some(file))),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        let ids: BTreeSet<&str> = found.iter().map(|f| f.0.id.as_str()).collect();
+        config.check_names(&KnownPlugins {
+            found: ids
+                .iter()
+                .copied()
+                .chain(unreadable.iter().filter_map(claimed_id))
+                .collect(),
+            remembered: lock.ids().collect(),
+            unreadable_files: unreadable.iter().any(|error| error.id.is_none()),
+        })?;
+        let absent = |id: &str| !ids.contains(id);
+        refuse_forced_and_absent(config, absent, &unreadable)?;
+        let missing = lock.ids().filter(|id| absent(id)).map(str::to_owned);
+        let missing = missing.collect();
+
+        let candidates: Vec<Candidate<'_>> = found
+            .iter()
+            .map(|(manifest, file)| Candidate {
+                manifest,
+                origin: match file {
+                    Some(file) => Origin::File(file.path.clone()),
+                    None => Origin::Bundled,
+                },
+                activation: config.activation(&manifest.id),
+                refused: file.as_ref().and_then(|file| refusal(file, &lock, &guard)),
+            })
+            .collect();
+        let resolution = resolve(&candidates, is_builtin);
+        let details = candidates.iter().map(|c| (c.origin.clone(), c.activation));
+        let details: Vec<(Origin, Activation)> = details.collect();
+        let outcomes = resolution.outcomes.into_iter();
+        let starting: BTreeSet<String> = resolution
+            .order
+            .iter()
+            .map(|i| found[*i].0.id.clone())
+            .collect();
+        let mut plugins = Vec::with_capacity(found.len());
+        for (((manifest, file), (origin, activation)), outcome) in
+            found.into_iter().zip(details).zip(outcomes)
+        {
+            // Of two with one id, one may start; then the plugin that is forced is there.
+            if let Outcome::Not(state, reason) = &outcome
+                && !starting.contains(&manifest.id)
+                && let Verdict::StopBoot(why) =
+                    without(&manifest.id, activation, *state, reason.clone())
+            {
+                return Err(BootError::Forced(why));
+            }
+            let settings = match &outcome {
+                Outcome::Start | Outcome::Not(State::Disabled, _) => config.settings(&manifest)?,
+                Outcome::Not(..) => Settings::default(),
+            };
+            plugins.push(Some(Planned {
+                settings,
+                manifest,
+                origin,
+                file,
+                activation,
+                outcome,
+            }));
+        }
+        let mut ordered: Vec<Planned> = Vec::with_capacity(plugins.len());
+        ordered.extend(resolution.order.iter().filter_map(|i| plugins[*i].take()));
+        ordered.extend(plugins.into_iter().flatten());
+        Ok(BootPlan {
+            plugins: ordered,
+            unreadable,
+            missing,
+            lock,
+            guard,
+            io,
+        })
+    }
+
+    /// Make durable what the loading relies on: the pins of the files that start, and the deaths that
+    /// were counted. Gives the guard, to be told of every start of a file.
+    pub fn commit(&mut self) -> Result<&mut BootGuard, BootError> {
+        let files = self.plugins.iter().filter_map(|p| p.file.as_ref());
+        let present: Vec<&PluginFile> = files.collect();
+        self.guard.settle(&present)?;
+        let mut changed = false;
+        for planned in &self.plugins {
+            if let (Outcome::Start, Some(file)) = (&planned.outcome, &planned.file) {
+                changed |= self.lock.pin(file).map_err(|mismatch| {
+                    // Resolution left mismatches out; two files of one version have one id.
+                    BootError::Forced(mismatch.to_string())
+                })?;
+            }
+        }
+        if changed {
+            self.lock.write(&self.io)?;
+        }
+        Ok(&mut self.guard)
+    }
+}
+
+/// The files of the plugin directory. Only a directory that somebody named must exist.
+fn discover(
+    data: &Path,
+    config: &PluginsConfig,
+) -> Result<Vec<Result<PluginFile, FileError>>, ConfigError> {
+    let directory = config.directory_of(data);
+    match file::discover(&directory) {
+        Ok(files) => Ok(files),
+        Err(error) if error.kind() == ErrorKind::NotFound && config.directory.is_none() => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(config.directory_error(format!("\"{}\": {error}", directory.display()))),
+    }
+}
+
+/// What, besides the manifest, speaks against a file.
+fn refusal(file: &PluginFile, lock: &PluginLock, guard: &BootGuard) -> Option<(State, String)> {
+    if let Err(mismatch) = lock.check(file) {
+        return Some((State::Failed, mismatch.to_string()));
+    }
+    let reason = guard.quarantine(file)?;
+    Some((State::Quarantined, reason))
+}
+
+fn refuse_forced_and_absent(
+    config: &PluginsConfig,
+    absent: impl Fn(&str) -> bool,
+    unreadable: &[FileError],
+) -> Result<(), BootError> {
+    for (id, plugin) in &config.plugins {
+        if plugin.activation != Activation::Force || !absent(id) {
+            continue;
+        }
+        let mut reason = "there is no such plugin".to_owned();
+        let its = |e: &&FileError| e.id.is_none() || claimed_id(e) == Some(id);
+        for error in unreadable.iter().filter(its) {
+            reason.push_str(&format!("; {error}"));
+        }
+        if let Verdict::StopBoot(why) = without(id, plugin.activation, State::Missing, reason) {
+            return Err(BootError::Forced(why));
+        }
+    }
+    Ok(())
+}
+
+fn claimed_id(error: &FileError) -> Option<&str> {
+    error.id.as_deref()
+}
