@@ -1,0 +1,145 @@
+//! The step from version 1 to version 2.
+//!
+//! Pure: an entry gives two, whatever stands beside it, so entries may come in any batches. The URI
+//! of a schema is settled here as creating it would settle it today; a text that is no schema stops
+//! the migration.
+
+use super::{Pair, v1, v2};
+use crate::error::Result;
+use crate::schema::{Source, default_uri};
+
+/// Says what the step does. Never changes: databases remember it.
+pub const CHECKSUM: &str =
+    "schemas 1-2: by oid; URI from $id or json-schema:///schema/name; URI keys";
+
+pub fn one_to_two(entries: &[Pair]) -> Result<Vec<Pair>> {
+    let mut out = Vec::with_capacity(entries.len() * 2);
+    for (key, value) in entries {
+        let old = v1::Entry::decode(key, value)?;
+        let source = Source::anonymous(old.text);
+        let uri = source.settle_uri(None, &default_uri(old.schema, old.name))?;
+        out.push((v2::uri_key(&uri, old.oid), Vec::new()));
+        let record = v2::Record {
+            uri,
+            draft: None,
+            text: old.text.to_owned(),
+        };
+        out.push((v2::schema_key(old.oid), record.encode()));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: [&str; 2] = [
+        include_str!("../../state/schemas-1.txt"),
+        include_str!("../../state/schemas-2.txt"),
+    ];
+
+    /// One entry a line: key and value in hexadecimal, a colon between.
+    fn read(golden: &str) -> Vec<Pair> {
+        let bytes = |hex: &str| {
+            let digits = hex.as_bytes().chunks(2);
+            let byte = |pair: &[u8]| {
+                let pair = std::str::from_utf8(pair).expect("ASCII");
+                u8::from_str_radix(pair, 16).expect("hexadecimal")
+            };
+            digits.map(byte).collect::<Vec<u8>>()
+        };
+        let entry = |line: &str| {
+            let (key, value) = line.split_once(':').expect("a key and a value");
+            (bytes(key), bytes(value))
+        };
+        golden.lines().map(entry).collect()
+    }
+
+    fn write(entries: &[Pair]) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let line = |(key, value): &Pair| format!("{}:{}\n", hex(key), hex(value));
+        entries.iter().map(line).collect()
+    }
+
+    fn old() -> Vec<Pair> {
+        let entry = |oid, schema, name, text| v1::Entry {
+            oid,
+            schema,
+            name,
+            text,
+        };
+        [
+            entry(
+                16384,
+                "public",
+                "person",
+                r#"{"type": "object", "required": ["name"]}"#,
+            ),
+            entry(
+                16390,
+                "public",
+                "address",
+                r#"{"$id": "https://example.com/address", "$schema": "http://json-schema.org/draft-07/schema#"}"#,
+            ),
+            entry(16401, "shop", "naïve name", "true"),
+        ]
+        .iter()
+        .map(v1::Entry::encode)
+        .collect()
+    }
+
+    fn sorted(mut entries: Vec<Pair>) -> Vec<Pair> {
+        entries.sort();
+        entries
+    }
+
+    #[test]
+    fn golden_state_of_version_1_becomes_that_of_version_2() {
+        assert_eq!(write(&old()), GOLDEN[0]);
+        let new = sorted(one_to_two(&read(GOLDEN[0])).expect("a step"));
+        assert_eq!(write(&new), GOLDEN[1]);
+        for (key, value) in &new {
+            v2::check(key, value).expect("the invariant holds");
+        }
+    }
+
+    #[test]
+    fn golden_state_of_version_2_is_what_todays_code_reads() {
+        let mut found = Vec::new();
+        for (key, value) in read(GOLDEN[1]) {
+            if let v2::Key::Schema(oid) = v2::Key::decode(&key).expect("a key") {
+                let record = v2::Record::decode(&value).expect("a record");
+                found.push((oid, record.uri.clone()));
+                assert_eq!(record.encode(), value);
+            }
+        }
+        let expected = [
+            (16384, "json-schema:///public/person"),
+            (16390, "https://example.com/address"),
+            (16401, "json-schema:///shop/na%C3%AFve%20name"),
+        ];
+        assert_eq!(found, expected.map(|(oid, uri)| (oid, uri.to_owned())));
+    }
+
+    #[test]
+    fn batches_make_no_difference() {
+        let whole = sorted(one_to_two(&old()).expect("a step"));
+        let each = old().into_iter();
+        let each = each.flat_map(|entry| one_to_two(&[entry]).expect("a step"));
+        assert_eq!(sorted(each.collect()), whole);
+    }
+
+    #[test]
+    fn what_is_no_schema_stops_the_step() {
+        for text in ["", "1", "{", r#"{"$schema": 1, "#] {
+            let entry = v1::Entry {
+                oid: 1,
+                schema: "public",
+                name: "x",
+                text,
+            };
+            assert!(one_to_two(&[entry.encode()]).is_err(), "{text}");
+        }
+        assert!(one_to_two(&[(vec![0, 0, 0], Vec::new())]).is_err());
+    }
+}
