@@ -1,17 +1,41 @@
-//! Loads, checks, guards and migrates plugins.
+//! Plugins: found, checked, loaded, guarded, migrated, and called.
+//!
+//! A plugin is foreign code with state in our database. This crate stands between the two: the rest
+//! of the kernel sees typed handles ([`Registry`]) that cannot be misused, and a plugin sees services
+//! that know who asks.
+//!
+//! * [`boot`] decides what starts, from files that are read and not run ([`file`], [`lockfile`],
+//!   [`boot_guard`], [`config`], [`resolve`]).
+//! * [`host`] loads and starts it, and says what became of each plugin.
+//! * [`active`] calls into started plugins; [`service`] answers their calls, over what the SQL layer
+//!   implements ([`services`]).
+//! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
+//!
+//! It knows storage, and neither SQL nor DataFusion.
 
+pub mod active;
 pub mod boot;
 pub mod boot_guard;
 pub mod config;
 pub mod file;
+pub mod host;
 pub mod lifecycle;
+mod load;
 pub mod lockfile;
 pub mod migration;
 pub mod names;
 mod nearest;
+pub mod registry;
 pub mod resolve;
+pub mod service;
+pub mod services;
 mod state_file;
 pub mod store;
 
+pub use host::{PluginHost, PluginStatus};
+pub use lifecycle::State;
+pub use names::NameKind;
 pub use nearest::nearest;
+pub use registry::Registry;
+pub use services::{NoStatement, PluginError, PluginResult, StatementServices};
 pub use state_file::StateFileError;

@@ -26,7 +26,8 @@ use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, RootModule};
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{ROption, RStr};
+// The border's own small types, so that the host need not name abi_stable.
+pub use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use abi_stable::type_layout::TypeLayout;
 use abi_stable::{declare_root_module_statics, StableAbi};
 

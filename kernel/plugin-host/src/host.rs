@@ -1,0 +1,430 @@
+//! [`PluginHost`]: the plugins of one server, from boot to close.
+//!
+//! For each plugin that the [`BootPlan`] starts, in its order:
+//!
+//! 1. a file is opened, with the boot guard told before and after, so that a plugin that kills the
+//!    server while it starts is left out the second time;
+//! 2. the layout of every interface is checked on its own;
+//! 3. its stores are migrated to the versions that its code has;
+//! 4. it starts, on a thread of its own, with a time limit;
+//! 5. what it registered must equal its manifest.
+//!
+//! A plugin that fails on the way is left out with the reason, or stops the boot if it is forced. What
+//! it did up to then cannot be half: registration is taken in only when all of it was checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use heliosdb_plugin_api::abi::RootRef;
+use heliosdb_plugin_api::manifest::{Manifest, Provides};
+use heliosdb_plugin_api::{Error, Settings};
+use heliosdb_storage::Engine;
+use parking_lot::RwLock;
+
+use crate::active::health::Health;
+use crate::active::steps::Steps;
+use crate::active::{Active, Vtables};
+use crate::boot::{BootError, BootPlan, Planned};
+use crate::config::Activation;
+use crate::file::{PluginFile, Sha256};
+use crate::lifecycle::{Ending, State, Verdict, judge};
+use crate::load;
+use crate::migration::{self, Report};
+use crate::registry::Registry;
+use crate::resolve::{Origin, Outcome};
+use crate::service::{Handle, MemoryLimit};
+
+/// One row of `helios_plugins`.
+#[derive(Clone, Debug)]
+pub struct PluginStatus {
+    pub id: String,
+    /// Of a plugin that is present.
+    pub manifest: Option<Arc<Manifest>>,
+    pub state: State,
+    /// Why it is not active.
+    pub reason: Option<String>,
+    pub activation: Activation,
+    /// `None` for one that is linked into the server.
+    pub path: Option<PathBuf>,
+    pub sha256: Option<Sha256>,
+    /// Panics and broken contracts since the server started.
+    pub faults: u32,
+}
+
+/// The plugins of one server.
+pub struct PluginHost {
+    plugins: RwLock<Vec<Record>>,
+    registry: RwLock<Arc<Registry>>,
+}
+
+struct Record {
+    status: PluginStatus,
+    health: Option<Arc<Health>>,
+    reports: Vec<Report>,
+}
+
+impl std::fmt::Debug for PluginHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.plugins().iter().map(|p| (p.id.clone(), p.state)))
+            .finish()
+    }
+}
+
+impl PluginHost {
+    /// A host without plugins.
+    pub fn none() -> Arc<PluginHost> {
+        Arc::new(PluginHost {
+            plugins: RwLock::new(Vec::new()),
+            registry: RwLock::new(Arc::new(Registry::default())),
+        })
+    }
+
+    /// Starts what the plan says. `linked` has the roots of the plan's bundled plugins.
+    ///
+    /// # Errors
+    ///
+    /// A forced plugin that does not start, or the guard's files.
+    pub fn boot(
+        mut plan: BootPlan,
+        linked: &[RootRef],
+        engine: &Engine,
+        start_timeout: Duration,
+        memory: &Arc<dyn MemoryLimit>,
+    ) -> Result<Arc<PluginHost>, BootError> {
+        plan.commit()?;
+        let mut boot = Boot {
+            linked,
+            engine,
+            start_timeout,
+            memory,
+            registry: Registry::default(),
+            records: Vec::new(),
+        };
+        for planned in std::mem::take(&mut plan.plugins) {
+            boot.take(planned, &mut plan)?;
+        }
+        for refused in &plan.unreadable {
+            tracing::warn!(
+                "plugin file {}: {}",
+                refused.path.display(),
+                refused.refusal
+            );
+        }
+        for id in &plan.missing {
+            boot.records.push(missing(id));
+        }
+        Ok(Arc::new(PluginHost {
+            plugins: RwLock::new(boot.records),
+            registry: RwLock::new(Arc::new(boot.registry)),
+        }))
+    }
+
+    /// What the active plugins provide.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.read().clone()
+    }
+
+    /// Every plugin that was found or is missed.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        let records = self.plugins.read();
+        records.iter().map(Record::status).collect()
+    }
+
+    pub fn plugin(&self, id: &str) -> Option<PluginStatus> {
+        let records = self.plugins.read();
+        records
+            .iter()
+            .find(|r| r.status.id == id)
+            .map(Record::status)
+    }
+
+    /// What was migrated at boot.
+    pub fn reports(&self) -> Vec<Report> {
+        let records = self.plugins.read();
+        records.iter().flat_map(|r| r.reports.clone()).collect()
+    }
+}
+
+impl Record {
+    fn status(&self) -> PluginStatus {
+        let mut status = self.status.clone();
+        if let Some(health) = &self.health {
+            status.faults = health.faults();
+            if health.is_quarantined() && status.state == State::Active {
+                status.state = State::Quarantined;
+            }
+            if status.reason.is_none() {
+                status.reason = health.last_fault();
+            }
+        }
+        status
+    }
+}
+
+fn missing(id: &str) -> Record {
+    Record {
+        status: PluginStatus {
+            id: id.to_owned(),
+            manifest: None,
+            state: State::Missing,
+            reason: Some("its file is not in the plugin directory".to_owned()),
+            activation: Activation::On,
+            path: None,
+            sha256: None,
+            faults: 0,
+        },
+        health: None,
+        reports: Vec::new(),
+    }
+}
+
+/// A boot under way.
+struct Boot<'a> {
+    linked: &'a [RootRef],
+    engine: &'a Engine,
+    start_timeout: Duration,
+    memory: &'a Arc<dyn MemoryLimit>,
+    registry: Registry,
+    records: Vec<Record>,
+}
+
+impl Boot<'_> {
+    fn take(&mut self, planned: Planned, plan: &mut BootPlan) -> Result<(), BootError> {
+        let id: Arc<str> = planned.manifest.id.as_str().into();
+        let health = Arc::new(Health::new(id.clone()));
+        let mut reports = Vec::new();
+        let (state, reason) = match &planned.outcome {
+            Outcome::Not(state, reason) => (*state, Some(reason.clone())),
+            Outcome::Start => {
+                let file = planned.file.as_ref();
+                if let Some(file) = file {
+                    plan.commit()?.begin(file)?;
+                }
+                let ending = self.start(&planned, &health, &mut reports);
+                if let Some(file) = file {
+                    match &ending {
+                        Ending::Hung => plan.commit()?.hung(file)?,
+                        _ => plan.commit()?.finish(file)?,
+                    }
+                }
+                match judge(&id, planned.activation, ending) {
+                    Verdict::Run => (State::Active, None),
+                    Verdict::Without(state, reason) => (state, Some(reason)),
+                    Verdict::StopBoot(why) => return Err(BootError::Forced(why)),
+                }
+            }
+        };
+        if state != State::Active {
+            self.registry.note(&planned.manifest, state, None);
+            if state != State::Disabled {
+                let reason = reason.as_deref().unwrap_or_default();
+                tracing::warn!(plugin = &*id, %state, "{reason}");
+            }
+        }
+        self.records.push(Record {
+            status: PluginStatus {
+                id: id.to_string(),
+                state,
+                reason,
+                activation: planned.activation,
+                path: planned.file.as_ref().map(|f| f.path.clone()),
+                sha256: planned.file.as_ref().map(|f| f.sha256),
+                faults: 0,
+                manifest: Some(Arc::new(planned.manifest)),
+            },
+            health: Some(health),
+            reports,
+        });
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        planned: &Planned,
+        health: &Arc<Health>,
+        reports: &mut Vec<Report>,
+    ) -> Ending {
+        let manifest = &planned.manifest;
+        let stopped = manifest
+            .requires
+            .iter()
+            .find(|r| self.registry.state(&r.plugin) != Some(State::Active));
+        if let Some(required) = stopped {
+            let id = &required.plugin;
+            return Ending::Failed(format!("it requires \"{id}\", which did not start"));
+        }
+        let prepared = self.prepare(planned, health, reports);
+        let vtables = match prepared {
+            Ok(vtables) => vtables,
+            Err(why) => return Ending::Failed(why),
+        };
+        let handle = Handle::new(
+            manifest.id.as_str().into(),
+            &manifest.services,
+            self.memory.clone(),
+        );
+        let started = start_within(
+            self.start_timeout,
+            Start {
+                // A plugin may call back until it is stopped, which is when the process ends.
+                handle: Box::leak(Box::new(handle)),
+                vtables,
+                manifest: manifest.clone(),
+                settings: planned.settings.clone(),
+                health: health.clone(),
+            },
+        );
+        match started {
+            None => Ending::Hung,
+            Some(Err(error)) if health.faults() > 0 => Ending::Panicked(say(&error)),
+            Some(Err(error)) => Ending::Failed(say(&error)),
+            Some(Ok((active, registered))) => {
+                self.registry.add(Arc::new(active), manifest, registered);
+                Ending::Started
+            }
+        }
+    }
+
+    /// Loads, checks and migrates.
+    fn prepare(
+        &self,
+        planned: &Planned,
+        health: &Arc<Health>,
+        reports: &mut Vec<Report>,
+    ) -> Result<Vtables, String> {
+        let root = open(planned.file.as_ref(), &planned.manifest, self.linked)?;
+        let vtables = Vtables::fetch(root, &planned.manifest)?;
+        let steps = Steps::of(root, &planned.manifest, health)?;
+        let view = self.engine.latest_view();
+        let plan = migration::preflight(&view, &steps.wanted()).map_err(|e| e.to_string())?;
+        drop(view);
+        if !plan.is_empty() {
+            let settings = migration::Settings::default();
+            let report = migration::run(self.engine, &plan, &settings);
+            reports.push(report.map_err(|e| e.to_string())?);
+        }
+        Ok(vtables)
+    }
+}
+
+/// What every plugin that starts would do to its stores; nothing of it is kept.
+///
+/// # Errors
+///
+/// Per plugin, why it would not migrate.
+pub fn dry_run(
+    plan: &BootPlan,
+    linked: &[RootRef],
+    engine: &Engine,
+) -> Vec<(String, Result<Report, String>)> {
+    let starting = plan.plugins.iter().filter(|p| p.outcome == Outcome::Start);
+    starting
+        .map(|planned| {
+            let manifest = &planned.manifest;
+            let try_it = || {
+                let health = Arc::new(Health::new(manifest.id.as_str().into()));
+                let root = open(planned.file.as_ref(), manifest, linked)?;
+                let steps = Steps::of(root, manifest, &health)?;
+                let view = engine.latest_view();
+                let plan = migration::preflight(&view, &steps.wanted());
+                let plan = plan.map_err(|e| e.to_string())?;
+                drop(view);
+                migration::dry_run(engine, &plan, &migration::Settings::default())
+                    .map_err(|e| e.to_string())
+            };
+            (manifest.id.clone(), try_it())
+        })
+        .collect()
+}
+
+/// The root of a plugin, from its file or from the server itself.
+fn open(
+    file: Option<&PluginFile>,
+    manifest: &Manifest,
+    linked: &[RootRef],
+) -> Result<RootRef, String> {
+    if let Some(file) = file {
+        return load::open(&file.path, manifest);
+    }
+    let is_it = |root: &&RootRef| {
+        let text = (root.manifest())();
+        Manifest::parse(text.as_str()).is_ok_and(|m| m.id == manifest.id)
+    };
+    let root = linked
+        .iter()
+        .find(is_it)
+        .ok_or_else(|| "it is not linked into this server".to_owned())?;
+    load::check(*root, manifest)?;
+    Ok(*root)
+}
+
+struct Start {
+    handle: &'static Handle,
+    vtables: Vtables,
+    manifest: Manifest,
+    settings: Settings,
+    health: Arc<Health>,
+}
+
+#[allow(clippy::disallowed_methods)] // Foreign code that may hang is not the simulator's to schedule.
+/// Starts on a thread of its own. `None` when the time is over; the thread is then left to itself.
+fn start_within(timeout: Duration, start: Start) -> Option<Result<(Active, Provides), Error>> {
+    let (sender, receiver) = mpsc::channel();
+    let run = move || {
+        let Start {
+            handle,
+            vtables,
+            manifest,
+            settings,
+            health,
+        } = start;
+        let started = Active::start(handle, vtables, &manifest, &settings, health);
+        // A receiver that gave up drops what came too late, which stops the plugin.
+        let _ = sender.send(started);
+    };
+    let thread = std::thread::Builder::new().name("helios-plugin-start".to_owned());
+    if let Err(error) = thread.spawn(run) {
+        return Some(Err(Error::internal(format!(
+            "no thread to start on: {error}"
+        ))));
+    }
+    match receiver.recv_timeout(timeout) {
+        Ok(started) => Some(started),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            Some(Err(Error::internal("the starting thread died")))
+        }
+    }
+}
+
+/// An error on one line.
+fn say(error: &Error) -> String {
+    match &error.detail {
+        Some(detail) => format!("{}: {detail}", error.message),
+        None => error.message.clone(),
+    }
+}
+
+/// The manifests of roots, as a [`BootPlan`] wants them.
+///
+/// # Errors
+///
+/// The first that cannot be read, which is a mistake of whoever built the server.
+pub fn manifests(linked: &[RootRef]) -> Result<Vec<Manifest>, String> {
+    let parse = |root: &RootRef| {
+        let text = (root.manifest())();
+        Manifest::parse(text.as_str()).map_err(|e| format!("a bundled plugin's manifest: {e}"))
+    };
+    linked.iter().map(parse).collect()
+}
+
+/// Where a plugin comes from, as `helios_plugins` shows it.
+pub fn linkage(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Bundled => "static",
+        Origin::File(_) => "dynamic",
+    }
+}

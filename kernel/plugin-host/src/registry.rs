@@ -1,0 +1,205 @@
+//! Everything that the active plugins of a server provide, by name.
+//!
+//! A [`Registry`] is made once, when all plugins have started or failed, and never changes; a plugin
+//! that is quarantined later stays in it and refuses its calls. Names that a plugin *would* provide,
+//! were it active, are known too, for error messages ([`Registry::claimed`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heliosdb_plugin_api::manifest::{Manifest, OperatorClassDecl, OperatorDecl, Provides};
+
+use crate::active::Active;
+use crate::active::clause::Clause;
+use crate::active::codec::Codec;
+use crate::active::command::Command;
+use crate::active::constraint::Constraint;
+use crate::active::event::Listener;
+use crate::active::function::Function;
+use crate::active::health::Health;
+use crate::active::types::Type;
+use crate::lifecycle::State;
+use crate::names::{NameKind, claims};
+
+/// An operator and the function it calls.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub declared: OperatorDecl,
+    pub function: Arc<Function>,
+}
+
+/// An operator class of a plugin.
+#[derive(Clone, Debug)]
+pub struct OperatorClass {
+    pub plugin: Arc<str>,
+    pub declared: OperatorClassDecl,
+}
+
+/// A plugin whose name stands in the way or is missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    pub plugin: Arc<str>,
+    pub state: State,
+}
+
+/// What the active plugins provide. Lists are in the order in which the plugins started.
+#[derive(Default)]
+pub struct Registry {
+    functions: Vec<Arc<Function>>,
+    types: Vec<Arc<Type>>,
+    operators: Vec<Operator>,
+    operator_classes: Vec<OperatorClass>,
+    clauses: Vec<Arc<Clause>>,
+    commands: Vec<Arc<Command>>,
+    constraints: Vec<Arc<Constraint>>,
+    codecs: BTreeMap<String, Arc<Codec>>,
+    listeners: BTreeMap<Arc<str>, Listener>,
+    claims: BTreeMap<(NameKind, String), Arc<str>>,
+    states: BTreeMap<Arc<str>, (State, Option<Arc<Health>>)>,
+}
+
+impl Registry {
+    /// Takes in a plugin that is not active: only its names.
+    pub(crate) fn note(&mut self, manifest: &Manifest, state: State, health: Option<Arc<Health>>) {
+        let plugin: Arc<str> = manifest.id.as_str().into();
+        for claim in claims(manifest) {
+            let key = (claim.kind, claim.name);
+            // An active plugin's claim goes before that of one that is not.
+            let held = self.claims.get(&key).and_then(|p| self.states.get(p));
+            if state == State::Active || held.is_none_or(|(held, _)| *held != State::Active) {
+                self.claims.insert(key, plugin.clone());
+            }
+        }
+        self.states.insert(plugin, (state, health));
+    }
+
+    /// Takes in a started plugin with what it registered; places count in those lists.
+    pub(crate) fn add(&mut self, active: Arc<Active>, manifest: &Manifest, registered: Provides) {
+        self.note(manifest, State::Active, Some(active.health.clone()));
+        let vtables = active.vtables;
+        let mut functions = Vec::new();
+        for ((index, declared), vtable) in (0..)
+            .zip(registered.functions)
+            .zip(repeat(vtables.function))
+        {
+            let function = Function::new(active.clone(), vtable, index, declared);
+            functions.push(Arc::new(function));
+        }
+        for declared in registered.operators {
+            let arguments = [&declared.left, &declared.right];
+            let function = functions.iter().find(|f| {
+                f.declared.name == declared.function && f.declared.arguments.iter().eq(arguments)
+            });
+            if let Some(function) = function {
+                self.operators.push(Operator {
+                    function: function.clone(),
+                    declared,
+                });
+            }
+        }
+        self.functions.extend(functions);
+        for declared in registered.operator_classes {
+            self.operator_classes.push(OperatorClass {
+                plugin: active.plugin.clone(),
+                declared,
+            });
+        }
+        for ((index, declared), vtable) in (0..).zip(registered.types).zip(repeat(vtables.types)) {
+            let ty = Type::new(active.clone(), vtable, index, declared);
+            self.types.push(Arc::new(ty));
+        }
+        for ((index, declared), vtable) in (0..).zip(registered.clauses).zip(repeat(vtables.clause))
+        {
+            let clause = Clause::new(active.clone(), vtable, index, declared);
+            self.clauses.push(Arc::new(clause));
+        }
+        for ((index, declared), vtable) in
+            (0..).zip(registered.commands).zip(repeat(vtables.command))
+        {
+            let command = Command::new(active.clone(), vtable, index, &declared.prefix);
+            self.commands.push(Arc::new(command));
+        }
+        for ((index, declared), vtable) in (0..)
+            .zip(registered.constraints)
+            .zip(repeat(vtables.constraint))
+        {
+            let constraint = Constraint::new(active.clone(), vtable, index, declared.name);
+            self.constraints.push(Arc::new(constraint));
+        }
+        for ((index, declared), vtable) in (0..).zip(registered.codecs).zip(repeat(vtables.codec)) {
+            let codec = Codec::new(active.clone(), vtable, index, declared);
+            self.codecs
+                .insert(codec.declared.name.clone(), Arc::new(codec));
+        }
+        self.listeners
+            .insert(active.plugin.clone(), Listener::new(active));
+    }
+
+    /// All overloads of all functions.
+    pub fn functions(&self) -> &[Arc<Function>] {
+        &self.functions
+    }
+
+    pub fn types(&self) -> &[Arc<Type>] {
+        &self.types
+    }
+
+    pub fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    pub fn operator_classes(&self) -> &[OperatorClass] {
+        &self.operator_classes
+    }
+
+    pub fn clauses(&self) -> &[Arc<Clause>] {
+        &self.clauses
+    }
+
+    pub fn commands(&self) -> &[Arc<Command>] {
+        &self.commands
+    }
+
+    pub fn constraint(&self, plugin: &str, name: &str) -> Option<&Arc<Constraint>> {
+        let is_it = |c: &&Arc<Constraint>| &**c.plugin() == plugin && c.name == name;
+        self.constraints.iter().find(is_it)
+    }
+
+    pub fn codec(&self, name: &str) -> Option<&Arc<Codec>> {
+        self.codecs.get(name)
+    }
+
+    pub fn codecs(&self) -> impl Iterator<Item = &Arc<Codec>> {
+        self.codecs.values()
+    }
+
+    /// Who is told what happens to objects of an active plugin.
+    pub fn listener(&self, plugin: &str) -> Option<&Listener> {
+        self.listeners.get(plugin)
+    }
+
+    /// The plugin that has, or would have, a name: for hints.
+    pub fn claimed(&self, kind: NameKind, name: &str) -> Option<Claimed> {
+        let plugin = self.claims.get(&(kind, name.to_owned()))?;
+        Some(Claimed {
+            plugin: plugin.clone(),
+            state: self.state(plugin)?,
+        })
+    }
+
+    /// The state of a plugin that was ever heard of.
+    pub fn state(&self, plugin: &str) -> Option<State> {
+        let (state, health) = self.states.get(plugin)?;
+        let quarantined = health.as_ref().is_some_and(|h| h.is_quarantined());
+        Some(match state {
+            State::Active if quarantined => State::Quarantined,
+            state => *state,
+        })
+    }
+}
+
+/// The vtable for each thing of a list. What was registered implies the vtable: the manifest names
+/// the extension point, and [`Vtables::fetch`](crate::active::Vtables) demands what it names.
+fn repeat<V>(vtable: Option<&'static V>) -> impl Iterator<Item = &'static V> {
+    vtable.into_iter().cycle()
+}

@@ -1,0 +1,100 @@
+//! The host's side of the services: vtables over [`StatementServices`](crate::StatementServices) and
+//! over the process.
+//!
+//! Two opaque pointers come in with every call: the *handle* of the plugin, which says who asks, and
+//! the *statement*, which lives as long as the host's call into the plugin. Nothing of the host
+//! unwinds into a plugin: each entry is guarded like the plugin's own.
+
+mod process;
+mod statement;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
+use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
+use heliosdb_plugin_api::service::{CatalogV1, ClockV1, LogV1, MemoryV1, SqlV1, StoreV1};
+use heliosdb_plugin_api::{Error, Result};
+
+pub use process::{MemoryLimit, Unlimited};
+
+use crate::services::StatementServices;
+
+/// What the host knows behind a plugin's handle.
+pub(crate) struct Handle {
+    pub plugin: Arc<str>,
+    granted: BTreeSet<String>,
+    pub memory: Arc<dyn MemoryLimit>,
+}
+
+impl Handle {
+    pub fn new(plugin: Arc<str>, services: &[String], memory: Arc<dyn MemoryLimit>) -> Handle {
+        Handle {
+            plugin,
+            granted: services.iter().cloned().collect(),
+            memory,
+        }
+    }
+
+    /// What the plugin gets at its start. The handle must outlive the plugin.
+    pub fn abi(&'static self) -> HostV1 {
+        HostV1 {
+            handle: (self as *const Handle).cast(),
+            service,
+        }
+    }
+}
+
+/// What the host knows behind a statement's pointer.
+struct Statement<'a> {
+    services: &'a dyn StatementServices,
+}
+
+/// Runs `call` with the context of a statement, which is dead when it returns.
+pub(crate) fn in_statement<T>(
+    services: &dyn StatementServices,
+    call: impl FnOnce(CallContext) -> T,
+) -> T {
+    let statement = Statement { services };
+    call(CallContext {
+        statement: (&raw const statement).cast(),
+        cancelled,
+    })
+}
+
+extern "C" fn cancelled(statement: *const ()) -> bool {
+    let ask = || {
+        // SAFETY: `in_statement` made the pointer and is still running.
+        let statement = unsafe { &*statement.cast::<Statement<'_>>() };
+        statement.services.cancelled()
+    };
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(true)
+}
+
+extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
+    let find = || {
+        // SAFETY: `Handle::abi` made the pointer of a `&'static Handle`.
+        let handle = unsafe { &*handle.cast::<Handle>() };
+        if !handle.granted.contains(id.as_str()) {
+            return None;
+        }
+        Some(match id.as_str() {
+            StoreV1::ID => Interface::of(&statement::STORE),
+            CatalogV1::ID => Interface::of(&statement::CATALOG),
+            SqlV1::ID => Interface::of(&statement::SQL),
+            LogV1::ID => Interface::of(&process::LOG),
+            ClockV1::ID => Interface::of(&process::CLOCK),
+            MemoryV1::ID => Interface::of(&process::MEMORY),
+            _ => return None,
+        })
+    };
+    catch_unwind(AssertUnwindSafe(find)).unwrap_or(None).into()
+}
+
+/// Runs the body of a service's entry.
+fn guarded<T>(body: impl FnOnce() -> Result<T>) -> AbiResult<T> {
+    let result = catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|_| Err(Error::internal("the host panicked in a service")));
+    result.map_err(AbiError::from).into()
+}

@@ -1,0 +1,134 @@
+//! The plugin under test, in two versions.
+
+use std::sync::Arc;
+
+use arrow_array::{Int64Array, StringViewArray};
+use heliosdb_plugin_api::arrow::ArrayRef;
+use heliosdb_plugin_api::{
+    Accumulator, Arguments, Context, Entry, Host, Migrations, Plugin, Registrar, Result, Settings,
+    Step, rows,
+};
+
+pub struct Demo;
+
+impl Plugin for Demo {
+    const MANIFEST: &'static str = r#"
+        id = "demo"
+        version = "1.0.0"
+        abi = 1
+        [[function]]
+        name = "shout"
+        kind = "scalar"
+        arguments = ["text"]
+        returns = "text"
+        volatility = "immutable"
+        [[function]]
+        name = "total"
+        kind = "aggregate"
+        arguments = ["bigint"]
+        returns = "bigint"
+        [[function]]
+        name = "upto"
+        kind = "table"
+        arguments = ["bigint"]
+        returns = "TABLE(n bigint)"
+        [[store]]
+        name = "things"
+        version = 1
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Demo> {
+        Ok(Demo)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        registrar.scalar("shout", &["text"], |_: &Context<'_>, a: &Arguments| {
+            let shouted = (0..a.rows()).map(|row| {
+                a[0].text(row).map(|text| {
+                    assert_ne!(text, "panic");
+                    format!("{}!", text.to_uppercase())
+                })
+            });
+            let shouted: ArrayRef = Arc::new(StringViewArray::from_iter(shouted));
+            Ok(shouted)
+        })?;
+        registrar.aggregate("total", &["bigint"], || -> Result<Box<dyn Accumulator>> {
+            Ok(Box::new(Total(0)))
+        })?;
+        registrar.table("upto", &["bigint"], |_: &Context<'_>, a: &Arguments| {
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(
+                1..=a[0].integer(0).unwrap_or(0),
+            ));
+            Ok(rows(vec![numbers]))
+        })
+    }
+}
+
+struct Total(i64);
+
+impl Accumulator for Total {
+    fn update(&mut self, arguments: &Arguments) -> Result<()> {
+        let values = (0..arguments.rows()).filter_map(|row| arguments[0].integer(row));
+        self.0 += values.sum::<i64>();
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<u8>> {
+        Ok(self.0.to_le_bytes().to_vec())
+    }
+
+    fn merge(&mut self, state: &[u8]) -> Result<()> {
+        self.0 += i64::from_le_bytes(state.try_into().unwrap());
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from(vec![self.0])))
+    }
+}
+
+/// The next version, with another format of its store.
+pub struct Second;
+
+impl Plugin for Second {
+    const MANIFEST: &'static str = r#"
+        id = "demo"
+        version = "2.0.0"
+        abi = 1
+        [[store]]
+        name = "things"
+        version = 2
+        [[step]]
+        store = "things"
+        from = 1
+        checksum = "a byte before each value"
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Second> {
+        Ok(Second)
+    }
+
+    fn register(self: &Arc<Self>, _: &mut Registrar) -> Result<()> {
+        Ok(())
+    }
+
+    fn migrations() -> Migrations {
+        Migrations::default().step("things", 1, "a byte before each value", Prefix)
+    }
+}
+
+struct Prefix;
+
+impl Step for Prefix {
+    fn migrate(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        let prefix = |mut entry: Entry| {
+            entry.value.insert(0, 2);
+            entry
+        };
+        Ok(entries.into_iter().map(prefix).collect())
+    }
+
+    fn check(&self, _: &Entry) -> Result<()> {
+        Ok(())
+    }
+}
