@@ -21,6 +21,7 @@ use heliosdb_plugin_api::abi::RootRef;
 use heliosdb_plugin_api::manifest::{Manifest, Provides};
 use heliosdb_plugin_api::{Error, Settings};
 use heliosdb_storage::Engine;
+use heliosdb_storage::codec::Encoding;
 use parking_lot::RwLock;
 
 use crate::active::health::Health;
@@ -199,17 +200,7 @@ impl Boot<'_> {
         let (state, reason) = match &planned.outcome {
             Outcome::Not(state, reason) => (*state, Some(reason.clone())),
             Outcome::Start => {
-                let file = planned.file.as_ref();
-                if let Some(file) = file {
-                    plan.commit()?.begin(file)?;
-                }
-                let ending = self.start(&planned, &health, &mut reports);
-                if let Some(file) = file {
-                    match &ending {
-                        Ending::Hung => plan.commit()?.hung(file)?,
-                        _ => plan.commit()?.finish(file)?,
-                    }
-                }
+                let ending = self.start(&planned, &health, &mut reports, plan)?;
                 match judge(&id, planned.activation, ending) {
                     Verdict::Run => (State::Active, None),
                     Verdict::Without(state, reason) => (state, Some(reason)),
@@ -219,6 +210,9 @@ impl Boot<'_> {
         };
         if state != State::Active {
             self.registry.note(&planned.manifest, state, None);
+            if state == State::Disabled && self.is_needed_to_read(&planned.manifest) {
+                self.start_decoders(&planned, &health, plan)?;
+            }
             if state != State::Disabled {
                 let reason = reason.as_deref().unwrap_or_default();
                 tracing::warn!(plugin = &*id, %state, "{reason}");
@@ -241,12 +235,14 @@ impl Boot<'_> {
         Ok(())
     }
 
+    /// Steps 1 to 5 for a plugin that is to be active.
     fn start(
         &mut self,
         planned: &Planned,
         health: &Arc<Health>,
         reports: &mut Vec<Report>,
-    ) -> Ending {
+        plan: &mut BootPlan,
+    ) -> Result<Ending, BootError> {
         let manifest = &planned.manifest;
         let stopped = manifest
             .requires
@@ -254,13 +250,85 @@ impl Boot<'_> {
             .find(|r| self.registry.state(&r.plugin) != Some(State::Active));
         if let Some(required) = stopped {
             let id = &required.plugin;
-            return Ending::Failed(format!("it requires \"{id}\", which did not start"));
+            let why = format!("it requires \"{id}\", which did not start");
+            return Ok(Ending::Failed(why));
         }
-        let prepared = self.prepare(planned, health, reports);
-        let vtables = match prepared {
-            Ok(vtables) => vtables,
-            Err(why) => return Ending::Failed(why),
-        };
+        let started = self.start_guarded(planned, health, plan, |boot, root| {
+            boot.migrate(root, manifest, health, reports)
+        })?;
+        Ok(match started {
+            Ok((active, registered)) => {
+                self.registry.add(Arc::new(active), manifest, registered);
+                Ending::Started
+            }
+            Err(ending) => ending,
+        })
+    }
+
+    /// Whether segments name a codec of the plugin.
+    fn is_needed_to_read(&self, manifest: &Manifest) -> bool {
+        let codecs = &manifest.provides.codecs;
+        let named = |name: &str| codecs.iter().any(|c| c.name == name);
+        let in_use = self.engine.codecs_in_use();
+        in_use.iter().any(|pages| match &pages.encoding {
+            Encoding::Codec(name) => named(name),
+            _ => false,
+        })
+    }
+
+    /// A plugin that is off still reads what its codecs wrote. Nothing else of it is taken in, and
+    /// its stores are left alone.
+    fn start_decoders(
+        &mut self,
+        planned: &Planned,
+        health: &Arc<Health>,
+        plan: &mut BootPlan,
+    ) -> Result<(), BootError> {
+        match self.start_guarded(planned, health, plan, |_, _| Ok(()))? {
+            Ok((active, registered)) => {
+                let active = Arc::new(active);
+                self.registry.add_decoders(&active, registered.codecs);
+            }
+            Err(ending) => {
+                let plugin = &planned.manifest.id;
+                tracing::error!(plugin, "its codecs cannot be loaded: {ending:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens, checks and starts, a file under the eyes of the boot guard. `prepare` runs before the
+    /// start.
+    fn start_guarded(
+        &mut self,
+        planned: &Planned,
+        health: &Arc<Health>,
+        plan: &mut BootPlan,
+        prepare: impl FnOnce(&Self, RootRef) -> Result<(), String>,
+    ) -> Result<Result<(Active, Provides), Ending>, BootError> {
+        if let Some(file) = &planned.file {
+            plan.commit()?.begin(file)?;
+        }
+        let started = self.start_instance(planned, health, prepare);
+        if let Some(file) = &planned.file {
+            match &started {
+                Err(Ending::Hung) => plan.commit()?.hung(file)?,
+                _ => plan.commit()?.finish(file)?,
+            }
+        }
+        Ok(started)
+    }
+
+    fn start_instance(
+        &self,
+        planned: &Planned,
+        health: &Arc<Health>,
+        prepare: impl FnOnce(&Self, RootRef) -> Result<(), String>,
+    ) -> Result<(Active, Provides), Ending> {
+        let manifest = &planned.manifest;
+        let root = open(planned.file.as_ref(), manifest, self.linked).map_err(Ending::Failed)?;
+        let vtables = Vtables::fetch(root, manifest).map_err(Ending::Failed)?;
+        prepare(self, root).map_err(Ending::Failed)?;
         let handle = Handle::new(
             manifest.id.as_str().into(),
             &manifest.services,
@@ -278,26 +346,22 @@ impl Boot<'_> {
             },
         );
         match started {
-            None => Ending::Hung,
-            Some(Err(error)) if health.faults() > 0 => Ending::Panicked(say(&error)),
-            Some(Err(error)) => Ending::Failed(say(&error)),
-            Some(Ok((active, registered))) => {
-                self.registry.add(Arc::new(active), manifest, registered);
-                Ending::Started
-            }
+            None => Err(Ending::Hung),
+            Some(Err(error)) if health.faults() > 0 => Err(Ending::Panicked(say(&error))),
+            Some(Err(error)) => Err(Ending::Failed(say(&error))),
+            Some(Ok(started)) => Ok(started),
         }
     }
 
-    /// Loads, checks and migrates.
-    fn prepare(
+    /// Brings the plugin's stores to the versions of its code.
+    fn migrate(
         &self,
-        planned: &Planned,
+        root: RootRef,
+        manifest: &Manifest,
         health: &Arc<Health>,
         reports: &mut Vec<Report>,
-    ) -> Result<Vtables, String> {
-        let root = open(planned.file.as_ref(), &planned.manifest, self.linked)?;
-        let vtables = Vtables::fetch(root, &planned.manifest)?;
-        let steps = Steps::of(root, &planned.manifest, health)?;
+    ) -> Result<(), String> {
+        let steps = Steps::of(root, manifest, health)?;
         let view = self.engine.latest_view();
         let plan = migration::preflight(&view, &steps.wanted()).map_err(|e| e.to_string())?;
         drop(view);
@@ -306,7 +370,7 @@ impl Boot<'_> {
             let report = migration::run(self.engine, &plan, &settings);
             reports.push(report.map_err(|e| e.to_string())?);
         }
-        Ok(vtables)
+        Ok(())
     }
 }
 

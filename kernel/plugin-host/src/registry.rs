@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use heliosdb_plugin_api::manifest::{Manifest, OperatorClassDecl, OperatorDecl, Provides};
+use heliosdb_plugin_api::manifest::{
+    CodecDecl, Manifest, OperatorClassDecl, OperatorDecl, Provides,
+};
 
 use crate::active::Active;
 use crate::active::clause::Clause;
@@ -53,6 +55,8 @@ pub struct Registry {
     commands: Vec<Arc<Command>>,
     constraints: Vec<Arc<Constraint>>,
     codecs: BTreeMap<String, Arc<Codec>>,
+    /// Codecs of plugins that are off, kept while pages name them.
+    decoders: BTreeMap<String, Arc<Codec>>,
     listeners: BTreeMap<Arc<str>, Listener>,
     claims: BTreeMap<(NameKind, String), Arc<str>>,
     states: BTreeMap<Arc<str>, (State, Option<Arc<Health>>)>,
@@ -126,13 +130,14 @@ impl Registry {
             let constraint = Constraint::new(active.clone(), vtable, index, declared.name);
             self.constraints.push(Arc::new(constraint));
         }
-        for ((index, declared), vtable) in (0..).zip(registered.codecs).zip(repeat(vtables.codec)) {
-            let codec = Codec::new(active.clone(), vtable, index, declared);
-            self.codecs
-                .insert(codec.declared.name.clone(), Arc::new(codec));
-        }
+        self.codecs.extend(codecs(&active, registered.codecs));
         self.listeners
             .insert(active.plugin.clone(), Listener::new(active));
+    }
+
+    /// Takes in the codecs of a plugin that is off, to read what they encoded.
+    pub(crate) fn add_decoders(&mut self, active: &Arc<Active>, registered: Vec<CodecDecl>) {
+        self.decoders.extend(codecs(active, registered));
     }
 
     /// All overloads of all functions.
@@ -165,8 +170,14 @@ impl Registry {
         self.constraints.iter().find(is_it)
     }
 
+    /// The codec for new pages.
     pub fn codec(&self, name: &str) -> Option<&Arc<Codec>> {
         self.codecs.get(name)
+    }
+
+    /// The codec for pages that name it: also one of a plugin that is off.
+    pub fn decoder(&self, name: &str) -> Option<&Arc<Codec>> {
+        self.codecs.get(name).or_else(|| self.decoders.get(name))
     }
 
     pub fn codecs(&self) -> impl Iterator<Item = &Arc<Codec>> {
@@ -196,6 +207,17 @@ impl Registry {
             state => *state,
         })
     }
+}
+
+fn codecs(active: &Arc<Active>, registered: Vec<CodecDecl>) -> Vec<(String, Arc<Codec>)> {
+    (0..)
+        .zip(registered)
+        .zip(repeat(active.vtables.codec))
+        .map(|((index, declared), vtable)| {
+            let codec = Codec::new(active.clone(), vtable, index, declared);
+            (codec.declared.name.clone(), Arc::new(codec))
+        })
+        .collect()
 }
 
 /// The vtable for each thing of a list. What was registered implies the vtable: the manifest names
