@@ -323,12 +323,16 @@ impl Log {
     }
 
     /// Remove the files that recovery does not need once commits up to `flushed` are in segments.
+    /// One that cannot be removed stays the oldest, for the next call: removing those after it would
+    /// leave a gap. One call at a time.
     pub fn remove_obsolete(&self, flushed: Ts) -> Result<()> {
-        let names = self.writer.lock().take_obsolete(flushed);
-        for name in names {
+        loop {
+            let Some(name) = self.writer.lock().obsolete(flushed) else {
+                return Ok(());
+            };
             file::remove(&*self.io, &name)?;
+            self.writer.lock().forget_oldest();
         }
-        Ok(())
     }
 
     /// Write what is left and mark the end. The log takes nothing afterwards.

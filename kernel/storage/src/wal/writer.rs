@@ -291,16 +291,16 @@ impl Writer {
         self.sync()
     }
 
-    /// Take the files out of the list that recovery does not need once everything up to `flushed` is
-    /// in segments. The last file always stays, and it opens with a durable manifest or comes after
-    /// one that does.
-    pub fn take_obsolete(&mut self, flushed: Ts) -> Vec<String> {
-        let mut names = Vec::new();
-        while self.files.len() > 1 + self.unsynced_files && self.files[0].ts_max <= flushed {
-            if let Some(file) = self.files.pop_front() {
-                names.push(file.name);
-            }
-        }
-        names
+    /// The oldest file, if recovery does not need it once everything up to `flushed` is in segments.
+    /// The last file always stays, and it opens with a durable manifest or comes after one that does.
+    pub fn obsolete(&self, flushed: Ts) -> Option<String> {
+        let oldest = self.files.front()?;
+        let spare = self.files.len() > 1 + self.unsynced_files;
+        (spare && oldest.ts_max <= flushed).then(|| oldest.name.clone())
+    }
+
+    /// The oldest file was [`obsolete`](Self::obsolete), and is removed.
+    pub fn forget_oldest(&mut self) {
+        self.files.pop_front();
     }
 }
