@@ -62,7 +62,7 @@ pub enum MigrationError {
     Step {
         store: String,
         from: u32,
-        reason: PluginError,
+        reason: Box<PluginError>,
     },
     #[error("the step of store {store} from version {from} panicked: {reason}")]
     Panicked {
@@ -81,7 +81,7 @@ pub enum MigrationError {
         store: String,
         version: u32,
         key: String,
-        reason: PluginError,
+        reason: Box<PluginError>,
     },
     #[error(
         "what was read of store {store} at version {version} has changed: {expected} became {found}"

@@ -106,7 +106,7 @@ impl Work<'_> {
                     store: self.store_name(),
                     version: self.leg.to,
                     key: show_key(&entry.key),
-                    reason,
+                    reason: Box::new(reason),
                 }),
                 Err(payload) => Err(self.panicked(payload.as_ref())),
             }
@@ -159,7 +159,7 @@ impl Work<'_> {
             Ok(Err(reason)) => Err(MigrationError::Step {
                 store: self.store_name(),
                 from: self.leg.from,
-                reason,
+                reason: Box::new(reason),
             }),
             Err(payload) => Err(self.panicked(payload.as_ref())),
         }
