@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use heliosdb_plugin_host::config::PluginsConfig;
+use heliosdb_plugin_host::nearest;
 use heliosdb_server::AuthMethod;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -19,6 +21,8 @@ pub struct Config {
     pub server: ServerSection,
     pub storage: StorageSection,
     pub memory: MemorySection,
+    /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
+    pub plugins: PluginsConfig,
 }
 
 /// `[server]`: the network.
@@ -90,12 +94,15 @@ impl Config {
 
     /// Check `text`; `name` is what messages call the file.
     pub fn parse(text: &str, name: &str) -> Result<Config, ConfigError> {
-        toml::from_str(text).map_err(|error| {
+        let parsed: Result<Config, toml::de::Error> = toml::from_str(text);
+        let mut config = parsed.map_err(|error| {
             let line = error.span().map_or(1, |span| {
                 1 + text[..span.start.min(text.len())].matches('\n').count()
             });
             ConfigError(format!("{name}:{line}: {}", explain(error.message())))
-        })
+        })?;
+        config.plugins.locate(name, text);
+        Ok(config)
     }
 }
 
@@ -116,27 +123,6 @@ fn explain(message: &str) -> String {
         Some(near) => format!("unknown option \"{unknown}\"; did you mean \"{near}\"?"),
         None => format!("unknown option \"{unknown}\""),
     }
-}
-
-/// The candidate with the least edit distance.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates.min_by_key(|candidate| edit_distance(name, candidate))
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// `scram` or `trust`.
@@ -220,6 +206,8 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use heliosdb_plugin_host::config::Activation;
+
     use super::*;
 
     fn error_of(text: &str) -> String {
@@ -263,6 +251,13 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         let config = Config::parse(&options, "heliosdb.toml").unwrap();
         assert_eq!(config.server, ServerSection::default());
+        let plugins = PluginsConfig::default();
+        assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
+        let data = Path::new("/data");
+        assert_eq!(config.plugins.directory_of(data), plugins.directory_of(data));
+        for plugin in config.plugins.plugins.values() {
+            assert_eq!(plugin.activation, Activation::default());
+        }
         let storage = heliosdb_storage::Options::default();
         let written = config.storage_options();
         assert_eq!(written.memtable_bytes_max, storage.memtable_bytes_max);
@@ -293,5 +288,13 @@ mod tests {
         assert!(error_of("[memory]\nquery_limit = \"1mb\"\n").contains("invalid unit \"mb\""));
         assert!(error_of("[storage]\nwal_segment_size = \"65kB\"\n").contains("multiple of 4kB"));
         assert!(error_of("[server\n").starts_with("heliosdb.toml:1: "));
+        assert_eq!(
+            error_of("[plugins]\n\ndirectry = \"x\"\n"),
+            "heliosdb.toml:3: unknown option \"directry\" of [plugins]; did you mean \"directory\"?"
+        );
+        assert_eq!(
+            error_of("[plugins.a]\nactivation = true\n"),
+            "heliosdb.toml:2: unknown activation true, expected \"off\", \"on\" or \"force\""
+        );
     }
 }
