@@ -254,7 +254,10 @@ mod tests {
         let plugins = PluginsConfig::default();
         assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
         let data = Path::new("/data");
-        assert_eq!(config.plugins.directory_of(data), plugins.directory_of(data));
+        assert_eq!(
+            config.plugins.directory_of(data),
+            plugins.directory_of(data)
+        );
         for plugin in config.plugins.plugins.values() {
             assert_eq!(plugin.activation, Activation::default());
         }

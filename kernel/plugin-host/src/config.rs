@@ -120,13 +120,14 @@ pub struct KnownPlugins<'a> {
 impl PluginsConfig {
     /// Tell the section which file it was read from, so that later errors can name line and file.
     pub fn locate(&mut self, file: &str, text: &str) {
-        self.file = file.to_owned();
+        let named = &mut self.file;
         let places = self.plugins.values_mut().flat_map(|plugin| {
             std::iter::once(&mut plugin.place).chain(plugin.setting_places.values_mut())
         });
         for place in places.chain(std::iter::once(&mut self.directory_place)) {
             if let Place::Byte(offset) = *place {
                 *place = Place::Line(line_at(text, offset));
+                file.clone_into(named);
             }
         }
     }

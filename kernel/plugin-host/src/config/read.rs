@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for PluginSection<'_> {
             let place = Place::Byte(key.span().start);
             let name = key.into_inner();
             if name == "activation" {
-                plugin.activation = activation(&map.next_value::<Value>()?)?;
+                plugin.activation = map.next_value()?;
             } else {
                 plugin.settings.insert(name.clone(), map.next_value()?);
                 plugin.setting_places.insert(name, place);
@@ -118,14 +118,17 @@ impl<'de> Visitor<'de> for PluginSection<'_> {
     }
 }
 
-fn activation<E: de::Error>(value: &Value) -> Result<Activation, E> {
-    match value.as_str() {
-        Some("off") => Ok(Activation::Off),
-        Some("on") => Ok(Activation::On),
-        Some("force") => Ok(Activation::Force),
-        _ => Err(E::custom(format!(
-            "unknown activation {value}, expected \"off\", \"on\" or \"force\""
-        ))),
+impl<'de> Deserialize<'de> for Activation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Activation, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match value.as_str() {
+            Some("off") => Ok(Activation::Off),
+            Some("on") => Ok(Activation::On),
+            Some("force") => Ok(Activation::Force),
+            _ => Err(D::Error::custom(format!(
+                "unknown activation {value}, expected \"off\", \"on\" or \"force\""
+            ))),
+        }
     }
 }
 
