@@ -49,6 +49,9 @@ pub struct Planned {
     /// Of a plugin that is a file.
     pub file: Option<PluginFile>,
     pub activation: Activation,
+    /// Why nothing of its file may run, not even what reads old data: it is not the file that was
+    /// first loaded, or it ended the server.
+    pub distrust: Option<String>,
     /// Empty for one that cannot start.
     pub settings: Settings,
     pub outcome: Outcome,
@@ -62,6 +65,8 @@ pub struct BootPlan {
     pub unreadable: Vec<FileError>,
     /// Plugins that this database has loaded from a file and that are not here now.
     pub missing: Vec<String>,
+    /// What the plan was made with.
+    pub config: PluginsConfig,
     lock: PluginLock,
     guard: BootGuard,
     io: Arc<dyn Io>,
@@ -117,8 +122,10 @@ impl BootPlan {
             })
             .collect();
         let resolution = resolve(&candidates, is_builtin);
-        let details = candidates.iter().map(|c| (c.origin.clone(), c.activation));
-        let details: Vec<(Origin, Activation)> = details.collect();
+        let details = candidates
+            .into_iter()
+            .map(|c| (c.origin, c.activation, c.refused));
+        let details: Vec<_> = details.collect();
         let outcomes = resolution.outcomes.into_iter();
         let starting: BTreeSet<String> = resolution
             .order
@@ -126,7 +133,7 @@ impl BootPlan {
             .map(|i| found[*i].0.id.clone())
             .collect();
         let mut plugins = Vec::with_capacity(found.len());
-        for (((manifest, file), (origin, activation)), outcome) in
+        for (((manifest, file), (origin, activation, refused)), outcome) in
             found.into_iter().zip(details).zip(outcomes)
         {
             // Of two with one id, one may start; then the plugin that is forced is there.
@@ -147,6 +154,7 @@ impl BootPlan {
                 origin,
                 file,
                 activation,
+                distrust: refused.map(|(_, reason)| reason),
                 outcome,
             }));
         }
@@ -157,6 +165,7 @@ impl BootPlan {
             plugins: ordered,
             unreadable,
             missing,
+            config: config.clone(),
             lock,
             guard,
             io,
@@ -164,8 +173,8 @@ impl BootPlan {
     }
 
     /// Make durable what the loading relies on: the pins of the files that start, and the deaths that
-    /// were counted. Gives the guard, to be told of every start of a file.
-    pub fn commit(&mut self) -> Result<&mut BootGuard, BootError> {
+    /// were counted. Once, before the first file is loaded.
+    pub fn commit(&mut self) -> Result<(), BootError> {
         let files = self.plugins.iter().filter_map(|p| p.file.as_ref());
         let present: Vec<&PluginFile> = files.collect();
         self.guard.settle(&present)?;
@@ -181,7 +190,12 @@ impl BootPlan {
         if changed {
             self.lock.write(&self.io)?;
         }
-        Ok(&mut self.guard)
+        Ok(())
+    }
+
+    /// To be told of every start of a file, after [`BootPlan::commit`].
+    pub fn guard(&mut self) -> &mut BootGuard {
+        &mut self.guard
     }
 }
 

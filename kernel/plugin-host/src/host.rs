@@ -28,8 +28,8 @@ use crate::active::health::Health;
 use crate::active::steps::Steps;
 use crate::active::{Active, Vtables};
 use crate::boot::{BootError, BootPlan, Planned};
-use crate::config::Activation;
-use crate::file::{PluginFile, Sha256};
+use crate::config::{Activation, PluginsConfig};
+use crate::file::{FileError, PluginFile, Sha256};
 use crate::lifecycle::{Ending, State, Verdict, judge};
 use crate::load;
 use crate::migration::{self, Report};
@@ -108,14 +108,11 @@ impl PluginHost {
             boot.take(planned, &mut plan)?;
         }
         for refused in &plan.unreadable {
-            tracing::warn!(
-                "plugin file {}: {}",
-                refused.path.display(),
-                refused.refusal
-            );
+            tracing::warn!("{refused}");
+            boot.records.push(unreadable(refused, &plan.config));
         }
         for id in &plan.missing {
-            boot.records.push(missing(id));
+            boot.records.push(missing(id, plan.config.activation(id)));
         }
         Ok(Arc::new(PluginHost {
             plugins: RwLock::new(boot.records),
@@ -165,14 +162,32 @@ impl Record {
     }
 }
 
-fn missing(id: &str) -> Record {
+fn missing(id: &str, activation: Activation) -> Record {
+    let reason = "its file is not in the plugin directory".to_owned();
+    absent(id.to_owned(), State::Missing, reason, activation)
+}
+
+/// A refused file, by its plugin's id or else by its own name.
+fn unreadable(error: &FileError, config: &PluginsConfig) -> Record {
+    let name = error.path.file_name().unwrap_or_default();
+    let id = match &error.id {
+        Some(id) => id.clone(),
+        None => name.to_string_lossy().into_owned(),
+    };
+    let activation = config.activation(&id);
+    let mut record = absent(id, State::Failed, error.refusal.to_string(), activation);
+    record.status.path = Some(error.path.clone());
+    record
+}
+
+fn absent(id: String, state: State, reason: String, activation: Activation) -> Record {
     Record {
         status: PluginStatus {
-            id: id.to_owned(),
+            id,
             manifest: None,
-            state: State::Missing,
-            reason: Some("its file is not in the plugin directory".to_owned()),
-            activation: Activation::On,
+            state,
+            reason: Some(reason),
+            activation,
             path: None,
             sha256: None,
             faults: 0,
@@ -284,13 +299,17 @@ impl Boot<'_> {
         health: &Arc<Health>,
         plan: &mut BootPlan,
     ) -> Result<(), BootError> {
+        let plugin = &planned.manifest.id;
+        if let Some(why) = &planned.distrust {
+            tracing::error!(plugin, "its codecs are not loaded: {why}");
+            return Ok(());
+        }
         match self.start_guarded(planned, health, plan, |_, _| Ok(()))? {
             Ok((active, registered)) => {
                 let active = Arc::new(active);
                 self.registry.add_decoders(&active, registered.codecs);
             }
             Err(ending) => {
-                let plugin = &planned.manifest.id;
                 tracing::error!(plugin, "its codecs cannot be loaded: {ending:?}");
             }
         }
@@ -307,13 +326,13 @@ impl Boot<'_> {
         prepare: impl FnOnce(&Self, RootRef) -> Result<(), String>,
     ) -> Result<Result<(Active, Provides), Ending>, BootError> {
         if let Some(file) = &planned.file {
-            plan.commit()?.begin(file)?;
+            plan.guard().begin(file)?;
         }
         let started = self.start_instance(planned, health, prepare);
         if let Some(file) = &planned.file {
             match &started {
-                Err(Ending::Hung) => plan.commit()?.hung(file)?,
-                _ => plan.commit()?.finish(file)?,
+                Err(Ending::Hung) => plan.guard().hung(file)?,
+                _ => plan.guard().finish(file)?,
             }
         }
         Ok(started)
@@ -425,17 +444,21 @@ fn open(
     Ok(*root)
 }
 
-struct Start {
-    handle: &'static Handle,
-    vtables: Vtables,
-    manifest: Manifest,
-    settings: Settings,
-    health: Arc<Health>,
+/// What a plugin is started with.
+pub(crate) struct Start {
+    pub handle: &'static Handle,
+    pub vtables: Vtables,
+    pub manifest: Manifest,
+    pub settings: Settings,
+    pub health: Arc<Health>,
 }
 
 #[allow(clippy::disallowed_methods)] // Foreign code that may hang is not the simulator's to schedule.
 /// Starts on a thread of its own. `None` when the time is over; the thread is then left to itself.
-fn start_within(timeout: Duration, start: Start) -> Option<Result<(Active, Provides), Error>> {
+pub(crate) fn start_within(
+    timeout: Duration,
+    start: Start,
+) -> Option<Result<(Active, Provides), Error>> {
     let (sender, receiver) = mpsc::channel();
     let run = move || {
         let Start {
@@ -465,7 +488,7 @@ fn start_within(timeout: Duration, start: Start) -> Option<Result<(Active, Provi
 }
 
 /// An error on one line.
-fn say(error: &Error) -> String {
+pub(crate) fn say(error: &Error) -> String {
     match &error.detail {
         Some(detail) => format!("{}: {detail}", error.message),
         None => error.message.clone(),

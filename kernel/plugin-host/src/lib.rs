@@ -16,6 +16,7 @@
 pub mod active;
 pub mod boot;
 pub mod boot_guard;
+pub mod check;
 pub mod config;
 pub mod file;
 pub mod host;

@@ -54,7 +54,8 @@ impl Server {
         let mut plan = self.plan("").unwrap();
         let shown = shown(&plan);
         let files: Vec<PluginFile> = starting_files(&plan);
-        let guard = plan.commit().unwrap();
+        plan.commit().unwrap();
+        let guard = plan.guard();
         for file in &files {
             guard.begin(file).unwrap();
             guard.finish(file).unwrap();
@@ -65,7 +66,8 @@ impl Server {
     fn die_in_start(&self) {
         let mut plan = self.plan("").unwrap();
         let files = starting_files(&plan);
-        plan.commit().unwrap().begin(&files[0]).unwrap();
+        plan.commit().unwrap();
+        plan.guard().begin(&files[0]).unwrap();
     }
 }
 
