@@ -114,6 +114,7 @@ pub mod state {
         CANNOT_CONNECT_NOW = "57P03",
         IO_ERROR = "58030",
         INTERNAL_ERROR = "XX000",
+        EXTERNAL_ROUTINE_EXCEPTION = "38000",
         DATA_CORRUPTED = "XX001",
     }
 }

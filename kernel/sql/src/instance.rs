@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use heliosdb_plugin_api::Manifest;
+use heliosdb_plugin_host::PluginHost;
 use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, SequenceSpec};
 use parking_lot::Mutex;
@@ -20,6 +22,8 @@ use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::{bootstrap, store};
 use crate::error::{Result, SqlError, state};
 use crate::plan::state::{CurrentStatement, new_state};
+use crate::plugin::extension;
+use crate::plugin::syntax::Syntax;
 use crate::role::ScramSecret;
 use crate::session::{Session, SessionOptions};
 
@@ -44,6 +48,8 @@ pub struct InstanceOptions {
     pub threads: usize,
     /// Memory all running queries may hold together. Past it a query spills or fails with 53200.
     pub query_memory_bytes: usize,
+    /// The plugins that statements may use.
+    pub plugins: Arc<PluginHost>,
 }
 
 impl Default for InstanceOptions {
@@ -53,6 +59,7 @@ impl Default for InstanceOptions {
             database: "helios".to_owned(),
             threads: 0,
             query_memory_bytes: 1 << 30,
+            plugins: PluginHost::none(),
         }
     }
 }
@@ -68,6 +75,8 @@ pub struct Instance {
     states: Mutex<Vec<SessionState>>,
     catalogs: Mutex<VecDeque<Arc<CatalogSnapshot>>>,
     next_pid: AtomicU32,
+    /// What the manifests of all known plugins add to the grammar.
+    syntax: Syntax,
 }
 
 impl std::fmt::Debug for Instance {
@@ -107,6 +116,9 @@ impl Instance {
             .with_memory_pool(Arc::new(FairSpillPool::new(options.query_memory_bytes)))
             .build_arc()
             .map_err(crate::plan::error::convert)?;
+        let known = options.plugins.plugins();
+        let manifests = known.iter().filter_map(|p| p.manifest.as_deref());
+        let syntax = Syntax::new(manifests.map(|m| (m.id.as_str(), &m.provides)));
         let instance = Arc::new(Instance {
             engine,
             handle: runtime.handle().clone(),
@@ -116,9 +128,11 @@ impl Instance {
             states: Mutex::new(Vec::new()),
             catalogs: Mutex::new(VecDeque::new()),
             next_pid: AtomicU32::new(1),
+            syntax,
             options,
         });
         instance.bootstrap()?;
+        instance.install_extensions()?;
         Ok(instance)
     }
 
@@ -135,6 +149,39 @@ impl Instance {
         store::apply(&mut transaction, &CatalogSnapshot::default(), changes)?;
         transaction.commit(Durability::Synchronous)?;
         Ok(())
+    }
+
+    /// Installs the plugins that run here for the first time, as if CREATE EXTENSION had been run.
+    fn install_extensions(&self) -> Result<()> {
+        let mut transaction = self
+            .engine
+            .begin(Isolation::ReadCommitted, Interrupt::new());
+        transaction.begin_statement();
+        let catalog = self.catalog(&transaction.read_view())?;
+        let changes = extension::install_new(self, &catalog)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        store::apply(&mut transaction, &catalog, changes)?;
+        transaction.commit(Durability::Synchronous)?;
+        Ok(())
+    }
+
+    pub(crate) fn plugins(&self) -> &Arc<PluginHost> {
+        &self.options.plugins
+    }
+
+    pub(crate) fn syntax(&self) -> &Syntax {
+        &self.syntax
+    }
+
+    /// The manifest of a plugin that is known, whether it runs or not.
+    pub(crate) fn manifest(&self, plugin: &str) -> Option<Arc<Manifest>> {
+        self.plugins().plugin(plugin).and_then(|p| p.manifest)
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
     }
 
     /// A new session of a role that exists. Authentication is the caller's.

@@ -12,6 +12,7 @@ pub mod catalog;
 mod ddl;
 mod dml;
 mod plan;
+mod plugin;
 mod transfer;
 
 pub mod copy;

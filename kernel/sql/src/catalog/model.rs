@@ -11,6 +11,8 @@
 //! 2. Tables, indexes, sequences and views of one schema share one namespace, as in PostgreSQL.
 //! 3. Every primary key or unique constraint names the index that enforces it, and that index names
 //!    the constraint.
+//! 4. A plugin's objects of one class share one namespace per schema, apart from relations.
+//! 5. A field added after the first release has a serde default, so that older rows still read.
 
 use std::sync::Arc;
 
@@ -40,6 +42,9 @@ pub mod oid {
     pub const PG_DATABASE: Oid = 1262;
     pub const PG_TYPE: Oid = 1247;
     pub const PG_ATTRDEF: Oid = 2604;
+    pub const PG_EXTENSION: Oid = 3079;
+    /// The relation that lists the objects of plugins; not PostgreSQL's.
+    pub const HELIOS_PLUGIN_OBJECTS: Oid = 12905;
 }
 
 /// A namespace.
@@ -97,6 +102,15 @@ pub struct Constraint {
     pub name: String,
     pub table: Oid,
     pub kind: ConstraintKind,
+    /// False while it was added NOT VALID and never checked against the rows of then. New rows are
+    /// checked all the same.
+    #[serde(default = "validated")]
+    pub validated: bool,
+}
+
+/// Every constraint was validated before NOT VALID came.
+fn validated() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +129,22 @@ pub enum ConstraintKind {
         columns: Vec<ColumnId16>,
     },
     ForeignKey(ForeignKey),
+    Plugin(PluginConstraint),
+}
+
+/// A check that a plugin makes (its extension point `constraint/1`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginConstraint {
+    pub plugin: String,
+    /// Which of the plugin's constraints.
+    pub kind: String,
+    pub columns: Vec<ColumnId16>,
+    /// The plugin's own words, which the kernel keeps and does not read.
+    pub options: String,
+    /// The clause as SQL, for `pg_get_constraintdef`.
+    pub definition: String,
+    /// The plugin's objects it cannot do without.
+    pub depends_on: Vec<Oid>,
 }
 
 /// A column by its place in [`Table::columns`] (attribute number − 1).
@@ -270,6 +300,37 @@ pub struct Comment {
     pub text: String,
 }
 
+/// An extension: a plugin as the database knows it. A dropped one stays as a tombstone, so that the
+/// plugin does not install itself again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    pub oid: Oid,
+    /// The plugin's id.
+    pub name: String,
+    /// The plugin's version when it was installed or last updated.
+    pub version: String,
+    pub owner: Oid,
+    /// Extensions it cannot do without.
+    pub requires: Vec<String>,
+    /// False once DROP EXTENSION took it away.
+    pub installed: bool,
+}
+
+/// An object that a plugin keeps in the catalog, such as a registered JSON schema. What it is made of
+/// is in the plugin's stores, under its oid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginObject {
+    pub oid: Oid,
+    pub plugin: String,
+    /// What messages call it, such as `json schema`.
+    pub class: String,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    /// Objects it cannot do without.
+    pub depends_on: Vec<Oid>,
+}
+
 /// Any object that has an oid of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
@@ -280,6 +341,8 @@ pub enum Object {
     Sequence(Arc<Sequence>),
     View(Arc<View>),
     Role(Arc<Role>),
+    Extension(Arc<Extension>),
+    PluginObject(Arc<PluginObject>),
 }
 
 /// Something `pg_class` lists and a FROM clause or `regclass` may name.
@@ -370,15 +433,24 @@ impl Constraint {
             | ConstraintKind::Unique { columns, .. }
             | ConstraintKind::Check { columns, .. } => columns,
             ConstraintKind::ForeignKey(fk) => &fk.columns,
+            ConstraintKind::Plugin(c) => &c.columns,
         }
     }
 
-    /// `pg_constraint.contype`.
+    /// The plugin's part of a constraint that a plugin checks.
+    pub fn plugin(&self) -> Option<&PluginConstraint> {
+        match &self.kind {
+            ConstraintKind::Plugin(c) => Some(c),
+            _ => None,
+        }
+    }
+
+    /// `pg_constraint.contype`. To clients a plugin's constraint is a check.
     pub fn code(&self) -> char {
         match &self.kind {
             ConstraintKind::PrimaryKey { .. } => 'p',
             ConstraintKind::Unique { .. } => 'u',
-            ConstraintKind::Check { .. } => 'c',
+            ConstraintKind::Check { .. } | ConstraintKind::Plugin(_) => 'c',
             ConstraintKind::ForeignKey(_) => 'f',
         }
     }

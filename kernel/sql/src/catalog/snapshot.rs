@@ -27,6 +27,8 @@ pub struct CatalogSnapshot {
     sequences: BTreeMap<Oid, Arc<Sequence>>,
     views: BTreeMap<Oid, Arc<View>>,
     roles: BTreeMap<Oid, Arc<Role>>,
+    extensions: BTreeMap<Oid, Arc<Extension>>,
+    plugin_objects: BTreeMap<Oid, Arc<PluginObject>>,
     comments: BTreeMap<(Oid, Oid, i32), Arc<Comment>>,
     /// schema → name → relation.
     relation_names: BTreeMap<Oid, BTreeMap<String, Oid>>,
@@ -182,6 +184,47 @@ impl CatalogSnapshot {
         self.roles.values()
     }
 
+    /// An extension by its plugin's id, dropped ones included.
+    pub fn extension(&self, name: &str) -> Option<&Arc<Extension>> {
+        self.extensions.values().find(|e| e.name == name)
+    }
+
+    /// Whether a plugin may be used: it is installed and was not dropped.
+    pub fn is_installed(&self, plugin: &str) -> bool {
+        self.extension(plugin).is_some_and(|e| e.installed)
+    }
+
+    /// The installed extensions, oldest first.
+    pub fn extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values().filter(|e| e.installed)
+    }
+
+    pub fn extension_by_oid(&self, oid: Oid) -> Option<&Arc<Extension>> {
+        self.extensions.get(&oid)
+    }
+
+    pub fn plugin_object(&self, oid: Oid) -> Option<&Arc<PluginObject>> {
+        self.plugin_objects.get(&oid)
+    }
+
+    /// The objects of all plugins, oldest first.
+    pub fn plugin_objects(&self) -> impl Iterator<Item = &Arc<PluginObject>> {
+        self.plugin_objects.values()
+    }
+
+    /// An object of a plugin by name in one schema.
+    pub fn plugin_object_in(
+        &self,
+        plugin: &str,
+        class: &str,
+        schema: Oid,
+        name: &str,
+    ) -> Option<&Arc<PluginObject>> {
+        self.plugin_objects().find(|o| {
+            o.schema == schema && o.name == name && o.class == class && o.plugin == plugin
+        })
+    }
+
     pub fn comment(&self, class: Oid, object: Oid, sub: i32) -> Option<&str> {
         self.comments
             .get(&(class, object, sub))
@@ -276,6 +319,12 @@ impl CatalogSnapshot {
                 self.role_names.insert(r.name.clone(), r.oid);
                 self.roles.insert(r.oid, r);
             }
+            Object::Extension(e) => {
+                self.extensions.insert(e.oid, e);
+            }
+            Object::PluginObject(o) => {
+                self.plugin_objects.insert(o.oid, o);
+            }
         }
     }
 
@@ -308,6 +357,12 @@ impl CatalogSnapshot {
         if let Some(v) = self.views.remove(&oid) {
             self.unname_relation(v.schema, &v.name);
             return Some(Object::View(v));
+        }
+        if let Some(e) = self.extensions.remove(&oid) {
+            return Some(Object::Extension(e));
+        }
+        if let Some(o) = self.plugin_objects.remove(&oid) {
+            return Some(Object::PluginObject(o));
         }
         let role = self.roles.remove(&oid)?;
         self.role_names.remove(&role.name);
@@ -347,6 +402,8 @@ impl Object {
             Object::Sequence(o) => o.oid,
             Object::View(o) => o.oid,
             Object::Role(o) => o.oid,
+            Object::Extension(o) => o.oid,
+            Object::PluginObject(o) => o.oid,
         }
     }
 }

@@ -41,6 +41,8 @@ mod kind {
     pub const VIEW: u8 = 6;
     pub const ROLE: u8 = 7;
     pub const COMMENT: u8 = 8;
+    pub const EXTENSION: u8 = 9;
+    pub const PLUGIN_OBJECT: u8 = 10;
 }
 
 /// One change to the catalog.
@@ -86,6 +88,10 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
             Some(kind::SEQUENCE) => snapshot.put(Object::Sequence(decode(&key, &value)?)),
             Some(kind::VIEW) => snapshot.put(Object::View(decode(&key, &value)?)),
             Some(kind::ROLE) => snapshot.put(Object::Role(decode(&key, &value)?)),
+            Some(kind::EXTENSION) => snapshot.put(Object::Extension(decode(&key, &value)?)),
+            Some(kind::PLUGIN_OBJECT) => {
+                snapshot.put(Object::PluginObject(decode(&key, &value)?));
+            }
             Some(kind::COMMENT) => snapshot.put_comment(decode(&key, &value)?),
             _ => return Err(damaged("kind", &key)),
         }
@@ -152,6 +158,8 @@ fn object_key(object: &Object) -> Vec<u8> {
         Object::Sequence(_) => kind::SEQUENCE,
         Object::View(_) => kind::VIEW,
         Object::Role(_) => kind::ROLE,
+        Object::Extension(_) => kind::EXTENSION,
+        Object::PluginObject(_) => kind::PLUGIN_OBJECT,
     };
     key(kind, object.oid())
 }
@@ -165,6 +173,8 @@ fn encode_object(object: &Object) -> Result<(Vec<u8>, Vec<u8>)> {
         Object::Sequence(o) => encode(o.as_ref()),
         Object::View(o) => encode(o.as_ref()),
         Object::Role(o) => encode(o.as_ref()),
+        Object::Extension(o) => encode(o.as_ref()),
+        Object::PluginObject(o) => encode(o.as_ref()),
     }?;
     Ok((object_key(object), value))
 }

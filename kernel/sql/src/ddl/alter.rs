@@ -5,13 +5,14 @@ use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::RowId;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation, DropBehavior, Ident};
 
-use super::constraint::ConstraintRequest;
+use super::constraint::{ConstraintRequest, Existing};
 use super::create_table::{ColumnRequest, check_column_name};
 use super::put;
 use crate::catalog::Relation;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
+use crate::plugin::clause::Clauses;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
 
@@ -19,7 +20,11 @@ use crate::session::{Session, done};
 const REWRITE_ROWS: usize = 8192;
 
 impl Session {
-    pub(crate) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<Outcome> {
+    pub(crate) fn alter_table(
+        &mut self,
+        alter: &ast::AlterTable,
+        clauses: &Clauses<'_>,
+    ) -> Result<Outcome> {
         let (_, catalog) = self.write_view()?;
         match self.find_relation(&catalog, &alter.name)? {
             None if alter.if_exists => {
@@ -33,9 +38,12 @@ impl Session {
             _ => {}
         }
         let table = self.ddl_table(&alter.name, TableLockMode::AccessExclusive)?;
+        // Asked before the columns are added.
+        let clauses = clauses.but_for_columns_of(&table);
         for operation in &alter.operations {
             self.alter_one(table.oid, operation)?;
         }
+        self.apply_clauses(table.oid, &clauses, Existing::Check)?;
         done("ALTER TABLE")
     }
 
@@ -116,11 +124,16 @@ impl Session {
                 constraint,
                 not_valid,
             } => {
-                if *not_valid {
-                    return Err(SqlError::unsupported("NOT VALID constraints"));
-                }
+                let existing = if *not_valid {
+                    Existing::NotValid
+                } else {
+                    Existing::Check
+                };
                 let request = ConstraintRequest::new(constraint)?;
-                self.add_constraint(oid, request, true)
+                self.add_constraint(oid, request, existing)
+            }
+            AlterTableOperation::ValidateConstraint { name } => {
+                self.validate_constraint(oid, &fold(name))
             }
             AlterTableOperation::DropConstraint {
                 if_exists,
@@ -216,7 +229,7 @@ impl Session {
             self.set_not_null(oid, place)?;
         }
         for constraint in constraints {
-            self.add_constraint(oid, constraint, true)?;
+            self.add_constraint(oid, constraint, Existing::Check)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::catalog::model::{Comment, oid};
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
 use crate::names;
+use crate::plugin::extension::undefined_extension;
 use crate::role::undefined_role;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
@@ -90,6 +91,15 @@ impl Session {
                 })?;
                 self.check_owner(schema.owner, "schema", &name)?;
                 (oid::PG_NAMESPACE, schema.oid, 0)
+            }
+            CommentObject::Extension => {
+                let name = names::parts(object_name)?.join(".");
+                let extension = catalog
+                    .extension(&name)
+                    .filter(|e| e.installed)
+                    .ok_or_else(|| undefined_extension(&name))?;
+                self.check_owner(extension.owner, "extension", &name)?;
+                (oid::PG_EXTENSION, extension.oid, 0)
             }
             CommentObject::Role | CommentObject::User => {
                 let name = names::parts(object_name)?.join(".");

@@ -1,4 +1,6 @@
-//! Adding constraints: keys with their indexes, checks, foreign keys. Rows that are there are checked.
+//! Adding constraints: keys with their indexes, checks, foreign keys.
+//!
+//! Whether they hold of the rows that are there is `super::validate`'s.
 
 use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::ColumnId;
@@ -9,11 +11,21 @@ use super::put;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
-use crate::dml::write::{Writer, explain_unique};
+use crate::dml::write::explain_unique;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plan::compile::{Expressions, Local};
 use crate::session::Session;
+
+/// What a new constraint does about the rows that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// There are none: the table is new.
+    None,
+    Check,
+    /// NOT VALID: VALIDATE CONSTRAINT will check them.
+    NotValid,
+}
 
 /// A constraint as DDL asks for it.
 #[expect(
@@ -122,28 +134,39 @@ pub(crate) fn column_places(table: &Table, columns: &[String]) -> Result<Vec<u16
 }
 
 impl Session {
-    /// Adds a constraint to a table that this transaction has locked. `check` says whether there may
-    /// be rows to check.
+    /// Adds a constraint to a table that this transaction has locked.
     pub(crate) fn add_constraint(
         &mut self,
         table: Oid,
         request: ConstraintRequest,
-        check: bool,
+        existing: Existing,
     ) -> Result<()> {
         match request {
             ConstraintRequest::Key {
                 name,
                 primary,
                 columns,
-            } => self.add_key(table, name, primary, columns, check),
-            ConstraintRequest::Check { name, expr, column } => {
-                self.add_check(table, name, expr, column, check)
+            } => {
+                if existing == Existing::NotValid {
+                    let kind = if primary { "PRIMARY KEY" } else { "UNIQUE" };
+                    return Err(SqlError::new(
+                        state::FEATURE_NOT_SUPPORTED,
+                        format!("{kind} constraints cannot be marked NOT VALID"),
+                    ));
+                }
+                self.add_key(table, name, primary, columns, existing == Existing::Check)
             }
-            ConstraintRequest::ForeignKey { .. } => self.add_foreign_key(table, request, check),
+            ConstraintRequest::Check { name, expr, column } => {
+                self.add_check(table, name, expr, column, existing)
+            }
+            ConstraintRequest::ForeignKey { .. } => self.add_foreign_key(table, request, existing),
         }
     }
 
-    fn table_now(&mut self, table: Oid) -> Result<(std::sync::Arc<CatalogSnapshot>, Table)> {
+    pub(crate) fn table_now(
+        &mut self,
+        table: Oid,
+    ) -> Result<(std::sync::Arc<CatalogSnapshot>, Table)> {
         let (_, catalog) = self.write_view()?;
         let table = catalog
             .table(table)
@@ -153,7 +176,7 @@ impl Session {
         Ok((catalog, table))
     }
 
-    fn check_constraint_name(
+    pub(crate) fn check_constraint_name(
         &self,
         catalog: &CatalogSnapshot,
         table: &Table,
@@ -251,7 +274,8 @@ impl Session {
                 oid: constraint,
                 name,
                 table: table.oid,
-                kind
+                kind,
+                validated: true,
             }
         ));
         self.add_index(index, changes, check)
@@ -314,7 +338,8 @@ impl Session {
                 oid: constraint,
                 name,
                 table: table.oid,
-                kind
+                kind,
+                validated: true,
             }
         ));
         changes.push(put!(Index, index));
@@ -365,7 +390,7 @@ impl Session {
             if check {
                 let name = column.name.clone();
                 let table_name = table.name.clone();
-                self.scan_table(catalog, table.oid, &[*place], |batch| {
+                self.scan_table(catalog, table.oid, &[*place], |_, batch| {
                     if batch.column(0).null_count() > 0 {
                         return Err(SqlError::new(
                             state::NOT_NULL_VIOLATION,
@@ -387,7 +412,7 @@ impl Session {
         catalog: &CatalogSnapshot,
         table: Oid,
         places: &[u16],
-        mut each: impl FnMut(&arrow::record_batch::RecordBatch) -> Result<()>,
+        mut each: impl FnMut(&mut Session, &arrow::record_batch::RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let meta = catalog.table_meta(table)?;
         let view = self.transaction()?.latest_view();
@@ -401,7 +426,7 @@ impl Session {
             if self.interrupt.is_canceled() {
                 return Err(SqlError::from(heliosdb_storage::Error::Canceled));
             }
-            each(&batch?)?;
+            each(self, &batch?)?;
         }
         Ok(())
     }
@@ -412,7 +437,7 @@ impl Session {
         name: Option<String>,
         expr: Expr,
         column: Option<String>,
-        check: bool,
+        existing: Existing,
     ) -> Result<()> {
         let (catalog, table) = self.table_now(table)?;
         let meta = catalog.table_meta(table.oid)?;
@@ -468,43 +493,19 @@ impl Session {
         };
         let constraint = Constraint {
             oid,
-            name: name.clone(),
+            name,
             table: table.oid,
             kind,
+            validated: existing != Existing::NotValid,
         };
-        let catalog = self.change_catalog(vec![put!(Constraint, constraint)])?;
-        if check {
-            let target =
-                self.with_state(|session, state| session.write_target(state, &catalog, table.oid))?;
-            let at = target
-                .checks
-                .iter()
-                .position(|c| c.oid == oid)
-                .unwrap_or_default();
-            let program = self.with_state(|_, state| target.conditions.program(state, &[]))?;
-            let all: Vec<u16> = meta.columns.iter().map(|c| c.id.0).collect();
-            self.scan_table(&catalog, table.oid, &all, |batch| {
-                let holds = program.condition(at, batch)?;
-                if holds.iter().any(|h| h == Some(false)) {
-                    return Err(SqlError::new(
-                        state::CHECK_VIOLATION,
-                        format!(
-                            "check constraint \"{name}\" of relation \"{}\" is violated by some row",
-                            table.name
-                        ),
-                    ));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
+        self.put_constraint(constraint, existing)
     }
 
     fn add_foreign_key(
         &mut self,
         table: Oid,
         request: ConstraintRequest,
-        check: bool,
+        existing: Existing,
     ) -> Result<()> {
         let ConstraintRequest::ForeignKey {
             name,
@@ -644,41 +645,9 @@ impl Session {
             name,
             table: table.oid,
             kind,
+            validated: existing != Existing::NotValid,
         };
-        let catalog = self.change_catalog(vec![put!(Constraint, constraint)])?;
-        if check {
-            self.check_foreign_key(&catalog, table.oid, oid)?;
-        }
-        Ok(())
-    }
-
-    /// Looks up the parent of every row that is there.
-    fn check_foreign_key(
-        &mut self,
-        catalog: &std::sync::Arc<CatalogSnapshot>,
-        table: Oid,
-        constraint: Oid,
-    ) -> Result<()> {
-        let target =
-            self.with_state(|session, state| session.write_target(state, catalog, table))?;
-        let Some(fk) = target
-            .foreign_keys
-            .iter()
-            .find(|f| f.constraint.oid == constraint)
-        else {
-            return Ok(());
-        };
-        let mut writer = Writer::new(self, catalog.clone());
-        let all: Vec<u16> = target.meta.columns.iter().map(|c| c.id.0).collect();
-        let mut batches = Vec::new();
-        self.scan_table(catalog, table, &all, |batch| {
-            batches.push(batch.clone());
-            Ok(())
-        })?;
-        for batch in &batches {
-            crate::dml::foreign_key::check_rows(&mut writer, self, fk, batch)?;
-        }
-        self.with_state(|session, state| writer.finish(session, state))
+        self.put_constraint(constraint, existing)
     }
 }
 

@@ -3,7 +3,7 @@
 use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
 
-use super::constraint::{ConstraintRequest, KeyColumns};
+use super::constraint::{ConstraintRequest, Existing, KeyColumns};
 use super::put;
 use super::sequence::{SequenceRequest, new_sequence};
 use crate::catalog::model::*;
@@ -11,6 +11,7 @@ use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plan::compile::Expressions;
+use crate::plugin::clause::Clauses;
 use crate::session::outcome::{CommandTag, Outcome};
 use crate::session::statement::SequenceOption;
 use crate::session::{Session, done};
@@ -201,7 +202,11 @@ pub(crate) fn check_nulls_distinct(nulls: &ast::NullsDistinctOption) -> Result<(
 }
 
 impl Session {
-    pub(crate) fn create_table(&mut self, create: &ast::CreateTable) -> Result<Outcome> {
+    pub(crate) fn create_table(
+        &mut self,
+        create: &ast::CreateTable,
+        clauses: &Clauses<'_>,
+    ) -> Result<Outcome> {
         check_supported(create)?;
         let (_, catalog) = self.write_view()?;
         let (schema, name) = self.creation_schema(&catalog, &create.name)?;
@@ -212,7 +217,9 @@ impl Session {
         self.check_free(&catalog, schema.oid, &name)?;
         if let Some(query) = &create.query {
             let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
-            return self.create_table_as(&schema, name, query, &names, "SELECT");
+            let (table, outcome) = self.create_table_as(&schema, name, query, &names, "SELECT")?;
+            self.apply_clauses(table, clauses, Existing::Check)?;
+            return Ok(outcome);
         }
         let mut requests = Vec::with_capacity(create.columns.len());
         let mut constraints = Vec::new();
@@ -226,8 +233,9 @@ impl Session {
         }
         let table = self.new_table(&schema, name, requests)?;
         for constraint in constraints {
-            self.add_constraint(table, constraint, false)?;
+            self.add_constraint(table, constraint, Existing::None)?;
         }
+        self.apply_clauses(table, clauses, Existing::None)?;
         done("CREATE TABLE")
     }
 
@@ -422,7 +430,7 @@ impl Session {
         query: &ast::Query,
         columns: &[String],
         verb: &str,
-    ) -> Result<Outcome> {
+    ) -> Result<(Oid, Outcome)> {
         let planned = self.plan_query(query, &[])?;
         if columns.len() > planned.columns.len() {
             return Err(SqlError::new(
@@ -453,7 +461,7 @@ impl Session {
             .collect();
         let oid = self.new_table(schema, name, requests)?;
         let n = self.fill_table(oid, &planned)?;
-        Ok(Outcome::Command(CommandTag::counted(verb, n)))
+        Ok((oid, Outcome::Command(CommandTag::counted(verb, n))))
     }
 
     /// Inserts the rows of a query into a new table.
@@ -487,7 +495,7 @@ impl Session {
                         crate::dml::assign::to_column(array, column, ty, &writer.format)
                     })
                     .collect::<Result<_>>()?;
-                let batch = writer.check_rows(state, &target, columns)?;
+                let batch = writer.check_rows(session, state, &target, columns, None)?;
                 writer.insert(session, &target, &batch)?;
                 n += batch.num_rows() as u64;
             }
@@ -512,7 +520,8 @@ impl Session {
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
             select.into = None;
         }
-        self.create_table_as(&schema, name, &query, &[], "SELECT")
+        let (_, outcome) = self.create_table_as(&schema, name, &query, &[], "SELECT")?;
+        Ok(outcome)
     }
 }
 

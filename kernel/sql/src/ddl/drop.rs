@@ -1,7 +1,9 @@
 //! DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA and ROLE, with what depends on them.
 //!
 //! What depends on an object: its table's indexes, constraints and owned sequences go with it without
-//! asking; views, foreign keys of other tables and defaults that use a sequence need CASCADE.
+//! asking; views, foreign keys of other tables, defaults that use a sequence, and the constraints and
+//! objects of plugins that name an object of a plugin need CASCADE. Everything of a plugin depends on
+//! its extension.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,6 +17,7 @@ use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names;
+use crate::plugin::objects;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
 
@@ -30,7 +33,8 @@ struct DropSet {
     asked: Vec<(String, String)>,
 }
 
-fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
+/// What messages call an object.
+pub(crate) fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
     if let Some(relation) = catalog.relation(oid) {
         return format!("{} {}", relation.kind(), relation.name());
     }
@@ -38,10 +42,25 @@ fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
         let table = catalog.table(c.table).map_or("", |t| t.name.as_str());
         return format!("constraint {} on table {table}", c.name);
     }
+    if let Some(o) = catalog.plugin_object(oid) {
+        return format!("{} {}", o.class, o.name);
+    }
+    if let Some(e) = catalog.extension_by_oid(oid) {
+        return format!("extension {}", e.name);
+    }
     match catalog.schema(oid) {
         Some(s) => format!("schema {}", s.name),
         None => format!("object {oid}"),
     }
+}
+
+/// What uses an extension's functions and operators in a stored expression or query.
+#[derive(Default)]
+pub(crate) struct ExtensionUses {
+    /// Constraints and views.
+    pub objects: Vec<Oid>,
+    /// Columns with a default: table and place.
+    pub defaults: Vec<(Oid, u16)>,
 }
 
 impl DropSet {
@@ -70,19 +89,39 @@ impl DropSet {
                     continue;
                 }
                 for (id, column) in table.live_columns() {
-                    if column.default_sequences.contains(&oid)
-                        && !self.columns.contains(&(table.oid, id.0))
-                        && self.defaults.insert((table.oid, id.0))
-                    {
-                        self.asked.push((
-                            format!(
-                                "default value for column {} of table {}",
-                                column.name, table.name
-                            ),
-                            describe(catalog, oid),
-                        ));
+                    if column.default_sequences.contains(&oid) {
+                        self.ask_default(catalog, table, id.0, oid);
                     }
                 }
+            }
+        }
+    }
+
+    /// A column's default cannot stay when `oid` goes.
+    fn ask_default(&mut self, catalog: &CatalogSnapshot, table: &Table, place: u16, oid: Oid) {
+        if !self.columns.contains(&(table.oid, place)) && self.defaults.insert((table.oid, place)) {
+            let column = table.column_at(place).map_or("", |c| c.name.as_str());
+            self.asked.push((
+                format!("default value for column {column} of table {}", table.name),
+                describe(catalog, oid),
+            ));
+        }
+    }
+
+    /// Adds what uses an extension that goes.
+    fn close_uses(&mut self, catalog: &CatalogSnapshot, extension: Oid, uses: &ExtensionUses) {
+        for oid in &uses.objects {
+            if !self.objects.contains(oid) {
+                self.asked
+                    .push((describe(catalog, *oid), describe(catalog, extension)));
+                self.close(catalog, &[*oid]);
+            }
+        }
+        for (oid, place) in &uses.defaults {
+            if let Some(table) = catalog.table(*oid)
+                && !self.objects.contains(oid)
+            {
+                self.ask_default(catalog, table, *place, extension);
             }
         }
     }
@@ -125,6 +164,24 @@ impl DropSet {
             {
                 out.push(constraint.oid);
             }
+            if let Some(by) = constraint.plugin()
+                && (by.depends_on.contains(&oid) || is_extension(catalog, oid, &by.plugin))
+                && !self.objects.contains(&constraint.table)
+            {
+                out.push(constraint.oid);
+            }
+        }
+        for object in catalog.plugin_objects() {
+            if object.depends_on.contains(&oid)
+                || object.schema == oid
+                || is_extension(catalog, oid, &object.plugin)
+            {
+                out.push(object.oid);
+            }
+        }
+        if let Some(gone) = catalog.extension_by_oid(oid) {
+            let needs = |e: &&std::sync::Arc<Extension>| e.requires.contains(&gone.name);
+            out.extend(catalog.extensions().filter(needs).map(|e| e.oid));
         }
         if catalog.schema(oid).is_some() {
             out.extend(catalog.relations_in(oid).map(|(_, o)| o).filter(|o| {
@@ -134,6 +191,12 @@ impl DropSet {
         }
         out
     }
+}
+
+fn is_extension(catalog: &CatalogSnapshot, oid: Oid, plugin: &str) -> bool {
+    catalog
+        .extension_by_oid(oid)
+        .is_some_and(|e| e.name == plugin)
 }
 
 impl Session {
@@ -286,6 +349,22 @@ impl Session {
         self.finish_drop(&catalog, set, roots, cascade)
     }
 
+    /// Takes extensions away, each with what uses it.
+    pub(crate) fn drop_extensions(
+        &mut self,
+        extensions: &[(Oid, ExtensionUses)],
+        cascade: bool,
+    ) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let roots: Vec<Oid> = extensions.iter().map(|(oid, _)| *oid).collect();
+        let mut set = DropSet::default();
+        set.close(&catalog, &roots);
+        for (oid, uses) in extensions {
+            set.close_uses(&catalog, *oid, uses);
+        }
+        self.finish_drop(&catalog, set, &roots, cascade)
+    }
+
     /// Takes a column's dependents away; the column itself is the caller's.
     pub(crate) fn drop_column_dependents(
         &mut self,
@@ -388,7 +467,17 @@ impl Session {
             {
                 self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
             }
-            changes.push(Change::Remove(*oid));
+            match catalog.extension_by_oid(*oid) {
+                // A tombstone, so that the plugin does not install itself again.
+                Some(extension) => changes.push(put!(
+                    Extension,
+                    Extension {
+                        installed: false,
+                        ..extension.as_ref().clone()
+                    }
+                )),
+                None => changes.push(Change::Remove(*oid)),
+            }
             changes.extend(catalog.comments().filter(|c| c.object == *oid).map(|c| {
                 Change::RemoveComment {
                     class: c.class,
@@ -413,6 +502,7 @@ impl Session {
         if changes.is_empty() {
             return Ok(());
         }
+        let before = catalog;
         let catalog = self.change_catalog(changes)?;
         for collection in collections {
             self.transaction()?
@@ -420,6 +510,14 @@ impl Session {
         }
         for table in redefine {
             self.define_storage(&catalog, table)?;
+        }
+        for oid in &set.objects {
+            if let Some(object) = before.plugin_object(*oid) {
+                let gone = objects::info(before, object);
+                self.tell_plugin(&object.plugin, |listener, services| {
+                    listener.dropped(services, &gone)
+                })?;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 mod alter;
 mod comment;
-mod constraint;
+pub(crate) mod constraint;
 mod create_table;
 mod drop;
 mod index;
@@ -13,7 +13,10 @@ mod roles;
 mod schema;
 mod sequence;
 mod truncate;
+mod validate;
 mod view;
+
+pub(crate) use drop::{ExtensionUses, describe};
 
 use std::sync::Arc;
 
@@ -52,8 +55,19 @@ impl Session {
         name: &ast::ObjectName,
     ) -> Result<(Arc<Schema>, String)> {
         let (schema, name) = names::qualified(name, &self.info.database)?;
+        let schema = self.schema_to_create_in(catalog, schema.as_deref(), &name)?;
+        Ok((schema, name))
+    }
+
+    /// The same for names that are no part of the statement's tree.
+    pub(crate) fn schema_to_create_in(
+        &self,
+        catalog: &CatalogSnapshot,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Arc<Schema>> {
         let schema = match schema {
-            Some(schema) => catalog.schema_by_name(&schema).ok_or_else(|| {
+            Some(schema) => catalog.schema_by_name(schema).ok_or_else(|| {
                 SqlError::new(
                     state::INVALID_SCHEMA_NAME,
                     format!("schema \"{schema}\" does not exist"),
@@ -79,7 +93,7 @@ impl Session {
             )
             .with_detail("System catalog modifications are currently disallowed."));
         }
-        Ok((schema.clone(), name))
+        Ok(schema.clone())
     }
 
     /// 42P07 when the name is taken in the schema.

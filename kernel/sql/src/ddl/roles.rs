@@ -245,6 +245,16 @@ impl Session {
                     .schemas()
                     .map(|s| (s.owner, format!("owner of schema {}", s.name))),
             )
+            .chain(
+                catalog
+                    .plugin_objects()
+                    .map(|o| (o.owner, format!("owner of {} {}", o.class, o.name))),
+            )
+            .chain(
+                catalog
+                    .extensions()
+                    .map(|e| (e.owner, format!("owner of extension {}", e.name))),
+            )
             .filter(|(owner, _)| *owner == role.oid)
             .map(|(_, what)| what)
             .collect::<Vec<_>>();

@@ -550,6 +550,6 @@ fn rewrite_children(
             _ => arrow::array::new_null_array(&ty.arrow(), ids.len()),
         };
     }
-    let batch = writer.check_rows(state, target, columns)?;
+    let batch = writer.check_rows(session, state, target, columns, Some(&changed))?;
     writer.update(session, target, &ids, &batch, &changed)
 }

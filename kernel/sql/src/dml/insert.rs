@@ -369,7 +369,7 @@ impl InsertPlan {
             rows,
             &writer.format,
         )?;
-        let batch = writer.check_rows(state, &self.target, columns)?;
+        let batch = writer.check_rows(session, state, &self.target, columns, None)?;
         let batch = match &self.on_conflict {
             None => {
                 writer.insert(session, &self.target, &batch)?;

@@ -230,7 +230,7 @@ impl ConflictUpdate {
             let ty = target.meta.schema.field(*place).data_type();
             columns[*place] = assign::to_column(&value, column, ty, &writer.format)?;
         }
-        let updated = writer.check_rows(state, target, columns)?;
+        let updated = writer.check_rows(session, state, target, columns, Some(&self.places))?;
         writer.update(session, target, &[row], &updated, &self.places)?;
         done.touched.insert(row);
         Ok(Updated::Row(updated))

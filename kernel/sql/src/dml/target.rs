@@ -10,6 +10,7 @@ use crate::catalog::model::{Column, Constraint, ConstraintKind, ForeignKey};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError};
 use crate::plan::compile::{Expressions, Local};
+use crate::plugin::constraint::PluginCheck;
 use crate::session::info::SessionInfo;
 use crate::session::statement::parse_expression;
 
@@ -22,6 +23,8 @@ pub(crate) struct WriteTarget {
     /// CHECK constraints and their conditions, in the same order.
     pub checks: Vec<Arc<Constraint>>,
     pub conditions: Expressions,
+    /// Constraints that plugins check.
+    pub plugin_checks: Vec<PluginCheck>,
     /// Foreign keys of this table.
     pub foreign_keys: Vec<ForeignKeyTarget>,
     /// Foreign keys that reference this table.
@@ -107,6 +110,7 @@ impl WriteTarget {
             Expressions::plan_exprs(state, catalog, info, &[], defaults, "DEFAULT expressions")?;
         let mut checks = Vec::new();
         let mut conditions = Vec::new();
+        let mut plugin_checks = Vec::new();
         let mut foreign_keys = Vec::new();
         for constraint in catalog.constraints_of(table) {
             match &constraint.kind {
@@ -116,6 +120,9 @@ impl WriteTarget {
                 }
                 ConstraintKind::ForeignKey(key) => {
                     foreign_keys.push(ForeignKeyTarget::new(catalog, constraint, key)?);
+                }
+                ConstraintKind::Plugin(_) => {
+                    plugin_checks.push(PluginCheck::new(catalog, constraint)?);
                 }
                 ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => {}
             }
@@ -148,6 +155,7 @@ impl WriteTarget {
             defaults,
             checks,
             conditions,
+            plugin_checks,
             foreign_keys,
             referenced_by,
             schema_name,

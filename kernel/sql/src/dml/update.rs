@@ -504,7 +504,9 @@ impl Run<'_> {
                         assign::to_column(array, column, ty, &self.writer.format)
                     })
                     .collect::<Result<_>>()?;
-                let new = self.writer.check_rows(state, target, columns)?;
+                let new =
+                    self.writer
+                        .check_rows(session, state, target, columns, Some(assigned))?;
                 self.writer.update(session, target, &rows, &new, assigned)?;
                 Some(new)
             }

@@ -1,7 +1,7 @@
 //! The one door through which rows change.
 //!
-//! A [`Writer`] lives for one statement. Rows are checked as they are written: NOT NULL, CHECK, unique
-//! keys (by storage). Foreign keys are checked after: those of written rows per batch, or at the end
+//! A [`Writer`] lives for one statement. Rows are checked as they are written: NOT NULL, CHECK, the
+//! constraints of plugins, unique keys (by storage). Foreign keys are checked after: those of written rows per batch, or at the end
 //! of the statement when a table references itself; those that reference changed rows at the end,
 //! when their actions run. Actions write through the same door, so they are checked too, and may
 //! cause further actions.
@@ -21,6 +21,7 @@ use super::target::WriteTarget;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::Program;
+use crate::plugin::constraint::{PluginCheck, explain};
 use crate::session::Session;
 use crate::types::{Format, encode_text};
 
@@ -49,12 +50,15 @@ impl Writer {
         }
     }
 
-    /// Checks columns (one per live column of the table) and makes a batch of them.
+    /// Checks columns (one per live column of the table) and makes a batch of them. `changed` are
+    /// the places of the columns that an update may have changed; all of them for new rows.
     pub fn check_rows(
         &mut self,
+        session: &mut Session,
         state: &SessionState,
         target: &WriteTarget,
         columns: Vec<ArrayRef>,
+        changed: Option<&[usize]>,
     ) -> Result<RecordBatch> {
         for (column, array) in target.meta.columns.iter().zip(&columns) {
             if column.not_null
@@ -78,7 +82,31 @@ impl Writer {
         if !target.checks.is_empty() {
             self.check_conditions(state, target, &batch)?;
         }
+        for check in &target.plugin_checks {
+            if changed.is_none_or(|places| check.reads_any(places)) {
+                self.check_with_plugin(session, check, target, &batch)?;
+            }
+        }
         Ok(batch)
+    }
+
+    fn check_with_plugin(
+        &self,
+        session: &mut Session,
+        check: &PluginCheck,
+        target: &WriteTarget,
+        batch: &RecordBatch,
+    ) -> Result<()> {
+        let columns = check.columns_of(batch)?;
+        let Some(violation) = check.first_violation(session, &columns)? else {
+            return Ok(());
+        };
+        let error = new_row_violates(target, check.name()).with_detail(self.failing_row(
+            target,
+            batch.columns(),
+            violation.row,
+        ));
+        Err(explain(error, violation))
     }
 
     fn check_conditions(
@@ -96,17 +124,8 @@ impl Writer {
             let holds = program.condition(i, batch)?;
             // NULL is not a violation.
             if let Some(row) = (0..holds.len()).find(|r| holds.is_valid(*r) && !holds.value(*r)) {
-                return Err(SqlError::new(
-                    state::CHECK_VIOLATION,
-                    format!(
-                        "new row for relation \"{}\" violates check constraint \"{}\"",
-                        target.name(),
-                        constraint.name
-                    ),
-                )
-                .with_detail(self.failing_row(target, batch.columns(), row))
-                .with_table(&target.schema_name, target.name())
-                .with_constraint(&constraint.name));
+                return Err(new_row_violates(target, &constraint.name)
+                    .with_detail(self.failing_row(target, batch.columns(), row)));
             }
         }
         Ok(())
@@ -248,6 +267,18 @@ impl Writer {
     pub fn explain(&self, target: &WriteTarget, error: heliosdb_storage::Error) -> SqlError {
         explain_unique(&target.meta, &target.schema_name, &self.format, error)
     }
+}
+
+fn new_row_violates(target: &WriteTarget, constraint: &str) -> SqlError {
+    SqlError::new(
+        state::CHECK_VIOLATION,
+        format!(
+            "new row for relation \"{}\" violates check constraint \"{constraint}\"",
+            target.name(),
+        ),
+    )
+    .with_table(&target.schema_name, target.name())
+    .with_constraint(constraint)
 }
 
 /// A unique violation in PostgreSQL's words; any other error as it is.

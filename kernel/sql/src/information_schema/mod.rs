@@ -408,7 +408,7 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         let (kind, nulls_distinct) = match &c.kind {
             ConstraintKind::PrimaryKey { .. } => ("PRIMARY KEY", None),
             ConstraintKind::Unique { .. } => ("UNIQUE", Some(YES)),
-            ConstraintKind::Check { .. } => ("CHECK", None),
+            ConstraintKind::Check { .. } | ConstraintKind::Plugin(_) => ("CHECK", None),
             ConstraintKind::ForeignKey(_) => ("FOREIGN KEY", None),
         };
         add(t, &c.name, kind, nulls_distinct)?;
@@ -424,7 +424,7 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 fn key_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let database = ctx.session.database();
     for (c, t) in shown_constraints(ctx) {
-        if let ConstraintKind::Check { .. } = c.kind {
+        if c.code() == 'c' {
             continue;
         }
         let schema = ctx.schema_name(t.schema);

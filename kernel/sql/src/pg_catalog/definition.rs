@@ -24,6 +24,14 @@ fn column_name(table: Option<&Table>, column: ColumnId16) -> String {
 
 /// What follows `CONSTRAINT name`.
 pub fn constraint(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -> String {
+    let mut sql = constraint_body(ctx, constraint, pretty);
+    if !constraint.validated {
+        sql.push_str(" NOT VALID");
+    }
+    sql
+}
+
+fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -> String {
     let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
     match &constraint.kind {
         ConstraintKind::PrimaryKey { columns, .. } => {
@@ -56,13 +64,16 @@ pub fn constraint(ctx: &SystemContext, constraint: &Constraint, pretty: bool) ->
             }
             sql
         }
+        ConstraintKind::Plugin(c) => c.definition.clone(),
     }
 }
 
-/// A check constraint's condition as information_schema shows it.
+/// A check constraint's condition as information_schema shows it; a plugin's is its clause.
 pub fn check_clause(ctx: &SystemContext, constraint: &Constraint) -> Option<String> {
-    let ConstraintKind::Check { expression, .. } = &constraint.kind else {
-        return None;
+    let expression = match &constraint.kind {
+        ConstraintKind::Check { expression, .. } => expression,
+        ConstraintKind::Plugin(c) => return Some(c.definition.clone()),
+        _ => return None,
     };
     let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
     Some(format!(

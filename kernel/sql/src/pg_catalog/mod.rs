@@ -16,6 +16,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::migration::MigrationRow;
+use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::segment::ColumnPages;
 
 use crate::catalog::model::{Oid, Relation as UserRelation, oid};
@@ -70,8 +73,22 @@ pub trait SessionView: Debug + Send + Sync {
     fn estimated_rows(&self, table: Oid) -> Option<u64>;
     /// How the pages of every table in segments are stored.
     fn column_pages(&self) -> Vec<ColumnPages>;
+    /// The plugins of the server.
+    fn plugins(&self) -> Arc<PluginHost>;
+    /// Every collection of plugins' stores, with its size.
+    fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>>;
+    /// The steps that stores went through.
+    fn plugin_migrations(&self) -> Result<Vec<MigrationRow>>;
     /// The last value a sequence gave; `None` before the first.
     fn last_value(&self, sequence: Oid) -> Option<i64>;
+}
+
+/// How much a store holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoreSize {
+    pub entries: u64,
+    /// Keys and values, before any encoding.
+    pub bytes: u64,
 }
 
 /// A run-time parameter, for `pg_settings`.

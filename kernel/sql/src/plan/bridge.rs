@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use heliosdb_plugin_host::services::StatementServices;
 use sqlparser::ast;
 
 use crate::error::Result;
 use crate::functions::Functions;
-use crate::semantics::vars::Clock;
+use crate::semantics::vars::{Clock, Services};
 use crate::semantics::{self, SessionVars};
 use crate::session::info::SessionInfo;
 
@@ -28,7 +29,11 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
 
 /// Tells functions and casts of the session: who, where, when, and how values print. Planning reads
 /// the state's configuration, physical expressions the one that the execution properties carry.
-pub(crate) fn set_session(state: &mut SessionState, info: &Arc<SessionInfo>) {
+pub(crate) fn set_session(
+    state: &mut SessionState,
+    info: &Arc<SessionInfo>,
+    services: Option<Arc<dyn StatementServices>>,
+) {
     let start = info.transaction_start();
     let engine = info.instance.engine().clone();
     let vars = SessionVars {
@@ -40,6 +45,7 @@ pub(crate) fn set_session(state: &mut SessionState, info: &Arc<SessionInfo>) {
         transaction_start: start,
         statement_start: info.statement_start(),
         format: info.format(),
+        services: services.map(Services),
         clock: Some(Clock(Arc::new(move || {
             i64::try_from(engine.now_micros()).unwrap_or(i64::MAX)
         }))),

@@ -8,6 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 
+use heliosdb_plugin_host::services::StatementServices;
+
+use crate::error::{Result, SqlError};
 use crate::types::Format;
 
 /// Tells the time, through the storage engine's door to it.
@@ -17,6 +20,16 @@ pub struct Clock(pub Arc<dyn Fn() -> i64 + Send + Sync>);
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+/// What functions of plugins may ask the running statement for.
+#[derive(Clone)]
+pub struct Services(pub Arc<dyn StatementServices>);
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Services")
     }
 }
 
@@ -38,6 +51,8 @@ pub struct SessionVars {
     pub clock: Option<Clock>,
     /// DateStyle, TimeZone and the other settings that shape text.
     pub format: Format,
+    /// There are none where there are no plugins, and outside of a statement.
+    pub services: Option<Services>,
 }
 
 impl Default for SessionVars {
@@ -52,11 +67,22 @@ impl Default for SessionVars {
             statement_start: 0,
             clock: None,
             format: Format::default(),
+            services: None,
         }
     }
 }
 
 impl SessionVars {
+    /// What a call of a plugin's function is made with.
+    pub fn services(&self) -> Result<&Arc<dyn StatementServices>> {
+        match &self.services {
+            Some(services) => Ok(&services.0),
+            None => Err(SqlError::internal(
+                "a plugin's function was called outside of a statement",
+            )),
+        }
+    }
+
     /// The wall clock's time, never before the statement began.
     pub fn now(&self) -> i64 {
         let now = self

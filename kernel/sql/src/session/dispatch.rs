@@ -11,6 +11,7 @@ use super::{Session, done};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::{self, PlannedQuery};
+use crate::plugin::clause::Clauses;
 
 /// COMMIT, ROLLBACK and ROLLBACK TO are all a failed block accepts.
 pub(crate) fn is_allowed_in_failed_block(kind: &StatementKind) -> bool {
@@ -51,6 +52,22 @@ impl Session {
             StatementKind::CreateUser(role) => self.create_role(role, true),
             StatementKind::CreateSequence(create) => self.create_sequence(create),
             StatementKind::AlterSequence(alter) => self.alter_sequence(alter),
+            StatementKind::AlterExtension(alter) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.alter_extension(alter)
+            }
+            StatementKind::Plugin(command) => self.run_plugin_command(command, &statement.text),
+            StatementKind::SqlWithClauses(ast, clauses) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                let clauses = Clauses::new(clauses, &statement.text);
+                match ast.as_ref() {
+                    Ast::CreateTable(create) => self.create_table(create, &clauses),
+                    Ast::AlterTable(alter) => self.alter_table(alter, &clauses),
+                    _ => Err(SqlError::internal("clauses in another statement")),
+                }
+            }
             StatementKind::Sql(ast) => self.dispatch_sql(ast, params, false),
             StatementKind::SqlWithKeyLock(ast) => self.dispatch_sql(ast, params, true),
         }
@@ -166,8 +183,10 @@ impl Session {
 
     fn dispatch_ddl(&mut self, ast: &Ast) -> Result<Outcome> {
         match ast {
-            Ast::CreateTable(create) => self.create_table(create),
-            Ast::AlterTable(alter) => self.alter_table(alter),
+            Ast::CreateTable(create) => self.create_table(create, &Clauses::default()),
+            Ast::AlterTable(alter) => self.alter_table(alter, &Clauses::default()),
+            Ast::CreateExtension(create) => self.create_extension(create),
+            Ast::DropExtension(drop) => self.drop_extension(drop),
             Ast::CreateIndex(create) => self.create_index(create),
             Ast::AlterIndex { name, operation } => self.alter_index(name, operation),
             Ast::CreateSchema {
@@ -391,8 +410,6 @@ fn feature_name(statement: &Ast) -> String {
         Ast::DropDomain(_) => "DROP DOMAIN",
         Ast::CreateType { .. } => "CREATE TYPE",
         Ast::AlterType(_) => "ALTER TYPE",
-        Ast::CreateExtension(_) => "CREATE EXTENSION",
-        Ast::DropExtension(_) => "DROP EXTENSION",
         Ast::CreatePolicy(_) => "CREATE POLICY",
         Ast::AlterSchema(_) => "ALTER SCHEMA",
         Ast::AlterView { .. } => "ALTER VIEW",

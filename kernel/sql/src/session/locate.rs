@@ -42,7 +42,7 @@ pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlEr
     if error.position.is_some() {
         return error;
     }
-    let (StatementKind::Sql(statement) | StatementKind::SqlWithKeyLock(statement)) = kind else {
+    let Some(statement) = kind.ast() else {
         return error;
     };
     let Some(subject) = subject(&error) else {
@@ -56,7 +56,7 @@ pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlEr
         found: Vec::new(),
     };
     search.assigned_columns(statement);
-    let _ = ast::Visit::visit(statement.as_ref(), &mut search);
+    let _ = ast::Visit::visit(statement, &mut search);
     match search.found.as_slice() {
         [at] => error.with_position(*at),
         [at, ..] if !search.only => error.with_position(*at),

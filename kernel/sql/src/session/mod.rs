@@ -15,6 +15,7 @@ pub(crate) mod dispatch;
 pub(crate) mod functions;
 pub(crate) mod info;
 mod locate;
+pub(crate) mod nested;
 pub(crate) mod outcome;
 pub(crate) mod prepared;
 pub(crate) mod settings;
@@ -79,6 +80,8 @@ pub struct Session {
     /// Set by rows that failed while they were read.
     pub(crate) rows_failed: Arc<AtomicBool>,
     timer: Option<StatementTimer>,
+    /// How many statements this session's statements run inside of; 0 for a client's own.
+    pub(crate) nesting: usize,
 }
 
 impl std::fmt::Debug for Session {
@@ -143,6 +146,7 @@ impl Session {
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
+            nesting: 0,
         };
         session.take_changed_parameters();
         Ok(session)
@@ -150,7 +154,7 @@ impl Session {
 
     /// Splits and parses. Each statement keeps its own text and where it began.
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
-        statement::parse(sql)
+        statement::parse(sql, self.instance.syntax())
     }
 
     /// Runs a statement, as the simple protocol and embedding programs do.
@@ -402,6 +406,15 @@ impl Session {
         Ok((view, catalog))
     }
 
+    /// What the running statement sees, own writes so far included, without beginning anything.
+    pub(crate) fn statement_view(&self) -> ReadView {
+        match (self.txn.statement_view(), &self.reader) {
+            (Some(view), _) => view,
+            (None, Some(view)) => view.clone(),
+            (None, None) => self.instance.engine().visible_view(),
+        }
+    }
+
     pub(crate) fn forget_reader(&mut self) {
         self.reader = None;
     }
@@ -458,9 +471,17 @@ impl Session {
     }
 
     fn prepare_state(&self, state: &mut SessionState) {
+        // A nested statement keeps to its thread: it must not wait for the threads that wait for it.
+        let partitions = match self.nesting {
+            0 => self.instance.threads(),
+            _ => 1,
+        };
+        if state.config().target_partitions() != partitions {
+            state.config_mut().options_mut().execution.target_partitions = partitions;
+        }
         let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
         state.execution_props_mut().query_execution_start_time = start;
-        crate::plan::bridge::set_session(state, &self.info);
+        crate::plan::bridge::set_session(state, &self.info, self.read_services());
     }
 
     pub(crate) fn lock_wait(&self) -> LockWait {
@@ -618,7 +639,11 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.rollback();
+        // What a nested one leaves behind is its lender's: the settings are shared, and a transaction
+        // that was never given back rolls back by itself.
+        if self.nesting == 0 {
+            self.rollback();
+        }
     }
 }
 

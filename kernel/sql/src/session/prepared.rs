@@ -20,6 +20,7 @@ use crate::dml::{InsertPlan, LockingPlan, UpdatePlan};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
+use crate::plugin::syntax::Syntax;
 use crate::types::PgType;
 
 pub struct Prepared {
@@ -93,7 +94,7 @@ impl Prepared {
 impl Session {
     /// Parses and plans one statement. Types that are not given are inferred.
     pub fn prepare(&mut self, sql: &str, param_types: &[Option<PgType>]) -> Result<Prepared> {
-        let statement = match parse_one(sql) {
+        let statement = match parse_one(sql, self.instance.syntax()) {
             Ok(statement) => statement,
             Err(e) => {
                 self.note_failed_rows();
@@ -204,6 +205,26 @@ impl Session {
         })
     }
 
+    /// Plans and runs a statement without the frame around it that a client's statement has.
+    pub(super) fn run_once(&mut self, statement: &Statement, params: &[Value]) -> Result<Outcome> {
+        if params.is_empty() {
+            return self.dispatch(statement, &[]);
+        }
+        let plan = self.plan_ahead(statement, &[])?;
+        let prepared = Prepared {
+            param_types: plan.params().to_vec(),
+            columns: plan.columns(),
+            statement: statement.clone(),
+            cached: Mutex::new(Some(Cached {
+                catalog: self.info.catalog().version,
+                settings: self.info.settings(),
+                plan: Arc::new(plan),
+            })),
+        };
+        let params = self.bind(&prepared.param_types, params)?;
+        self.run_prepared(&prepared, &params)
+    }
+
     fn run_prepared(&mut self, prepared: &Prepared, params: &[ScalarValue]) -> Result<Outcome> {
         let cacheable = prepared.cached.lock().is_some() || !prepared.param_types.is_empty();
         if !cacheable {
@@ -305,7 +326,8 @@ impl Session {
         let types = types?;
         let text = statement.to_string();
         let statement = Statement {
-            depth: parse_one(&text).map_or(depth::DEPTH_MAX, |inner| inner.depth),
+            depth: parse_one(&text, &Syntax::default())
+                .map_or(depth::DEPTH_MAX, |inner| inner.depth),
             text,
             offset: 0,
             kind: StatementKind::Sql(Box::new(statement)),

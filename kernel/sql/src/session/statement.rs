@@ -3,7 +3,11 @@
 //! The parser is sqlparser's PostgreSQL dialect. Text is cut at semicolons first, so that each
 //! statement carries its own text for messages and positions. A syntax error anywhere refuses the
 //! whole text before any of it runs, as in PostgreSQL. A few statements that the dialect lacks are
-//! parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`).
+//! parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`). Plugins have
+//! the first look: their commands stay text, and their clauses are taken out before the parser sees
+//! the rest ([`crate::plugin::grammar`]).
+
+use std::sync::Arc;
 
 use sqlparser::ast::{self, Expr, Ident, ObjectName};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -13,6 +17,8 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::depth;
 use crate::error::{Result, SqlError, state};
+use crate::plugin::grammar::{self, PlacedClause, Unexpected};
+use crate::plugin::syntax::{CommandSyntax, Syntax};
 
 /// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
 const RECURSION_DEPTH_MAX: usize = 128;
@@ -38,8 +44,32 @@ pub(crate) enum StatementKind {
     CreateUser(Box<ast::CreateRole>),
     CreateSequence(CreateSequence),
     AlterSequence(AlterSequence),
+    AlterExtension(AlterExtension),
+    /// CREATE TABLE or ALTER TABLE with clauses of plugins, in the order they were written.
+    SqlWithClauses(Box<ast::Statement>, Vec<PlacedClause>),
+    /// A statement that a plugin runs.
+    Plugin(Arc<CommandSyntax>),
     Checkpoint,
     Empty,
+}
+
+/// ALTER EXTENSION name UPDATE [TO version].
+#[derive(Clone, Debug)]
+pub(crate) struct AlterExtension {
+    pub name: Ident,
+    pub version: Option<String>,
+}
+
+impl StatementKind {
+    /// The syntax tree of what is plain SQL, or would be without clauses of plugins.
+    pub fn ast(&self) -> Option<&ast::Statement> {
+        match self {
+            StatementKind::Sql(s)
+            | StatementKind::SqlWithKeyLock(s)
+            | StatementKind::SqlWithClauses(s, _) => Some(s),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -75,10 +105,7 @@ pub(crate) enum SequenceOption {
 impl Statement {
     /// The syntax tree, for those who look for shapes only this layer does not know.
     pub fn ast(&self) -> Option<&ast::Statement> {
-        match &self.kind {
-            StatementKind::Sql(s) | StatementKind::SqlWithKeyLock(s) => Some(s),
-            _ => None,
-        }
+        self.kind.ast()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -88,7 +115,7 @@ impl Statement {
 
 /// Cuts at semicolons and parses each piece. Empty pieces vanish, unless all are: then the one
 /// statement is empty.
-pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+pub(crate) fn parse(sql: &str, syntax: &Syntax) -> Result<Vec<Statement>> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()
@@ -98,12 +125,13 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let mut piece: Vec<TokenWithSpan> = Vec::new();
     for token in tokens {
         if token.token == Token::SemiColon {
-            push_statement(&mut statements, sql, &lines, std::mem::take(&mut piece))?;
+            let piece = std::mem::take(&mut piece);
+            push_statement(&mut statements, sql, syntax, &lines, piece)?;
         } else {
             piece.push(token);
         }
     }
-    push_statement(&mut statements, sql, &lines, piece)?;
+    push_statement(&mut statements, sql, syntax, &lines, piece)?;
     if statements.is_empty() {
         statements.push(Statement {
             text: String::new(),
@@ -116,8 +144,8 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
 }
 
 /// Parses exactly one statement, as the extended protocol's Parse message demands.
-pub fn parse_one(sql: &str) -> Result<Statement> {
-    let mut statements = parse(sql)?;
+pub(crate) fn parse_one(sql: &str, syntax: &Syntax) -> Result<Statement> {
+    let mut statements = parse(sql, syntax)?;
     if statements.len() > 1 {
         return Err(SqlError::new(
             state::SYNTAX_ERROR,
@@ -155,6 +183,7 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
 fn push_statement(
     statements: &mut Vec<Statement>,
     sql: &str,
+    syntax: &Syntax,
     lines: &LineStarts<'_>,
     tokens: Vec<TokenWithSpan>,
 ) -> Result<()> {
@@ -175,7 +204,7 @@ fn push_statement(
         token.span.end = relative(token.span.end, start);
     }
     let depth = depth::check(&tokens)?;
-    let kind = parse_tokens(&LineStarts::new(&text), tokens).map_err(|mut e| {
+    let kind = parse_tokens(&LineStarts::new(&text), syntax, tokens).map_err(|mut e| {
         e.position = e.position.map(|p| p + offset);
         e
     })?;
@@ -220,7 +249,26 @@ fn keyword_token(like: &TokenWithSpan, keyword: Keyword, value: &str) -> TokenWi
     }
 }
 
-fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
+fn parse_tokens(
+    lines: &LineStarts<'_>,
+    syntax: &Syntax,
+    mut tokens: Vec<TokenWithSpan>,
+) -> Result<StatementKind> {
+    if let Some(command) = syntax.command(&tokens) {
+        return Ok(StatementKind::Plugin(command));
+    }
+    let extracted =
+        grammar::extract(syntax, &mut tokens).map_err(|Unexpected(token)| match token {
+            Some(t) => near(lines, &t.token.to_string(), Some(t.span.start)),
+            None => near(lines, "EOF", None),
+        })?;
+    if extracted.only_clauses {
+        let table = parse_bare_alter(lines, tokens)?;
+        return Ok(StatementKind::SqlWithClauses(
+            Box::new(table),
+            extracted.clauses,
+        ));
+    }
     spell_out_table(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()
@@ -236,6 +284,9 @@ fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Resul
             && (is_word(second, Keyword::TEMP) || is_word(second, Keyword::TEMPORARY)));
     if sequence && (is_word(first, Keyword::ALTER) || is_word(first, Keyword::CREATE)) {
         return parse_sequence(lines, tokens);
+    }
+    if is_word(first, Keyword::ALTER) && is_word(second, Keyword::EXTENSION) {
+        return parse_alter_extension(lines, tokens);
     }
     let mut create_user = false;
     let mut key_lock = false;
@@ -280,6 +331,9 @@ fn parse_tokens(lines: &LineStarts<'_>, mut tokens: Vec<TokenWithSpan>) -> Resul
             StatementKind::CreateUser(Box::new(role))
         }
         statement if key_lock => StatementKind::SqlWithKeyLock(Box::new(statement)),
+        statement if !extracted.clauses.is_empty() => {
+            StatementKind::SqlWithClauses(Box::new(statement), extracted.clauses)
+        }
         statement => StatementKind::Sql(Box::new(statement)),
     })
 }
@@ -412,6 +466,62 @@ fn drop_key_lock_words(tokens: &mut Vec<TokenWithSpan>) -> bool {
         tokens.remove(*p);
     }
     !drop.is_empty()
+}
+
+/// ALTER TABLE whose every action was a clause of a plugin: what is left names the table.
+fn parse_bare_alter(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<ast::Statement> {
+    let dialect = PostgreSqlDialect {};
+    let mut p = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let mut parse = || -> std::result::Result<ast::Statement, ParserError> {
+        p.expect_keywords(&[Keyword::ALTER, Keyword::TABLE])?;
+        let if_exists = p.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let only = p.parse_keyword(Keyword::ONLY);
+        let name = p.parse_object_name(false)?;
+        let end = p.peek_token();
+        if end.token != Token::EOF {
+            return p.expected("an action", end);
+        }
+        Ok(ast::Statement::AlterTable(ast::AlterTable {
+            name,
+            if_exists,
+            only,
+            operations: Vec::new(),
+            location: None,
+            on_cluster: None,
+            table_type: None,
+            end_token: ast::helpers::attached_token::AttachedToken(end),
+        }))
+    };
+    parse().map_err(|e| parser_error(lines, e))
+}
+
+/// ALTER EXTENSION, which the dialect does not know.
+fn parse_alter_extension(
+    lines: &LineStarts<'_>,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<StatementKind> {
+    let dialect = PostgreSqlDialect {};
+    let mut p = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let mut parse = || -> std::result::Result<Option<AlterExtension>, ParserError> {
+        p.expect_keywords(&[Keyword::ALTER, Keyword::EXTENSION])?;
+        let name = p.parse_identifier()?;
+        if !p.parse_keyword(Keyword::UPDATE) {
+            return Ok(None);
+        }
+        let version = match p.parse_keyword(Keyword::TO) {
+            true => Some(p.parse_identifier()?.value),
+            false => None,
+        };
+        let end = p.peek_token();
+        if end.token != Token::EOF {
+            return p.expected("the end of the statement", end);
+        }
+        Ok(Some(AlterExtension { name, version }))
+    };
+    match parse().map_err(|e| parser_error(lines, e))? {
+        Some(alter) => Ok(StatementKind::AlterExtension(alter)),
+        None => Err(SqlError::unsupported("this form of ALTER EXTENSION")),
+    }
 }
 
 /// CREATE SEQUENCE and ALTER SEQUENCE: the dialect knows the options only in one order.

@@ -1,14 +1,18 @@
 //! What the system catalogs see of a session.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::migration::MigrationRow;
+use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::segment::ColumnPages;
 
 use super::info::SessionInfo;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
-use crate::pg_catalog::{SessionView, Setting};
+use crate::pg_catalog::{SessionView, Setting, StoreSize};
 
 impl SessionView for SessionInfo {
     fn catalog(&self) -> Arc<CatalogSnapshot> {
@@ -79,6 +83,32 @@ impl SessionView for SessionInfo {
 
     fn column_pages(&self) -> Vec<ColumnPages> {
         self.instance.engine().column_pages()
+    }
+
+    fn plugins(&self) -> Arc<PluginHost> {
+        self.instance.plugins().clone()
+    }
+
+    fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>> {
+        let view = self.instance.engine().visible_view();
+        let stores = heliosdb_plugin_host::store::stores(&view)?;
+        stores
+            .into_iter()
+            .map(|store| {
+                let mut size = StoreSize::default();
+                for entry in view.range(store.collection, Bound::Unbounded, Bound::Unbounded)? {
+                    let (key, value) = entry?;
+                    size.entries += 1;
+                    size.bytes += (key.len() + value.len()) as u64;
+                }
+                Ok((store, size))
+            })
+            .collect()
+    }
+
+    fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
+        let view = self.instance.engine().visible_view();
+        Ok(heliosdb_plugin_host::migration::migrations(&view)?)
     }
 
     fn last_value(&self, sequence: Oid) -> Option<i64> {

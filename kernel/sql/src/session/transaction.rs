@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use heliosdb_storage::{Durability, Isolation, Savepoint, Transaction};
+use heliosdb_storage::{Durability, Isolation, ReadView, Savepoint, Transaction};
 use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, TransactionMode};
 
 use super::Session;
@@ -53,6 +53,31 @@ struct Frame {
 }
 
 impl TransactionState {
+    /// Moves the transaction to a session that runs statements inside one of this session's. There
+    /// it is an implicit block, so that none of those statements ends it.
+    pub fn lend(&mut self) -> TransactionState {
+        let implicit = self.implicit;
+        let lent = std::mem::take(self);
+        self.implicit = implicit;
+        TransactionState {
+            implicit: true,
+            ..lent
+        }
+    }
+
+    /// Takes back what was lent.
+    pub fn take_back(&mut self, lent: TransactionState) {
+        *self = TransactionState {
+            implicit: self.implicit,
+            ..lent
+        };
+    }
+
+    /// What the statement sees in the storage transaction, if one has begun.
+    pub fn statement_view(&self) -> Option<ReadView> {
+        self.storage.as_ref().map(Transaction::read_view)
+    }
+
     pub fn in_block(&self) -> bool {
         self.explicit || self.implicit
     }

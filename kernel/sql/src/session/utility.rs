@@ -258,7 +258,7 @@ impl Session {
     }
 
     pub(crate) fn lock_tables(&mut self, lock: &ast::Lock) -> Result<Outcome> {
-        if !self.txn.is_explicit() {
+        if !self.txn.is_explicit() && self.nesting == 0 {
             return Err(SqlError::new(
                 state::NO_ACTIVE_SQL_TRANSACTION,
                 "LOCK TABLE can only be used in transaction blocks",

@@ -206,7 +206,7 @@ impl CopyIn {
                 )?;
                 let batch = self
                     .writer
-                    .check_rows(state, &self.target, columns)
+                    .check_rows(session, state, &self.target, columns, None)
                     .map_err(|e| self.context(e))?;
                 self.writer
                     .insert(session, &self.target, &batch)

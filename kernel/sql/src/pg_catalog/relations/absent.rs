@@ -4,10 +4,6 @@
 use crate::pg_catalog::relation::relations;
 
 relations! {
-    PG_EXTENSION = pg_catalog.pg_extension 3079 'r' {
-        oid Oid, extname Name, extowner Oid, extnamespace Oid, extrelocatable Bool,
-        extversion Text, extconfig OidArray null, extcondition TextArray null,
-    } => None;
     PG_INHERITS = pg_catalog.pg_inherits 2611 'r' {
         inhrelid Oid, inhparent Oid, inhseqno Int4, inhdetachpending Bool,
     } => None;
@@ -95,13 +91,6 @@ relations! {
     } => None;
     PG_TRANSFORM = pg_catalog.pg_transform 3576 'r' {
         oid Oid, trftype Oid, trflang Oid, trffromsql Regproc, trftosql Regproc,
-    } => None;
-    PG_AVAILABLE_EXTENSIONS = pg_catalog.pg_available_extensions 12081 'v' {
-        name Name, default_version Text, installed_version Text, comment Text,
-    } => None;
-    PG_AVAILABLE_EXTENSION_VERSIONS = pg_catalog.pg_available_extension_versions 12085 'v' {
-        name Name, version Text, installed Bool, superuser Bool, trusted Bool, relocatable Bool,
-        schema Name, requires NameArray, comment Text,
     } => None;
     PG_PREPARED_XACTS = pg_catalog.pg_prepared_xacts 12090 'v' {
         transaction Xid, gid Text, prepared Timestamptz, owner Name, database Name,

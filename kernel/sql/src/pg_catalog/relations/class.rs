@@ -89,7 +89,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for table in catalog.tables() {
         let checks = catalog
             .constraints_of(table.oid)
-            .filter(|c| matches!(c.kind, ConstraintKind::Check { .. }))
+            .filter(|c| c.code() == 'c')
             .count();
         let references = catalog
             .constraints_of(table.oid)

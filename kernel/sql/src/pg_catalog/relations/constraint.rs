@@ -68,9 +68,11 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     .collect();
                 operators = Datum::from(equalities);
             }
+            // `conbin` is a condition over columns, which a plugin's check is not.
+            ConstraintKind::Plugin(_) => {}
         }
         // PostgreSQL's rule: only checks are inherited.
-        let no_inherit = !matches!(constraint.kind, ConstraintKind::Check { .. });
+        let no_inherit = constraint.code() != 'c';
         rows.push(row![
             constraint.oid,
             &constraint.name,
@@ -78,7 +80,7 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             constraint.code(),
             false,
             false,
-            true,
+            constraint.validated,
             table.oid,
             0u32,
             index,

@@ -26,6 +26,13 @@ fn description_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for c in ctx.catalog.comments() {
         rows.push(row![c.object, c.class, c.sub, &c.text])?;
     }
+    for e in ctx.catalog.extensions() {
+        if ctx.catalog.comment(oid::PG_EXTENSION, e.oid, 0).is_none()
+            && let Some(text) = super::plugin::description(ctx, &e.name)
+        {
+            rows.push(row![e.oid, oid::PG_EXTENSION, 0i32, text])?;
+        }
+    }
     for (class, object, text) in BUILTIN_COMMENTS {
         if ctx.catalog.comment(*class, *object, 0).is_none() {
             rows.push(row![*object, *class, 0i32, *text])?;
@@ -76,6 +83,22 @@ fn column(table: Oid, place: u16) -> Address {
         class: oid::PG_CLASS,
         object: table,
         sub: i32::from(place) + 1,
+    }
+}
+
+fn extension(object: Oid) -> Address {
+    Address {
+        class: oid::PG_EXTENSION,
+        object,
+        sub: 0,
+    }
+}
+
+fn plugin_object(object: Oid) -> Address {
+    Address {
+        class: oid::HELIOS_PLUGIN_OBJECTS,
+        object,
+        sub: 0,
     }
 }
 
@@ -140,6 +163,33 @@ fn depend_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     column(fk.referenced_table, *place),
                 )?;
             }
+        }
+    }
+    let needed = |oid| match catalog.plugin_object(oid) {
+        Some(_) => plugin_object(oid),
+        None => class(oid),
+    };
+    for c in catalog.constraints() {
+        let Some(by) = c.plugin() else { continue };
+        if let Some(e) = catalog.extension(&by.plugin) {
+            add(constraint(c.oid), NORMAL, extension(e.oid))?;
+        }
+        for on in &by.depends_on {
+            add(constraint(c.oid), NORMAL, needed(*on))?;
+        }
+    }
+    for e in catalog.extensions() {
+        for required in e.requires.iter().filter_map(|name| catalog.extension(name)) {
+            add(extension(e.oid), NORMAL, extension(required.oid))?;
+        }
+    }
+    for o in catalog.plugin_objects() {
+        add(plugin_object(o.oid), NORMAL, in_schema(o.schema))?;
+        if let Some(e) = catalog.extension(&o.plugin) {
+            add(plugin_object(o.oid), NORMAL, extension(e.oid))?;
+        }
+        for on in &o.depends_on {
+            add(plugin_object(o.oid), NORMAL, needed(*on))?;
         }
     }
     for index in catalog.indexes() {

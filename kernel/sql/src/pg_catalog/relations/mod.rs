@@ -13,6 +13,7 @@ pub mod class;
 pub mod constraint;
 pub mod dependency;
 pub mod namespace;
+pub mod plugin;
 pub mod role;
 pub mod storage;
 pub mod types;
@@ -61,8 +62,15 @@ static RELATIONS: &[&Relation] = &[
     &view::PG_STAT_USER_TABLES,
     &view::PG_STAT_ALL_INDEXES,
     &view::PG_STAT_USER_INDEXES,
+    &plugin::PG_EXTENSION,
+    &plugin::PG_AVAILABLE_EXTENSIONS,
+    &plugin::PG_AVAILABLE_EXTENSION_VERSIONS,
+    &plugin::HELIOS_PLUGINS,
+    &plugin::HELIOS_EXTENSION_POINTS,
+    &plugin::HELIOS_PLUGIN_STORES,
+    &plugin::HELIOS_PLUGIN_MIGRATIONS,
+    &plugin::HELIOS_PLUGIN_OBJECTS,
     &storage::HELIOS_COMPRESSION_STATS,
-    &absent::PG_EXTENSION,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,
     &absent::PG_POLICY,
@@ -88,8 +96,6 @@ static RELATIONS: &[&Relation] = &[
     &absent::PG_RULES,
     &absent::PG_LARGEOBJECT_METADATA,
     &absent::PG_TRANSFORM,
-    &absent::PG_AVAILABLE_EXTENSIONS,
-    &absent::PG_AVAILABLE_EXTENSION_VERSIONS,
     &absent::PG_PREPARED_XACTS,
     &absent::PG_REPLICATION_SLOTS,
     &absent::PG_SUBSCRIPTION,

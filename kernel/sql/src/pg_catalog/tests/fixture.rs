@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::migration::MigrationRow;
+use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use heliosdb_storage::segment::ColumnPages;
@@ -11,7 +14,7 @@ use heliosdb_storage::segment::ColumnPages;
 use crate::catalog::model::*;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
-use crate::pg_catalog::{SessionView, Setting};
+use crate::pg_catalog::{SessionView, Setting, StoreSize};
 
 pub const APP: Oid = 16385;
 pub const PARENT: Oid = 16392;
@@ -94,6 +97,7 @@ fn constraint(oid: Oid, name: &str, table: Oid, kind: ConstraintKind) -> Object 
         name: name.to_owned(),
         table,
         kind,
+        validated: true,
     }))
 }
 
@@ -384,6 +388,18 @@ impl SessionView for Session {
             pages(0, Encoding::Plain, 3000),
             pages(1, Encoding::Codec("rle".into()), 30),
         ]
+    }
+
+    fn plugins(&self) -> Arc<PluginHost> {
+        PluginHost::none()
+    }
+
+    fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>> {
+        Ok(Vec::new())
+    }
+
+    fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
+        Ok(Vec::new())
     }
 
     fn last_value(&self, _: Oid) -> Option<i64> {

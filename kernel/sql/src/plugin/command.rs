@@ -1,0 +1,75 @@
+//! Commands of plugins (`command/1`).
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::RecordBatch;
+use heliosdb_plugin_host::active::command::{Command, CommandOutcome};
+
+use super::syntax::CommandSyntax;
+use crate::error::{Result, SqlError};
+use crate::session::Session;
+use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
+use crate::types::names::parse_type_name;
+
+impl Session {
+    pub(crate) fn run_plugin_command(
+        &mut self,
+        command: &CommandSyntax,
+        text: &str,
+    ) -> Result<Outcome> {
+        self.begin_statement_snapshot();
+        self.check_usable(&command.plugin, &command.prefix)?;
+        let registry = self.instance.plugins().registry();
+        let is_it = |c: &&Arc<Command>| {
+            **c.plugin() == *command.plugin && c.prefix.join(" ") == command.prefix
+        };
+        let registered = registry
+            .commands()
+            .iter()
+            .find(is_it)
+            .ok_or_else(|| SqlError::internal("an active plugin without its command"))?;
+        let arrow_type = |ty: &str| {
+            let (ty, typmod) = parse_type_name(ty).ok()?;
+            Some(ty.arrow_typmod(typmod))
+        };
+        let outcome = self.with_services(|services| registered.run(services, text, arrow_type))?;
+        if outcome.columns.is_empty() {
+            return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
+        }
+        rows(outcome).map(Outcome::Rows)
+    }
+}
+
+/// Column names and SQL types as a client is told of them.
+pub(crate) fn result_columns(columns: &[(String, String)]) -> Result<Vec<ResultColumn>> {
+    columns
+        .iter()
+        .map(|(name, ty)| {
+            let (ty, typmod) = parse_type_name(ty)?;
+            Ok(ResultColumn {
+                name: name.clone(),
+                ty,
+                table_oid: 0,
+                column_attnum: 0,
+                typmod,
+            })
+        })
+        .collect()
+}
+
+/// Rows whose types the host has checked.
+fn rows(outcome: CommandOutcome) -> Result<Rows> {
+    let columns = result_columns(&outcome.columns)?;
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|c| Field::new(&c.name, c.ty.arrow_typmod(c.typmod), true))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batches = outcome
+        .batches
+        .into_iter()
+        .map(|arrays| RecordBatch::try_new(schema.clone(), arrays))
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(Rows::batches(columns.into(), batches).with_tag(outcome.tag))
+}

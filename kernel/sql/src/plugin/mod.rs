@@ -1,0 +1,21 @@
+//! Plugins as SQL sees them.
+//!
+//! The host ([`heliosdb_plugin_host`]) has loaded them and answers for what they registered. This
+//! module gives them their place in a statement: [`syntax`] and [`grammar`] find their commands and
+//! clauses in its tokens, [`command`] and [`clause`] run them, [`constraint`] lets them check rows,
+//! [`services`] is what they may do meanwhile, and [`extension`] is CREATE, ALTER and DROP EXTENSION.
+//!
+//! Two questions are asked of a plugin before it is called: is it active in this server (the host's
+//! [`Registry`](heliosdb_plugin_host::Registry) knows), and is it installed in this database (the
+//! catalog knows). [`availability`] answers both in one error.
+
+pub(crate) mod availability;
+pub(crate) mod clause;
+pub(crate) mod command;
+pub(crate) mod constraint;
+pub(crate) mod error;
+pub(crate) mod extension;
+pub(crate) mod grammar;
+pub(crate) mod objects;
+pub(crate) mod services;
+pub(crate) mod syntax;

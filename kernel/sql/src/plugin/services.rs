@@ -1,0 +1,394 @@
+//! What a plugin may do while one of its parts runs: the host's [`StatementServices`] over a session.
+//!
+//! [`SessionServices`] are for commands, clauses, constraints and events, which run on the session's
+//! own thread inside its statement: they read and write in its transaction. [`ReadServices`] are for
+//! functions that a query calls, on any thread: they read the query's view.
+//!
+//! Both see the newest own writes; a writer also sees what others committed since its statement
+//! began, because what it decides on (whether a name is free, what a schema demands) has to be true
+//! when it commits, and the locks it takes keep it so.
+
+use std::ops::Bound;
+use std::sync::{Arc, Weak};
+
+use heliosdb_plugin_host::services::{
+    Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices,
+};
+use heliosdb_plugin_host::store::{self, StoreInfo};
+use heliosdb_storage::{Interrupt, ReadView, Transaction};
+use parking_lot::Mutex;
+
+use super::error::to_plugin;
+use super::objects;
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Result, SqlError, state};
+use crate::session::Session;
+use crate::session::info::SessionInfo;
+use crate::session::nested::NestedResult;
+use crate::types::names::format_type;
+
+/// Services over a guest of a session.
+struct SessionServices {
+    /// `None` once it went back.
+    guest: Mutex<Option<Session>>,
+    interrupt: Arc<Interrupt>,
+}
+
+/// Takes the guest back at the end of a call, also when the call unwinds.
+struct Loan<'a> {
+    lender: &'a mut Session,
+    services: SessionServices,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if let Some(guest) = self.services.guest.get_mut().take() {
+            self.lender.take_back(guest);
+        }
+    }
+}
+
+impl Session {
+    /// Calls a plugin with services over this session's transaction.
+    pub(crate) fn with_services<T>(
+        &mut self,
+        call: impl FnOnce(&dyn StatementServices) -> PluginResult<T>,
+    ) -> Result<T> {
+        let services = SessionServices {
+            guest: Mutex::new(Some(self.lend()?)),
+            interrupt: self.interrupt.clone(),
+        };
+        let loan = Loan {
+            lender: self,
+            services,
+        };
+        call(&loan.services).map_err(SqlError::from)
+    }
+
+    /// Services that read what the running statement sees, for functions that it calls; `None` where
+    /// no plugin has functions.
+    pub(crate) fn read_services(&self) -> Option<Arc<dyn StatementServices>> {
+        if self.instance.plugins().registry().functions().is_empty() {
+            return None;
+        }
+        Some(Arc::new(ReadServices {
+            info: Arc::downgrade(&self.info),
+            interrupt: self.interrupt.clone(),
+            view: self.statement_view(),
+            nesting: self.nesting,
+        }))
+    }
+}
+
+impl SessionServices {
+    fn with<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> PluginResult<T> {
+        // The session runs one thing at a time; a plugin has no threads to wait for.
+        let mut guest = self.guest.try_lock().ok_or_else(|| {
+            PluginError::contract("a service was called while another one was running")
+        })?;
+        let session = guest.as_mut().ok_or_else(|| {
+            PluginError::contract("a service was called after the call it was lent to")
+        })?;
+        work(session).map_err(to_plugin)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&CatalogSnapshot, &Session) -> T) -> PluginResult<T> {
+        self.with(|session| {
+            let (_, catalog) = session.write_view()?;
+            Ok(work(&catalog, session))
+        })
+    }
+
+    fn write(
+        &self,
+        plugin: &str,
+        store: &str,
+        work: impl FnOnce(&mut Transaction, &StoreInfo) -> heliosdb_storage::Result<()>,
+    ) -> PluginResult<()> {
+        self.with(|session| {
+            session.check_writable(&format!("a write of plugin \"{plugin}\""))?;
+            let transaction = session.transaction()?;
+            let store = live(&transaction.latest_view(), plugin, store)?;
+            Ok(work(transaction, &store)?)
+        })
+    }
+}
+
+/// The live collection of a plugin's store.
+fn live(view: &ReadView, plugin: &str, name: &str) -> Result<StoreInfo> {
+    store::find(view, plugin, name)?.ok_or_else(|| {
+        SqlError::new(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("store \"{name}\" of plugin \"{plugin}\" does not exist"),
+        )
+    })
+}
+
+fn get(view: &ReadView, plugin: &str, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    let store = live(view, plugin, store)?;
+    Ok(view.get(store.collection, key)?)
+}
+
+fn range(
+    view: &ReadView,
+    plugin: &str,
+    store: &str,
+    from: Bound<&[u8]>,
+    to: Bound<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Pair>> {
+    let store = live(view, plugin, store)?;
+    view.range(store.collection, from, to)?
+        .take(limit)
+        .map(|entry| entry.map_err(SqlError::from))
+        .collect()
+}
+
+fn answer(result: NestedResult) -> QueryResult {
+    QueryResult {
+        columns: result
+            .columns
+            .iter()
+            .map(|c| (c.name.clone(), format_type(&c.ty, c.typmod)))
+            .collect(),
+        batches: result
+            .batches
+            .iter()
+            .map(|b| b.columns().to_vec())
+            .collect(),
+        command_tag: result.tag,
+    }
+}
+
+impl StatementServices for SessionServices {
+    fn cancelled(&self) -> bool {
+        self.interrupt.is_canceled()
+    }
+
+    fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>> {
+        self.with(|session| get(&session.transaction()?.latest_view(), plugin, store, key))
+    }
+
+    fn store_range(
+        &self,
+        plugin: &str,
+        store: &str,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: usize,
+    ) -> PluginResult<Vec<Pair>> {
+        self.with(|session| {
+            let view = session.transaction()?.latest_view();
+            range(&view, plugin, store, from, to, limit)
+        })
+    }
+
+    fn store_put(&self, plugin: &str, store: &str, key: &[u8], value: &[u8]) -> PluginResult<()> {
+        self.write(plugin, store, |transaction, store| {
+            store::put(transaction, store, key, value)
+        })
+    }
+
+    fn store_remove(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<()> {
+        self.write(plugin, store, |transaction, store| {
+            store::remove(transaction, store, key)
+        })
+    }
+
+    fn object_create(
+        &self,
+        plugin: &str,
+        class: &str,
+        schema: Option<&str>,
+        name: &str,
+    ) -> PluginResult<ObjectInfo> {
+        self.with(|session| session.create_plugin_object(plugin, class, schema, name))
+    }
+
+    fn object_find(
+        &self,
+        plugin: &str,
+        class: &str,
+        schema: Option<&str>,
+        name: &str,
+    ) -> PluginResult<Option<ObjectInfo>> {
+        self.read(|catalog, session| {
+            let path = session.info.search_path();
+            objects::find(catalog, &path, plugin, class, schema, name)
+        })
+    }
+
+    fn object_get(&self, plugin: &str, oid: u32) -> PluginResult<Option<ObjectInfo>> {
+        self.read(|catalog, _| objects::get(catalog, plugin, oid))
+    }
+
+    fn objects(&self, plugin: &str, class: &str) -> PluginResult<Vec<ObjectInfo>> {
+        self.read(|catalog, _| objects::list(catalog, plugin, class))
+    }
+
+    fn object_rename(&self, plugin: &str, oid: u32, name: &str) -> PluginResult<()> {
+        self.with(|session| session.rename_plugin_object(plugin, oid, name))
+    }
+
+    fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        self.with(|session| session.own_plugin_object(plugin, oid).map(drop))
+    }
+
+    fn object_drop(&self, plugin: &str, oid: u32, cascade: bool) -> PluginResult<()> {
+        self.with(|session| session.drop_plugin_object(plugin, oid, cascade))
+    }
+
+    fn object_depend(&self, plugin: &str, oid: u32, on: u32) -> PluginResult<()> {
+        self.with(|session| session.add_plugin_dependency(plugin, oid, on))
+    }
+
+    fn object_independent(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        self.with(|session| session.clear_plugin_dependencies(plugin, oid))
+    }
+
+    fn object_dependents(&self, plugin: &str, oid: u32) -> PluginResult<Vec<Dependent>> {
+        self.read(|catalog, _| objects::dependents(catalog, plugin, oid))
+    }
+
+    fn query(&self, sql: &str, parameters: &[Option<&str>]) -> PluginResult<QueryResult> {
+        self.with(|session| session.run_nested(sql, parameters).map(answer))
+    }
+}
+
+/// Services over a view. What would write is 25006.
+struct ReadServices {
+    /// Weak, because plans and pooled states may outlive the session.
+    info: Weak<SessionInfo>,
+    interrupt: Arc<Interrupt>,
+    view: ReadView,
+    nesting: usize,
+}
+
+impl ReadServices {
+    fn info(&self) -> Result<Arc<SessionInfo>> {
+        self.info.upgrade().ok_or_else(|| {
+            SqlError::new(
+                state::ADMIN_SHUTDOWN,
+                "the session of this statement has ended",
+            )
+        })
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&CatalogSnapshot, &SessionInfo) -> Result<T>,
+    ) -> PluginResult<T> {
+        let info = self.info().map_err(to_plugin)?;
+        let catalog = info.instance.catalog(&self.view).map_err(to_plugin)?;
+        work(&catalog, &info).map_err(to_plugin)
+    }
+}
+
+fn refuse<T>(what: &str) -> PluginResult<T> {
+    Err(to_plugin(SqlError::new(
+        state::READ_ONLY_SQL_TRANSACTION,
+        format!("a function in a query cannot {what}"),
+    )))
+}
+
+impl StatementServices for ReadServices {
+    fn cancelled(&self) -> bool {
+        self.interrupt.is_canceled()
+    }
+
+    fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>> {
+        get(&self.view, plugin, store, key).map_err(to_plugin)
+    }
+
+    fn store_range(
+        &self,
+        plugin: &str,
+        store: &str,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: usize,
+    ) -> PluginResult<Vec<Pair>> {
+        range(&self.view, plugin, store, from, to, limit).map_err(to_plugin)
+    }
+
+    fn store_put(&self, _: &str, _: &str, _: &[u8], _: &[u8]) -> PluginResult<()> {
+        refuse("write to a store")
+    }
+
+    fn store_remove(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<()> {
+        refuse("write to a store")
+    }
+
+    fn object_create(
+        &self,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: &str,
+    ) -> PluginResult<ObjectInfo> {
+        refuse("create an object")
+    }
+
+    fn object_find(
+        &self,
+        plugin: &str,
+        class: &str,
+        schema: Option<&str>,
+        name: &str,
+    ) -> PluginResult<Option<ObjectInfo>> {
+        self.read(|catalog, info| {
+            let path = info.search_path();
+            Ok(objects::find(catalog, &path, plugin, class, schema, name))
+        })
+    }
+
+    fn object_get(&self, plugin: &str, oid: u32) -> PluginResult<Option<ObjectInfo>> {
+        self.read(|catalog, _| Ok(objects::get(catalog, plugin, oid)))
+    }
+
+    fn objects(&self, plugin: &str, class: &str) -> PluginResult<Vec<ObjectInfo>> {
+        self.read(|catalog, _| Ok(objects::list(catalog, plugin, class)))
+    }
+
+    fn object_rename(&self, _: &str, _: u32, _: &str) -> PluginResult<()> {
+        refuse("rename an object")
+    }
+
+    fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        self.read(|catalog, info| {
+            let object = objects::existing(catalog, plugin, oid)?;
+            if info.superuser || info.user_oid == object.owner {
+                return Ok(());
+            }
+            Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                format!("must be owner of {} {}", object.class, object.name),
+            ))
+        })
+    }
+
+    fn object_drop(&self, _: &str, _: u32, _: bool) -> PluginResult<()> {
+        refuse("drop an object")
+    }
+
+    fn object_depend(&self, _: &str, _: u32, _: u32) -> PluginResult<()> {
+        refuse("record a dependency")
+    }
+
+    fn object_independent(&self, _: &str, _: u32) -> PluginResult<()> {
+        refuse("forget dependencies")
+    }
+
+    fn object_dependents(&self, plugin: &str, oid: u32) -> PluginResult<Vec<Dependent>> {
+        self.read(|catalog, _| Ok(objects::dependents(catalog, plugin, oid)))
+    }
+
+    fn query(&self, sql: &str, parameters: &[Option<&str>]) -> PluginResult<QueryResult> {
+        let read = || -> Result<QueryResult> {
+            let (info, interrupt) = (self.info()?, self.interrupt.clone());
+            let mut reader = Session::reader(info, interrupt, self.view.clone(), self.nesting)?;
+            reader.read_nested(sql, parameters).map(answer)
+        };
+        read().map_err(to_plugin)
+    }
+}

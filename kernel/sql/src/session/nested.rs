@@ -1,0 +1,217 @@
+//! Statements inside a statement: what a plugin runs while one of its parts is running.
+//!
+//! A *guest* is a session that has another one's role, settings and transaction, lent for one call of
+//! a plugin. A *reader* has only a view, for functions that run inside a query, on any thread.
+//!
+//! Invariants:
+//! 1. While a transaction is lent the lender has none: it waits for the plugin's call to return, and
+//!    then has it back, however the call ended.
+//! 2. A guest never ends the transaction. Transaction control is refused, and a statement that fails
+//!    falls back to where it began.
+//! 3. A reader writes nothing and locks nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use heliosdb_storage::{Interrupt, ReadView};
+use sqlparser::ast::Statement as Ast;
+
+use super::info::SessionInfo;
+use super::outcome::{Outcome, ResultColumn, Value};
+use super::statement::{Statement, StatementKind, parse_one};
+use super::transaction::TransactionState;
+use super::{Session, depth, dispatch};
+use crate::error::{Result, SqlError, state};
+use arrow::record_batch::RecordBatch;
+
+/// Statements inside statements inside statements: a plugin whose constraint writes a table with the
+/// same constraint would go on for ever.
+const NESTING_MAX: usize = 16;
+
+/// Stack that a nested statement can count on.
+const STACK_BYTES_MIN: usize = 4 << 20;
+
+/// The whole answer of a nested statement.
+#[derive(Debug)]
+pub(crate) struct NestedResult {
+    pub columns: Vec<ResultColumn>,
+    pub batches: Vec<RecordBatch>,
+    pub tag: String,
+}
+
+impl Session {
+    /// A guest with this session's transaction. It has to be given back to [`Session::take_back`].
+    pub(crate) fn lend(&mut self) -> Result<Session> {
+        // Begun by the lender, whose settings say how.
+        self.transaction()?;
+        let mut guest =
+            Session::nested(self.info.clone(), self.interrupt.clone(), self.nesting + 1)?;
+        guest.txn = self.txn.lend();
+        std::mem::swap(&mut guest.targets, &mut self.targets);
+        guest.targets_of = self.targets_of;
+        Ok(guest)
+    }
+
+    /// The end of what [`Session::lend`] began.
+    pub(crate) fn take_back(&mut self, mut guest: Session) {
+        self.txn.take_back(std::mem::take(&mut guest.txn));
+        self.notices.append(&mut guest.notices);
+        std::mem::swap(&mut guest.targets, &mut self.targets);
+        self.targets_of = guest.targets_of;
+    }
+
+    /// A session that reads one view.
+    pub(crate) fn reader(
+        info: Arc<SessionInfo>,
+        interrupt: Arc<Interrupt>,
+        view: ReadView,
+        nesting: usize,
+    ) -> Result<Session> {
+        let mut session = Session::nested(info, interrupt, nesting + 1)?;
+        session.reader = Some(view);
+        Ok(session)
+    }
+
+    fn nested(
+        info: Arc<SessionInfo>,
+        interrupt: Arc<Interrupt>,
+        nesting: usize,
+    ) -> Result<Session> {
+        if nesting > NESTING_MAX {
+            return Err(
+                SqlError::new(state::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+                    .with_detail(format!(
+                        "Plugins ran statements inside statements {NESTING_MAX} deep."
+                    )),
+            );
+        }
+        Ok(Session {
+            instance: info.instance.clone(),
+            info,
+            interrupt,
+            txn: TransactionState::default(),
+            prepared: HashMap::new(),
+            copy_in: None,
+            targets: HashMap::new(),
+            targets_of: Default::default(),
+            notices: Vec::new(),
+            reader: None,
+            reported: BTreeMap::new(),
+            rows_failed: Arc::new(AtomicBool::new(false)),
+            timer: None,
+            nesting,
+        })
+    }
+
+    /// Runs one statement inside the running one and reads its whole answer. What a failed one wrote
+    /// is undone, so that a plugin may go on after an error.
+    pub(crate) fn run_nested(
+        &mut self,
+        sql: &str,
+        params: &[Option<&str>],
+    ) -> Result<NestedResult> {
+        let statement = parse_one(sql, self.instance.syntax())?;
+        check_nestable(&statement)?;
+        let params: Vec<Value> = params
+            .iter()
+            .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
+            .collect();
+        let mark = self.transaction()?.savepoint();
+        let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+            depth::with_stack(statement.depth, || {
+                self.run_once(&statement, &params).and_then(read_whole)
+            })
+        });
+        if result.is_err() {
+            self.transaction()?.rollback_to(mark);
+            // The catalog is again what it was.
+            self.write_view()?;
+        }
+        result
+    }
+
+    /// Runs a query over the view of a reader (invariant 3).
+    pub(crate) fn read_nested(
+        &mut self,
+        sql: &str,
+        params: &[Option<&str>],
+    ) -> Result<NestedResult> {
+        let statement = parse_one(sql, self.instance.syntax())?;
+        let query = match statement.ast() {
+            Some(Ast::Query(query)) if query.locks.is_empty() => query,
+            _ => {
+                return Err(SqlError::new(
+                    state::READ_ONLY_SQL_TRANSACTION,
+                    "a function in a query can only run SELECT",
+                ));
+            }
+        };
+        stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+            depth::with_stack(statement.depth, || {
+                let planned = self.plan_query(query, &[])?;
+                if planned.uses.writes {
+                    return Err(SqlError::new(
+                        state::READ_ONLY_SQL_TRANSACTION,
+                        "a function in a query cannot run one that writes",
+                    ));
+                }
+                let params: Vec<Value> = params
+                    .iter()
+                    .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
+                    .collect();
+                let params = self.bind(&planned.params, &params)?;
+                self.run_query(&planned, &params).and_then(read_whole)
+            })
+        })
+    }
+}
+
+/// Refuses what has no place inside another statement.
+fn check_nestable(statement: &Statement) -> Result<()> {
+    let refused = match &statement.kind {
+        kind if dispatch::is_transaction_control(kind) => "transaction control",
+        StatementKind::Checkpoint => "CHECKPOINT",
+        kind => match kind.ast() {
+            Some(Ast::Copy { .. }) => "COPY",
+            Some(Ast::Vacuum(_)) => "VACUUM",
+            Some(Ast::Prepare { .. } | Ast::Execute { .. } | Ast::Deallocate { .. }) => {
+                "a prepared statement"
+            }
+            Some(Ast::Discard { .. }) => "DISCARD",
+            _ => return Ok(()),
+        },
+    };
+    Err(SqlError::unsupported(format!(
+        "{refused} inside a plugin's statement"
+    )))
+}
+
+fn read_whole(outcome: Outcome) -> Result<NestedResult> {
+    match outcome {
+        Outcome::Rows(mut rows) => {
+            let columns = rows.columns().to_vec();
+            let (mut batches, mut n) = (Vec::new(), 0);
+            while let Some(batch) = rows.next_batch()? {
+                n += batch.num_rows() as u64;
+                batches.push(batch);
+            }
+            Ok(NestedResult {
+                columns,
+                batches,
+                tag: rows.tag(n).0,
+            })
+        }
+        Outcome::Command(tag) => Ok(NestedResult {
+            columns: Vec::new(),
+            batches: Vec::new(),
+            tag: tag.0,
+        }),
+        Outcome::Empty => Ok(NestedResult {
+            columns: Vec::new(),
+            batches: Vec::new(),
+            tag: String::new(),
+        }),
+        Outcome::CopyIn { .. } | Outcome::CopyOut(_) => Err(SqlError::internal("a nested COPY")),
+    }
+}
