@@ -9,6 +9,8 @@
 //! 4. it starts, on a thread of its own, with a time limit;
 //! 5. what it registered must equal its manifest.
 //!
+//! Then storage is handed their codecs ([`crate::codec`]).
+//!
 //! A plugin that fails on the way is left out with the reason, or stops the boot if it is forced. What
 //! it did up to then cannot be half: registration is taken in only when all of it was checked.
 
@@ -28,6 +30,7 @@ use crate::active::health::Health;
 use crate::active::steps::Steps;
 use crate::active::{Active, Vtables};
 use crate::boot::{BootError, BootPlan, Planned};
+use crate::codec::PluginCodecs;
 use crate::config::{Activation, PluginsConfig};
 use crate::file::{FileError, PluginFile, Sha256};
 use crate::lifecycle::{Ending, State, Verdict, judge};
@@ -114,9 +117,11 @@ impl PluginHost {
         for id in &plan.missing {
             boot.records.push(missing(id, plan.config.activation(id)));
         }
+        let registry = Arc::new(boot.registry);
+        engine.set_codecs(Arc::new(PluginCodecs::new(registry.clone())));
         Ok(Arc::new(PluginHost {
             plugins: RwLock::new(boot.records),
-            registry: RwLock::new(Arc::new(boot.registry)),
+            registry: RwLock::new(registry),
         }))
     }
 

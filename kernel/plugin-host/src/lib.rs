@@ -9,6 +9,7 @@
 //! * [`host`] loads and starts it, and says what became of each plugin.
 //! * [`active`] calls into started plugins; [`service`] answers their calls, over what the SQL layer
 //!   implements ([`services`]).
+//! * [`codec`] hands their codecs to storage.
 //! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
 //!
 //! It knows storage, and neither SQL nor DataFusion.
@@ -17,6 +18,7 @@ pub mod active;
 pub mod boot;
 pub mod boot_guard;
 pub mod check;
+pub mod codec;
 pub mod config;
 pub mod file;
 pub mod host;

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{ClausePlace, FunctionKind, Manifest, ManifestError, Provides};
 
+/// What SQL's COMPRESSION takes besides the name of a codec.
+const COMPRESSION_WORDS: [&str; 3] = ["default", "none", "zstd"];
+
 const NAME_BYTES_MAX: usize = 63;
 const OPERATOR_CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 
@@ -109,6 +112,12 @@ fn check_provides(provides: &Provides) -> Checked {
     unique("codec", provides.codecs.iter().map(|c| &c.name))?;
     for codec in &provides.codecs {
         name("codec", &codec.name)?;
+        if COMPRESSION_WORDS.contains(&codec.name.as_str()) {
+            return refuse(format!(
+                "codec \"{}\": the kernel means something else by that name",
+                codec.name
+            ));
+        }
     }
     Ok(())
 }

@@ -97,3 +97,16 @@ fn what_is_wrong_is_named() {
         assert!(message.contains(said), "{to}: {message}");
     }
 }
+
+#[test]
+fn a_codec_cannot_be_called_what_the_kernel_calls_its_own() {
+    let with = |name: &str| {
+        let codec = format!("[[codec]]\nname = \"{name}\"\ntypes = [\"text\"]\n");
+        Manifest::parse(&format!("{GOOD}{codec}"))
+    };
+    assert!(with("rle").is_ok());
+    for name in ["default", "none", "zstd"] {
+        let error = with(name).map(|_| ()).expect_err(name);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}

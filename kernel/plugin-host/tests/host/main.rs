@@ -2,6 +2,7 @@
 //! called as the SQL layer would.
 #![allow(clippy::unwrap_used)]
 
+mod codec;
 mod demo;
 
 use std::sync::Arc;
@@ -36,9 +37,14 @@ impl Home {
     }
 
     fn boot(&self, linked: &[RootRef]) -> (Arc<PluginHost>, Engine) {
+        self.boot_with("", linked)
+    }
+
+    /// With this text as `[plugins]`.
+    fn boot_with(&self, config: &str, linked: &[RootRef]) -> (Arc<PluginHost>, Engine) {
         let disk = Arc::new(Disk::open(self.directory.path()).unwrap());
         let engine = Engine::open(disk.clone(), Options::default()).unwrap();
-        let config = PluginsConfig::default();
+        let config: PluginsConfig = toml::from_str(config).unwrap();
         let bundled = manifests(linked).unwrap();
         let plan = BootPlan::make(disk, self.directory.path(), &config, bundled, &|_, _| false);
         let memory: Arc<dyn MemoryLimit> = Arc::new(Unlimited);
