@@ -11,6 +11,7 @@
 )]
 
 mod flights;
+mod jsonschema;
 mod peer;
 mod pgbench;
 mod table;
@@ -20,8 +21,9 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: heliosdb-bench <what> [options]
 
 what:
-  pgbench   TPC-B and select-only through pgbench, beside PostgreSQL
-  flights   COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
+  pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
+  flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
+  jsonschema  20,000 documents inserted with and without a schema
 
 options:
   --scale N      pgbench scale factor (10)
@@ -75,6 +77,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match what.as_deref() {
         Some("pgbench") => pgbench::run(&options),
         Some("flights") => flights::run(&options),
+        Some("jsonschema") => jsonschema::run(&options),
         Some(other) => Err(format!("unknown benchmark {other}\n\n{USAGE}")),
         None => Err(USAGE.to_owned()),
     }

@@ -56,6 +56,8 @@ pub struct StorageSection {
 pub struct MemorySection {
     /// What all running queries together may use for sorts, joins and aggregates.
     pub query_limit: Option<ByteSize>,
+    /// What all plugins together may reserve (`memory/1`).
+    pub plugin_limit: Option<ByteSize>,
 }
 
 impl Default for ServerSection {
@@ -206,6 +208,7 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use heliosdb_plugin_host::PluginHost;
     use heliosdb_plugin_host::config::Activation;
 
     use super::*;
@@ -228,7 +231,8 @@ mod tests {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
-             page_cache_size = \"1GB\"\n[memory]\nquery_limit = \"1GB\"\n",
+             page_cache_size = \"1GB\"\n[memory]\nquery_limit = \"1GB\"\n\
+             plugin_limit = \"1MB\"\n",
             "f",
         )
         .unwrap();
@@ -238,6 +242,7 @@ mod tests {
         assert_eq!(config.storage.wal_segment_size, Some(ByteSize(64 << 10)));
         assert_eq!(config.storage.page_cache_size, Some(ByteSize(1 << 30)));
         assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
+        assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -268,7 +273,9 @@ mod tests {
         assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
         let queries = heliosdb_sql::InstanceOptions::default();
         assert_eq!(
-            config.instance_options().query_memory_bytes,
+            config
+                .instance_options(PluginHost::none())
+                .query_memory_bytes,
             queries.query_memory_bytes
         );
     }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use heliosdb_plugin_host::{PluginHost, RootRef};
 use heliosdb_server::{Server, ServerConfig};
 use heliosdb_sql::{
     CancelHandle, Instance, InstanceOptions, Outcome, Prepared, Session, SessionOptions, SqlError,
@@ -18,6 +19,7 @@ use heliosdb_storage::io::disk::Disk;
 use crate::config::Config;
 use crate::error::{Error, OpenError};
 use crate::params::{ToSql, values};
+use crate::plugins;
 use crate::rows::Rows;
 
 /// The first role and the first database.
@@ -45,8 +47,19 @@ impl Database {
         Database::open_with(directory, &Config::default())
     }
 
-    /// Open with settings. What happens, in order: see the crate's header.
+    /// Open with settings and with every plugin that the program links. What happens, in order: see
+    /// the crate's header.
     pub fn open_with(directory: impl AsRef<Path>, config: &Config) -> Result<Database, OpenError> {
+        let linked: Vec<RootRef> = heliosdb_plugin_host::linked().collect();
+        Database::open_bundle(directory, config, &linked)
+    }
+
+    /// Open with settings and these plugins, besides those of the plugin directory.
+    pub fn open_bundle(
+        directory: impl AsRef<Path>,
+        config: &Config,
+        linked: &[RootRef],
+    ) -> Result<Database, OpenError> {
         let directory = directory.as_ref().to_path_buf();
         let failed = |error| OpenError {
             directory: directory.clone(),
@@ -55,10 +68,12 @@ impl Database {
         if directory.exists() && !directory.is_dir() {
             return Err(failed(Error::NotADirectory));
         }
-        let disk = Disk::open(&directory).map_err(|e| failed(e.into()))?;
+        let disk = Arc::new(Disk::open(&directory).map_err(|e| failed(e.into()))?);
         let engine =
-            Engine::open(Arc::new(disk), config.storage_options()).map_err(|e| failed(e.into()))?;
-        let instance = Instance::open(engine, config.instance_options())
+            Engine::open(disk.clone(), config.storage_options()).map_err(|e| failed(e.into()))?;
+        let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
+        let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
+        let instance = Instance::open(engine, config.instance_options(plugins))
             .map_err(|e| failed(Error::from(e)))?;
         let shared = Shared {
             idle: Mutex::new(Vec::new()),
@@ -421,8 +436,11 @@ impl Config {
         options
     }
 
-    pub(crate) fn instance_options(&self) -> InstanceOptions {
-        let mut options = InstanceOptions::default();
+    pub(crate) fn instance_options(&self, plugins: Arc<PluginHost>) -> InstanceOptions {
+        let mut options = InstanceOptions {
+            plugins,
+            ..InstanceOptions::default()
+        };
         if let Some(limit) = self.memory.query_limit {
             options.query_memory_bytes = limit.0 as usize;
         }

@@ -21,6 +21,12 @@ pub enum Error {
     Directory(#[from] std::io::Error),
     #[error(transparent)]
     Storage(#[from] heliosdb_storage::Error),
+    /// The settings under `[plugins]`, or a plugin that the operator forces and that cannot start.
+    #[error(transparent)]
+    Plugins(#[from] heliosdb_plugin_host::boot::BootError),
+    /// Whoever linked the program linked a plugin that is none.
+    #[error("{0}")]
+    Bundle(String),
     #[error("{}", .0.message)]
     Sql(SqlError),
 }

@@ -5,8 +5,11 @@
 //! 1. *Directory*: made if it does not exist (mode 0700) and locked for this process.
 //! 2. *Storage*: the manifest and the log are read; what was committed is in place, what was not is
 //!    gone. Damage and foreign formats are refused here, by name.
-//! 3. *SQL*: the catalog is read; a new database gets its first role and schema.
-//! 4. *Server*, if asked for: every address is bound before the first client is answered.
+//! 3. *Plugins*: those that are linked and those in the plugin directory are checked, their stores
+//!    migrated, and started. One that cannot start is left out, or stops the boot if it is forced.
+//! 4. *SQL*: the catalog is read; a new database gets its first role and schema; extensions that
+//!    start here for the first time are installed.
+//! 5. *Server*, if asked for: every address is bound before the first client is answered.
 //!
 //! Every call blocks; an async program calls from `spawn_blocking` or a thread of its own.
 //!
@@ -40,6 +43,7 @@ pub mod config;
 mod database;
 mod error;
 mod params;
+mod plugins;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -50,5 +54,6 @@ pub use error::{Error, OpenError};
 pub use params::ToSql;
 pub use rows::{Cell, ColumnRef, FromSql, Row, RowIter, Rows};
 
+pub use heliosdb_plugin_host::{RootRef, linked};
 pub use heliosdb_server::{AuthMethod, Server, ServerConfig, StartError};
 pub use heliosdb_sql::{CancelHandle, Prepared, ResultColumn, Session, SqlError, SqlState};

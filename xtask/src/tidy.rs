@@ -72,7 +72,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("heliosdb-sim", &["heliosdb-storage"]),
-    ("heliosdb-sqllogic", &["heliosdb-kernel"]),
+    ("heliosdb-sqllogic", &["heliosdb-kernel", "heliosdb-lite"]),
     ("heliosdb-kill9", &[]),
     ("heliosdb-bench", &[]),
     ("xtask", &[]),

@@ -6,6 +6,7 @@
 //! any, and an exit status other than 0.
 
 pub mod args;
+pub mod bundle;
 mod client;
 mod open;
 mod output;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use heliosdb_kernel::config::Config;
 use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig};
 
+use crate::bundle;
 use crate::client::{Dial, Identity, Socket};
 
 /// The settings file looked for in a data directory.
@@ -48,7 +49,7 @@ impl Opened {
                 "authentication \"trust\" is allowed on loopback addresses only, and {listen} is reachable from other machines"
             ));
         }
-        let database = Database::open_with(directory, &config).map_err(|e| e.to_string())?;
+        let database = open(directory, &config)?;
         if auth == AuthMethod::Scram {
             first_password(&database)?;
         }
@@ -69,7 +70,7 @@ impl Opened {
     /// Open for this process alone.
     pub fn private(directory: &Path, config: Option<&Path>) -> Result<Opened, Message> {
         let config = read_config(directory, config)?;
-        let database = Database::open_with(directory, &config).map_err(|e| e.to_string())?;
+        let database = open(directory, &config)?;
         let auth = AuthMethod::Trust;
         let server = database
             .serve(&ServerConfig {
@@ -141,6 +142,11 @@ pub fn first_identity() -> Identity {
 
 fn url(address: SocketAddr) -> String {
     format!("postgres://{FIRST_NAME}@{address}/{FIRST_NAME}")
+}
+
+/// Open with Lite's plugins.
+fn open(directory: &Path, config: &Config) -> Result<Database, Message> {
+    Database::open_bundle(directory, config, &bundle::plugins()?).map_err(|e| e.to_string())
 }
 
 fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Message> {

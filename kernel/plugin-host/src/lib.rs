@@ -35,6 +35,8 @@ pub mod services;
 mod state_file;
 pub mod store;
 
+pub use heliosdb_plugin_api::abi::RootRef;
+pub use heliosdb_plugin_api::linked;
 pub use host::{PluginHost, PluginStatus};
 pub use lifecycle::State;
 pub use names::NameKind;

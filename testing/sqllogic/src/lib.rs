@@ -3,10 +3,15 @@
 //! A file's `query` shows values as PostgreSQL's text output, NULL as `NULL` and an empty string as
 //! `(empty)`; `statement error (22012)` names a SQLSTATE. Each file has a database of its own, and
 //! the connections that it names are connections to that database.
+//!
+//! Every file runs twice: with the plugins linked into the program, and with the same plugins loaded
+//! from their shared objects ([`Linkage`]).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use heliosdb_kernel::{Connection, Database, SqlError};
+use heliosdb_kernel::{Config, Connection, Database, SqlError};
+use heliosdb_lite::bundle;
 use sqllogictest::{DBOutput, DefaultColumnType};
 
 /// A database in a directory that goes with its last connection.
@@ -16,10 +21,37 @@ pub struct Scratch {
     _directory: Arc<tempfile::TempDir>,
 }
 
+/// How the plugins of the bundle get into a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    /// Linked into the program.
+    Static,
+    /// From a plugin directory, into a program that links none.
+    Dynamic,
+}
+
 impl Scratch {
-    pub fn new() -> Result<Scratch, Failure> {
+    /// # Errors
+    ///
+    /// Without the shared objects of the bundle beside the test, for [`Linkage::Dynamic`].
+    pub fn new(linkage: Linkage) -> Result<Scratch, Failure> {
         let directory = tempfile::tempdir().map_err(|error| Failure::setup(&error))?;
-        let database = Database::open(directory.path()).map_err(|error| Failure::setup(&error))?;
+        let linked = match linkage {
+            Linkage::Static => bundle::plugins().map_err(|error| Failure::setup(&error))?,
+            Linkage::Dynamic => {
+                let plugins = directory.path().join("plugins");
+                std::fs::create_dir(&plugins).map_err(|error| Failure::setup(&error))?;
+                for id in bundle::PLUGINS {
+                    let from = shared_object(id)?;
+                    let to = plugins.join(format!("{id}.so"));
+                    // As a link, so that the loader maps one file however many databases open it.
+                    std::os::unix::fs::symlink(from, to).map_err(|e| Failure::setup(&e))?;
+                }
+                Vec::new()
+            }
+        };
+        let database = Database::open_bundle(directory.path(), &Config::default(), &linked)
+            .map_err(|error| Failure::setup(&error))?;
         Ok(Scratch {
             database,
             _directory: Arc::new(directory),
@@ -33,6 +65,22 @@ impl Scratch {
             _scratch: self.clone(),
         })
     }
+}
+
+/// The shared object of a bundled plugin, which cargo puts two directories above a test program.
+fn shared_object(id: &str) -> Result<PathBuf, Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::setup(&error))?;
+    let target = program.parent().and_then(std::path::Path::parent);
+    let file = target
+        .unwrap_or(&program)
+        .join(format!("libhelios_{id}.so"));
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(Failure::Setup(format!(
+        "{} is not there; build it with cargo build --workspace --all-targets",
+        file.display()
+    )))
 }
 
 /// What a file sees as one connection.

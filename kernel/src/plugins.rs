@@ -1,0 +1,104 @@
+//! The plugins of a database: which are linked, what they may claim, how much memory they may hold.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use heliosdb_plugin_host::boot::BootPlan;
+use heliosdb_plugin_host::host::manifests;
+use heliosdb_plugin_host::service::MemoryLimit;
+use heliosdb_plugin_host::{NameKind, PluginHost, RootRef};
+use heliosdb_storage::Engine;
+use heliosdb_storage::io::Io;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// What all plugins together may reserve when nobody says otherwise.
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// What is to start, of the plugins that are linked and those in the plugin directory.
+pub(crate) fn plan(
+    io: Arc<dyn Io>,
+    data: &Path,
+    config: &Config,
+    linked: &[RootRef],
+) -> Result<BootPlan, Error> {
+    let bundled = manifests(linked).map_err(Error::Bundle)?;
+    let is_builtin = |_: NameKind, _: &str| false;
+    Ok(BootPlan::make(
+        io,
+        data,
+        &config.plugins,
+        bundled,
+        &is_builtin,
+    )?)
+}
+
+/// Migrates and starts them.
+pub(crate) fn boot(
+    plan: BootPlan,
+    config: &Config,
+    linked: &[RootRef],
+    engine: &Engine,
+) -> Result<Arc<PluginHost>, Error> {
+    let limit = config.memory.plugin_limit.map_or(MEMORY_BYTES, |b| b.0);
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
+    let timeout = config.plugins.start_timeout;
+    Ok(PluginHost::boot(plan, linked, engine, timeout, &memory)?)
+}
+
+/// One limit that all plugins share.
+struct Shared {
+    limit_bytes: u64,
+    used_bytes: AtomicU64,
+}
+
+impl Shared {
+    fn new(limit_bytes: u64) -> Shared {
+        Shared {
+            limit_bytes,
+            used_bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl MemoryLimit for Shared {
+    fn reserve(&self, plugin: &str, bytes: u64) -> bool {
+        let granted = self
+            .used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                let used = used.checked_add(bytes)?;
+                (used <= self.limit_bytes).then_some(used)
+            })
+            .is_ok();
+        if !granted {
+            tracing::warn!(plugin, bytes, "past [memory] plugin_limit");
+        }
+        granted
+    }
+
+    fn release(&self, _: &str, bytes: u64) {
+        let less = |used: u64| Some(used.saturating_sub(bytes));
+        // It never fails: the closure always gives a value.
+        let _ = self
+            .used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_share_one_limit() {
+        let memory = Shared::new(100);
+        assert!(memory.reserve("a", 60));
+        assert!(!memory.reserve("b", 41));
+        assert!(memory.reserve("b", 40));
+        memory.release("a", 60);
+        assert!(memory.reserve("b", 60));
+        assert!(!memory.reserve("b", u64::MAX));
+    }
+}
