@@ -42,7 +42,7 @@ impl Default for Config {
         Config {
             models: CrashModel::ALL.to_vec(),
             nested_one_in: 150,
-            faults_one_in: 5,
+            faults_one_in: 8,
         }
     }
 }

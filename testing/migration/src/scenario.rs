@@ -185,7 +185,7 @@ impl Scenario {
             let content = random_content(&mut rng);
             let found = 1 + rng.below(3) as u32;
             let steps = match number {
-                0 => 1 + rng.below(2) as u32,
+                0 => 1 + rng.below(3) as u32,
                 _ => rng.below(3) as u32,
             };
             scenario.before.insert(key(PLUGIN, &name), (found, content));

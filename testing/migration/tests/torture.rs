@@ -3,7 +3,7 @@
 
 use heliosdb_migration::{Config, Totals, torture};
 
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 6;
 
 #[test]
 fn a_migration_that_is_disturbed_ends_like_one_that_is_not() {
