@@ -422,7 +422,11 @@ fn run_batch(session: &mut Session, sql: &str) -> Result<u64, SqlError> {
 
 impl Config {
     pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
-        let mut options = heliosdb_storage::Options::default();
+        let mut options = heliosdb_storage::Options {
+            // An operator may write settings and bring plugins before the first start.
+            expected_names: &["heliosdb.toml", "plugins"],
+            ..heliosdb_storage::Options::default()
+        };
         let storage = &self.storage;
         if let Some(size) = storage.memtable_size {
             options.memtable_bytes_max = size.0 as usize;
