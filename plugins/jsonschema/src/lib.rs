@@ -1,8 +1,9 @@
 //! JSON Schema as a plugin: schemas as objects of the database, checked where rows are written.
 //!
-//! Two halves. The core, below SQL, is pure: a JSON text ([`document`]) is checked against a schema
+//! Two halves. The core knows no SQL: a JSON text ([`document`]) is checked against a schema
 //! ([`schema`]) and gives violations. [`state`] is the form in which named schemas are kept, in
-//! every version that ever shipped, with the steps between them.
+//! every version that ever shipped, with the steps between them. Over these is the plugin
+//! ([`JsonSchema`]): functions, a clause, a constraint and the statements about named schemas.
 //!
 //! What the core promises, whatever the schema and the document:
 //!
@@ -16,6 +17,9 @@
 
 pub mod document;
 pub mod error;
+mod plugin;
 pub mod schema;
 pub mod stack;
 pub mod state;
+
+pub use plugin::JsonSchema;

@@ -1,4 +1,4 @@
-//! Bounds on recursion.
+//! Bounds on what checking a document may take: stack, and time after a cancel.
 //!
 //! The validator recurses: as deep as schemas are nested, and with a schema that refers to itself
 //! as deep as the document is. Neither knows the other, and the validator counts nothing. So:
@@ -11,12 +11,16 @@
 //! 3. [`run`] first works on the stack it is on. If that is not enough it starts again on one of
 //!    [`GROWN`] bytes over the reserve, and gives an error if that is not enough either.
 //!
+//! Time is not bounded, since some schemas ask for much of it (each nested `unevaluatedItems`
+//! triples it). But whatever the validator does it looks at values, and [`Watch`] counts that: now and then
+//! it asks whether the statement was canceled, and unwinds in the same way.
+//!
 //! Unwinding is by `resume_unwind`: no panic is raised and no panic hook runs.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 
 /// What recursion over a document may use before it is refused.
 const GROWN: usize = 16 << 20;
@@ -24,13 +28,20 @@ const GROWN: usize = 16 << 20;
 /// Of the thread's own stack, what at least must be left for a try there.
 const WORTH_TRYING: usize = 64 << 10;
 
+/// Looks at values between two questions whether to go on: under a millisecond.
+const LOOKS: u32 = 1 << 14;
+
 thread_local! {
     /// Zero: no floor, nothing is checked.
     static FLOOR: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What [`check`] unwinds with.
-struct Exhausted;
+/// Why work was left: what [`check`] and [`Watch::look`] unwind with.
+#[derive(Clone, Copy)]
+enum Left {
+    NoStack,
+    Canceled,
+}
 
 /// Puts the floor back, however the work ends.
 struct Restore(usize);
@@ -45,14 +56,18 @@ impl Drop for Restore {
 /// the point where [`check`] gives up.
 pub fn run<T>(reserve: usize, mut work: impl FnMut() -> T) -> Result<T> {
     let room = stacker::remaining_stack().unwrap_or(0);
-    if room > reserve + WORTH_TRYING
-        && let Some(result) = above_floor(room - reserve, &mut work)
-    {
-        return Ok(result);
+    let mut outcome = Err(Left::NoStack);
+    if room > reserve + WORTH_TRYING {
+        outcome = above_floor(room - reserve, &mut work);
     }
-    stacker::grow(reserve + GROWN, || above_floor(GROWN, &mut work)).ok_or_else(|| {
-        Error::new(Kind::TooDeep, "stack depth limit exceeded")
-            .with_detail("The JSON schema refers to itself too deeply for this document.")
+    if let Err(Left::NoStack) = outcome {
+        outcome = stacker::grow(reserve + GROWN, || above_floor(GROWN, &mut work));
+    }
+    outcome.map_err(|left| match left {
+        Left::NoStack => Kind::TooDeep
+            .error("stack depth limit exceeded")
+            .with_detail("The JSON schema refers to itself too deeply for this document."),
+        Left::Canceled => Kind::Canceled.error("canceling statement due to user request"),
     })
 }
 
@@ -62,20 +77,19 @@ pub fn roomy<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(bytes, bytes, work)
 }
 
-fn above_floor<T>(room: usize, work: &mut impl FnMut() -> T) -> Option<T> {
+fn above_floor<T>(room: usize, work: &mut impl FnMut() -> T) -> std::result::Result<T, Left> {
     let floor = address().saturating_sub(room).max(1);
     let _restore = Restore(FLOOR.replace(floor));
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => Some(result),
-        Err(payload) if payload.is::<Exhausted>() => None,
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| match payload.downcast::<Left>() {
+        Ok(left) => *left,
         Err(payload) => resume_unwind(payload),
-    }
+    })
 }
 
-/// Unwinds to [`run`] if the stack is past the floor.
+/// Unwinds to [`run`] if the stack is past the floor. Without a [`run`] it does nothing.
 pub fn check() {
     if address() < FLOOR.get() {
-        resume_unwind(Box::new(Exhausted));
+        resume_unwind(Box::new(Left::NoStack));
     }
 }
 
@@ -84,6 +98,37 @@ pub fn check() {
 fn address() -> usize {
     let here = 0_u8;
     std::hint::black_box(&raw const here) as usize
+}
+
+/// Asks from time to time whether to go on.
+pub struct Watch<'a> {
+    looks: Cell<u32>,
+    canceled: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(canceled: &'a dyn Fn() -> bool) -> Watch<'a> {
+        Watch {
+            looks: Cell::new(0),
+            canceled,
+        }
+    }
+
+    /// Counts a look at a value. Unwinds to [`run`] if the statement was canceled; looks outside of
+    /// one do not ask.
+    pub fn look(&self) {
+        let looks = self.looks.get().wrapping_add(1);
+        self.looks.set(looks);
+        if looks.is_multiple_of(LOOKS) && FLOOR.get() != 0 && (self.canceled)() {
+            resume_unwind(Box::new(Left::Canceled));
+        }
+    }
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +160,7 @@ mod tests {
     #[test]
     fn work_without_end_is_an_error() {
         let error = run(64 << 10, || dive(usize::MAX)).expect_err("refused");
-        assert_eq!(error.kind, Kind::TooDeep);
+        assert_eq!(error.sqlstate, Kind::TooDeep.state());
         assert_eq!(FLOOR.get(), 0, "the floor is gone");
     }
 

@@ -1,1 +1,3 @@
-//! The shared object of the jsonschema plugin.
+//! The jsonschema plugin as a shared object.
+
+heliosdb_plugin_api::export_plugin!(heliosdb_jsonschema::JsonSchema);

@@ -24,6 +24,8 @@ mod parse;
 pub use node::{Elements, Members, Node, Text};
 pub use parse::Parser;
 
+use crate::stack::Watch;
+
 /// Nesting a document may have. The type `jsonb` allows less.
 pub const DEPTH_MAX: usize = 512;
 
@@ -89,9 +91,18 @@ fn name_order(a: &str, b: &str) -> std::cmp::Ordering {
 pub struct Document<'a> {
     text: &'a str,
     tape: &'a Tape,
+    watch: Option<&'a Watch<'a>>,
 }
 
 impl<'a> Document<'a> {
+    /// The same document, whose checking ends when the statement is canceled.
+    pub fn watched(self, watch: &'a Watch<'a>) -> Document<'a> {
+        Document {
+            watch: Some(watch),
+            ..self
+        }
+    }
+
     /// The top value. The node borrows the document, not only what the document borrows.
     pub fn root(&'a self) -> Node<'a> {
         Node::at(self, 0)

@@ -1,8 +1,8 @@
 //! A document as the validator walks it: the crate's traits over [`Document`].
 //!
-//! A node is a reference and an index. The one thing that is not plain reading is
-//! [`Node::identity`]: the validator asks for it whenever it follows a reference that can recurse,
-//! which makes it the place where the stack is looked at.
+//! A node is a reference and an index. Two methods are more than reading, see [`stack`]: `identity`,
+//! which the validator asks for whenever it follows a reference that can recur, looks at the stack,
+//! and `kind`, which every look at a value goes through, lets the statement be canceled.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use jsonschema::json::{self, NodeIdentity};
 use serde_json::Value;
 
 use super::number::Decimal;
-use super::{Document, Entry, Kind, equality, name_order};
+use super::{Document, Kind, equality, name_order};
 use crate::stack;
 
 /// Values whose text is longer are not copied into an error.
@@ -32,15 +32,16 @@ impl<'a> Node<'a> {
         Node::Value(document, at)
     }
 
-    fn entry(self) -> Option<&'a Entry> {
-        match self {
-            Node::Value(document, at) => document.tape.nodes.get(at as usize),
-            Node::Name(_) => None,
-        }
-    }
-
     pub(super) fn kind(self) -> Kind {
-        self.entry().map_or(Kind::String, |entry| entry.kind)
+        match self {
+            Node::Value(document, at) => {
+                if let Some(watch) = document.watch {
+                    watch.look();
+                }
+                document.tape.nodes[at as usize].kind
+            }
+            Node::Name(_) => Kind::String,
+        }
     }
 
     /// The text of the value as it was written.

@@ -30,10 +30,7 @@ impl Parser {
     /// (54001), texts of 4 GiB and more (54000).
     pub fn parse<'a>(&'a mut self, text: &'a str, depth_max: usize) -> Result<Document<'a>> {
         if u32::try_from(text.len()).is_err() {
-            return Err(Error::new(
-                error::Kind::TooLarge,
-                "JSON document is too large",
-            ));
+            return Err(error::Kind::TooLarge.error("JSON document is too large"));
         }
         self.tape.nodes.clear();
         self.tape.children.clear();
@@ -51,6 +48,7 @@ impl Parser {
         Ok(Document {
             text,
             tape: &self.tape,
+            watch: None,
         })
     }
 }
@@ -352,10 +350,7 @@ impl Scan<'_> {
     }
 
     fn unexpected(&self) -> Error {
-        let error = Error::new(
-            error::Kind::InvalidText,
-            "invalid input syntax for type json",
-        );
+        let error = error::Kind::InvalidText.error("invalid input syntax for type json");
         match self
             .text
             .get(self.at..)
@@ -375,9 +370,11 @@ impl Scan<'_> {
 }
 
 fn too_deep(depth_max: usize) -> Error {
-    Error::new(error::Kind::TooDeep, "stack depth limit exceeded").with_detail(format!(
-        "The JSON value is nested deeper than {depth_max} levels."
-    ))
+    error::Kind::TooDeep
+        .error("stack depth limit exceeded")
+        .with_detail(format!(
+            "The JSON value is nested deeper than {depth_max} levels."
+        ))
 }
 
 /// Brings `pending[first..]`, the names of one object, into order and drops names that come again.

@@ -154,10 +154,9 @@ fn compile(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> 
     let objects = closure.schemas.values().map(|s| count_objects(&s.value));
     let objects = count_objects(&value) + objects.sum::<usize>();
     if objects > OBJECTS_MAX {
-        return Err(Error::new(
-            Kind::TooLarge,
-            format!("JSON schema has more than {OBJECTS_MAX} objects"),
-        ));
+        return Err(
+            Kind::TooLarge.error(format!("JSON schema has more than {OBJECTS_MAX} objects"))
+        );
     }
     let registry = closure.registry(Nothing, None)?;
     let mut options = jsonschema::options_for::<Text>()
@@ -183,23 +182,18 @@ fn compile(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> 
 /// A schema text as a value.
 fn parse(text: &str) -> Result<Value> {
     if text.len() > TEXT_MAX {
-        return Err(Error::new(
-            Kind::TooLarge,
-            format!("JSON schema is longer than {TEXT_MAX} bytes"),
-        ));
+        return Err(Kind::TooLarge.error(format!("JSON schema is longer than {TEXT_MAX} bytes")));
     }
     // Checked here for its own messages, and for nesting.
     Parser::new().parse(text, DEPTH_MAX)?;
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        Error::new(Kind::InvalidSchema, "JSON schema cannot be represented")
+        Kind::InvalidSchema
+            .error("JSON schema cannot be represented")
             .with_detail(error.to_string())
     })?;
     match value {
         Value::Object(_) | Value::Bool(_) => Ok(value),
-        _ => Err(Error::new(
-            Kind::InvalidSchema,
-            "JSON schema must be an object or a boolean",
-        )),
+        _ => Err(Kind::InvalidSchema.error("JSON schema must be an object or a boolean")),
     }
 }
 
@@ -224,15 +218,16 @@ fn invalid(error: &ValidationError<'_>) -> Error {
             let pattern = error.instance().as_str().unwrap_or_default().to_owned();
             invalid_pattern(&pattern, &place)
         }
-        ValidationErrorKind::Referencing(error) => {
-            Error::new(Kind::InvalidSchema, "invalid reference in JSON schema")
-                .with_detail(error.to_string())
-        }
-        kind => Error::new(Kind::InvalidSchema, "invalid JSON schema").with_detail(format!(
-            "At {place}: {} ({}).",
-            shortened(&error.to_string()),
-            kind.keyword()
-        )),
+        ValidationErrorKind::Referencing(error) => Kind::InvalidSchema
+            .error("invalid reference in JSON schema")
+            .with_detail(error.to_string()),
+        kind => Kind::InvalidSchema
+            .error("invalid JSON schema")
+            .with_detail(format!(
+                "At {place}: {} ({}).",
+                shortened(&error.to_string()),
+                kind.keyword()
+            )),
     }
 }
 
@@ -245,16 +240,12 @@ fn invalid_pattern(pattern: &str, place: &str) -> Error {
         .any(|pair| pair[0] == b'\\' && (matches!(pair[1], b'1'..=b'9') || pair[1] == b'k'));
     let shown = shortened(pattern);
     if refers || looks.iter().any(|look| pattern.contains(look)) {
-        return Error::new(
-            Kind::Unsupported,
-            format!("pattern \"{shown}\" is not supported"),
+        return Kind::Unsupported.error(format!("pattern \"{shown}\" is not supported"),
         )
         .with_detail(format!("It stands at {place} of the JSON schema."))
         .with_hint("Look-around and back-references are not supported: patterns are matched in linear time.");
     }
-    Error::new(
-        Kind::InvalidSchema,
-        format!("invalid pattern \"{shown}\" in JSON schema"),
-    )
-    .with_detail(format!("It stands at {place} of the JSON schema."))
+    Kind::InvalidSchema
+        .error(format!("invalid pattern \"{shown}\" in JSON schema"))
+        .with_detail(format!("It stands at {place} of the JSON schema."))
 }

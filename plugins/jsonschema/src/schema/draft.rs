@@ -111,11 +111,9 @@ impl Declared {
             (Declared::Custom(_), None) => Ok(jsonschema::Draft::Unknown),
             (Declared::Draft(declared), None) => Ok(declared.of_crate()),
             (Declared::Draft(declared), Some(asked)) if *declared == asked => Ok(asked.of_crate()),
-            (_, Some(asked)) => Err(Error::new(
-                Kind::InvalidSchema,
-                format!("JSON schema is not of draft {asked}"),
-            )
-            .with_detail("Its \"$schema\" names another meta-schema.")),
+            (_, Some(asked)) => Err(Kind::InvalidSchema
+                .error(format!("JSON schema is not of draft {asked}"))
+                .with_detail("Its \"$schema\" names another meta-schema.")),
         }
     }
 }
@@ -140,11 +138,9 @@ impl FromStr for Draft {
         };
         by_name.or_else(by_uri).ok_or_else(|| {
             let names = Draft::ALL.map(Draft::name).join(", ");
-            Error::new(
-                Kind::InvalidSchema,
-                format!("unrecognized JSON Schema draft \"{text}\""),
-            )
-            .with_hint(format!("Drafts are {names}."))
+            Kind::InvalidSchema
+                .error(format!("unrecognized JSON Schema draft \"{text}\""))
+                .with_hint(format!("Drafts are {names}."))
         })
     }
 }

@@ -80,17 +80,18 @@ pub fn base_uri(
     let base = uri::from_str(fallback).map_err(invalid_uri)?;
     let mut resolved = uri::resolve_against(&base.borrow(), reference).map_err(invalid_uri)?;
     if resolved.fragment().is_some_and(|f| !f.as_str().is_empty()) {
-        return Err(Error::new(
-            Kind::InvalidSchema,
-            format!("URI \"{reference}\" of a JSON schema has a fragment"),
-        ));
+        return Err(Kind::InvalidSchema.error(format!(
+            "URI \"{reference}\" of a JSON schema has a fragment"
+        )));
     }
     resolved.set_fragment(None);
     Ok(resolved.as_str().to_owned())
 }
 
 fn invalid_uri(error: jsonschema::ReferencingError) -> Error {
-    Error::new(Kind::InvalidSchema, "invalid URI of a JSON schema").with_detail(error.to_string())
+    Kind::InvalidSchema
+        .error("invalid URI of a JSON schema")
+        .with_detail(error.to_string())
 }
 
 /// The base of a schema text that has no name.
@@ -133,12 +134,10 @@ pub(super) fn close(
         }
         for uri in wanted {
             let Some(found) = registered.by_uri(&uri)? else {
-                return Err(Error::new(
-                    Kind::UndefinedSchema,
-                    format!("JSON schema \"{uri}\" does not exist"),
-                )
-                .with_detail("A reference leads to a registered JSON schema only.")
-                .with_hint(format!("Use CREATE JSON SCHEMA … URI '{uri}' AS … first.")));
+                return Err(Kind::UndefinedSchema
+                    .error(format!("JSON schema \"{uri}\" does not exist"))
+                    .with_detail("A reference leads to a registered JSON schema only.")
+                    .with_hint(format!("Use CREATE JSON SCHEMA … URI '{uri}' AS … first.")));
             };
             let value = parse(&found.text)?;
             let draft = Declared::of(&value).settle(found.draft)?;
@@ -149,10 +148,9 @@ pub(super) fn close(
             };
             closure.schemas.insert(uri, loaded);
             if closure.schemas.len() > REFERENCES_MAX {
-                return Err(Error::new(
-                    Kind::TooLarge,
-                    format!("JSON schema refers to more than {REFERENCES_MAX} others"),
-                ));
+                return Err(Kind::TooLarge.error(format!(
+                    "JSON schema refers to more than {REFERENCES_MAX} others"
+                )));
             }
         }
     }
@@ -204,6 +202,7 @@ impl Retrieve for Nothing {
 }
 
 pub(super) fn reference_error(error: jsonschema::ReferencingError) -> Error {
-    Error::new(Kind::InvalidSchema, "invalid reference in JSON schema")
+    Kind::InvalidSchema
+        .error("invalid reference in JSON schema")
         .with_detail(error.to_string())
 }

@@ -8,6 +8,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::document::{self, Parser};
 use crate::error::{Error, Kind, Result};
+use crate::stack::Watch;
 
 /// Registered schemas, by URI.
 struct Named(HashMap<&'static str, &'static str>);
@@ -47,12 +48,14 @@ fn check(schema: &str, instance: &str, expected: Expect) {
 
 fn check_refused(schema: &str, expected: Expect) {
     let error = refused(schema);
-    let hint = error.hint.as_deref().map(|h| format!("\nHINT: {h}"));
-    expected.assert_eq(&format!(
-        "{}: {error}{}",
-        error.kind.sqlstate(),
-        hint.unwrap_or_default()
-    ));
+    let mut text = format!("{}: {error}", error.sqlstate);
+    let parts = [("DETAIL", error.detail), ("HINT", error.hint)];
+    for (part, said) in parts {
+        if let Some(said) = said {
+            text += &format!("\n{part}: {said}");
+        }
+    }
+    expected.assert_eq(&text);
 }
 
 #[test]
@@ -89,9 +92,9 @@ fn long_values_are_not_quoted() {
 fn schemas_that_are_none_are_refused_with_a_place() {
     check_refused(
         r#"{"properties": {"a": {"type": "strong"}}}"#,
-        expect![[
-            r#"22023: invalid JSON schema (At "/properties/a/type": "strong" is not valid under any of the schemas listed in the 'anyOf' keyword (anyOf).)"#
-        ]],
+        expect![[r#"
+            22023: invalid JSON schema
+            DETAIL: At "/properties/a/type": "strong" is not valid under any of the schemas listed in the 'anyOf' keyword (anyOf)."#]],
     );
     check_refused(
         "12",
@@ -99,13 +102,15 @@ fn schemas_that_are_none_are_refused_with_a_place() {
     );
     check_refused(
         r#"{"type": }"#,
-        expect![[
-            r#"22P02: invalid input syntax for type json (Character "}" at byte 10 is unexpected.)"#
-        ]],
+        expect![[r#"
+            22P02: invalid input syntax for type json
+            DETAIL: Character "}" at byte 10 is unexpected."#]],
     );
     check_refused(
         r##"{"$ref": "#/$defs/x"}"##,
-        expect!["22023: invalid reference in JSON schema (Pointer '/$defs/x' does not exist)"],
+        expect![[r#"
+            22023: invalid reference in JSON schema
+            DETAIL: Pointer '/$defs/x' does not exist"#]],
     );
 }
 
@@ -114,26 +119,30 @@ fn nothing_is_read_from_outside() {
     check_refused(
         r#"{"$ref": "http://127.0.0.1:9/x.json"}"#,
         expect![[r#"
-        42704: JSON schema "http://127.0.0.1:9/x.json" does not exist (A reference leads to a registered JSON schema only.)
-        HINT: Use CREATE JSON SCHEMA … URI 'http://127.0.0.1:9/x.json' AS … first."#]],
+            42704: JSON schema "http://127.0.0.1:9/x.json" does not exist
+            DETAIL: A reference leads to a registered JSON schema only.
+            HINT: Use CREATE JSON SCHEMA … URI 'http://127.0.0.1:9/x.json' AS … first."#]],
     );
     check_refused(
         r#"{"$ref": "file:///etc/hostname"}"#,
         expect![[r#"
-        42704: JSON schema "file:///etc/hostname" does not exist (A reference leads to a registered JSON schema only.)
-        HINT: Use CREATE JSON SCHEMA … URI 'file:///etc/hostname' AS … first."#]],
+            42704: JSON schema "file:///etc/hostname" does not exist
+            DETAIL: A reference leads to a registered JSON schema only.
+            HINT: Use CREATE JSON SCHEMA … URI 'file:///etc/hostname' AS … first."#]],
     );
     check_refused(
         r#"{"$ref": "other"}"#,
         expect![[r#"
-        42704: JSON schema "json-schema:///other" does not exist (A reference leads to a registered JSON schema only.)
-        HINT: Use CREATE JSON SCHEMA … URI 'json-schema:///other' AS … first."#]],
+            42704: JSON schema "json-schema:///other" does not exist
+            DETAIL: A reference leads to a registered JSON schema only.
+            HINT: Use CREATE JSON SCHEMA … URI 'json-schema:///other' AS … first."#]],
     );
     check_refused(
         r#"{"$schema": "https://example.com/mine"}"#,
         expect![[r#"
-        42704: JSON schema "https://example.com/mine" does not exist (A reference leads to a registered JSON schema only.)
-        HINT: Use CREATE JSON SCHEMA … URI 'https://example.com/mine' AS … first."#]],
+            42704: JSON schema "https://example.com/mine" does not exist
+            DETAIL: A reference leads to a registered JSON schema only.
+            HINT: Use CREATE JSON SCHEMA … URI 'https://example.com/mine' AS … first."#]],
     );
 }
 
@@ -226,26 +235,29 @@ fn patterns_are_linear_or_refused() {
     check_refused(
         r#"{"pattern": "^(?!a)b"}"#,
         expect![[r#"
-        0A000: pattern "^(?!a)b" is not supported (It stands at "/pattern" of the JSON schema.)
-        HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
+            0A000: pattern "^(?!a)b" is not supported
+            DETAIL: It stands at "/pattern" of the JSON schema.
+            HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
     );
     check_refused(
         r#"{"properties": {"x": {"pattern": "(a)\\1"}}}"#,
         expect![[r#"
-        0A000: pattern "(a)\1" is not supported (It stands at "/properties/x/pattern" of the JSON schema.)
-        HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
+            0A000: pattern "(a)\1" is not supported
+            DETAIL: It stands at "/properties/x/pattern" of the JSON schema.
+            HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
     );
     check_refused(
         r#"{"pattern": "("}"#,
-        expect![[
-            r#"22023: invalid pattern "(" in JSON schema (It stands at "/pattern" of the JSON schema.)"#
-        ]],
+        expect![[r#"
+            22023: invalid pattern "(" in JSON schema
+            DETAIL: It stands at "/pattern" of the JSON schema."#]],
     );
     check_refused(
         r#"{"patternProperties": {"^(?=x)": true}}"#,
         expect![[r#"
-        0A000: pattern "^(?=x)" is not supported (It stands at "/patternProperties/^(?=x)" of the JSON schema.)
-        HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
+            0A000: pattern "^(?=x)" is not supported
+            DETAIL: It stands at "/patternProperties/^(?=x)" of the JSON schema.
+            HINT: Look-around and back-references are not supported: patterns are matched in linear time."#]],
     );
     // More than memory has, if it were expanded.
     assert!(
@@ -322,7 +334,7 @@ fn deep_documents_are_checked_on_a_stack_that_holds() {
         assert_eq!(violations.first[0].pointer, "/a".repeat(deep - 1));
         let deeper = nested(100_000, "[", "", "]");
         let error = matches(&tree, &deeper).expect_err("refused");
-        assert_eq!(error.kind, Kind::TooDeep);
+        assert_eq!(error.sqlstate, Kind::TooDeep.state());
     });
 }
 
@@ -339,7 +351,7 @@ fn deep_schemas_are_compiled_on_a_stack_that_holds() {
             let schema = compiled(&nested(levels, before, inner, after));
             assert!(matches(&schema, r#"{"a": [[1]]}"#).is_ok());
             let error = refused(&nested(DEPTH_MAX + 1, before, inner, after));
-            assert_eq!(error.kind, Kind::TooDeep);
+            assert_eq!(error.sqlstate, Kind::TooDeep.state());
         }
     });
 }
@@ -370,9 +382,34 @@ fn recursion_that_multiplies_is_an_error_or_an_answer() {
         let deep = nested(document::DEPTH_MAX, "[", "", "]");
         match matches(&schema, &deep) {
             Ok(answer) => assert!(answer),
-            Err(error) => assert_eq!(error.kind, Kind::TooDeep),
+            Err(error) => assert_eq!(error.sqlstate, Kind::TooDeep.state()),
         }
     });
+}
+
+#[test]
+fn checking_without_end_can_be_canceled() {
+    // `unevaluatedItems` looks at what is beside it, which does so again: 3^50 looks.
+    let inner = nested(
+        50,
+        r#"{"unevaluatedItems": false, "allOf": ["#,
+        r#"{"items": true}"#,
+        "]}",
+    );
+    let schema = compiled(&inner);
+    let mut parser = Parser::new();
+    let document = parser.parse("[1]", document::DEPTH_MAX).expect("JSON");
+    let asked = std::cell::Cell::new(0);
+    let canceled = || {
+        asked.set(asked.get() + 1);
+        asked.get() == 3
+    };
+    let watch = Watch::new(&canceled);
+    let error = schema.matches(&document.watched(&watch));
+    assert_eq!(
+        error.expect_err("canceled").sqlstate,
+        Kind::Canceled.state()
+    );
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! A version that shipped never changes. `state/` beside the sources holds entries of each as they
 //! were written then, and tests read them with today's code.
 
+pub mod golden;
 pub mod step;
 pub mod v1;
 pub mod v2;
@@ -24,6 +25,3 @@ pub mod v2;
 pub const STORE: &str = "schemas";
 /// The version this code reads and writes.
 pub const VERSION: u32 = 2;
-
-/// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);

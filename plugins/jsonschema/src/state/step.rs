@@ -4,27 +4,34 @@
 //! of a schema is settled here as creating it would settle it today; a text that is no schema stops
 //! the migration.
 
-use super::{Pair, v1, v2};
-use crate::error::Result;
+use heliosdb_plugin_api::{Entry, Result};
+
+use super::{v1, v2};
 use crate::schema::{Source, default_uri};
 
 /// Says what the step does. Never changes: databases remember it.
 pub const CHECKSUM: &str =
     "schemas 1-2: by oid; URI from $id or json-schema:///schema/name; URI keys";
 
-pub fn one_to_two(entries: &[Pair]) -> Result<Vec<Pair>> {
+pub fn one_to_two(entries: &[Entry]) -> Result<Vec<Entry>> {
     let mut out = Vec::with_capacity(entries.len() * 2);
-    for (key, value) in entries {
-        let old = v1::Entry::decode(key, value)?;
+    for entry in entries {
+        let old = v1::Entry::decode(entry)?;
         let source = Source::anonymous(old.text);
         let uri = source.settle_uri(None, &default_uri(old.schema, old.name))?;
-        out.push((v2::uri_key(&uri, old.oid), Vec::new()));
+        out.push(Entry {
+            key: v2::uri_key(&uri, old.oid),
+            value: Vec::new(),
+        });
         let record = v2::Record {
             uri,
             draft: None,
             text: old.text.to_owned(),
         };
-        out.push((v2::schema_key(old.oid), record.encode()));
+        out.push(Entry {
+            key: v2::schema_key(old.oid),
+            value: record.encode(),
+        });
     }
     Ok(out)
 }
@@ -32,36 +39,15 @@ pub fn one_to_two(entries: &[Pair]) -> Result<Vec<Pair>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::golden::{VERSION_1, VERSION_2, entries};
 
-    const GOLDEN: [&str; 2] = [
-        include_str!("../../state/schemas-1.txt"),
-        include_str!("../../state/schemas-2.txt"),
-    ];
-
-    /// One entry a line: key and value in hexadecimal, a colon between.
-    fn read(golden: &str) -> Vec<Pair> {
-        let bytes = |hex: &str| {
-            let digits = hex.as_bytes().chunks(2);
-            let byte = |pair: &[u8]| {
-                let pair = std::str::from_utf8(pair).expect("ASCII");
-                u8::from_str_radix(pair, 16).expect("hexadecimal")
-            };
-            digits.map(byte).collect::<Vec<u8>>()
-        };
-        let entry = |line: &str| {
-            let (key, value) = line.split_once(':').expect("a key and a value");
-            (bytes(key), bytes(value))
-        };
-        golden.lines().map(entry).collect()
-    }
-
-    fn write(entries: &[Pair]) -> String {
+    fn write(entries: &[Entry]) -> String {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let line = |(key, value): &Pair| format!("{}:{}\n", hex(key), hex(value));
+        let line = |e: &Entry| format!("{}:{}\n", hex(&e.key), hex(&e.value));
         entries.iter().map(line).collect()
     }
 
-    fn old() -> Vec<Pair> {
+    fn old() -> Vec<Entry> {
         let entry = |oid, schema, name, text| v1::Entry {
             oid,
             schema,
@@ -88,25 +74,25 @@ mod tests {
         .collect()
     }
 
-    fn sorted(mut entries: Vec<Pair>) -> Vec<Pair> {
+    fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
         entries.sort();
         entries
     }
 
     #[test]
     fn golden_state_of_version_1_becomes_that_of_version_2() {
-        assert_eq!(write(&old()), GOLDEN[0]);
-        let new = sorted(one_to_two(&read(GOLDEN[0])).expect("a step"));
-        assert_eq!(write(&new), GOLDEN[1]);
-        for (key, value) in &new {
-            v2::check(key, value).expect("the invariant holds");
+        assert_eq!(write(&old()), VERSION_1);
+        let new = sorted(one_to_two(&entries(VERSION_1)).expect("a step"));
+        assert_eq!(write(&new), VERSION_2);
+        for entry in &new {
+            v2::check(entry).expect("the invariant holds");
         }
     }
 
     #[test]
     fn golden_state_of_version_2_is_what_todays_code_reads() {
         let mut found = Vec::new();
-        for (key, value) in read(GOLDEN[1]) {
+        for Entry { key, value } in entries(VERSION_2) {
             if let v2::Key::Schema(oid) = v2::Key::decode(&key).expect("a key") {
                 let record = v2::Record::decode(&value).expect("a record");
                 found.push((oid, record.uri.clone()));
@@ -140,6 +126,10 @@ mod tests {
             };
             assert!(one_to_two(&[entry.encode()]).is_err(), "{text}");
         }
-        assert!(one_to_two(&[(vec![0, 0, 0], Vec::new())]).is_err());
+        let broken = Entry {
+            key: vec![0, 0, 0],
+            value: Vec::new(),
+        };
+        assert!(one_to_two(&[broken]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Entries of version 1, which are only read, by the step to version 2.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 
 /// A named schema as version 1 kept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +12,12 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    pub fn decode(key: &'a [u8], value: &'a [u8]) -> Result<Entry<'a>> {
+    pub fn decode(entry: &'a heliosdb_plugin_api::Entry) -> Result<Entry<'a>> {
+        let (key, value) = (&entry.key, &entry.value);
         let damaged = || {
-            Error::new(
-                Kind::Damaged,
-                "JSON schema of state version 1 cannot be read",
-            )
-            .with_detail(format!("Its key is {key:?}."))
+            Kind::Damaged
+                .error("JSON schema of state version 1 cannot be read")
+                .with_detail(format!("Its key is {key:?}."))
         };
         let (oid, names) = key.split_first_chunk::<4>().ok_or_else(damaged)?;
         let names = std::str::from_utf8(names).map_err(|_| damaged())?;
@@ -34,11 +33,14 @@ impl<'a> Entry<'a> {
 
     /// For tests of the step: nothing writes version 1 any more.
     #[cfg(test)]
-    pub fn encode(&self) -> super::Pair {
+    pub fn encode(&self) -> heliosdb_plugin_api::Entry {
         let mut key = self.oid.to_be_bytes().to_vec();
         key.extend_from_slice(self.schema.as_bytes());
         key.push(0);
         key.extend_from_slice(self.name.as_bytes());
-        (key, self.text.as_bytes().to_vec())
+        heliosdb_plugin_api::Entry {
+            key,
+            value: self.text.as_bytes().to_vec(),
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Bound;
 
+use heliosdb_plugin_api::Entry;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::schema::{Draft, RegisteredSchema, Source};
 
 const SCHEMA: u8 = 1;
@@ -44,7 +45,8 @@ impl Record {
 
     pub fn decode(value: &[u8]) -> Result<Record> {
         serde_json::from_slice(value).map_err(|error| {
-            Error::new(Kind::Damaged, "stored JSON schema cannot be read")
+            Kind::Damaged
+                .error("stored JSON schema cannot be read")
                 .with_detail(error.to_string())
         })
     }
@@ -89,7 +91,8 @@ pub enum Key<'a> {
 impl<'a> Key<'a> {
     pub fn decode(key: &'a [u8]) -> Result<Key<'a>> {
         let damaged = || {
-            Error::new(Kind::Damaged, "key of a stored JSON schema cannot be read")
+            Kind::Damaged
+                .error("key of a stored JSON schema cannot be read")
                 .with_detail(format!("It is {key:?}."))
         };
         let (kind, rest) = key.split_first().ok_or_else(damaged)?;
@@ -107,13 +110,10 @@ impl<'a> Key<'a> {
 }
 
 /// The invariant of one entry: it can be read, and its schema can be read by its draft.
-pub fn check(key: &[u8], value: &[u8]) -> Result<()> {
-    match Key::decode(key)? {
-        Key::Schema(_) => Record::decode(value)?.source().read().map(|_| ()),
-        Key::Uri(..) if value.is_empty() => Ok(()),
-        Key::Uri(..) => Err(Error::new(
-            Kind::Damaged,
-            "a stored URI of a JSON schema has a value",
-        )),
+pub fn check(entry: &Entry) -> Result<()> {
+    match Key::decode(&entry.key)? {
+        Key::Schema(_) => Record::decode(&entry.value)?.source().read().map(|_| ()),
+        Key::Uri(..) if entry.value.is_empty() => Ok(()),
+        Key::Uri(..) => Err(Kind::Damaged.error("a stored URI of a JSON schema has a value")),
     }
 }

@@ -1,0 +1,49 @@
+//! `VALIDATE USING SCHEMA name` after a column's type.
+
+use heliosdb_plugin_api::service::sql::quote_identifier;
+use heliosdb_plugin_api::{
+    Clause, ClauseAction, ClauseTarget, Context, Error, Result, SqlState, state as sqlstate,
+};
+
+use super::name::Name;
+use super::named::Named;
+
+/// Makes a constraint `json_schema` of the column, which depends on the schema.
+pub struct ValidateUsingSchema;
+
+impl Clause for ValidateUsingSchema {
+    fn apply(
+        &self,
+        cx: &Context<'_>,
+        target: &ClauseTarget,
+        arguments: &[String],
+    ) -> Result<Vec<ClauseAction>> {
+        let (Some((column, column_type)), [name]) = (&target.column, arguments) else {
+            return Err(Error::contract(
+                "the clause stands at a column and has a name",
+            ));
+        };
+        if !matches!(column_type.as_str(), "json" | "jsonb") {
+            return Err(Error::new(
+                SqlState::new("42804"),
+                format!("column \"{column}\" is of type {column_type}"),
+            )
+            .with_detail("VALIDATE USING SCHEMA needs a column of type json or jsonb."));
+        }
+        let schema = Named::new(cx)?.find(&Name::parse(name)?);
+        let schema = schema.map_err(|error| match error.sqlstate {
+            sqlstate::UNDEFINED_OBJECT => error.with_hint("Use CREATE JSON SCHEMA to create it."),
+            _ => error,
+        })?;
+        Ok(vec![ClauseAction::AddConstraint {
+            kind: "json_schema".to_owned(),
+            options: schema.oid.to_string(),
+            definition: format!(
+                "VALIDATE USING SCHEMA {}.{}",
+                quote_identifier(&schema.schema),
+                quote_identifier(&schema.name)
+            ),
+            depends_on: vec![schema.oid],
+        }])
+    }
+}
