@@ -17,6 +17,12 @@ pub struct OpenError {
 pub enum Error {
     #[error("it is a file, not a directory")]
     NotADirectory,
+    #[error("there is no such directory")]
+    NoDirectory,
+    #[error("plugin \"{0}\" keeps nothing in it")]
+    NoStores(String),
+    #[error(transparent)]
+    Migration(#[from] heliosdb_plugin_host::migration::MigrationError),
     #[error(transparent)]
     Directory(#[from] std::io::Error),
     #[error(transparent)]

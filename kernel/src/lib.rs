@@ -43,7 +43,7 @@ pub mod config;
 mod database;
 mod error;
 mod params;
-mod plugins;
+pub mod plugins;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,21 @@
-//! The plugins of a database: which are linked, what they may claim, how much memory they may hold.
+//! The plugins of a database: which are linked, what they may claim, how much memory they may hold;
+//! and what an operator does with their state while no server runs ([`dry_run`], [`finalize`]).
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use heliosdb_plugin_host::boot::BootPlan;
-use heliosdb_plugin_host::host::manifests;
+use heliosdb_plugin_host::host::{self, manifests};
+pub use heliosdb_plugin_host::migration::{Finalized, Report};
 use heliosdb_plugin_host::service::MemoryLimit;
-use heliosdb_plugin_host::{NameKind, PluginHost, RootRef};
+use heliosdb_plugin_host::{NameKind, PluginHost, RootRef, migration, store};
 use heliosdb_storage::Engine;
 use heliosdb_storage::io::Io;
+use heliosdb_storage::io::disk::Disk;
 
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, OpenError};
 
 /// What all plugins together may reserve when nobody says otherwise.
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -46,6 +49,61 @@ pub(crate) fn boot(
     let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
     let timeout = config.plugins.start_timeout;
     Ok(PluginHost::boot(plan, linked, engine, timeout, &memory)?)
+}
+
+/// What a plugin would do to its stores at the next start, or why it could not start.
+pub type DryRun = (String, Result<Report, String>);
+
+/// Runs the migrations that the next start would run, verifies them, and keeps nothing.
+///
+/// # Errors
+///
+/// The database cannot be opened, for example because a server runs on it.
+pub fn dry_run(
+    directory: &Path,
+    config: &Config,
+    linked: &[RootRef],
+) -> Result<Vec<DryRun>, OpenError> {
+    offline(directory, |disk| {
+        let engine = Engine::open(disk.clone(), config.storage_options())?;
+        let plan = plan(disk, directory, config, linked)?;
+        let reports = host::dry_run(&plan, linked, &engine);
+        engine.close()?;
+        Ok(reports)
+    })
+}
+
+/// Removes the state that the migrations of a plugin left behind for going back.
+///
+/// # Errors
+///
+/// As [`dry_run`]; or the plugin has no stores here.
+pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Finalized, OpenError> {
+    offline(directory, |disk| {
+        let engine = Engine::open(disk, config.storage_options())?;
+        if store::stores_of(&engine.latest_view(), plugin)?.is_empty() {
+            return Err(Error::NoStores(plugin.to_owned()));
+        }
+        let finalized = migration::finalize(&engine, plugin, &migration::Settings::default())?;
+        engine.close()?;
+        Ok(finalized)
+    })
+}
+
+fn offline<T>(
+    directory: &Path,
+    work: impl FnOnce(Arc<dyn Io>) -> Result<T, Error>,
+) -> Result<T, OpenError> {
+    let open = || {
+        if !directory.is_dir() {
+            return Err(Error::NoDirectory);
+        }
+        work(Arc::new(Disk::open(directory)?))
+    };
+    open().map_err(|error| OpenError {
+        directory: directory.to_path_buf(),
+        error,
+    })
 }
 
 /// One limit that all plugins share.
