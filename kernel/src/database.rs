@@ -4,9 +4,11 @@
 //! session for one call, each call its own transaction; a setting made that way ends with the call.
 //! A [`Connection`] keeps one session, and with it settings and an open transaction.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::{PluginHost, RootRef};
 use heliosdb_server::{Server, ServerConfig};
 use heliosdb_sql::{
@@ -83,6 +85,25 @@ impl Database {
         Ok(Database {
             shared: Arc::new(shared),
         })
+    }
+
+    /// What the next open would do with the plugins. It runs none of them and changes nothing, so the
+    /// database may be open elsewhere.
+    pub fn plan_plugins(
+        directory: impl AsRef<Path>,
+        config: &Config,
+        linked: &[RootRef],
+    ) -> Result<BootPlan, OpenError> {
+        let directory = directory.as_ref();
+        let failed = |error| OpenError {
+            directory: directory.to_path_buf(),
+            error,
+        };
+        if !directory.is_dir() {
+            return Err(failed(Error::Directory(ErrorKind::NotADirectory.into())));
+        }
+        let disk = Disk::open(directory).map_err(|e| failed(e.into()))?;
+        plugins::plan(Arc::new(disk), directory, config, linked).map_err(failed)
     }
 
     pub fn directory(&self) -> &Path {
@@ -422,11 +443,7 @@ fn run_batch(session: &mut Session, sql: &str) -> Result<u64, SqlError> {
 
 impl Config {
     pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
-        let mut options = heliosdb_storage::Options {
-            // An operator may write settings and bring plugins before the first start.
-            expected_names: &["heliosdb.toml", "plugins"],
-            ..heliosdb_storage::Options::default()
-        };
+        let mut options = heliosdb_storage::Options::default();
         let storage = &self.storage;
         if let Some(size) = storage.memtable_size {
             options.memtable_bytes_max = size.0 as usize;

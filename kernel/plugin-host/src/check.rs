@@ -116,7 +116,7 @@ fn check_read(path: &Path, report: &mut Report<'_>) -> Option<Manifest> {
         report.add(
             "symbols",
             Verdict::Passed,
-            "no sign of threads, processes, network or exit",
+            "no sign of threads, processes or the network",
         );
     }
     for warning in warnings {
@@ -136,8 +136,9 @@ fn check_read(path: &Path, report: &mut Report<'_>) -> Option<Manifest> {
         let points: Vec<String> = points.into_iter().map(str::to_owned).collect();
         format!("plugin \"{}\" {} with {}", m.id, m.version, list(&points))
     });
-    let root = report.result("root", examined.root, |()| {
-        format!("exported, with {} other symbols", exports - 1)
+    let root = report.result("root", examined.root, |()| match exports {
+        1 => "exported, and nothing else".to_owned(),
+        more => format!("exported, and {} other symbols", more - 1),
     });
     let (build, manifest, ()) = (build?, manifest?, root?);
     if manifest.abi != build.abi {

@@ -259,14 +259,14 @@ fn misuse_is_warned_of_where_it_can_be_seen() {
     assert_eq!(topics(&plain), [""; 0]);
 
     let mut forge = plain.clone();
-    forge.imports = vec!["pthread_create", "exit", "nowhere_to_be_found"];
+    forge.imports = vec!["pthread_create", "_exit", "nowhere_to_be_found"];
     forge.exports.push("malloc");
     forge.locals = vec!["_R12___rustc12___rust_alloc"];
     expect![[r#"
         threads: it contains code that starts threads; the server can neither limit nor stop them (imports pthread_create)
-        exit: it contains code that ends the process, and with it the server (imports exit)
+        exit: it contains code that ends the process, and with it the server (imports _exit)
         allocator: it has a global allocator of its own, so the server cannot account for its memory
-        unresolved: none of the libraries it was linked with provides pthread_create, exit, nowhere_to_be_found; loading it will fail if nothing else does
+        unresolved: none of the libraries it was linked with provides pthread_create, _exit, nowhere_to_be_found; loading it will fail if nothing else does
         exports: it exports more than the plugin's root: malloc"#]]
     .assert_eq(&topics(&forge).join("\n"));
 
