@@ -26,6 +26,65 @@ pub enum Command {
     Serve(Serve),
     /// Run SQL and leave; exit status 1 if anything failed.
     Sql(Sql),
+    /// Write, check and list plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// Write a new plugin: a crate that builds and passes its tests.
+    New(PluginNew),
+    /// Check a plugin file by reading and by running it; exit status 1 if a server would refuse it.
+    Check(PluginCheck),
+    /// Show the plugins of a database, and what the next start of a server does with each.
+    List(PluginList),
+}
+
+#[derive(Debug, Args)]
+pub struct PluginNew {
+    /// What the plugin is called: a-z, 0-9 and _, from a letter.
+    pub name: String,
+    /// What it adds to the database.
+    #[arg(long, value_enum)]
+    pub kind: PluginKind,
+    /// The directory to write it to. [default: ./NAME]
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// The directory plugin-api of a HeliosDB checkout. [default: where this program was built]
+    #[arg(long, value_name = "DIR")]
+    pub api: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PluginKind {
+    /// A function of SQL.
+    Function,
+    /// A check on written rows, and the clause of CREATE TABLE that asks for it.
+    Constraint,
+    /// A way of storing columns.
+    Codec,
+}
+
+#[derive(Debug, Args)]
+pub struct PluginCheck {
+    /// The plugin file (.so). Code of it runs in this process.
+    pub file: PathBuf,
+    /// One JSON array instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PluginList {
+    /// The database's directory.
+    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
+    pub data: PathBuf,
+    /// Settings. [default: DIR/heliosdb.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,16 @@
 //! HeliosDB Lite, the one-node distribution: the kernel behind a command line.
 //!
 //! Everything it does with a database goes through `heliosdb_kernel`; what is here is the command
-//! line (`args`), opening and first start (`open`), and the SQL shell (`shell`, over `client` and
-//! `output`). Every failure is one line on stderr, with PostgreSQL's DETAIL and HINT where there are
-//! any, and an exit status other than 0.
+//! line (`args`), opening and first start (`open`), the SQL shell (`shell`, over `client` and
+//! `output`) and the commands for plugins (`plugin`). Every failure is one line on stderr, with
+//! PostgreSQL's DETAIL and HINT where there are any, and an exit status other than 0.
 
 pub mod args;
 pub mod bundle;
 mod client;
 mod open;
 mod output;
+mod plugin;
 mod shell;
 
 use std::io::{self, IsTerminal};
@@ -45,6 +46,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         None => open_and_shell(),
         Some(Command::Serve(serve)) => run_server(serve),
         Some(Command::Sql(sql)) => run_sql(sql),
+        Some(Command::Plugin(command)) => plugin::run(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -149,7 +149,8 @@ fn open(directory: &Path, config: &Config) -> Result<Database, Message> {
     Database::open_bundle(directory, config, &bundle::plugins()?).map_err(|e| e.to_string())
 }
 
-fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Message> {
+/// The settings of a database: the file that was named, or its own.
+pub fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Message> {
     let own = directory.join(CONFIG_FILE);
     match named {
         Some(file) => Config::read(file).map_err(|e| e.to_string()),
