@@ -8,7 +8,7 @@ use heliosdb_kernel::{RootRef, linked};
 use heliosdb_plugin_api::Manifest;
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 0] = [];
+pub const PLUGINS: [&str; 1] = ["jsonschema"];
 
 /// The bundled plugins.
 ///
@@ -37,6 +37,6 @@ pub fn plugins() -> Result<Vec<RootRef>, String> {
 mod tests {
     #[test]
     fn what_is_linked_is_what_is_listed() {
-        assert_eq!(super::plugins().map(|roots| roots.len()), Ok(0));
+        assert_eq!(super::plugins().map(|roots| roots.len()), Ok(1));
     }
 }
