@@ -23,6 +23,7 @@ pub struct Samples {
     pub(crate) arguments: BTreeMap<String, Vec<Vec<ArrayRef>>>,
     pub(crate) commands: Vec<String>,
     pub(crate) clauses: Vec<(String, Vec<String>)>,
+    pub(crate) column_type: Option<String>,
     pub(crate) constraints: Vec<(String, String, Vec<ArrayRef>)>,
     pub(crate) prepare: Option<Prepare>,
     pub(crate) sql: Option<Script>,
@@ -66,6 +67,12 @@ impl Samples {
     pub fn clause(mut self, name: &str, arguments: &[&str]) -> Samples {
         let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
         self.clauses.push((name.to_owned(), arguments));
+        self
+    }
+
+    /// The SQL type of the column that the clauses of columns stand at; without it, `jsonb`.
+    pub fn column_type(mut self, sql: &str) -> Samples {
+        self.column_type = Some(sql.to_owned());
         self
     }
 

@@ -91,12 +91,13 @@ pub fn clauses(suite: &Suite) -> Outcome {
                 declared.name
             ));
         }
+        let target = target(suite, declared);
         for (_, arguments) in samples {
-            clause(&plugin, declared, arguments)
+            clause(&plugin, declared, &target, arguments)
                 .map_err(|why| format!("clause {}: {why}", declared.name))?;
         }
         for arguments in odd_arguments(&declared.grammar) {
-            let applied = plugin.clause(&declared.name, &target(declared), &arguments);
+            let applied = plugin.clause(&declared.name, &target, &arguments);
             fair(
                 &format!("clause {} with {arguments:?}", declared.name),
                 applied,
@@ -106,8 +107,9 @@ pub fn clauses(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-fn target(declared: &ClauseDecl) -> ClauseTarget {
-    let column = ("c".to_owned(), "jsonb".to_owned());
+fn target(suite: &Suite, declared: &ClauseDecl) -> ClauseTarget {
+    let ty = suite.samples.column_type.as_deref().unwrap_or("jsonb");
+    let column = ("c".to_owned(), ty.to_owned());
     ClauseTarget {
         schema: "public".to_owned(),
         table: "t".to_owned(),
@@ -115,8 +117,13 @@ fn target(declared: &ClauseDecl) -> ClauseTarget {
     }
 }
 
-fn clause(plugin: &Started, declared: &ClauseDecl, arguments: &[String]) -> Outcome {
-    let apply = || plugin.clause(&declared.name, &target(declared), arguments);
+fn clause(
+    plugin: &Started,
+    declared: &ClauseDecl,
+    target: &ClauseTarget,
+    arguments: &[String],
+) -> Outcome {
+    let apply = || plugin.clause(&declared.name, target, arguments);
     let actions = apply().map_err(|e| e.to_string())?;
     let again = apply().map_err(|e| format!("a second time: {e}"))?;
     ensure(actions == again, || {
