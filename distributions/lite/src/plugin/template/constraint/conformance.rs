@@ -9,6 +9,7 @@ use {{id}}_plugin::{{Plugin}};
 heliosdb_plugin_testkit::conformance!(
     {{Plugin}},
     Samples::new()
+        .column_type("text")
         .clause("{{id}}_prefix", &["AB-"])
         .constraint(
             "{{id}}_prefix",

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use heliosdb_plugin_api::{
-    Arguments, Clause, ClauseAction, ClauseTarget, Constraint, ConstraintDefinition, Context, Error,
-    Host, Plugin, Registrar, Result, Settings, Violation, state,
+    Arguments, Clause, ClauseAction, ClauseTarget, Constraint, ConstraintDefinition, Context,
+    Error, Host, Plugin, Registrar, Result, Settings, Violation, state,
 };
 
 pub struct {{Plugin}};
@@ -33,7 +33,10 @@ impl Clause for PrefixClause {
         arguments: &[String],
     ) -> Result<Vec<ClauseAction>> {
         let [prefix] = arguments else {
-            return Err(Error::contract("the clause has one argument"));
+            return Err(Error::new(
+                state::INVALID_PARAMETER_VALUE,
+                "the clause has one argument",
+            ));
         };
         match &target.column {
             Some((_, ty)) if ty == "text" => {}
@@ -66,7 +69,10 @@ impl Constraint for Prefix {
     ) -> Result<Vec<Violation>> {
         let prefix = &definition.options;
         let Some(column) = rows.get(0) else {
-            return Err(Error::contract("the constraint is of one column"));
+            return Err(Error::new(
+                state::INVALID_PARAMETER_VALUE,
+                "the constraint is of one column",
+            ));
         };
         let mut violations = Vec::new();
         for row in 0..rows.rows() {

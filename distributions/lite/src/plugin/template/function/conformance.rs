@@ -17,7 +17,8 @@ fn texts_are_reversed() {
     let texts: ArrayRef = Arc::new(StringViewArray::from_iter([Some("abc"), None, Some("é!")]));
     let function = plugin.function("{{id}}_reverse").unwrap();
     let arguments = [Argument::new(texts, false)];
-    let reversed = plugin.scalar(function, &Statement::new(), &arguments, 3).unwrap();
+    let reversed = plugin.scalar(function, &Statement::new(), &arguments, 3);
+    let reversed = reversed.unwrap();
     let reversed: Vec<_> = reversed.as_string_view().iter().collect();
     assert_eq!(reversed, [Some("cba"), None, Some("!é")]);
 }
