@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use heliosdb_plugin_host::boot::BootPlan;
-use heliosdb_plugin_host::{PluginHost, RootRef};
+use heliosdb_plugin_host::{PluginHost, RootRef, State};
 use heliosdb_server::{Server, ServerConfig};
 use heliosdb_sql::{
     CancelHandle, Instance, InstanceOptions, Outcome, Prepared, Session, SessionOptions, SqlError,
@@ -40,6 +40,7 @@ struct Shared {
     // Sessions go before the instance they belong to.
     idle: Mutex<Vec<Session>>,
     instance: Arc<Instance>,
+    plugins: Arc<PluginHost>,
     directory: PathBuf,
 }
 
@@ -75,11 +76,12 @@ impl Database {
             Engine::open(disk.clone(), config.storage_options()).map_err(|e| failed(e.into()))?;
         let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
         let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
-        let instance = Instance::open(engine, config.instance_options(plugins))
+        let instance = Instance::open(engine, config.instance_options(plugins.clone()))
             .map_err(|e| failed(Error::from(e)))?;
         let shared = Shared {
             idle: Mutex::new(Vec::new()),
             instance,
+            plugins,
             directory,
         };
         Ok(Database {
@@ -104,6 +106,19 @@ impl Database {
         }
         let disk = Disk::open(directory).map_err(|e| failed(e.into()))?;
         plugins::plan(Arc::new(disk), directory, config, linked).map_err(failed)
+    }
+
+    /// What this open migrated of the plugins' state.
+    pub fn plugin_reports(&self) -> Vec<plugins::Report> {
+        self.shared.plugins.reports()
+    }
+
+    /// Plugins that are on but did not start, and why.
+    pub fn plugin_failures(&self) -> Vec<(String, String)> {
+        let all = self.shared.plugins.plugins().into_iter();
+        all.filter(|plugin| matches!(plugin.state, State::Failed | State::Quarantined))
+            .map(|plugin| (plugin.id, plugin.reason.unwrap_or_default()))
+            .collect()
     }
 
     pub fn directory(&self) -> &Path {
@@ -443,7 +458,11 @@ fn run_batch(session: &mut Session, sql: &str) -> Result<u64, SqlError> {
 
 impl Config {
     pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
-        let mut options = heliosdb_storage::Options::default();
+        let mut options = heliosdb_storage::Options {
+            // An operator may write settings and bring plugins before the first start.
+            expected_names: &["heliosdb.toml", "plugins"],
+            ..heliosdb_storage::Options::default()
+        };
         let storage = &self.storage;
         if let Some(size) = storage.memtable_size {
             options.memtable_bytes_max = size.0 as usize;

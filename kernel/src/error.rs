@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use heliosdb_plugin_host::migration::MigrationError;
 use heliosdb_sql::SqlError;
 
 /// A failure to open, with the directory it concerns: one line, fit for a terminal.
@@ -22,7 +23,7 @@ pub enum Error {
     #[error("plugin \"{0}\" keeps nothing in it")]
     NoStores(String),
     #[error(transparent)]
-    Migration(#[from] heliosdb_plugin_host::migration::MigrationError),
+    Migration(Box<MigrationError>),
     #[error(transparent)]
     Directory(#[from] std::io::Error),
     #[error(transparent)]
@@ -35,6 +36,12 @@ pub enum Error {
     Bundle(String),
     #[error("{}", .0.message)]
     Sql(SqlError),
+}
+
+impl From<MigrationError> for Error {
+    fn from(error: MigrationError) -> Error {
+        Error::Migration(Box::new(error))
+    }
 }
 
 impl From<SqlError> for Error {

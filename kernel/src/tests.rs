@@ -105,3 +105,16 @@ fn a_directory_opens_again_with_its_rows() {
     let db = Database::open(directory.path()).unwrap();
     assert_eq!(db.query("select * from t", &[]).unwrap().len(), 2);
 }
+
+#[test]
+fn settings_and_plugins_may_be_there_before_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("heliosdb.toml"), "[server]\n").unwrap();
+    std::fs::create_dir(directory.path().join("plugins")).unwrap();
+    Database::open(directory.path()).unwrap().close().unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("thesis.tex"), "x").unwrap();
+    let refused = Database::open(directory.path()).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("thesis.tex"), "{refused}");
+}

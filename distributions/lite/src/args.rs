@@ -39,6 +39,35 @@ pub enum Plugin {
     Check(PluginCheck),
     /// Show the plugins of a database, and what the next start of a server does with each.
     List(PluginList),
+    /// Bring the state of all plugins to the versions of their code, as a start of a server does.
+    Migrate(PluginMigrate),
+    /// Remove the state that a plugin's migrations kept for going back.
+    Finalize(PluginFinalize),
+}
+
+#[derive(Debug, Args)]
+pub struct PluginMigrate {
+    /// The database's directory.
+    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
+    pub data: PathBuf,
+    /// Settings. [default: DIR/heliosdb.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Do all of it, verify it, say what it did, and keep nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PluginFinalize {
+    /// The plugin.
+    pub name: String,
+    /// The database's directory.
+    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
+    pub data: PathBuf,
+    /// Settings. [default: DIR/heliosdb.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,9 @@ pub struct Options {
     pub transaction_bytes_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
     pub lock_timeout_micros: Option<u64>,
+    /// Names that may be in a directory before its database: an operator's own files. Anything else
+    /// there means that the directory is something other than an empty place for a new database.
+    pub expected_names: &'static [&'static str],
 }
 
 /// Smallest WAL file.
@@ -54,6 +57,7 @@ impl Default for Options {
             page_cache_bytes: 256 << 20,
             transaction_bytes_max: 2 << 30,
             lock_timeout_micros: None,
+            expected_names: &[],
         }
     }
 }

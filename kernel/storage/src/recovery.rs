@@ -109,7 +109,9 @@ fn create(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         Err(e) => Err(Error::io("list", if dir.is_empty() { "." } else { dir }, e)),
     };
     let mut strange: Vec<String> = listed("")?;
-    strange.retain(|name| !known.contains(&name.as_str()));
+    strange.retain(|name| {
+        !known.contains(&name.as_str()) && !options.expected_names.contains(&name.as_str())
+    });
     strange.extend(
         listed(SEGMENTS)?
             .into_iter()

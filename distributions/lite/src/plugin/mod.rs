@@ -3,6 +3,7 @@
 
 mod check;
 mod list;
+mod migrate;
 mod new;
 
 use crate::Failed;
@@ -13,5 +14,7 @@ pub fn run(command: Plugin) -> Result<(), Failed> {
         Plugin::New(new) => new::run(&new),
         Plugin::Check(check) => check::run(&check),
         Plugin::List(list) => list::run(&list),
+        Plugin::Migrate(migrate) => migrate::run(&migrate),
+        Plugin::Finalize(finalize) => migrate::finalize(&finalize),
     }
 }

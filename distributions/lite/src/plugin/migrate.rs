@@ -1,0 +1,57 @@
+//! `plugin migrate` and `plugin finalize`: the state of plugins, while no server runs.
+
+use heliosdb_kernel::{Database, plugins};
+
+use crate::args::{PluginFinalize, PluginMigrate};
+use crate::{Failed, bundle, open};
+
+/// Status 1 when a plugin would not migrate, or did not.
+pub fn run(arguments: &PluginMigrate) -> Result<(), Failed> {
+    let directory = &arguments.data;
+    let config = open::read_config(directory, arguments.config.as_deref())?;
+    let linked = bundle::plugins()?;
+    if !arguments.dry_run {
+        if !directory.is_dir() {
+            return Err(format!("there is no directory {}", directory.display()).into());
+        }
+        let database = Database::open_bundle(directory, &config, &linked);
+        let database = database.map_err(|error| error.to_string())?;
+        let reports = database.plugin_reports();
+        if reports.is_empty() {
+            println!("nothing to migrate");
+        }
+        for report in reports {
+            println!("{report}");
+        }
+        let failed = database.plugin_failures();
+        database.close().map_err(|error| error.message)?;
+        return say(failed);
+    }
+    let reports = plugins::dry_run(directory, &config, &linked).map_err(|e| e.to_string())?;
+    let mut failed = Vec::new();
+    for (plugin, report) in reports {
+        match report {
+            Ok(report) => println!("{report}"),
+            Err(why) => failed.push((plugin, why)),
+        }
+    }
+    say(failed)
+}
+
+fn say(failed: Vec<(String, String)>) -> Result<(), Failed> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    for (plugin, why) in failed {
+        eprintln!("heliosdb-lite: plugin {plugin}: {why}");
+    }
+    Err(Failed::Said)
+}
+
+pub fn finalize(arguments: &PluginFinalize) -> Result<(), Failed> {
+    let directory = &arguments.data;
+    let config = open::read_config(directory, arguments.config.as_deref())?;
+    let finalized = plugins::finalize(directory, &config, &arguments.name);
+    println!("{}", finalized.map_err(|error| error.to_string())?);
+    Ok(())
+}
