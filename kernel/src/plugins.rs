@@ -9,7 +9,7 @@ use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::host::{self, manifests};
 pub use heliosdb_plugin_host::migration::{Finalized, Report};
 use heliosdb_plugin_host::service::MemoryLimit;
-use heliosdb_plugin_host::{NameKind, PluginHost, RootRef, migration, store};
+use heliosdb_plugin_host::{PluginHost, RootRef, migration, store};
 use heliosdb_storage::Engine;
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
@@ -28,13 +28,12 @@ pub(crate) fn plan(
     linked: &[RootRef],
 ) -> Result<BootPlan, Error> {
     let bundled = manifests(linked).map_err(Error::Bundle)?;
-    let is_builtin = |_: NameKind, _: &str| false;
     Ok(BootPlan::make(
         io,
         data,
         &config.plugins,
         bundled,
-        &is_builtin,
+        &heliosdb_sql::is_builtin,
     )?)
 }
 

@@ -27,6 +27,7 @@ pub mod types;
 
 pub use error::{Result, SqlError, SqlState};
 pub use instance::{Instance, InstanceOptions};
+pub use plugin::names::is_builtin;
 pub use role::ScramSecret;
 pub use session::outcome::{
     CommandTag, CopyFormat, Notice, Outcome, ResultColumn, Rows, TransactionStatus, Value,

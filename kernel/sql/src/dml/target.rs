@@ -107,7 +107,7 @@ impl WriteTarget {
             }
         }
         let defaults =
-            Expressions::plan_exprs(state, catalog, info, &[], defaults, "DEFAULT expressions")?;
+            Expressions::plan_stored(state, catalog, info, &[], defaults, "DEFAULT expressions")?;
         let mut checks = Vec::new();
         let mut conditions = Vec::new();
         let mut plugin_checks = Vec::new();
@@ -131,7 +131,7 @@ impl WriteTarget {
             name: &meta.table.name,
             schema: meta.schema.clone(),
         };
-        let conditions = Expressions::plan_exprs(
+        let conditions = Expressions::plan_stored(
             state,
             catalog,
             info,

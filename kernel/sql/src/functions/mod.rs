@@ -35,6 +35,9 @@ pub use visible::{Functions, TableFunction};
 /// `field(row, 'a')`: a column of a row, as [`visible::TableFunction`] has them.
 pub const FIELD: &str = "$field";
 
+/// `missing(message, hint)` fails with 42883 when it is evaluated for a row.
+pub const MISSING: &str = "$_missing";
+
 /// Overloads by function name while they are collected.
 #[derive(Default)]
 pub struct Registry {

@@ -136,6 +136,13 @@ fn type_of(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 pub fn register(r: &mut Registry) {
+    r.add(
+        super::MISSING,
+        f2::<Text, Text, Text>(|message, hint| {
+            Err(SqlError::new(state::UNDEFINED_FUNCTION, message).with_hint(hint))
+        })
+        .volatile(),
+    );
     for name in ["current_user", "user", "current_role"] {
         r.add(name, f0::<Text>(|c| Ok(Some(c.vars.user.clone()))).stable());
     }

@@ -25,6 +25,7 @@ use crate::catalog::model::{Oid, Relation as UserRelation, oid};
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
 
+pub mod added;
 pub mod builtin;
 pub mod datum;
 pub mod definition;
@@ -36,6 +37,7 @@ pub mod relation;
 pub mod relations;
 pub mod rewrite;
 
+pub use added::Added;
 pub use datum::{PG_TYPE_KEY, PG_TYPMOD_KEY};
 pub use functions::scalar_function;
 pub use provider::system_table;
@@ -81,6 +83,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>>;
     /// The last value a sequence gave; `None` before the first.
     fn last_value(&self, sequence: Oid) -> Option<i64>;
+    /// What plugins add.
+    fn added(&self) -> Arc<Added>;
 }
 
 /// How much a store holds.

@@ -300,28 +300,40 @@ pub fn find_type(text: &str) -> Result<Option<Oid>> {
 }
 
 /// The oid a `regproc` text means: the only function of that name.
-pub fn find_function(text: &str) -> Result<Vec<Oid>> {
+pub fn find_function(ctx: &SystemContext, text: &str) -> Result<Vec<Oid>> {
     if let Some(oid) = as_oid(text) {
         return Ok(vec![oid]);
     }
     let parts = split_name(text)?;
-    let name = match parts.as_slice() {
-        [name] => name,
-        [schema, name] if schema == "pg_catalog" => name,
+    let (schema, name) = match parts.as_slice() {
+        [name] => (None, name),
+        [schema, name] => (Some(schema.as_str()), name),
         _ => return Ok(Vec::new()),
     };
-    Ok(builtin_functions()
-        .iter()
-        .filter(|f| f.name == name.as_str())
-        .map(|f| f.oid)
-        .collect())
+    let mut found = Vec::new();
+    if schema.is_none_or(|s| s == "pg_catalog") {
+        let builtin = builtin_functions().iter();
+        found.extend(builtin.filter(|f| f.name == name.as_str()).map(|f| f.oid));
+    }
+    if schema.is_none_or(|s| s == "public") {
+        let added = ctx.session.added();
+        found.extend(
+            added
+                .functions
+                .iter()
+                .filter(|f| f.name == *name)
+                .map(|f| f.oid),
+        );
+    }
+    Ok(found)
 }
 
-pub fn function_name(oid: Oid) -> Option<&'static str> {
-    builtin_functions()
-        .iter()
-        .find(|f| f.oid == oid)
-        .map(|f| f.name)
+pub fn function_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
+    let builtin = builtin_functions().iter().find(|f| f.oid == oid);
+    builtin.map(|f| f.name.to_owned()).or_else(|| {
+        let added = ctx.session.added();
+        added.function(oid).map(|f| f.name.clone())
+    })
 }
 
 /// A value of one of the `reg*` types as text.
@@ -332,7 +344,7 @@ pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
     let name = match ty {
         Type::Regclass => relation_name(ctx, oid),
         Type::Regtype => builtin_type(oid).map(|_| format_type(ctx, oid, None)),
-        Type::Regproc => function_name(oid).map(str::to_owned),
+        Type::Regproc => function_name(ctx, oid),
         Type::Regnamespace => ctx.schema_name(oid).map(|s| quote_ident(&s)),
         Type::Regrole => ctx.role_name(oid).map(|r| quote_ident(&r)),
         _ => None,
@@ -351,7 +363,7 @@ pub fn find(ctx: &SystemContext, ty: Type, text: &str) -> Result<Option<Oid>> {
     match ty {
         Type::Regclass => find_relation(ctx, text),
         Type::Regtype => find_type(text),
-        Type::Regproc => match find_function(text)?.as_slice() {
+        Type::Regproc => match find_function(ctx, text)?.as_slice() {
             [] => Ok(None),
             [oid] => Ok(Some(*oid)),
             _ => Err(SqlError::new(

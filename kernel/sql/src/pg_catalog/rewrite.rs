@@ -319,7 +319,12 @@ fn operator(name: &[String]) -> Result<BinaryOperator> {
     };
     let symbol = match name {
         [symbol] => symbol,
-        [schema, symbol] if schema.eq_ignore_ascii_case("pg_catalog") => symbol,
+        [schema, symbol]
+            if schema.eq_ignore_ascii_case("pg_catalog")
+                || schema.eq_ignore_ascii_case("public") =>
+        {
+            symbol
+        }
         _ => return Err(undefined()),
     };
     Ok(match symbol.as_str() {
@@ -349,7 +354,7 @@ fn operator(name: &[String]) -> Result<BinaryOperator> {
         "->>" => BinaryOperator::LongArrow,
         "@>" => BinaryOperator::AtArrow,
         "<@" => BinaryOperator::ArrowAt,
-        _ => return Err(undefined()),
+        other => BinaryOperator::PGCustomBinaryOperator(vec![other.to_owned()]),
     })
 }
 

@@ -123,6 +123,31 @@ impl Expressions {
         Expressions::plan(state, catalog, info, locals, items, what)
     }
 
+    /// Plans expressions of the catalog. They were right once; one that calls a function that is gone
+    /// since, with its plugin, fails when it is evaluated and keeps nothing else from running.
+    pub fn plan_stored(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        locals: &[Local<'_>],
+        exprs: Vec<ast::Expr>,
+        what: &str,
+    ) -> Result<Expressions> {
+        let plan = |exprs| Expressions::plan_exprs(state, catalog, info, locals, exprs, what);
+        let is_gone = |e: &SqlError| e.code == state::UNDEFINED_FUNCTION;
+        match plan(exprs.clone()) {
+            Err(e) if is_gone(&e) => {}
+            planned => return planned,
+        }
+        let exprs = exprs
+            .into_iter()
+            .map(|expr| match plan(vec![expr.clone()]) {
+                Err(e) if is_gone(&e) => missing(&e),
+                _ => expr,
+            });
+        plan(exprs.collect())
+    }
+
     /// The SQL type of an expression; `Unknown` for an untyped literal.
     pub fn pg_type(&self, at: usize) -> PgType {
         self.fields
@@ -250,6 +275,13 @@ impl Program {
                 )
             })
     }
+}
+
+/// An expression that fails with this 42883 when it is evaluated.
+fn missing(error: &SqlError) -> ast::Expr {
+    let parts = [&*error.message, error.hint.as_deref().unwrap_or_default()];
+    let texts = parts.map(|p| ast::Expr::value(ast::Value::SingleQuotedString(p.to_owned())));
+    crate::semantics::call(crate::functions::MISSING, texts)
 }
 
 /// Whether a projection's input adds nothing to the relations.

@@ -1,4 +1,4 @@
-//! What plugins add to the grammar: commands and clauses, as patterns over tokens.
+//! What plugins add to the grammar: commands and clauses, as patterns over tokens, and operators.
 //!
 //! A [`Syntax`] is made from the manifests of all plugins that are known, active or not: what a
 //! plugin claimed is recognized while it is away, and answered with its name rather than with a
@@ -20,6 +20,8 @@ const NAME_PARTS_MAX: usize = 3;
 pub(crate) struct Syntax {
     commands: Vec<Arc<CommandSyntax>>,
     clauses: Vec<Arc<ClauseSyntax>>,
+    /// Symbols of operators.
+    operators: Vec<String>,
 }
 
 /// A statement that a plugin runs, known by how it begins.
@@ -130,6 +132,8 @@ impl Syntax {
                         words: command.prefix.split(' ').map(str::to_owned).collect(),
                     })
                 }));
+            let operators = provides.operators.iter().map(|o| o.name.clone());
+            syntax.operators.extend(operators);
             syntax.clauses.extend(provides.clauses.iter().map(|clause| {
                 Arc::new(ClauseSyntax {
                     plugin: plugin.to_owned(),
@@ -149,6 +153,10 @@ impl Syntax {
             }));
         }
         syntax
+    }
+
+    pub fn operators(&self) -> impl Iterator<Item = &str> {
+        self.operators.iter().map(String::as_str)
     }
 
     pub fn has_clauses(&self) -> bool {

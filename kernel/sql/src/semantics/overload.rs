@@ -43,6 +43,8 @@ pub enum Param {
 #[derive(Clone)]
 pub enum ResultType {
     Is(PgType),
+    /// A type that SQL has no name for, such as rows.
+    Arrow(DataType),
     /// From the Arrow types of the coerced arguments.
     From(fn(&[DataType]) -> DataType),
 }
@@ -144,6 +146,7 @@ pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolve
         .collect();
     let result = match &o.result {
         ResultType::Is(ty) => ty.arrow(),
+        ResultType::Arrow(ty) => ty.clone(),
         ResultType::From(f) => f(&coerced),
     };
     Ok(Resolved {

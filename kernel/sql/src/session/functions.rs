@@ -40,10 +40,9 @@ enum Function {
     BackendPid,
 }
 
-/// The function of this name, when it is one of these.
-pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
+fn find(name: &str) -> Option<Function> {
     use Function::*;
-    let function = match name {
+    Some(match name {
         "nextval" => NextVal,
         "currval" => CurrVal,
         "lastval" => LastVal,
@@ -56,7 +55,18 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
         "version" => Version,
         "pg_backend_pid" => BackendPid,
         _ => return None,
-    };
+    })
+}
+
+/// Whether a function of this name is one of these.
+pub(crate) fn is_known(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// The function of this name, when it is one of these.
+pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
+    use Function::*;
+    let function = find(name)?;
     let name = match name {
         "user" => "current_user",
         name => name,

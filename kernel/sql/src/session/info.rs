@@ -14,11 +14,12 @@ use parking_lot::{Mutex, RwLock};
 
 use super::settings::Settings;
 use crate::catalog::model::Sequence;
-use crate::catalog::{CatalogSnapshot, Oid, Relation};
+use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::instance::Instance;
 use crate::pg_catalog::names::SessionNames;
+use crate::plugin::functions::PluginFunctions;
 use crate::types::Format;
 
 pub struct SessionInfo {
@@ -33,6 +34,8 @@ pub struct SessionInfo {
     /// The last value each sequence gave this session, and which gave last.
     sequences: Mutex<SequenceValues>,
     used_sequence: AtomicBool,
+    /// Those of a version of the catalog. The plugins of a server never change.
+    plugin_functions: Mutex<Option<(CatalogVersion, Arc<PluginFunctions>)>>,
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
     transaction_start: RwLock<i64>,
     statement_start: RwLock<i64>,
@@ -73,6 +76,7 @@ impl SessionInfo {
             catalog: RwLock::new(catalog),
             sequences: Mutex::default(),
             used_sequence: AtomicBool::new(false),
+            plugin_functions: Mutex::default(),
             transaction_start: RwLock::new(0),
             statement_start: RwLock::new(0),
         }
@@ -101,7 +105,21 @@ impl SessionInfo {
 
     /// The functions that the running statement may name.
     pub(crate) fn functions(&self) -> Arc<Functions> {
-        Functions::builtin()
+        self.plugin_functions().functions.clone()
+    }
+
+    /// What plugins add to them, for the catalog that the running statement sees.
+    pub(crate) fn plugin_functions(&self) -> Arc<PluginFunctions> {
+        let catalog = self.catalog();
+        let mut known = self.plugin_functions.lock();
+        if let Some((version, functions)) = known.as_ref()
+            && *version == catalog.version
+        {
+            return functions.clone();
+        }
+        let functions = Arc::new(PluginFunctions::new(self.instance.plugins(), &catalog));
+        *known = Some((catalog.version, functions.clone()));
+        functions
     }
 
     /// Schemas in the order they are searched.

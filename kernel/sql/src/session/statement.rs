@@ -18,6 +18,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 use super::depth;
 use crate::error::{Result, SqlError, state};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
+use crate::plugin::operators;
 use crate::plugin::syntax::{CommandSyntax, Syntax};
 
 /// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
@@ -159,25 +160,29 @@ pub(crate) fn parse_one(sql: &str, syntax: &Syntax) -> Result<Statement> {
 
 /// Parses one expression, such as a stored default or CHECK condition.
 pub(crate) fn parse_expression(sql: &str) -> Result<Expr> {
-    let dialect = PostgreSqlDialect {};
-    let lines = LineStarts::new(sql);
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(RECURSION_DEPTH_MAX)
-        .try_with_sql(sql)
-        .map_err(|e| parser_error(&lines, e))?;
-    let expr = parser.parse_expr().map_err(|e| parser_error(&lines, e))?;
-    Ok(expr)
+    parse_stored(sql, |p| p.parse_expr())
 }
 
 /// Parses a stored query, such as a view's definition.
 pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
+    parse_stored(sql, |p| p.parse_query())
+}
+
+/// Parses SQL that was printed from a syntax tree.
+fn parse_stored<T>(
+    sql: &str,
+    parse: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
+) -> Result<T> {
     let dialect = PostgreSqlDialect {};
     let lines = LineStarts::new(sql);
-    Parser::new(&dialect)
+    let mut tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|e| tokenizer_error(sql, e.message, e.location))?;
+    operators::join_printed(&mut tokens);
+    let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
-        .try_with_sql(sql)
-        .and_then(|mut p| p.parse_query())
-        .map_err(|e| parser_error(&lines, e))
+        .with_tokens_with_locations(tokens);
+    parse(&mut parser).map_err(|e| parser_error(&lines, e))
 }
 
 fn push_statement(
@@ -269,6 +274,7 @@ fn parse_tokens(
             extracted.clauses,
         ));
     }
+    operators::join(&mut tokens, syntax.operators());
     spell_out_table(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()

@@ -12,7 +12,7 @@ use heliosdb_storage::segment::ColumnPages;
 use super::info::SessionInfo;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
-use crate::pg_catalog::{SessionView, Setting, StoreSize};
+use crate::pg_catalog::{Added, SessionView, Setting, StoreSize};
 
 impl SessionView for SessionInfo {
     fn catalog(&self) -> Arc<CatalogSnapshot> {
@@ -117,5 +117,9 @@ impl SessionView for SessionInfo {
         let engine = self.instance.engine();
         let (value, called) = engine.sequence_state(CollectionId(sequence.collection))?;
         called.then_some(value)
+    }
+
+    fn added(&self) -> Arc<Added> {
+        self.plugin_functions().added.clone()
     }
 }

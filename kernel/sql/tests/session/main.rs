@@ -7,6 +7,7 @@ mod ddl;
 mod dml;
 mod durability;
 mod flights;
+mod functions;
 mod query;
 mod regression;
 #[path = "../support/mod.rs"]

@@ -5,25 +5,60 @@
 use std::sync::Arc;
 
 use expect_test::Expect;
+use heliosdb_plugin_api::abi::RootRef;
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::boot::BootPlan;
+use heliosdb_plugin_host::config::PluginsConfig;
+use heliosdb_plugin_host::host::manifests;
+use heliosdb_plugin_host::service::{MemoryLimit, Unlimited};
 use heliosdb_sql::types::{Format, encode_text};
 use heliosdb_sql::{Instance, InstanceOptions, Outcome, Rows, Session, SessionOptions, SqlError};
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::{Engine, Options};
+
+pub mod letters;
 
 pub struct Db {
     pub instance: Arc<Instance>,
     directory: Arc<tempfile::TempDir>,
 }
 
+/// Plugins that are linked into the test.
+#[derive(Clone, Default)]
+pub struct Plugins {
+    pub roots: Vec<RootRef>,
+    /// None of them starts.
+    pub fail: bool,
+}
+
 impl Db {
     pub fn new() -> Db {
-        Db::open(Arc::new(tempfile::tempdir().unwrap()))
+        Db::with(&Plugins::default())
     }
 
-    fn open(directory: Arc<tempfile::TempDir>) -> Db {
-        let disk = Disk::open(directory.path()).unwrap();
-        let engine = Engine::open(Arc::new(disk), Options::default()).unwrap();
-        let instance = Instance::open(engine, InstanceOptions::default()).unwrap();
+    pub fn with(plugins: &Plugins) -> Db {
+        Db::open(Arc::new(tempfile::tempdir().unwrap()), plugins)
+    }
+
+    fn open(directory: Arc<tempfile::TempDir>, plugins: &Plugins) -> Db {
+        let disk = Arc::new(Disk::open(directory.path()).unwrap());
+        let engine = Engine::open(disk.clone(), Options::default()).unwrap();
+        let bundled = manifests(&plugins.roots).unwrap();
+        let plan = BootPlan::make(
+            disk,
+            directory.path(),
+            &PluginsConfig::default(),
+            bundled,
+            &|kind, name| plugins.fail || heliosdb_sql::is_builtin(kind, name),
+        );
+        let memory: Arc<dyn MemoryLimit> = Arc::new(Unlimited);
+        let timeout = std::time::Duration::from_secs(30);
+        let host = PluginHost::boot(plan.unwrap(), &plugins.roots, &engine, timeout, &memory);
+        let options = InstanceOptions {
+            plugins: host.unwrap(),
+            ..InstanceOptions::default()
+        };
+        let instance = Instance::open(engine, options).unwrap();
         Db {
             instance,
             directory,
@@ -32,10 +67,14 @@ impl Db {
 
     /// Closes without a goodbye and opens again.
     pub fn reopen(self) -> Db {
+        self.reopen_with(&Plugins::default())
+    }
+
+    pub fn reopen_with(self, plugins: &Plugins) -> Db {
         let directory = self.directory.clone();
         self.instance.shutdown();
         drop(self);
-        Db::open(directory)
+        Db::open(directory, plugins)
     }
 
     pub fn session(&self) -> Client {

@@ -3,7 +3,8 @@
 //!
 //! A [`PgAggregate`] resolves its overload as a function does; the overload either delegates to
 //! DataFusion's aggregate of the same meaning or brings an accumulator of its own: exact sums
-//! ([`exact`]), statistics ([`statistics`]) and those that keep their input ([`collect`]).
+//! ([`exact`]), statistics ([`statistics`]) and those that keep their input ([`collect`]). What is
+//! not built in implements [`Added`] and resolves by the same rules.
 
 pub mod collect;
 pub mod exact;
@@ -42,6 +43,35 @@ enum How {
         state: &'static [DataType],
     },
     Collect(MakeOrdered),
+    Added(Arc<dyn Added>),
+}
+
+/// An aggregate that is not built in. Its state is one column of bytes.
+pub trait Added: Send + Sync {
+    fn accumulator(&self) -> DfResult<Box<dyn Accumulator>>;
+    /// For window frames whose start moves: one that can take rows back.
+    fn sliding(&self) -> DfResult<Box<dyn Accumulator>>;
+}
+
+const ADDED_STATE: &[DataType] = &[DataType::Binary];
+
+/// An aggregate of these overloads, each with what computes it.
+pub fn added(name: &str, overloads: Vec<(Overload, Arc<dyn Added>)>) -> AggregateUDF {
+    let variants = overloads.into_iter().map(|(overload, added)| Variant {
+        overload,
+        how: How::Added(added),
+    });
+    aggregate(name, variants.collect(), false)
+}
+
+fn aggregate(name: &str, variants: Vec<Variant>, within_group: bool) -> AggregateUDF {
+    AggregateUDF::from(PgAggregate {
+        name: name.to_owned(),
+        overloads: variants.iter().map(|v| v.overload.clone()).collect(),
+        variants,
+        within_group,
+        signature: Signature::new(TypeSignature::UserDefined, Volatility::Immutable),
+    })
 }
 
 #[derive(Clone)]
@@ -51,7 +81,7 @@ struct Variant {
 }
 
 pub struct PgAggregate {
-    name: &'static str,
+    name: String,
     variants: Vec<Variant>,
     overloads: Vec<Overload>,
     within_group: bool,
@@ -79,7 +109,7 @@ impl PgAggregate {
     fn resolve(&self, types: &[DataType]) -> DfResult<Resolved> {
         resolve(&self.overloads, types).map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
-            df(undefined_function(self.name, &types, why))
+            df(undefined_function(&self.name, &types, why))
         })
     }
 
@@ -98,7 +128,7 @@ pub fn arguments(f: &AggregateUDF, types: &[DataType]) -> Option<DfResult<Vec<Da
 
 impl AggregateUDFImpl for PgAggregate {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -127,6 +157,13 @@ impl AggregateUDFImpl for PgAggregate {
                 }
                 Ok(inner)
             }
+            (How::Added(added), types) => {
+                let inner = added.accumulator()?;
+                if args.is_distinct {
+                    return Ok(Box::new(collect::Distinct::new(inner, types, false)));
+                }
+                Ok(inner)
+            }
             (How::Collect(make), types) => {
                 let inner = make(&types, args.return_field.data_type());
                 if args.is_distinct {
@@ -143,8 +180,11 @@ impl AggregateUDFImpl for PgAggregate {
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> DfResult<Vec<FieldRef>> {
         match self.how(args.input_fields)? {
             (How::Delegate(f), _) => f.state_fields(args),
-            (How::Own { .. }, types) if args.is_distinct => Ok(collect::Distinct::state(&types)),
+            (How::Own { .. } | How::Added(_), types) if args.is_distinct => {
+                Ok(collect::Distinct::state(&types))
+            }
             (How::Own { state, .. }, _) => Ok(collect::fields(state)),
+            (How::Added(_), _) => Ok(collect::fields(ADDED_STATE)),
             (How::Collect(_), mut types) => {
                 if !args.is_distinct {
                     types.extend(args.ordering_fields.iter().map(|f| f.data_type().clone()));
@@ -160,7 +200,7 @@ impl AggregateUDFImpl for PgAggregate {
             Ok((How::Own { groups, .. }, types)) => {
                 !args.is_distinct && groups(&types, args.return_field.data_type()).is_some()
             }
-            Ok((How::Collect(_), _)) | Err(_) => false,
+            Ok((How::Collect(_) | How::Added(_), _)) | Err(_) => false,
         }
     }
 
@@ -172,7 +212,9 @@ impl AggregateUDFImpl for PgAggregate {
             (How::Delegate(f), _) => f.create_groups_accumulator(args),
             (How::Own { groups, .. }, types) => groups(&types, args.return_field.data_type())
                 .ok_or_else(|| DataFusionError::Internal("no groups accumulator".into())),
-            (How::Collect(_), _) => Err(DataFusionError::Internal("no groups accumulator".into())),
+            (How::Collect(_) | How::Added(_), _) => {
+                Err(DataFusionError::Internal("no groups accumulator".into()))
+            }
         }
     }
 
@@ -182,6 +224,7 @@ impl AggregateUDFImpl for PgAggregate {
     ) -> DfResult<Box<dyn Accumulator>> {
         match self.how(args.expr_fields)? {
             (How::Delegate(f), _) => f.create_sliding_accumulator(args),
+            (How::Added(added), _) if !args.is_distinct => added.sliding(),
             _ => self.accumulator(args),
         }
     }
@@ -194,8 +237,9 @@ struct Builder {
     within_group: bool,
 }
 
-fn signature(params: Vec<Param>, result: ResultType) -> Overload {
-    polymorphic(params, false, result, |_, _| {
+/// The overload of an aggregate, which is only resolved and never called.
+pub fn signature(params: Vec<Param>, variadic: bool, result: ResultType) -> Overload {
+    polymorphic(params, variadic, result, |_, _| {
         Err(crate::error::SqlError::internal(
             "an aggregate is not a scalar function",
         ))
@@ -217,7 +261,7 @@ impl Builder {
 
     fn delegate(mut self, params: Vec<Param>, result: ResultType, f: Arc<AggregateUDF>) -> Builder {
         self.variants.push(Variant {
-            overload: signature(params, result),
+            overload: signature(params, false, result),
             how: How::Delegate(f),
         });
         self
@@ -241,7 +285,7 @@ impl Builder {
         state: &'static [DataType],
     ) -> Builder {
         self.variants.push(Variant {
-            overload: signature(params, result),
+            overload: signature(params, false, result),
             how: How::Own {
                 make,
                 groups,
@@ -253,7 +297,7 @@ impl Builder {
 
     fn collect(mut self, params: Vec<Param>, result: ResultType, make: MakeOrdered) -> Builder {
         self.variants.push(Variant {
-            overload: signature(params, result),
+            overload: signature(params, false, result),
             how: How::Collect(make),
         });
         self
@@ -265,13 +309,7 @@ impl Builder {
     }
 
     fn build(self) -> Arc<AggregateUDF> {
-        Arc::new(AggregateUDF::from(PgAggregate {
-            name: self.name,
-            overloads: self.variants.iter().map(|v| v.overload.clone()).collect(),
-            variants: self.variants,
-            within_group: self.within_group,
-            signature: Signature::new(TypeSignature::UserDefined, Volatility::Immutable),
-        }))
+        Arc::new(aggregate(self.name, self.variants, self.within_group))
     }
 }
 

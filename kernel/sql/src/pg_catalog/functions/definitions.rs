@@ -28,9 +28,9 @@ functions! {
     pg_get_expr(NodeTree, Oid) -> Text = |c, a| expression(c, a, false);
     pg_get_expr(NodeTree, Oid, Bool) -> Text = |c, a| expression(c, a, argument::flag(a, 2)?);
     pg_get_serial_sequence(Text, Text) -> Text = serial_sequence;
-    pg_get_functiondef(Oid) -> Text = |_, a| match names::function_name(argument::oid(a, 0)?) {
+    pg_get_functiondef(Oid) -> Text = |c, a| match names::function_name(c, argument::oid(a, 0)?) {
         None => Ok(Datum::Null),
-        Some(name) => Err(SqlError::unsupported(format!("the definition of built-in function {name}"))),
+        Some(name) => Err(SqlError::unsupported(format!("the definition of function {name}, which is not SQL"))),
     };
 
     pg_get_function_sqlbody(Oid) -> Text = |_, _| Ok(Datum::Null);

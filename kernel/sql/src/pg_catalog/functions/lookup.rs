@@ -52,9 +52,12 @@ functions! {
         Ok(ty.map(|t| in_path(c, t.schema)).into())
     };
     pg_function_is_visible(Oid) -> Bool =
-        |_, a| exists(a, |oid| builtin_functions().iter().any(|f| f.oid == oid));
+        |c, a| exists(a, |oid| function(c, oid).is_some());
     pg_operator_is_visible(Oid) -> Bool =
-        |_, a| exists(a, |oid| builtin_operators().iter().any(|o| o.oid == oid));
+        |c, a| exists(a, |oid| {
+            builtin_operators().iter().any(|o| o.oid == oid)
+                || c.session.added().operators.iter().any(|o| o.oid == oid)
+        });
     pg_opclass_is_visible(Oid) -> Bool =
         |_, a| exists(a, |oid| builtin_classes().iter().any(|o| o.oid == oid));
     pg_opfamily_is_visible(Oid) -> Bool =
@@ -70,13 +73,7 @@ functions! {
 
     quote_ident(Text) -> Text = |_, a| Ok(names::quote_ident(argument::text(a, 0)?).into());
     pg_get_function_result(Oid) -> Text = |c, a| {
-        let function = function(argument::oid(a, 0)?);
-        Ok(function
-            .map(|f| {
-                let result = names::format_type(c, f.result, None);
-                if f.returns_set { format!("SETOF {result}") } else { result }
-            })
-            .into())
+        Ok(function(c, argument::oid(a, 0)?).map(|f| f.result(c)).into())
     };
     pg_get_function_arguments(Oid) -> Text = arguments_of;
     pg_get_function_identity_arguments(Oid) -> Text = arguments_of;
@@ -143,12 +140,55 @@ fn exists(args: &[Datum], is_there: impl Fn(Oid) -> bool) -> Result<Datum> {
     Ok(is_there(oid).then_some(true).into())
 }
 
-fn function(oid: Oid) -> Option<&'static crate::pg_catalog::builtin::BuiltinFunction> {
-    builtin_functions().iter().find(|f| f.oid == oid)
+/// What is shown of a function.
+struct Shown {
+    arguments: Vec<Oid>,
+    variadic: bool,
+    result: Oid,
+    returns_set: bool,
+    /// Of a table function.
+    columns: Vec<(String, Oid)>,
+}
+
+impl Shown {
+    fn result(&self, ctx: &SystemContext) -> String {
+        if !self.columns.is_empty() {
+            let column = |(name, ty): &(String, Oid)| {
+                let ty = names::format_type(ctx, *ty, None);
+                format!("{} {ty}", names::quote_ident(name))
+            };
+            let columns: Vec<String> = self.columns.iter().map(column).collect();
+            return format!("TABLE({})", columns.join(", "));
+        }
+        let result = names::format_type(ctx, self.result, None);
+        match self.returns_set {
+            true => format!("SETOF {result}"),
+            false => result,
+        }
+    }
+}
+
+fn function(ctx: &SystemContext, oid: Oid) -> Option<Shown> {
+    if let Some(f) = builtin_functions().iter().find(|f| f.oid == oid) {
+        return Some(Shown {
+            arguments: f.arguments.clone(),
+            variadic: f.variadic != 0,
+            result: f.result,
+            returns_set: f.returns_set,
+            columns: Vec::new(),
+        });
+    }
+    ctx.session.added().function(oid).map(|f| Shown {
+        arguments: f.arguments.clone(),
+        variadic: f.variadic != 0,
+        result: f.result,
+        returns_set: f.returns_set(),
+        columns: f.columns.clone(),
+    })
 }
 
 fn arguments_of(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
-    let Some(function) = function(argument::oid(args, 0)?) else {
+    let Some(function) = function(ctx, argument::oid(args, 0)?) else {
         return Ok(Datum::Null);
     };
     let last = function.arguments.len().saturating_sub(1);
@@ -157,7 +197,7 @@ fn arguments_of(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
         .iter()
         .enumerate()
         .map(|(i, ty)| {
-            let variadic = if function.variadic != 0 && i == last {
+            let variadic = if function.variadic && i == last {
                 "VARIADIC "
             } else {
                 ""

@@ -44,6 +44,8 @@ relations! {
 
 const OWNER: u32 = oid::BOOTSTRAP_ROLE;
 const SCHEMA: u32 = oid::PG_CATALOG_SCHEMA;
+/// `pg_language.oid` of functions that come from a file.
+const C_LANGUAGE: u32 = 13;
 const HEAP_HANDLER: u32 = 3;
 const BTREE_HANDLER: u32 = 330;
 
@@ -52,7 +54,7 @@ fn am_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
     rows.push(row![BTREE, "btree", BTREE_HANDLER, 'i'])
 }
 
-fn operator_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
+fn operator_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for o in builtin_operators() {
         rows.push(row![
             o.oid,
@@ -70,6 +72,25 @@ fn operator_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
             o.code,
             o.restrict,
             o.join,
+        ])?;
+    }
+    for o in &ctx.session.added().operators {
+        rows.push(row![
+            o.oid,
+            &o.name,
+            oid::PUBLIC_SCHEMA,
+            OWNER,
+            'b',
+            false,
+            false,
+            o.left,
+            o.right,
+            o.result,
+            o.commutator,
+            o.negator,
+            o.code,
+            0u32,
+            0u32,
         ])?;
     }
     Ok(())
@@ -124,10 +145,13 @@ fn language_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
         0u32,
         0u32,
         NULL
+    ])?;
+    rows.push(row![
+        C_LANGUAGE, "c", OWNER, false, false, 0u32, 0u32, 0u32, NULL
     ])
 }
 
-fn function_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
+fn function_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for f in builtin_functions() {
         let (cost, returned) = (1.0f32, if f.returns_set { 1000.0f32 } else { 0.0 });
         rows.push(row![
@@ -158,6 +182,46 @@ fn function_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
             NULL,
             f.source,
             NULL,
+            NULL,
+            NULL,
+            NULL,
+        ])?;
+    }
+    for f in &ctx.session.added().functions {
+        let (cost, returned) = (1.0f32, if f.returns_set() { 1000.0f32 } else { 0.0 });
+        let (all, modes, names) = if f.returns_set() {
+            (f.all_types().into(), f.modes().into(), f.names().into())
+        } else {
+            (NULL, NULL, NULL)
+        };
+        rows.push(row![
+            f.oid,
+            &f.name,
+            oid::PUBLIC_SCHEMA,
+            OWNER,
+            C_LANGUAGE,
+            cost,
+            returned,
+            f.variadic,
+            0u32,
+            f.kind,
+            false,
+            false,
+            f.strict,
+            f.returns_set(),
+            f.volatility,
+            's',
+            f.arguments.len() as i16,
+            0i16,
+            f.result,
+            f.arguments.clone(),
+            all,
+            modes,
+            names,
+            NULL,
+            NULL,
+            &f.name,
+            format!("$libdir/{}", f.plugin),
             NULL,
             NULL,
             NULL,

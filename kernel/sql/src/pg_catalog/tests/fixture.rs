@@ -313,6 +313,10 @@ impl Session {
 }
 
 impl SessionView for Session {
+    fn added(&self) -> Arc<crate::pg_catalog::Added> {
+        Arc::default()
+    }
+
     fn catalog(&self) -> Arc<CatalogSnapshot> {
         self.catalog.clone()
     }

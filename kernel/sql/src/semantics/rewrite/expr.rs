@@ -37,7 +37,8 @@ pub(super) fn call_args(name: &str, args: Vec<FunctionArg>) -> Expr {
     })
 }
 
-fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+/// A call of a function of this exact name.
+pub fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
     call_args(name, args.into_iter().map(unnamed).collect())
 }
 
@@ -84,7 +85,8 @@ const SET_RETURNING: &[(&str, &str)] = &[
     ("string_to_table", "string_to_array"),
 ];
 
-pub(super) fn is_set_returning(name: &str) -> bool {
+/// Whether a built-in function gives rows.
+pub fn is_set_returning(name: &str) -> bool {
     name == "unnest" || SET_RETURNING.iter().any(|(n, _)| *n == name)
 }
 
@@ -681,6 +683,17 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     if let Some((_, array)) = SET_RETURNING.iter().find(|(n, _)| *n == name) {
         let mut inner = f.clone();
         inner.name = object_name(array);
+        return Ok(Some(call("unnest", [Expr::Function(inner)])));
+    }
+    if let Some(table) = functions.table(&name) {
+        plain_call(f, &name)?;
+        if table.columns.len() > 1 {
+            return Err(SqlError::unsupported(format!(
+                "{name}, whose rows have several columns, outside of FROM"
+            )));
+        }
+        let mut inner = f.clone();
+        inner.name = object_name(&format!("${name}"));
         return Ok(Some(call("unnest", [Expr::Function(inner)])));
     }
     // DataFusion counts in 64 bits.

@@ -25,6 +25,7 @@ use sqlparser::ast::{
 use crate::error::{Result, SqlError};
 use crate::functions::Functions;
 
+pub use expr::{call, is_set_returning};
 pub use limit::fetch_to_limit;
 
 /// Rewrites a statement in place. `functions` are those it may name.

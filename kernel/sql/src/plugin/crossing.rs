@@ -1,0 +1,84 @@
+//! Values on their way to a plugin and back.
+//!
+//! A plugin sees the Arrow types that `heliosdb_plugin_api::arrow` lists, which are ours but for three
+//! things. `json` crosses as `jsonb` does, as text that is not a `text`. A `jsonb` that comes back is
+//! read and printed again, because here its text is the canonical one. And a `numeric` that is passed
+//! as `any` crosses as text, because its form is nobody else's business.
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use heliosdb_plugin_api::arrow::sql_type;
+
+use crate::error::Result;
+use crate::semantics::overload::{Param, pg_type};
+use crate::types::names::parse_type_name;
+use crate::types::{CastContext, Format, PgType, cast_array};
+
+/// A type as a plugin declares it.
+#[derive(Clone, Debug)]
+pub(crate) enum Declared {
+    /// Any type at all, each argument its own.
+    Any,
+    One {
+        ty: PgType,
+        /// How its values cross.
+        arrow: DataType,
+    },
+}
+
+impl Declared {
+    /// The type of this name; `None` when no value of it can cross.
+    pub fn parse(name: &str) -> Option<Declared> {
+        if name == "any" {
+            return Some(Declared::Any);
+        }
+        let arrow = sql_type(name)?;
+        let (ty, _) = parse_type_name(name).ok()?;
+        Some(Declared::One { ty, arrow })
+    }
+
+    /// As a formal argument. `json` is taken as `text`: columns of both are held alike and only their
+    /// definition tells them apart, so a call cannot. The plugin reads the value and says if it is
+    /// none.
+    pub fn param(&self) -> Param {
+        match self {
+            Declared::Any => Param::Any,
+            Declared::One {
+                ty: PgType::Json, ..
+            } => Param::Is(PgType::Text),
+            Declared::One { ty, .. } => Param::Is(ty.clone()),
+        }
+    }
+
+    /// A column as the plugin wants it.
+    pub fn outward(&self, array: &ArrayRef, format: &Format) -> Result<ArrayRef> {
+        match self {
+            Declared::Any if *array.data_type() == DataType::LargeBinary => {
+                let (from, to) = (PgType::Numeric, PgType::Text);
+                cast_array(array, &from, &to, -1, CastContext::Explicit, format)
+            }
+            Declared::One { arrow, .. } if array.data_type() != arrow => Ok(cast(array, arrow)?),
+            _ => Ok(array.clone()),
+        }
+    }
+
+    /// A column that a plugin gave, which is of the type [`arrow`](Self::One::arrow), as ours.
+    pub fn inward(&self, array: ArrayRef, format: &Format) -> Result<ArrayRef> {
+        let Declared::One { ty, .. } = self else {
+            return Ok(array);
+        };
+        match ty {
+            PgType::Json | PgType::Jsonb => {
+                let text = cast(&array, &DataType::Utf8View)?;
+                let (from, to) = (PgType::Text, ty);
+                cast_array(&text, &from, to, -1, CastContext::Explicit, format)
+            }
+            _ if *array.data_type() != ty.arrow() => {
+                let from = pg_type(array.data_type());
+                cast_array(&array, &from, ty, -1, CastContext::Explicit, format)
+            }
+            _ => Ok(array),
+        }
+    }
+}
