@@ -8,7 +8,7 @@ use heliosdb_storage::schema::{ColumnDef, IndexDef, KeyColumn, TableDef};
 
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, state};
 use crate::types::PgType;
 
 /// The name of the hidden column that carries row ids through DML plans.
@@ -84,7 +84,8 @@ impl TableMeta {
             defs.push(ColumnDef {
                 missing: c.missing.as_deref().map(Arc::from),
                 dropped: c.dropped,
-                ..ColumnDef::new(column_type)
+                compression: c.compression.as_ref().map(|c| c.method().into()),
+                ty: column_type,
             });
         }
         let indexes: Vec<Arc<Index>> = catalog.indexes_of(table.oid).cloned().collect();
@@ -103,6 +104,30 @@ impl TableMeta {
             schema_with_row_id: Arc::new(ArrowSchema::new(fields)),
             indexes,
         })
+    }
+
+    /// An error of reading the table, with names where storage has numbers.
+    pub fn explain(&self, error: heliosdb_storage::Error) -> SqlError {
+        let heliosdb_storage::Error::CodecMissing { codec, column, .. } = &error else {
+            return SqlError::from(error);
+        };
+        let Some(found) = self.table.column_at(column.0) else {
+            return SqlError::from(error);
+        };
+        let from = match &found.compression {
+            Some(Compression::Codec { plugin, name }) if name == codec => {
+                format!("plugin \"{plugin}\", which provides it")
+            }
+            _ => "the plugin that provides it".to_owned(),
+        };
+        SqlError::new(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "column \"{}\" of relation \"{}\" cannot be read: codec \"{codec}\" is missing",
+                found.name, self.table.name
+            ),
+        )
+        .with_hint(format!("Install or enable {from}."))
     }
 
     /// The place of a column among the live ones.

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use heliosdb_storage::codec;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,32 @@ pub struct Column {
     /// For a column added later: its value in older rows, as one row of Arrow IPC
     /// ([`heliosdb_storage::schema::ColumnDef::missing`]).
     pub missing: Option<Vec<u8>>,
+    /// How its pages are to be compressed; `None` for storage's own choice.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+}
+
+/// A compression method that a column was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    None,
+    Zstd,
+    /// A codec of a plugin (its extension point `codec/1`).
+    Codec {
+        plugin: String,
+        name: String,
+    },
+}
+
+impl Compression {
+    /// As SQL and storage name it.
+    pub fn method(&self) -> &str {
+        match self {
+            Compression::None => codec::NONE,
+            Compression::Zstd => codec::ZSTD,
+            Compression::Codec { name, .. } => name,
+        }
+    }
 }
 
 /// GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY.

@@ -303,6 +303,7 @@ impl Session {
             identity: None,
             dropped: false,
             missing: None,
+            compression: None,
         };
         let identity = request.identity.is_some();
         if request.serial || identity {

@@ -3,7 +3,7 @@
 //! What depends on an object: its table's indexes, constraints and owned sequences go with it without
 //! asking; views, foreign keys of other tables, defaults that use a sequence, and the constraints and
 //! objects of plugins that name an object of a plugin need CASCADE. Everything of a plugin depends on
-//! its extension.
+//! its extension, a column's compression with its codec, too.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -29,6 +29,8 @@ struct DropSet {
     columns: BTreeSet<(Oid, u16)>,
     /// Columns that lose their default.
     defaults: BTreeSet<(Oid, u16)>,
+    /// Columns that lose their codec.
+    codecs: BTreeSet<(Oid, u16)>,
     /// Descriptions of what needs CASCADE: dependent and what it depends on.
     asked: Vec<(String, String)>,
 }
@@ -91,6 +93,18 @@ impl DropSet {
                 for (id, column) in table.live_columns() {
                     if column.default_sequences.contains(&oid) {
                         self.ask_default(catalog, table, id.0, oid);
+                    }
+                    if let Some(Compression::Codec { plugin, .. }) = &column.compression
+                        && is_extension(catalog, oid, plugin)
+                        && self.codecs.insert((table.oid, id.0))
+                    {
+                        self.asked.push((
+                            format!(
+                                "compression of column {} of table {}",
+                                column.name, table.name
+                            ),
+                            describe(catalog, oid),
+                        ));
                     }
                 }
             }
@@ -496,6 +510,17 @@ impl Session {
                 let column = &mut table.columns[usize::from(*place)];
                 column.default = None;
                 column.default_sequences.clear();
+            }
+        }
+        for (oid, place) in &set.codecs {
+            if set.objects.contains(oid) {
+                continue;
+            }
+            if let Some(found) = catalog.table(*oid) {
+                self.lock_table(found.collection_id(), TableLockMode::AccessExclusive)?;
+                let table = tables.entry(*oid).or_insert_with(|| found.as_ref().clone());
+                table.columns[usize::from(*place)].compression = None;
+                redefine.insert(*oid);
             }
         }
         changes.extend(tables.into_values().map(|t| put!(Table, t)));

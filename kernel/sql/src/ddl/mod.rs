@@ -5,6 +5,7 @@
 
 mod alter;
 mod comment;
+mod compression;
 pub(crate) mod constraint;
 mod create_table;
 mod drop;

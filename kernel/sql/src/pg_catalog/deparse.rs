@@ -599,6 +599,7 @@ mod tests {
                 identity: None,
                 dropped: false,
                 missing: None,
+                compression: None,
             })
             .collect();
         Table {

@@ -115,7 +115,7 @@ fn fetch(
     let batch = context
         .view
         .rows(&meta.storage, &rows, &columns, row_id)
-        .map_err(wrap)?;
+        .map_err(|e| wrap(meta.explain(e)))?;
     let schema = Arc::new(full.project(&places)?);
     with_schema(schema, batch.columns().to_vec(), batch.num_rows()).map(Some)
 }

@@ -184,11 +184,12 @@ impl ExecutionPlan for TableScanExec {
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let scan = self.take(partition).map_err(wrap)?;
+        let meta = self.meta.clone();
         let schema = self.schema.clone();
         let interrupt = self.context.interrupt.clone();
         let batches = scan.into_iter().flatten().map(move |batch| {
             interrupt.check().map_err(wrap)?;
-            conform(&schema, &batch.map_err(wrap)?)
+            conform(&schema, &batch.map_err(|e| wrap(meta.explain(e)))?)
         });
         Ok(stream(&self.schema, batches))
     }
@@ -324,9 +325,10 @@ impl ExecutionPlan for IndexScanExec {
         let schema = self.schema.clone();
         if rows.len() > INDEX_ROWS_FREE && share > INDEX_SHARE_MAX {
             let scans = self.full_scan().map_err(wrap)?;
+            let meta = self.meta.clone();
             let batches = scans.into_iter().flatten().map(move |batch| {
                 interrupt.check().map_err(wrap)?;
-                conform(&schema, &batch.map_err(wrap)?)
+                conform(&schema, &batch.map_err(|e| wrap(meta.explain(e)))?)
             });
             return Ok(stream(&self.schema, batches));
         }
@@ -337,7 +339,7 @@ impl ExecutionPlan for IndexScanExec {
             interrupt.check().map_err(wrap)?;
             let batch = view
                 .rows(&meta.storage, &rows, &columns, row_id)
-                .map_err(wrap)?;
+                .map_err(|e| wrap(meta.explain(e)))?;
             conform(&schema, &batch)
         });
         Ok(stream(&self.schema, batches))
@@ -428,7 +430,7 @@ impl ExecutionPlan for RowFetchExec {
         let batch = self
             .view
             .rows(&self.meta.storage, &self.rows, &self.columns, self.row_id)
-            .map_err(wrap)?;
+            .map_err(|e| wrap(self.meta.explain(e)))?;
         let batch = conform(&self.schema, &batch);
         Ok(stream(&self.schema, std::iter::once(batch)))
     }

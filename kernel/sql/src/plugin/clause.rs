@@ -2,14 +2,15 @@
 //!
 //! A clause is applied after the rest of its statement: its table and column are then there, in the
 //! same transaction. The plugin says what the clause means, which is a constraint; the kernel makes
-//! it, and checks the rows that are there unless the clause says NOT VALID.
+//! it, and checks the rows that are there unless the clause says NOT VALID. COMPRESSION, a clause of
+//! the kernel's own, comes along.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use heliosdb_plugin_host::active::clause::{Clause, ClauseAction, ClauseTarget};
 
-use super::grammar::PlacedClause;
+use super::grammar::{ClauseKind, PlacedClause};
 use super::objects;
 use crate::catalog::Oid;
 use crate::catalog::model::{Constraint, ConstraintKind, PluginConstraint, Table};
@@ -83,7 +84,14 @@ impl Session {
         placed: &PlacedClause,
         existing: Existing,
     ) -> Result<()> {
-        self.check_usable(&placed.plugin, &format!("clause {}", placed.clause))?;
+        let meant = match &placed.kind {
+            ClauseKind::Plugin(meant) => meant,
+            ClauseKind::Compression { method } => {
+                return self.set_compression(table, placed.column.as_deref(), method);
+            }
+        };
+        let (plugin, arguments) = (&meant.plugin, &meant.arguments);
+        self.check_usable(plugin, &format!("clause {}", meant.clause))?;
         let (catalog, table) = self.table_now(table)?;
         let column = match &placed.column {
             None => None,
@@ -109,15 +117,13 @@ impl Session {
             None => table.live_columns().map(|(id, _)| id.0).collect(),
         };
         let registry = self.instance.plugins().registry();
-        let is_it =
-            |c: &&Arc<Clause>| **c.plugin() == *placed.plugin && c.declared.name == placed.clause;
+        let is_it = |c: &&Arc<Clause>| **c.plugin() == **plugin && c.declared.name == meant.clause;
         let clause = registry
             .clauses()
             .iter()
             .find(is_it)
             .ok_or_else(|| SqlError::internal("an active plugin without its clause"))?;
-        let actions =
-            self.with_services(|services| clause.apply(services, &target, &placed.arguments))?;
+        let actions = self.with_services(|services| clause.apply(services, &target, arguments))?;
         for action in actions {
             let ClauseAction::AddConstraint {
                 kind,
@@ -126,7 +132,7 @@ impl Session {
                 depends_on,
             } = action;
             let by = PluginConstraint {
-                plugin: placed.plugin.clone(),
+                plugin: plugin.clone(),
                 kind,
                 columns: columns.clone(),
                 options,

@@ -1,15 +1,17 @@
-//! Finds the clauses of plugins in CREATE TABLE and ALTER TABLE and takes them out.
+//! Finds the clauses of plugins in CREATE TABLE and ALTER TABLE and takes them out, and with them
+//! COMPRESSION, which the parser's dialect does not know.
 //!
 //! What the parser then sees is plain SQL. It works on tokens, so a clause's words inside a string, a
 //! comment or a parenthesis are never taken for one, and every token that stays keeps its place, which
 //! is what positions of errors are made of.
 //!
 //! ```text
-//! CREATE TABLE t (c type … COLUMN-CLAUSE …, [CONSTRAINT n] TABLE-CLAUSE) TABLE-CLAUSE WITH (KEY = v)
-//! ALTER TABLE t ADD [COLUMN] c type … COLUMN-CLAUSE …
+//! CREATE TABLE t (c type [COMPRESSION m] … COLUMN-CLAUSE …, [CONSTRAINT n] TABLE-CLAUSE) TABLE-CLAUSE WITH (KEY = v)
+//! ALTER TABLE t ADD [COLUMN] c type [COMPRESSION m] … COLUMN-CLAUSE …
 //! ALTER TABLE t ALTER [COLUMN] c [CONSTRAINT n] COLUMN-CLAUSE [NOT VALID]
 //! ALTER TABLE t ADD [CONSTRAINT n] TABLE-CLAUSE [NOT VALID]
 //! ALTER TABLE t SET (KEY = v)
+//! ALTER TABLE t [ALTER [COLUMN] c] SET COMPRESSION m
 //! ```
 
 use std::ops::Range;
@@ -20,22 +22,33 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use super::syntax::{Fit, Significant, Syntax};
 use crate::names::fold;
 
-/// A clause of a plugin, found in a statement.
+/// A clause found in a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlacedClause {
-    pub plugin: String,
-    pub clause: String,
+    pub kind: ClauseKind,
     /// The column it was written at.
     pub column: Option<String>,
     /// `CONSTRAINT name` in front of it.
     pub constraint: Option<String>,
-    /// One for each `<name>` and `<literal>` of its grammar.
-    pub arguments: Vec<String>,
     pub not_valid: bool,
     /// It belongs to ADD COLUMN IF NOT EXISTS, and is nothing when the column is there.
     pub with_new_column: bool,
     /// Where it begins.
     pub at: Location,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ClauseKind {
+    Plugin(PluginClause),
+    Compression { method: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginClause {
+    pub plugin: String,
+    pub clause: String,
+    /// One for each `<name>` and `<literal>` of its grammar.
+    pub arguments: Vec<String>,
 }
 
 /// What [`extract`] took out.
@@ -55,9 +68,6 @@ pub(crate) fn extract(
     syntax: &Syntax,
     tokens: &mut Vec<TokenWithSpan>,
 ) -> Result<Extracted, Unexpected> {
-    if !syntax.has_clauses() {
-        return Ok(Extracted::default());
-    }
     let mut search = Search {
         syntax,
         tokens: Significant::new(tokens),
@@ -210,9 +220,16 @@ impl Search<'_> {
             with_new_column,
             alter,
         };
-        // A name and a type come first.
+        // A name and a type come first, and COMPRESSION right after them.
         let mut at = item.start + 2;
+        let mut in_type = true;
         while at < item.end {
+            in_type &= !self.ends_type(at);
+            if in_type && self.tokens.is_word(at, "compression") {
+                at = self.compression(at, at, item.end, &around)?;
+                in_type = false;
+                continue;
+            }
             if let Some(Token::LParen | Token::LBracket) = self.tokens.token(at) {
                 at = self.closing(at) + 1;
                 continue;
@@ -227,6 +244,63 @@ impl Search<'_> {
                 .unwrap_or(at + 1);
         }
         Ok(())
+    }
+
+    /// Whether a column's definition goes on to something else than its type.
+    fn ends_type(&self, at: usize) -> bool {
+        const WORDS: [&str; 9] = [
+            "constraint",
+            "not",
+            "null",
+            "default",
+            "generated",
+            "unique",
+            "primary",
+            "check",
+            "references",
+        ];
+        WORDS.iter().any(|w| self.tokens.is_word(at, w))
+    }
+
+    /// `COMPRESSION method` at `word`, taken out from `start` on; gives the first token after it.
+    fn compression(
+        &mut self,
+        start: usize,
+        word: usize,
+        end: usize,
+        around: &Around,
+    ) -> Result<usize, Unexpected> {
+        let method = word + 1;
+        let name = self.tokens.identifier(method).filter(|_| method < end);
+        let name = name.ok_or_else(|| self.unexpected(method))?;
+        self.found.clauses.push(PlacedClause {
+            kind: ClauseKind::Compression {
+                method: fold(&name),
+            },
+            column: around.column.clone(),
+            constraint: None,
+            not_valid: false,
+            with_new_column: around.with_new_column,
+            at: name.span.start,
+        });
+        self.take(start, method + 1);
+        Ok(method + 1)
+    }
+
+    /// `SET COMPRESSION method` as all that is left of an action; true when it was there.
+    fn set_compression(
+        &mut self,
+        start: usize,
+        end: usize,
+        around: &Around,
+    ) -> Result<bool, Unexpected> {
+        if !self.tokens.are_words(start, &["set", "compression"]) {
+            return Ok(false);
+        }
+        match self.compression(start, start + 1, end, around)? {
+            after if after == end => Ok(true),
+            after => Err(self.unexpected(after)),
+        }
     }
 
     /// From the name of the table on.
@@ -252,6 +326,9 @@ impl Search<'_> {
         if self.tokens.is_word(at, "set") && self.tokens.token(at + 1) == Some(&Token::LParen) {
             let close = self.closing(at + 1);
             return self.options(at + 2, close, true);
+        }
+        if self.set_compression(at, end, &around)? {
+            return Ok(true);
         }
         if self.tokens.is_word(at, "add") {
             at += 1;
@@ -285,6 +362,9 @@ impl Search<'_> {
                 column: Some(fold(&column)),
                 ..around
             };
+            if self.set_compression(at + 1, end, &around)? {
+                return Ok(true);
+            }
             return match self.clause(ClausePlace::Column, at + 1, end, &around)? {
                 None => Ok(false),
                 Some(after) if after == end => Ok(true),
@@ -348,11 +428,13 @@ impl Search<'_> {
             .get(at)
             .map_or(Location { line: 0, column: 0 }, |t| t.span.start);
         self.found.clauses.push(PlacedClause {
-            plugin: clause.plugin.clone(),
-            clause: clause.name.clone(),
+            kind: ClauseKind::Plugin(PluginClause {
+                plugin: clause.plugin.clone(),
+                clause: clause.name.clone(),
+                arguments,
+            }),
             column: around.column.clone(),
             constraint,
-            arguments,
             not_valid,
             with_new_column: around.with_new_column,
             at,

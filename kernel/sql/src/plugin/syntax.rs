@@ -159,10 +159,6 @@ impl Syntax {
         self.operators.iter().map(String::as_str)
     }
 
-    pub fn has_clauses(&self) -> bool {
-        !self.clauses.is_empty()
-    }
-
     /// The command that a statement is. Of several that fit, the one with the longest prefix.
     pub fn command(&self, tokens: &[TokenWithSpan]) -> Option<Arc<CommandSyntax>> {
         if self.commands.is_empty() {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod compression;
 mod concurrency;
 mod ddl;
 mod dml;

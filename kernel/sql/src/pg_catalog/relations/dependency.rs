@@ -1,6 +1,6 @@
 //! `pg_description`, `pg_depend` and `pg_rewrite`: what is said of objects, and what holds them.
 
-use crate::catalog::model::{ConstraintKind, Dependency, Oid, View, oid};
+use crate::catalog::model::{Compression, ConstraintKind, Dependency, Oid, View, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
@@ -162,6 +162,15 @@ fn depend_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     NORMAL,
                     column(fk.referenced_table, *place),
                 )?;
+            }
+        }
+    }
+    for table in catalog.tables() {
+        for (id, of) in table.live_columns() {
+            if let Some(Compression::Codec { plugin, .. }) = &of.compression
+                && let Some(e) = catalog.extension(plugin)
+            {
+                add(column(table.oid, id.0), NORMAL, extension(e.oid))?;
             }
         }
     }

@@ -1,24 +1,29 @@
 //! The views on how storage keeps what it has. PostgreSQL has nothing like them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use crate::catalog::model::{Column, Compression};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 
 relations! {
-    /// How the pages of each column in segments are stored: a row per column and codec. A table that
-    /// was dropped or truncated since is known by its collection alone; its past may still be read.
+    /// How the pages of each column in segments are stored: a row per column and codec, and one
+    /// without a codec for a column that was given a method and has no pages yet. `method` is what
+    /// the column's next pages are to be stored with. A table that was dropped or truncated since is
+    /// known by its collection alone; its past may still be read.
     HELIOS_COMPRESSION_STATS = pg_catalog.helios_compression_stats 12900 'v' {
-        schemaname Name, tablename Name, attname Name, collection Oid, attnum Int2, codec Text,
-        pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8,
+        schemaname Name, tablename Name, attname Name, collection Oid, attnum Int2, method Text,
+        codec Text, pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8,
     } => Some(compression_rows);
 }
 
 fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let tables: HashMap<u32, _> = ctx.catalog.tables().map(|t| (t.collection, t)).collect();
+    let mut seen = HashSet::new();
     for pages in ctx.session.column_pages() {
+        seen.insert((pages.collection, pages.column));
         let table = tables.get(&pages.collection.0);
         let column = table.and_then(|t| t.column_at(pages.column.0));
         let attnum = pages.column.0.checked_add(1).map(i16::try_from);
@@ -30,6 +35,7 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             column.map(|c| c.name.clone()),
             pages.collection.0,
             attnum.and_then(|n| n.ok()),
+            column.map(|c| method(c).to_owned()),
             pages.encoding.name(),
             bytes(pages.pages),
             bytes(raw),
@@ -37,7 +43,34 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             ratio.map_or(NULL, Datum::Float)
         ])?;
     }
+    for table in ctx.catalog.tables() {
+        for (id, column) in table.live_columns() {
+            if column.compression.is_none() || seen.contains(&(table.collection_id(), id)) {
+                continue;
+            }
+            rows.push(row![
+                ctx.schema_name(table.schema),
+                &table.name,
+                &column.name,
+                table.collection,
+                i16::try_from(id.0 + 1).ok(),
+                method(column),
+                NULL,
+                0i64,
+                0i64,
+                0i64,
+                NULL
+            ])?;
+        }
+    }
     Ok(())
+}
+
+fn method(column: &Column) -> &str {
+    column
+        .compression
+        .as_ref()
+        .map_or("default", Compression::method)
 }
 
 /// Files end long before the range of `bigint` does.

@@ -44,6 +44,7 @@ fn column(name: &str, type_oid: Oid) -> Column {
         identity: None,
         dropped: false,
         missing: None,
+        compression: None,
     }
 }
 

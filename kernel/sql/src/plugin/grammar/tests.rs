@@ -60,7 +60,10 @@ fn taken(sql: &str) -> String {
                 .collect();
             let mut lines = vec![words.join(" ")];
             for c in found.clauses {
-                let mut line = format!("{} {:?}", c.clause, c.arguments);
+                let mut line = match c.kind {
+                    ClauseKind::Plugin(p) => format!("{} {:?}", p.clause, p.arguments),
+                    ClauseKind::Compression { method } => format!("compression {method}"),
+                };
                 if let Some(column) = c.column {
                     line += &format!(" at {column}");
                 }
@@ -119,6 +122,49 @@ fn words_in_strings_comments_parentheses_and_defaults_are_not_a_clause() {
         assert!(found.clauses.is_empty(), "{sql}");
         assert_eq!(list.len(), before, "{sql}");
     }
+}
+
+#[test]
+fn compression_stands_right_after_the_type() {
+    check(
+        "CREATE TABLE t (a character varying(9) COMPRESSION Runs NOT NULL, compression int, c text[] compression \"B\")",
+        &[
+            "CREATE TABLE t ( a character varying ( 9 ) NOT NULL , compression int , c text [ ] )",
+            "compression runs at a",
+            "compression B at c",
+        ],
+    );
+    for sql in [
+        "CREATE TABLE t (a int REFERENCES compression ON DELETE CASCADE)",
+        "CREATE TABLE compression (a int DEFAULT compression, CHECK (compression runs))",
+        "ALTER TABLE t ADD CONSTRAINT compression CHECK (a > 0)",
+    ] {
+        let words = taken(sql);
+        assert_eq!(words.lines().count(), 1, "{words}");
+    }
+    for sql in [
+        "CREATE TABLE t (a text COMPRESSION)",
+        "ALTER TABLE t ALTER a SET COMPRESSION 7",
+    ] {
+        assert!(taken(sql).starts_with("unexpected"), "{sql}");
+    }
+}
+
+#[test]
+fn compression_is_set_of_a_column_or_of_a_table() {
+    check(
+        "ALTER TABLE t ALTER COLUMN a SET COMPRESSION runs, ADD b text COMPRESSION none, SET COMPRESSION DEFAULT",
+        &[
+            "ALTER TABLE t ADD b text",
+            "compression runs at a",
+            "compression none at b",
+            "compression default",
+        ],
+    );
+    check(
+        "ALTER TABLE t SET COMPRESSION runs",
+        &["ALTER TABLE t", "compression runs", "nothing else"],
+    );
 }
 
 #[test]

@@ -1,0 +1,323 @@
+//! COMPRESSION: methods of the kernel's own and a plugin's codec, from DDL to the pages.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, StringViewArray};
+use arrow::datatypes::DataType;
+use expect_test::{Expect, expect};
+use heliosdb_plugin_api::abi::RootRef;
+use heliosdb_plugin_api::{Codec, Error, Host, Plugin, Registrar, Result, Settings, root};
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::boot::BootPlan;
+use heliosdb_plugin_host::config::{Activation, PluginsConfig};
+use heliosdb_plugin_host::host::manifests;
+use heliosdb_plugin_host::service::{MemoryLimit, Unlimited};
+use heliosdb_sql::{Instance, InstanceOptions, SessionOptions};
+use heliosdb_storage::io::disk::Disk;
+use heliosdb_storage::{Engine, Options};
+
+use crate::support::Client;
+
+struct Pack;
+
+impl Plugin for Pack {
+    const MANIFEST: &'static str = r#"
+        id = "pack"
+        version = "1.0.0"
+        abi = 1
+        [[codec]]
+        name = "runs"
+        types = ["text"]
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Pack> {
+        Ok(Pack)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        registrar.codec("runs", Runs)
+    }
+}
+
+/// Lengths of runs and their texts, one a line; has nothing to offer for NULLs and line breaks.
+struct Runs;
+
+impl Codec for Runs {
+    fn analyze(&self, block: &ArrayRef) -> Result<Option<u64>> {
+        let fits = |text: Option<&str>| text.is_some_and(|text| !text.contains('\n'));
+        match block.as_string_view().iter().all(fits) {
+            true => self.encode(block).map(|encoded| Some(encoded.len() as u64)),
+            false => Ok(None),
+        }
+    }
+
+    fn encode(&self, block: &ArrayRef) -> Result<Vec<u8>> {
+        let texts: Vec<&str> = block.as_string_view().iter().flatten().collect();
+        let runs = texts.chunk_by(|a, b| a == b);
+        let lines = runs.map(|run| format!("{} {}\n", run.len(), run[0]));
+        Ok(lines.collect::<String>().into_bytes())
+    }
+
+    fn decode(&self, encoded: &[u8], _: &DataType, _: usize) -> Result<ArrayRef> {
+        let damaged = || Error::contract("not what was encoded");
+        let mut texts = Vec::new();
+        for line in std::str::from_utf8(encoded).map_err(|_| damaged())?.lines() {
+            let (count, text) = line.split_once(' ').ok_or_else(damaged)?;
+            let count: usize = count.parse().map_err(|_| damaged())?;
+            texts.extend(std::iter::repeat_n(text, count));
+        }
+        Ok(Arc::new(StringViewArray::from(texts)))
+    }
+}
+
+fn open(directory: &Path, activation: Activation, linked: &[RootRef]) -> Arc<Instance> {
+    let disk = Arc::new(Disk::open(directory).unwrap());
+    let engine = Engine::open(disk.clone(), Options::default()).unwrap();
+    let mut config = PluginsConfig::default();
+    if !linked.is_empty() {
+        let pack = config.plugins.entry("pack".to_owned()).or_default();
+        pack.activation = activation;
+    }
+    let bundled = manifests(linked).unwrap();
+    let plan = BootPlan::make(disk, directory, &config, bundled, &|_, _| false).unwrap();
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Unlimited);
+    let timeout = Duration::from_secs(30);
+    let options = InstanceOptions {
+        plugins: PluginHost::boot(plan, linked, &engine, timeout, &memory).unwrap(),
+        ..InstanceOptions::default()
+    };
+    Instance::open(engine, options).unwrap()
+}
+
+/// Run the statements in a database with these plugins, and close it.
+fn check_in(
+    directory: &Path,
+    activation: Activation,
+    linked: &[RootRef],
+    sql: &str,
+    expected: Expect,
+) {
+    let instance = open(directory, activation, linked);
+    let options = SessionOptions {
+        user: "helios".to_owned(),
+        database: "helios".to_owned(),
+        ..SessionOptions::default()
+    };
+    let mut client = Client(instance.session(options).unwrap());
+    expected.assert_eq(&client.run(sql));
+    drop(client);
+    instance.shutdown();
+}
+
+fn check(sql: &str, expected: Expect) {
+    let directory = tempfile::tempdir().unwrap();
+    check_in(
+        directory.path(),
+        Activation::On,
+        &[root::<Pack>()],
+        sql,
+        expected,
+    );
+}
+
+const STATS: &str = "SELECT attname, method, codec, pages, raw_bytes > 2 * stored_bytes AS halved
+FROM helios_compression_stats WHERE tablename = 't' ORDER BY attname, codec;";
+
+#[test]
+fn a_column_is_stored_with_the_method_it_was_given() {
+    check(
+        &format!(
+            "CREATE TABLE t (id int PRIMARY KEY, a text COMPRESSION runs NOT NULL, b text, c text COMPRESSION none DEFAULT 'c');
+INSERT INTO t SELECT n, 'a' || n / 500, 'b' FROM generate_series(1, 1000) n;
+{STATS}
+CHECKPOINT;
+{STATS}
+ALTER TABLE t ALTER b SET COMPRESSION runs, ALTER COLUMN c SET COMPRESSION zstd, ADD d varchar(9) COMPRESSION runs DEFAULT 'd';
+INSERT INTO t SELECT n, 'a', 'b' FROM generate_series(1001, 2000) n;
+CHECKPOINT;
+{STATS}
+SELECT a, b, c, d, count(*) FROM t GROUP BY a, b, c, d ORDER BY a;
+ALTER TABLE t SET COMPRESSION default;
+SELECT count(*) FROM helios_compression_stats WHERE tablename = 't' AND method <> 'default';"
+        ),
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1000
+            attname | method | codec | pages | halved
+            a | runs | NULL | 0 | f
+            c | none | NULL | 0 | f
+            CHECKPOINT
+            attname | method | codec | pages | halved
+            a | runs | runs | 1 | t
+            b | default | zstd | 1 | t
+            c | none | none | 1 | f
+            id | default | zstd | 1 | t
+            ALTER TABLE
+            INSERT 0 1000
+            CHECKPOINT
+            attname | method | codec | pages | halved
+            a | runs | runs | 2 | t
+            b | runs | runs | 1 | t
+            b | runs | zstd | 1 | t
+            c | zstd | none | 1 | f
+            c | zstd | zstd | 1 | t
+            d | runs | runs | 1 | t
+            id | default | zstd | 2 | t
+            a | b | c | d | count
+            a | b | c | d | 1000
+            a0 | b | c | d | 499
+            a1 | b | c | d | 500
+            a2 | b | c | d | 1
+            ALTER TABLE
+            count
+            0
+        "#]],
+    );
+}
+
+#[test]
+fn a_method_that_is_not_there_or_not_for_the_type_is_refused() {
+    check(
+        "CREATE TABLE t (a text COMPRESSION lz9);
+CREATE TABLE t (a int COMPRESSION runs);
+CREATE TABLE t (a int, b numeric);
+ALTER TABLE t ALTER a SET COMPRESSION runs;
+ALTER TABLE t SET COMPRESSION runs;
+ALTER TABLE t ALTER nothing SET COMPRESSION none;
+CREATE VIEW v AS SELECT 1 AS a;
+ALTER TABLE v SET COMPRESSION none;
+ALTER TABLE IF EXISTS missing SET COMPRESSION none;",
+        expect![[r#"
+            ERROR 22023: invalid compression method "lz9"
+            HINT: Compression methods are default, none, zstd, runs.
+            ERROR 0A000: column data type integer does not support compression method "runs"
+            CREATE TABLE
+            ERROR 0A000: column data type integer does not support compression method "runs"
+            ERROR 0A000: column data type integer does not support compression method "runs"
+            ERROR 42703: column "nothing" of relation "t" does not exist
+            CREATE VIEW
+            ERROR 42809: "v" is not a table
+            NOTICE: relation "missing" does not exist, skipping
+            ALTER TABLE
+        "#]],
+    );
+    check(
+        "ALTER TABLE t ALTER a SET COMPRESSION;",
+        expect![[r#"
+        ERROR 42601: syntax error at end of input
+    "#]],
+    );
+}
+
+#[test]
+fn an_extension_stays_while_a_column_uses_its_codec() {
+    check(
+        "CREATE TABLE t (a text COMPRESSION runs);
+DROP EXTENSION pack;
+SELECT d.refobjid = e.oid AS on_extension, d.objid::regclass, d.objsubid FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid WHERE d.classid = 'pg_class'::regclass;
+DROP EXTENSION pack CASCADE;
+SELECT count(*) FROM helios_compression_stats;
+ALTER TABLE t ALTER a SET COMPRESSION runs;
+CREATE EXTENSION pack;
+ALTER TABLE t ALTER a SET COMPRESSION runs;
+BEGIN;
+ALTER TABLE t ALTER a SET COMPRESSION none;
+ROLLBACK;
+SELECT method FROM helios_compression_stats;",
+        expect![[r#"
+            CREATE TABLE
+            ERROR 2BP01: cannot drop extension pack because other objects depend on it
+            DETAIL: compression of column a of table t depends on extension pack
+            HINT: Use DROP ... CASCADE to drop the dependent objects too.
+            on_extension | objid | objsubid
+            t | t | 1
+            NOTICE: drop cascades to compression of column a of table t
+            DROP EXTENSION
+            count
+            0
+            ERROR 0A000: codec runs cannot be used: plugin "pack" is not installed in this database
+            HINT: Use CREATE EXTENSION pack.
+            CREATE EXTENSION
+            ALTER TABLE
+            BEGIN
+            ALTER TABLE
+            ROLLBACK
+            method
+            runs
+        "#]],
+    );
+}
+
+/// Off, it decodes what there is; missing, its columns cannot be read, and everything else can.
+#[test]
+fn a_plugin_that_is_off_or_missing() {
+    let home = tempfile::tempdir().unwrap();
+    check_in(
+        home.path(),
+        Activation::On,
+        &[root::<Pack>()],
+        "CREATE TABLE t (id int PRIMARY KEY, a text COMPRESSION runs);
+INSERT INTO t SELECT n, 'a' FROM generate_series(1, 1000) n;
+CHECKPOINT;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1000
+            CHECKPOINT
+        "#]],
+    );
+    check_in(
+        home.path(),
+        Activation::Off,
+        &[root::<Pack>()],
+        &format!(
+            "SELECT a, count(*) FROM t GROUP BY a;
+INSERT INTO t SELECT n, 'b' FROM generate_series(1001, 2000) n;
+CHECKPOINT;
+{STATS}
+ALTER TABLE t ALTER a SET COMPRESSION runs;"
+        ),
+        expect![[r#"
+            a | count
+            a | 1000
+            INSERT 0 1000
+            CHECKPOINT
+            attname | method | codec | pages | halved
+            a | runs | runs | 1 | t
+            a | runs | zstd | 1 | t
+            id | default | zstd | 2 | t
+            ERROR 0A000: codec runs cannot be used: plugin "pack" is disabled
+            HINT: Set activation = "on" under [plugins.pack] in heliosdb.toml and restart the server.
+        "#]],
+    );
+    check_in(
+        home.path(),
+        Activation::On,
+        &[],
+        "SELECT count(*) FROM t;
+SELECT sum(id) FROM t WHERE id < 100;
+SELECT id FROM t WHERE id = 7;
+SELECT a FROM t WHERE id = 7;
+SELECT a, count(*) FROM t GROUP BY a;
+DELETE FROM t WHERE id = 7;
+UPDATE t SET a = 'x' WHERE id = 8;
+SELECT count(*) FROM t;",
+        expect![[r#"
+            count
+            2000
+            sum
+            4950
+            id
+            7
+            ERROR 55000: column "a" of relation "t" cannot be read: codec "runs" is missing
+            HINT: Install or enable plugin "pack", which provides it.
+            ERROR 55000: column "a" of relation "t" cannot be read: codec "runs" is missing
+            HINT: Install or enable plugin "pack", which provides it.
+            DELETE 1
+            UPDATE 1
+            count
+            1999
+        "#]],
+    );
+}
