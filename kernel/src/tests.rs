@@ -107,10 +107,7 @@ fn a_directory_opens_again_with_its_rows() {
 }
 
 #[test]
-<<<<<<< ours
 #[allow(clippy::disallowed_methods)] // The files are an operator's, not the database's.
-=======
->>>>>>> theirs
 fn settings_and_plugins_may_be_there_before_the_database() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("heliosdb.toml"), "[server]\n").unwrap();
