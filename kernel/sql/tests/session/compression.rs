@@ -1,24 +1,14 @@
 //! COMPRESSION: methods of the kernel's own and a plugin's codec, from DDL to the pages.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::DataType;
 use expect_test::{Expect, expect};
-use heliosdb_plugin_api::abi::RootRef;
 use heliosdb_plugin_api::{Codec, Error, Host, Plugin, Registrar, Result, Settings, root};
-use heliosdb_plugin_host::PluginHost;
-use heliosdb_plugin_host::boot::BootPlan;
-use heliosdb_plugin_host::config::{Activation, PluginsConfig};
-use heliosdb_plugin_host::host::manifests;
-use heliosdb_plugin_host::service::{MemoryLimit, Unlimited};
-use heliosdb_sql::{Instance, InstanceOptions, SessionOptions};
-use heliosdb_storage::io::disk::Disk;
-use heliosdb_storage::{Engine, Options};
+use heliosdb_plugin_host::config::Activation;
 
-use crate::support::Client;
+use crate::support::{Db, Plugins};
 
 struct Pack;
 
@@ -72,54 +62,23 @@ impl Codec for Runs {
     }
 }
 
-fn open(directory: &Path, activation: Activation, linked: &[RootRef]) -> Arc<Instance> {
-    let disk = Arc::new(Disk::open(directory).unwrap());
-    let engine = Engine::open(disk.clone(), Options::default()).unwrap();
-    let mut config = PluginsConfig::default();
-    if !linked.is_empty() {
-        let pack = config.plugins.entry("pack".to_owned()).or_default();
-        pack.activation = activation;
-    }
-    let bundled = manifests(linked).unwrap();
-    let plan = BootPlan::make(disk, directory, &config, bundled, &|_, _| false).unwrap();
-    let memory: Arc<dyn MemoryLimit> = Arc::new(Unlimited);
-    let timeout = Duration::from_secs(30);
-    let options = InstanceOptions {
-        plugins: PluginHost::boot(plan, linked, &engine, timeout, &memory).unwrap(),
-        ..InstanceOptions::default()
+/// The plugin, on or off.
+fn pack(activation: Activation) -> Plugins {
+    let mut plugins = Plugins {
+        roots: vec![root::<Pack>()],
+        ..Plugins::default()
     };
-    Instance::open(engine, options).unwrap()
+    let config = &mut plugins.config.plugins;
+    config.entry("pack".to_owned()).or_default().activation = activation;
+    plugins
 }
 
-/// Run the statements in a database with these plugins, and close it.
-fn check_in(
-    directory: &Path,
-    activation: Activation,
-    linked: &[RootRef],
-    sql: &str,
-    expected: Expect,
-) {
-    let instance = open(directory, activation, linked);
-    let options = SessionOptions {
-        user: "helios".to_owned(),
-        database: "helios".to_owned(),
-        ..SessionOptions::default()
-    };
-    let mut client = Client(instance.session(options).unwrap());
-    expected.assert_eq(&client.run(sql));
-    drop(client);
-    instance.shutdown();
+fn check_in(db: &Db, sql: &str, expected: Expect) {
+    expected.assert_eq(&db.session().run(sql));
 }
 
 fn check(sql: &str, expected: Expect) {
-    let directory = tempfile::tempdir().unwrap();
-    check_in(
-        directory.path(),
-        Activation::On,
-        &[root::<Pack>()],
-        sql,
-        expected,
-    );
+    check_in(&Db::with(&pack(Activation::On)), sql, expected);
 }
 
 const STATS: &str = "SELECT attname, method, codec, pages, raw_bytes > 2 * stored_bytes AS halved
@@ -253,11 +212,9 @@ SELECT method FROM helios_compression_stats;",
 /// Off, it decodes what there is; missing, its columns cannot be read, and everything else can.
 #[test]
 fn a_plugin_that_is_off_or_missing() {
-    let home = tempfile::tempdir().unwrap();
+    let db = Db::with(&pack(Activation::On));
     check_in(
-        home.path(),
-        Activation::On,
-        &[root::<Pack>()],
+        &db,
         "CREATE TABLE t (id int PRIMARY KEY, a text COMPRESSION runs);
 INSERT INTO t SELECT n, 'a' FROM generate_series(1, 1000) n;
 CHECKPOINT;",
@@ -267,10 +224,9 @@ CHECKPOINT;",
             CHECKPOINT
         "#]],
     );
+    let db = db.reopen_with(&pack(Activation::Off));
     check_in(
-        home.path(),
-        Activation::Off,
-        &[root::<Pack>()],
+        &db,
         &format!(
             "SELECT a, count(*) FROM t GROUP BY a;
 INSERT INTO t SELECT n, 'b' FROM generate_series(1001, 2000) n;
@@ -291,10 +247,9 @@ ALTER TABLE t ALTER a SET COMPRESSION runs;"
             HINT: Set activation = "on" under [plugins.pack] in heliosdb.toml and restart the server.
         "#]],
     );
+    let db = db.reopen();
     check_in(
-        home.path(),
-        Activation::On,
-        &[],
+        &db,
         "SELECT count(*) FROM t;
 SELECT sum(id) FROM t WHERE id < 100;
 SELECT id FROM t WHERE id = 7;

@@ -27,6 +27,8 @@ pub struct Db {
 #[derive(Clone, Default)]
 pub struct Plugins {
     pub roots: Vec<RootRef>,
+    /// `[plugins]` of the settings.
+    pub config: PluginsConfig,
     /// None of them starts.
     pub fail: bool,
 }
@@ -47,7 +49,7 @@ impl Db {
         let plan = BootPlan::make(
             disk,
             directory.path(),
-            &PluginsConfig::default(),
+            &plugins.config,
             bundled,
             &|kind, name| plugins.fail || heliosdb_sql::is_builtin(kind, name),
         );
