@@ -51,8 +51,10 @@ const CODEC: Template = Template {
     code: include_str!("template/codec/lib.rs"),
     tests: include_str!("template/codec/conformance.rs"),
     about: "A plugin for HeliosDB with a codec: runs of equal bigint values are stored once.",
-    sql: "CREATE TABLE reading (level bigint);\n\
-          INSERT INTO reading SELECT n / 1000 FROM generate_series(1, 100000) n;",
+    sql: "CREATE TABLE reading (level bigint COMPRESSION {{id}});\n\
+          INSERT INTO reading SELECT n / 1000 FROM generate_series(1, 100000) n;\n\
+          CHECKPOINT;\n\
+          SELECT codec, pages, ratio FROM helios_compression_stats WHERE tablename = 'reading';",
 };
 
 pub fn run(arguments: &PluginNew) -> Result<(), Failed> {

@@ -30,7 +30,7 @@ const RUN_BYTES: usize = 4 + 1 + 8;
 struct RunLength;
 
 impl Codec for RunLength {
-    /// The server asks every codec for its size and takes the smallest.
+    /// Asked before a block is encoded: one that would hardly shrink is stored without the codec.
     fn analyze(&self, block: &ArrayRef) -> Result<Option<u64>> {
         Ok(runs(block).map(|runs| (runs.len() * RUN_BYTES) as u64))
     }
