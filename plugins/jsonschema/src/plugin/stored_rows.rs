@@ -1,7 +1,9 @@
 //! Whether the rows that are stored match a schema that has changed, and which do not.
 //!
-//! The rows are looked for by SQL, with the plugin's own function as the condition, so a table is
-//! read a batch at a time and only what is wrong comes here.
+//! The table is locked against writers until the transaction ends: a row that another transaction
+//! checked against the old schema is either seen here or is checked against the new one. The rows
+//! are looked for by SQL, with the plugin's own function as the condition, so the table is read a
+//! batch at a time and only what is wrong comes here.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -61,6 +63,8 @@ pub fn check(
         select.join(", "),
         column.table
     );
+    let lock = format!("LOCK TABLE {} IN SHARE MODE", column.table);
+    cx.sql()?.query(&lock, &[])?;
     let wrong = cx.sql()?.query(&sql, &[Some(&name.join("."))])?;
 
     let mut checker = Checker::new(cx);
