@@ -23,9 +23,16 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Checks that a text is JSON, without changing it (the `json` type).
+/// Checks that a text is JSON, without changing it (the `json` type). As in PostgreSQL this is a
+/// matter of syntax alone: `\u0000`, half a surrogate pair and a number that no `numeric` holds pass
+/// here, and fail where a value is made of them.
 pub fn check_json(text: &str) -> Result<()> {
-    Json::parse(text, "json").map(|_| ())
+    Parser {
+        syntax_only: true,
+        ..Parser::new(text, "json")
+    }
+    .document()
+    .map(drop)
 }
 
 /// The canonical text of a JSON text.
@@ -41,18 +48,7 @@ fn key_order(a: &str, b: &str) -> std::cmp::Ordering {
 
 impl Json {
     pub fn parse(text: &str, type_name: &str) -> Result<Json> {
-        let mut p = Parser {
-            text,
-            at: 0,
-            type_name,
-        };
-        p.blank();
-        let value = p.value(0)?;
-        p.blank();
-        if p.at < text.len() {
-            return Err(p.unexpected());
-        }
-        Ok(value)
+        Parser::new(text, type_name).document()
     }
 
     /// Parses text that is canonical already (a stored value).
@@ -274,9 +270,30 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     type_name: &'a str,
+    /// Whether the values do not matter: strings and numbers are then not what the text says.
+    syntax_only: bool,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, type_name: &'a str) -> Parser<'a> {
+        Parser {
+            text,
+            at: 0,
+            type_name,
+            syntax_only: false,
+        }
+    }
+
+    fn document(mut self) -> Result<Json> {
+        self.blank();
+        let value = self.value(0)?;
+        self.blank();
+        if self.at < self.text.len() {
+            return Err(self.unexpected());
+        }
+        Ok(value)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -429,6 +446,9 @@ impl Parser<'_> {
             return Err(self.unexpected());
         }
         self.at = at;
+        if self.syntax_only {
+            return Ok(Json::Null);
+        }
         Ok(Json::Number(
             Numeric::parse(&self.text[start..at])?.to_string(),
         ))
@@ -501,6 +521,9 @@ impl Parser<'_> {
 
     fn unicode(&mut self) -> Result<char> {
         let first = self.hex4()?;
+        if self.syntax_only {
+            return Ok(char::REPLACEMENT_CHARACTER);
+        }
         if first == 0 {
             return Err(SqlError::new(
                 SqlState::new("22P05"),
@@ -562,5 +585,20 @@ mod tests {
             assert!(canonical(bad).is_err(), "{bad}");
         }
         assert!(canonical(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn json_is_checked_for_syntax_alone() {
+        for text in [
+            r#""\u0000""#,
+            r#"["\ud800"]"#,
+            "1e999999",
+            "{\"a\": 1, \"a\": 2}",
+        ] {
+            assert!(check_json(text).is_ok(), "{text}");
+        }
+        for text in [r#""\u00""#, r#""\x""#, "1e", "[1] 2", "\"\n\""] {
+            assert!(check_json(text).is_err(), "{text}");
+        }
     }
 }
