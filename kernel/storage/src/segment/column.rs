@@ -189,8 +189,13 @@ fn write_payload(
     }
 }
 
-/// The payload that [`decode_column`] reads `array` from, and that a builder makes of its values.
-pub(super) fn encode_column(ty: &ColumnType, array: &dyn Array) -> Result<Vec<u8>> {
+/// The payload that [`decode_column`] reads `array` from, and that a builder makes of its values. One
+/// of more than `bytes_max` bytes is an error, found early: views may name the same bytes many times.
+pub(super) fn encode_column(
+    ty: &ColumnType,
+    array: &dyn Array,
+    bytes_max: usize,
+) -> Result<Vec<u8>> {
     let column = ColumnValues::new(ty, array)?;
     let width = ty.fixed_width_bytes();
     let (mut values, mut ends) = (Vec::new(), Vec::new());
@@ -204,6 +209,9 @@ pub(super) fn encode_column(ty: &ColumnType, array: &dyn Array) -> Result<Vec<u8
             _ if !null => column.write(row, &mut values)?,
             Some(width) => values.resize(values.len() + width, 0),
             None => {}
+        }
+        if values.len() > bytes_max {
+            return Err(malformed(format!("at most {bytes_max} bytes"), "more"));
         }
         if width.is_none() {
             ends.push(u32::try_from(values.len()).map_err(|_| too_long(values.len()))?);

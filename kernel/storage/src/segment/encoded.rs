@@ -93,7 +93,7 @@ fn encode(
     if !saves_enough(encoded.len().saturating_add(frame_bytes), raw.len()) {
         return Ok(None);
     }
-    if decode(codec, &encoded, ty, rows)? != raw {
+    if decode(codec, &encoded, ty, rows, raw.len())? != raw {
         return Err("gave other values than it had encoded".to_owned());
     }
     let mut stored = Vec::with_capacity(frame_bytes + encoded.len());
@@ -104,12 +104,14 @@ fn encode(
     Ok(Some(stored))
 }
 
-/// What a codec decodes, as a raw payload. The error is what the codec did, to follow its name.
+/// What a codec decodes, as a raw payload, which should have `raw_bytes`. The error is what the codec
+/// did, to follow its name.
 fn decode(
     codec: &dyn ColumnCodec,
     encoded: &[u8],
     ty: &ColumnType,
     rows: usize,
+    raw_bytes: usize,
 ) -> Result<Vec<u8>, String> {
     let expected = ty.arrow();
     let column: ArrayRef = codec
@@ -125,7 +127,8 @@ fn decode(
     let data = column.to_data();
     data.validate_full()
         .map_err(|e| format!("gave an invalid array: {e}"))?;
-    encode_column(ty, &column).map_err(|e| format!("gave an array that cannot be stored: {e}"))
+    encode_column(ty, &column, raw_bytes)
+        .map_err(|e| format!("gave an array that was not stored: {e}"))
 }
 
 /// The stored bytes of an encoded page, taken apart.
@@ -154,9 +157,10 @@ impl<'a> EncodedPage<'a> {
         codec: &dyn ColumnCodec,
         ty: &ColumnType,
         rows: usize,
+        raw_bytes: usize,
     ) -> Result<Buffer, String> {
-        let raw = decode(codec, self.encoded, ty, rows)?;
-        if crc32c::crc32c(&raw) != self.crc {
+        let raw = decode(codec, self.encoded, ty, rows, raw_bytes)?;
+        if raw.len() != raw_bytes || crc32c::crc32c(&raw) != self.crc {
             return Err("gave other values than were stored".to_owned());
         }
         Ok(Buffer::from_slice_ref(&raw))

@@ -181,7 +181,8 @@ impl SegmentReader {
                 column: id.column,
             });
         };
-        page.decode(&*codec, ty, id.rows as usize)
+        let (rows, raw_bytes) = (id.rows as usize, place.raw_bytes as usize);
+        page.decode(&*codec, ty, rows, raw_bytes)
             .map_err(|detail| Error::CodecFailed {
                 codec: name.to_owned(),
                 file: self.0.meta.name.clone(),

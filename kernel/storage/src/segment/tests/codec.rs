@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use arrow_array::builder::make_view;
 use arrow_array::{ArrayRef, Int32Array, StringViewArray, new_null_array};
-use arrow_buffer::ScalarBuffer;
+use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::memory_io::contents;
@@ -73,9 +74,11 @@ enum Fault {
     LosesValues,
     ChangesOneValue,
     SwapsRows,
+    /// Views that name the same mebibyte again and again.
+    Repeats,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 13] = [
     Fault::AnalyzeFails,
     Fault::EncodeFails,
     Fault::DecodeFails,
@@ -88,6 +91,7 @@ const FAULTS: [Fault; 12] = [
     Fault::LosesValues,
     Fault::ChangesOneValue,
     Fault::SwapsRows,
+    Fault::Repeats,
 ];
 
 struct Faulty(Fault);
@@ -132,6 +136,12 @@ impl ColumnCodec for Faulty {
                 // SAFETY: it is not; that is the point, and nothing reads the values before they
                 // are checked.
                 Arc::new(unsafe { StringViewArray::new_unchecked(views, Vec::new(), None) })
+            }
+            Fault::Repeats => {
+                let text = Buffer::from(vec![b'x'; 1 << 20]);
+                let views = vec![make_view(&text, 0, 0); rows];
+                let views = ScalarBuffer::from(views);
+                Arc::new(StringViewArray::try_new(views, vec![text], None).unwrap())
             }
             Fault::LosesNulls => with(&|_, text| Some(text.unwrap_or_default())),
             Fault::LosesValues => new_null_array(ty, rows),
@@ -495,7 +505,7 @@ proptest! {
     fn strange_encoded_pages_never_panic(bytes in prop::collection::vec(0u8..8, 0..40)) {
         if let Some(page) = EncodedPage::parse(&bytes) {
             prop_assert!(page.codec.len() <= bytes.len());
-            prop_assert!(page.decode(&Rle, &ColumnType::Int64, 3).is_err());
+            prop_assert!(page.decode(&Rle, &ColumnType::Int64, 3, 24).is_err());
         }
     }
 }
