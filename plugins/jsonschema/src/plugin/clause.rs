@@ -19,8 +19,9 @@ impl Clause for ValidateUsingSchema {
         arguments: &[String],
     ) -> Result<Vec<ClauseAction>> {
         let (Some((column, column_type)), [name]) = (&target.column, arguments) else {
-            return Err(Error::contract(
-                "the clause stands at a column and has a name",
+            return Err(Error::new(
+                sqlstate::SYNTAX_ERROR,
+                "VALIDATE USING SCHEMA stands at a column and names a JSON schema",
             ));
         };
         if !matches!(column_type.as_str(), "json" | "jsonb") {

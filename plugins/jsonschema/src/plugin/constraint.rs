@@ -31,6 +31,7 @@ impl Constraint for JsonSchemaCheck {
         let record = named.record(oid)?;
         let schema = self.0.compiled.get(record.source(), &named)?;
         let mut checker = Checker::new(cx);
+        let mut found = Vec::new();
         for (column, values) in definition.columns.iter().zip(rows.iter()) {
             for row in 0..rows.rows() {
                 // NULL matches, as it does any CHECK.
@@ -49,14 +50,13 @@ impl Constraint for JsonSchemaCheck {
                 let detail = format!(
                     "Column \"{column}\" does not match JSON schema \"{name}\".\n{violations}"
                 );
-                // One is enough: the statement fails with the first row that is wrong.
-                return Ok(vec![Violation {
+                found.push(Violation {
                     row,
                     detail: Some(detail),
                     ..Violation::default()
-                }]);
+                });
             }
         }
-        Ok(Vec::new())
+        Ok(found)
     }
 }
