@@ -41,7 +41,8 @@ pub enum ClauseAction {
         kind: String,
         /// The plugin's own text, given back to [`Constraint::check`](super::constraint::Constraint).
         options: String,
-        /// The clause as SQL, for `pg_get_constraintdef` and dumps.
+        /// The clause as SQL, for `pg_get_constraintdef` and dumps. `{oid}` stands for the name
+        /// that an object of `depends_on` has when the clause is shown.
         definition: String,
         /// Oids of objects of the plugin that it cannot be without.
         depends_on: Vec<u32>,

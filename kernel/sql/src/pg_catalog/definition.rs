@@ -7,7 +7,8 @@ use super::SystemContext;
 use super::deparse;
 use super::names::{qualified_relation_name, quote_ident, relation_name};
 use crate::catalog::model::{
-    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, ReferentialAction, Table, View,
+    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, PluginConstraint,
+    ReferentialAction, Table, View,
 };
 
 /// The names of columns, quoted and separated by commas.
@@ -64,7 +65,7 @@ fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -
             }
             sql
         }
-        ConstraintKind::Plugin(c) => c.definition.clone(),
+        ConstraintKind::Plugin(c) => plugin_clause(ctx, c),
     }
 }
 
@@ -72,7 +73,7 @@ fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -
 pub fn check_clause(ctx: &SystemContext, constraint: &Constraint) -> Option<String> {
     let expression = match &constraint.kind {
         ConstraintKind::Check { expression, .. } => expression,
-        ConstraintKind::Plugin(c) => return Some(c.definition.clone()),
+        ConstraintKind::Plugin(c) => return Some(plugin_clause(ctx, c)),
         _ => return None,
     };
     let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
@@ -80,6 +81,21 @@ pub fn check_clause(ctx: &SystemContext, constraint: &Constraint) -> Option<Stri
         "({})",
         deparse::expression(ctx, expression, table, None, false)
     ))
+}
+
+/// A plugin's clause, with the names that its objects have now in place of `{oid}`.
+fn plugin_clause(ctx: &SystemContext, constraint: &PluginConstraint) -> String {
+    let mut sql = constraint.definition.clone();
+    for oid in &constraint.depends_on {
+        let Some(object) = ctx.catalog.plugin_object(*oid) else {
+            continue;
+        };
+        let schema = ctx.catalog.schema(object.schema);
+        let schema = schema.map_or_else(String::new, |s| quote_ident(&s.name));
+        let name = format!("{schema}.{}", quote_ident(&object.name));
+        sql = sql.replace(&format!("{{{oid}}}"), &name);
+    }
+    sql
 }
 
 /// A column's default.

@@ -1,6 +1,5 @@
 //! `VALIDATE USING SCHEMA name` after a column's type.
 
-use heliosdb_plugin_api::service::sql::quote_identifier;
 use heliosdb_plugin_api::{
     Clause, ClauseAction, ClauseTarget, Context, Error, Result, SqlState, state as sqlstate,
 };
@@ -39,11 +38,7 @@ impl Clause for ValidateUsingSchema {
         Ok(vec![ClauseAction::AddConstraint {
             kind: "json_schema".to_owned(),
             options: schema.oid.to_string(),
-            definition: format!(
-                "VALIDATE USING SCHEMA {}.{}",
-                quote_identifier(&schema.schema),
-                quote_identifier(&schema.name)
-            ),
+            definition: format!("VALIDATE USING SCHEMA {{{}}}", schema.oid),
             depends_on: vec![schema.oid],
         }])
     }

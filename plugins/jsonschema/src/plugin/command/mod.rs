@@ -96,7 +96,6 @@ impl JsonSchema {
                 let Some(oid) = owned(&named, &name, if_exists)? else {
                     return Ok(());
                 };
-                refuse_if_named_by_constraints(&named, &name, oid)?;
                 named.catalog().rename(oid, &new)
             }
             Statement::Drop {
@@ -168,24 +167,6 @@ fn owned(named: &Named<'_>, name: &Name, if_exists: bool) -> Result<Option<u32>>
 fn kept_draft(draft: Option<Draft>, text: &str) -> Result<Option<Draft>> {
     let (value, _) = Source::anonymous(text).read()?;
     Ok(draft.filter(|_| value.get("$schema").is_none()))
-}
-
-/// The text of a constraint names its schema, and would name one that is not there.
-fn refuse_if_named_by_constraints(named: &Named<'_>, name: &Name, oid: u32) -> Result<()> {
-    let dependents = named.catalog().dependents(oid)?;
-    let by_name = dependents.iter().filter(|d| d.class != CLASS);
-    let lines: Vec<String> = by_name
-        .map(|d| format!("{} names it.", d.description))
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let name = name.display();
-    Err(Error::new(
-        sqlstate::DEPENDENT_OBJECTS_STILL_EXIST,
-        format!("cannot rename JSON schema {name} because other objects depend on it"),
-    )
-    .with_detail(lines.join("\n")))
 }
 
 fn broken_reference(named: &Named<'_>, oid: u32, error: Error) -> Error {

@@ -1,0 +1,53 @@
+//! Runs the SQL of the documents: every statement of a page's `sql` blocks, in one database. A
+//! statement after `-- error 23514` must fail with that SQLSTATE, every other must succeed.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use heliosdb_kernel::{Config, Database};
+use heliosdb_lite::bundle;
+
+const PAGES: [&str; 1] = ["docs/json-schema.md"];
+
+#[test]
+fn the_documents_say_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for page in PAGES {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let statements = statements(&text);
+        assert!(statements.len() > 5, "{page} has few statements");
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = bundle::plugins().unwrap();
+        let database =
+            Database::open_bundle(directory.path(), &Config::default(), &bundle).unwrap();
+        for (expected, sql) in statements {
+            let outcome = database.query(&sql, &[]).map(drop);
+            let code = outcome.as_ref().err().map(|e| e.code.as_str().to_owned());
+            assert_eq!(code, expected, "{page}: {sql}\n{outcome:?}");
+        }
+    }
+}
+
+/// The statements of all `sql` blocks, with the SQLSTATE that each must fail with.
+fn statements(page: &str) -> Vec<(Option<String>, String)> {
+    let mut statements = Vec::new();
+    for block in page.split("```sql\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        for piece in block.split(";\n") {
+            let mut expected = None;
+            let mut sql = Vec::new();
+            for line in piece.lines() {
+                match line.strip_prefix("-- error ") {
+                    Some(code) => expected = Some(code.trim().to_owned()),
+                    None => sql.push(line),
+                }
+            }
+            let sql = sql.join("\n");
+            if !sql.trim().is_empty() {
+                statements.push((expected, sql));
+            }
+        }
+    }
+    statements
+}
