@@ -24,11 +24,7 @@ impl Clause for ValidateUsingSchema {
             ));
         };
         if !matches!(column_type.as_str(), "json" | "jsonb") {
-            return Err(Error::new(
-                SqlState::new("42804"),
-                format!("column \"{column}\" is of type {column_type}"),
-            )
-            .with_detail("VALIDATE USING SCHEMA needs a column of type json or jsonb."));
+            return Err(not_json(column));
         }
         let schema = Named::new(cx)?.find(&Name::parse(name)?);
         let schema = schema.map_err(|error| match error.sqlstate {
@@ -42,4 +38,12 @@ impl Clause for ValidateUsingSchema {
             depends_on: vec![schema.oid],
         }])
     }
+}
+
+pub fn not_json(column: &str) -> Error {
+    Error::new(
+        SqlState::new("42804"),
+        format!("column \"{column}\" is neither of type json nor of type jsonb"),
+    )
+    .with_detail("VALIDATE USING SCHEMA needs such a column.")
 }

@@ -8,6 +8,7 @@ use heliosdb_plugin_api::{
     Arguments, Constraint, ConstraintDefinition, Context, Result, Violation,
 };
 
+use super::clause::not_json;
 use super::named::Named;
 use super::{Checker, JsonSchema};
 use crate::error::Kind;
@@ -35,9 +36,11 @@ impl Constraint for JsonSchemaCheck {
         for (column, values) in definition.columns.iter().zip(rows.iter()) {
             for row in 0..rows.rows() {
                 // NULL matches, as it does any CHECK.
-                let Some(text) = values.text(row) else {
+                if values.is_null(row) {
                     continue;
-                };
+                }
+                // The column's type was changed.
+                let text = values.text(row).ok_or_else(|| not_json(column))?;
                 let matches = checker.matches(&schema, text);
                 if matches.map_err(|error| error.at_row(row))? {
                     continue;

@@ -19,7 +19,7 @@ const TEXT_MAX: usize = 16 << 20;
 const OBJECTS_MAX: usize = 100_000;
 
 /// Bytes a compiled pattern may take.
-const PATTERN_SIZE_MAX: usize = 2 << 20;
+const PATTERN_SIZE_MAX: usize = 16 << 20;
 
 /// Stack that an object of a schema takes while what is inside of it is checked. Measured on chains of
 /// references and on nested applicators: 150 to 500 bytes, without optimization.
@@ -158,7 +158,8 @@ fn compile(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> 
             Kind::TooLarge.error(format!("JSON schema has more than {OBJECTS_MAX} objects"))
         );
     }
-    let registry = closure.registry(Nothing, None)?;
+    // The root is among them because others may refer back to it.
+    let registry = closure.registry(Nothing, &base, draft.create_resource(value.clone()))?;
     let mut options = jsonschema::options_for::<Text>()
         .with_registry(&registry)
         .with_retriever(Nothing)
@@ -247,5 +248,7 @@ fn invalid_pattern(pattern: &str, place: &str) -> Error {
     }
     Kind::InvalidSchema
         .error(format!("invalid pattern \"{shown}\" in JSON schema"))
-        .with_detail(format!("It stands at {place} of the JSON schema."))
+        .with_detail(format!(
+        "It stands at {place} of the JSON schema, and is no regular expression or too large a one."
+    ))
 }

@@ -108,6 +108,7 @@ impl Declared {
     pub fn settle(&self, asked: Option<Draft>) -> Result<jsonschema::Draft> {
         match (self, asked) {
             (Declared::Nothing, asked) => Ok(asked.unwrap_or_default().of_crate()),
+            (Declared::Custom(uri), None) if is_of_json_schema_org(uri) => Err(unknown_draft(uri)),
             (Declared::Custom(_), None) => Ok(jsonschema::Draft::Unknown),
             (Declared::Draft(declared), None) => Ok(declared.of_crate()),
             (Declared::Draft(declared), Some(asked)) if *declared == asked => Ok(asked.of_crate()),
@@ -136,11 +137,19 @@ impl FromStr for Draft {
             jsonschema::Draft::Unknown => None,
             known => Some(Draft::from_crate(known)),
         };
-        by_name.or_else(by_uri).ok_or_else(|| {
-            let names = Draft::ALL.map(Draft::name).join(", ");
-            Kind::InvalidSchema
-                .error(format!("unrecognized JSON Schema draft \"{text}\""))
-                .with_hint(format!("Drafts are {names}."))
-        })
+        by_name.or_else(by_uri).ok_or_else(|| unknown_draft(text))
     }
+}
+
+/// A draft that is too old or too new; anybody else's meta-schema may be registered.
+fn is_of_json_schema_org(uri: &str) -> bool {
+    let place = uri.split_once("://").map(|(_, place)| place);
+    place.is_some_and(|place| place.starts_with("json-schema.org/"))
+}
+
+fn unknown_draft(text: &str) -> Error {
+    let names = Draft::ALL.map(Draft::name).join(", ");
+    Kind::InvalidSchema
+        .error(format!("unrecognized JSON Schema draft \"{text}\""))
+        .with_hint(format!("Drafts are {names}."))
 }

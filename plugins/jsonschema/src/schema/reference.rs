@@ -127,7 +127,7 @@ pub(super) fn close(
         let wanted = Arc::new(Mutex::new(BTreeSet::new()));
         let notes = Notes(Arc::clone(&wanted));
         let root = root_draft.create_resource(root.clone());
-        closure.registry(notes, Some((root_uri, root)))?;
+        closure.registry(notes, root_uri, root)?;
         let wanted = std::mem::take(&mut *wanted.lock().unwrap_or_else(PoisonError::into_inner));
         if wanted.is_empty() {
             return Ok(closure);
@@ -161,16 +161,15 @@ impl Closure {
     pub(super) fn registry(
         &self,
         retriever: impl Retrieve + 'static,
-        root: Option<(&str, jsonschema::Resource)>,
+        root_uri: &str,
+        root: jsonschema::Resource,
     ) -> Result<Registry<'static>> {
         let mut builder = Registry::new().retriever(retriever);
         for (uri, schema) in &self.schemas {
             let resource = schema.draft.create_resource(schema.value.clone());
             builder = builder.add(uri, resource).map_err(reference_error)?;
         }
-        if let Some((uri, resource)) = root {
-            builder = builder.add(uri, resource).map_err(reference_error)?;
-        }
+        builder = builder.add(root_uri, root).map_err(reference_error)?;
         builder.prepare().map_err(reference_error)
     }
 }

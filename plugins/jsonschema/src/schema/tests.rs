@@ -97,6 +97,12 @@ fn schemas_that_are_none_are_refused_with_a_place() {
             DETAIL: At "/properties/a/type": "strong" is not valid under any of the schemas listed in the 'anyOf' keyword (anyOf)."#]],
     );
     check_refused(
+        r#"{"$schema": "http://json-schema.org/draft-03/schema#"}"#,
+        expect![[r#"
+            22023: unrecognized JSON Schema draft "http://json-schema.org/draft-03/schema#"
+            HINT: Drafts are 4, 6, 7, 2019-09, 2020-12."#]],
+    );
+    check_refused(
         "12",
         expect!["22023: JSON schema must be an object or a boolean"],
     );
@@ -195,13 +201,17 @@ fn schemas_may_refer_to_each_other() {
             r#"{"anyOf": [{"$ref": "tree"}, {"type": "integer"}]}"#,
         ),
     ]));
-    let source = Source::anonymous(r#"{"$ref": "public/tree"}"#);
-    let tree = Compiled::new(source, &named).expect("a schema");
-    assert_eq!(matches(&tree, "[1, [2, [3]]]"), Ok(true));
-    assert_eq!(
-        matches(&tree, "[1, [2, ['3']]]".replace('\'', "\"").as_str()),
-        Ok(false)
-    );
+    let outside = Source::anonymous(r#"{"$ref": "public/tree"}"#);
+    let uri = "json-schema:///public/tree";
+    let inside = Source {
+        uri: Some(uri),
+        ..Source::anonymous(named.0[uri])
+    };
+    for source in [outside, inside] {
+        let tree = Compiled::new(source, &named).expect("a schema");
+        assert_eq!(matches(&tree, "[1, [2, [3]]]"), Ok(true));
+        assert_eq!(matches(&tree, r#"[1, [2, ["3"]]]"#), Ok(false));
+    }
 }
 
 #[test]
@@ -250,7 +260,7 @@ fn patterns_are_linear_or_refused() {
         r#"{"pattern": "("}"#,
         expect![[r#"
             22023: invalid pattern "(" in JSON schema
-            DETAIL: It stands at "/pattern" of the JSON schema."#]],
+            DETAIL: It stands at "/pattern" of the JSON schema, and is no regular expression or too large a one."#]],
     );
     check_refused(
         r#"{"patternProperties": {"^(?=x)": true}}"#,
