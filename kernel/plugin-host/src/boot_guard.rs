@@ -86,7 +86,7 @@ impl BootGuard {
         let note = self.notes.iter().find(|note| note.is_of(file))?;
         (note.deaths >= DEATHS_MAX).then(|| {
             format!(
-                "quarantined: the server ended, or waited in vain, {} times in a row while it started this file; \
+                "the server ended, or waited in vain, {} times in a row while it started this file; \
                  install another build, or remove the entry from {STARTING_FILE} to try again",
                 note.deaths
             )

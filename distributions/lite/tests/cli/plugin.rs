@@ -182,12 +182,30 @@ impl Written {
         assert!(output.status.success(), "{command}\n{stdout}\n{stderr}");
     }
 
+    /// The author makes a mistake: `start` does this.
+    fn start_by(self, statement: &str) -> Written {
+        let path = self.source.join("src/lib.rs");
+        let code = fs::read_to_string(&path).unwrap();
+        let (before, after) = code.split_once("-> Result<").unwrap();
+        let (head, body) = after.split_once('{').unwrap();
+        fs::write(
+            path,
+            format!("{before}-> Result<{head}{{\n        {statement};{body}"),
+        )
+        .unwrap();
+        self
+    }
+
+    fn build_untested(&self) -> PathBuf {
+        self.cargo("build");
+        self.target
+            .join(format!("debug/lib{}_plugin.so", self.name))
+    }
+
     /// Build, pass the suite and the check; the file.
     fn build(&self) -> PathBuf {
         self.cargo("test");
-        self.cargo("build");
-        let name = format!("debug/lib{}_plugin.so", self.name);
-        let file = self.target.join(name);
+        let file = self.build_untested();
         let output = lite(&["plugin", "check", file.to_str().unwrap()]);
         let findings = text(&output.stdout);
         assert!(output.status.success(), "{findings}");
@@ -258,6 +276,10 @@ fn a_new_plugin_builds_passes_its_suite_and_is_used_from_sql() {
     another_build_is_not_taken_for_the_first(&data, &installed);
     a_plugin_is_switched_off_and_on(&data);
     a_missing_plugin_is_named(&data, &installed);
+
+    let data = directory.path().join("second");
+    a_plugin_that_ends_the_server_is_left_out_the_third_time(directory.path(), &data);
+    a_plugin_that_never_starts_is_not_waited_for(directory.path(), &data);
 }
 
 fn another_build_is_not_taken_for_the_first(data: &Path, installed: &Path) {
@@ -319,5 +341,45 @@ fn a_missing_plugin_is_named(data: &Path, installed: &Path) {
     assert!(
         said.contains("plugin \"turn\" has activation = \"force\""),
         "{said}"
+    );
+}
+
+fn a_plugin_that_ends_the_server_is_left_out_the_third_time(directory: &Path, data: &Path) {
+    let doom = Written::new(directory, "doom", "function").start_by("std::process::abort()");
+    doom.install(&doom.build_untested(), data);
+    let run = || lite(&["sql", "--data", data.to_str().unwrap(), "-c", "SELECT 1"]);
+    for _ in 0..2 {
+        assert_eq!(run().status.code(), None, "it ended by a signal");
+    }
+    for _ in 0..2 {
+        let output = run();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(
+            listed(data)[1].starts_with("doom quarantined"),
+            "{:?}",
+            listed(data)
+        );
+    }
+    let said = refused(data, "SELECT doom_reverse('abc')");
+    assert!(said.contains("2 times in a row"), "{said}");
+}
+
+fn a_plugin_that_never_starts_is_not_waited_for(directory: &Path, data: &Path) {
+    let sleepy = Written::new(directory, "sleepy", "function");
+    let sleepy = sleepy.start_by("loop { std::thread::park() }");
+    sleepy.install(&sleepy.build_untested(), data);
+    fs::write(
+        data.join("heliosdb.toml"),
+        "[plugins]\nstart_timeout = \"50ms\"\n",
+    )
+    .unwrap();
+    let said = refused(data, "SELECT sleepy_reverse('abc')");
+    assert!(said.contains("start_timeout"), "{said}");
+    sql(data, &["-c", "SELECT 1"]);
+    // It was given two chances.
+    assert!(
+        listed(data)[2].starts_with("sleepy quarantined"),
+        "{:?}",
+        listed(data)
     );
 }

@@ -16,7 +16,8 @@ pub(crate) enum Availability {
     NotInstalled,
     Disabled,
     Missing,
-    Quarantined,
+    /// With the reason, if another start of the server would not end it.
+    Quarantined(Option<String>),
     Failed(Option<String>),
 }
 
@@ -28,7 +29,7 @@ impl fmt::Display for Availability {
             Availability::NotInstalled => "not installed in this database",
             Availability::Disabled => "disabled",
             Availability::Missing => "missing",
-            Availability::Quarantined => "quarantined",
+            Availability::Quarantined(_) => "quarantined",
             Availability::Failed(_) => "not running: it failed to start",
         })
     }
@@ -46,7 +47,9 @@ impl Availability {
             State::Active => Availability::NotInstalled,
             State::Disabled => Availability::Disabled,
             State::Missing => Availability::Missing,
-            State::Quarantined => Availability::Quarantined,
+            // One that panicked is tried again; one that ended the server while it started is not.
+            State::Quarantined if status.faults > 0 => Availability::Quarantined(None),
+            State::Quarantined => Availability::Quarantined(status.reason),
             State::Failed | State::Stopped => Availability::Failed(status.reason),
         }
     }
@@ -63,10 +66,10 @@ impl Availability {
             Availability::Missing => format!(
                 "Put the file of plugin {plugin} into the plugin directory and restart the server."
             ),
-            Availability::Quarantined => {
+            Availability::Quarantined(None) => {
                 "It is called again after the server was started again.".to_owned()
             }
-            Availability::Failed(Some(why)) => why.clone(),
+            Availability::Quarantined(Some(why)) | Availability::Failed(Some(why)) => why.clone(),
             Availability::Failed(None) => "The server's log says why.".to_owned(),
         })
     }
