@@ -19,6 +19,7 @@ use crate::active::constraint::Constraint;
 use crate::active::event::Listener;
 use crate::active::function::Function;
 use crate::active::health::Health;
+use crate::active::registered::Registered;
 use crate::active::types::Type;
 use crate::lifecycle::State;
 use crate::names::{NameKind, claims};
@@ -81,14 +82,7 @@ impl Registry {
     pub(crate) fn add(&mut self, active: Arc<Active>, manifest: &Manifest, registered: Provides) {
         self.note(manifest, State::Active, Some(active.health.clone()));
         let vtables = active.vtables;
-        let mut functions = Vec::new();
-        for ((index, declared), vtable) in (0..)
-            .zip(registered.functions)
-            .zip(repeat(vtables.function))
-        {
-            let function = Function::new(active.clone(), vtable, index, declared);
-            functions.push(Arc::new(function));
-        }
+        let functions = Registered::all(&active, vtables.function, registered.functions);
         for declared in registered.operators {
             let arguments = [&declared.left, &declared.right];
             let function = functions.iter().find(|f| {
@@ -108,28 +102,14 @@ impl Registry {
                 declared,
             });
         }
-        for ((index, declared), vtable) in (0..).zip(registered.types).zip(repeat(vtables.types)) {
-            let ty = Type::new(active.clone(), vtable, index, declared);
-            self.types.push(Arc::new(ty));
-        }
-        for ((index, declared), vtable) in (0..).zip(registered.clauses).zip(repeat(vtables.clause))
-        {
-            let clause = Clause::new(active.clone(), vtable, index, declared);
-            self.clauses.push(Arc::new(clause));
-        }
-        for ((index, declared), vtable) in
-            (0..).zip(registered.commands).zip(repeat(vtables.command))
-        {
-            let command = Command::new(active.clone(), vtable, index, &declared.prefix);
-            self.commands.push(Arc::new(command));
-        }
-        for ((index, declared), vtable) in (0..)
-            .zip(registered.constraints)
-            .zip(repeat(vtables.constraint))
-        {
-            let constraint = Constraint::new(active.clone(), vtable, index, declared.name);
-            self.constraints.push(Arc::new(constraint));
-        }
+        let types = Registered::all(&active, vtables.types, registered.types);
+        self.types.extend(types);
+        let clauses = Registered::all(&active, vtables.clause, registered.clauses);
+        self.clauses.extend(clauses);
+        let commands = Registered::all(&active, vtables.command, registered.commands);
+        self.commands.extend(commands);
+        let constraints = Registered::all(&active, vtables.constraint, registered.constraints);
+        self.constraints.extend(constraints);
         self.codecs.extend(codecs(&active, registered.codecs));
         self.listeners
             .insert(active.plugin.clone(), Listener::new(active));
@@ -166,7 +146,7 @@ impl Registry {
     }
 
     pub fn constraint(&self, plugin: &str, name: &str) -> Option<&Arc<Constraint>> {
-        let is_it = |c: &&Arc<Constraint>| &**c.plugin() == plugin && c.name == name;
+        let is_it = |c: &&Arc<Constraint>| &**c.plugin() == plugin && c.declared.name == name;
         self.constraints.iter().find(is_it)
     }
 
@@ -210,18 +190,7 @@ impl Registry {
 }
 
 fn codecs(active: &Arc<Active>, registered: Vec<CodecDecl>) -> Vec<(String, Arc<Codec>)> {
-    (0..)
-        .zip(registered)
-        .zip(repeat(active.vtables.codec))
-        .map(|((index, declared), vtable)| {
-            let codec = Codec::new(active.clone(), vtable, index, declared);
-            (codec.declared.name.clone(), Arc::new(codec))
-        })
-        .collect()
-}
-
-/// The vtable for each thing of a list. What was registered implies the vtable: the manifest names
-/// the extension point, and [`Vtables::fetch`](crate::active::Vtables) demands what it names.
-fn repeat<V>(vtable: Option<&'static V>) -> impl Iterator<Item = &'static V> {
-    vtable.into_iter().cycle()
+    let codecs = Registered::all(active, active.vtables.codec, registered);
+    let named = codecs.into_iter().map(|c| (c.declared.name.clone(), c));
+    named.collect()
 }

@@ -1,44 +1,19 @@
 //! Clauses of a plugin.
 
-use std::sync::Arc;
-
 use heliosdb_plugin_api::Result;
 use heliosdb_plugin_api::abi::RStr;
 use heliosdb_plugin_api::extension::clause::{AbiTarget, ClauseV1};
 use heliosdb_plugin_api::manifest::ClauseDecl;
 pub use heliosdb_plugin_api::{ClauseAction, ClauseTarget};
 
-use super::Active;
+use super::registered::Registered;
 use crate::service::in_statement;
 use crate::services::StatementServices;
 
 /// A clause.
-pub struct Clause {
-    active: Arc<Active>,
-    vtable: &'static ClauseV1,
-    index: u32,
-    pub declared: ClauseDecl,
-}
+pub type Clause = Registered<ClauseV1, ClauseDecl>;
 
 impl Clause {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static ClauseV1,
-        index: u32,
-        declared: ClauseDecl,
-    ) -> Clause {
-        Clause {
-            active,
-            vtable,
-            index,
-            declared,
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
-    }
-
     /// What the clause means where it stands.
     pub fn apply(
         &self,

@@ -1,8 +1,5 @@
 //! Codecs of a plugin.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BooleanArray, new_empty_array};
 use arrow_schema::DataType;
@@ -11,36 +8,14 @@ use heliosdb_plugin_api::Result;
 use heliosdb_plugin_api::abi::arrow::AbiColumn;
 use heliosdb_plugin_api::extension::codec::CodecV1;
 use heliosdb_plugin_api::manifest::CodecDecl;
+use std::ops::Range;
 
-use super::Active;
+use super::registered::Registered;
 
 /// A codec.
-pub struct Codec {
-    active: Arc<Active>,
-    vtable: &'static CodecV1,
-    index: u32,
-    pub declared: CodecDecl,
-}
+pub type Codec = Registered<CodecV1, CodecDecl>;
 
 impl Codec {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static CodecV1,
-        index: u32,
-        declared: CodecDecl,
-    ) -> Codec {
-        Codec {
-            active,
-            vtable,
-            index,
-            declared,
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
-    }
-
     /// About how many bytes the block would take; `None` when the codec has nothing to offer.
     pub fn analyze(&self, block: &ArrayRef) -> Result<Option<u64>> {
         let block = AbiColumn::export(block, false)?;

@@ -1,7 +1,5 @@
 //! Commands of a plugin.
 
-use std::sync::Arc;
-
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 use heliosdb_plugin_api::Result;
@@ -9,19 +7,14 @@ use heliosdb_plugin_api::abi::RVec;
 use heliosdb_plugin_api::abi::arrow::AbiColumn;
 use heliosdb_plugin_api::abi::value::fields_in;
 use heliosdb_plugin_api::extension::command::CommandV1;
+use heliosdb_plugin_api::manifest::CommandDecl;
 
-use super::Active;
+use super::registered::Registered;
 use crate::service::in_statement;
 use crate::services::StatementServices;
 
 /// A command.
-pub struct Command {
-    active: Arc<Active>,
-    vtable: &'static CommandV1,
-    index: u32,
-    /// The keywords it is claimed by, in upper case.
-    pub prefix: Vec<String>,
-}
+pub type Command = Registered<CommandV1, CommandDecl>;
 
 /// What a command answered.
 #[derive(Clone, Debug)]
@@ -33,24 +26,6 @@ pub struct CommandOutcome {
 }
 
 impl Command {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static CommandV1,
-        index: u32,
-        prefix: &str,
-    ) -> Command {
-        Command {
-            active,
-            vtable,
-            index,
-            prefix: prefix.split(' ').map(str::to_owned).collect(),
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
-    }
-
     /// Runs the statement. `arrow_type` gives the Arrow type of an SQL type by name.
     pub fn run(
         &self,

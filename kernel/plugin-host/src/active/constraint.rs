@@ -1,45 +1,21 @@
 //! Constraints of a plugin.
 
-use std::sync::Arc;
-
 use arrow_array::ArrayRef;
 use heliosdb_plugin_api::abi::RStr;
 use heliosdb_plugin_api::extension::constraint::{AbiConstraint, ConstraintV1};
+use heliosdb_plugin_api::manifest::ConstraintDecl;
 use heliosdb_plugin_api::{Argument, Result};
 pub use heliosdb_plugin_api::{ConstraintDefinition, Violation};
 
-use super::Active;
 use super::function::export;
+use super::registered::Registered;
 use crate::service::in_statement;
 use crate::services::StatementServices;
 
 /// A kind of constraint.
-pub struct Constraint {
-    active: Arc<Active>,
-    vtable: &'static ConstraintV1,
-    index: u32,
-    pub name: String,
-}
+pub type Constraint = Registered<ConstraintV1, ConstraintDecl>;
 
 impl Constraint {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static ConstraintV1,
-        index: u32,
-        name: String,
-    ) -> Constraint {
-        Constraint {
-            active,
-            vtable,
-            index,
-            name,
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
-    }
-
     /// The rows of `columns` (one array per column of the definition, `rows` values each) that break
     /// the constraint.
     pub fn check(
@@ -76,7 +52,7 @@ impl Constraint {
             None => Ok(found),
             Some(v) => Err(self.active.broke(format!(
                 "constraint {} blames row {} of {rows}",
-                self.name, v.row
+                self.declared.name, v.row
             ))),
         }
     }

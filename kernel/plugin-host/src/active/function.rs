@@ -11,38 +11,17 @@ use heliosdb_plugin_api::extension::function::FunctionV1;
 use heliosdb_plugin_api::manifest::{FunctionDecl, table_columns};
 use heliosdb_plugin_api::{Argument, Error, Result};
 
-use super::Active;
+use super::registered::Registered;
 use crate::service::in_statement;
 use crate::services::StatementServices;
 
 /// One overload of a function.
-pub struct Function {
-    active: Arc<Active>,
-    vtable: &'static FunctionV1,
-    index: u32,
-    pub declared: FunctionDecl,
-    /// Names and SQL types of a table function's columns.
-    pub columns: Vec<(String, String)>,
-}
+pub type Function = Registered<FunctionV1, FunctionDecl>;
 
 impl Function {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static FunctionV1,
-        index: u32,
-        declared: FunctionDecl,
-    ) -> Function {
-        Function {
-            active,
-            vtable,
-            index,
-            columns: table_columns(&declared.returns).unwrap_or_default(),
-            declared,
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
+    /// Names and SQL types of a table function's columns; empty for other kinds.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        table_columns(&self.declared.returns).unwrap_or_default()
     }
 
     /// Evaluates a scalar function over `rows` rows. A constant argument has one value.

@@ -16,6 +16,7 @@ pub mod constraint;
 pub mod event;
 pub mod function;
 pub mod health;
+pub mod registered;
 pub mod steps;
 pub mod types;
 

@@ -1,7 +1,5 @@
 //! Types of a plugin.
 
-use std::sync::Arc;
-
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use heliosdb_plugin_api::Result;
@@ -11,35 +9,12 @@ use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::extension::types::TypeV1;
 use heliosdb_plugin_api::manifest::TypeDecl;
 
-use super::Active;
+use super::registered::Registered;
 
 /// A type.
-pub struct Type {
-    active: Arc<Active>,
-    vtable: &'static TypeV1,
-    index: u32,
-    pub declared: TypeDecl,
-}
+pub type Type = Registered<TypeV1, TypeDecl>;
 
 impl Type {
-    pub(crate) fn new(
-        active: Arc<Active>,
-        vtable: &'static TypeV1,
-        index: u32,
-        declared: TypeDecl,
-    ) -> Type {
-        Type {
-            active,
-            vtable,
-            index,
-            declared,
-        }
-    }
-
-    pub fn plugin(&self) -> &Arc<str> {
-        &self.active.plugin
-    }
-
     fn convert(
         &self,
         values: &ArrayRef,

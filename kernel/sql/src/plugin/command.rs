@@ -22,7 +22,7 @@ impl Session {
         self.check_usable(&command.plugin, &command.prefix)?;
         let registry = self.instance.plugins().registry();
         let is_it = |c: &&Arc<Command>| {
-            **c.plugin() == *command.plugin && c.prefix.join(" ") == command.prefix
+            **c.plugin() == *command.plugin && c.declared.prefix == command.prefix
         };
         let registered = registry
             .commands()

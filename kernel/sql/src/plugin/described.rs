@@ -67,9 +67,9 @@ fn function(function: &Function, oids: &mut DerivedOids) -> Option<AddedFunction
         .map(|name| type_oid(name))
         .collect::<Option<_>>()?;
     let columns: Vec<(String, Oid)> = function
-        .columns
-        .iter()
-        .map(|(name, ty)| Some((name.clone(), type_oid(ty)?)))
+        .columns()
+        .into_iter()
+        .map(|(name, ty)| Some((name, type_oid(&ty)?)))
         .collect::<Option<_>>()?;
     let result = match columns.as_slice() {
         [] => type_oid(&signature.returns)?,

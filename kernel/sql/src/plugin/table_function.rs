@@ -29,8 +29,8 @@ const ROWS_MAX: usize = 50_000_000;
 pub(super) fn add(functions: &mut Functions, name: &str, list: &[&Arc<Function>]) {
     let Some(first) = list.first() else { return };
     let names = |f: &Function| -> Vec<String> {
-        let columns = f.columns.iter();
-        columns.map(|(name, _)| name.clone()).collect()
+        let columns = f.columns().into_iter();
+        columns.map(|(name, _)| name).collect()
     };
     let columns = names(first);
     let overloads = list.iter().filter_map(|f| {
@@ -70,7 +70,7 @@ impl Rows {
             fields: Fields::empty(),
         };
         let mut fields = Vec::new();
-        for (name, ty) in &function.columns {
+        for (name, ty) in &function.columns() {
             let column = declared(function, ty)?;
             let Declared::One { ty, arrow } = &column else {
                 return None;
