@@ -169,7 +169,7 @@ fn a_build_that_cannot_be_loaded_is_refused() {
 fn a_truncated_file_is_refused_wherever_it_ends() {
     let bytes = Forge::plugin(MANIFEST).bytes();
     for end in 4..bytes.len() {
-        let refusal = read(&bytes[..end]).unwrap_err();
+        let refusal = examine_bytes_aligned(&bytes[..end]).unwrap_err();
         assert!(
             matches!(refusal, Refusal::Truncated { .. }),
             "at {end}: {refusal}"
@@ -181,8 +181,8 @@ fn a_truncated_file_is_refused_wherever_it_ends() {
     );
     // A real, large one.
     let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    for part in 1..64 {
-        let end = whole.len() / 64 * part;
+    for part in 1..16 {
+        let end = whole.len() / 16 * part;
         let mut library = whole[..end].to_vec();
         library[16] = 3;
         let refusal = examine_bytes_aligned(&library).unwrap_err();
