@@ -307,9 +307,14 @@ macro_rules! plugin {
 
 /// Makes a shared object of a plugin: the one line of its `dyn/` crate, whose crate type is
 /// `cdylib`. The symbol is fixed, so it must not be in a library that others link.
+///
+/// With a second argument, that function gives the root: for tests of hosts.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty) => {
+        $crate::export_plugin!($plugin, $crate::root::<$plugin>);
+    };
+    ($plugin:ty, $root:expr) => {
         #[used]
         #[unsafe(link_section = ".heliosdb.manifest")]
         static HELIOSDB_MANIFEST: [u8; <$plugin as $crate::Plugin>::MANIFEST.len()] =
@@ -321,7 +326,7 @@ macro_rules! export_plugin {
             $crate::abi::export::bytes($crate::abi::export::BUILD);
 
         extern "C" fn heliosdb_root() -> $crate::abi::export::RootResult {
-            $crate::abi::export::call($crate::root::<$plugin>)
+            $crate::abi::export::call($root)
         }
 
         #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]

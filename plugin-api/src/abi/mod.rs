@@ -20,6 +20,7 @@
 //! 3. No unwinding crosses: every entry goes through [`crate::guard`].
 
 pub mod arrow;
+mod mismatch;
 pub mod value;
 
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
@@ -27,16 +28,11 @@ use abi_stable::library::{AbiHeaderRef, RootModule};
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 // The border's own small types, so that the host need not name abi_stable.
-pub use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
+pub use abi_stable::std_types::{
+    RErr, RNone, ROk, ROption, RResult, RSlice, RSome, RStr, RString, RVec,
+};
 use abi_stable::type_layout::TypeLayout;
 use abi_stable::{declare_root_module_statics, StableAbi};
-
-/// The strings, lists and options that cross, for those who call vtables themselves.
-pub mod std_types {
-    pub use abi_stable::std_types::{
-        RErr, RNone, ROk, ROption, RResult, RSlice, RSome, RStr, RString, RVec,
-    };
-}
 
 /// The version of [`Root`]. It has one value, for ever; another would be another symbol.
 pub const ABI_VERSION: u32 = 1;
@@ -117,18 +113,10 @@ impl Interface {
             return Err(format!("the vtable of {} is null", V::ID));
         }
         check_layout_compatibility(V::LAYOUT, self.layout)
-            .map_err(|why| format!("{} has another layout: {}", V::ID, first_lines(&why)))?;
+            .map_err(|why| format!("{} has another layout: {}", V::ID, mismatch::explain(&why)))?;
         // SAFETY: the layouts agree, and `of` made the pointer from a `&'static` of that layout.
         Ok(unsafe { &*self.vtable.cast::<V>() })
     }
-}
-
-/// The part of abi_stable's report that a person can use.
-fn first_lines(report: &dyn std::fmt::Display) -> String {
-    let text = report.to_string();
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let kept: Vec<&str> = lines.take(12).collect();
-    kept.join(" ")
 }
 
 /// What a plugin holds of its host.
@@ -171,10 +159,10 @@ pub unsafe fn root_of(symbol: *const ()) -> Result<RootRef, String> {
     }
     // SAFETY: `AbiHeaderRef` is a transparent pointer, which `upgrade` checks before it reads more.
     let header = unsafe { std::mem::transmute::<*const (), AbiHeaderRef>(symbol) };
-    let header = header.upgrade().map_err(|e| first_lines(&e))?;
+    let header = header.upgrade().map_err(|e| mismatch::shorten(&e))?;
     header
         .init_root_module::<RootRef>()
-        .map_err(|e| first_lines(&e))
+        .map_err(|e| mismatch::shorten(&e))
 }
 
 /// What [`export_plugin!`](crate::export_plugin) puts behind [`ROOT_SYMBOL`].

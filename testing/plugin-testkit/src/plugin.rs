@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use heliosdb_plugin_api::abi::std_types::{ROption, RStr};
 use heliosdb_plugin_api::abi::{Interface, Published, RootRef};
+use heliosdb_plugin_api::abi::{ROption, RStr};
 use heliosdb_plugin_api::extension::clause::ClauseV1;
 use heliosdb_plugin_api::extension::codec::CodecV1;
 use heliosdb_plugin_api::extension::command::CommandV1;

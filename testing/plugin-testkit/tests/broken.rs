@@ -2,8 +2,8 @@
 
 mod specimen;
 
+use heliosdb_plugin_api::abi::RStr;
 use heliosdb_plugin_api::abi::Root;
-use heliosdb_plugin_api::abi::std_types::RStr;
 use heliosdb_plugin_testkit::{Samples, Suite, conformance};
 use specimen::{Specimen, fault, samples};
 

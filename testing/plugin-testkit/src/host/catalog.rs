@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use heliosdb_plugin_api::abi::std_types::{ROption, RStr, RVec};
 use heliosdb_plugin_api::abi::value::AbiResult;
+use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
 use heliosdb_plugin_api::service::catalog::{AbiDependent, AbiObject};
 use heliosdb_plugin_api::service::{CatalogV1, Dependent, ObjectInfo};
 use heliosdb_plugin_api::{CatalogEvent, Error, Result, SqlState, state};

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use heliosdb_plugin_api::abi::std_types::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published};
+use heliosdb_plugin_api::abi::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::service::{
     CatalogV1, ClockV1, LogV1, MemoryV1, QueryResult, SqlV1, StoreV1,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use heliosdb_plugin_api::abi::std_types::RStr;
+use heliosdb_plugin_api::abi::RStr;
 use heliosdb_plugin_api::service::{ClockV1, LogV1, MemoryV1};
 
 use super::{inner, lock};

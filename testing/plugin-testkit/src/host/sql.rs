@@ -1,8 +1,8 @@
 //! `sql/1`, answered by a script.
 
 use heliosdb_plugin_api::abi::arrow::AbiColumn;
-use heliosdb_plugin_api::abi::std_types::{ROption, RSlice, RStr, RVec};
 use heliosdb_plugin_api::abi::value::{AbiResult, AbiRows, fields_out};
+use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RVec};
 use heliosdb_plugin_api::service::{QueryResult, SqlV1};
 use heliosdb_plugin_api::{Error, Result, state};
 

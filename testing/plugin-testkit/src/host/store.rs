@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use heliosdb_plugin_api::Error;
-use heliosdb_plugin_api::abi::std_types::{ROption, RSlice, RStr, RVec};
 use heliosdb_plugin_api::abi::value::{AbiBound, AbiEntry, AbiResult};
+use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RVec};
 use heliosdb_plugin_api::service::StoreV1;
 
 use super::{answer, lock};

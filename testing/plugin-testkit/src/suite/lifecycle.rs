@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use heliosdb_plugin_api::Manifest;
 use heliosdb_plugin_api::abi::ABI_VERSION;
-use heliosdb_plugin_api::abi::std_types::RStr;
+use heliosdb_plugin_api::abi::RStr;
 use heliosdb_plugin_api::manifest::{Provides, SettingType};
 
 use super::{Outcome, Suite, ensure};
-use crate::host::TestHost;
-use crate::plugin::Loaded;
 
 /// Starts and stops of one plugin in [`start_and_stop_again`].
 const STARTS: usize = 100;
@@ -54,14 +52,7 @@ pub fn build(suite: &Suite) -> Outcome {
 
 pub fn start_with_defaults(suite: &Suite) -> Outcome {
     let loaded = suite.loaded()?;
-    let host = TestHost::new();
-    let services: Vec<&str> = loaded
-        .manifest
-        .services
-        .iter()
-        .map(String::as_str)
-        .collect();
-    host.grant(&services);
+    let host = suite.host(&loaded);
     let started = loaded.start(&host, &BTreeMap::new());
     let started = started.map_err(|e| format!("start with default settings: {e}"))?;
     started.stop().map_err(|e| format!("stop: {e}"))?;
@@ -79,7 +70,7 @@ pub fn start_with_defaults(suite: &Suite) -> Outcome {
 /// what is no JSON object of settings at all.
 pub fn start_with_bad_settings(suite: &Suite) -> Outcome {
     let loaded = suite.loaded()?;
-    let host = TestHost::new();
+    let host = suite.host(&loaded);
     for setting in &loaded.manifest.settings {
         let wrong: toml::Value = match setting.kind {
             SettingType::Text | SettingType::Size => toml::Value::Boolean(true),
@@ -118,7 +109,7 @@ pub fn start_with_bad_settings(suite: &Suite) -> Outcome {
 pub fn registrations(suite: &Suite) -> Outcome {
     let loaded = suite.loaded()?;
     let started = loaded
-        .start(&TestHost::new(), &suite.samples.settings)
+        .start(&suite.host(&loaded), &suite.samples.settings)
         .map_err(|e| format!("the plugin does not start: {e}"))?;
     let claimed = &loaded.manifest.provides;
     compare(claimed, &started.provides, &without_migrations)?;
@@ -179,8 +170,8 @@ fn lines(provides: &Provides) -> Result<Vec<String>, String> {
 }
 
 pub fn start_and_stop_again(suite: &Suite) -> Outcome {
-    let host = TestHost::new();
-    let loaded: Loaded = suite.loaded()?;
+    let loaded = suite.loaded()?;
+    let host = suite.host(&loaded);
     for n in 1..=STARTS {
         let started = loaded.start(&host, &suite.samples.settings);
         let started = started.map_err(|e| format!("start {n} on one host: {e}"))?;
@@ -193,7 +184,7 @@ pub fn start_and_stop_again(suite: &Suite) -> Outcome {
         })?;
     }
     // Two instances beside each other are two databases of one process.
-    let other = TestHost::new();
+    let other = suite.host(&loaded);
     let first = loaded.start(&host, &suite.samples.settings);
     let second = loaded.start(&other, &suite.samples.settings);
     let first = first.map_err(|e| format!("the first of two instances: {e}"))?;

@@ -92,13 +92,26 @@ impl Suite {
         Loaded::of_root(self.root)
     }
 
-    /// A started and prepared plugin on a host of its own.
-    fn started(&self) -> Result<Started, String> {
+    /// A host that grants what the manifest names.
+    fn host(&self, loaded: &Loaded) -> TestHost {
         let host = TestHost::new();
+        let services: Vec<&str> = loaded
+            .manifest
+            .services
+            .iter()
+            .map(String::as_str)
+            .collect();
+        host.grant(&services);
         if let Some(script) = self.samples.sql.clone() {
             host.set_sql(move |sql, parameters| script(sql, parameters));
         }
+        host
+    }
+
+    /// A started and prepared plugin on a host of its own.
+    fn started(&self) -> Result<Started, String> {
         let loaded = self.loaded()?;
+        let host = self.host(&loaded);
         let started = loaded.start(&host, &self.samples.settings);
         let started = started.map_err(|e| format!("the plugin does not start: {e}"))?;
         if let Some(prepare) = &self.samples.prepare {

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use heliosdb_plugin_api::abi::arrow::AbiColumn;
-use heliosdb_plugin_api::abi::std_types::{RSlice, RStr, RVec};
 use heliosdb_plugin_api::abi::value::{AbiEntry, AbiResult};
+use heliosdb_plugin_api::abi::{RSlice, RStr, RVec};
 use heliosdb_plugin_api::extension::clause::AbiTarget;
 use heliosdb_plugin_api::extension::constraint::AbiConstraint;
 use heliosdb_plugin_api::manifest::FunctionKind;
 use heliosdb_plugin_api::service::catalog::AbiObject;
 
 use super::{Outcome, Suite, ensure};
-use crate::host::{Statement, TestHost};
+use crate::host::Statement;
 use crate::plugin::{Loaded, Started};
 
 pub fn check(suite: &Suite) -> Outcome {
@@ -62,7 +62,7 @@ impl Armed {
 }
 
 fn in_start(suite: &Suite, loaded: &Loaded, armed: &Armed) -> Outcome {
-    let host = TestHost::new();
+    let host = suite.host(loaded);
     for entry in ["lifecycle/1.start", "lifecycle/1.registered"] {
         let started = armed.inside(entry, || loaded.start(&host, &BTreeMap::new()));
         ensure(started.is_err_and(|e| e.panicked), || {
