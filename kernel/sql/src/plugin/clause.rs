@@ -12,6 +12,7 @@ use heliosdb_plugin_host::active::clause::{Clause, ClauseAction, ClauseTarget};
 
 use super::grammar::{ClauseKind, PlacedClause};
 use super::objects;
+use super::services::Reads;
 use crate::catalog::Oid;
 use crate::catalog::model::{Constraint, ConstraintKind, PluginConstraint, Table};
 use crate::ddl::constraint::Existing;
@@ -123,7 +124,7 @@ impl Session {
             .iter()
             .find(is_it)
             .ok_or_else(|| SqlError::internal("an active plugin without its clause"))?;
-        let actions = self.with_services(|services| clause.apply(services, &target, arguments))?;
+        let actions = self.with_services(Reads::Free, |services| clause.apply(services, &target, arguments))?;
         for action in actions {
             let ClauseAction::AddConstraint {
                 kind,

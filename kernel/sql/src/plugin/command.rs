@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use heliosdb_plugin_host::active::command::{Command, CommandOutcome};
 
+use super::services::Reads;
 use super::syntax::CommandSyntax;
 use crate::error::{Result, SqlError};
 use crate::session::Session;
@@ -33,7 +34,7 @@ impl Session {
             let (ty, typmod) = parse_type_name(ty).ok()?;
             Some(ty.arrow_typmod(typmod))
         };
-        let outcome = self.with_services(|services| registered.run(services, text, arrow_type))?;
+        let outcome = self.with_services(Reads::Free, |services| registered.run(services, text, arrow_type))?;
         if outcome.columns.is_empty() {
             return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
         }

@@ -12,6 +12,7 @@ use heliosdb_plugin_host::active::constraint::{ConstraintDefinition, Violation};
 use heliosdb_storage::ids::ColumnId;
 
 use super::availability::Availability;
+use super::services::Reads;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::{Constraint, PluginConstraint};
@@ -93,7 +94,9 @@ impl PluginCheck {
         let check = registry
             .constraint(&self.by.plugin, &self.by.kind)
             .ok_or_else(|| self.cannot_check(session))?;
-        let found = session.with_services(|s| check.check(s, &self.definition, columns, rows))?;
+        let found = session.with_services(Reads::Held, |s| {
+            check.check(s, &self.definition, columns, rows)
+        })?;
         Ok(found.into_iter().min_by_key(|violation| violation.row))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use heliosdb_plugin_host::active::event::Listener;
 use heliosdb_plugin_host::services::{Dependent, ObjectInfo, PluginResult, StatementServices};
 
+use super::services::Reads;
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::ddl::describe;
@@ -251,7 +252,7 @@ impl Session {
         let registry = self.instance.plugins().registry();
         match registry.listener(plugin) {
             None => Ok(()),
-            Some(listener) => self.with_services(|services| tell(listener, services)),
+            Some(listener) => self.with_services(Reads::Free, |services| tell(listener, services)),
         }
     }
 }

@@ -6,8 +6,11 @@
 //!
 //! Both see the newest own writes; a writer also sees what others committed since its statement
 //! began, because what it decides on (whether a name is free, what a schema demands) has to be true
-//! when it commits, and the locks it takes keep it so.
+//! when it commits, and the locks it takes keep it so: DDL locks the catalog, and a constraint locks
+//! what it reads of stores ([`Reads::Held`]), so nobody changes the rule while rows that were checked
+//! by the old one are on their way.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
@@ -15,7 +18,7 @@ use heliosdb_plugin_host::services::{
     Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
-use heliosdb_storage::{Interrupt, ReadView, Transaction};
+use heliosdb_storage::{Interrupt, ReadView, RowLockMode, Transaction};
 use parking_lot::Mutex;
 
 use super::error::to_plugin;
@@ -27,11 +30,21 @@ use crate::session::info::SessionInfo;
 use crate::session::nested::NestedResult;
 use crate::types::names::format_type;
 
+/// What becomes of a store's entries that a call has read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// Others may change them at once.
+    Free,
+    /// They stay as they are until the transaction ends.
+    Held,
+}
+
 /// Services over a guest of a session.
 struct SessionServices {
     /// `None` once it went back.
     guest: Mutex<Option<Session>>,
     interrupt: Arc<Interrupt>,
+    reads: Reads,
 }
 
 /// Takes the guest back at the end of a call, also when the call unwinds.
@@ -52,11 +65,13 @@ impl Session {
     /// Calls a plugin with services over this session's transaction.
     pub(crate) fn with_services<T>(
         &mut self,
+        reads: Reads,
         call: impl FnOnce(&dyn StatementServices) -> PluginResult<T>,
     ) -> Result<T> {
         let services = SessionServices {
             guest: Mutex::new(Some(self.lend()?)),
             interrupt: self.interrupt.clone(),
+            reads,
         };
         let loan = Loan {
             lender: self,
@@ -124,6 +139,13 @@ fn live(view: &ReadView, plugin: &str, name: &str) -> Result<StoreInfo> {
     })
 }
 
+/// Keeps an entry, or its absence, as it is until the transaction ends.
+fn hold(session: &mut Session, store: &StoreInfo, key: &[u8]) -> Result<()> {
+    let wait = session.lock_wait();
+    let transaction = session.transaction()?;
+    Ok(transaction.lock_key(store.collection, key, RowLockMode::Share, wait)?)
+}
+
 fn get(view: &ReadView, plugin: &str, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
     let store = live(view, plugin, store)?;
     Ok(view.get(store.collection, key)?)
@@ -166,7 +188,13 @@ impl StatementServices for SessionServices {
     }
 
     fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>> {
-        self.with(|session| get(&session.transaction()?.latest_view(), plugin, store, key))
+        self.with(|session| {
+            if self.reads == Reads::Held {
+                let info = live(&session.transaction()?.latest_view(), plugin, store)?;
+                hold(session, &info, key)?;
+            }
+            get(&session.transaction()?.latest_view(), plugin, store, key)
+        })
     }
 
     fn store_range(
@@ -178,8 +206,21 @@ impl StatementServices for SessionServices {
         limit: usize,
     ) -> PluginResult<Vec<Pair>> {
         self.with(|session| {
-            let view = session.transaction()?.latest_view();
-            range(&view, plugin, store, from, to, limit)
+            let mut held = BTreeSet::new();
+            loop {
+                let view = session.transaction()?.latest_view();
+                let entries = range(&view, plugin, store, from, to, limit)?;
+                let free = entries.iter().map(|(key, _)| key);
+                let free: Vec<_> = free.filter(|key| !held.contains(*key)).cloned().collect();
+                if self.reads == Reads::Free || free.is_empty() {
+                    return Ok(entries);
+                }
+                let info = live(&view, plugin, store)?;
+                for key in free {
+                    hold(session, &info, &key)?;
+                    held.insert(key);
+                }
+            }
         })
     }
 
@@ -231,7 +272,11 @@ impl StatementServices for SessionServices {
     }
 
     fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
-        self.with(|session| session.own_plugin_object(plugin, oid).map(drop))
+        self.with(|session| {
+            // Whoever asks is about to change the object or what it keeps of it.
+            session.begin_ddl()?;
+            session.own_plugin_object(plugin, oid).map(drop)
+        })
     }
 
     fn object_drop(&self, plugin: &str, oid: u32, cascade: bool) -> PluginResult<()> {

@@ -9,6 +9,9 @@
 //! 2. A guest never ends the transaction. Transaction control is refused, and a statement that fails
 //!    falls back to where it began.
 //! 3. A reader writes nothing and locks nothing.
+//! 4. A guest's query sees what is committed when it starts, under REPEATABLE READ too, and leaves the
+//!    lender's snapshot as it was: a plugin that looks whether rows match what it is about to write
+//!    has to see every row that the commit will meet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -118,13 +121,23 @@ impl Session {
             .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
             .collect();
         let mark = self.transaction()?.savepoint();
+        let only_reads =
+            matches!(statement.ast(), Some(Ast::Query(query)) if query.locks.is_empty());
+        let snapshot = match only_reads {
+            true => Some(self.transaction()?.look_at_latest()),
+            false => None,
+        };
         let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             depth::with_stack(statement.depth, || {
                 self.run_once(&statement, &params).and_then(read_whole)
             })
         });
+        let transaction = self.transaction()?;
+        if let Some(snapshot) = snapshot {
+            transaction.set_snapshot(snapshot);
+        }
         if result.is_err() {
-            self.transaction()?.rollback_to(mark);
+            transaction.rollback_to(mark);
             // The catalog is again what it was.
             self.write_view()?;
         }

@@ -133,6 +133,17 @@ impl Transaction {
         }
     }
 
+    /// Let what is read next see the latest state, under REPEATABLE READ too; nothing may be written
+    /// until [`Transaction::set_snapshot`] puts the statement's own snapshot, which this returns, back.
+    pub fn look_at_latest(&mut self) -> Option<Ts> {
+        self.snapshot.replace(self.engine.latest())
+    }
+
+    /// The end of what [`Transaction::look_at_latest`] began.
+    pub fn set_snapshot(&mut self, snapshot: Option<Ts>) {
+        self.snapshot = snapshot;
+    }
+
     /// The statement's snapshot and the writes made before this call. Without a statement begun it
     /// reads the latest state.
     pub fn read_view(&self) -> ReadView {
