@@ -49,15 +49,18 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The oid of the schema that has a URI.
+    /// The oid of the schema that has a URI. Entries of a schema that was dropped while the plugin
+    /// was off are still in the store; the catalog says that it is gone.
     pub fn by_uri(&self, uri: &str) -> Result<Option<u32>> {
         let (from, to) = v2::uri_range(uri);
-        let entries = self.store.range(as_slice(&from), as_slice(&to))?;
-        match entries.first().map(|entry| v2::Key::decode(&entry.key)) {
-            Some(Ok(v2::Key::Uri(_, oid))) => Ok(Some(oid)),
-            Some(Err(error)) => Err(error),
-            _ => Ok(None),
+        for entry in self.store.range(as_slice(&from), as_slice(&to))? {
+            if let v2::Key::Uri(_, oid) = v2::Key::decode(&entry.key)?
+                && self.catalog.get(oid)?.is_some()
+            {
+                return Ok(Some(oid));
+            }
         }
+        Ok(None)
     }
 
     /// Stores a new schema under its object's oid and its URI.

@@ -36,8 +36,8 @@ relations! {
     HELIOS_EXTENSION_POINTS = pg_catalog.helios_extension_points 12902 'v' {
         id Text, state Text, plugins TextArray,
     } => Some(point_rows);
-    /// The collections of plugins' stores. `state` is `live`, `orphaned` (live, and its plugin is not
-    /// there), `shadow` (a migration writes it), `retired` (kept until the migration is finalized)
+    /// The collections of plugins' stores. `state` is `live`, `orphaned` (live, and no plugin that
+    /// runs has it), `shadow` (a migration writes it), `retired` (kept until the migration is finalized)
     /// or `discarded`. The entries are counted by reading them.
     HELIOS_PLUGIN_STORES = pg_catalog.helios_plugin_stores 12903 'v' {
         plugin Name, store Name, version Int4, state Text, collection Oid, entries Int8, bytes Int8,
@@ -171,11 +171,13 @@ fn point_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 fn store_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let plugins = ctx.session.plugins();
     for (store, size) in ctx.session.plugin_stores()? {
-        let there = plugins
+        let used = plugins
             .plugin(&store.plugin)
-            .is_some_and(|p| p.state != State::Missing);
+            .filter(|p| p.state == State::Active)
+            .and_then(|p| p.manifest)
+            .is_some_and(|m| m.stores.iter().any(|s| s.name == store.name));
         let state = match store.state {
-            StoreState::Live if !there => "orphaned".to_owned(),
+            StoreState::Live if !used => "orphaned".to_owned(),
             other => other.to_string(),
         };
         rows.push(row![
