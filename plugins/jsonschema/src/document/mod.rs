@@ -21,6 +21,9 @@ mod node;
 pub mod number;
 mod parse;
 
+#[cfg(test)]
+mod tests;
+
 pub use node::{Elements, Members, Node, Text};
 pub use parse::Parser;
 
