@@ -83,7 +83,7 @@ fn member<'a>(node: Node<'a>, name: &str) -> Node<'a> {
 
 fn run_file(path: &Path, draft: Draft, remotes: &Remotes, outcome: &mut Outcome) {
     let text = fs::read_to_string(path).expect("a file");
-    let (mut parser, cache) = (Parser::new(), Cache::new());
+    let (mut parser, cache) = (Parser::new(), Cache::default());
     let file = parser.parse(&text, DEPTH_MAX).expect("JSON");
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     outcome.files += 1;
@@ -153,7 +153,7 @@ fn meta_schemas_are_there() {
             draft: Some(draft),
             ..Source::anonymous(&text)
         };
-        let compiled = Arc::clone(&Cache::new().get(source, &none).expect("a schema"));
+        let compiled = Arc::clone(&Cache::default().get(source, &none).expect("a schema"));
         for (schema, expected) in [(r#"{"type": "string"}"#, true), (r#"{"type": 1}"#, false)] {
             let mut parser = Parser::new();
             let document = parser.parse(schema, DEPTH_MAX).expect("JSON");

@@ -27,7 +27,7 @@ use heliosdb_plugin_api::{
 };
 
 use crate::document::{DEPTH_MAX, Parser};
-use crate::schema::{Cache, Compiled, Violations};
+use crate::schema::{Cache, Compiled, Formats, Violations};
 use crate::stack::Watch;
 use crate::state;
 
@@ -50,8 +50,12 @@ impl Plugin for JsonSchema {
 
     fn start(_host: Host, settings: &Settings) -> Result<JsonSchema> {
         let max_errors = settings.integer("max_errors");
+        let formats = match settings.text("formats") {
+            Some("assert") => Formats::Assert,
+            _ => Formats::Annotate,
+        };
         Ok(JsonSchema {
-            compiled: Cache::new(),
+            compiled: Cache::new(formats),
             max_errors: max_errors
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(10),

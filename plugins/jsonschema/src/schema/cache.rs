@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::compile::{Compiled, Source};
+use super::compile::{Compiled, Formats, Source};
 use super::draft::Draft;
 use super::reference::Registered;
 use crate::error::Result;
@@ -21,6 +21,7 @@ const TEXT_MAX: usize = 8 << 20;
 
 #[derive(Debug, Default)]
 pub struct Cache {
+    formats: Formats,
     hasher: RandomState,
     slots: Mutex<Slots>,
 }
@@ -52,8 +53,12 @@ impl Slot {
 }
 
 impl Cache {
-    pub fn new() -> Cache {
-        Cache::default()
+    /// A cache of schemas that treat formats alike.
+    pub fn new(formats: Formats) -> Cache {
+        Cache {
+            formats,
+            ..Cache::default()
+        }
     }
 
     /// The compiled schema, from the cache or compiled now.
@@ -68,7 +73,7 @@ impl Cache {
         {
             return Ok(compiled);
         }
-        let compiled = Arc::new(Compiled::new(source, registered)?);
+        let compiled = Arc::new(Compiled::with_formats(source, registered, self.formats)?);
         let dropped = self.slots().keep(hash, source, Arc::clone(&compiled));
         drop(dropped);
         Ok(compiled)

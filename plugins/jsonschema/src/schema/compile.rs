@@ -21,6 +21,9 @@ const OBJECTS_MAX: usize = 100_000;
 /// Bytes a compiled pattern may take.
 const PATTERN_SIZE_MAX: usize = 16 << 20;
 
+/// Content encodings that the crate checks.
+const CONTENT_ENCODINGS: [&str; 5] = ["base64", "base64url", "base32", "base32hex", "base16"];
+
 /// Stack that an object of a schema takes while what is inside of it is checked. Measured on chains of
 /// references and on nested applicators: 150 to 500 bytes, without optimization.
 const FRAME: usize = 1 << 10;
@@ -64,6 +67,17 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What `format` and the `content…` keywords are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Formats {
+    /// They say what a value is meant to be; nothing is checked, unless the schema's own meta-schema
+    /// asks for it by vocabulary. The default of the newer drafts, here of all.
+    #[default]
+    Annotate,
+    /// They say what a value must be.
+    Assert,
+}
+
 /// A schema that can check documents. Immutable, and independent of what it was compiled from.
 pub struct Compiled {
     /// Always there; an option so that dropping can happen on a larger stack.
@@ -76,7 +90,15 @@ pub struct Compiled {
 
 impl Compiled {
     pub fn new(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> {
-        stack::roomy(COMPILE_STACK, || compile(source, registered))
+        Compiled::with_formats(source, registered, Formats::default())
+    }
+
+    pub fn with_formats(
+        source: Source<'_>,
+        registered: &dyn Registered,
+        formats: Formats,
+    ) -> Result<Compiled> {
+        stack::roomy(COMPILE_STACK, || compile(source, registered, formats))
     }
 
     /// The draft whose rules hold; for a meta-schema of somebody's own, the draft that one is
@@ -139,7 +161,7 @@ impl std::fmt::Debug for Compiled {
     }
 }
 
-fn compile(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> {
+fn compile(source: Source<'_>, registered: &dyn Registered, formats: Formats) -> Result<Compiled> {
     let (value, draft) = source.read()?;
     let base = match source.uri {
         Some(uri) => uri.to_owned(),
@@ -164,9 +186,20 @@ fn compile(source: Source<'_>, registered: &dyn Registered) -> Result<Compiled> 
         .with_registry(&registry)
         .with_retriever(Nothing)
         .with_base_uri(base)
-        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE_MAX))
-        // `format` is an annotation: what a draft leaves open to implementations is not asserted.
-        .should_validate_formats(false);
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE_MAX));
+    match formats {
+        Formats::Assert => options = options.should_validate_formats(true),
+        Formats::Annotate => {
+            // The newer drafts have vocabularies that ask for it, which an option would overrule.
+            if draft < jsonschema::Draft::Draft201909 {
+                options = options.should_validate_formats(false);
+            }
+            options = options.without_content_media_type_support("application/json");
+            for encoding in CONTENT_ENCODINGS {
+                options = options.without_content_encoding_support(encoding);
+            }
+        }
+    }
     if draft != jsonschema::Draft::Unknown {
         options = options.with_draft(draft);
     }

@@ -14,7 +14,7 @@ mod violation;
 mod tests;
 
 pub use cache::Cache;
-pub use compile::{Compiled, DEPTH_MAX, Source};
+pub use compile::{Compiled, DEPTH_MAX, Formats, Source};
 pub use draft::Draft;
 pub use reference::{Registered, RegisteredSchema, Unregistered, base_uri, default_uri};
 pub use violation::{Violation, Violations};

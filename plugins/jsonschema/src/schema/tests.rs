@@ -164,7 +164,7 @@ fn references_lead_to_registered_schemas() {
             r#"{"required": ["street"]}"#,
         ),
     ]));
-    let cache = Cache::new();
+    let cache = Cache::default();
     let list = Source::anonymous(r#"{"items": {"$ref": "public/person"}}"#);
     let first = cache.get(list, &named).expect("a schema");
     let uris: Vec<&str> = first
@@ -280,6 +280,27 @@ fn patterns_are_linear_or_refused() {
     // Takes 2^30000 steps where it is tried way by way.
     let subject = format!("\"{}!\"", "a".repeat(30_000));
     assert!(!valid(r#"{"pattern": "^(a+)+$"}"#, &subject));
+}
+
+#[test]
+fn formats_are_annotations_unless_asked_for() {
+    for (schema, instance) in [
+        (r#"{"format": "date"}"#, "\"tomorrow\""),
+        (
+            r#"{"$schema": "http://json-schema.org/draft-07/schema#", "format": "email"}"#,
+            "\"x\"",
+        ),
+        (
+            r#"{"$schema": "http://json-schema.org/draft-07/schema#", "contentEncoding": "base64"}"#,
+            "\"-\"",
+        ),
+    ] {
+        assert!(valid(schema, instance), "{schema}");
+        let source = Source::anonymous(schema);
+        let strict = Compiled::with_formats(source, &Unregistered, Formats::Assert);
+        let strict = strict.expect("a schema");
+        assert_eq!(matches(&strict, instance), Ok(false), "{schema}");
+    }
 }
 
 #[test]
@@ -424,7 +445,7 @@ fn checking_without_end_can_be_canceled() {
 
 #[test]
 fn the_cache_is_bounded() {
-    let cache = Cache::new();
+    let cache = Cache::default();
     for i in 0..600 {
         let text = format!(r#"{{"minimum": {i}}}"#);
         let schema = cache.get(Source::anonymous(&text), &Unregistered);
