@@ -18,6 +18,7 @@ mod function;
 mod name;
 mod named;
 mod stored_rows;
+mod words;
 
 use std::sync::Arc;
 

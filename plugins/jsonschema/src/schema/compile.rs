@@ -220,11 +220,12 @@ fn parse(text: &str) -> Result<Value> {
     }
     // Checked here for its own messages, and for nesting.
     Parser::new().parse(text, DEPTH_MAX)?;
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let mut value: Value = serde_json::from_str(text).map_err(|error| {
         Kind::InvalidSchema
             .error("JSON schema cannot be represented")
             .with_detail(error.to_string())
     })?;
+    reference::encode_references(&mut value);
     match value {
         Value::Object(_) | Value::Bool(_) => Ok(value),
         _ => Err(Kind::InvalidSchema.error("JSON schema must be an object or a boolean")),

@@ -46,21 +46,49 @@ impl Registered for Unregistered {
 
 /// The URI of a schema that has no other: `json-schema:///schema/name`.
 pub fn default_uri(schema: &str, name: &str) -> String {
-    let mut out = DEFAULT_BASE.to_owned();
-    for (i, part) in [schema, name].into_iter().enumerate() {
-        if i > 0 {
-            out.push('/');
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let [schema, name] = [schema, name].map(|part| percent_encoded(part, unreserved));
+    format!("{DEFAULT_BASE}{schema}/{name}")
+}
+
+fn percent_encoded(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if stays(c) {
+            out.push(c);
+            continue;
         }
-        for byte in part.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    out.push(byte as char);
-                }
-                _ => out.push_str(&format!("%{byte:02X}")),
-            }
+        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+            out.push_str(&format!("%{byte:02X}"));
         }
     }
     out
+}
+
+/// Encodes what may not stand in a URI but does in references that are in use, such as
+/// `#/definitions/List<String>`. Not in values that are data (`const`, `enum` and so on), whose
+/// members may have any name.
+pub(super) fn encode_references(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match (name.as_str(), member) {
+                    ("const" | "enum" | "default" | "examples", _) => {}
+                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference)) => {
+                        let legal = |c: char| {
+                            c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
+                        };
+                        if !reference.chars().all(legal) {
+                            *reference = percent_encoded(reference, legal);
+                        }
+                    }
+                    (_, member) => encode_references(member),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(encode_references),
+        _ => {}
+    }
 }
 
 /// The URI of a schema: `asked` by a statement, or its own identifier, both read relative to

@@ -190,6 +190,17 @@ fn references_lead_to_registered_schemas() {
 }
 
 #[test]
+fn references_may_have_what_uris_must_not() {
+    let schema = r##"{
+        "properties": {"a": {"$ref": "#/$defs/List<é>"}, "b": {"const": {"$ref": "<"}}},
+        "$defs": {"List<é>": {"type": "array"}}
+    }"##;
+    assert!(valid(schema, r#"{"a": [], "b": {"$ref": "<"}}"#));
+    assert!(!valid(schema, r#"{"a": 1}"#));
+    assert!(!valid(schema, r#"{"b": {"$ref": "%3C"}}"#));
+}
+
+#[test]
 fn schemas_may_refer_to_each_other() {
     let named = Named(HashMap::from([
         (

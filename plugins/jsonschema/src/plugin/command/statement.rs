@@ -9,7 +9,8 @@
 
 use heliosdb_plugin_api::Result;
 
-use crate::plugin::name::{Name, Words};
+use crate::plugin::name::Name;
+use crate::plugin::words::Words;
 use crate::schema::Draft;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
