@@ -131,6 +131,7 @@ impl Instance {
             syntax,
             options,
         });
+        crate::plugin::types::activate(&instance.plugins().registry());
         instance.bootstrap()?;
         instance.install_extensions()?;
         Ok(instance)

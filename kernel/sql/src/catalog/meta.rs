@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use heliosdb_storage::schema::{ColumnDef, IndexDef, KeyColumn, TableDef};
 
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
-use crate::types::PgType;
+use crate::types::{PgType, extension};
 
 /// The name of the hidden column that carries row ids through DML plans.
 pub(crate) const ROW_ID: &str = "_rowid";
@@ -40,7 +41,16 @@ pub(crate) struct ColumnMeta {
 
 impl Column {
     pub fn ty(&self) -> PgType {
-        PgType::from_oid(self.type_oid).unwrap_or(PgType::Unknown)
+        self.known_type().unwrap_or(PgType::Unknown)
+    }
+
+    fn known_type(&self) -> Option<PgType> {
+        let Some(def) = &self.extension_type else {
+            return PgType::from_oid(self.type_oid);
+        };
+        let storage = PgType::from_oid(def.storage)?;
+        let ty = extension::declare(&def.plugin, &def.name, &storage, def.ordered);
+        Some(PgType::Extension(ty))
     }
 }
 
@@ -68,11 +78,16 @@ impl TableMeta {
         let mut columns = Vec::new();
         let mut fields = Vec::new();
         for (i, c) in (0u16..).zip(&table.columns) {
-            let ty = PgType::from_oid(c.type_oid)
+            let ty = c
+                .known_type()
                 .ok_or_else(|| SqlError::internal(format!("type {} is not known", c.type_oid)))?;
             let column_type = ty.column_type(c.typmod)?;
             if !c.dropped {
-                fields.push(Field::new(&c.name, column_type.arrow(), !c.not_null));
+                let arrow = match &ty {
+                    PgType::Extension(extension) => extension.arrow(),
+                    _ => column_type.arrow(),
+                };
+                fields.push(Field::new(&c.name, arrow, !c.not_null));
                 columns.push(ColumnMeta {
                     id: ColumnId(i),
                     name: c.name.clone(),
@@ -128,6 +143,23 @@ impl TableMeta {
             ),
         )
         .with_hint(format!("Install or enable {from}."))
+    }
+
+    /// A batch of all live columns, and maybe row ids, that storage gave.
+    pub fn read(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let schema = match batch.num_columns() > self.columns.len() {
+            true => &self.schema_with_row_id,
+            false => &self.schema,
+        };
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(values, f)| extension::wrapped_as(values, f.data_type()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(
+            schema.clone(),
+            columns,
+            &options,
+        )?)
     }
 
     /// The place of a column among the live ones.

@@ -75,6 +75,9 @@ pub struct Column {
     pub name: String,
     /// PostgreSQL's `atttypid`, which `PgType::from_oid` reads.
     pub type_oid: Oid,
+    /// What a type of a plugin is, for when the plugin is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension_type: Option<ExtensionTypeDef>,
     /// PostgreSQL's `atttypmod`; -1 for none.
     pub typmod: i32,
     pub not_null: bool,
@@ -113,6 +116,17 @@ impl Compression {
             Compression::Codec { name, .. } => name,
         }
     }
+}
+
+/// A type of a plugin as a column was made with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtensionTypeDef {
+    pub plugin: String,
+    pub name: String,
+    /// The oid of the built-in type of its values.
+    pub storage: Oid,
+    /// Values compare as their storage does.
+    pub ordered: bool,
 }
 
 /// GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY.

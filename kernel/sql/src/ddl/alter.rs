@@ -15,6 +15,7 @@ use crate::names::{self, fold};
 use crate::plugin::clause::Clauses;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
+use crate::types::extension;
 
 /// Rows rewritten per step when a new column's default differs by row.
 const REWRITE_ROWS: usize = 8192;
@@ -177,7 +178,7 @@ impl Session {
         if_not_exists: bool,
     ) -> Result<()> {
         let table = self.table_by_oid(oid)?;
-        let mut request = ColumnRequest::new(definition)?;
+        let mut request = ColumnRequest::new(definition, &self.info.functions())?;
         if table.column(&request.name).is_some() {
             let message = format!(
                 "column \"{}\" of relation \"{}\" already exists",
@@ -289,7 +290,7 @@ impl Session {
             .ok_or_else(|| SqlError::internal("the new column is gone"))?;
         let format = self.info.format();
         for batch in scans.into_iter().flatten() {
-            let batch = batch?;
+            let batch = target.meta.read(&batch?)?;
             let (ids, columns) = batch
                 .columns()
                 .split_last()
@@ -310,8 +311,11 @@ impl Session {
             })?;
             let new =
                 arrow::record_batch::RecordBatch::try_new(target.meta.schema.clone(), columns)?;
-            self.transaction()?
-                .update(&target.meta.storage, &ids, &new)?;
+            self.transaction()?.update(
+                &target.meta.storage,
+                &ids,
+                extension::stored(&new)?.as_ref(),
+            )?;
         }
         Ok(())
     }
@@ -337,7 +341,7 @@ impl Session {
         })
     }
 
-    fn drop_column(
+    pub(crate) fn drop_column(
         &mut self,
         oid: Oid,
         column: &Ident,
@@ -597,5 +601,6 @@ fn renamed(session: &Session, name: &ast::RenameTableNameKind) -> Result<String>
 
 /// One value in the form storage keeps it in.
 fn one_value(array: &ArrayRef) -> Result<Vec<u8>> {
-    Ok(heliosdb_storage::datum::Datum::from_array(array.as_ref(), 0)?.encode())
+    let stored = extension::unwrapped(array);
+    Ok(heliosdb_storage::datum::Datum::from_array(stored.as_ref(), 0)?.encode())
 }

@@ -15,6 +15,8 @@ use crate::dml::write::explain_unique;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plan::compile::{Expressions, Local};
+use crate::plan::error::convert;
+use crate::plan::scan::conform;
 use crate::session::Session;
 
 /// What a new constraint does about the rows that are there.
@@ -113,6 +115,20 @@ impl ConstraintRequest {
 }
 
 /// Places of columns of a table by name.
+/// Indexes know the built-in orders; those of plugins' types come with index methods of plugins.
+pub(crate) fn check_indexable(table: &Table, place: u16) -> Result<()> {
+    match table
+        .column_at(place)
+        .and_then(|c| c.extension_type.as_ref())
+    {
+        None => Ok(()),
+        Some(ty) => Err(SqlError::unsupported(format!(
+            "an index on a column of type {}",
+            ty.name
+        ))),
+    }
+}
+
 pub(crate) fn column_places(table: &Table, columns: &[String]) -> Result<Vec<u16>> {
     let mut places = Vec::with_capacity(columns.len());
     for name in columns {
@@ -122,6 +138,7 @@ pub(crate) fn column_places(table: &Table, columns: &[String]) -> Result<Vec<u16
                 format!("column \"{name}\" named in key does not exist"),
             )
         })?;
+        check_indexable(table, id.0)?;
         if places.contains(&id.0) {
             return Err(SqlError::new(
                 state::DUPLICATE_COLUMN,
@@ -418,6 +435,11 @@ impl Session {
         let view = self.transaction()?.latest_view();
         let request =
             heliosdb_storage::ScanRequest::columns(places.iter().map(|p| ColumnId(*p)).collect());
+        let live: Vec<usize> = places
+            .iter()
+            .filter_map(|p| meta.position(ColumnId(*p)))
+            .collect();
+        let schema = std::sync::Arc::new(meta.schema.project(&live)?);
         for batch in view
             .scan(meta.storage.clone(), request)?
             .into_iter()
@@ -426,7 +448,7 @@ impl Session {
             if self.interrupt.is_canceled() {
                 return Err(SqlError::from(heliosdb_storage::Error::Canceled));
             }
-            each(self, &batch?)?;
+            each(self, &conform(&schema, &batch?).map_err(convert)?)?;
         }
         Ok(())
     }

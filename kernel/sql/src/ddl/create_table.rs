@@ -9,6 +9,7 @@ use super::sequence::{SequenceRequest, new_sequence};
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
+use crate::functions::Functions;
 use crate::names::{self, fold};
 use crate::plan::compile::Expressions;
 use crate::plugin::clause::Clauses;
@@ -35,9 +36,9 @@ pub(crate) struct ColumnRequest {
 
 impl ColumnRequest {
     /// Reads a column definition.
-    pub fn new(column: &ast::ColumnDef) -> Result<ColumnRequest> {
+    pub fn new(column: &ast::ColumnDef, functions: &Functions) -> Result<ColumnRequest> {
         let name = fold(&column.name);
-        let (ty, typmod, serial) = column_type(&column.data_type)?;
+        let (ty, typmod, serial) = column_type(&column.data_type, functions)?;
         // Checks that the type can be stored at all.
         ty.column_type(typmod).map_err(|e| match e.code {
             state::INVALID_TABLE_DEFINITION => SqlError::new(
@@ -159,7 +160,7 @@ impl ColumnRequest {
 }
 
 /// The type of a column; true for the `serial` types, which are integers with a sequence.
-fn column_type(ty: &ast::DataType) -> Result<(PgType, i32, bool)> {
+fn column_type(ty: &ast::DataType, functions: &Functions) -> Result<(PgType, i32, bool)> {
     let serial = match ty {
         ast::DataType::Custom(name, modifiers) if modifiers.is_empty() => {
             match names::parts(name)?.join(".").as_str() {
@@ -173,7 +174,9 @@ fn column_type(ty: &ast::DataType) -> Result<(PgType, i32, bool)> {
     };
     match serial {
         Some(ty) => Ok((ty, -1, true)),
-        None => crate::types::names::from_ast(ty).map(|(ty, typmod)| (ty, typmod, false)),
+        None => functions
+            .type_from_ast(ty)
+            .map(|(ty, typmod)| (ty, typmod, false)),
     }
 }
 
@@ -224,7 +227,7 @@ impl Session {
         let mut requests = Vec::with_capacity(create.columns.len());
         let mut constraints = Vec::new();
         for column in &create.columns {
-            let mut request = ColumnRequest::new(column)?;
+            let mut request = ColumnRequest::new(column, &self.info.functions())?;
             constraints.append(&mut request.constraints);
             requests.push(request);
         }
@@ -296,6 +299,12 @@ impl Session {
         let mut column = Column {
             name: request.name,
             type_oid: request.ty.oid(),
+            extension_type: request.ty.extension().map(|e| ExtensionTypeDef {
+                plugin: e.plugin.to_owned(),
+                name: e.name.to_owned(),
+                storage: e.storage.oid(),
+                ordered: e.ordered,
+            }),
             typmod: request.typmod,
             not_null: request.not_null,
             default: None,

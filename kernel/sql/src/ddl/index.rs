@@ -53,6 +53,7 @@ impl Session {
                     format!("column \"{name}\" does not exist"),
                 )
             })?;
+            super::constraint::check_indexable(&table, id.0)?;
             let descending = c.column.options.asc == Some(false);
             columns.push(IndexColumn {
                 column: id.0,

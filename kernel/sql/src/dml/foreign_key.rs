@@ -520,6 +520,7 @@ fn rewrite_children(
     let all = target.meta.all_columns();
     let view = session.transaction()?.latest_view();
     let batch = view.rows(&target.meta.storage, &ids, &all, false)?;
+    let batch = target.meta.read(&batch)?;
     let mut columns = batch.columns().to_vec();
     let mut changed = Vec::new();
     for (i, column) in fk.key.columns.iter().enumerate() {

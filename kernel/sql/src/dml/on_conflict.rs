@@ -24,6 +24,7 @@ use crate::names::fold;
 use crate::plan::compile::{Expressions, Local, Program};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
+use crate::types::extension;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ConflictPlan {
@@ -134,11 +135,12 @@ impl ConflictPlan {
             None => None,
         };
         let mut written: Vec<RecordBatch> = Vec::new();
+        let stored = extension::stored(batch)?;
         for row in 0..batch.num_rows() {
             loop {
                 let outcome = session
                     .transaction()?
-                    .insert_or_conflict(&target.meta.storage, batch, row, self.arbiter)
+                    .insert_or_conflict(&target.meta.storage, &stored, row, self.arbiter)
                     .map_err(|e| writer.explain(target, e))?;
                 match (outcome, &self.update, &program) {
                     (InsertOutcome::Inserted(id), _, _) => {
@@ -216,6 +218,7 @@ impl ConflictUpdate {
         if old.num_rows() == 0 {
             return Ok(Updated::Gone);
         }
+        let old = target.meta.read(&old)?;
         let both = beside(&old, new)?;
         if self.has_condition {
             let holds = program.condition(program.len() - 1, &both)?;

@@ -23,7 +23,7 @@ use crate::error::{Result, SqlError, state};
 use crate::plan::compile::Program;
 use crate::plugin::constraint::{PluginCheck, explain};
 use crate::session::Session;
-use crate::types::{Format, encode_text};
+use crate::types::{Format, encode_text, extension};
 
 /// Values longer than this are cut in messages, as PostgreSQL does.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -161,7 +161,7 @@ impl Writer {
     ) -> Result<Vec<RowId>> {
         let rows = session
             .transaction()?
-            .insert(&target.meta.storage, batch)
+            .insert(&target.meta.storage, extension::stored(batch)?.as_ref())
             .map_err(|e| self.explain(target, e))?;
         self.note_inserted(session, target, batch)?;
         Ok(rows)
@@ -204,13 +204,18 @@ impl Writer {
         let old = if referenced {
             let all = target.meta.all_columns();
             let view = session.transaction()?.latest_view();
-            Some(view.rows(&target.meta.storage, rows, &all, false)?)
+            let old = view.rows(&target.meta.storage, rows, &all, false)?;
+            Some(target.meta.read(&old)?)
         } else {
             None
         };
         session
             .transaction()?
-            .update(&target.meta.storage, rows, batch)
+            .update(
+                &target.meta.storage,
+                rows,
+                extension::stored(batch)?.as_ref(),
+            )
             .map_err(|e| self.explain(target, e))?;
         for fk in &target.foreign_keys {
             if touches(&fk.key.columns) {
@@ -241,6 +246,7 @@ impl Writer {
             let all = target.meta.all_columns();
             let view = session.transaction()?.latest_view();
             let old = view.rows(&target.meta.storage, rows, &all, false)?;
+            let old = target.meta.read(&old)?;
             for fk in &target.referenced_by {
                 foreign_key::note_parent_deleted(self, fk, &old)?;
             }

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use sqlparser::ast;
 
+use crate::error::{Result, state};
 use crate::semantics::function::PgFunction;
+use crate::types::{ExtensionType, PgType, names};
 
 /// A function whose calls give rows. It is planned as the scalar function `$name`, whose value is
 /// the array of the rows.
@@ -29,6 +32,7 @@ pub struct Functions {
     scalars: BTreeMap<String, Arc<ScalarUDF>>,
     aggregates: BTreeMap<String, Arc<AggregateUDF>>,
     tables: BTreeMap<String, TableFunction>,
+    types: BTreeMap<&'static str, &'static ExtensionType>,
     hint: Option<Box<Hint>>,
 }
 
@@ -66,8 +70,13 @@ impl Functions {
         self.add_scalar(array);
     }
 
-    /// Sets what to hint at when a name is not found: it is asked for names of functions and for
-    /// `$` with the symbol of an operator.
+    /// Adds a type of a plugin, so that its name may be used.
+    pub fn add_type(&mut self, ty: &'static ExtensionType) {
+        self.types.insert(ty.name, ty);
+    }
+
+    /// Sets what to hint at when a name is not found: it is asked for names of functions, for `$` with
+    /// the symbol of an operator, and for `type ` with the name of a type.
     pub fn set_hint(&mut self, hint: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         self.hint = Some(Box::new(hint));
     }
@@ -103,6 +112,30 @@ impl Functions {
     /// Why there may be no function of this name, or operator `$<->`, for the hint of the error.
     pub fn hint(&self, name: &str) -> Option<String> {
         self.hint.as_ref().and_then(|hint| hint(name))
+    }
+
+    /// The type and modifier that a name in the syntax tree stands for.
+    pub fn type_from_ast(&self, ty: &ast::DataType) -> Result<(PgType, i32)> {
+        let found = names::from_ast(ty).and_then(|(found, typmod)| {
+            let Some(extension) = found.extension() else {
+                return Ok((found, typmod));
+            };
+            // Another database of the process may have another type of the name.
+            let ours = self.types.get(extension.name).copied();
+            let ours = PgType::Extension(ours.ok_or_else(|| names::undefined(extension.name))?);
+            match found {
+                PgType::Array(_) => Ok((ours.array_of(), typmod)),
+                _ => Ok((ours, typmod)),
+            }
+        });
+        found.map_err(|error| {
+            let name = ty.to_string().to_lowercase();
+            let name = name.split(['(', '[']).next().unwrap_or_default();
+            match self.hint(&format!("type {name}")) {
+                Some(hint) if error.code == state::UNDEFINED_OBJECT => error.with_hint(hint),
+                _ => error,
+            }
+        })
     }
 
     /// In place of a function or operator that does not exist: one without a single overload, whose

@@ -6,7 +6,7 @@
 use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Oid, Table, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::{BuiltinType, builtin_type};
+use crate::pg_catalog::builtin::{BuiltinType, builtin_type, type_row};
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 use crate::pg_catalog::{definition, names, relations as system};
@@ -247,8 +247,8 @@ fn facets(ty: &BuiltinType, typmod: i32) -> Facets {
 impl Shown<'_> {
     fn row(&self, ctx: &SystemContext) -> [Datum; 44] {
         let database = ctx.session.database();
-        let unknown = BuiltinType::default();
-        let declared = builtin_type(self.ty).unwrap_or(&unknown);
+        let declared = type_row(self.ty).unwrap_or_default();
+        let declared = declared.as_ref();
         // A domain shows its base type, and its own name beside it.
         let ty = builtin_type(declared.base).unwrap_or(declared);
         let typmod = if declared.base == 0 {

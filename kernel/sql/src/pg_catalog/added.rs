@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::model::Oid;
-
-/// Derived oids are between this and twice this.
-const DERIVED: Oid = 1 << 30;
+use crate::types::ExtensionType;
+use crate::types::extension::{derived_oid, next_derived_oid};
 
 /// Functions and operators of plugins, as one session sees them.
 #[derive(Clone, Debug, Default)]
 pub struct Added {
     pub functions: Vec<AddedFunction>,
     pub operators: Vec<AddedOperator>,
+    pub types: Vec<&'static ExtensionType>,
 }
 
 /// A row of `pg_proc`.
@@ -91,19 +91,12 @@ pub struct DerivedOids(BTreeSet<Oid>);
 impl DerivedOids {
     /// The oid of what this text identifies.
     pub fn of(&mut self, identity: &str) -> Oid {
-        let mut oid = DERIVED | (fnv1a(identity.as_bytes()) & (DERIVED - 1));
+        let mut oid = derived_oid(identity);
         while !self.0.insert(oid) {
-            oid = DERIVED | (oid.wrapping_add(1) & (DERIVED - 1));
+            oid = next_derived_oid(oid);
         }
         oid
     }
-}
-
-/// Fowler, Noll and Vo's hash of 32 bits, the variant 1a.
-fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 #[cfg(test)]
@@ -120,6 +113,6 @@ mod tests {
         );
         let again = first.of("function f(integer)");
         assert_ne!(again, second.of("function g(integer)"));
-        assert!((DERIVED..2 * DERIVED).contains(&again));
+        assert!((1 << 30..1 << 31).contains(&again));
     }
 }

@@ -4,11 +4,13 @@
 //! classes that exist here. They are part of the program: a line that does not read is a bug that a
 //! test finds, and is left out at run time.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::{FromStr, Split};
 use std::sync::LazyLock;
 
 use crate::catalog::model::{Oid, oid};
+use crate::types::extension;
 
 /// `pg_am.oid` of the heap, what tables name as theirs.
 pub const HEAP: Oid = 2;
@@ -120,6 +122,32 @@ pub fn builtin_types() -> &'static [BuiltinType] {
 
 pub fn builtin_type(oid: Oid) -> Option<&'static BuiltinType> {
     TYPE_BY_OID.get(&oid).copied()
+}
+
+/// The row of any type, of a plugin's too.
+pub fn type_row(ty_oid: Oid) -> Option<Cow<'static, BuiltinType>> {
+    if let Some(builtin) = builtin_type(ty_oid) {
+        return Some(Cow::Borrowed(builtin));
+    }
+    let ty = extension::by_oid(ty_oid)?;
+    let (category, element) = match ty.element() {
+        Some(item) => ('A', item.oid()),
+        None => ('U', 0),
+    };
+    Some(Cow::Owned(BuiltinType {
+        oid: ty_oid,
+        name: ty.internal_name(),
+        schema: oid::PUBLIC_SCHEMA,
+        len: ty.len(),
+        kind: 'b',
+        category,
+        delimiter: ",",
+        element,
+        align: "i",
+        storage: "x",
+        base_typmod: -1,
+        ..BuiltinType::default()
+    }))
 }
 
 /// A row of `pg_operator`, by its columns in order.

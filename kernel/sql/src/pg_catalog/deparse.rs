@@ -463,7 +463,7 @@ impl Printer<'_> {
 
     fn cast(&self, expr: &Expr, to: &DataType) -> Option<Printed> {
         let name = to.to_string();
-        let ty = names::find_type(&name).ok().flatten()?;
+        let ty = names::find_type(self.ctx, &name).ok().flatten()?;
         let inner = self.print(expr)?;
         if inner.kind == Kind::Literal && ty == REGCLASS {
             return self.relation(expr);
@@ -592,6 +592,7 @@ mod tests {
             .map(|(name, type_oid)| Column {
                 name: name.to_owned(),
                 type_oid,
+                extension_type: None,
                 typmod: -1,
                 not_null: false,
                 default: None,

@@ -11,8 +11,8 @@ use super::relations;
 use super::{SessionView, SystemContext};
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
-use crate::types::PgType;
 use crate::types::format::ObjectNames;
+use crate::types::{PgType, extension};
 
 /// PostgreSQL's keywords that cannot stand for a name without quotes.
 const KEYWORDS: &str = "\
@@ -211,7 +211,10 @@ pub fn format_type(ctx: &SystemContext, oid: Oid, typmod: Option<i32>) -> String
         return "-".to_owned();
     }
     let Some(ty) = builtin_type(oid) else {
-        return "???".to_owned();
+        return match extension::by_oid(oid) {
+            Some(ty) => crate::types::names::format_type(&ty, typmod.unwrap_or(-1)),
+            None => "???".to_owned(),
+        };
     };
     if ty.category == 'A' && ty.element != 0 && ty.len == -1 {
         return format!("{}[]", format_type(ctx, ty.element, typmod));
@@ -250,17 +253,20 @@ fn with_typmod(internal: &str, name: String, typmod: Option<i32>) -> String {
 }
 
 /// The oid a `regtype` text means.
-pub fn find_type(text: &str) -> Result<Option<Oid>> {
+pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
     if let Some(oid) = as_oid(text) {
         return Ok(Some(oid));
     }
     let folded = text.trim().to_lowercase();
     if let Some(element) = folded.strip_suffix("[]") {
-        let element = find_type(element)?;
-        return Ok(element
-            .and_then(builtin_type)
-            .map(|t| t.array)
-            .filter(|oid| *oid != 0));
+        let Some(element) = find_type(ctx, element)? else {
+            return Ok(None);
+        };
+        let array = match builtin_type(element) {
+            Some(ty) => ty.array,
+            None => extension::by_oid(element).map_or(0, |ty| ty.array_of().oid()),
+        };
+        return Ok(Some(array).filter(|oid| *oid != 0));
     }
     // A length or precision does not name another type.
     let without_modifier = match (folded.find('('), folded.find(')')) {
@@ -285,6 +291,11 @@ pub fn find_type(text: &str) -> Result<Option<Oid>> {
         [schema, name] => (Some(schema.as_str()), name),
         _ => return Ok(None),
     };
+    if schema.is_none_or(|s| s == "public")
+        && let Some(added) = ctx.session.added().types.iter().find(|t| t.name == name)
+    {
+        return Ok(Some(PgType::Extension(added).oid()));
+    }
     Ok(builtin_types()
         .iter()
         .find(|t| {
@@ -343,7 +354,10 @@ pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
     }
     let name = match ty {
         Type::Regclass => relation_name(ctx, oid),
-        Type::Regtype => builtin_type(oid).map(|_| format_type(ctx, oid, None)),
+        Type::Regtype => {
+            let known = builtin_type(oid).is_some() || extension::by_oid(oid).is_some();
+            known.then(|| format_type(ctx, oid, None))
+        }
         Type::Regproc => function_name(ctx, oid),
         Type::Regnamespace => ctx.schema_name(oid).map(|s| quote_ident(&s)),
         Type::Regrole => ctx.role_name(oid).map(|r| quote_ident(&r)),
@@ -362,7 +376,7 @@ pub fn find(ctx: &SystemContext, ty: Type, text: &str) -> Result<Option<Oid>> {
     };
     match ty {
         Type::Regclass => find_relation(ctx, text),
-        Type::Regtype => find_type(text),
+        Type::Regtype => find_type(ctx, text),
         Type::Regproc => match find_function(ctx, text)?.as_slice() {
             [] => Ok(None),
             [oid] => Ok(Some(*oid)),

@@ -117,7 +117,7 @@ fn fetch(
         .rows(&meta.storage, &rows, &columns, row_id)
         .map_err(|e| wrap(meta.explain(e)))?;
     let schema = Arc::new(full.project(&places)?);
-    with_schema(schema, batch.columns().to_vec(), batch.num_rows()).map(Some)
+    super::scan::conform(&schema, &batch).map(Some)
 }
 
 fn with_schema(

@@ -31,6 +31,7 @@ use super::filter::IndexLookup;
 use super::provider::row_statistics;
 use super::state::StatementContext;
 use crate::catalog::meta::TableMeta;
+use crate::types::extension::wrapped_as;
 
 /// Rows fetched by id per batch.
 const FETCH_ROWS: usize = 8192;
@@ -48,12 +49,18 @@ fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanProperties> {
     ))
 }
 
-/// Gives a batch from storage the schema of the plan: same columns, the plan's nullability.
-fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+/// Gives a batch from storage the schema of the plan: same columns, the plan's nullability, the types
+/// that plugins have names for.
+pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns
+        .map(|(values, field)| wrapped_as(values, field.data_type()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(wrap)?;
     Ok(RecordBatch::try_new_with_options(
         schema.clone(),
-        batch.columns().to_vec(),
+        columns,
         &options,
     )?)
 }

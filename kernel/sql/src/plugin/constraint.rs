@@ -18,6 +18,7 @@ use crate::catalog::meta::TableMeta;
 use crate::catalog::model::{Constraint, PluginConstraint};
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
+use crate::types::extension;
 
 /// A plugin's constraint with what a check needs of its table.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl PluginCheck {
                 batch
                     .columns()
                     .get(*p)
-                    .cloned()
+                    .map(extension::unwrapped)
                     .ok_or_else(|| SqlError::internal("rows without a column of a constraint"))
             })
             .collect()

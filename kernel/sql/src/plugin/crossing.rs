@@ -3,7 +3,8 @@
 //! A plugin sees the Arrow types that `heliosdb_plugin_api::arrow` lists, which are ours but for three
 //! things. `json` crosses as `jsonb` does, as text that is not a `text`. A `jsonb` that comes back is
 //! read and printed again, because here its text is the canonical one. And a `numeric` that is passed
-//! as `any` crosses as text, because its form is nobody else's business.
+//! as `any` crosses as text, because its form is nobody else's business. Values of a plugin's own type
+//! cross as what stores them.
 
 use arrow::array::ArrayRef;
 use arrow::compute::cast;
@@ -13,7 +14,7 @@ use heliosdb_plugin_api::arrow::sql_type;
 use crate::error::Result;
 use crate::semantics::overload::{Param, pg_type};
 use crate::types::names::parse_type_name;
-use crate::types::{CastContext, Format, PgType, cast_array};
+use crate::types::{CastContext, Format, PgType, cast_array, extension};
 
 /// A type as a plugin declares it.
 #[derive(Clone, Debug)]
@@ -33,8 +34,11 @@ impl Declared {
         if name == "any" {
             return Some(Declared::Any);
         }
-        let arrow = sql_type(name)?;
         let (ty, _) = parse_type_name(name).ok()?;
+        let arrow = match &ty {
+            PgType::Extension(extension) => extension.storage.arrow(),
+            _ => sql_type(name)?,
+        };
         Some(Declared::One { ty, arrow })
     }
 
@@ -53,6 +57,7 @@ impl Declared {
 
     /// A column as the plugin wants it.
     pub fn outward(&self, array: &ArrayRef, format: &Format) -> Result<ArrayRef> {
+        let array = &extension::unwrapped(array);
         match self {
             Declared::Any if *array.data_type() == DataType::LargeBinary => {
                 let (from, to) = (PgType::Numeric, PgType::Text);
@@ -69,6 +74,7 @@ impl Declared {
             return Ok(array);
         };
         match ty {
+            PgType::Extension(extension) => extension.wrap(array),
             PgType::Json | PgType::Jsonb => {
                 let text = cast(&array, &DataType::Utf8View)?;
                 let (from, to) = (PgType::Text, ty);

@@ -5,6 +5,7 @@ use heliosdb_plugin_host::active::function::Function;
 use heliosdb_plugin_host::registry::{Operator, Registry};
 
 use super::crossing::Declared;
+use super::types;
 use crate::catalog::model::Oid;
 use crate::pg_catalog::added::{Added, AddedFunction, AddedOperator, DerivedOids};
 use crate::types::PgType;
@@ -49,6 +50,7 @@ pub(super) fn added(registry: &Registry, is_installed: &impl Fn(&str) -> bool) -
     Added {
         functions,
         operators: rows,
+        types: types::installed(registry, is_installed),
     }
 }
 

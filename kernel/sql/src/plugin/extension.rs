@@ -224,6 +224,7 @@ impl Session {
                 return Err(undefined_extension(&name));
             };
             self.check_owner(extension.owner, "extension", &name)?;
+            self.drop_columns_of(&name, cascade)?;
             let uses = match self.instance.manifest(&name) {
                 Some(manifest) => uses(&catalog, &manifest.provides)?,
                 None => ExtensionUses::default(),
@@ -263,11 +264,12 @@ fn uses(catalog: &CatalogSnapshot, provides: &Provides) -> Result<ExtensionUses>
     Ok(uses)
 }
 
-/// The functions and operators of a plugin. They are told apart by name, without the types of their
+/// The functions, operators and types of a plugin. They are told apart by name, without the types of their
 /// arguments: what may be a plugin's counts as the plugin's.
 struct Names<'p> {
     functions: BTreeSet<&'p str>,
     operators: BTreeSet<&'p str>,
+    types: BTreeSet<&'p str>,
 }
 
 impl<'p> Names<'p> {
@@ -275,6 +277,7 @@ impl<'p> Names<'p> {
         Names {
             functions: provides.functions.iter().map(|f| f.name.as_str()).collect(),
             operators: provides.operators.iter().map(|o| o.name.as_str()).collect(),
+            types: provides.types.iter().map(|t| t.name.as_str()).collect(),
         }
     }
 
@@ -283,6 +286,12 @@ impl<'p> Names<'p> {
             .last()
             .and_then(|part| part.as_ident())
             .is_some_and(|ident| self.functions.contains(fold(ident).as_str()))
+    }
+
+    fn is_type(&self, ty: &ast::DataType) -> bool {
+        let name = ty.to_string().to_lowercase();
+        let name = name.split(['(', '[']).next().unwrap_or_default();
+        self.types.contains(name)
     }
 
     fn in_expression(&self, expr: &Expr) -> bool {
@@ -309,6 +318,7 @@ impl ast::Visitor for Finder<'_, '_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         found(match expr {
             Expr::Function(f) => self.0.is_function(&f.name),
+            Expr::Cast { data_type, .. } => self.0.is_type(data_type),
             Expr::BinaryOp { op, .. } => self.0.operators.contains(op.to_string().as_str()),
             _ => false,
         })

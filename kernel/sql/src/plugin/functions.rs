@@ -24,7 +24,7 @@ use heliosdb_plugin_host::registry::Registry;
 
 use super::availability::Availability;
 use super::crossing::Declared;
-use super::{aggregate, described, operators, table_function};
+use super::{aggregate, described, operators, table_function, types};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError};
 use crate::functions::Functions;
@@ -56,6 +56,9 @@ impl PluginFunctions {
 
 fn functions(registry: &Arc<Registry>, is_installed: &impl Fn(&str) -> bool) -> Functions {
     let mut functions = Functions::default();
+    for ty in types::installed(registry, is_installed) {
+        functions.add_type(ty);
+    }
     let installed = || {
         registry
             .functions()
@@ -262,10 +265,16 @@ fn hint(
     catalog: Arc<CatalogSnapshot>,
 ) -> impl Fn(&str) -> Option<String> + Send + Sync {
     move |name| {
-        let claimed = match name.strip_prefix('$') {
-            Some(symbol) => registry.claimed(NameKind::Operator, symbol),
-            None => registry.claimed(NameKind::Function, name),
-        }?;
+        let claimed = if let Some(symbol) = name.strip_prefix('$') {
+            registry.claimed(NameKind::Operator, symbol)
+        } else if let Some(ty) = name.strip_prefix("type ") {
+            registry.claimed(NameKind::Type, ty)
+        } else {
+            registry.claimed(NameKind::Function, name)
+        };
+        let Some(claimed) = claimed else {
+            return missing_extension(&host, &catalog);
+        };
         let plugin = &*claimed.plugin;
         let availability = Availability::of(&host, &catalog, plugin);
         let mut what_to_do = availability.hint(plugin)?;
@@ -276,4 +285,16 @@ fn hint(
             "Plugin \"{plugin}\", which has it, is {availability}. {what_to_do}"
         ))
     }
+}
+
+/// What a plugin whose file is missing has, nobody can tell.
+fn missing_extension(host: &PluginHost, catalog: &CatalogSnapshot) -> Option<String> {
+    let missing = catalog
+        .extensions()
+        .find(|e| Availability::of(host, catalog, &e.name) == Availability::Missing)?;
+    Some(format!(
+        "It may be a part of plugin \"{}\", which is installed in this database and missing in this \
+         server.",
+        missing.name
+    ))
 }

@@ -29,3 +29,4 @@ pub(crate) mod operators;
 pub(crate) mod services;
 pub(crate) mod syntax;
 pub(crate) mod table_function;
+pub(crate) mod types;

@@ -34,7 +34,7 @@ use super::special::{Kind, PgCast, Special, case_results, cast_arguments, cast_t
 use super::vars::SessionVars;
 use crate::error::{Result, SqlError, state};
 use crate::types::cast::{CastContext, cast_to, context_needed};
-use crate::types::{Format, PgType};
+use crate::types::{ExtensionType, Format, PgType, extension};
 
 #[derive(Debug, Default)]
 pub struct PostgresTypes;
@@ -90,6 +90,18 @@ fn coerce_node(plan: LogicalPlan, format: &Format) -> DfResult<Transformed<Logic
             sort.expr = rewriter.sort_keys(sort.expr)?;
             LogicalPlan::Sort(sort)
         }
+        LogicalPlan::Aggregate(aggregate) => {
+            for e in &aggregate.group_expr {
+                check_ordered(&rewriter.ty(e)?, "equality")?;
+            }
+            LogicalPlan::Aggregate(aggregate)
+        }
+        LogicalPlan::Distinct(distinct) => {
+            for field in distinct.input().schema().fields() {
+                check_ordered(field.data_type(), "equality")?;
+            }
+            LogicalPlan::Distinct(distinct)
+        }
         other => other,
     };
     Ok(Transformed::yes(plan.recompute_schema()?))
@@ -114,10 +126,39 @@ fn is_unknown(ty: &DataType) -> bool {
 
 /// Whether values of this type are ordered by a key computed from them.
 fn needs_key(ty: &DataType) -> bool {
-    matches!(ty, DataType::LargeBinary | DataType::Interval(_))
+    matches!(ty, DataType::LargeBinary | DataType::Interval(_)) || extension(ty).is_some()
+}
+
+/// The plugin's type that an Arrow type stands for.
+fn extension(ty: &DataType) -> Option<&'static ExtensionType> {
+    match ty {
+        DataType::Struct(fields) => extension::of_fields(fields),
+        _ => None,
+    }
+}
+
+/// 42883 for values that have no order, or no equality that a plugin declares.
+fn check_ordered(ty: &DataType, what: &str) -> DfResult<()> {
+    match pg_type(ty).extension() {
+        Some(e) if !e.ordered || extension(ty).is_none() => Err(df(SqlError::new(
+            state::UNDEFINED_FUNCTION,
+            format!(
+                "could not identify an {what} operator for type {}",
+                pg_type(ty).name()
+            ),
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn key(e: Expr, ty: &DataType) -> Expr {
+    if let Some(extension) = extension(ty) {
+        let field = ScalarValue::Utf8(Some(extension.key().to_owned()));
+        return match crate::functions::scalar(crate::functions::FIELD) {
+            Some(f) => f.call(vec![e, Expr::Literal(field, None)]),
+            None => e,
+        };
+    }
     let name = match ty {
         DataType::LargeBinary => "$_numeric_key",
         _ => "$_interval_key",
@@ -332,6 +373,10 @@ impl Rewriter<'_> {
             }
         };
         let x_type = pg_type(&types[0]);
+        if x_type.extension().or(element.extension()).is_some() {
+            let what = format!("{name} over values of type {}", element.name());
+            return Err(df(SqlError::unsupported(what)));
+        }
         let common = common_pg_type("ANY", &[x_type.clone(), element.clone()]).map_err(|_| {
             df(undefined_operator(
                 &op,
@@ -573,8 +618,11 @@ impl Rewriter<'_> {
                 .args
                 .into_iter()
                 .zip(types)
-                .map(|(a, ty)| if needs_key(&ty) { key(a, &ty) } else { a })
-                .collect();
+                .map(|(a, ty)| {
+                    check_ordered(&ty, "equality")?;
+                    Ok(if needs_key(&ty) { key(a, &ty) } else { a })
+                })
+                .collect::<DfResult<_>>()?;
         }
         f.params.filter = match f.params.filter {
             Some(filter) => Some(Box::new(self.boolean(*filter, "FILTER")?)),
@@ -625,6 +673,13 @@ impl Rewriter<'_> {
             _ => args,
         };
         f.params.order_by = self.sort_keys(f.params.order_by)?;
+        for e in &mut f.params.partition_by {
+            let ty = self.ty(e)?;
+            check_ordered(&ty, "equality")?;
+            if extension(&ty).is_some() {
+                *e = key(std::mem::take(e), &ty);
+            }
+        }
         Ok(Expr::from(f))
     }
 
@@ -632,6 +687,7 @@ impl Rewriter<'_> {
         list.into_iter()
             .map(|mut s| {
                 let ty = self.ty(&s.expr)?;
+                check_ordered(&ty, "ordering")?;
                 if needs_key(&ty) {
                     s.expr = key(s.expr, &ty);
                 }
@@ -738,6 +794,13 @@ fn native(from: &DataType, to: &DataType) -> bool {
 fn comparison_type(a: &DataType, b: &DataType) -> Option<DataType> {
     use PgType::*;
     let (pa, pb) = (pg_type(a), pg_type(b));
+    let incomparable = |ty: &PgType| match ty {
+        Extension(extension) => !extension.ordered,
+        other => other.extension().is_some(),
+    };
+    if incomparable(&pa) || incomparable(&pb) {
+        return None;
+    }
     let other = |known: &PgType, ty: &DataType| match known {
         // A literal beside a number of fixed scale may have more digits.
         Numeric => DataType::LargeBinary,

@@ -144,10 +144,7 @@ pub fn cast_arguments(literals: &[Option<&ScalarValue>]) -> Result<(PgType, i32)
         Some(Some(ScalarValue::Int64(Some(t)))) => *t as i32,
         _ => return Err(malformed()),
     };
-    Ok((
-        PgType::from_internal_name(name).ok_or_else(malformed)?,
-        typmod,
-    ))
+    Ok((PgType::from_key(name).ok_or_else(malformed)?, typmod))
 }
 
 /// The Arrow type of a cast: a numeric without typmod keeps the scale it can be known to have.

@@ -157,13 +157,13 @@ impl Rows {
     /// The next rows, or `None` after the last. Blocks.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = match &mut self.source {
-            Source::Batches(batches) => return batches.next().map(typed_nulls).transpose(),
+            Source::Batches(batches) => return batches.next().map(shown).transpose(),
             Source::Stream { stream, handle } => {
                 run::next_batch(handle, stream, self.interrupt.as_deref())
             }
         };
         match next {
-            Ok(Some(batch)) => typed_nulls(batch).map(Some),
+            Ok(Some(batch)) => shown(batch).map(Some),
             Ok(None) => {
                 self.guard = None;
                 Ok(None)
@@ -207,6 +207,12 @@ impl Rows {
         }
         Ok(batches)
     }
+}
+
+/// A batch as clients see it.
+fn shown(batch: RecordBatch) -> Result<RecordBatch> {
+    let batch = typed_nulls(batch)?;
+    Ok(crate::types::extension::shown(&batch)?.into_owned())
 }
 
 /// A column of untyped NULLs has no null bits in Arrow; it goes out as the text it is described as.

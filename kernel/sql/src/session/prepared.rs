@@ -319,9 +319,10 @@ impl Session {
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
+        let functions = self.info.functions();
         let types: Result<Vec<Option<PgType>>> = types
             .iter()
-            .map(|t| crate::types::names::from_ast(t).map(|(t, _)| Some(t)))
+            .map(|t| functions.type_from_ast(t).map(|(t, _)| Some(t)))
             .collect();
         let types = types?;
         let text = statement.to_string();

@@ -112,6 +112,13 @@ pub fn encode_binary(values: &dyn Array, row: usize, ty: &PgType, f: &Format, ou
         _ => {
             let mut text = String::new();
             encode_text(values, row, ty, f, &mut text);
+            if let PgType::Extension(extension) = ty {
+                match extension.send_text(&text) {
+                    Ok(bytes) => out.extend_from_slice(&bytes),
+                    Err(error) => tracing::warn!("a value is left out: {error}"),
+                }
+                return;
+            }
             out.extend_from_slice(text.as_bytes());
         }
     }
@@ -253,6 +260,11 @@ pub fn decode_binary(ty: &PgType, bytes: &[u8]) -> Result<ScalarValue> {
 
 fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
     Ok(match ty {
+        PgType::Extension(extension) => {
+            let bytes = std::mem::take(&mut r.bytes);
+            let value = extension.receive_one(bytes)?;
+            ScalarValue::try_from_array(&value, 0).map_err(SqlError::internal)?
+        }
         PgType::Bool => ScalarValue::Boolean(Some(r.array::<1>()?[0] != 0)),
         PgType::Int2 => ScalarValue::Int16(Some(r.i16()?)),
         PgType::Int4 => ScalarValue::Int32(Some(r.i32()?)),

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Decimal128Builder, FixedSizeBinaryBuilder,
     LargeBinaryBuilder, LargeStringBuilder, ListArray, NullBufferBuilder, PrimitiveBuilder,
-    StringViewBuilder,
+    StringViewBuilder, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
+use arrow::compute::concat;
 use arrow::datatypes::{
     DataType, Date32Type, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt32Type,
@@ -20,7 +21,7 @@ use datafusion::common::ScalarValue;
 
 use super::interval::Interval;
 use super::numeric::{Numeric, encoding};
-use super::{Format, PgType, array, datetime, float, jsonb, names};
+use super::{ExtensionType, Format, PgType, array, datetime, float, jsonb, names};
 use crate::error::{Result, SqlError, state};
 
 /// Longest `name`, in bytes (`NAMEDATALEN` - 1).
@@ -61,6 +62,11 @@ enum Values {
     Uuid(FixedSizeBinaryBuilder),
     Jsonb(LargeStringBuilder),
     Oid(PrimitiveBuilder<UInt32Type>),
+    Extension {
+        ty: &'static ExtensionType,
+        /// One value each.
+        values: Vec<ArrayRef>,
+    },
     Array {
         items: Box<ColumnBuilder>,
         lengths: Vec<usize>,
@@ -121,6 +127,10 @@ impl ColumnBuilder {
                 items: Box::new(ColumnBuilder::new(item, typmod, n)?),
                 lengths: Vec::with_capacity(n),
                 nulls: NullBufferBuilder::new(n),
+            },
+            Extension(ty) => Values::Extension {
+                ty,
+                values: Vec::with_capacity(n),
             },
             Void | Record => {
                 return Err(SqlError::unsupported(format!(
@@ -205,6 +215,7 @@ impl ColumnBuilder {
             }
             Values::Jsonb(b) => b.append_value(jsonb::canonical(text)?),
             Values::Oid(b) => b.append_value(parse_oid(text, ty, f)?),
+            Values::Extension { ty, values } => values.push(ty.parse_one(text, self.typmod)?),
             Values::Array {
                 items,
                 lengths,
@@ -253,6 +264,7 @@ impl ColumnBuilder {
             Values::Uuid(b) => b.append_null(),
             Values::Jsonb(b) => b.append_null(),
             Values::Oid(b) => b.append_null(),
+            Values::Extension { ty, values } => values.push(new_null_array(&ty.arrow(), 1)),
             Values::Array { lengths, nulls, .. } => {
                 lengths.push(0);
                 nulls.append_null();
@@ -280,6 +292,13 @@ impl ColumnBuilder {
             Values::Uuid(b) => Arc::new(b.finish()),
             Values::Jsonb(b) => Arc::new(b.finish()),
             Values::Oid(b) => Arc::new(b.finish()),
+            Values::Extension { ty, values } => {
+                let values = std::mem::take(values);
+                let parts: Vec<&dyn arrow::array::Array> =
+                    values.iter().map(AsRef::as_ref).collect();
+                // All parts are of one type, and there are fewer than an offset can count.
+                concat(&parts).unwrap_or_else(|_| new_empty_array(&ty.arrow()))
+            }
             Values::Array {
                 items,
                 lengths,

@@ -157,6 +157,15 @@ pub fn cast_to(
     }
     match (from, to) {
         (Array(a), Array(b)) => cast_list(array, a, b, typmod, target, ctx, f),
+        // A modifier is applied by reading the value again.
+        (Extension(a), Extension(b)) if a == b => b.parse(&a.format(array)?, typmod),
+        (Extension(a), _) if to.is_string() => {
+            to_text(&a.format(array)?, &Text, to, typmod, ctx, f)
+        }
+        (from, Extension(b)) if from.is_string() && *from != Char => {
+            let text = native(array, &DataType::Utf8View)?;
+            b.parse(&text, typmod)
+        }
         (_, Text | Varchar | Bpchar | Name | Char | Json | Unknown) => {
             to_text(array, from, to, typmod, ctx, f)
         }

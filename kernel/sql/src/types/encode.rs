@@ -13,7 +13,7 @@ use arrow::datatypes::{
 use super::format::ByteaOutput;
 use super::interval::Interval;
 use super::numeric::{self, encoding, write_decimal128};
-use super::{Format, PgType, array, datetime, float, names};
+use super::{Format, PgType, array, datetime, extension, float, names};
 
 /// Appends the text of a value. The caller deals with NULL; a NULL slot appends nothing.
 pub fn encode_text(values: &dyn Array, row: usize, ty: &PgType, f: &Format, out: &mut String) {
@@ -153,6 +153,15 @@ pub fn encode_text_typmod(
             let d = values.as_any_dictionary();
             let key = d.normalized_keys()[row];
             encode_text_typmod(d.values(), key, ty, typmod, f, out);
+        }
+        DataType::Struct(fields) if let Some(extension) = extension::of_fields(fields) => {
+            // Results and casts format whole columns and say what goes wrong; here, in the detail of
+            // a message or inside another value, nobody would hear it.
+            let value = values.slice(row, 1);
+            match extension.format(&value) {
+                Ok(text) => out.push_str(text.as_string_view().value(0)),
+                Err(error) => tracing::warn!("a value is left out: {error}"),
+            }
         }
         DataType::Struct(fields) => {
             // The text of a row: (1,,"a b").

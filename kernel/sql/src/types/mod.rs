@@ -12,6 +12,7 @@
 //! | a string literal whose type is still open | `Utf8` |
 //! | `jsonb` | `LargeUtf8`, the canonical text |
 //! | `oid` and the `reg*` types | `UInt32` |
+//! | a type of a plugin | a struct of one field, see [`extension`] |
 //!
 //! Within a family (`text`/`varchar`/`char(n)`, `oid`/`regclass`) only the catalog and the cast
 //! that made a column know the exact member. `char(n)` is held without its trailing blanks, which
@@ -25,6 +26,7 @@ pub mod builder;
 pub mod cast;
 pub mod datetime;
 pub mod encode;
+pub mod extension;
 pub mod float;
 pub mod format;
 pub mod interval;
@@ -32,6 +34,8 @@ pub mod jsonb;
 pub mod names;
 pub mod numeric;
 pub mod timezone;
+
+use std::borrow::Cow;
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use heliosdb_storage::schema::ColumnType;
@@ -42,6 +46,7 @@ pub use binary::{decode_binary, encode_binary};
 pub use builder::{ColumnBuilder, decode_text};
 pub use cast::{CastContext, cast_array};
 pub use encode::{encode_text, encode_text_typmod};
+pub use extension::ExtensionType;
 pub use format::{Format, ObjectNames};
 pub use numeric::Numeric;
 
@@ -79,10 +84,12 @@ pub enum PgType {
     Unknown,
     Record,
     Array(Box<PgType>),
+    /// A type of a plugin.
+    Extension(&'static ExtensionType),
 }
 
 /// One row of `pg_type` as far as this crate needs it.
-struct TypeRow {
+pub(crate) struct TypeRow {
     ty: PgType,
     oid: u32,
     array_oid: u32,
@@ -147,6 +154,9 @@ impl PgType {
             PgType::Array(item) => item,
             other => other,
         };
+        if let PgType::Extension(extension) = scalar {
+            return &extension.row;
+        }
         TYPES.iter().find(|r| r.ty == *scalar).unwrap_or_else(|| {
             // An array of arrays has no row of its own: PostgreSQL gives both one type.
             PgType::Unknown.row()
@@ -166,7 +176,7 @@ impl PgType {
         if oid == 0 {
             return None;
         }
-        TYPES.iter().find_map(|r| {
+        let builtin = TYPES.iter().find_map(|r| {
             if r.oid == oid {
                 Some(r.ty.clone())
             } else if r.array_oid == oid {
@@ -174,7 +184,8 @@ impl PgType {
             } else {
                 None
             }
-        })
+        });
+        builtin.or_else(|| extension::by_oid(oid))
     }
 
     /// The name SQL gives the type, as `format_type` prints it: `integer`, `text[]`.
@@ -208,6 +219,31 @@ impl PgType {
                 None
             }
         })
+    }
+
+    /// A text that leads back to this very type ([`from_key`](Self::from_key)).
+    pub fn key(&self) -> Cow<'static, str> {
+        match self {
+            PgType::Extension(extension) => extension.key().to_owned().into(),
+            PgType::Array(item) if item.extension().is_some() => format!("_{}", item.key()).into(),
+            other => other.internal_name().into(),
+        }
+    }
+
+    pub fn from_key(key: &str) -> Option<PgType> {
+        let of = |key| extension::by_key(key).map(PgType::Extension);
+        PgType::from_internal_name(key)
+            .or_else(|| of(key))
+            .or_else(|| of(key.strip_prefix('_')?).map(PgType::array_of))
+    }
+
+    /// The plugin's type that this is, or is an array of.
+    pub fn extension(&self) -> Option<&'static ExtensionType> {
+        match self {
+            PgType::Extension(extension) => Some(extension),
+            PgType::Array(item) => item.extension(),
+            _ => None,
+        }
     }
 
     /// `pg_type.typlen`: bytes, -1 for varlena, -2 for a C string.
@@ -256,7 +292,7 @@ impl PgType {
             Array(_) => 'A',
             Record | Void => 'P',
             Unknown => 'X',
-            Bytea | Uuid | Json | Jsonb => 'U',
+            Bytea | Uuid | Json | Jsonb | Extension(_) => 'U',
         }
     }
 
@@ -300,6 +336,7 @@ impl PgType {
             Unknown => DataType::Utf8,
             Void | Record => DataType::Null,
             Array(item) => DataType::new_list(item.arrow(), true),
+            Extension(extension) => extension.arrow(),
         }
     }
 
@@ -349,7 +386,10 @@ impl PgType {
                 }
             }
             DataType::Dictionary(_, value) => PgType::from_arrow(value)?,
-            DataType::Struct(_) => PgType::Record,
+            DataType::Struct(fields) => match extension::of_fields(fields) {
+                Some(extension) => PgType::Extension(extension),
+                None => PgType::Record,
+            },
             _ => return None,
         })
     }
@@ -378,7 +418,14 @@ impl PgType {
             Uuid => ColumnType::Uuid,
             Jsonb => ColumnType::Jsonb,
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => ColumnType::Oid,
+            Array(item) if matches!(**item, Extension(_)) => {
+                return Err(SqlError::unsupported(format!(
+                    "a column of type {}",
+                    self.name()
+                )));
+            }
             Array(item) => ColumnType::Array(Box::new(item.column_type(typmod)?)),
+            Extension(extension) => extension.storage.column_type(-1)?,
             Unknown | Void | Record => {
                 return Err(SqlError::new(
                     crate::error::state::INVALID_TABLE_DEFINITION,

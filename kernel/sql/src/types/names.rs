@@ -52,6 +52,7 @@ pub fn format_type(ty: &PgType, typmod: i32) -> String {
             let (head, tail) = ty.name().split_once(' ').expect("these names have a space");
             format!("{head}({typmod}) {tail}")
         }
+        PgType::Extension(extension) if typmod >= 0 => format!("{}({typmod})", extension.name),
         PgType::Interval if (0..=6).contains(&typmod) => format!("interval({typmod})"),
         other => other.name().to_string(),
     }
@@ -223,7 +224,16 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(PgType, i32)> {
     let ty = match by_name(base) {
         Some(PgType::Char) if !quoted && parts.len() == 1 => PgType::Bpchar,
         Some(ty) => ty,
-        None => return Err(by_name_error(base)),
+        None => match super::extension::by_name(base) {
+            Some(extension) if parts.len() == 1 => {
+                let typmod = match modifiers {
+                    [] => -1,
+                    modifiers => extension.typmod(modifiers)?,
+                };
+                return Ok((PgType::Extension(extension), typmod));
+            }
+            _ => return Err(by_name_error(base)),
+        },
     };
     let length = |m: &String| -> Result<Option<CharacterLength>> {
         Ok(Some(CharacterLength::IntegerLength {
@@ -297,7 +307,8 @@ pub fn parse_type_name(name: &str) -> Result<(PgType, i32)> {
         .and_then(|ast| from_ast(&ast))
 }
 
-fn undefined(name: &str) -> SqlError {
+/// 42704 for a name that no type has.
+pub fn undefined(name: &str) -> SqlError {
     SqlError::new(
         state::UNDEFINED_OBJECT,
         format!("type \"{name}\" does not exist"),

@@ -14,6 +14,7 @@ mod regression;
 #[path = "../support/mod.rs"]
 mod support;
 mod transaction;
+mod types;
 
 /// Runs the file that `SCRIPT` names, for trying things out.
 #[test]

@@ -17,6 +17,7 @@ use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::{Engine, Options};
 
 pub mod letters;
+pub mod points;
 
 pub struct Db {
     pub instance: Arc<Instance>,

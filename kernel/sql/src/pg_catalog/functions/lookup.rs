@@ -8,6 +8,7 @@ use crate::pg_catalog::builtin::{
 };
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::{SystemContext, names, relations};
+use crate::types::extension;
 
 functions! {
     regclass(Regclass) -> Regclass = |c, a| Ok(argument::reg(c, Type::Regclass, a, 0)?.into());
@@ -48,8 +49,11 @@ functions! {
 
     pg_table_is_visible(Oid) -> Bool = |c, a| Ok(table_is_visible(c, argument::oid(a, 0)?).into());
     pg_type_is_visible(Oid) -> Bool = |c, a| {
-        let ty = builtin_type(argument::oid(a, 0)?);
-        Ok(ty.map(|t| in_path(c, t.schema)).into())
+        let oid = argument::oid(a, 0)?;
+        if extension::by_oid(oid).is_some() {
+            return Ok(true.into());
+        }
+        Ok(builtin_type(oid).map(|t| in_path(c, t.schema)).into())
     };
     pg_function_is_visible(Oid) -> Bool =
         |c, a| exists(a, |oid| function(c, oid).is_some());

@@ -3,7 +3,7 @@
 use crate::catalog::model::{Oid, Table};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::{BuiltinType, C_COLLATION, DEFAULT_COLLATION, builtin_type};
+use crate::pg_catalog::builtin::{C_COLLATION, DEFAULT_COLLATION, builtin_type, type_row};
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::deparse;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
@@ -39,8 +39,7 @@ struct Attribute<'a> {
 
 impl Attribute<'_> {
     fn row(&self) -> [Datum; 26] {
-        let absent = BuiltinType::default();
-        let ty = builtin_type(self.type_oid).unwrap_or(&absent);
+        let ty = type_row(self.type_oid).unwrap_or_default();
         let dimensions = i32::from(ty.category == 'A');
         let type_oid = if self.dropped { 0 } else { self.type_oid };
         row![

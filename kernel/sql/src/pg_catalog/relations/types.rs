@@ -1,10 +1,12 @@
 //! `pg_type` and what belongs to types.
 
-use crate::catalog::model::oid;
+use crate::catalog::model::{Oid, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::{builtin_casts, builtin_types};
+use crate::pg_catalog::builtin::{BuiltinType, builtin_casts, builtin_types, type_row};
+use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::types::PgType;
 
 relations! {
     PG_CAST = pg_catalog.pg_cast 2605 'r' {
@@ -28,44 +30,57 @@ relations! {
     } => None;
 }
 
-fn type_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
+fn type_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for t in builtin_types() {
-        rows.push(row![
-            t.oid,
-            t.name,
-            t.schema,
-            oid::BOOTSTRAP_ROLE,
-            t.len,
-            t.by_value,
-            t.kind,
-            t.category,
-            t.preferred,
-            true,
-            t.delimiter,
-            0u32,
-            t.subscript,
-            t.element,
-            t.array,
-            t.input,
-            t.output,
-            t.receive,
-            t.send,
-            t.modifier_in,
-            t.modifier_out,
-            t.analyze,
-            t.align,
-            t.storage,
-            false,
-            t.base,
-            t.base_typmod,
-            0i32,
-            t.collation,
-            NULL,
-            NULL,
-            NULL,
-        ])?;
+        rows.push(type_row_of(t, t.array))?;
+    }
+    for extension in &ctx.session.added().types {
+        let ty = PgType::Extension(extension);
+        let array = ty.clone().array_of().oid();
+        for (oid, array) in [(ty.oid(), array), (array, 0)] {
+            if let Some(t) = type_row(oid) {
+                rows.push(type_row_of(&t, array))?;
+            }
+        }
     }
     Ok(())
+}
+
+fn type_row_of(t: &BuiltinType, array: Oid) -> [Datum; 32] {
+    row![
+        t.oid,
+        t.name,
+        t.schema,
+        oid::BOOTSTRAP_ROLE,
+        t.len,
+        t.by_value,
+        t.kind,
+        t.category,
+        t.preferred,
+        true,
+        t.delimiter,
+        0u32,
+        t.subscript,
+        t.element,
+        array,
+        t.input,
+        t.output,
+        t.receive,
+        t.send,
+        t.modifier_in,
+        t.modifier_out,
+        t.analyze,
+        t.align,
+        t.storage,
+        false,
+        t.base,
+        t.base_typmod,
+        0i32,
+        t.collation,
+        NULL,
+        NULL,
+        NULL,
+    ]
 }
 
 fn cast_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {

@@ -37,6 +37,7 @@ fn column(name: &str, type_oid: Oid) -> Column {
     Column {
         name: name.to_owned(),
         type_oid,
+        extension_type: None,
         typmod: -1,
         not_null: false,
         default: None,

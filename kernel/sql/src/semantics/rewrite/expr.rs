@@ -65,10 +65,7 @@ pub(super) fn select_one() -> Result<Query> {
 
 /// `$cast(e, 'int4', typmod)`.
 fn cast(e: Expr, ty: &PgType, typmod: i32) -> Expr {
-    call(
-        "$cast",
-        [e, text(ty.internal_name()), number(typmod as i64)],
-    )
+    call("$cast", [e, text(ty.key()), number(typmod as i64)])
 }
 
 /// Set-returning functions, and the function that gives their rows as an array.
@@ -107,11 +104,11 @@ pub(super) fn rewrite(e: &mut Expr, functions: &Functions) -> Result<()> {
             {
                 return Err(SqlError::unsupported("this form of CAST"));
             }
-            let (ty, typmod) = type_names::from_ast(data_type)?;
+            let (ty, typmod) = functions.type_from_ast(data_type)?;
             cast(take(expr), &ty, typmod)
         }
         Expr::TypedString(t) => {
-            let (ty, typmod) = type_names::from_ast(&t.data_type)?;
+            let (ty, typmod) = functions.type_from_ast(&t.data_type)?;
             let value = t.value.value.clone().into_string().ok_or_else(|| {
                 SqlError::new(state::SYNTAX_ERROR, "a typed literal needs a string")
             })?;
