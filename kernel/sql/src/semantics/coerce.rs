@@ -22,8 +22,8 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Case, Cast, Expr, ExprSchemable, Filter, Join, LogicalPlan, Operator, Projection,
-    ScalarUDF, SortExpr, Subquery, Union, WindowFunctionDefinition,
+    BinaryExpr, Case, Cast, Distinct, Expr, ExprSchemable, Filter, Join, LogicalPlan, Operator,
+    Projection, ScalarUDF, SortExpr, Subquery, Union, WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -97,8 +97,17 @@ fn coerce_node(plan: LogicalPlan, format: &Format) -> DfResult<Transformed<Logic
             LogicalPlan::Aggregate(aggregate)
         }
         LogicalPlan::Distinct(distinct) => {
-            for field in distinct.input().schema().fields() {
-                check_ordered(field.data_type(), "equality")?;
+            match &distinct {
+                Distinct::All(input) => {
+                    for field in input.schema().fields() {
+                        check_ordered(field.data_type(), "equality")?;
+                    }
+                }
+                Distinct::On(on) => {
+                    for e in &on.on_expr {
+                        check_ordered(&rewriter.ty(e)?, "equality")?;
+                    }
+                }
             }
             LogicalPlan::Distinct(distinct)
         }

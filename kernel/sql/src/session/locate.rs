@@ -14,6 +14,7 @@ use sqlparser::tokenizer::Location;
 
 use super::statement::{StatementKind, position_in};
 use crate::error::{SqlError, state};
+use crate::functions::Functions;
 use crate::names::{fold, parts};
 
 /// What an error is about.
@@ -38,7 +39,12 @@ enum Subject {
 }
 
 /// Gives an error the position of what it is about, where the statement has it.
-pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlError {
+pub(crate) fn locate(
+    error: SqlError,
+    kind: &StatementKind,
+    text: &str,
+    functions: &Functions,
+) -> SqlError {
     if error.position.is_some() {
         return error;
     }
@@ -52,6 +58,7 @@ pub(crate) fn locate(error: SqlError, kind: &StatementKind, text: &str) -> SqlEr
         only: matches!(subject, Subject::Operator(_) | Subject::Where),
         subject,
         text,
+        functions,
         aggregates: 0,
         found: Vec::new(),
     };
@@ -133,6 +140,7 @@ struct Search<'a> {
     /// Only a single place will do.
     only: bool,
     text: &'a str,
+    functions: &'a Functions,
     /// How many aggregate functions enclose what is being visited.
     aggregates: usize,
     found: Vec<usize>,
@@ -201,14 +209,10 @@ impl Search<'_> {
     }
 }
 
-fn is_aggregate(e: &Expr) -> bool {
+fn is_aggregate(e: &Expr, functions: &Functions) -> bool {
     let Expr::Function(f) = e else { return false };
-    f.over.is_none()
-        && f.name
-            .0
-            .last()
-            .and_then(|p| p.as_ident())
-            .is_some_and(|i| crate::functions::scalar(&fold(i)).is_none())
+    let name = f.name.0.last().and_then(|p| p.as_ident());
+    f.over.is_none() && name.is_some_and(|i| functions.is_aggregate(&fold(i)))
 }
 
 impl ast::Visitor for Search<'_> {
@@ -263,7 +267,7 @@ impl ast::Visitor for Search<'_> {
     }
 
     fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
-        self.aggregates += usize::from(is_aggregate(e));
+        self.aggregates += usize::from(is_aggregate(e, self.functions));
         let name: &[ast::Ident] = match e {
             Expr::Identifier(i) => std::slice::from_ref(i),
             Expr::CompoundIdentifier(names) => names,
@@ -310,7 +314,7 @@ impl ast::Visitor for Search<'_> {
     }
 
     fn post_visit_expr(&mut self, e: &Expr) -> ControlFlow<()> {
-        self.aggregates -= usize::from(is_aggregate(e));
+        self.aggregates -= usize::from(is_aggregate(e, self.functions));
         ControlFlow::Continue(())
     }
 

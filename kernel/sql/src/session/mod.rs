@@ -250,7 +250,7 @@ impl Session {
                     Some(timer) => timer.explain(e),
                     None => e,
                 };
-                Err(locate::locate(e, kind, text))
+                Err(locate::locate(e, kind, text, &self.info.functions()))
             }
         }
     }

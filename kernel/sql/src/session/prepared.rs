@@ -154,7 +154,12 @@ impl Session {
                 if !idle {
                     self.fail_statement();
                 }
-                Err(super::locate::locate(e, &statement.kind, &statement.text))
+                Err(super::locate::locate(
+                    e,
+                    &statement.kind,
+                    &statement.text,
+                    &self.info.functions(),
+                ))
             }
         }
     }

@@ -38,7 +38,8 @@ pub struct ExtensionType {
     pub ordered: bool,
     pub(super) row: TypeRow,
     fields: Fields,
-    active: RwLock<Weak<Type>>,
+    /// The plugin in each server of the process that runs it.
+    active: RwLock<Vec<Weak<Type>>>,
 }
 
 static TYPES: RwLock<Vec<&'static ExtensionType>> = RwLock::new(Vec::new());
@@ -100,7 +101,7 @@ pub fn declare(
             len: -1,
         },
         fields: Fields::from(vec![field]),
-        active: RwLock::new(Weak::new()),
+        active: RwLock::default(),
     }));
     types.push(made);
     made
@@ -159,11 +160,14 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 impl ExtensionType {
     /// Says who reads and writes the values.
     pub fn activate(&self, by: &Arc<Type>) {
-        *self.active.write() = Arc::downgrade(by);
+        let mut active = self.active.write();
+        active.retain(|ty| ty.strong_count() > 0);
+        active.push(Arc::downgrade(by));
     }
 
     fn plugin_type(&self) -> Result<Arc<Type>> {
-        self.active.read().upgrade().ok_or_else(|| {
+        let active = self.active.read().iter().find_map(Weak::upgrade);
+        active.ok_or_else(|| {
             SqlError::new(
                 state::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!(

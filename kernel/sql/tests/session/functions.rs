@@ -172,6 +172,30 @@ fn errors_keep_their_parts() {
 }
 
 #[test]
+fn a_function_learns_of_a_cancel() {
+    check(
+        "CREATE TABLE t (s text); INSERT INTO t VALUES ('a');
+         SET statement_timeout = 50;
+         SELECT spin(s) FROM t;
+         SELECT spin('a');
+         INSERT INTO t SELECT spin(s) FROM t;
+         RESET statement_timeout;
+         SELECT s FROM t;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1
+            SET
+            ERROR 57014: canceling statement due to statement timeout
+            ERROR 57014: canceling statement due to statement timeout
+            ERROR 57014: canceling statement due to statement timeout
+            RESET
+            s
+            a
+        "#]],
+    );
+}
+
+#[test]
 fn aggregates_group_distinguish_filter_and_slide() {
     check(
         "CREATE TABLE t (g int, s text);
@@ -357,6 +381,7 @@ fn the_system_catalogs_show_them() {
             refuse | text | text | f | i | f | c | $libdir/letters
             shout | text | text | f | i | t | c | $libdir/letters
             shout | text, integer | text | f | i | t | c | $libdir/letters
+            spin | text | text | f | v | f | c | $libdir/letters
             tick |  | bigint | f | v | f | c | $libdir/letters
             words | text | TABLE(word text) | f | i | t | c | $libdir/letters
             oprname | oprleft | oprright | oprresult | oprcode | own

@@ -185,6 +185,9 @@ fn order_is_the_plugins_to_declare() {
          SELECT p FROM t ORDER BY p;
          SELECT p FROM t GROUP BY p;
          SELECT DISTINCT p FROM t;
+         SELECT DISTINCT ON (p) m FROM t;
+         SELECT DISTINCT ON (m) m, p <-> '(0,0)' AS far FROM t ORDER BY m, far;
+         SELECT DISTINCT ON (m) p FROM t WHERE m < '$0';
          SELECT count(DISTINCT p) FROM t;
          SELECT p FROM t UNION SELECT p FROM t;
          SELECT row_number() OVER (PARTITION BY p) FROM t;
@@ -239,6 +242,13 @@ fn order_is_the_plugins_to_declare() {
             ERROR 42883: could not identify an ordering operator for type point2
             ERROR 42883: could not identify an equality operator for type point2
             ERROR 42883: could not identify an equality operator for type point2
+            ERROR 42883: could not identify an equality operator for type point2
+            m | far
+            $-1.00 | 2.23606797749979
+            $3.00 | 2.23606797749979
+            NULL | NULL
+            p
+            (1,2)
             ERROR 42883: could not identify an equality operator for type point2
             ERROR 42883: could not identify an equality operator for type point2
             ERROR 42883: could not identify an equality operator for type point2

@@ -78,6 +78,13 @@ returns = "text"
 volatility = "immutable"
 
 [[function]]
+name = "spin"
+kind = "scalar"
+arguments = ["text"]
+returns = "text"
+volatility = "volatile"
+
+[[function]]
 name = "alphabet"
 kind = "aggregate"
 arguments = ["text"]
@@ -177,6 +184,7 @@ function = "letters_apart"
         r.scalar("object", &["text", "json"], object)?;
         r.scalar("refuse", &["text"], refuse)?;
         r.scalar("mistake", &["text"], mistake)?;
+        r.scalar("spin", &["text"], spin)?;
         r.aggregate("alphabet", &["text"], || -> Result<Box<dyn Accumulator>> {
             Ok(Box::new(Alphabet::default()))
         })?;
@@ -243,6 +251,14 @@ fn refuse(_: &Context<'_>, a: &Arguments) -> Result<ArrayRef> {
             .with_hint("Try others.")
             .at_row(0),
     )
+}
+
+/// Runs until it is told not to.
+fn spin(cx: &Context<'_>, _: &Arguments) -> Result<ArrayRef> {
+    loop {
+        cx.check_cancelled()?;
+        std::thread::yield_now();
+    }
 }
 
 /// An array of the wrong length.
