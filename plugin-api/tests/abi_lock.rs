@@ -97,6 +97,19 @@ fn all_ids_are_locked() {
     }
 }
 
+/// docs/abi.md lists what is published, as what it is.
+#[test]
+fn all_ids_are_documented() {
+    let document = include_str!("../../docs/abi.md");
+    for Locked { id, maturity, .. } in published().iter().filter(|p| p.id != "root") {
+        let name = format!("`{id}`");
+        let row = document
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&name));
+        assert!(row.is_some_and(|row| row.contains(maturity)), "{id}");
+    }
+}
+
 /// abi_stable refuses a plugin whose types come from another major version of this package.
 #[test]
 fn the_package_keeps_its_major_version() {

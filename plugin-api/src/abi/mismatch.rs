@@ -26,11 +26,26 @@ pub(super) fn explain(report: &AbiInstabilityErrors) -> String {
 
 /// `call.rows`: a function is in the field of its name.
 fn path(trace: &[ExpectedFound<TLFieldOrFunction>]) -> String {
-    let names = trace.iter().filter_map(|step| match step.expected {
-        TLFieldOrFunction::Field(field) => Some(field.name()),
-        TLFieldOrFunction::Function(_) => None,
-    });
-    names.collect::<Vec<_>>().join(".")
+    let mut names: Vec<&str> = Vec::new();
+    let mut parameters: Vec<&str> = Vec::new();
+    for step in trace {
+        match step.expected {
+            TLFieldOrFunction::Function(function) => {
+                parameters = function.param_names.as_str().split([',', ';']).collect();
+            }
+            TLFieldOrFunction::Field(field) => {
+                let place = field.name().strip_prefix("param_");
+                let place = place.and_then(|place| place.parse::<usize>().ok());
+                let named = place.and_then(|place| parameters.get(place).copied());
+                names.push(match (named, field.name()) {
+                    (Some(name), _) if !name.is_empty() => name,
+                    (_, "__returns") => "its result",
+                    (_, name) => name,
+                });
+            }
+        }
+    }
+    names.join(".")
 }
 
 fn difference(path: &str, what: &AbiInstability) -> String {

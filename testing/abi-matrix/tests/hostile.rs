@@ -94,7 +94,7 @@ fn starts_that_fail() {
             assert!(said.contains(reason), "\"{act}\": {said}");
             assert_eq!(
                 server.host.registry().functions().len(),
-                2,
+                3,
                 "only the plain ones"
             );
         });

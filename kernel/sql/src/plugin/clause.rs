@@ -124,7 +124,9 @@ impl Session {
             .iter()
             .find(is_it)
             .ok_or_else(|| SqlError::internal("an active plugin without its clause"))?;
-        let actions = self.with_services(Reads::Free, |services| clause.apply(services, &target, arguments))?;
+        let actions = self.with_services(Reads::Free, |services| {
+            clause.apply(services, &target, arguments)
+        })?;
         for action in actions {
             let ClauseAction::AddConstraint {
                 kind,

@@ -34,7 +34,9 @@ impl Session {
             let (ty, typmod) = parse_type_name(ty).ok()?;
             Some(ty.arrow_typmod(typmod))
         };
-        let outcome = self.with_services(Reads::Free, |services| registered.run(services, text, arrow_type))?;
+        let outcome = self.with_services(Reads::Free, |services| {
+            registered.run(services, text, arrow_type)
+        })?;
         if outcome.columns.is_empty() {
             return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
         }
