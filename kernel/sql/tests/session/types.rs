@@ -326,6 +326,58 @@ fn the_system_catalogs_show_them() {
     );
 }
 
+/// What psql asks for `\df`, `\do` and `\dT`.
+#[test]
+fn psql_lists_them() {
+    check(
+        r#"SELECT n.nspname as "Schema", p.proname as "Name",
+             pg_catalog.pg_get_function_result(p.oid) as "Result data type",
+             pg_catalog.pg_get_function_arguments(p.oid) as "Argument data types",
+             CASE p.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' WHEN 'p' THEN 'proc'
+               ELSE 'func' END as "Type"
+           FROM pg_catalog.pg_proc p
+             LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+           WHERE pg_catalog.pg_function_is_visible(p.oid) AND n.nspname <> 'pg_catalog'
+             AND n.nspname <> 'information_schema'
+           ORDER BY 1, 2, 4;
+           SELECT n.nspname as "Schema", o.oprname AS "Name",
+             CASE WHEN o.oprkind='l' THEN NULL ELSE pg_catalog.format_type(o.oprleft, NULL) END
+               AS "Left arg type",
+             CASE WHEN o.oprkind='r' THEN NULL ELSE pg_catalog.format_type(o.oprright, NULL) END
+               AS "Right arg type",
+             pg_catalog.format_type(o.oprresult, NULL) AS "Result type",
+             coalesce(pg_catalog.obj_description(o.oid, 'pg_operator'),
+               pg_catalog.obj_description(o.oprcode, 'pg_proc')) AS "Description"
+           FROM pg_catalog.pg_operator o
+             LEFT JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+           WHERE n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'
+             AND pg_catalog.pg_operator_is_visible(o.oid)
+           ORDER BY 1, 2, 3, 4;
+           SELECT n.nspname as "Schema", pg_catalog.format_type(t.oid, NULL) AS "Name",
+             pg_catalog.obj_description(t.oid, 'pg_type') as "Description"
+           FROM pg_catalog.pg_type t
+             LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+           WHERE (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c
+               WHERE c.oid = t.typrelid))
+             AND NOT EXISTS(SELECT 1 FROM pg_catalog.pg_type el
+               WHERE el.oid = t.typelem AND el.typarray = t.oid)
+             AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'
+             AND pg_catalog.pg_type_is_visible(t.oid)
+           ORDER BY 1, 2;"#,
+        expect![[r#"
+            Schema | Name | Result data type | Argument data types | Type
+            public | money2_total | money2 | money2 | agg
+            public | point2_distance | double precision | point2, point2 | func
+            public | point2_swap | point2 | point2 | func
+            Schema | Name | Left arg type | Right arg type | Result type | Description
+            public | <-> | point2 | point2 | double precision | NULL
+            Schema | Name | Description
+            public | money2 | NULL
+            public | point2 | NULL
+        "#]],
+    );
+}
+
 #[test]
 fn a_type_goes_with_its_extension() {
     check(
