@@ -213,6 +213,10 @@ pub struct ClauseDecl {
 pub struct CommandDecl {
     /// The keywords that a statement of this command begins with: `CREATE JSON SCHEMA`.
     pub prefix: String,
+    /// `TABLE(name type, …)` of a command that answers with rows. Drivers ask for the columns before
+    /// they run a statement, so they have to be known by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

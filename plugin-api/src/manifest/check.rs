@@ -104,6 +104,14 @@ fn check_provides(provides: &Provides) -> Checked {
                 command.prefix
             ));
         }
+        if let Some(returns) = &command.returns {
+            if table_columns(returns).is_none() {
+                return refuse(format!(
+                    "command \"{}\" must return TABLE(name type, ...)",
+                    command.prefix
+                ));
+            }
+        }
     }
     unique("constraint", provides.constraints.iter().map(|c| &c.name))?;
     for constraint in &provides.constraints {

@@ -8,7 +8,7 @@ use heliosdb_plugin_host::active::command::{Command, CommandOutcome};
 
 use super::services::Reads;
 use super::syntax::CommandSyntax;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use crate::types::names::parse_type_name;
@@ -37,10 +37,39 @@ impl Session {
         let outcome = self.with_services(Reads::Free, |services| {
             registered.run(services, text, arrow_type)
         })?;
-        if outcome.columns.is_empty() {
+        // What was described to the client is what it gets.
+        let declared = command.columns.as_deref().unwrap_or_default();
+        if *outcome.columns != *declared {
+            return Err(SqlError::new(
+                state::EXTERNAL_ROUTINE_EXCEPTION,
+                format!(
+                    "{} of plugin \"{}\" answered with other columns than its manifest declares",
+                    command.prefix, command.plugin
+                ),
+            )
+            .with_detail(format!(
+                "Declared are {}, answered was with {}.",
+                list(declared),
+                list(&outcome.columns)
+            )));
+        }
+        if command.columns.is_none() {
             return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
         }
         rows(outcome).map(Outcome::Rows)
+    }
+}
+
+fn list(columns: &[(String, String)]) -> String {
+    match columns {
+        [] => "none".to_owned(),
+        some => {
+            let columns: Vec<String> = some
+                .iter()
+                .map(|(name, ty)| format!("{name} {ty}"))
+                .collect();
+            format!("({})", columns.join(", "))
+        }
     }
 }
 

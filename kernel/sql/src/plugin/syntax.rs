@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use heliosdb_plugin_api::manifest::{ClausePlace, Provides};
+use heliosdb_plugin_api::manifest::{ClausePlace, Provides, table_columns};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -30,6 +30,8 @@ pub(crate) struct CommandSyntax {
     pub plugin: String,
     /// As the manifest spells it.
     pub prefix: String,
+    /// Names and SQL types of its rows; `None` when it answers with none.
+    pub columns: Option<Vec<(String, String)>>,
     words: Vec<String>,
 }
 
@@ -129,6 +131,7 @@ impl Syntax {
                     Arc::new(CommandSyntax {
                         plugin: plugin.to_owned(),
                         prefix: command.prefix.clone(),
+                        columns: command.returns.as_deref().and_then(table_columns),
                         words: command.prefix.split(' ').map(str::to_owned).collect(),
                     })
                 }));

@@ -20,6 +20,7 @@ use crate::dml::{InsertPlan, LockingPlan, UpdatePlan};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
+use crate::plugin::command::result_columns;
 use crate::plugin::syntax::Syntax;
 use crate::types::PgType;
 
@@ -144,7 +145,7 @@ impl Session {
                         .map_or_else(Vec::new, |c| c.plan.params().to_vec()),
                     columns: match &cached {
                         Some(c) => c.plan.columns(),
-                        None => described_columns(&statement),
+                        None => described_columns(&statement)?,
                     },
                     statement,
                     cached: Mutex::new(cached),
@@ -449,7 +450,7 @@ impl Session {
 }
 
 /// The columns of statements that return rows without being planned.
-fn described_columns(statement: &Statement) -> Option<Vec<ResultColumn>> {
+fn described_columns(statement: &Statement) -> Result<Option<Vec<ResultColumn>>> {
     let text = |name: &str| ResultColumn {
         name: name.to_owned(),
         ty: PgType::Text,
@@ -457,7 +458,13 @@ fn described_columns(statement: &Statement) -> Option<Vec<ResultColumn>> {
         column_attnum: 0,
         typmod: -1,
     };
-    match statement.ast()? {
+    if let StatementKind::Plugin(command) = &statement.kind {
+        return command.columns.as_deref().map(result_columns).transpose();
+    }
+    let Some(ast) = statement.ast() else {
+        return Ok(None);
+    };
+    Ok(match ast {
         Ast::ShowVariable { variable } => {
             let words: Vec<String> = variable.iter().map(fold).collect();
             Some(
@@ -478,7 +485,7 @@ fn described_columns(statement: &Statement) -> Option<Vec<ResultColumn>> {
         }
         Ast::Explain { .. } => Some(vec![text("QUERY PLAN")]),
         _ => None,
-    }
+    })
 }
 
 fn has_into(query: &ast::Query) -> bool {
