@@ -37,7 +37,10 @@ fn not_available(name: &str, availability: &Availability) -> SqlError {
         state::FEATURE_NOT_SUPPORTED,
         format!("extension \"{name}\" is not available"),
     )
-    .with_detail(format!("Plugin \"{name}\" is {availability}."));
+    .with_detail(match availability {
+        Availability::Missing => format!("The server has no plugin \"{name}\"."),
+        other => format!("Plugin \"{name}\" is {other}."),
+    });
     match availability.hint(name) {
         Some(hint) => error.with_hint(hint),
         None => error,

@@ -276,6 +276,7 @@ fn parse_tokens(
     }
     operators::join(&mut tokens, syntax.operators());
     spell_out_table(&mut tokens);
+    spell_extension_options(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()
         .filter(|t| !matches!(t.token, Token::Whitespace(_)))
@@ -414,6 +415,28 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
         let from = keyword_token(&tokens[at], Keyword::FROM, "FROM");
         tokens[at] = keyword_token(&tokens[at], Keyword::SELECT, "SELECT");
         tokens.splice(at + 1..at + 1, [star, from]);
+    }
+}
+
+/// CREATE EXTENSION's options after WITH, which the dialect demands and PostgreSQL does not.
+fn spell_extension_options(tokens: &mut Vec<TokenWithSpan>) {
+    let words: Vec<usize> = (0..tokens.len())
+        .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
+        .collect();
+    let is = |word: usize, keyword| {
+        let token = words.get(word).map(|i| &tokens[*i]);
+        is_word(token.as_ref(), keyword)
+    };
+    if !is(0, Keyword::CREATE) || !is(1, Keyword::EXTENSION) {
+        return;
+    }
+    // CREATE EXTENSION [IF NOT EXISTS] name, and the name may be any word.
+    let first = if is(2, Keyword::IF) { 6 } else { 3 };
+    let options = [Keyword::SCHEMA, Keyword::VERSION, Keyword::CASCADE];
+    if options.iter().any(|option| is(first, *option)) {
+        let at = words[first];
+        let with = keyword_token(&tokens[at], Keyword::WITH, "WITH");
+        tokens.insert(at, with);
     }
 }
 

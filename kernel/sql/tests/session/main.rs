@@ -9,6 +9,7 @@ mod dml;
 mod durability;
 mod flights;
 mod functions;
+mod plugin;
 mod query;
 mod regression;
 #[path = "../support/mod.rs"]

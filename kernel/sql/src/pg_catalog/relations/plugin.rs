@@ -147,6 +147,28 @@ fn plugin_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             p.reason
         ])?;
     }
+    // A plugin that was linked into the server before, and is not any more.
+    let host = ctx.session.plugins();
+    for e in ctx.catalog.extensions() {
+        if host.plugin(&e.name).is_none() {
+            rows.push(row![
+                &e.name,
+                &e.version,
+                State::Missing.name(),
+                NULL,
+                true,
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+                e.requires.clone(),
+                NULL,
+                NULL,
+                0i32,
+                "this server does not have it"
+            ])?;
+        }
+    }
     Ok(())
 }
 
