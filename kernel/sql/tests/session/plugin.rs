@@ -130,6 +130,30 @@ fn sql_of_a_command_is_part_of_its_statement() {
 }
 
 #[test]
+fn statements_inside_statements_have_a_limit() {
+    let nested = |depth: usize| {
+        // The command takes what stands between the first quote and the last.
+        let (before, after) = ("RUN SQL '".repeat(depth), "'".repeat(depth));
+        format!("{before}SELECT 1{after}")
+    };
+    let db = Db::with(&words());
+    let mut session = db.session();
+    expect![[r#"
+        RUN RUN RUN SELECT 1
+    "#]]
+    .assert_eq(&session.run(&nested(3)));
+    expect![[r#"
+        ERROR 54001: stack depth limit exceeded
+        DETAIL: Plugins ran statements inside statements 16 deep.
+    "#]]
+    .assert_eq(&session.run(&nested(40)));
+    expect![[r#"
+        RUN SELECT 1
+    "#]]
+    .assert_eq(&session.run("RUN SQL 'SELECT 1'"));
+}
+
+#[test]
 fn a_column_clause_makes_a_constraint_that_every_write_meets() {
     check(
         "CREATE WORD LIST animals AS 'cat,dog';
