@@ -37,6 +37,17 @@ const SHUTDOWN_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5)
 /// Planning states kept for reuse.
 const STATES_MAX: usize = 64;
 
+/// The syntax of plugins: of those that are missing, as their extensions remember it.
+fn syntax(host: &PluginHost, catalog: &CatalogSnapshot) -> Syntax {
+    let known: Vec<Arc<Manifest>> = host.plugins().into_iter().filter_map(|p| p.manifest).collect();
+    let known_syntax = known.iter().map(|m| (m.id.as_str(), &m.provides));
+    let missing = catalog
+        .extensions()
+        .filter(|e| known.iter().all(|m| m.id != e.name))
+        .map(|e| (e.name.as_str(), &e.provides));
+    Syntax::new(known_syntax.chain(missing))
+}
+
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct InstanceOptions {
@@ -75,7 +86,7 @@ pub struct Instance {
     states: Mutex<Vec<SessionState>>,
     catalogs: Mutex<VecDeque<Arc<CatalogSnapshot>>>,
     next_pid: AtomicU32,
-    /// What the manifests of all known plugins add to the grammar.
+    /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
 }
 
@@ -116,9 +127,8 @@ impl Instance {
             .with_memory_pool(Arc::new(FairSpillPool::new(options.query_memory_bytes)))
             .build_arc()
             .map_err(crate::plan::error::convert)?;
-        let known = options.plugins.plugins();
-        let manifests = known.iter().filter_map(|p| p.manifest.as_deref());
-        let syntax = Syntax::new(manifests.map(|m| (m.id.as_str(), &m.provides)));
+        let catalog = store::load(&engine.latest_view())?;
+        let syntax = syntax(&options.plugins, &catalog);
         let instance = Arc::new(Instance {
             engine,
             handle: runtime.handle().clone(),

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use heliosdb_plugin_api::manifest::Provides;
 use heliosdb_storage::codec;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use serde::{Deserialize, Serialize};
@@ -343,7 +344,7 @@ pub struct Comment {
 
 /// An extension: a plugin as the database knows it. A dropped one stays as a tombstone, so that the
 /// plugin does not install itself again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extension {
     pub oid: Oid,
     /// The plugin's id.
@@ -353,6 +354,8 @@ pub struct Extension {
     pub owner: Oid,
     /// Extensions it cannot do without.
     pub requires: Vec<String>,
+    /// What that version adds to the database: known here when the plugin itself is missing.
+    pub provides: Provides,
     /// False once DROP EXTENSION took it away.
     pub installed: bool,
 }

@@ -71,6 +71,7 @@ fn installed(
         version: manifest.version.to_string(),
         owner,
         requires: manifest.requires.iter().map(|r| r.plugin.clone()).collect(),
+        provides: manifest.provides.clone(),
         installed: true,
     })
 }
@@ -230,7 +231,7 @@ impl Session {
             self.drop_columns_of(&name, cascade)?;
             let uses = match self.instance.manifest(&name) {
                 Some(manifest) => uses(&catalog, &manifest.provides)?,
-                None => ExtensionUses::default(),
+                None => uses(&catalog, &extension.provides)?,
             };
             roots.push((extension.oid, uses));
         }

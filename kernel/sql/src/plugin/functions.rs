@@ -265,17 +265,18 @@ fn hint(
     catalog: Arc<CatalogSnapshot>,
 ) -> impl Fn(&str) -> Option<String> + Send + Sync {
     move |name| {
-        let claimed = if let Some(symbol) = name.strip_prefix('$') {
-            registry.claimed(NameKind::Operator, symbol)
+        let (kind, bare) = if let Some(symbol) = name.strip_prefix('$') {
+            (NameKind::Operator, symbol)
         } else if let Some(ty) = name.strip_prefix("type ") {
-            registry.claimed(NameKind::Type, ty)
+            (NameKind::Type, ty)
         } else {
-            registry.claimed(NameKind::Function, name)
+            (NameKind::Function, name)
         };
-        let Some(claimed) = claimed else {
-            return missing_extension(&host, &catalog);
+        let claimed = registry.claimed(kind, bare);
+        let plugin = match &claimed {
+            Some(claimed) => &*claimed.plugin,
+            None => remembered(&catalog, kind, bare)?,
         };
-        let plugin = &*claimed.plugin;
         let availability = Availability::of(&host, &catalog, plugin);
         let mut what_to_do = availability.hint(plugin)?;
         if let Some(first) = what_to_do.get_mut(..1) {
@@ -287,14 +288,13 @@ fn hint(
     }
 }
 
-/// What a plugin whose file is missing has, nobody can tell.
-fn missing_extension(host: &PluginHost, catalog: &CatalogSnapshot) -> Option<String> {
-    let missing = catalog
-        .extensions()
-        .find(|e| Availability::of(host, catalog, &e.name) == Availability::Missing)?;
-    Some(format!(
-        "It may be a part of plugin \"{}\", which is installed in this database and missing in this \
-         server.",
-        missing.name
-    ))
+/// The installed extension that had a name when its plugin was last there.
+fn remembered<'c>(catalog: &'c CatalogSnapshot, kind: NameKind, name: &str) -> Option<&'c str> {
+    let found = catalog.extensions().find(|e| match kind {
+        NameKind::Function => e.provides.functions.iter().any(|f| f.name == name),
+        NameKind::Operator => e.provides.operators.iter().any(|o| o.name == name),
+        NameKind::Type => e.provides.types.iter().any(|t| t.name == name),
+        _ => false,
+    })?;
+    Some(&found.name)
 }
