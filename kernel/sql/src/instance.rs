@@ -39,7 +39,11 @@ const STATES_MAX: usize = 64;
 
 /// The syntax of plugins: of those that are missing, as their extensions remember it.
 fn syntax(host: &PluginHost, catalog: &CatalogSnapshot) -> Syntax {
-    let known: Vec<Arc<Manifest>> = host.plugins().into_iter().filter_map(|p| p.manifest).collect();
+    let known: Vec<Arc<Manifest>> = host
+        .plugins()
+        .into_iter()
+        .filter_map(|p| p.manifest)
+        .collect();
     let known_syntax = known.iter().map(|m| (m.id.as_str(), &m.provides));
     let missing = catalog
         .extensions()

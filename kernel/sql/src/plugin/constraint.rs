@@ -135,13 +135,16 @@ fn live_places(meta: &Arc<TableMeta>, columns: &[u16]) -> Result<Vec<usize>> {
         .collect()
 }
 
-/// Adds what the plugin says of a violation to the error it becomes.
+/// Adds what the plugin says of a violation to the error it becomes. Which row it was stays there.
 pub(crate) fn explain(mut error: SqlError, violation: Violation) -> SqlError {
     if let Some(message) = violation.message {
         error.message = message;
     }
     if let Some(detail) = violation.detail {
-        error.detail = Some(detail);
+        error.detail = Some(match error.detail {
+            Some(row) => format!("{detail}\n{row}"),
+            None => detail,
+        });
     }
     if violation.hint.is_some() {
         error.hint = violation.hint;

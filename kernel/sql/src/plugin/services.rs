@@ -118,13 +118,15 @@ impl SessionServices {
         &self,
         plugin: &str,
         store: &str,
+        key: &[u8],
         work: impl FnOnce(&mut Transaction, &StoreInfo) -> heliosdb_storage::Result<()>,
     ) -> PluginResult<()> {
         self.with(|session| {
             session.check_writable(&format!("a write of plugin \"{plugin}\""))?;
-            let transaction = session.transaction()?;
-            let store = live(&transaction.latest_view(), plugin, store)?;
-            Ok(work(transaction, &store)?)
+            let store = live(&session.transaction()?.latest_view(), plugin, store)?;
+            // Here and not in storage, because here lock_timeout is known.
+            hold(session, &store, key, RowLockMode::Update)?;
+            Ok(work(session.transaction()?, &store)?)
         })
     }
 }
@@ -139,11 +141,11 @@ fn live(view: &ReadView, plugin: &str, name: &str) -> Result<StoreInfo> {
     })
 }
 
-/// Keeps an entry, or its absence, as it is until the transaction ends.
-fn hold(session: &mut Session, store: &StoreInfo, key: &[u8]) -> Result<()> {
+/// Locks an entry, or its absence, until the transaction ends.
+fn hold(session: &mut Session, store: &StoreInfo, key: &[u8], mode: RowLockMode) -> Result<()> {
     let wait = session.lock_wait();
     let transaction = session.transaction()?;
-    Ok(transaction.lock_key(store.collection, key, RowLockMode::Share, wait)?)
+    Ok(transaction.lock_key(store.collection, key, mode, wait)?)
 }
 
 fn get(view: &ReadView, plugin: &str, store: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -191,7 +193,7 @@ impl StatementServices for SessionServices {
         self.with(|session| {
             if self.reads == Reads::Held {
                 let info = live(&session.transaction()?.latest_view(), plugin, store)?;
-                hold(session, &info, key)?;
+                hold(session, &info, key, RowLockMode::Share)?;
             }
             get(&session.transaction()?.latest_view(), plugin, store, key)
         })
@@ -217,7 +219,7 @@ impl StatementServices for SessionServices {
                 }
                 let info = live(&view, plugin, store)?;
                 for key in free {
-                    hold(session, &info, &key)?;
+                    hold(session, &info, &key, RowLockMode::Share)?;
                     held.insert(key);
                 }
             }
@@ -225,13 +227,13 @@ impl StatementServices for SessionServices {
     }
 
     fn store_put(&self, plugin: &str, store: &str, key: &[u8], value: &[u8]) -> PluginResult<()> {
-        self.write(plugin, store, |transaction, store| {
+        self.write(plugin, store, key, |transaction, store| {
             store::put(transaction, store, key, value)
         })
     }
 
     fn store_remove(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<()> {
-        self.write(plugin, store, |transaction, store| {
+        self.write(plugin, store, key, |transaction, store| {
             store::remove(transaction, store, key)
         })
     }

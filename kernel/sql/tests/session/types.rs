@@ -437,9 +437,9 @@ fn a_column_outlives_its_plugin() {
         INSERT 0 1
         UPDATE 1
         ERROR 42704: type "lost2" does not exist
-        HINT: It may be a part of plugin "lost", which is installed in this database and missing in this server.
+        HINT: Plugin "lost", which has it, is missing. Put the file of plugin lost into the plugin directory and restart the server.
         ERROR 42704: type "lost2" does not exist
-        HINT: It may be a part of plugin "lost", which is installed in this database and missing in this server.
+        HINT: Plugin "lost", which has it, is missing. Put the file of plugin lost into the plugin directory and restart the server.
         format_type
         lost2
         DELETE 1
