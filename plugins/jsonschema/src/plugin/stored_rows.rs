@@ -1,9 +1,11 @@
 //! Whether the rows that are stored match a schema that has changed, and which do not.
 //!
-//! The table is locked against writers until the transaction ends: a row that another transaction
-//! checked against the old schema is either seen here or is checked against the new one. The rows
-//! are looked for by SQL, with the plugin's own function as the condition, so the table is read a
-//! batch at a time and only what is wrong comes here.
+//! The rows are looked for by SQL, with the plugin's own function as the condition, so the table is
+//! read a batch at a time and only what is wrong comes here.
+//!
+//! No table is locked. A transaction that has rows checked holds the schema as it is until it ends,
+//! which is what the server does with all that a constraint reads of a store; so the write of the new
+//! schema, before the rows are looked for, has waited for rows checked against the old one.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -70,8 +72,6 @@ pub fn check(
         select.join(", "),
         column.table
     );
-    let lock = format!("LOCK TABLE {} IN SHARE MODE", column.table);
-    cx.sql()?.query(&lock, &[])?;
     let wrong = cx.sql()?.query(&sql, &[Some(&name.join("."))])?;
 
     let mut checker = Checker::new(cx);
