@@ -477,3 +477,45 @@ fn functions_come_and_go_with_the_extension() {
         "#]],
     );
 }
+
+/// Its manifest went with its file; the extension remembers the names.
+#[test]
+fn a_plugin_whose_file_is_gone_is_named_too() {
+    let db = Db::with(&letters());
+    db.session().ok(
+        "CREATE TABLE t (s text CHECK (shout(s) <> 'NO!'), d text DEFAULT shout('d'));
+         INSERT INTO t VALUES ('a');
+         CREATE VIEW v AS SELECT s <-> 'b' AS apart FROM t",
+    );
+    let db = db.reopen();
+    expect![[r#"
+        ERROR 42883: function shout(unknown) does not exist
+        HINT: Plugin "letters", which has it, is missing. Put the file of plugin letters into the plugin directory and restart the server.
+        ERROR 42883: operator does not exist: text <-> unknown
+        HINT: Plugin "letters", which has it, is missing. Put the file of plugin letters into the plugin directory and restart the server.
+        ERROR 42883: function nobody(integer) does not exist
+        HINT: No function matches the given name and argument types. You might need to add explicit type casts.
+        ERROR 2BP01: cannot drop extension letters because other objects depend on it
+        DETAIL: constraint t_s_check on table t depends on extension letters
+        view v depends on extension letters
+        default value for column d of table t depends on extension letters
+        HINT: Use DROP ... CASCADE to drop the dependent objects too.
+        NOTICE: drop cascades to 3 other objects
+        DROP EXTENSION
+        INSERT 0 1
+        s | d
+        NO | NULL
+        a | D!
+        ERROR 42883: function shout(unknown) does not exist
+        HINT: No function matches the given name and argument types. You might need to add explicit type casts.
+    "#]].assert_eq(&db.session().run(
+        "SELECT shout('a');
+         SELECT * FROM v;
+         SELECT nobody(1);
+         DROP EXTENSION letters;
+         DROP EXTENSION letters CASCADE;
+         INSERT INTO t VALUES ('NO');
+         SELECT * FROM t ORDER BY s;
+         SELECT shout('a');",
+    ));
+}
