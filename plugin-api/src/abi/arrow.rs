@@ -4,16 +4,17 @@
 //! different versions of different Arrow libraries. Ownership crosses with it: the receiver calls
 //! `release`.
 //!
-//! [`AbiColumn::import`] believes nothing that can be checked: the type and the length must be those
-//! that the caller expects, counts of buffers and children those of the type, offsets must rise and
-//! text must be UTF-8. What no reader of the C structs can check is how long a buffer really is.
+//! [`AbiColumn::import`] believes nothing that can be checked: the type, down to its innermost child,
+//! and the length must be those that the caller expects, counts of buffers and children those of the
+//! type, lengths must not be negative, offsets must rise and text must be UTF-8. What no reader of the
+//! C structs can check is how long a buffer really is.
 
 use std::ffi::{c_char, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use abi_stable::StableAbi;
-use arrow_array::ffi::{from_ffi, to_ffi, FFI_ArrowArray, FFI_ArrowSchema};
-use arrow_array::{make_array, Array, ArrayRef};
+use arrow_array::ffi::{from_ffi, from_ffi_and_data_type, to_ffi, FFI_ArrowArray, FFI_ArrowSchema};
+use arrow_array::{make_array, new_empty_array, Array, ArrayRef};
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
@@ -139,26 +140,24 @@ impl AbiColumn {
     /// `38000` that says what is wrong with the column.
     pub fn import(self, expected: &DataType, rows: usize) -> Result<ArrayRef> {
         check::frame(&self, expected, rows)?;
-        let (array, schema) = self.into_parts();
+        if rows == 0 {
+            // Arrow's libraries disagree on which buffers an empty array has.
+            return Ok(new_empty_array(expected));
+        }
+        // The schema said what it had to say; it is released when this returns.
+        let (array, _schema) = self.into_parts();
         let imported = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: counts, types and offsets were checked; see the module's last paragraph.
-            let data = unsafe { from_ffi(array, &schema) }.map_err(|e| e.to_string())?;
+            let data = unsafe { from_ffi_and_data_type(array, expected.clone()) }
+                .map_err(|e| e.to_string())?;
             data.validate_full().map_err(|e| e.to_string())?;
             Ok::<_, String>(make_array(data))
         }));
-        let array = match imported {
-            Ok(Ok(array)) => array,
-            Ok(Err(why)) => return Err(Error::contract(format!("damaged Arrow array: {why}"))),
-            Err(_) => return Err(Error::contract("damaged Arrow array")),
-        };
-        if array.data_type() != expected || array.len() != rows {
-            return Err(Error::contract(format!(
-                "expected {rows} values of {expected}, got {} of {}",
-                array.len(),
-                array.data_type()
-            )));
+        match imported {
+            Ok(Ok(array)) => Ok(array),
+            Ok(Err(why)) => Err(Error::contract(format!("damaged Arrow array: {why}"))),
+            Err(_) => Err(Error::contract("damaged Arrow array")),
         }
-        Ok(array)
     }
 }
 
@@ -167,42 +166,77 @@ mod check {
 
     use super::*;
 
-    /// An offset beyond this is not of an array that anyone made.
-    const OFFSET_MAX: i64 = 1 << 40;
+    /// An offset or a length beyond this is not of an array that anyone made.
+    const LENGTH_MAX: i64 = 1 << 40;
 
     pub fn frame(column: &AbiColumn, expected: &DataType, rows: usize) -> Result<()> {
         let array = &column.array;
         if array.release.is_none() || column.schema.release.is_none() {
             return refuse("no column was returned".to_owned());
         }
-        if column.schema.format.is_null() {
-            return refuse("the schema has no format".to_owned());
-        }
+        let mine = FFI_ArrowSchema::try_from(expected)
+            .map_err(|e| Error::contract(format!("no C format for {expected}: {e}")))?;
+        check_schema(&column.schema, &mine, expected)?;
         if usize::try_from(array.length) != Ok(rows) {
             return refuse(format!("{rows} rows were expected, not {}", array.length));
         }
-        let mine = FFI_ArrowSchema::try_from(expected)
-            .map_err(|e| Error::contract(format!("no C format for {expected}: {e}")))?;
+        check_array(array, expected)
+    }
+
+    /// A list of another child than expected has other buffers than those that are looked at later.
+    fn check_schema(
+        schema: &ArrowSchema,
+        mine: &FFI_ArrowSchema,
+        expected: &DataType,
+    ) -> Result<()> {
+        if schema.format.is_null() {
+            return refuse("the schema has no format".to_owned());
+        }
         // SAFETY: a format is a NUL-terminated string by the specification.
-        let format = unsafe { std::ffi::CStr::from_ptr(column.schema.format) };
+        let format = unsafe { std::ffi::CStr::from_ptr(schema.format) };
         if format.to_bytes() != mine.format().as_bytes() {
             return refuse(format!(
                 "the format is {format:?}, not {:?} of {expected}",
                 mine.format()
             ));
         }
-        check_array(array, expected)
+        if usize::try_from(schema.n_children) != Ok(mine.children().count()) {
+            let n = schema.n_children;
+            return refuse(format!(
+                "the schema of {expected} does not have {n} children"
+            ));
+        }
+        for (i, mine) in mine.children().enumerate() {
+            let child = child(schema.children, i, "the schema's child")?;
+            // SAFETY: not null, and of this layout by the specification.
+            check_schema(unsafe { &*child.cast::<ArrowSchema>() }, mine, expected)?;
+        }
+        Ok(())
+    }
+
+    /// The pointer at place `i` of a list that has so many.
+    fn child(children: *mut *mut c_void, i: usize, what: &str) -> Result<*mut c_void> {
+        if children.is_null() || !children.is_aligned() {
+            return refuse("a list of pointers is null or not aligned".to_owned());
+        }
+        // SAFETY: the caller's.
+        let child = unsafe { *children.add(i) };
+        if child.is_null() {
+            return refuse(format!("{what} {i} is null"));
+        }
+        Ok(child)
     }
 
     fn check_array(array: &ArrowArray, ty: &DataType) -> Result<()> {
+        let lengths = 0..=LENGTH_MAX;
         let counts = array.null_count >= -1 && array.null_count <= array.length;
-        if !counts || array.offset < 0 || array.offset > OFFSET_MAX {
+        if !counts || !lengths.contains(&array.length) || !lengths.contains(&array.offset) {
             return refuse(format!(
                 "length {}, offset {} and null count {} do not agree",
                 array.length, array.offset, array.null_count
             ));
         }
-        let children = ty.children();
+        let children = children(ty)?;
         let (least, most) = buffer_counts(ty);
         if array.n_buffers < least || array.n_buffers > most {
             return refuse(format!("{ty} does not have {} buffers", array.n_buffers));
@@ -214,28 +248,57 @@ mod check {
             return refuse(format!("{ty} has no dictionary"));
         }
         let places = usize::try_from(array.n_buffers).unwrap_or(0);
-        if places > 0 && array.buffers.is_null() || !children.is_empty() && array.children.is_null()
-        {
-            return refuse("a list of pointers is null".to_owned());
+        if places > 0 && (array.buffers.is_null() || !array.buffers.is_aligned()) {
+            return refuse("a list of pointers is null or not aligned".to_owned());
         }
-        let end = array.length.saturating_add(array.offset);
+        // SAFETY: `buffers` has `n_buffers` pointers, and is not null if those are any.
+        let buffers = match places {
+            0 => &[],
+            _ => unsafe { std::slice::from_raw_parts(array.buffers, places) },
+        };
+        if array.null_count > 0 && buffers.first().is_some_and(|validity| validity.is_null()) {
+            let nulls = array.null_count;
+            return refuse(format!("{nulls} values are null, and nothing says which"));
+        }
+        if matches!(ty, DataType::Utf8View | DataType::BinaryView) {
+            check_variadic(&buffers[2..])?;
+        }
+        let end = array.length + array.offset;
         if end > 0 {
-            for place in 1..least_non_null(ty) {
-                // SAFETY: `buffers` has `n_buffers` pointers, checked above.
-                if unsafe { (*array.buffers.add(place)).is_null() } {
+            let needed = buffers.iter().enumerate().take(least_non_null(ty)).skip(1);
+            for (place, buffer) in needed {
+                if buffer.is_null() {
                     return refuse(format!("buffer {place} is null"));
                 }
             }
             check_offsets(array, ty, end)?;
         }
-        for (i, (field_type, _)) in children.iter().enumerate() {
-            // SAFETY: `children` has `n_children` pointers, checked above.
-            let child = unsafe { (*array.children.add(i)).cast::<ArrowArray>() };
-            if child.is_null() {
-                return refuse(format!("child {i} is null"));
-            }
+        for (i, field_type) in children.iter().enumerate() {
+            let child = child(array.children, i, "child")?;
             // SAFETY: not null, and of this layout by the specification.
-            check_array(unsafe { &*child }, field_type)?;
+            check_array(unsafe { &*child.cast::<ArrowArray>() }, field_type)?;
+        }
+        Ok(())
+    }
+
+    /// Of a view's buffers, those of the long values, and last the one with their lengths.
+    fn check_variadic(buffers: &[*const c_void]) -> Result<()> {
+        let Some((lengths, values)) = buffers.split_last() else {
+            return Ok(());
+        };
+        let lengths = lengths.cast::<i64>();
+        if values.is_empty() {
+            return Ok(());
+        }
+        if lengths.is_null() || !lengths.is_aligned() {
+            return refuse("the lengths of a view's buffers are not there".to_owned());
+        }
+        for (i, buffer) in values.iter().enumerate() {
+            // SAFETY: there is a length for each of the buffers by the specification.
+            let length = unsafe { *lengths.add(i) };
+            if !(0..=LENGTH_MAX).contains(&length) || length > 0 && buffer.is_null() {
+                return refuse(format!("buffer {i} of a view cannot have {length} bytes"));
+            }
         }
         Ok(())
     }
@@ -259,7 +322,9 @@ mod check {
         if rising {
             return Ok(());
         }
-        refuse(format!("the offsets of {ty} do not rise"))
+        refuse(format!(
+            "the offsets of {ty} do not rise, or are not aligned"
+        ))
     }
 
     unsafe fn rise<T: Copy + PartialOrd + Default>(
@@ -269,13 +334,15 @@ mod check {
     ) -> bool {
         let offsets = offsets.cast::<T>();
         let mut last = T::default();
-        (start..=end).all(|i| {
-            // SAFETY: the caller's.
-            let next = unsafe { offsets.add(i).read_unaligned() };
-            let rises = next >= last;
-            last = next;
-            rises
-        })
+        // Arrow reads the last one before it aligns anything.
+        offsets.is_aligned()
+            && (start..=end).all(|i| {
+                // SAFETY: the caller's.
+                let next = unsafe { *offsets.add(i) };
+                let rises = next >= last;
+                last = next;
+                rises
+            })
     }
 
     /// Least and most buffers of a type, validity included.
@@ -304,21 +371,18 @@ mod check {
         Err(Error::contract(format!("damaged Arrow array: {why}")))
     }
 
-    trait Children {
-        fn children(&self) -> Vec<(DataType, bool)>;
-    }
-
-    impl Children for DataType {
-        fn children(&self) -> Vec<(DataType, bool)> {
-            let of = |f: &arrow_schema::FieldRef| (f.data_type().clone(), f.is_nullable());
-            match self {
-                DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => {
-                    vec![of(f)]
-                }
-                DataType::Struct(fields) => fields.iter().map(of).collect(),
-                _ => Vec::new(),
+    /// The types of the children of a type that can cross.
+    fn children(ty: &DataType) -> Result<Vec<&DataType>> {
+        Ok(match ty {
+            DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => {
+                vec![f.data_type()]
             }
-        }
+            DataType::Struct(fields) => fields.iter().map(|f| f.data_type()).collect(),
+            ty if ty.is_nested() || matches!(ty, DataType::Dictionary(..)) => {
+                return refuse(format!("{ty} does not cross the border"));
+            }
+            _ => Vec::new(),
+        })
     }
 }
 

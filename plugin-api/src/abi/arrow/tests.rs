@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{Int32Array, LargeStringArray, ListArray, StringArray, StringViewArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::Field;
 
 use super::*;
 
@@ -71,6 +73,99 @@ fn lies_that_can_be_seen_are_seen() {
     assert!(lie(&|a| a.n_children = 1).contains("1 children"));
     assert!(lie(&|a| a.buffers = std::ptr::null_mut()).contains("null"));
     assert!(lie(&|a| a.length = -3).contains("3 rows were expected"));
+    // SAFETY: a primitive array has two buffers, and its release looks at neither.
+    let forget = |a: &mut ArrowArray, place: usize| unsafe {
+        *a.buffers.add(place) = std::ptr::null();
+    };
+    assert!(lie(&|a| forget(a, 0)).contains("nothing says which"));
+    assert!(lie(&|a| forget(a, 1)).contains("buffer 1 is null"));
+}
+
+/// What a plugin says of its schema decides how many bytes of each buffer would be read.
+#[test]
+fn a_list_of_other_children_than_expected_is_refused_before_it_is_read() {
+    let field = |ty: DataType| Arc::new(Field::new_list_field(ty, true));
+    let strings = StringArray::from(vec!["a", "b", "c"]);
+    let offsets = OffsetBuffer::from_lengths([1, 2]);
+    let list = ListArray::new(field(DataType::Utf8), offsets, Arc::new(strings), None);
+    let list: ArrayRef = Arc::new(list);
+    let import = |expected: DataType, tell: &dyn Fn(&mut AbiColumn)| {
+        let mut column = AbiColumn::export(&list, false).expect("it exports");
+        tell(&mut column);
+        column.import(&expected, 2)
+    };
+    let (narrow, wide) = (
+        DataType::List(field(DataType::Utf8)),
+        DataType::List(field(DataType::LargeUtf8)),
+    );
+    assert!(import(narrow.clone(), &|_| ()).is_ok());
+    let refused = message(import(wide, &|_| ()));
+    assert!(
+        refused.contains("the format is \"u\", not \"U\""),
+        "{refused}"
+    );
+
+    let untold = message(import(narrow.clone(), &|c| c.schema.n_children = 0));
+    assert!(untold.contains("0 children"), "{untold}");
+    let untold = message(import(narrow.clone(), &|c| {
+        c.schema.children = std::ptr::null_mut();
+    }));
+    assert!(untold.contains("list of pointers is null"), "{untold}");
+
+    let negative = message(import(narrow, &|c| {
+        // SAFETY: a list has one child.
+        let child = unsafe { &mut *(*c.array.children).cast::<ArrowArray>() };
+        (child.length, child.null_count) = (-1, -1);
+    }));
+    assert!(negative.contains("do not agree"), "{negative}");
+}
+
+#[test]
+fn the_lengths_of_views_are_not_believed() {
+    let long = "longer than twelve bytes";
+    let views: ArrayRef = Arc::new(StringViewArray::from(vec![long, long]));
+    let lie = |tell: &dyn Fn(&mut [*const c_void])| {
+        let column = AbiColumn::export(&views, false).expect("it exports");
+        let places = usize::try_from(column.array.n_buffers).expect("a count");
+        // SAFETY: there are so many buffers, and their release looks at none of the pointers.
+        tell(unsafe { std::slice::from_raw_parts_mut(column.array.buffers, places) });
+        message(column.import(&DataType::Utf8View, 2))
+    };
+    let negative = [-1i64];
+    let gone = lie(&|buffers| buffers[3] = std::ptr::null());
+    assert!(gone.contains("lengths of a view's buffers"), "{gone}");
+    let odd = lie(&|buffers| buffers[3] = buffers[3].wrapping_byte_add(1));
+    assert!(odd.contains("lengths of a view's buffers"), "{odd}");
+    let short = lie(&|buffers| buffers[3] = negative.as_ptr().cast());
+    assert!(short.contains("cannot have -1 bytes"), "{short}");
+    let no_values = lie(&|buffers| buffers[2] = std::ptr::null());
+    assert!(no_values.contains("buffer 0 of a view"), "{no_values}");
+}
+
+#[test]
+fn offsets_between_two_addresses_are_refused() {
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d"]));
+    let column = AbiColumn::export(&text.slice(0, 2), false).expect("it exports");
+    // SAFETY: text has three buffers, and its release looks at none of the pointers.
+    unsafe {
+        let offsets = column.array.buffers.add(1);
+        *offsets = (*offsets).wrapping_byte_add(1);
+    }
+    assert!(message(column.import(&DataType::Utf8, 2)).contains("not aligned"));
+}
+
+/// Other libraries leave out the buffers of an empty array.
+#[test]
+fn an_empty_column_needs_no_buffers() {
+    let none: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+    let column = AbiColumn::export(&none, false).expect("it exports");
+    for place in 0..3 {
+        // SAFETY: text has three buffers, and its release looks at none of the pointers.
+        unsafe { *column.array.buffers.add(place) = std::ptr::null() };
+    }
+    let back = column.import(&DataType::Utf8, 0).expect("it imports");
+    assert_eq!(back.data_type(), &DataType::Utf8);
+    assert!(back.is_empty());
 }
 
 #[test]
