@@ -40,12 +40,30 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// A store that the manifest declares.
+    /// A store that the manifest declares. It is the statement's, and cannot be kept when the call
+    /// is over, not even one with a name that lives for ever:
+    ///
+    /// ```compile_fail
+    /// # use heliosdb_plugin_api::{service::Store, Context, Result};
+    /// fn keep(cx: &Context<'_>) -> Result<Store<'static>> {
+    ///     cx.store("kept")
+    /// }
+    /// ```
+    ///
+    /// ```
+    /// # use heliosdb_plugin_api::{service::Store, Context, Result};
+    /// fn lend<'a>(cx: &Context<'a>) -> Result<Store<'a>> {
+    ///     cx.store("kept")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// `42501` when the manifest does not name `store/1`; so with the other services.
-    pub fn store<'s>(&self, name: &'s str) -> Result<Store<'s>> {
+    pub fn store<'s>(&self, name: &'s str) -> Result<Store<'s>>
+    where
+        'a: 's,
+    {
         let services = self.host.services();
         let vtable = granted(services.store)?;
         Ok(Store::new(
