@@ -1,6 +1,6 @@
 //! `lifecycle/1`: start, what was registered, stop.
 
-use abi_stable::std_types::{RStr, RString};
+use abi_stable::std_types::{ROk, RStr, RString};
 use abi_stable::StableAbi;
 
 use super::instance;
@@ -58,14 +58,79 @@ extern "C" fn registered(this: *const ()) -> AbiResult<RString> {
     })
 }
 
+/// Two guards: were the instance dropped while a panic of its `stop` unwinds, a second panic in its
+/// destructor would end the process.
 extern "C" fn stop(this: *const ()) -> AbiResult<()> {
-    guarded("lifecycle/1.stop", || -> Result<()> {
-        if this.is_null() {
-            return Err(Error::contract("the instance is null"));
-        }
-        // SAFETY: `start` made it with `Box::into_raw`, and the host stops it once.
-        let instance = unsafe { Box::from_raw(this.cast_mut().cast::<Instance>()) };
-        instance.plugin.stop();
+    let stopped = guarded("lifecycle/1.stop", || -> Result<()> {
+        unsafe { instance(this) }?.plugin.stop();
         Ok(())
-    })
+    });
+    let dropped = guarded("lifecycle/1.stop", || -> Result<()> {
+        if !this.is_null() {
+            // SAFETY: `start` made it with `Box::into_raw`, and the host stops it once.
+            drop(unsafe { Box::from_raw(this.cast_mut().cast::<Instance>()) });
+        }
+        Ok(())
+    });
+    match stopped {
+        ROk(()) => dropped,
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use abi_stable::std_types::{RNone, ROption};
+
+    use super::*;
+    use crate::abi::Interface;
+    use crate::plugin::Registrar;
+    use crate::service::Host;
+
+    struct Stubborn;
+
+    impl Plugin for Stubborn {
+        const MANIFEST: &'static str = "id = \"stubborn\"\nversion = \"1.0.0\"\nabi = 1\n";
+
+        fn start(_: Host, _: &Settings) -> Result<Stubborn> {
+            Ok(Stubborn)
+        }
+
+        fn register(self: &Arc<Self>, _: &mut Registrar) -> Result<()> {
+            Ok(())
+        }
+
+        fn stop(&self) {
+            panic!("in stop");
+        }
+    }
+
+    impl Drop for Stubborn {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+
+    extern "C" fn no_service(_: *const (), _: RStr<'_>) -> ROption<Interface> {
+        RNone
+    }
+
+    /// A second panic while the first unwinds would abort this test.
+    #[test]
+    fn a_plugin_may_panic_in_its_stop_and_in_its_destructor() {
+        let host = HostV1 {
+            handle: std::ptr::null(),
+            service: no_service,
+        };
+        let started = start::<Stubborn>(host, "{}".into()).into_result();
+        let instance = started.map_err(Error::from).expect("it starts");
+        let stopped = stop(instance).into_result().map_err(|error| {
+            assert!(error.panicked);
+            Error::from(error)
+        });
+        let error = stopped.expect_err("it panicked");
+        assert_eq!(error.detail.as_deref(), Some("in stop"));
+    }
 }
