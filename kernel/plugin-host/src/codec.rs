@@ -12,7 +12,6 @@ use heliosdb_plugin_api::Error;
 use heliosdb_storage::codec::{CodecError, CodecSet, ColumnCodec};
 
 use crate::active::codec::Codec;
-use crate::lifecycle::State;
 use crate::registry::Registry;
 
 /// The codecs of one server's plugins.
@@ -24,22 +23,17 @@ impl PluginCodecs {
     pub fn new(registry: Arc<Registry>) -> PluginCodecs {
         PluginCodecs { registry }
     }
-
-    fn state(&self, codec: &Codec) -> Option<State> {
-        self.registry.state(codec.plugin())
-    }
 }
 
 impl CodecSet for PluginCodecs {
     fn codec(&self, name: &str) -> Option<Arc<dyn ColumnCodec>> {
         let codec = self.registry.decoder(name)?;
-        let quarantined = self.state(codec) == Some(State::Quarantined);
-        (!quarantined).then(|| Arc::clone(codec) as Arc<dyn ColumnCodec>)
+        (!codec.is_quarantined()).then(|| Arc::clone(codec) as Arc<dyn ColumnCodec>)
     }
 
     fn may_encode(&self, name: &str) -> bool {
         let codec = self.registry.codec(name);
-        codec.is_some_and(|codec| self.state(codec) == Some(State::Active))
+        codec.is_some_and(|codec| !codec.is_quarantined())
     }
 }
 

@@ -230,7 +230,9 @@ impl Boot<'_> {
         };
         if state != State::Active {
             self.registry.note(&planned.manifest, state, None);
-            if state == State::Disabled && self.is_needed_to_read(&planned.manifest) {
+            // Of two with one id the first is read with: a linked one comes before files.
+            let read = self.registry.has_decoders(&id);
+            if state == State::Disabled && !read && self.is_needed_to_read(&planned.manifest) {
                 self.start_decoders(&planned, &health, plan)?;
             }
             if state != State::Disabled {

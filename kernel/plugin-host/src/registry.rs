@@ -64,9 +64,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Takes in a plugin that is not active: only its names.
+    /// Takes in a plugin that is not active: only its names. One with the id of an active plugin, such
+    /// as a file of a plugin that is linked, says nothing about that one.
     pub(crate) fn note(&mut self, manifest: &Manifest, state: State, health: Option<Arc<Health>>) {
         let plugin: Arc<str> = manifest.id.as_str().into();
+        let held = self.states.get(&plugin).map(|(held, _)| *held);
+        if held == Some(State::Active) && state != State::Active {
+            return;
+        }
         for claim in claims(manifest) {
             let key = (claim.kind, claim.name);
             // An active plugin's claim goes before that of one that is not.
@@ -118,6 +123,11 @@ impl Registry {
     /// Takes in the codecs of a plugin that is off, to read what they encoded.
     pub(crate) fn add_decoders(&mut self, active: &Arc<Active>, registered: Vec<CodecDecl>) {
         self.decoders.extend(codecs(active, registered));
+    }
+
+    /// Whether decoders of a plugin that is off were taken in.
+    pub(crate) fn has_decoders(&self, plugin: &str) -> bool {
+        self.decoders.values().any(|c| &**c.plugin() == plugin)
     }
 
     /// All overloads of all functions.
@@ -193,4 +203,30 @@ fn codecs(active: &Arc<Active>, registered: Vec<CodecDecl>) -> Vec<(String, Arc<
     let codecs = Registered::all(active, active.vtables.codec, registered);
     let named = codecs.into_iter().map(|c| (c.declared.name.clone(), c));
     named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_twin_of_an_active_plugin_changes_nothing() {
+        let twin = |function: &str| {
+            let text = format!(
+                "id = \"a\"\nversion = \"1.0.0\"\nabi = 1\n[[function]]\nname = \"{function}\"\n\
+                 kind = \"scalar\"\narguments = []\nreturns = \"text\"\n"
+            );
+            Manifest::parse(&text).unwrap()
+        };
+        let health = Arc::new(Health::new("a".into()));
+        let mut registry = Registry::default();
+        registry.note(&twin("f"), State::Active, Some(health.clone()));
+        registry.note(&twin("g"), State::Failed, None);
+        assert_eq!(registry.state("a"), Some(State::Active));
+        assert_eq!(registry.claimed(NameKind::Function, "g"), None);
+        while !health.is_quarantined() {
+            health.contract(heliosdb_plugin_api::Error::contract("again"));
+        }
+        assert_eq!(registry.state("a"), Some(State::Quarantined));
+    }
 }

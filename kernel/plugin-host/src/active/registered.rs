@@ -37,4 +37,9 @@ impl<V, D> Registered<V, D> {
     pub fn plugin(&self) -> &Arc<str> {
         &self.active.plugin
     }
+
+    /// Whether its plugin is called no more.
+    pub fn is_quarantined(&self) -> bool {
+        self.active.health.is_quarantined()
+    }
 }

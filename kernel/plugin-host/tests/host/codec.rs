@@ -1,6 +1,7 @@
 //! A plugin's codec encodes the pages of a table, in every state that the plugin can be in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
@@ -147,4 +148,55 @@ fn a_codec_that_panics_costs_space_and_no_data() {
 
     let (_, engine) = home.boot(&[root::<Pack>()]);
     assert_eq!(count(&engine), 4000);
+}
+
+/// Its codec decodes until it is told not to.
+struct Moody;
+
+static ANGRY: AtomicBool = AtomicBool::new(false);
+
+impl Plugin for Moody {
+    const MANIFEST: &'static str = Pack::MANIFEST;
+
+    fn start(_: Host, _: &Settings) -> Result<Moody> {
+        Ok(Moody)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        registrar.codec("runs", MoodyRuns)
+    }
+}
+
+struct MoodyRuns;
+
+impl Codec for MoodyRuns {
+    fn analyze(&self, block: &ArrayRef) -> Result<Option<u64>> {
+        Runs.analyze(block)
+    }
+
+    fn encode(&self, block: &ArrayRef) -> Result<Vec<u8>> {
+        Runs.encode(block)
+    }
+
+    fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef> {
+        assert!(!ANGRY.load(Ordering::SeqCst), "not in the mood");
+        Runs.decode(encoded, ty, rows)
+    }
+}
+
+/// Pages that nobody decodes at present are missed, not damaged; also of a plugin that is off.
+#[test]
+fn the_decoders_of_a_plugin_that_is_off_are_quarantined_too() {
+    let home = Home::new();
+    let (_, engine) = home.boot(&[root::<Moody>()]);
+    fill(&engine, "same");
+    engine.close().unwrap();
+
+    let off = "[pack]\nactivation = \"off\"";
+    let (_, engine) = home.boot_with(off, &[root::<Moody>()]);
+    ANGRY.store(true, Ordering::SeqCst);
+    let missed = |_: usize| matches!(read(&engine), Err(StorageError::CodecMissing { .. }));
+    let reads: Vec<bool> = (0..4).map(missed).collect();
+    assert_eq!(reads.last(), Some(&true), "{reads:?}");
+    assert_eq!(reads.first(), Some(&false), "{reads:?}");
 }
