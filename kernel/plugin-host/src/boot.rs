@@ -106,8 +106,9 @@ impl BootPlan {
         })?;
         let absent = |id: &str| !ids.contains(id);
         refuse_forced_and_absent(config, absent, &unreadable)?;
-        let missing = lock.ids().filter(|id| absent(id)).map(str::to_owned);
-        let missing = missing.collect();
+        let refused = |id: &str| unreadable.iter().any(|error| claimed_id(error) == Some(id));
+        let missing = lock.ids().filter(|id| absent(id) && !refused(id));
+        let missing = missing.map(str::to_owned).collect();
 
         let candidates: Vec<Candidate<'_>> = found
             .iter()
@@ -181,13 +182,18 @@ impl BootPlan {
         let mut changed = false;
         for planned in &self.plugins {
             if let (Outcome::Start, Some(file)) = (&planned.outcome, &planned.file) {
-                changed |= self.lock.pin(file).map_err(|mismatch| {
-                    // Resolution left mismatches out; two files of one version have one id.
-                    BootError::Forced(mismatch.to_string())
-                })?;
+                changed |= pin(&mut self.lock, file)?;
             }
         }
         if changed {
+            self.lock.write(&self.io)?;
+        }
+        Ok(())
+    }
+
+    /// The same for a file that is loaded although it does not start.
+    pub(crate) fn pin(&mut self, file: &PluginFile) -> Result<(), BootError> {
+        if pin(&mut self.lock, file)? {
             self.lock.write(&self.io)?;
         }
         Ok(())
@@ -197,6 +203,12 @@ impl BootPlan {
     pub fn guard(&mut self) -> &mut BootGuard {
         &mut self.guard
     }
+}
+
+/// Resolution left mismatches out; two files of one version have one id.
+fn pin(lock: &mut PluginLock, file: &PluginFile) -> Result<bool, BootError> {
+    let pinned = lock.pin(file);
+    pinned.map_err(|mismatch| BootError::Forced(mismatch.to_string()))
 }
 
 /// The files of the plugin directory. Only a directory that somebody named must exist.

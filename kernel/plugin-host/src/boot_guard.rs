@@ -169,6 +169,7 @@ mod tests {
         PluginFile {
             path: "a.so".into(),
             sha256: Sha256::of(content.as_bytes()),
+            stamp: Default::default(),
             manifest: Manifest::parse("id = \"a\"\nversion = \"1.0.0\"\nabi = 1\n").unwrap(),
             build: Build {
                 abi: 1,

@@ -311,6 +311,9 @@ impl Boot<'_> {
             tracing::error!(plugin, "its codecs are not loaded: {why}");
             return Ok(());
         }
+        if let Some(file) = &planned.file {
+            plan.pin(file)?;
+        }
         match self.start_guarded(planned, health, plan, |_, _| Ok(()))? {
             Ok((active, registered)) => {
                 let active = Arc::new(active);
@@ -437,6 +440,7 @@ fn open(
     linked: &[RootRef],
 ) -> Result<RootRef, String> {
     if let Some(file) = file {
+        file.check_unchanged()?;
         return load::open(&file.path, manifest);
     }
     let is_it = |root: &&RootRef| {

@@ -204,6 +204,7 @@ mod tests {
         PluginFile {
             path: "a.so".into(),
             sha256: Sha256::of(content.as_bytes()),
+            stamp: Default::default(),
             manifest: Manifest::parse(&manifest).unwrap(),
             build: Build {
                 abi: 1,

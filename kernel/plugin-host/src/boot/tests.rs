@@ -168,6 +168,34 @@ fn a_file_built_to_abort_is_known_by_name() {
     );
 }
 
+/// It is refused, which is not to be gone.
+#[test]
+fn a_file_that_was_loaded_once_and_is_refused_now_is_not_missing_too() {
+    let server = Server::new();
+    server.install("a.so", &plugin("a", "1.0.0"));
+    server.boot();
+    let abort = Forge::plugin(&manifest("a", "1.1.0"))
+        .with_section(".heliosdb.build", b"abi=1\npanic=abort\n");
+    server.install("a.so", &abort.bytes());
+    let plan = server.plan("").unwrap();
+    assert_eq!(shown(&plan), ["core 1.0.0 start"]);
+    assert_eq!(plan.unreadable[0].id.as_deref(), Some("a"));
+}
+
+/// What reads old data is loaded too.
+#[test]
+fn a_file_of_a_plugin_that_is_off_is_pinned_when_it_is_loaded() {
+    let server = Server::new();
+    server.install("a.so", &plugin("a", "1.0.0"));
+    let mut plan = server.plan("[plugins.a]\nactivation = \"off\"\n").unwrap();
+    plan.commit().unwrap();
+    let file = plan.plugins[1].file.clone().unwrap();
+    plan.pin(&file).unwrap();
+    let io: Arc<dyn Io> = Arc::new(Disk::open(server.data.path()).unwrap());
+    let lock = PluginLock::read(&io).unwrap();
+    assert_eq!(lock.pins()[0].sha256, file.sha256);
+}
+
 #[test]
 fn a_forced_plugin_starts_or_nothing_does() {
     let server = Server::new();

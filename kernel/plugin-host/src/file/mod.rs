@@ -18,6 +18,7 @@ mod tests;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use heliosdb_plugin_api::abi::{ABI_VERSION, BUILD_SECTION, MANIFEST_SECTION, ROOT_SYMBOL};
@@ -40,10 +41,21 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 pub struct PluginFile {
     pub path: PathBuf,
     pub sha256: Sha256,
+    pub(crate) stamp: Stamp,
     pub manifest: Manifest,
     pub build: Build,
     pub exports: Vec<String>,
     pub imports: Vec<Import>,
+}
+
+/// Which file of the file system was read, and when it was last written: inode, bytes, and the time
+/// in seconds and nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
 }
 
 /// What the build section says.
@@ -58,6 +70,7 @@ pub struct Build {
 pub struct Examined {
     pub bytes: u64,
     pub sha256: Sha256,
+    pub(crate) stamp: Stamp,
     pub build: Result<Build, Refusal>,
     pub manifest: Result<Manifest, Refusal>,
     /// The root's symbol is exported.
@@ -95,18 +108,48 @@ impl PluginFile {
         Ok(PluginFile {
             path: path.to_path_buf(),
             sha256: examined.sha256,
+            stamp: examined.stamp,
             manifest,
             build,
             exports: examined.exports,
             imports: examined.imports,
         })
     }
+
+    /// The file is still the one that was judged, of which the hash is. Between the two the server
+    /// may have waited for other plugins.
+    ///
+    /// # Errors
+    ///
+    /// One line.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "plugin files are the operator's and may lie outside the data directory"
+    )]
+    pub(crate) fn check_unchanged(&self) -> Result<(), String> {
+        let metadata = fs::metadata(&self.path).map_err(|e| format!("it cannot be read: {e}"))?;
+        if Stamp::of(&metadata) != self.stamp {
+            return Err("its file was exchanged after the server had checked it".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 /// Read all that can be told of a file. An error means that it is no whole shared object of this
 /// machine; what it lacks as a plugin is in the parts of [`Examined`].
 pub fn examine(path: &Path) -> Result<Examined, FileError> {
-    let examined = Bytes::read(path).and_then(|bytes| examine_bytes(bytes.as_slice()));
+    let examined = Bytes::read(path).and_then(|bytes| examine_bytes(bytes.as_slice(), bytes.stamp));
     examined.map_err(|refusal| FileError {
         path: path.to_path_buf(),
         id: None,
@@ -114,7 +157,7 @@ pub fn examine(path: &Path) -> Result<Examined, FileError> {
     })
 }
 
-fn examine_bytes(data: &[u8]) -> Result<Examined, Refusal> {
+fn examine_bytes(data: &[u8], stamp: Stamp) -> Result<Examined, Refusal> {
     let image = Image::parse(data)?;
     let (exports, imports) = image.dynamic_symbols()?;
     let libraries = image.libraries()?;
@@ -126,6 +169,7 @@ fn examine_bytes(data: &[u8]) -> Result<Examined, Refusal> {
     Ok(Examined {
         bytes: data.len() as u64,
         sha256: Sha256::of(data),
+        stamp,
         build: build(&image),
         manifest: manifest(&image),
         root,
@@ -226,6 +270,7 @@ pub fn discover(directory: &Path) -> std::io::Result<Vec<Result<PluginFile, File
 struct Bytes {
     words: Vec<u64>,
     len: usize,
+    stamp: Stamp,
 }
 
 impl Bytes {
@@ -251,7 +296,8 @@ impl Bytes {
         };
         let mut words = vec![0u64; len.div_ceil(size_of::<u64>())];
         file.read_exact(&mut object::pod::bytes_of_slice_mut(&mut words)[..len])?;
-        Ok(Bytes { words, len })
+        let stamp = Stamp::of(&metadata);
+        Ok(Bytes { words, len, stamp })
     }
 
     fn as_slice(&self) -> &[u8] {

@@ -39,6 +39,30 @@ fn a_plugin_file_is_read_without_running_it() {
 }
 
 #[test]
+fn a_file_that_was_exchanged_since_it_was_read_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.so");
+    let bytes = Forge::plugin(MANIFEST).bytes();
+    std::fs::write(&path, &bytes).unwrap();
+    let file = PluginFile::read(&path).unwrap();
+    assert_eq!(file.check_unchanged(), Ok(()));
+    let new = directory.path().join("new");
+    std::fs::write(&new, &bytes).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    let error = file.check_unchanged().unwrap_err();
+    assert_eq!(
+        error,
+        "its file was exchanged after the server had checked it"
+    );
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        file.check_unchanged()
+            .unwrap_err()
+            .starts_with("it cannot be read")
+    );
+}
+
+#[test]
 fn a_file_that_is_no_library_of_this_machine_is_refused() {
     let forge = Forge::plugin(MANIFEST);
     refused(
@@ -225,7 +249,8 @@ fn examine_bytes_aligned(bytes: &[u8]) -> Result<Examined, Refusal> {
     let mut words = vec![0u64; bytes.len().div_ceil(8)];
     object::pod::bytes_of_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
     let len = bytes.len();
-    examine_bytes(Bytes { words, len }.as_slice())
+    let stamp = Stamp::default();
+    examine_bytes(Bytes { words, len, stamp }.as_slice(), stamp)
 }
 
 /// A thousand symbols that share one long name would be read a thousand times over.
