@@ -47,7 +47,7 @@ pub struct PluginStatus {
     /// Of a plugin that is present.
     pub manifest: Option<Arc<Manifest>>,
     pub state: State,
-    /// Why it is not active.
+    /// Why it is not active, or the last fault of one that is.
     pub reason: Option<String>,
     pub activation: Activation,
     /// `None` for one that is linked into the server.
@@ -376,7 +376,7 @@ impl Boot<'_> {
         );
         match started {
             None => Err(Ending::Hung),
-            Some(Err(error)) if health.faults() > 0 => Err(Ending::Panicked(say(&error))),
+            Some(Err(error)) if health.has_panicked() => Err(Ending::Panicked(say(&error))),
             Some(Err(error)) => Err(Ending::Failed(say(&error))),
             Some(Ok(started)) => Ok(started),
         }
