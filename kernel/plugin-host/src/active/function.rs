@@ -62,11 +62,14 @@ impl Function {
         if accumulator.is_null() {
             return Err(self.active.broke("it gave no accumulator"));
         }
-        Ok(Accumulator {
+        let mut accumulator = Accumulator {
             function: self.clone(),
             accumulator,
+            size_bytes: 0,
             poisoned: false,
-        })
+        };
+        accumulator.measure();
+        Ok(accumulator)
     }
 
     /// The rows of a table function for arguments of one value each.
@@ -119,10 +122,12 @@ pub(super) fn export(arguments: &[Argument]) -> Result<RVec<AbiColumn>> {
 pub struct Accumulator {
     function: Arc<Function>,
     accumulator: *mut (),
+    /// As of its last change: to ask is a call too, and one thread at a time may call.
+    size_bytes: usize,
     poisoned: bool,
 }
 
-// One thread at a time: every use needs `&mut` or ownership; `dyn Accumulator` is Send.
+// One thread at a time: every call needs `&mut` or ownership; `dyn Accumulator` is Send.
 unsafe impl Send for Accumulator {}
 unsafe impl Sync for Accumulator {}
 
@@ -147,7 +152,9 @@ impl Accumulator {
 
     pub fn update(&mut self, arguments: &[Argument], rows: usize) -> Result<()> {
         let arguments = export(arguments)?;
-        self.call(|vtable, this| (vtable.update)(this, arguments, rows as u64))
+        self.call(|vtable, this| (vtable.update)(this, arguments, rows as u64))?;
+        self.measure();
+        Ok(())
     }
 
     pub fn state(&mut self) -> Result<Vec<u8>> {
@@ -155,7 +162,9 @@ impl Accumulator {
     }
 
     pub fn merge(&mut self, state: &[u8]) -> Result<()> {
-        self.call(|vtable, this| (vtable.merge)(this, state.into()))
+        self.call(|vtable, this| (vtable.merge)(this, state.into()))?;
+        self.measure();
+        Ok(())
     }
 
     /// The result, one value of type `ty`.
@@ -165,12 +174,14 @@ impl Accumulator {
         self.function.import(column, ty, 1)
     }
 
+    /// Memory that it held after it last took something in.
     pub fn size_bytes(&self) -> usize {
-        if self.poisoned {
-            return 0;
-        }
+        self.size_bytes
+    }
+
+    fn measure(&mut self) {
         let bytes = (self.function.vtable.size_bytes)(self.accumulator);
-        usize::try_from(bytes).unwrap_or(usize::MAX)
+        self.size_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The plugin under test, in two versions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Int64Array, StringViewArray};
 use heliosdb_plugin_api::arrow::ArrayRef;
@@ -130,5 +131,102 @@ impl Step for Prefix {
 
     fn check(&self, _: &Entry) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Declares a function and registers none.
+pub struct Forgetful;
+
+impl Plugin for Forgetful {
+    const MANIFEST: &'static str = r#"
+        id = "forgetful"
+        version = "1.0.0"
+        abi = 1
+        [[function]]
+        name = "f"
+        kind = "scalar"
+        arguments = []
+        returns = "text"
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Forgetful> {
+        Ok(Forgetful)
+    }
+
+    fn register(self: &Arc<Self>, _: &mut Registrar) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Does not even start.
+pub struct Panicking;
+
+impl Plugin for Panicking {
+    const MANIFEST: &'static str = r#"
+        id = "panicking"
+        version = "1.0.0"
+        abi = 1
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Panicking> {
+        panic!("no room")
+    }
+
+    fn register(self: &Arc<Self>, _: &mut Registrar) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Counts how often its accumulators are asked for their size.
+pub struct Sizes;
+
+pub static SIZES: AtomicUsize = AtomicUsize::new(0);
+
+impl Plugin for Sizes {
+    const MANIFEST: &'static str = r#"
+        id = "sizes"
+        version = "1.0.0"
+        abi = 1
+        [[function]]
+        name = "sized"
+        kind = "aggregate"
+        arguments = ["bigint"]
+        returns = "bigint"
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Sizes> {
+        Ok(Sizes)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        registrar.aggregate("sized", &["bigint"], || -> Result<Box<dyn Accumulator>> {
+            Ok(Box::new(Sized(Total(0))))
+        })
+    }
+}
+
+/// As if it kept a byte for each.
+struct Sized(Total);
+
+impl Accumulator for Sized {
+    fn update(&mut self, arguments: &Arguments) -> Result<()> {
+        self.0.update(arguments)
+    }
+
+    fn state(&mut self) -> Result<Vec<u8>> {
+        self.0.state()
+    }
+
+    fn merge(&mut self, state: &[u8]) -> Result<()> {
+        self.0.merge(state)
+    }
+
+    fn evaluate(&mut self) -> Result<ArrayRef> {
+        self.0.evaluate()
+    }
+
+    fn size_bytes(&self) -> usize {
+        SIZES.fetch_add(1, Ordering::SeqCst);
+        usize::try_from(self.0.0).unwrap()
     }
 }

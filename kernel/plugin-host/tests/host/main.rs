@@ -22,7 +22,7 @@ use heliosdb_plugin_host::{NameKind, NoStatement, PluginHost, State};
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::{Engine, Options};
 
-use demo::Demo;
+use demo::{Demo, Forgetful, Panicking, SIZES, Sizes};
 
 /// A database in a directory of its own, which the host is booted on again and again.
 struct Home {
@@ -114,6 +114,40 @@ fn a_plugin_starts_and_answers() {
         seen += batch[0].len();
     }
     assert_eq!(seen, 5);
+}
+
+/// A planner may ask from any thread at any time, and a plugin's accumulator is for one at a time.
+#[test]
+fn the_size_of_an_accumulator_is_known_without_a_call() {
+    use std::sync::atomic::Ordering;
+    let home = Home::new();
+    let (host, _engine) = home.boot(&[root::<Sizes>()]);
+    let registry = host.registry();
+    let mut accumulator = registry.functions()[0].accumulator().unwrap();
+    assert_eq!(accumulator.size_bytes(), 0);
+    let rows: ArrayRef = Arc::new(Int64Array::from(vec![40, 2]));
+    accumulator
+        .update(&[Argument::new(rows, false)], 2)
+        .unwrap();
+    let calls = SIZES.load(Ordering::SeqCst);
+    assert_eq!(accumulator.size_bytes(), 42);
+    assert_eq!(SIZES.load(Ordering::SeqCst), calls);
+}
+
+#[test]
+fn a_plugin_that_does_not_start_is_said_to_have_done_what_it_did() {
+    let home = Home::new();
+    let (host, _engine) = home.boot(&[root::<Forgetful>(), root::<Panicking>()]);
+    let reason = |id: &str| host.plugin(id).unwrap().reason.unwrap();
+    assert_eq!(
+        reason("forgetful"),
+        "plugin \"forgetful\" broke its contract: the manifest declares the function \"f()\", \
+         which is not registered"
+    );
+    assert_eq!(
+        reason("panicking"),
+        "it panicked while starting: plugin \"panicking\" panicked in lifecycle/1.start: no room"
+    );
 }
 
 #[test]
