@@ -8,7 +8,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use heliosdb_sql::ResultColumn;
 use heliosdb_sql::error::{SqlError, state};
-use heliosdb_sql::types::{Format, PgType, encode_text_typmod};
+use heliosdb_sql::types::{Format, PgType, encode_text_typmod, json};
 
 /// A complete result.
 pub struct Rows {
@@ -249,6 +249,7 @@ impl<'a> Cell<'a> {
             DataType::Utf8View => Ok(self.array.as_string_view().value(self.row)),
             DataType::Utf8 => Ok(self.array.as_string::<i32>().value(self.row)),
             DataType::LargeUtf8 => Ok(self.array.as_string::<i64>().value(self.row)),
+            DataType::BinaryView => Ok(json::text_at(self.array.as_binary_view(), self.row)),
             _ => Err(self
                 .mismatch("&str")
                 .with_hint("A String takes the text of any type.")),

@@ -3,11 +3,15 @@
 //! Storage names a codec and never a plugin; the [`Registry`] knows whose it is. A plugin that is off
 //! does not encode and still decodes, and one that is quarantined does neither: its pages are then
 //! as unreadable as if it were missing, and are not taken for damaged ones.
+//!
+//! Storage holds `json` as a BinaryView, and plugins are promised LargeUtf8 for it
+//! (`heliosdb_plugin_api::arrow`), so it changes its form on the way, also inside arrays.
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
-use arrow_schema::DataType;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryViewArray, LargeStringArray, ListArray};
+use arrow_schema::{DataType, Field};
 use heliosdb_plugin_api::Error;
 use heliosdb_storage::codec::{CodecError, CodecSet, ColumnCodec};
 
@@ -44,16 +48,65 @@ impl ColumnCodec for Codec {
     }
 
     fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
-        Codec::analyze(self, column).map_err(said)
+        Codec::analyze(self, &outward(column)?).map_err(said)
     }
 
     fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError> {
-        Codec::encode(self, column).map_err(said)
+        Codec::encode(self, &outward(column)?).map_err(said)
     }
 
     fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError> {
-        Codec::decode(self, encoded, ty, rows).map_err(said)
+        let column = Codec::decode(self, encoded, &outward_type(ty), rows).map_err(said)?;
+        inward(&column, ty)
     }
+}
+
+/// The Arrow type in which a column of this one crosses to a plugin.
+fn outward_type(ty: &DataType) -> DataType {
+    match ty {
+        DataType::BinaryView => DataType::LargeUtf8,
+        DataType::List(item) => DataType::new_list(outward_type(item.data_type()), true),
+        other => other.clone(),
+    }
+}
+
+fn outward(column: &ArrayRef) -> Result<ArrayRef, CodecError> {
+    match column.data_type() {
+        DataType::BinaryView => {
+            let texts = column.as_binary_view().iter().map(|value| {
+                let text = value.map(std::str::from_utf8).transpose();
+                text.map_err(|e| CodecError::new(format!("json that is not UTF-8: {e}")))
+            });
+            let texts = texts.collect::<Result<LargeStringArray, _>>()?;
+            Ok(Arc::new(texts))
+        }
+        DataType::List(item) if outward_type(item.data_type()) != *item.data_type() => {
+            with_items(column.as_list(), outward(column.as_list::<i32>().values())?)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+/// The reverse of [`outward`], into `ty`.
+fn inward(column: &ArrayRef, ty: &DataType) -> Result<ArrayRef, CodecError> {
+    match (ty, column.data_type()) {
+        (DataType::BinaryView, DataType::LargeUtf8) => {
+            let texts = column.as_string::<i64>();
+            Ok(Arc::new(BinaryViewArray::from_iter(texts.iter())))
+        }
+        (DataType::List(item), DataType::List(given)) if item != given => {
+            let items = inward(column.as_list::<i32>().values(), item.data_type())?;
+            with_items(column.as_list(), items)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+fn with_items(list: &ListArray, items: ArrayRef) -> Result<ArrayRef, CodecError> {
+    let field = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+    let list = ListArray::try_new(field, offsets, items, nulls);
+    Ok(Arc::new(list.map_err(|e| CodecError::new(e.to_string()))?))
 }
 
 fn said(error: Error) -> CodecError {

@@ -290,3 +290,17 @@ SELECT e FROM jsonb_array_elements('[1, {"a": 2}]') AS e
 SELECT ARRAY['a'::text] || 'b'::text, 'a'::text || ARRAY['b'::text], 'n'::text || 1
 SELECT ARRAY[1] || 'b'::text
 SELECT 1 EXCEPT ALL SELECT 2
+-- json as written
+SELECT ' {"b": 1,  "a": [1, 2.50, "x"], "b": 2}'::json, '"\u0000"'::json, '[1 , 2]'::json::jsonb, '{"b":1, "a":2}'::jsonb::json
+SELECT '{"a" : {"b": 5}, "a": {"b" : [1,  2]}}'::json -> 'a', '{"a": {"b": 5}}'::json -> 'a' ->> 'b', '[1, 2 , 3]'::json -> -1, '{"a": {"b": 5}}'::json #>> '{a,b}', '{"a": [7]}'::json #> '{a,0}'
+SELECT '{"a": "\u0000"}'::json ->> 'a'
+SELECT '1'::json = '1'::json
+SELECT DISTINCT '1'::json
+SELECT '{"a": 1}'::json || '{"b": 2}'
+SELECT to_json(1.50), to_json('a"b'::text), to_json(ARRAY[1, NULL]), to_json(timestamptz '2020-01-01 00:00+00'), to_json('{"a" : 1}'::json), to_json(1e20::float8)
+SELECT json_build_object('a', 1, 'b', 'x', 'c', NULL), json_build_array(1, 'a', true), json_typeof(' []'), json_array_length('[1, 2]'), json_strip_nulls('{"a": null, "b" : 1}')
+SELECT json_build_object(true, 1, 1.5, 2), jsonb_build_object(true, 1, 1.5, 2)
+SELECT json_build_object('{}'::json, 1)
+SELECT json_extract_path('{"a": {"b": [1 , 2]}}', 'a', 'b'), json_extract_path_text('{"a": {"b": [1 , 2]}}', 'a', 'b', '1'), jsonb_extract_path('{"a": {"b": [1, 2]}}', 'a', 'b', '0')
+SELECT json_array_elements('[1, {"a" : 2}]')
+SELECT json_object_keys('{"b": 1, "a": 2, "b": 3}')

@@ -61,6 +61,7 @@ fn type_tag(ty: &ColumnType) -> u8 {
         ColumnType::Uuid => 16,
         ColumnType::Oid => 17,
         ColumnType::Array(_) => 18,
+        ColumnType::Json => 19,
     }
 }
 
@@ -151,6 +152,7 @@ fn parse_type(p: &mut Parser<'_>, depth: usize) -> Result<ColumnType> {
         16 => ColumnType::Uuid,
         17 => ColumnType::Oid,
         18 if depth < NESTING_MAX => ColumnType::Array(Box::new(parse_type(p, depth + 1)?)),
+        19 => ColumnType::Json,
         _ => return Err(p.damaged("a known column type")),
     })
 }

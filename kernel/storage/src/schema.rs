@@ -42,6 +42,9 @@ pub enum ColumnType {
     Bytea,
     /// `jsonb` in its canonical text.
     Jsonb,
+    /// `json`, the text as it was written. A view of bytes in Arrow, because the three types of
+    /// strings are taken; the bytes are UTF-8 all the same.
+    Json,
     Uuid,
     /// PostgreSQL's `oid`.
     Oid,
@@ -70,6 +73,7 @@ impl ColumnType {
             ColumnType::Text => DataType::Utf8View,
             ColumnType::Bytea => DataType::Binary,
             ColumnType::Jsonb => DataType::LargeUtf8,
+            ColumnType::Json => DataType::BinaryView,
             ColumnType::Uuid => DataType::FixedSizeBinary(16),
             ColumnType::Oid => DataType::UInt32,
             ColumnType::Array(item) => DataType::new_list(item.arrow(), true),
@@ -100,6 +104,7 @@ impl ColumnType {
             DataType::Utf8View => ColumnType::Text,
             DataType::Binary => ColumnType::Bytea,
             DataType::LargeUtf8 => ColumnType::Jsonb,
+            DataType::BinaryView => ColumnType::Json,
             DataType::FixedSizeBinary(16) => ColumnType::Uuid,
             DataType::UInt32 => ColumnType::Oid,
             DataType::List(item) => {
@@ -125,6 +130,7 @@ impl ColumnType {
             | ColumnType::Text
             | ColumnType::Bytea
             | ColumnType::Jsonb
+            | ColumnType::Json
             | ColumnType::Array(_) => None,
         }
     }

@@ -30,6 +30,7 @@ use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names;
 use crate::session::Session;
+use crate::types::PgType;
 
 impl Session {
     /// What every DDL statement begins with: it waits until no other transaction changes the
@@ -137,9 +138,30 @@ impl Session {
     /// Tells storage what a table now looks like.
     pub(crate) fn define_storage(&mut self, catalog: &CatalogSnapshot, table: Oid) -> Result<()> {
         let meta = catalog.table_meta(table)?;
+        for index in catalog.indexes_of(table) {
+            let keys = index.columns.iter().map(|c| usize::from(c.column));
+            let mut keys = keys.filter_map(|c| Some(meta.table.columns.get(c)?.ty()));
+            if let Some(ty) = keys.find(|ty| !ty.is_comparable()) {
+                return Err(no_operator_class(&ty));
+            }
+        }
         self.transaction()?.define_table(&meta.storage)?;
         Ok(())
     }
+}
+
+fn no_operator_class(ty: &PgType) -> SqlError {
+    SqlError::new(
+        state::UNDEFINED_OBJECT,
+        format!(
+            "data type {} has no default operator class for access method \"btree\"",
+            ty.name()
+        ),
+    )
+    .with_hint(
+        "You must specify an operator class for the index or define a default operator class for \
+         the data type.",
+    )
 }
 
 /// Shorthand for a change that adds or replaces an object.

@@ -1,35 +1,48 @@
-//! `jsonb`: operators, constructors, and the common functions.
+//! `json`: operators, constructors, and the functions that `jsonb` has too.
+//!
+//! What is taken out of a document is returned as it is written there. What is made of SQL values has
+//! PostgreSQL's blanks: those of `json_build_object` differ from those of `json_object_agg`, and
+//! arrays have none.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, LargeStringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ColumnarValue;
 
 use super::Registry;
+use super::jsonb::{Values, along_path, check_key, string_form};
 use crate::error::{Result, SqlError, state};
 use crate::semantics::kernel::*;
 use crate::semantics::overload::{Call, Overload, Param, ResultType};
-use crate::types::jsonb::Json;
+use crate::types::cast::text_at;
+use crate::types::json::{Kind, Value};
+use crate::types::jsonb::write_string;
 use crate::types::{Format, PgType, encode_text};
 
-/// A SQL value as JSON (`to_jsonb`).
-pub fn to_json(a: &ArrayRef, row: usize, f: &Format) -> Result<Json> {
+/// Appends a SQL value as JSON (`to_json`).
+pub fn write(a: &ArrayRef, row: usize, f: &Format, out: &mut String) {
     if a.is_null(row) {
-        return Ok(Json::Null);
+        out.push_str("null");
+        return;
     }
     let ty = PgType::from_arrow(a.data_type()).unwrap_or(PgType::Text);
-    let mut text = String::new();
-    Ok(match (&ty, a.data_type()) {
-        (PgType::Bool, _) => Json::Bool(a.as_boolean().value(row)),
-        (PgType::Jsonb, _) => Json::stored(a.as_string::<i64>().value(row))?,
+    match (&ty, a.data_type()) {
+        (PgType::Bool, _) => out.push_str(match a.as_boolean().value(row) {
+            true => "true",
+            false => "false",
+        }),
+        (PgType::Json | PgType::Jsonb, _) => out.push_str(text_at(a, row)),
         (PgType::Array(_), DataType::List(_)) => {
             let items = a.as_list::<i32>().value(row);
-            Json::Array(
-                (0..items.len())
-                    .map(|i| to_json(&items, i, f))
-                    .collect::<Result<_>>()?,
-            )
+            out.push('[');
+            for i in 0..items.len() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write(&items, i, f, out);
+            }
+            out.push(']');
         }
         (
             PgType::Int2
@@ -40,396 +53,250 @@ pub fn to_json(a: &ArrayRef, row: usize, f: &Format) -> Result<Json> {
             | PgType::Float8,
             _,
         ) => {
-            encode_text(a, row, &ty, f, &mut text);
-            match text.as_str() {
-                // JSON has no such numbers.
-                "NaN" | "Infinity" | "-Infinity" => Json::String(text),
-                _ => Json::Number(crate::types::Numeric::parse(&text)?.to_string()),
+            let start = out.len();
+            encode_text(a, row, &ty, f, out);
+            // JSON has no NaN and no Infinity.
+            if out.ends_with(char::is_alphabetic) {
+                let name = out.split_off(start);
+                write_string(&name, out);
             }
         }
-        (PgType::Timestamp | PgType::TimestampTz, _) => {
-            encode_text(a, row, &ty, f, &mut text);
-            // ISO 8601 with a T, and minutes in the offset.
-            let mut text = text.replacen(' ', "T", 1);
-            if ty == PgType::TimestampTz
-                && let Some(sign) = text.rfind(['+', '-'])
-                && text.len() - sign == 3
-            {
-                text.push_str(":00");
-            }
-            Json::String(text)
-        }
-        _ => {
-            encode_text(a, row, &ty, f, &mut text);
-            Json::String(text)
-        }
-    })
-}
-
-/// A SQL value as the key of an object: its text.
-pub fn key(a: &ArrayRef, row: usize, f: &Format) -> String {
-    let mut key = String::new();
-    let ty = PgType::from_arrow(a.data_type()).unwrap_or(PgType::Text);
-    encode_text(a, row, &ty, f, &mut key);
-    key
-}
-
-type Values<'a> = &'a [(ArrayRef, usize)];
-
-/// A function of any number of values of any types.
-fn constructor(
-    f: fn(Values<'_>, usize, &Format) -> Result<Json>,
-) -> impl Fn(&[ColumnarValue], &Call<'_>) -> Result<ArrayRef> + Send + Sync + 'static {
-    move |args, call| {
-        let columns = args.iter().map(expand).collect::<Result<Vec<_>>>()?;
-        let mut out = LargeStringBuilder::new();
-        for row in 0..call.rows {
-            out.append_value(f(&columns, row, &call.vars.format)?.to_string());
-        }
-        Ok(Arc::new(out.finish()))
+        _ => write_string(&string_form(a, row, &ty, f), out),
     }
 }
 
-fn build_object(values: Values<'_>, row: usize, f: &Format) -> Result<Json> {
+/// Appends a SQL value as the key of an object.
+pub fn write_key(a: &ArrayRef, row: usize, f: &Format, out: &mut String) -> Result<()> {
+    check_key(a)?;
+    let start = out.len();
+    write(a, row, f, out);
+    if !out[start..].starts_with('"') {
+        let plain = out.split_off(start);
+        write_string(&plain, out);
+    }
+    Ok(())
+}
+
+fn build_object(values: Values<'_>, row: usize, f: &Format) -> Result<String> {
     if values.len() % 2 == 1 {
         return Err(SqlError::new(
             state::INVALID_PARAMETER_VALUE,
             "argument list must have even number of elements",
         )
         .with_hint(
-            "The arguments of jsonb_build_object() must consist of alternating keys and values.",
+            "The arguments of json_build_object() must consist of alternating keys and values.",
         ));
     }
-    let mut members = Vec::new();
+    let mut out = String::from("{");
     for (i, pair) in values.chunks(2).enumerate() {
         let [(k, ks), (v, vs)] = pair else { continue };
         if k.is_null(row * ks) {
             return Err(SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
-                format!("argument {}: key must not be null", i * 2 + 1),
-            ));
+                format!("argument {} cannot be null", i * 2 + 1),
+            )
+            .with_hint("Object keys should be text."));
         }
-        members.push((key(k, row * ks, f), to_json(v, row * vs, f)?));
+        if i > 0 {
+            out.push_str(", ");
+        }
+        write_key(k, row * ks, f, &mut out)?;
+        out.push_str(" : ");
+        write(v, row * vs, f, &mut out);
     }
-    Ok(Json::object(members))
+    out.push('}');
+    Ok(out)
 }
 
-fn build_array(values: Values<'_>, row: usize, f: &Format) -> Result<Json> {
-    Ok(Json::Array(
-        values
-            .iter()
-            .map(|(a, s)| to_json(a, row * s, f))
-            .collect::<Result<_>>()?,
-    ))
+fn build_array(values: Values<'_>, row: usize, f: &Format) -> Result<String> {
+    let mut out = String::from("[");
+    for (i, (a, step)) in values.iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        write(a, row * step, f, &mut out);
+    }
+    out.push(']');
+    Ok(out)
 }
 
-fn path<'a>(v: &'a Json, steps: &[Option<String>]) -> Option<&'a Json> {
-    steps.iter().try_fold(v, |v, step| v.step(step.as_deref()?))
-}
+type Build = fn(Values<'_>, usize, &Format) -> Result<String>;
 
-fn concat(a: Json, b: Json) -> Result<Json> {
-    Ok(match (a, b) {
-        (Json::Object(mut x), Json::Object(y)) => {
-            x.extend(y);
-            Json::object(x)
+/// A function of any number of values of any types.
+fn constructor(build: Build) -> Overload {
+    let result = ResultType::Is(PgType::Json);
+    polymorphic(vec![Param::Any], true, result, move |args, call| {
+        let columns = args.iter().map(expand).collect::<Result<Vec<_>>>()?;
+        let mut out = BinaryViewBuilder::new();
+        for row in 0..call.rows {
+            out.append_value(build(&columns, row, &call.vars.format)?);
         }
-        (Json::Array(mut x), Json::Array(y)) => {
-            x.extend(y);
-            Json::Array(x)
-        }
-        (Json::Array(mut x), y) => {
-            x.push(y);
-            Json::Array(x)
-        }
-        (x, Json::Array(mut y)) => {
-            y.insert(0, x);
-            Json::Array(y)
-        }
-        (Json::Object(_), _) | (_, Json::Object(_)) => {
-            return Err(SqlError::new(
-                state::INVALID_PARAMETER_VALUE,
-                "invalid concatenation of jsonb objects",
-            ));
-        }
-        (x, y) => Json::Array(vec![x, y]),
+        Ok(Arc::new(out.finish()))
     })
 }
 
-fn delete_key(v: Json, key: &str) -> Result<Json> {
-    match v {
-        Json::Object(mut m) => {
-            m.retain(|(k, _)| k != key);
-            Ok(Json::Object(m))
+fn to_json(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
+    let (a, step) = expand(&args[0])?;
+    let mut out = BinaryViewBuilder::new();
+    let mut text = String::new();
+    for row in 0..call.rows {
+        if a.is_null(row * step) {
+            out.append_null();
+            continue;
         }
-        Json::Array(mut a) => {
-            a.retain(|v| !matches!(v, Json::String(s) if s == key));
-            Ok(Json::Array(a))
-        }
-        _ => Err(SqlError::new(
-            state::INVALID_PARAMETER_VALUE,
-            "cannot delete from scalar",
-        )),
+        text.clear();
+        write(&a, row * step, &call.vars.format, &mut text);
+        out.append_value(&text);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn cannot(message: String) -> SqlError {
+    SqlError::new(state::INVALID_PARAMETER_VALUE, message)
+}
+
+fn elements<'a>(v: &'a Value<'a>, name: &str) -> Result<&'a [Value<'a>]> {
+    match &v.kind {
+        Kind::Array(items) => Ok(items),
+        Kind::Object(_) => Err(cannot(format!("cannot call {name} on a non-array"))),
+        _ => Err(cannot(format!("cannot call {name} on a scalar"))),
     }
 }
 
-fn delete_index(v: Json, i: i32) -> Result<Json> {
-    match v {
-        Json::Array(mut a) => {
-            let at = if i < 0 {
-                i as i64 + a.len() as i64
-            } else {
-                i as i64
-            };
-            if let Ok(at) = usize::try_from(at)
-                && at < a.len()
-            {
-                a.remove(at);
-            }
-            Ok(Json::Array(a))
-        }
-        Json::Object(_) => Err(SqlError::new(
-            state::INVALID_PARAMETER_VALUE,
-            "cannot delete from object using integer index",
-        )),
-        _ => Err(SqlError::new(
-            state::INVALID_PARAMETER_VALUE,
-            "cannot delete from scalar",
-        )),
+fn array_length(v: &Value<'_>) -> Result<i32> {
+    match &v.kind {
+        Kind::Array(items) => Ok(items.len() as i32),
+        Kind::Object(_) => Err(cannot("cannot get array length of a non-array".into())),
+        _ => Err(cannot("cannot get array length of a scalar".into())),
     }
 }
 
-/// `jsonb_set`: replaces, or with `create` adds, what a path names.
-fn set(v: Json, steps: &[Option<String>], new: &Json, create: bool) -> Json {
-    let Some((Some(step), rest)) = steps.split_first() else {
-        return v;
-    };
-    match v {
-        Json::Object(mut m) => {
-            match m.iter_mut().find(|(k, _)| k == step) {
-                Some((_, slot)) => {
-                    let old = std::mem::replace(slot, Json::Null);
-                    *slot = if rest.is_empty() {
-                        new.clone()
-                    } else {
-                        set(old, rest, new, create)
-                    };
+fn object_keys(v: Value<'_>) -> Result<Vec<Option<String>>> {
+    match v.kind {
+        Kind::Object(members) => Ok(members.into_iter().map(|(key, _)| Some(key)).collect()),
+        Kind::Array(_) => Err(cannot("cannot call json_object_keys on an array".into())),
+        _ => Err(cannot("cannot call json_object_keys on a scalar".into())),
+    }
+}
+
+/// `json_strip_nulls`, which leaves no blanks either.
+fn write_stripped(v: &Value<'_>, out: &mut String) {
+    match &v.kind {
+        Kind::Null | Kind::Bool | Kind::Number => out.push_str(v.text),
+        Kind::String(s) => write_string(s, out),
+        Kind::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
                 }
-                None if rest.is_empty() && create => m.push((step.clone(), new.clone())),
-                None => {}
+                write_stripped(item, out);
             }
-            Json::object(m)
+            out.push(']');
         }
-        Json::Array(mut a) => {
-            let Ok(i) = step.trim().parse::<i64>() else {
-                return Json::Array(a);
-            };
-            let at = if i < 0 { i + a.len() as i64 } else { i };
-            match usize::try_from(at).ok().filter(|at| *at < a.len()) {
-                Some(at) => {
-                    let old = std::mem::replace(&mut a[at], Json::Null);
-                    a[at] = if rest.is_empty() {
-                        new.clone()
-                    } else {
-                        set(old, rest, new, create)
-                    };
+        Kind::Object(members) => {
+            out.push('{');
+            let kept = members.iter().filter(|m| !matches!(m.1.kind, Kind::Null));
+            for (i, (key, value)) in kept.enumerate() {
+                if i > 0 {
+                    out.push(',');
                 }
-                None if rest.is_empty() && create => {
-                    if at < 0 {
-                        a.insert(0, new.clone())
-                    } else {
-                        a.push(new.clone())
-                    }
-                }
-                None => {}
+                write_string(key, out);
+                out.push(':');
+                write_stripped(value, out);
             }
-            Json::Array(a)
+            out.push('}');
         }
-        other => other,
     }
 }
 
-fn strip_nulls(v: Json) -> Json {
-    match v {
-        Json::Object(m) => Json::Object(
-            m.into_iter()
-                .filter(|(_, v)| *v != Json::Null)
-                .map(|(k, v)| (k, strip_nulls(v)))
-                .collect(),
-        ),
-        Json::Array(a) => Json::Array(a.into_iter().map(strip_nulls).collect()),
-        other => other,
-    }
+fn text(v: Option<&Value<'_>>) -> Option<String> {
+    v.map(|v| v.text.to_owned())
 }
 
-fn not_an(v: &Json, doing: &str) -> SqlError {
-    let kind = match v {
-        Json::Object(_) => "an object",
-        Json::Array(_) => "an array",
-        _ => "a scalar",
-    };
-
-    SqlError::new(
-        state::INVALID_PARAMETER_VALUE,
-        format!("cannot {doing} {kind}"),
-    )
-}
-
-fn elements(v: Json) -> Result<Vec<Json>> {
-    match v {
-        Json::Array(a) => Ok(a),
-        other => Err(not_an(&other, "extract elements from")),
-    }
-}
-
-fn array_length(v: &Json) -> Result<i32> {
-    match v {
-        Json::Array(a) => Ok(a.len() as i32),
-        Json::Object(_) => Err(SqlError::new(
-            state::INVALID_PARAMETER_VALUE,
-            "cannot get array length of a non-array",
-        )),
-        _ => Err(SqlError::new(
-            state::INVALID_PARAMETER_VALUE,
-            "cannot get array length of a scalar",
-        )),
-    }
-}
-
-fn any_to_jsonb() -> Overload {
-    polymorphic(
-        vec![Param::Any],
-        false,
-        ResultType::Is(PgType::Jsonb),
-        |args, call| {
-            let (a, step) = expand(&args[0])?;
-            let mut out = LargeStringBuilder::new();
-            for row in 0..call.rows {
-                if a.is_null(row * step) {
-                    out.append_null();
-                } else {
-                    out.append_value(to_json(&a, row * step, &call.vars.format)?.to_string());
-                }
-            }
-            Ok(Arc::new(out.finish()))
-        },
-    )
+fn string(v: Option<&Value<'_>>) -> Option<String> {
+    v.and_then(Value::as_text)
 }
 
 pub fn register(r: &mut Registry) {
-    type J = Jsonb;
-    r.add("$->", o2::<J, Text, J>(|_, v, k| Ok(v.get(k).cloned())));
+    type J = Json;
     r.add(
         "$->",
-        o2::<J, Int4, J>(|_, v, i| Ok(v.index(i as i64).cloned())),
+        o2::<J, Text, J>(|_, v, k| Ok(text(Value::parse(v)?.get(k)))),
+    );
+    r.add(
+        "$->",
+        o2::<J, Int4, J>(|_, v, i| Ok(text(Value::parse(v)?.index(i.into())))),
     );
     r.add(
         "$->>",
-        o2::<J, Text, Text>(|_, v, k| Ok(v.get(k).and_then(Json::as_text))),
+        o2::<J, Text, Text>(|_, v, k| Ok(string(Value::parse(v)?.get(k)))),
     );
     r.add(
         "$->>",
-        o2::<J, Int4, Text>(|_, v, i| Ok(v.index(i as i64).and_then(Json::as_text))),
+        o2::<J, Int4, Text>(|_, v, i| Ok(string(Value::parse(v)?.index(i.into())))),
     );
     r.add(
         "$#>",
-        o2::<J, TextArray, J>(|_, v, p| Ok(path(&v, &p).cloned())),
+        o2::<J, TextArray, J>(|_, v, p| Ok(text(Value::parse(v)?.path(&p)))),
     );
     r.add(
         "$#>>",
-        o2::<J, TextArray, Text>(|_, v, p| Ok(path(&v, &p).and_then(Json::as_text))),
-    );
-    r.add("$@>", f2::<J, J, Bool>(|a, b| Ok(a.contains(&b))));
-    r.add("$<@", f2::<J, J, Bool>(|a, b| Ok(b.contains(&a))));
-    r.add("$?", f2::<J, Text, Bool>(|v, k| Ok(v.has_key(k))));
-    r.add(
-        "$?|",
-        f2::<J, TextArray, Bool>(|v, k| Ok(k.iter().flatten().any(|k| v.has_key(k)))),
+        o2::<J, TextArray, Text>(|_, v, p| Ok(string(Value::parse(v)?.path(&p)))),
     );
     r.add(
-        "$?&",
-        f2::<J, TextArray, Bool>(|v, k| Ok(k.iter().flatten().all(|k| v.has_key(k)))),
-    );
-    r.add("$||", f2::<J, J, J>(concat));
-    r.add("$-", f2::<J, Text, J>(delete_key));
-    r.add("$-", f2::<J, Int4, J>(delete_index));
-    r.add(
-        "$-",
-        f2::<J, TextArray, J>(|v, keys| keys.iter().flatten().try_fold(v, |v, k| delete_key(v, k))),
-    );
-    for name in ["jsonb_build_object", "json_build_object"] {
-        r.add(
-            name,
-            polymorphic(
-                vec![Param::Any],
-                true,
-                ResultType::Is(PgType::Jsonb),
-                constructor(build_object),
-            ),
-        );
-    }
-    for name in ["jsonb_build_array", "json_build_array"] {
-        r.add(
-            name,
-            polymorphic(
-                vec![Param::Any],
-                true,
-                ResultType::Is(PgType::Jsonb),
-                constructor(build_array),
-            ),
-        );
-    }
-    r.add("to_jsonb", any_to_jsonb());
-    r.add("to_json", any_to_jsonb());
-    r.add(
-        "jsonb_typeof",
-        f1::<J, Text>(|v| Ok(v.type_name().to_string())),
-    );
-    r.add("jsonb_array_length", f1::<J, Int4>(|v| array_length(&v)));
-    r.add(
-        "jsonb_extract_path_text",
-        o2::<J, Text, Text>(|_, v, k| Ok(v.step(k).and_then(Json::as_text))),
+        "json_extract_path",
+        along_path::<J, J>(|v, p| Ok(text(Value::parse(v)?.path(p)))),
     );
     r.add(
-        "jsonb_extract_path",
-        o2::<J, Text, J>(|_, v, k| Ok(v.step(k).cloned())),
+        "json_extract_path_text",
+        along_path::<J, Text>(|v, p| Ok(string(Value::parse(v)?.path(p)))),
+    );
+    r.add("json_build_object", constructor(build_object));
+    r.add("json_build_array", constructor(build_array));
+    r.add(
+        "to_json",
+        polymorphic(
+            vec![Param::Any],
+            false,
+            ResultType::Is(PgType::Json),
+            to_json,
+        ),
     );
     r.add(
-        "jsonb_pretty",
-        f1::<J, Text>(|v| {
+        "json_typeof",
+        f1::<J, Text>(|v| Ok(Value::outline(v)?.type_name().to_owned())),
+    );
+    r.add(
+        "json_array_length",
+        f1::<J, Int4>(|v| array_length(&Value::outline(v)?)),
+    );
+    r.add(
+        "json_strip_nulls",
+        f1::<J, J>(|v| {
             let mut out = String::new();
-            v.pretty(0, &mut out);
+            write_stripped(&Value::parse(v)?, &mut out);
             Ok(out)
         }),
     );
-    r.add("jsonb_strip_nulls", f1::<J, J>(|v| Ok(strip_nulls(v))));
-    // json is stored as jsonb is.
-    for (name, json) in [
-        ("jsonb_typeof", "json_typeof"),
-        ("jsonb_array_length", "json_array_length"),
-        ("jsonb_extract_path_text", "json_extract_path_text"),
-        ("jsonb_extract_path", "json_extract_path"),
-        ("jsonb_strip_nulls", "json_strip_nulls"),
-    ] {
-        r.alias(name, json);
-    }
     r.add(
-        "jsonb_set",
-        f3::<J, TextArray, J, J>(|v, p, n| Ok(set(v, &p, &n, true))),
-    );
-    r.add(
-        "jsonb_set",
-        f4::<J, TextArray, J, Bool, J>(|v, p, n, c| Ok(set(v, &p, &n, c))),
-    );
-    r.add("$jsonb_array_elements", f1::<J, JsonbArray>(elements));
-    r.add(
-        "$jsonb_array_elements_text",
-        f1::<J, TextArray>(|v| Ok(elements(v)?.iter().map(Json::as_text).collect())),
-    );
-    r.add(
-        "$jsonb_object_keys",
-        f1::<J, TextArray>(|v| match v {
-            Json::Object(m) => Ok(m.into_iter().map(|(k, _)| Some(k)).collect()),
-            other => Err(not_an(&other, "call jsonb_object_keys on")),
+        "$json_array_elements",
+        f1::<J, JsonArray>(|v| {
+            let v = Value::outline(v)?;
+            let items = elements(&v, "json_array_elements")?.iter();
+            Ok(items.map(|item| item.text.to_owned()).collect())
         }),
+    );
+    r.add(
+        "$json_array_elements_text",
+        f1::<J, TextArray>(|v| {
+            let v = Value::parse(v)?;
+            let items = elements(&v, "json_array_elements_text")?.iter();
+            Ok(items.map(Value::as_text).collect())
+        }),
+    );
+    r.add(
+        "$json_object_keys",
+        f1::<J, TextArray>(|v| object_keys(Value::parse(v)?)),
     );
 }

@@ -10,6 +10,7 @@ pub mod array;
 pub mod datetime;
 pub mod interval;
 pub mod json;
+pub mod jsonb;
 pub mod keys;
 pub mod math;
 pub mod regex;
@@ -73,6 +74,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     datetime::register(&mut r);
     interval::register(&mut r);
     json::register(&mut r);
+    jsonb::register(&mut r);
     keys::register(&mut r);
     math::register(&mut r);
     regex::register(&mut r);

@@ -21,6 +21,7 @@ use arrow::datatypes::{
 
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
+use crate::types::json;
 
 /// The field metadata key that names the exact SQL type where the Arrow type only tells its family:
 /// the type's oid in decimal.
@@ -406,6 +407,7 @@ pub fn read(ty: Type, array: &dyn Array, row: usize) -> Result<Datum> {
         DataType::Utf8 => parse(ty, array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => parse(ty, array.as_string::<i64>().value(row)),
         DataType::Utf8View => parse(ty, array.as_string_view().value(row)),
+        DataType::BinaryView => parse(ty, json::text_at(array.as_binary_view(), row)),
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             let mut texts = Vec::with_capacity(items.len());

@@ -6,12 +6,14 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use heliosdb_plugin_host::active::command::{Command, CommandOutcome};
 
+use super::crossing::{self, crossing_type};
 use super::services::Reads;
 use super::syntax::CommandSyntax;
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use crate::types::names::parse_type_name;
+use crate::types::{Format, PgType};
 
 impl Session {
     pub(crate) fn run_plugin_command(
@@ -32,7 +34,7 @@ impl Session {
             .ok_or_else(|| SqlError::internal("an active plugin without its command"))?;
         let arrow_type = |ty: &str| {
             let (ty, typmod) = parse_type_name(ty).ok()?;
-            Some(ty.arrow_typmod(typmod))
+            Some(crossing_type(&ty.arrow_typmod(typmod)))
         };
         let outcome = self.with_services(Reads::Free, |services| {
             registered.run(services, text, arrow_type)
@@ -101,7 +103,15 @@ fn rows(outcome: CommandOutcome) -> Result<Rows> {
     let batches = outcome
         .batches
         .into_iter()
-        .map(|arrays| RecordBatch::try_new(schema.clone(), arrays))
-        .collect::<std::result::Result<_, _>>()?;
+        .map(|arrays| {
+            let arrays = arrays.into_iter().zip(&columns);
+            let arrays = arrays.map(|(array, column)| match column.ty {
+                PgType::Json => crossing::read(&array, &column.ty, &Format::default()),
+                _ => Ok(array),
+            });
+            let arrays = arrays.collect::<Result<Vec<_>>>()?;
+            Ok(RecordBatch::try_new(schema.clone(), arrays)?)
+        })
+        .collect::<Result<_>>()?;
     Ok(Rows::batches(columns.into(), batches).with_tag(outcome.tag))
 }

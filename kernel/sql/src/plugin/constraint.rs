@@ -12,6 +12,7 @@ use heliosdb_plugin_host::active::constraint::{ConstraintDefinition, Violation};
 use heliosdb_storage::ids::ColumnId;
 
 use super::availability::Availability;
+use super::crossing;
 use super::services::Reads;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::meta::TableMeta;
@@ -91,12 +92,16 @@ impl PluginCheck {
         columns: &[ArrayRef],
     ) -> Result<Option<Violation>> {
         let rows = columns.first().map_or(0, |c| c.len());
+        let columns = columns
+            .iter()
+            .map(crossing::any)
+            .collect::<Result<Vec<_>>>()?;
         let registry = session.instance.plugins().registry();
         let check = registry
             .constraint(&self.by.plugin, &self.by.kind)
             .ok_or_else(|| self.cannot_check(session))?;
         let found = session.with_services(Reads::Held, |s| {
-            check.check(s, &self.definition, columns, rows)
+            check.check(s, &self.definition, &columns, rows)
         })?;
         Ok(found.into_iter().min_by_key(|violation| violation.row))
     }

@@ -21,6 +21,7 @@ use heliosdb_plugin_host::store::{self, StoreInfo};
 use heliosdb_storage::{Interrupt, ReadView, RowLockMode, Transaction};
 use parking_lot::Mutex;
 
+use super::crossing;
 use super::error::to_plugin;
 use super::objects;
 use crate::catalog::CatalogSnapshot;
@@ -168,20 +169,18 @@ fn range(
         .collect()
 }
 
-fn answer(result: NestedResult) -> QueryResult {
-    QueryResult {
+fn answer(result: NestedResult) -> Result<QueryResult> {
+    let batches = result.batches.iter();
+    let batches = batches.map(|b| b.columns().iter().map(crossing::any).collect());
+    Ok(QueryResult {
         columns: result
             .columns
             .iter()
             .map(|c| (c.name.clone(), format_type(&c.ty, c.typmod)))
             .collect(),
-        batches: result
-            .batches
-            .iter()
-            .map(|b| b.columns().to_vec())
-            .collect(),
+        batches: batches.collect::<Result<_>>()?,
         command_tag: result.tag,
-    }
+    })
 }
 
 impl StatementServices for SessionServices {
@@ -298,7 +297,7 @@ impl StatementServices for SessionServices {
     }
 
     fn query(&self, sql: &str, parameters: &[Option<&str>]) -> PluginResult<QueryResult> {
-        self.with(|session| session.run_nested(sql, parameters).map(answer))
+        self.with(|session| session.run_nested(sql, parameters).and_then(answer))
     }
 }
 
@@ -434,7 +433,7 @@ impl StatementServices for ReadServices {
         let read = || -> Result<QueryResult> {
             let (info, interrupt) = (self.info()?, self.interrupt.clone());
             let mut reader = Session::reader(info, interrupt, self.view.clone(), self.nesting)?;
-            reader.read_nested(sql, parameters).map(answer)
+            reader.read_nested(sql, parameters).and_then(answer)
         };
         read().map_err(to_plugin)
     }

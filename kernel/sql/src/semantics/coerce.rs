@@ -15,19 +15,20 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
+use datafusion::common::{DFSchema, NullEquality, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{
     AggregateFunction, InList, InSubquery, Like, ScalarFunction, WindowFunction,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Case, Cast, Distinct, Expr, ExprSchemable, Filter, Join, LogicalPlan, Operator,
-    Projection, ScalarUDF, SortExpr, Subquery, Union, WindowFunctionDefinition,
+    BinaryExpr, Case, Cast, Expr, ExprSchemable, Filter, Join, LogicalPlan, Operator, Projection,
+    ScalarUDF, SortExpr, Subquery, Union, WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use super::common::{common_decimal, common_pg_type, common_type};
+use super::comparable::{self, has_equality, has_order, unidentified};
 use super::function::{PgFunction, df, undefined_operator};
 use super::overload::{Unresolved, argument_type, pg_type};
 use super::special::{Kind, PgCast, Special, case_results, cast_arguments, cast_target};
@@ -67,6 +68,7 @@ fn coerce_node(plan: LogicalPlan, format: &Format) -> DfResult<Transformed<Logic
             DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         schema.merge(&source);
     }
+    comparable::check_node(&plan, &schema)?;
     let names = NamePreserver::new(&plan);
     let rewriter = Rewriter {
         schema: &schema,
@@ -89,27 +91,6 @@ fn coerce_node(plan: LogicalPlan, format: &Format) -> DfResult<Transformed<Logic
         LogicalPlan::Sort(mut sort) => {
             sort.expr = rewriter.sort_keys(sort.expr)?;
             LogicalPlan::Sort(sort)
-        }
-        LogicalPlan::Aggregate(aggregate) => {
-            for e in &aggregate.group_expr {
-                check_ordered(&rewriter.ty(e)?, "equality")?;
-            }
-            LogicalPlan::Aggregate(aggregate)
-        }
-        LogicalPlan::Distinct(distinct) => {
-            match &distinct {
-                Distinct::All(input) => {
-                    for field in input.schema().fields() {
-                        check_ordered(field.data_type(), "equality")?;
-                    }
-                }
-                Distinct::On(on) => {
-                    for e in &on.on_expr {
-                        check_ordered(&rewriter.ty(e)?, "equality")?;
-                    }
-                }
-            }
-            LogicalPlan::Distinct(distinct)
         }
         other => other,
     };
@@ -143,20 +124,6 @@ fn extension(ty: &DataType) -> Option<&'static ExtensionType> {
     match ty {
         DataType::Struct(fields) => extension::of_fields(fields),
         _ => None,
-    }
-}
-
-/// 42883 for values that have no order, or no equality that a plugin declares.
-fn check_ordered(ty: &DataType, what: &str) -> DfResult<()> {
-    match pg_type(ty).extension() {
-        Some(e) if !e.ordered || extension(ty).is_none() => Err(df(SqlError::new(
-            state::UNDEFINED_FUNCTION,
-            format!(
-                "could not identify an {what} operator for type {}",
-                pg_type(ty).name()
-            ),
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -314,6 +281,11 @@ impl Rewriter<'_> {
                 } else {
                     "LEAST"
                 };
+                let common = common_pg_type(name, &types.iter().map(pg_type).collect::<Vec<_>>());
+                let common = common.map_err(df)?;
+                if !common.is_comparable() {
+                    return Err(df(unidentified("a comparison function", &common)));
+                }
                 let args = to_common(args, &types, name)?;
                 let f = if kind == Kind::Greatest {
                     datafusion::functions::core::greatest()
@@ -386,13 +358,11 @@ impl Rewriter<'_> {
             let what = format!("{name} over values of type {}", element.name());
             return Err(df(SqlError::unsupported(what)));
         }
-        let common = common_pg_type("ANY", &[x_type.clone(), element.clone()]).map_err(|_| {
-            df(undefined_operator(
-                &op,
-                &[x_type.clone(), element.clone()],
-                Unresolved::None,
-            ))
-        })?;
+        let common = common_pg_type("ANY", &[x_type.clone(), element.clone()]).ok();
+        let Some(common) = common.filter(PgType::is_comparable) else {
+            let types = [x_type, element];
+            return Err(df(undefined_operator(&op, &types, Unresolved::None)));
+        };
         let common = match common {
             PgType::Numeric => DataType::LargeBinary,
             _ if common == element => item,
@@ -463,6 +433,12 @@ impl Rewriter<'_> {
         op: Operator,
     ) -> DfResult<(Expr, Expr)> {
         let Some(common) = comparison_type(lt, rt) else {
+            if let (PgType::Array(item), PgType::Array(_)) = (pg_type(lt), pg_type(rt))
+                && !item.is_comparable()
+            {
+                // Arrays do have the operator, which looks for one of their elements.
+                return Err(df(unidentified("an equality operator", &item)));
+            }
             let symbol = match op {
                 Operator::NotEq => "<>".to_string(),
                 Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => "=".to_string(),
@@ -527,7 +503,7 @@ impl Rewriter<'_> {
             });
         }
         match common {
-            Some(c) if !needs_key(&c) && !is_unknown(&c) => {
+            Some(c) if !needs_key(&c) && !is_unknown(&c) && pg_type(&c).is_comparable() => {
                 let x = self.cast(*expr, &types[0], &c)?;
                 let list = list
                     .into_iter()
@@ -610,6 +586,9 @@ impl Rewriter<'_> {
             .iter()
             .map(|a| self.ty(a))
             .collect::<DfResult<Vec<_>>>()?;
+        if f.params.distinct {
+            types.iter().try_for_each(has_equality)?;
+        }
         if let Some(wanted) = crate::functions::aggregate::arguments(&f.func, &types) {
             let wanted = wanted?;
             f.params.args = f
@@ -627,11 +606,8 @@ impl Rewriter<'_> {
                 .args
                 .into_iter()
                 .zip(types)
-                .map(|(a, ty)| {
-                    check_ordered(&ty, "equality")?;
-                    Ok(if needs_key(&ty) { key(a, &ty) } else { a })
-                })
-                .collect::<DfResult<_>>()?;
+                .map(|(a, ty)| if needs_key(&ty) { key(a, &ty) } else { a })
+                .collect();
         }
         f.params.filter = match f.params.filter {
             Some(filter) => Some(Box::new(self.boolean(*filter, "FILTER")?)),
@@ -684,7 +660,7 @@ impl Rewriter<'_> {
         f.params.order_by = self.sort_keys(f.params.order_by)?;
         for e in &mut f.params.partition_by {
             let ty = self.ty(e)?;
-            check_ordered(&ty, "equality")?;
+            has_equality(&ty)?;
             if extension(&ty).is_some() {
                 *e = key(std::mem::take(e), &ty);
             }
@@ -696,7 +672,7 @@ impl Rewriter<'_> {
         list.into_iter()
             .map(|mut s| {
                 let ty = self.ty(&s.expr)?;
-                check_ordered(&ty, "ordering")?;
+                has_order(&ty)?;
                 if needs_key(&ty) {
                     s.expr = key(s.expr, &ty);
                 }
@@ -713,11 +689,17 @@ impl Rewriter<'_> {
         let mut on = Vec::new();
         for (l, r) in join.on {
             let (lt, rt) = (l.get_type(&left)?, r.get_type(&right)?);
-            on.push(if lt == rt && !needs_key(&lt) {
-                (l, r)
-            } else {
-                self.comparable(l, &lt, r, &rt, Operator::Eq)?
-            });
+            if join.null_equality == NullEquality::NullEqualsNull {
+                // A set operation, which compares rows.
+                has_equality(&lt)?;
+            }
+            on.push(
+                if lt == rt && !needs_key(&lt) && pg_type(&lt).is_comparable() {
+                    (l, r)
+                } else {
+                    self.comparable(l, &lt, r, &rt, Operator::Eq)?
+                },
+            );
         }
         join.on = on;
         if let Some(filter) = join.filter {
@@ -770,10 +752,7 @@ impl Rewriter<'_> {
 
 /// Text types that restrict nothing.
 fn plain(to: &PgType) -> bool {
-    !matches!(
-        to,
-        PgType::Bpchar | PgType::Name | PgType::Char | PgType::Json
-    )
+    !matches!(to, PgType::Bpchar | PgType::Name | PgType::Char)
 }
 
 fn two(args: Vec<Expr>) -> DfResult<[Expr; 2]> {
@@ -803,11 +782,7 @@ fn native(from: &DataType, to: &DataType) -> bool {
 fn comparison_type(a: &DataType, b: &DataType) -> Option<DataType> {
     use PgType::*;
     let (pa, pb) = (pg_type(a), pg_type(b));
-    let incomparable = |ty: &PgType| match ty {
-        Extension(extension) => !extension.ordered,
-        other => other.extension().is_some(),
-    };
-    if incomparable(&pa) || incomparable(&pb) {
+    if !pa.is_comparable() || !pb.is_comparable() {
         return None;
     }
     let other = |known: &PgType, ty: &DataType| match known {

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, BooleanBuilder, FixedSizeBinaryArray,
-    FixedSizeBinaryBuilder, GenericBinaryArray, GenericStringArray, LargeBinaryBuilder,
-    LargeStringBuilder, ListArray, ListBuilder, PrimitiveArray, PrimitiveBuilder, StringViewArray,
-    StringViewBuilder,
+    Array, ArrayRef, AsArray, BinaryBuilder, BinaryViewArray, BinaryViewBuilder, BooleanArray,
+    BooleanBuilder, FixedSizeBinaryArray, FixedSizeBinaryBuilder, GenericBinaryArray,
+    GenericStringArray, LargeBinaryBuilder, LargeStringBuilder, ListArray, ListBuilder,
+    PrimitiveArray, PrimitiveBuilder, StringViewArray, StringViewBuilder,
 };
 use arrow::datatypes::{
     Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
@@ -20,11 +20,11 @@ use datafusion::logical_expr::ColumnarValue;
 
 use super::overload::{Call, Overload, Param, ResultType, Volatility};
 use crate::error::{Result, SqlError};
-use crate::types::PgType;
 use crate::types::cast::numeric_at;
 use crate::types::interval::Interval as IntervalValue;
 use crate::types::jsonb::Json as JsonValue;
 use crate::types::numeric::{Numeric as NumericValue, encoding};
+use crate::types::{PgType, json};
 
 /// The SQL type a marker stands for.
 pub trait SqlType {
@@ -297,6 +297,38 @@ impl Ret for Interval {
     }
 }
 
+/// A `json` is passed as its text, for a function to take apart.
+pub struct Json;
+impl SqlType for Json {
+    fn pg() -> PgType {
+        PgType::Json
+    }
+}
+impl Arg for Json {
+    type Column<'a> = &'a BinaryViewArray;
+    type Item<'a> = &'a str;
+    fn column(a: &dyn Array) -> Result<Self::Column<'_>> {
+        a.as_binary_view_opt().ok_or_else(|| wrong(Self::pg(), a))
+    }
+    fn get<'a: 'a>(c: &Self::Column<'a>, row: usize) -> Result<Self::Item<'a>> {
+        Ok(json::text_at(c, row))
+    }
+}
+impl Ret for Json {
+    type Value = String;
+    type Builder = BinaryViewBuilder;
+    fn builder(n: usize) -> BinaryViewBuilder {
+        BinaryViewBuilder::with_capacity(n)
+    }
+    fn append(b: &mut BinaryViewBuilder, v: Option<String>) -> Result<()> {
+        b.append_option(v);
+        Ok(())
+    }
+    fn finish(mut b: BinaryViewBuilder) -> ArrayRef {
+        Arc::new(b.finish())
+    }
+}
+
 pub struct Jsonb;
 impl SqlType for Jsonb {
     fn pg() -> PgType {
@@ -383,6 +415,31 @@ impl Ret for JsonbArray {
     fn append(b: &mut Self::Builder, v: Option<Vec<JsonValue>>) -> Result<()> {
         match v {
             Some(items) => b.append_value(items.iter().map(|i| Some(i.to_string()))),
+            None => b.append_null(),
+        }
+        Ok(())
+    }
+    fn finish(mut b: Self::Builder) -> ArrayRef {
+        Arc::new(b.finish())
+    }
+}
+
+/// `json[]`, likewise.
+pub struct JsonArray;
+impl SqlType for JsonArray {
+    fn pg() -> PgType {
+        PgType::Json.array_of()
+    }
+}
+impl Ret for JsonArray {
+    type Value = Vec<String>;
+    type Builder = ListBuilder<BinaryViewBuilder>;
+    fn builder(n: usize) -> Self::Builder {
+        ListBuilder::with_capacity(BinaryViewBuilder::new(), n)
+    }
+    fn append(b: &mut Self::Builder, v: Option<Vec<String>>) -> Result<()> {
+        match v {
+            Some(items) => b.append_value(items.into_iter().map(Some)),
             None => b.append_null(),
         }
         Ok(())

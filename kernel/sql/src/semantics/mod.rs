@@ -20,6 +20,7 @@
 
 pub mod coerce;
 pub mod common;
+pub mod comparable;
 pub mod errors;
 pub mod function;
 pub mod kernel;

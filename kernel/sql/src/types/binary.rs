@@ -66,9 +66,6 @@ pub fn encode_binary(values: &dyn Array, row: usize, ty: &PgType, f: &Format, ou
         (PgType::Bytea, DataType::Binary) => {
             out.extend_from_slice(values.as_binary::<i32>().value(row))
         }
-        (PgType::Bytea, DataType::BinaryView) => {
-            out.extend_from_slice(values.as_binary_view().value(row));
-        }
         (PgType::Date, _) => {
             let days = values.as_primitive::<Date32Type>().value(row);
             let sent = if datetime::is_finite_date(days) {

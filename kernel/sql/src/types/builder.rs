@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Decimal128Builder, FixedSizeBinaryBuilder,
-    LargeBinaryBuilder, LargeStringBuilder, ListArray, NullBufferBuilder, PrimitiveBuilder,
-    StringViewBuilder, new_empty_array, new_null_array,
+    ArrayRef, BinaryBuilder, BinaryViewBuilder, BooleanBuilder, Decimal128Builder,
+    FixedSizeBinaryBuilder, LargeBinaryBuilder, LargeStringBuilder, ListArray, NullBufferBuilder,
+    PrimitiveBuilder, StringViewBuilder, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::concat;
@@ -21,7 +21,7 @@ use datafusion::common::ScalarValue;
 
 use super::interval::Interval;
 use super::numeric::{Numeric, encoding};
-use super::{ExtensionType, Format, PgType, array, datetime, float, jsonb, names};
+use super::{ExtensionType, Format, PgType, array, datetime, float, json, jsonb, names};
 use crate::error::{Result, SqlError, state};
 
 /// Longest `name`, in bytes (`NAMEDATALEN` - 1).
@@ -60,6 +60,7 @@ enum Values {
     Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
     Interval(PrimitiveBuilder<IntervalMonthDayNanoType>),
     Uuid(FixedSizeBinaryBuilder),
+    Json(BinaryViewBuilder),
     Jsonb(LargeStringBuilder),
     Oid(PrimitiveBuilder<UInt32Type>),
     Extension {
@@ -104,7 +105,7 @@ impl ColumnBuilder {
                     buffer: Vec::new(),
                 },
             },
-            Text | Varchar | Bpchar | Name | Char | Json | Unknown => {
+            Text | Varchar | Bpchar | Name | Char | Unknown => {
                 Values::Text(StringViewBuilder::with_capacity(n))
             }
             Bytea => Values::Bytea {
@@ -119,6 +120,7 @@ impl ColumnBuilder {
             ),
             Interval => Values::Interval(PrimitiveBuilder::with_capacity(n)),
             Uuid => Values::Uuid(FixedSizeBinaryBuilder::with_capacity(n, 16)),
+            Json => Values::Json(BinaryViewBuilder::with_capacity(n)),
             Jsonb => Values::Jsonb(LargeStringBuilder::with_capacity(n, n * 32)),
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => {
                 Values::Oid(PrimitiveBuilder::with_capacity(n))
@@ -213,6 +215,10 @@ impl ColumnBuilder {
                 let v = parse_uuid(text).ok_or_else(|| invalid_input(ty, text))?;
                 b.append_value(v).map_err(SqlError::internal)?;
             }
+            Values::Json(b) => {
+                json::check(text)?;
+                b.append_value(text);
+            }
             Values::Jsonb(b) => b.append_value(jsonb::canonical(text)?),
             Values::Oid(b) => b.append_value(parse_oid(text, ty, f)?),
             Values::Extension { ty, values } => values.push(ty.parse_one(text, self.typmod)?),
@@ -262,6 +268,7 @@ impl ColumnBuilder {
             Values::Timestamp(b) => b.append_null(),
             Values::Interval(b) => b.append_null(),
             Values::Uuid(b) => b.append_null(),
+            Values::Json(b) => b.append_null(),
             Values::Jsonb(b) => b.append_null(),
             Values::Oid(b) => b.append_null(),
             Values::Extension { ty, values } => values.push(new_null_array(&ty.arrow(), 1)),
@@ -290,6 +297,7 @@ impl ColumnBuilder {
             Values::Timestamp(b) => Arc::new(b.finish()),
             Values::Interval(b) => Arc::new(b.finish()),
             Values::Uuid(b) => Arc::new(b.finish()),
+            Values::Json(b) => Arc::new(b.finish()),
             Values::Jsonb(b) => Arc::new(b.finish()),
             Values::Oid(b) => Arc::new(b.finish()),
             Values::Extension { ty, values } => {
@@ -452,10 +460,6 @@ pub(crate) fn fit_text<'a>(text: &'a str, ty: &PgType, typmod: i32) -> Result<Fi
             Some(c) => &text[..c.len_utf8()],
             None => text,
         },
-        PgType::Json => {
-            jsonb::check_json(text)?;
-            text
-        }
         _ => text,
     };
     if fitted.as_bytes().contains(&0) {

@@ -27,7 +27,7 @@ use super::datetime::{
 use super::encode::encode_text;
 use super::jsonb::Json;
 use super::numeric::{Numeric, arith, encoding};
-use super::{Format, PgType, names};
+use super::{Format, PgType, json, names};
 use crate::error::{Result, SqlError, state};
 
 /// Where a cast is asked for; each context allows what the ones before it allow.
@@ -166,10 +166,11 @@ pub fn cast_to(
             let text = native(array, &DataType::Utf8View)?;
             b.parse(&text, typmod)
         }
-        (_, Text | Varchar | Bpchar | Name | Char | Json | Unknown) => {
+        (_, Text | Varchar | Bpchar | Name | Char | Unknown) => {
             to_text(array, from, to, typmod, ctx, f)
         }
         (from, _) if from.is_string() && *from != Char => from_text(array, to, typmod, target, f),
+        (Json, Jsonb) | (Jsonb, Json) => build(array, to, typmod, f),
         (_, Numeric) => to_numeric(array, from, typmod, target),
         (Numeric, _) => from_numeric(array, to),
         (Int2 | Int4 | Int8 | Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole, _)
@@ -496,11 +497,12 @@ fn from_numeric(array: &ArrayRef, to: &PgType) -> Result<ArrayRef> {
     }
 }
 
-/// The text at a slot of any string representation.
+/// The text at a slot of any string representation, or of a `json`.
 pub fn text_at(array: &dyn Array, row: usize) -> &str {
     match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().value(row),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row),
+        DataType::BinaryView => json::text_at(array.as_binary_view(), row),
         _ => array.as_string_view().value(row),
     }
 }

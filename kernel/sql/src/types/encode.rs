@@ -13,7 +13,7 @@ use arrow::datatypes::{
 use super::format::ByteaOutput;
 use super::interval::Interval;
 use super::numeric::{self, encoding, write_decimal128};
-use super::{Format, PgType, array, datetime, extension, float, names};
+use super::{Format, PgType, array, datetime, extension, float, json, names};
 
 /// Appends the text of a value. The caller deals with NULL; a NULL slot appends nothing.
 pub fn encode_text(values: &dyn Array, row: usize, ty: &PgType, f: &Format, out: &mut String) {
@@ -81,7 +81,7 @@ pub fn encode_text_typmod(
         DataType::Utf8View => text(values.as_string_view().value(row), ty, typmod, out),
         DataType::LargeUtf8 => out.push_str(values.as_string::<i64>().value(row)),
         DataType::Binary => bytea(values.as_binary::<i32>().value(row), f, out),
-        DataType::BinaryView => bytea(values.as_binary_view().value(row), f, out),
+        DataType::BinaryView => out.push_str(json::text_at(values.as_binary_view(), row)),
         DataType::Date32 => {
             datetime::write_date(values.as_primitive::<Date32Type>().value(row), out)
         }

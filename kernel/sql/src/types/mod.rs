@@ -8,9 +8,10 @@
 //! |---|---|
 //! | `numeric(p ≤ 38, s)` | `Decimal128(p, s)` |
 //! | any other `numeric` | `LargeBinary`, the encoding of [`numeric`] |
-//! | `text`, `varchar`, `char(n)`, `name`, `json` | `Utf8View` |
+//! | `text`, `varchar`, `char(n)`, `name` | `Utf8View` |
 //! | a string literal whose type is still open | `Utf8` |
 //! | `jsonb` | `LargeUtf8`, the canonical text |
+//! | `json` | `BinaryView`, the text as written, see [`json`] |
 //! | `oid` and the `reg*` types | `UInt32` |
 //! | a type of a plugin | a struct of one field, see [`extension`] |
 //!
@@ -30,6 +31,7 @@ pub mod extension;
 pub mod float;
 pub mod format;
 pub mod interval;
+pub mod json;
 pub mod jsonb;
 pub mod names;
 pub mod numeric;
@@ -305,7 +307,17 @@ impl PgType {
     /// `text`, `varchar`, `char(n)` and what else is held as text.
     pub fn is_string(&self) -> bool {
         use PgType::*;
-        matches!(self, Text | Varchar | Bpchar | Name | Char | Json | Unknown)
+        matches!(self, Text | Varchar | Bpchar | Name | Char | Unknown)
+    }
+
+    /// Whether values can be compared at all, as `=`, ORDER BY and DISTINCT do.
+    pub fn is_comparable(&self) -> bool {
+        match self {
+            PgType::Json => false,
+            PgType::Extension(extension) => extension.ordered,
+            PgType::Array(item) => item.extension().is_none() && item.is_comparable(),
+            _ => true,
+        }
     }
 
     pub fn is_integer(&self) -> bool {
@@ -323,7 +335,7 @@ impl PgType {
             Float4 => DataType::Float32,
             Float8 => DataType::Float64,
             Numeric => DataType::LargeBinary,
-            Text | Varchar | Bpchar | Name | Char | Json => DataType::Utf8View,
+            Text | Varchar | Bpchar | Name | Char => DataType::Utf8View,
             Bytea => DataType::Binary,
             Date => DataType::Date32,
             Time => DataType::Time64(TimeUnit::Microsecond),
@@ -332,6 +344,7 @@ impl PgType {
             Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Uuid => DataType::FixedSizeBinary(16),
             Jsonb => DataType::LargeUtf8,
+            Json => DataType::BinaryView,
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => DataType::UInt32,
             Unknown => DataType::Utf8,
             Void | Record => DataType::Null,
@@ -371,7 +384,8 @@ impl PgType {
             DataType::Utf8View => PgType::Text,
             DataType::Utf8 | DataType::Null => PgType::Unknown,
             DataType::LargeUtf8 => PgType::Jsonb,
-            DataType::Binary | DataType::BinaryView => PgType::Bytea,
+            DataType::BinaryView => PgType::Json,
+            DataType::Binary => PgType::Bytea,
             DataType::Date32 => PgType::Date,
             DataType::Time64(_) | DataType::Time32(_) => PgType::Time,
             DataType::Timestamp(_, None) => PgType::Timestamp,
@@ -408,7 +422,7 @@ impl PgType {
                 DataType::Decimal128(precision, scale) => ColumnType::Decimal { precision, scale },
                 _ => ColumnType::Numeric,
             },
-            Text | Varchar | Bpchar | Name | Char | Json => ColumnType::Text,
+            Text | Varchar | Bpchar | Name | Char => ColumnType::Text,
             Bytea => ColumnType::Bytea,
             Date => ColumnType::Date,
             Time => ColumnType::Time,
@@ -417,6 +431,7 @@ impl PgType {
             Interval => ColumnType::Interval,
             Uuid => ColumnType::Uuid,
             Jsonb => ColumnType::Jsonb,
+            Json => ColumnType::Json,
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => ColumnType::Oid,
             Array(item) if matches!(**item, Extension(_)) => {
                 return Err(SqlError::unsupported(format!(

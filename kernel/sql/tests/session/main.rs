@@ -9,6 +9,7 @@ mod dml;
 mod durability;
 mod flights;
 mod functions;
+mod json;
 mod plugin;
 mod query;
 mod regression;

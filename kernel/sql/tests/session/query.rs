@@ -549,7 +549,7 @@ fn small_functions() {
             CREATE TABLE
             INSERT 0 2
             json_agg | jsonb_object_agg | json_object_agg
-            [2, 1] | {"1": "x", "2": null} | {"x": 1}
+            [2, 1] | {"1": "x", "2": null} | { "x" : 1 }
             jsonb_object_agg
             NULL
             ERROR 22023: field name must not be null

@@ -240,6 +240,7 @@ fn order_is_the_plugins_to_declare() {
             ERROR 42883: operator does not exist: point2 = unknown
             HINT: No operator matches the given name and argument types. You might need to add explicit type casts.
             ERROR 42883: could not identify an ordering operator for type point2
+            HINT: Use an explicit ordering operator or modify the query.
             ERROR 42883: could not identify an equality operator for type point2
             ERROR 42883: could not identify an equality operator for type point2
             ERROR 42883: could not identify an equality operator for type point2

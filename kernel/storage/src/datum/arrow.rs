@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::StringViewBuilder;
+use arrow_array::builder::{BinaryViewBuilder, StringViewBuilder};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, GenericBinaryArray,
-    LargeBinaryArray, LargeStringArray, ListArray, OffsetSizeTrait, StringViewArray, make_array,
-    types::*,
+    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray,
+    GenericBinaryArray, LargeBinaryArray, LargeStringArray, ListArray, OffsetSizeTrait,
+    StringViewArray, make_array, types::*,
 };
 use arrow_buffer::{
     BooleanBufferBuilder, Buffer, MutableBuffer, NullBuffer, NullBufferBuilder, OffsetBuffer,
@@ -38,6 +38,7 @@ enum Values<'a> {
     Uuid(&'a FixedSizeBinaryArray),
     Text(&'a StringViewArray),
     Jsonb(&'a LargeStringArray),
+    Json(&'a BinaryViewArray),
     Bytea(&'a BinaryArray),
     Numeric(&'a LargeBinaryArray),
     List {
@@ -68,6 +69,7 @@ impl<'a> ColumnValues<'a> {
             ColumnType::Uuid => Values::Uuid(downcast(ty, array)?),
             ColumnType::Text => Values::Text(downcast(ty, array)?),
             ColumnType::Jsonb => Values::Jsonb(downcast(ty, array)?),
+            ColumnType::Json => Values::Json(downcast(ty, array)?),
             ColumnType::Bytea => Values::Bytea(downcast(ty, array)?),
             ColumnType::Numeric => Values::Numeric(downcast(ty, array)?),
             ColumnType::Array(item) => {
@@ -100,6 +102,7 @@ impl<'a> ColumnValues<'a> {
             Values::Uuid(array) => out.extend_from_slice(array.value(row)),
             Values::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
             Values::Jsonb(array) => out.extend_from_slice(array.value(row).as_bytes()),
+            Values::Json(array) => out.extend_from_slice(array.value(row)),
             Values::Bytea(array) => out.extend_from_slice(array.value(row)),
             Values::Numeric(array) => out.extend_from_slice(array.value(row)),
             Values::List { list, item, values } => {
@@ -165,6 +168,8 @@ enum Builder {
     },
     /// Keeps its own NULLs.
     Text(StringViewBuilder),
+    /// Likewise.
+    Json(BinaryViewBuilder),
     Bytes {
         ends: Vec<usize>,
         data: Vec<u8>,
@@ -185,6 +190,7 @@ impl ColumnBuilder {
                 bytes: MutableBuffer::new(width * capacity),
             },
             (ColumnType::Text, _) => Builder::Text(StringViewBuilder::with_capacity(capacity)),
+            (ColumnType::Json, _) => Builder::Json(BinaryViewBuilder::with_capacity(capacity)),
             (ColumnType::Array(item), _) => Builder::List {
                 item: (**item).clone(),
                 ends: Vec::with_capacity(capacity),
@@ -226,6 +232,12 @@ impl ColumnBuilder {
                     .try_append_value(utf8(value)?)
                     .map_err(|_| too_long(value.len()))?,
             },
+            Builder::Json(text) => match value {
+                None => text.append_null(),
+                Some(value) => text
+                    .try_append_value(utf8(value)?)
+                    .map_err(|_| too_long(value.len()))?,
+            },
             Builder::Bytes { ends, data } => {
                 data.extend_from_slice(value.unwrap_or_default());
                 ends.push(data.len());
@@ -250,6 +262,7 @@ impl ColumnBuilder {
             Builder::Bool(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
             Builder::Fixed { bytes, .. } => fixed_array(&self.ty, self.len, bytes.into(), nulls)?,
             Builder::Text(mut text) => Arc::new(text.finish()),
+            Builder::Json(mut text) => Arc::new(text.finish()),
             Builder::Bytes { ends, data } => {
                 bytes_array(&self.ty, starts(&ends), Buffer::from_vec(data), nulls)?
             }

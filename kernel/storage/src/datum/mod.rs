@@ -11,7 +11,8 @@
 //! numeric(p,s), p ≤ 38        i128, little-endian: the value times 10^s
 //! interval                    months i32 │ days i32 │ nanoseconds i64
 //! uuid                        16 bytes
-//! text bytea jsonb numeric    the bytes themselves
+//! text bytea json             the bytes themselves
+//! jsonb numeric               likewise
 //! array                       see `array`
 //! ```
 //!
@@ -54,7 +55,7 @@ pub enum Datum {
     Float64(f64),
     /// A `numeric(p, s)` with p ≤ 38, times 10^s.
     Decimal(i128),
-    /// `text`, `bytea`, `jsonb`, unbounded `numeric` and arrays, in their value bytes.
+    /// `text`, `bytea`, `json`, `jsonb`, unbounded `numeric` and arrays, in their value bytes.
     Bytes(Vec<u8>),
     /// Days since 1970-01-01.
     Date(i32),
@@ -162,6 +163,7 @@ impl Datum {
             | ColumnType::Text
             | ColumnType::Bytea
             | ColumnType::Jsonb
+            | ColumnType::Json
             | ColumnType::Array(_) => Datum::Bytes(bytes.to_vec()),
         })
     }

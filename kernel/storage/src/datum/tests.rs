@@ -28,6 +28,7 @@ pub(crate) fn all_types() -> Vec<ColumnType> {
         ColumnType::Text,
         ColumnType::Bytea,
         ColumnType::Jsonb,
+        ColumnType::Json,
         ColumnType::Uuid,
         ColumnType::Oid,
     ];
@@ -109,7 +110,7 @@ pub(crate) fn value_of(ty: &ColumnType) -> BoxedStrategy<Datum> {
                 nanos,
             })
             .boxed(),
-        ColumnType::Text | ColumnType::Jsonb => prop_oneof![
+        ColumnType::Text | ColumnType::Jsonb | ColumnType::Json => prop_oneof![
             8 => "[\\x00\\x01a-cé]{0,6}",
             1 => "\\PC{0,200}",
         ]

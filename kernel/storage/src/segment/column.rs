@@ -273,7 +273,7 @@ pub(super) fn decode_column(ty: &ColumnType, rows: usize, page: &Buffer) -> Resu
             Ok(Arc::new(BooleanArray::new(bits, nulls)))
         }
         _ if ty.fixed_width_bytes().is_some() => fixed_array(ty, rows, values, nulls),
-        ColumnType::Text => {
+        ColumnType::Text | ColumnType::Json => {
             let mut views = Vec::with_capacity(rows);
             for row in 0..rows {
                 let (start, end) = (offset(row), offset(row + 1));
@@ -281,7 +281,11 @@ pub(super) fn decode_column(ty: &ColumnType, rows: usize, page: &Buffer) -> Resu
                 views.push(make_view(value, 0, start as u32));
             }
             let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![values], nulls);
-            Ok(Arc::new(array.map_err(damaged)?))
+            let array = array.map_err(damaged)?;
+            Ok(match ty {
+                ColumnType::Json => Arc::new(array.to_binary_view()),
+                _ => Arc::new(array),
+            })
         }
         ColumnType::Array(_) => {
             let mut builder = ColumnBuilder::new(ty, rows);

@@ -13,6 +13,7 @@ use datafusion::logical_expr::Accumulator;
 use datafusion::physical_expr::PhysicalSortExpr;
 
 use crate::error::{SqlError, state};
+use crate::functions::json;
 use crate::semantics::function::df;
 use crate::types::jsonb::Json;
 use crate::types::numeric::encoding;
@@ -177,7 +178,7 @@ pub fn jsonb_agg(types: &[DataType], result: &DataType) -> Collect {
             .iter()
             .map(|v| {
                 let a = v.to_array().map_err(SqlError::internal)?;
-                crate::functions::json::to_json(&a, 0, &format)
+                crate::functions::jsonb::to_jsonb(&a, 0, &format)
             })
             .collect::<Result<Vec<_>, SqlError>>()?;
         Ok(ScalarValue::LargeUtf8(Some(Json::Array(items).to_string())))
@@ -195,22 +196,70 @@ pub fn jsonb_object_agg(types: &[DataType], result: &DataType) -> Collect {
             .zip(&columns[1])
             .map(|(key, value)| {
                 if key.is_null() {
-                    return Err(SqlError::new(
-                        state::INVALID_PARAMETER_VALUE,
-                        "field name must not be null",
-                    ));
+                    return Err(null_key());
                 }
                 let key = key.to_array().map_err(SqlError::internal)?;
                 let value = value.to_array().map_err(SqlError::internal)?;
                 Ok((
-                    crate::functions::json::key(&key, 0, &format),
-                    crate::functions::json::to_json(&value, 0, &format)?,
+                    crate::functions::jsonb::key(&key, 0, &format)?,
+                    crate::functions::jsonb::to_jsonb(&value, 0, &format)?,
                 ))
             })
             .collect::<Result<Vec<_>, SqlError>>()?;
         let object = Json::object(members);
         Ok(ScalarValue::LargeUtf8(Some(object.to_string())))
     })
+}
+
+pub fn json_agg(types: &[DataType], result: &DataType) -> Collect {
+    collect(types, result, |columns, _| {
+        if columns[0].is_empty() {
+            return Ok(ScalarValue::BinaryView(None));
+        }
+        let format = crate::types::Format::default();
+        let mut out = String::from("[");
+        for (i, v) in columns[0].iter().enumerate() {
+            if i > 0 {
+                out.push_str(", ");
+            }
+            let a = v.to_array().map_err(SqlError::internal)?;
+            json::write(&a, 0, &format, &mut out);
+        }
+        out.push(']');
+        Ok(ScalarValue::BinaryView(Some(out.into_bytes())))
+    })
+}
+
+pub fn json_object_agg(types: &[DataType], result: &DataType) -> Collect {
+    collect(types, result, |columns, _| {
+        if columns[0].is_empty() {
+            return Ok(ScalarValue::BinaryView(None));
+        }
+        let format = crate::types::Format::default();
+        let mut out = String::from("{ ");
+        for (i, (key, value)) in columns[0].iter().zip(&columns[1]).enumerate() {
+            if key.is_null() {
+                return Err(null_key());
+            }
+            if i > 0 {
+                out.push_str(", ");
+            }
+            let key = key.to_array().map_err(SqlError::internal)?;
+            let value = value.to_array().map_err(SqlError::internal)?;
+            json::write_key(&key, 0, &format, &mut out)?;
+            out.push_str(" : ");
+            json::write(&value, 0, &format, &mut out);
+        }
+        out.push_str(" }");
+        Ok(ScalarValue::BinaryView(Some(out.into_bytes())))
+    })
+}
+
+fn null_key() -> SqlError {
+    SqlError::new(
+        state::INVALID_PARAMETER_VALUE,
+        "field name must not be null",
+    )
 }
 
 /// Sorted values without NULLs, and the fraction asked for.

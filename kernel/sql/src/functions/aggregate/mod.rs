@@ -493,9 +493,8 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
         Builder::new("jsonb_agg")
             .collect(vec![Param::Any], ResultType::Is(Jsonb), collect::jsonb_agg)
             .build(),
-        // json is stored and shown as jsonb is.
         Builder::new("json_agg")
-            .collect(vec![Param::Any], ResultType::Is(Jsonb), collect::jsonb_agg)
+            .collect(vec![Param::Any], ResultType::Is(Json), collect::json_agg)
             .build(),
         Builder::new("jsonb_object_agg")
             .collect(
@@ -507,8 +506,8 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
         Builder::new("json_object_agg")
             .collect(
                 vec![Param::Any, Param::Any],
-                ResultType::Is(Jsonb),
-                collect::jsonb_object_agg,
+                ResultType::Is(Json),
+                collect::json_object_agg,
             )
             .build(),
         Builder::new("percentile_cont")

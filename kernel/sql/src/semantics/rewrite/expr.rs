@@ -75,9 +75,9 @@ const SET_RETURNING: &[(&str, &str)] = &[
     ("jsonb_array_elements", "$jsonb_array_elements"),
     ("jsonb_array_elements_text", "$jsonb_array_elements_text"),
     ("jsonb_object_keys", "$jsonb_object_keys"),
-    ("json_array_elements", "$jsonb_array_elements"),
-    ("json_array_elements_text", "$jsonb_array_elements_text"),
-    ("json_object_keys", "$jsonb_object_keys"),
+    ("json_array_elements", "$json_array_elements"),
+    ("json_array_elements_text", "$json_array_elements_text"),
+    ("json_object_keys", "$json_object_keys"),
     ("regexp_split_to_table", "regexp_split_to_array"),
     ("string_to_table", "string_to_array"),
 ];

@@ -408,7 +408,7 @@ impl<'a> Decoder<'a> {
 const TAG_DECIMAL: u8 = 7;
 const TAG_ARRAY: u8 = 19;
 /// Tags of the types that need nothing but a tag. A tag is never given a second meaning.
-const SIMPLE_TYPES: [(u8, ColumnType); 17] = [
+const SIMPLE_TYPES: [(u8, ColumnType); 18] = [
     (1, ColumnType::Bool),
     (2, ColumnType::Int16),
     (3, ColumnType::Int32),
@@ -426,6 +426,7 @@ const SIMPLE_TYPES: [(u8, ColumnType); 17] = [
     (16, ColumnType::Jsonb),
     (17, ColumnType::Uuid),
     (18, ColumnType::Oid),
+    (20, ColumnType::Json),
 ];
 
 fn type_tag(ty: &ColumnType) -> u8 {

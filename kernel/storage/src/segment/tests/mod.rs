@@ -121,7 +121,7 @@ fn every_type_survives_with_nulls_and_huge_values() {
     for (index, column) in table.columns.iter().enumerate() {
         if matches!(
             column.ty,
-            ColumnType::Text | ColumnType::Bytea | ColumnType::Jsonb
+            ColumnType::Text | ColumnType::Bytea | ColumnType::Jsonb | ColumnType::Json
         ) {
             rows[7][index] = Datum::Bytes(vec![b'x'; 3 << 20]);
             rows[8][index] = Datum::Bytes(Vec::new());
