@@ -98,7 +98,8 @@ fn the_example_shows_the_settings_of_the_bundle() {
     for root in heliosdb_lite::bundle::plugins().unwrap() {
         let manifest = Manifest::parse((root.manifest())().as_str()).unwrap();
         let shown = &config.plugins.plugins[&manifest.id].settings;
-        let names: Vec<&String> = manifest.settings.iter().map(|s| &s.name).collect();
+        let mut names: Vec<&String> = manifest.settings.iter().map(|s| &s.name).collect();
+        names.sort();
         assert_eq!(shown.keys().collect::<Vec<_>>(), names);
         for setting in &manifest.settings {
             assert_eq!(shown[&setting.name], setting.default, "{}", setting.name);
