@@ -60,6 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-abi-matrix",
         &[
+            "heliosdb-kernel",
             "heliosdb-plugin-api",
             "heliosdb-plugin-host",
             "heliosdb-plugin-testkit",

@@ -12,12 +12,16 @@ heliosdb_plugin_testkit::watch_allocations!();
 /// The plugin with this fault fails this check, for this reason, and no other check but those that
 /// cannot run without what the fault breaks.
 fn caught<const FAULT: u8>(check: &str, reason: &str, and_also: &[&str]) {
-    let report = conformance::<Specimen<FAULT>>(samples());
-    for (name, outcome) in &report.outcomes {
-        match outcome {
-            Err(why) if name == &check => assert!(why.contains(reason), "{why}"),
-            Err(_) => assert!(and_also.contains(name), "{report}"),
-            Ok(()) => assert!(name != &check, "{check} passes\n{report}"),
+    let suite = Suite::of::<Specimen<FAULT>>(samples());
+    for name in heliosdb_plugin_testkit::suite::names() {
+        // The codecs take most of the time, and are what they are whatever else is broken.
+        if name == "codecs" && check != "codecs" {
+            continue;
+        }
+        match suite.check(name) {
+            Err(why) if name == check => assert!(why.contains(reason), "{why}"),
+            Err(why) => assert!(and_also.contains(&name), "{name}: {why}"),
+            Ok(()) => assert!(name != check, "{check} passes"),
         }
     }
 }

@@ -118,6 +118,10 @@ pub(super) fn export(arguments: &[Argument]) -> Result<RVec<AbiColumn>> {
         .collect()
 }
 
+/// The largest size of an accumulator that is believed: those of all groups are added up, and the sum
+/// must not overflow.
+const SIZE_BYTES_MAX: u64 = 1 << 30;
+
 /// What an aggregate knows of its rows so far.
 pub struct Accumulator {
     function: Arc<Function>,
@@ -181,7 +185,7 @@ impl Accumulator {
 
     fn measure(&mut self) {
         let bytes = (self.function.vtable.size_bytes)(self.accumulator);
-        self.size_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.size_bytes = usize::try_from(bytes.min(SIZE_BYTES_MAX)).unwrap_or(usize::MAX);
     }
 }
 
