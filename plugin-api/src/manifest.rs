@@ -262,6 +262,10 @@ pub struct AdoptDecl {
     pub version: u32,
     /// The store of this plugin that receives the entries.
     pub into: String,
+    /// The version of that store that the entries are in then; the plugin's own steps go on from it.
+    /// It may be left out while the store has had one version only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
     pub checksum: String,
 }
 

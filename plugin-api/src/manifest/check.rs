@@ -158,6 +158,26 @@ fn check_stores(manifest: &Manifest) -> Checked {
             return refuse(format!("no store \"{store}\" is declared"));
         }
     }
+    for adopt in &provides.adopts {
+        let present = manifest.store(&adopt.into).map_or(1, |s| s.version);
+        let from = format!("the adoption of {}.{}", adopt.plugin, adopt.store);
+        match adopt.to {
+            None if present > 1 => {
+                return refuse(format!(
+                    "{from} must say which of the versions 1 to {present} of store \"{}\" it makes: \
+                     to = …",
+                    adopt.into
+                ));
+            }
+            Some(to) if !(1..=present).contains(&to) => {
+                return refuse(format!(
+                    "{from} cannot make version {to} of store \"{}\", which is at version {present}",
+                    adopt.into
+                ));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }
 

@@ -110,3 +110,24 @@ fn a_codec_cannot_be_called_what_the_kernel_calls_its_own() {
         assert!(error.to_string().contains(name), "{error}");
     }
 }
+
+/// Its step is fixed for ever, while the store goes on to other versions.
+#[test]
+fn an_adoption_says_which_version_it_makes() {
+    let with = |to: &str| {
+        let adopt = format!(
+            "[[adopts]]\nplugin = \"base\"\nstore = \"notes\"\nversion = 3\ninto = \"things\"\n\
+             checksum = \"c\"\n{to}"
+        );
+        let parsed = Manifest::parse(&format!("{GOOD}{adopt}"));
+        parsed.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("to = 1"), Ok(()));
+    assert_eq!(with("to = 2"), Ok(()));
+    let missing = with("").expect_err("two versions");
+    assert!(missing.contains("of the versions 1 to 2"), "{missing}");
+    for to in ["to = 0", "to = 3"] {
+        let beyond = with(to).expect_err(to);
+        assert!(beyond.contains("is at version 2"), "{beyond}");
+    }
+}

@@ -74,7 +74,8 @@ impl Steps {
                 store: adopt.store.clone(),
                 version: adopt.version,
                 into: adopt.into.clone(),
-                to: manifest.store(&adopt.into).map_or(1, |s| s.version),
+                // The manifest was refused if the store has more versions than one and this is absent.
+                to: adopt.to.unwrap_or(1),
                 step: Arc::new(Own {
                     vtable,
                     index,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Int64Array, StringViewArray};
 use heliosdb_plugin_api::arrow::ArrayRef;
+use heliosdb_plugin_api::manifest::AdoptDecl;
 use heliosdb_plugin_api::{
     Accumulator, Arguments, Context, Entry, Host, Migrations, Plugin, Registrar, Result, Settings,
     Step, rows,
@@ -115,6 +116,65 @@ impl Plugin for Second {
 
     fn migrations() -> Migrations {
         Migrations::default().step("things", 1, "a byte before each value", Prefix)
+    }
+}
+
+/// Takes over the store of [`Demo`] as the first version of its own, which has had two since.
+pub struct Heir;
+
+impl Plugin for Heir {
+    const MANIFEST: &'static str = r#"
+        id = "heir"
+        version = "1.0.0"
+        abi = 1
+        [[store]]
+        name = "estate"
+        version = 2
+        [[step]]
+        store = "estate"
+        from = 1
+        checksum = "a byte before each value"
+        [[adopts]]
+        plugin = "demo"
+        store = "things"
+        version = 1
+        into = "estate"
+        to = 1
+        checksum = "as they are"
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Heir> {
+        Ok(Heir)
+    }
+
+    fn register(self: &Arc<Self>, _: &mut Registrar) -> Result<()> {
+        Ok(())
+    }
+
+    fn migrations() -> Migrations {
+        let adopted = AdoptDecl {
+            plugin: "demo".to_owned(),
+            store: "things".to_owned(),
+            version: 1,
+            into: "estate".to_owned(),
+            to: Some(1),
+            checksum: "as they are".to_owned(),
+        };
+        Migrations::default()
+            .step("estate", 1, "a byte before each value", Prefix)
+            .adopt(adopted, AsTheyAre)
+    }
+}
+
+struct AsTheyAre;
+
+impl Step for AsTheyAre {
+    fn migrate(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        Ok(entries)
+    }
+
+    fn check(&self, _: &Entry) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -206,3 +206,25 @@ fn stores_are_made_and_migrated_before_the_start() {
     );
     assert_eq!(version(&engine), Some(2), "and it was left alone");
 }
+
+/// The adoption makes the version that it was written for, and the steps lead on from there.
+#[test]
+fn what_is_adopted_goes_through_the_steps_of_later_versions() {
+    use heliosdb_plugin_host::store;
+    use heliosdb_storage::{Durability, Interrupt, Isolation};
+    let home = Home::new();
+    let (_, engine) = home.boot(&[root::<Demo>()]);
+    let things = store::find(&engine.latest_view(), "demo", "things");
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    store::put(&mut txn, &things.unwrap().unwrap(), b"k", b"v").unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    engine.close().unwrap();
+
+    let (host, engine) = home.boot(&[root::<demo::Heir>()]);
+    assert_eq!(host.plugin("heir").unwrap().reason, None);
+    let view = engine.latest_view();
+    let estate = store::find(&view, "heir", "estate").unwrap().unwrap();
+    assert_eq!(estate.version, 2);
+    let value = view.get(estate.collection, b"k").unwrap();
+    assert_eq!(value.as_deref(), Some(&b"\x02v"[..]));
+}
