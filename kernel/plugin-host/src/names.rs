@@ -95,6 +95,29 @@ impl fmt::Display for Claim {
     }
 }
 
+/// One spelling for each of PostgreSQL's types that have several: `int8` and `bigint` are one type.
+fn type_name(spelled: &str) -> String {
+    let spelled = spelled.trim().to_ascii_lowercase();
+    let (element, array) = match spelled.find('[') {
+        Some(place) => spelled.split_at(place),
+        None => (&*spelled, ""),
+    };
+    let element = match element.trim_end() {
+        "bool" => "boolean",
+        "int2" => "smallint",
+        "int" | "int4" => "integer",
+        "int8" => "bigint",
+        "float4" => "real",
+        "float8" => "double precision",
+        "decimal" => "numeric",
+        "character varying" => "varchar",
+        "timestamp without time zone" => "timestamp",
+        "timestamp with time zone" => "timestamptz",
+        other => other,
+    };
+    format!("{element}{array}")
+}
+
 /// All names that a plugin claims.
 pub fn claims(manifest: &Manifest) -> Vec<Claim> {
     let p = &manifest.provides;
@@ -107,14 +130,14 @@ pub fn claims(manifest: &Manifest) -> Vec<Claim> {
         claim(
             NameKind::Function,
             &f.name,
-            What::Types(f.arguments.clone()),
+            What::Types(f.arguments.iter().map(|t| type_name(t)).collect()),
         );
     }
     for t in &p.types {
         claim(NameKind::Type, &t.name, What::Name);
     }
     for o in &p.operators {
-        let types = vec![o.left.clone(), o.right.clone()];
+        let types = vec![type_name(&o.left), type_name(&o.right)];
         claim(NameKind::Operator, &o.name, What::Types(types));
     }
     for c in &p.operator_classes {
@@ -173,8 +196,26 @@ mod tests {
         assert!(!clash(&f("[\"text\"]"), &f("[\"text\", \"text\"]")));
         assert_eq!(
             claims_of(&f("[\"text\", \"int4\"]"))[0].to_string(),
-            "function f(text, int4)"
+            "function f(text, integer)"
         );
+        // A type has one meaning, however it is spelled.
+        assert!(clash(&f("[\"int8\"]"), &f("[\"bigint\"]")));
+        assert!(clash(&f("[\"float8[]\"]"), &f("[\"double precision[]\"]")));
+        assert!(!clash(&f("[\"int8\"]"), &f("[\"int8[]\"]")));
+        let operator = |ty: &str| {
+            let returns = "returns = \"boolean\"\n";
+            let function =
+                f(&format!("[\"{ty}\", \"{ty}\"]")).replace("returns = \"text\"\n", returns);
+            format!(
+                "{function}[[operator]]\nname = \"~~~\"\nleft = \"{ty}\"\nright = \"{ty}\"\n\
+                 {returns}function = \"f\"\n"
+            )
+        };
+        let (short, long) = (
+            claims_of(&operator("int4")),
+            claims_of(&operator("integer")),
+        );
+        assert!(short[1].clashes(&long[1]));
     }
 
     #[test]
