@@ -9,7 +9,9 @@
 //!    cannot both start. A plugin that is linked into the server wins over a file; between two of the
 //!    same origin nothing can say which one is meant, and neither starts. Both are named.
 //! 4. The names of the kernel are nobody else's.
-//! 5. A plugin that does not start claims nothing and meets no requirement.
+//! 5. A plugin that does not start claims nothing and meets no requirement. One exception: the codecs
+//!    of a plugin that is switched off stay its own, because pages name a codec and not whose it is,
+//!    and another plugin's codec of that name would be asked to read them.
 //!
 //! The outcome does not depend on the order in which the plugins were found.
 
@@ -82,6 +84,7 @@ pub fn resolve(candidates: &[Candidate<'_>], is_builtin: IsBuiltin<'_>) -> Resol
     };
     resolver.refuse_twins();
     resolver.refuse_builtin_names(is_builtin);
+    resolver.refuse_codecs_of_others();
     // Every round but the last refuses somebody, so there are at most as many as candidates.
     loop {
         resolver.refuse_unmet();
@@ -181,6 +184,26 @@ impl Resolver<'_> {
             if let Some(claim) = taken {
                 let reason = format!("it claims the {claim}, which the server itself has");
                 self.refuse(i, reason);
+            }
+        }
+    }
+
+    /// Rule 5's exception.
+    fn refuse_codecs_of_others(&mut self) {
+        let off = |i: &usize| matches!(self.outcomes[*i], Outcome::Not(State::Disabled, _));
+        let off: Vec<usize> = (0..self.candidates.len()).filter(off).collect();
+        for i in self.starting().collect::<Vec<_>>() {
+            let taken = off.iter().find_map(|j| {
+                let codecs = self.claims[*j].iter().filter(|c| c.kind == NameKind::Codec);
+                let mut codecs = codecs.filter(|c| self.claims[i].contains(c));
+                Some((*j, codecs.next()?.to_string()))
+            });
+            if let Some((j, codec)) = taken {
+                let other = self.describe(j);
+                self.refuse(
+                    i,
+                    format!("{other} has the {codec} too, and reads with it while it is off"),
+                );
             }
         }
     }

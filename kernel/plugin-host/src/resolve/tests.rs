@@ -189,6 +189,27 @@ fn a_plugin_that_does_not_start_claims_nothing() {
     assert_eq!(order, ["a"]);
 }
 
+/// What it encoded is read while it is off, and by nobody else.
+#[test]
+fn a_plugin_that_is_off_keeps_its_codecs() {
+    let codec = |id: &str, codec: &str| {
+        format!(
+            "id = \"{id}\"\nversion = \"1\"\n[[codec]]\nname = \"{codec}\"\ntypes = [\"text\"]\n"
+        )
+    };
+    let (order, not) = resolved(&[
+        off(file(&codec("a", "x"))),
+        file(&codec("b", "x")),
+        file(&codec("c", "y")),
+    ]);
+    assert_eq!(order, ["c"]);
+    assert_eq!(
+        not[1],
+        "b failed: plugin \"a\" 1.0.0 (file a-1.0.0.so) has the codec x too, and reads with it while \
+         it is off"
+    );
+}
+
 #[test]
 fn declared_conflicts_count_both_ways() {
     let (order, not) = resolved(&[
