@@ -180,13 +180,16 @@ fn a_column_clause_makes_a_constraint_that_every_write_meets() {
             CREATE TABLE
             ERROR 23514: new row for relation "t" violates check constraint "t_pet_check"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (2, cow, null).
             INSERT 0 2
             INSERT 0 1
             ERROR 23514: new row for relation "t" violates check constraint "t_pet_check"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (2, cow, null).
             UPDATE 1
             ERROR 23514: new row for relation "t" violates check constraint "t_pet_check"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (1, cow, null).
             INSERT 0 1
             id | pet
             1 | dog
@@ -195,12 +198,15 @@ fn a_column_clause_makes_a_constraint_that_every_write_meets() {
             CREATE TABLE
             ERROR 23514: new row for relation "u" violates check constraint "known"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (cow, null).
             CREATE TABLE
             ERROR 23514: new row for relation "v" violates check constraint "both"
             DETAIL: "cow" of b is not in the list.
+            Failing row contains (cat, cow).
             CREATE TABLE
             ERROR 23514: new row for relation "w" violates check constraint "w_check"
             DETAIL: "cow" of a is not in the list.
+            Failing row contains (cow).
             ERROR 42704: word list "plants" does not exist
             conname | contype | convalidated | conkey | pg_get_constraintdef
             both | c | t | {1,2} | ALL LISTED IN animals
@@ -224,12 +230,14 @@ fn copy_and_referential_actions_are_writes_too() {
     expect![[r#"
         ERROR 23514: new row for relation "pets" violates check constraint "pets_kind_check"
         DETAIL: "cow" of kind is not in the list.
+        Failing row contains (3, cow).
         CONTEXT: COPY pets
     "#]]
     .assert_eq(&copied);
     expect![[r#"
         ERROR 23514: new row for relation "pets" violates check constraint "pets_kind_check"
         DETAIL: "cow" of kind is not in the list.
+        Failing row contains (1, cow).
         UPDATE 1
         id | kind
         1 | dog
@@ -273,9 +281,11 @@ fn rows_that_are_there_are_checked_unless_not_valid() {
             ALTER TABLE
             ERROR 23514: new row for relation "t" violates check constraint "known"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (3, cow).
             UPDATE 1
             ERROR 23514: new row for relation "t" violates check constraint "known"
             DETAIL: "cow" of pet is not in the list.
+            Failing row contains (5, cow).
             convalidated | pg_get_constraintdef
             f | LISTED IN animals NOT VALID
             ERROR 23514: check constraint "known" of relation "t" is violated by some row
@@ -609,11 +619,13 @@ fn a_plugin_that_is_off_refuses_writes_to_its_columns_and_nothing_else() {
         "SHOW WORD LISTS; ",
     );
     expect![[r#"
-        ERROR 42601: syntax error at or near "LISTED"
+        ERROR 0A000: clause listed_in cannot be used: plugin "words" is missing
+        HINT: Put the file of plugin words into the plugin directory and restart the server.
     "#]]
     .assert_eq(&session.run(clause));
     expect![[r#"
-        ERROR 42704: unrecognized configuration parameter "word.lists"
+        ERROR 0A000: SHOW WORD LISTS cannot be used: plugin "words" is missing
+        HINT: Put the file of plugin words into the plugin directory and restart the server.
     "#]]
     .assert_eq(&session.run(command));
     let script = script.replace(clause, "").replace(command, "");
@@ -629,7 +641,7 @@ fn a_plugin_that_is_off_refuses_writes_to_its_columns_and_nothing_else() {
         HINT: Put the file of plugin words into the plugin directory and restart the server.
         DELETE 0
         ERROR 42883: function is_listed(unknown, unknown) does not exist
-        HINT: It may be a part of plugin "words", which is installed in this database and missing in this server.
+        HINT: Plugin "words", which has it, is missing. Put the file of plugin words into the plugin directory and restart the server.
         NOTICE: extension "words" already exists, skipping
         CREATE EXTENSION
         ERROR 0A000: extension "words" is not available
@@ -650,6 +662,7 @@ fn a_plugin_that_is_off_refuses_writes_to_its_columns_and_nothing_else() {
         SHOW 1
         ERROR 23514: new row for relation "t" violates check constraint "t_pet_check"
         DETAIL: "cow" of pet is not in the list.
+        Failing row contains (3, cow, null).
     "#]]
     .assert_eq(
         &db.session()
