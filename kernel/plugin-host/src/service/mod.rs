@@ -11,6 +11,7 @@ mod statement;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
@@ -49,18 +50,35 @@ impl Handle {
 /// What the host knows behind a statement's pointer.
 struct Statement<'a> {
     services: &'a dyn StatementServices,
+    /// A service panicked, and what it was about may be half done.
+    panicked: AtomicBool,
 }
 
 /// Runs `call` with the context of a statement, which is dead when it returns.
+///
+/// # Errors
+///
+/// Those of `call`; and where a service panicked, whatever the plugin made of that.
 pub(crate) fn in_statement<T>(
     services: &dyn StatementServices,
-    call: impl FnOnce(CallContext) -> T,
-) -> T {
-    let statement = Statement { services };
-    call(CallContext {
+    call: impl FnOnce(CallContext) -> Result<T>,
+) -> Result<T> {
+    let statement = Statement {
+        services,
+        panicked: AtomicBool::new(false),
+    };
+    let result = call(CallContext {
         statement: (&raw const statement).cast(),
         cancelled,
-    })
+    });
+    if result.is_ok() && statement.panicked.load(Ordering::Relaxed) {
+        return Err(panicked());
+    }
+    result
+}
+
+fn panicked() -> Error {
+    Error::internal("the host panicked in a service")
 }
 
 extern "C" fn cancelled(statement: *const ()) -> bool {
@@ -93,8 +111,32 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
 }
 
 /// Runs the body of a service's entry.
-fn guarded<T>(body: impl FnOnce() -> Result<T>) -> AbiResult<T> {
-    let result = catch_unwind(AssertUnwindSafe(body))
-        .unwrap_or_else(|_| Err(Error::internal("the host panicked in a service")));
+fn guarded<T>(statement: *const (), body: impl FnOnce() -> Result<T>) -> AbiResult<T> {
+    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        // SAFETY: `in_statement` made the pointer, if it is one, and is still running.
+        if let Some(statement) = unsafe { statement.cast::<Statement<'_>>().as_ref() } {
+            statement.panicked.store(true, Ordering::Relaxed);
+        }
+        Err(panicked())
+    });
     result.map_err(AbiError::from).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::NoStatement;
+
+    /// Nobody may go on with what a panic left half done.
+    #[test]
+    fn a_plugin_cannot_hide_that_a_service_panicked() {
+        let swallow = |cx: CallContext| {
+            let failed = guarded(cx.statement, || -> Result<()> { panic!("half way") });
+            assert!(failed.is_err());
+            Ok(())
+        };
+        let error = in_statement(&NoStatement, swallow).unwrap_err();
+        assert_eq!(error.message, "the host panicked in a service");
+        assert_eq!(in_statement(&NoStatement, |_| Ok(1)), Ok(1));
+    }
 }

@@ -62,7 +62,7 @@ extern "C" fn get(
     store: RStr<'_>,
     key: RSlice<'_, u8>,
 ) -> AbiResult<ROption<RVec<u8>>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let found = services.store_get(plugin, store.as_str(), key.as_slice())?;
         Ok(found.map(RVec::from).into())
@@ -77,7 +77,7 @@ extern "C" fn range(
     to: AbiBound<'_>,
     limit: u64,
 ) -> AbiResult<RVec<AbiEntry>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let pairs = services.store_range(plugin, store.as_str(), from.into(), to.into(), limit)?;
@@ -93,7 +93,7 @@ extern "C" fn put(
     key: RSlice<'_, u8>,
     value: RSlice<'_, u8>,
 ) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.store_put(plugin, store.as_str(), key.as_slice(), value.as_slice())
     })
@@ -105,7 +105,7 @@ extern "C" fn remove(
     store: RStr<'_>,
     key: RSlice<'_, u8>,
 ) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.store_remove(plugin, store.as_str(), key.as_slice())
     })
@@ -118,7 +118,7 @@ extern "C" fn create(
     schema: ROption<RStr<'_>>,
     name: RStr<'_>,
 ) -> AbiResult<AbiObject> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let schema = schema.into_option();
         let schema = schema.as_ref().map(|s| s.as_str());
@@ -134,7 +134,7 @@ extern "C" fn find(
     schema: ROption<RStr<'_>>,
     name: RStr<'_>,
 ) -> AbiResult<ROption<AbiObject>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let schema = schema.into_option();
         let schema = schema.as_ref().map(|s| s.as_str());
@@ -148,7 +148,7 @@ extern "C" fn get_object(
     statement: *const (),
     oid: u32,
 ) -> AbiResult<ROption<AbiObject>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let found = services.object_get(plugin, oid)?;
         Ok(found.map(AbiObject::from).into())
@@ -160,7 +160,7 @@ extern "C" fn list(
     statement: *const (),
     class: RStr<'_>,
 ) -> AbiResult<RVec<AbiObject>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let all = services.objects(plugin, class.as_str())?;
         Ok(all.into_iter().map(AbiObject::from).collect())
@@ -173,14 +173,14 @@ extern "C" fn rename(
     oid: u32,
     name: RStr<'_>,
 ) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.object_rename(plugin, oid, name.as_str())
     })
 }
 
 extern "C" fn check_owner(handle: *const (), statement: *const (), oid: u32) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.object_check_owner(plugin, oid)
     })
@@ -192,21 +192,21 @@ extern "C" fn drop_object(
     oid: u32,
     cascade: bool,
 ) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.object_drop(plugin, oid, cascade)
     })
 }
 
 extern "C" fn depend(handle: *const (), statement: *const (), oid: u32, on: u32) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.object_depend(plugin, oid, on)
     })
 }
 
 extern "C" fn independent(handle: *const (), statement: *const (), oid: u32) -> AbiResult<()> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         services.object_independent(plugin, oid)
     })
@@ -217,7 +217,7 @@ extern "C" fn dependents(
     statement: *const (),
     oid: u32,
 ) -> AbiResult<RVec<AbiDependent>> {
-    guarded(|| {
+    guarded(statement, || {
         let (plugin, services) = unsafe { caller(handle, statement) }?;
         let all = services.object_dependents(plugin, oid)?;
         Ok(all.into_iter().map(AbiDependent::from).collect())
@@ -230,7 +230,7 @@ extern "C" fn query(
     sql: RStr<'_>,
     parameters: RSlice<'_, ROption<RStr<'_>>>,
 ) -> AbiResult<AbiRows> {
-    guarded(|| {
+    guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         let parameters: Vec<Option<&str>> = parameters
             .iter()
