@@ -24,7 +24,6 @@ use heliosdb_plugin_api::manifest::{Manifest, Provides};
 use heliosdb_plugin_api::{Error, Settings};
 use heliosdb_storage::Engine;
 use heliosdb_storage::codec::Encoding;
-use parking_lot::RwLock;
 
 use crate::active::health::Health;
 use crate::active::steps::Steps;
@@ -59,8 +58,8 @@ pub struct PluginStatus {
 
 /// The plugins of one server.
 pub struct PluginHost {
-    plugins: RwLock<Vec<Record>>,
-    registry: RwLock<Arc<Registry>>,
+    plugins: Vec<Record>,
+    registry: Arc<Registry>,
 }
 
 struct Record {
@@ -81,8 +80,8 @@ impl PluginHost {
     /// A host without plugins.
     pub fn none() -> Arc<PluginHost> {
         Arc::new(PluginHost {
-            plugins: RwLock::new(Vec::new()),
-            registry: RwLock::new(Arc::new(Registry::default())),
+            plugins: Vec::new(),
+            registry: Arc::new(Registry::default()),
         })
     }
 
@@ -120,25 +119,23 @@ impl PluginHost {
         let registry = Arc::new(boot.registry);
         engine.set_codecs(Arc::new(PluginCodecs::new(registry.clone())));
         Ok(Arc::new(PluginHost {
-            plugins: RwLock::new(boot.records),
-            registry: RwLock::new(registry),
+            plugins: boot.records,
+            registry,
         }))
     }
 
     /// What the active plugins provide.
     pub fn registry(&self) -> Arc<Registry> {
-        self.registry.read().clone()
+        self.registry.clone()
     }
 
     /// Every plugin that was found or is missed.
     pub fn plugins(&self) -> Vec<PluginStatus> {
-        let records = self.plugins.read();
-        records.iter().map(Record::status).collect()
+        self.plugins.iter().map(Record::status).collect()
     }
 
     pub fn plugin(&self, id: &str) -> Option<PluginStatus> {
-        let records = self.plugins.read();
-        records
+        self.plugins
             .iter()
             .find(|r| r.status.id == id)
             .map(Record::status)
@@ -146,8 +143,10 @@ impl PluginHost {
 
     /// What was migrated at boot.
     pub fn reports(&self) -> Vec<Report> {
-        let records = self.plugins.read();
-        records.iter().flat_map(|r| r.reports.clone()).collect()
+        self.plugins
+            .iter()
+            .flat_map(|r| r.reports.clone())
+            .collect()
     }
 }
 

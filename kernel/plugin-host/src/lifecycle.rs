@@ -26,8 +26,6 @@ pub enum State {
     Quarantined,
     /// It is not there, but its state is, or this database has loaded it before.
     Missing,
-    /// The server is closing, or has closed.
-    Stopped,
 }
 
 impl State {
@@ -38,7 +36,6 @@ impl State {
             State::Failed => "failed",
             State::Quarantined => "quarantined",
             State::Missing => "missing",
-            State::Stopped => "stopped",
         }
     }
 }

@@ -50,7 +50,7 @@ impl Availability {
             // One that panicked is tried again; one that ended the server while it started is not.
             State::Quarantined if status.faults > 0 => Availability::Quarantined(None),
             State::Quarantined => Availability::Quarantined(status.reason),
-            State::Failed | State::Stopped => Availability::Failed(status.reason),
+            State::Failed => Availability::Failed(status.reason),
         }
     }
 
