@@ -285,13 +285,10 @@ impl Manifest {
     /// Reads and checks the text of a `plugin.toml`.
     pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
         refuse_unknown_keys(text)?;
-        let manifest: Manifest = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                1 + text[..span.start.min(text.len())].matches('\n').count()
-            });
-            let message: Vec<&str> = error.message().lines().collect();
-            ManifestError(format!("line {line}: {}", message.join(" ")))
-        })?;
+        // Flattened fields lose their places in the text, so what the plugin provides is read alone
+        // first, where an error still has its line.
+        let _: Provides = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
+        let manifest: Manifest = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         check::check(&manifest)?;
         Ok(manifest)
     }
@@ -318,6 +315,13 @@ impl Manifest {
     pub fn store(&self, name: &str) -> Option<&StoreDecl> {
         self.stores.iter().find(|s| s.name == name)
     }
+}
+
+fn unreadable(text: &str, error: &toml::de::Error) -> ManifestError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| 1 + before.matches('\n').count());
+    let message: Vec<&str> = error.message().lines().collect();
+    ManifestError(format!("line {line}: {}", message.join(" ")))
 }
 
 /// `flatten` and `deny_unknown_fields` exclude each other, so the top level is checked here.

@@ -99,6 +99,18 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn what_cannot_be_read_has_its_line() {
+    let line = |needle: &str| GOOD.lines().position(|l| l.contains(needle)).map(|n| n + 1);
+    let misspelt = |from: &str, to: &str| {
+        let (message, at) = (refused(from, to), line(from).expect(from));
+        assert!(message.starts_with(&format!("line {at}: ")), "{message}");
+    };
+    misspelt("kind = \"scalar\"", "kind = \"scalr\"");
+    misspelt("store = \"things\"", "stor = \"things\"");
+    misspelt("max = 1e9", "most = 1e9");
+}
+
+#[test]
 fn a_codec_cannot_be_called_what_the_kernel_calls_its_own() {
     let with = |name: &str| {
         let codec = format!("[[codec]]\nname = \"{name}\"\ntypes = [\"text\"]\n");

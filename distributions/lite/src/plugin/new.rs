@@ -131,7 +131,7 @@ fn files(kind: PluginKind, names: &Names<'_>) -> Result<Vec<(&'static str, Strin
     };
     let fill = |text| names.fill(&template, text);
     let manifest = fill(template.manifest);
-    Manifest::parse(&manifest).map_err(|error| format!("\"{}\": {error}", names.id))?;
+    Manifest::parse(&manifest).map_err(|error| error.to_string())?;
     Ok(vec![
         ("Cargo.toml", fill(CARGO_TOML)),
         (".gitignore", fill(GITIGNORE)),
