@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heliosdb_plugin_api::abi::{Published, RootRef};
+use heliosdb_plugin_api::arrow::sql_type;
 use heliosdb_plugin_api::extension;
-use heliosdb_plugin_api::manifest::{Manifest, Settings};
+use heliosdb_plugin_api::manifest::{Manifest, Settings, table_columns};
 use heliosdb_plugin_api::{Entry, Fixture};
 
 use crate::active::health::Health;
@@ -147,7 +148,35 @@ fn check_read(path: &Path, report: &mut Report<'_>) -> Option<Manifest> {
         report.add("manifest", Verdict::Failed, text);
         return None;
     }
+    check_types(&manifest, report);
     Some(manifest)
+}
+
+/// A server leaves a function out when one of its types is none whose values can cross.
+fn check_types(manifest: &Manifest, report: &mut Report<'_>) {
+    let provides = &manifest.provides;
+    let known =
+        |name: &str| sql_type(name).is_some() || provides.types.iter().any(|own| own.name == name);
+    // Types of other plugins cannot be seen here.
+    let verdict = match manifest.requires.is_empty() {
+        true => Verdict::Failed,
+        false => Verdict::Warning,
+    };
+    for f in &provides.functions {
+        let returned = match table_columns(&f.returns) {
+            Some(columns) => columns.into_iter().map(|(_, ty)| ty).collect(),
+            None => vec![f.returns.clone()],
+        };
+        let arguments = f.arguments.iter().filter(|name| *name != "any");
+        if let Some(name) = arguments.chain(&returned).find(|name| !known(name)) {
+            let text = format!(
+                "no value of type {name} can cross, so a server leaves out the function {}({})",
+                f.name,
+                f.arguments.join(", ")
+            );
+            report.add("types", verdict, text);
+        }
+    }
 }
 
 fn list(names: &[String]) -> String {
@@ -315,5 +344,37 @@ fn check_start(
             None => report.add("stop", Verdict::Passed, "stops without a fault"),
             Some(fault) => report.add("stop", Verdict::Failed, fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(returns: &str, rest: &str) -> Vec<String> {
+        let text = format!(
+            "id = \"a\"\nversion = \"1\"\nabi = 1\n{rest}\n[[function]]\nname = \"f\"\n\
+             kind = \"scalar\"\narguments = [\"text\", \"any\"]\nreturns = \"{returns}\"\n"
+        );
+        let mut found = Vec::new();
+        let mut sink = |finding: Finding| found.push(format!("{finding:?}"));
+        let mut report = Report {
+            sink: &mut sink,
+            failed: false,
+        };
+        check_types(&Manifest::parse(&text).unwrap(), &mut report);
+        found
+    }
+
+    #[test]
+    fn a_type_that_no_server_knows_is_found() {
+        assert!(said("bigint", "").is_empty());
+        assert!(said("own", "[[type]]\nname = \"own\"\nstorage = \"text\"").is_empty());
+        let misspelt = said("strng", "").join("");
+        assert!(misspelt.contains("Failed"), "{misspelt}");
+        assert!(misspelt.contains("no value of type strng"), "{misspelt}");
+        // It may be the other plugin's.
+        let foreign = said("strng", "requires = [{ plugin = \"b\" }]").join("");
+        assert!(foreign.contains("Warning"), "{foreign}");
     }
 }

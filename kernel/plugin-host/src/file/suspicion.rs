@@ -12,6 +12,9 @@ use heliosdb_plugin_api::abi::ROOT_SYMBOL;
 
 use super::elf::{Allocator, Import};
 
+/// Names of foreign exports in a warning: a library that is no plugin has thousands.
+const EXPORTS_SHOWN: usize = 8;
+
 /// Something worth a look before the file is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -158,13 +161,15 @@ pub(super) fn warnings(
         .filter(|n| *n != ROOT_SYMBOL)
         .collect();
     if !others.is_empty() {
-        warn(
-            "exports",
-            format!(
-                "it exports more than the plugin's root: {}",
-                others.join(", ")
-            ),
+        let shown = &others[..others.len().min(EXPORTS_SHOWN)];
+        let mut text = format!(
+            "it exports more than the plugin's root: {}",
+            shown.join(", ")
         );
+        if others.len() > shown.len() {
+            text.push_str(&format!(" and {} more", others.len() - shown.len()));
+        }
+        warn("exports", text);
     }
     found
 }

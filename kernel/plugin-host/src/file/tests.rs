@@ -295,6 +295,11 @@ fn misuse_is_warned_of_where_it_can_be_seen() {
         exports: it exports more than the plugin's root: malloc"#]]
     .assert_eq(&topics(&forge).join("\n"));
 
+    let mut library = plain.clone();
+    library.exports.extend(["a"; 20]);
+    let said = topics(&library).join("");
+    assert!(said.ends_with("a, a, a, a and 12 more"), "{said}");
+
     // Whether a stripped file has an allocator of its own cannot be seen.
     let mut stripped = plain.clone();
     stripped.locals.clear();
