@@ -20,6 +20,18 @@ pub trait StatementServices: Send + Sync {
     /// Whether the statement was canceled.
     fn cancelled(&self) -> bool;
 
+    /// The plugin's first fault in this statement. A planner may evaluate a call that failed again
+    /// and again; the plugin is then not asked again, and its fault counts once.
+    fn fault_of(&self, plugin: &str) -> Option<PluginError> {
+        let _ = plugin;
+        None
+    }
+
+    /// Remembers a fault for [`fault_of`](Self::fault_of).
+    fn note_fault(&self, plugin: &str, error: &PluginError) {
+        let _ = (plugin, error);
+    }
+
     // store/1. `store` is a name of the plugin's manifest.
 
     fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>>;

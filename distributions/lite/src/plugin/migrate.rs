@@ -17,13 +17,13 @@ pub fn run(arguments: &PluginMigrate) -> Result<(), Failed> {
         let database = Database::open_bundle(directory, &config, &linked);
         let database = database.map_err(|error| error.to_string())?;
         let reports = database.plugin_reports();
-        if reports.is_empty() {
+        let failed = database.plugin_failures();
+        if reports.is_empty() && failed.is_empty() {
             println!("nothing to migrate");
         }
         for report in reports {
             println!("{report}");
         }
-        let failed = database.plugin_failures();
         database.close().map_err(|error| error.message)?;
         return say(failed);
     }

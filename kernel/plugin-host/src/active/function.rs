@@ -9,7 +9,7 @@ use heliosdb_plugin_api::abi::arrow::AbiColumn;
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::extension::function::FunctionV1;
 use heliosdb_plugin_api::manifest::{FunctionDecl, table_columns};
-use heliosdb_plugin_api::{Argument, Error, Result};
+use heliosdb_plugin_api::{Argument, Error, Result, state};
 
 use super::registered::Registered;
 use crate::service::in_statement;
@@ -30,6 +30,25 @@ impl Function {
     ///
     /// The function's own, or `38000` for a result that is not `rows` values of type `result`.
     pub fn call(
+        &self,
+        services: &dyn StatementServices,
+        arguments: &[Argument],
+        rows: usize,
+        result: &DataType,
+    ) -> Result<ArrayRef> {
+        if let Some(fault) = services.fault_of(self.plugin()) {
+            return Err(fault);
+        }
+        let evaluated = self.evaluate(services, arguments, rows, result);
+        if let Err(error) = &evaluated
+            && error.sqlstate == state::EXTERNAL_ROUTINE_EXCEPTION
+        {
+            services.note_fault(self.plugin(), error);
+        }
+        evaluated
+    }
+
+    fn evaluate(
         &self,
         services: &dyn StatementServices,
         arguments: &[Argument],

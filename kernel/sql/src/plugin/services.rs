@@ -10,7 +10,7 @@
 //! what it reads of stores ([`Reads::Held`]), so nobody changes the rule while rows that were checked
 //! by the old one are on their way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
@@ -92,6 +92,7 @@ impl Session {
             interrupt: self.interrupt.clone(),
             view: self.statement_view(),
             nesting: self.nesting,
+            faults: self.faults.clone(),
         }))
     }
 }
@@ -301,6 +302,9 @@ impl StatementServices for SessionServices {
     }
 }
 
+/// The first fault of each plugin in a statement, planned and run.
+pub(crate) type Faults = Arc<Mutex<BTreeMap<String, PluginError>>>;
+
 /// Services over a view. What would write is 25006.
 struct ReadServices {
     /// Weak, because plans and pooled states may outlive the session.
@@ -308,6 +312,7 @@ struct ReadServices {
     interrupt: Arc<Interrupt>,
     view: ReadView,
     nesting: usize,
+    faults: Faults,
 }
 
 impl ReadServices {
@@ -340,6 +345,17 @@ fn refuse<T>(what: &str) -> PluginResult<T> {
 impl StatementServices for ReadServices {
     fn cancelled(&self) -> bool {
         self.interrupt.is_canceled()
+    }
+
+    fn fault_of(&self, plugin: &str) -> Option<PluginError> {
+        self.faults.lock().get(plugin).cloned()
+    }
+
+    fn note_fault(&self, plugin: &str, error: &PluginError) {
+        let mut faults = self.faults.lock();
+        faults
+            .entry(plugin.to_owned())
+            .or_insert_with(|| error.clone());
     }
 
     fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>> {

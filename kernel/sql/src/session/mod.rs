@@ -42,6 +42,7 @@ use crate::error::{Result, SqlError, SqlState, state};
 use crate::instance::Instance;
 use crate::names;
 use crate::plan::state::StatementContext;
+use crate::plugin::services::Faults;
 use crate::transfer::CopyIn;
 
 use info::SessionInfo;
@@ -80,6 +81,8 @@ pub struct Session {
     /// Set by rows that failed while they were read.
     pub(crate) rows_failed: Arc<AtomicBool>,
     timer: Option<StatementTimer>,
+    /// Of the running statement.
+    pub(crate) faults: Faults,
     /// How many statements this session's statements run inside of; 0 for a client's own.
     pub(crate) nesting: usize,
 }
@@ -146,6 +149,7 @@ impl Session {
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
+            faults: Faults::default(),
             nesting: 0,
         };
         session.take_changed_parameters();
@@ -223,6 +227,7 @@ impl Session {
             return Err(failed_block());
         }
         self.interrupt.reset();
+        self.faults = Faults::default();
         let timer = self
             .info
             .with_settings(|s| s.millis("statement_timeout"))

@@ -103,6 +103,7 @@ impl Session {
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
+            faults: Default::default(),
             nesting,
         })
     }

@@ -171,6 +171,25 @@ fn errors_keep_their_parts() {
     );
 }
 
+/// The planner evaluates a call with constants more than once.
+#[test]
+fn a_fault_counts_once_in_a_statement() {
+    check(
+        "SELECT mistake('abc');
+         SELECT faults, state FROM helios_plugins;
+         SELECT mistake('abc'), mistake('de');
+         SELECT faults, state FROM helios_plugins;",
+        expect![[r#"
+            ERROR 38000: plugin "letters" broke its contract: mistake: damaged Arrow array: 1 rows were expected, not 2
+            faults | state
+            1 | active
+            ERROR 38000: plugin "letters" broke its contract: mistake: damaged Arrow array: 1 rows were expected, not 2
+            faults | state
+            2 | active
+        "#]],
+    );
+}
+
 #[test]
 fn a_function_learns_of_a_cancel() {
     check(
