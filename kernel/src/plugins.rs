@@ -1,5 +1,6 @@
 //! The plugins of a database: which are linked, what they may claim, how much memory they may hold;
-//! and what an operator does with their state while no server runs ([`dry_run`], [`finalize`]).
+//! and what an operator does with their state while no server runs ([`dry_run`], [`finalize`],
+//! [`rollback`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::host::{self, manifests};
-pub use heliosdb_plugin_host::migration::{Finalized, Report};
+pub use heliosdb_plugin_host::migration::{Finalized, Report, RolledBack};
 use heliosdb_plugin_host::service::MemoryLimit;
 use heliosdb_plugin_host::{PluginHost, RootRef, migration, store};
 use heliosdb_storage::Engine;
@@ -86,6 +87,21 @@ pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Final
         let finalized = migration::finalize(&engine, plugin, &migration::Settings::default())?;
         engine.close()?;
         Ok(finalized)
+    })
+}
+
+/// Goes back to the state before the last migration of a plugin, while it is kept. What the plugin
+/// wrote since is given up.
+///
+/// # Errors
+///
+/// As [`dry_run`]; or nothing is kept.
+pub fn rollback(directory: &Path, config: &Config, plugin: &str) -> Result<RolledBack, OpenError> {
+    offline(directory, |disk| {
+        let engine = Engine::open(disk, config.storage_options())?;
+        let back = migration::rollback(&engine, plugin, &migration::Settings::default())?;
+        engine.close()?;
+        Ok(back)
     })
 }
 

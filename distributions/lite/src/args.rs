@@ -42,7 +42,9 @@ pub enum Plugin {
     /// Bring the state of all plugins to the versions of their code, as a start of a server does.
     Migrate(PluginMigrate),
     /// Remove the state that a plugin's migrations kept for going back.
-    Finalize(PluginFinalize),
+    Finalize(PluginState),
+    /// Go back to a plugin's state before its last migration; what it wrote since is given up.
+    Rollback(PluginState),
 }
 
 #[derive(Debug, Args)]
@@ -59,7 +61,7 @@ pub struct PluginMigrate {
 }
 
 #[derive(Debug, Args)]
-pub struct PluginFinalize {
+pub struct PluginState {
     /// The plugin.
     pub name: String,
     /// The database's directory.

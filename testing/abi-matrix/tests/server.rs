@@ -185,7 +185,7 @@ fn a_codec_that_lies_loses_nothing() {
         }
         let rows = scratch.database.query("SELECT sum(c)::bigint FROM z", &[]);
         let rows = rows.unwrap_or_else(|e| panic!("\"{act}\": {e}"));
-        let sum: i64 = rows.one().and_then(|row| row.get(0)).expect("a number");
+        let sum: i64 = rows.one().expect("a row").get(0).expect("a number");
         assert_eq!(sum, 7 * 5000 * 5001 / 2, "\"{act}\"");
         answers(&scratch.database, act);
         scratch.database.close().expect("it closes");

@@ -1,8 +1,9 @@
-//! `plugin migrate` and `plugin finalize`: the state of plugins, while no server runs.
+//! `plugin migrate`, `plugin finalize` and `plugin rollback`: the state of plugins, while no server
+//! runs.
 
 use heliosdb_kernel::{Database, plugins};
 
-use crate::args::{PluginFinalize, PluginMigrate};
+use crate::args::{PluginMigrate, PluginState};
 use crate::{Failed, bundle, open};
 
 /// Status 1 when a plugin would not migrate, or did not.
@@ -48,10 +49,18 @@ fn say(failed: Vec<(String, String)>) -> Result<(), Failed> {
     Err(Failed::Said)
 }
 
-pub fn finalize(arguments: &PluginFinalize) -> Result<(), Failed> {
+pub fn finalize(arguments: &PluginState) -> Result<(), Failed> {
     let directory = &arguments.data;
     let config = open::read_config(directory, arguments.config.as_deref())?;
     let finalized = plugins::finalize(directory, &config, &arguments.name);
     println!("{}", finalized.map_err(|error| error.to_string())?);
+    Ok(())
+}
+
+pub fn rollback(arguments: &PluginState) -> Result<(), Failed> {
+    let directory = &arguments.data;
+    let config = open::read_config(directory, arguments.config.as_deref())?;
+    let back = plugins::rollback(directory, &config, &arguments.name);
+    println!("{}", back.map_err(|error| error.to_string())?);
     Ok(())
 }

@@ -15,6 +15,7 @@ pub fn run(command: Plugin) -> Result<(), Failed> {
         Plugin::Check(check) => check::run(&check),
         Plugin::List(list) => list::run(&list),
         Plugin::Migrate(migrate) => migrate::run(&migrate),
-        Plugin::Finalize(finalize) => migrate::finalize(&finalize),
+        Plugin::Finalize(state) => migrate::finalize(&state),
+        Plugin::Rollback(state) => migrate::rollback(&state),
     }
 }

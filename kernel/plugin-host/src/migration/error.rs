@@ -54,6 +54,8 @@ pub enum MigrationError {
         first: String,
         second: String,
     },
+    #[error("nothing is kept of plugin {plugin} from before a migration")]
+    NothingKept { plugin: String },
     #[error("{what} is in use: {source}")]
     Busy { what: String, source: Error },
     #[error("{what} has changed since the migration was planned")]
@@ -125,6 +127,7 @@ impl MigrationError {
         Some(match self {
             Storage(_) => return None,
             NewerThanCode { .. } | MissingStep { .. } | AdoptVersion { .. } => "55000",
+            NothingKept { .. } => "55000",
             ChecksumChanged { .. } | DuplicateStep { .. } | AdoptTwice { .. } => "55000",
             Busy { .. } => "55P03",
             Stale { .. } => "40001",
@@ -139,7 +142,8 @@ impl MigrationError {
         use MigrationError::*;
         Some(match self {
             NewerThanCode { .. } => {
-                "Install the plugin version that wrote the store, or a newer one."
+                "Install the plugin version that wrote the store, or a newer one; or go back with \
+                 heliosdb-lite plugin rollback."
             }
             MissingStep { .. } => {
                 "Install a plugin version that has the step, start once with it, then upgrade further."
@@ -158,6 +162,7 @@ impl MigrationError {
                 "The old state is live. Something wrote to the store without its lock, or storage \
                  is damaged."
             }
+            NothingKept { .. } => "There was no migration, or it was finalized.",
             Storage(_) | DuplicateStep { .. } => return None,
         })
     }

@@ -14,7 +14,7 @@
 //!    be what the batches counted, and each entry must hold the step's invariants.
 //! 6. One commit makes the last shadow of every store the live one, keeps what was live as retired,
 //!    and marks the journal's rows as published.
-//! 7. [`finalize`] removes what is retired.
+//! 7. [`finalize`] removes what is retired; until then [`rollback`] makes it live again.
 //!
 //! Invariants, which `testing/migration` holds at every I/O call:
 //!
@@ -48,6 +48,7 @@ mod journal;
 mod leg;
 mod preflight;
 mod report;
+mod rollback;
 mod run;
 
 pub use digest::{Digest, Tally};
@@ -56,6 +57,7 @@ pub use finalize::{Finalized, finalize};
 pub use journal::{MIGRATIONS, MigrationRow, MigrationState, migrations};
 pub use preflight::{Action, Leg, Plan, Source, StorePlan, preflight};
 pub use report::{LegReport, Outcome, Report, StoreReport};
+pub use rollback::{RolledBack, rollback};
 pub use run::{dry_run, run};
 
 /// What functions of this module return.

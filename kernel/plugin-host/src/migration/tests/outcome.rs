@@ -243,3 +243,32 @@ fn the_stores_of_a_plugin_change_together() {
     }
     assert_eq!(seen, [[1, 1, 0], [2, 2, 1]]);
 }
+
+#[test]
+fn what_is_kept_can_be_made_live_again_and_migrates_anew() {
+    let bench = Bench::with_entries(10)
+        .wants("s", 3)
+        .step(TestStep::new("s", 1))
+        .step(TestStep::new("s", 2));
+    let nothing = rollback(&bench.engine, "p", &bench.settings).unwrap_err();
+    assert_eq!(nothing.sqlstate(), Some("55000"), "{nothing}");
+    bench.run().unwrap();
+    let back = rollback(&bench.engine, "p", &bench.settings).unwrap();
+    assert_eq!(back.entries, 10);
+    assert_eq!(bench.content("s"), (1, numbered(10)));
+    expect![[r#"
+        s@1 live
+    "#]]
+    .assert_eq(&bench.states());
+    expect![[r#"
+        s 1 → 2 failed: rolled back
+        s 2 → 3 failed: rolled back
+    "#]]
+    .assert_eq(&bench.journal());
+
+    bench.run().unwrap();
+    assert_eq!(bench.content("s"), (3, after_steps(&numbered(10), 1..3)));
+    bench.finalize();
+    assert!(rollback(&bench.engine, "p", &bench.settings).is_err());
+    assert_eq!(bench.content("s"), (3, after_steps(&numbered(10), 1..3)));
+}

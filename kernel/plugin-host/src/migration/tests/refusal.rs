@@ -17,7 +17,7 @@ fn refused(bench: &Bench) -> String {
 fn a_store_newer_than_the_code() {
     let bench = Bench::new().wants("s", 2);
     bench.fill("p", "s", 3, &numbered(1));
-    expect!["55000: store p.s is at version 3, and plugin version 2.0.0 knows only up to version 2. Install the plugin version that wrote the store, or a newer one."].assert_eq(&refused(&bench));
+    expect!["55000: store p.s is at version 3, and plugin version 2.0.0 knows only up to version 2. Install the plugin version that wrote the store, or a newer one; or go back with heliosdb-lite plugin rollback."].assert_eq(&refused(&bench));
 }
 
 #[test]
