@@ -16,7 +16,7 @@ use toml::{Table, Value};
 /// Who may depend on whom. A crate that is not here may not exist.
 const EDGES: &[(&str, &[&str])] = &[
     ("heliosdb-plugin-api", &[]),
-    ("heliosdb-storage", &["heliosdb-plugin-api"]),
+    ("heliosdb-storage", &[]),
     (
         "heliosdb-plugin-host",
         &["heliosdb-plugin-api", "heliosdb-storage"],

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use heliosdb_plugin_api::Manifest;
 
-use crate::Failed;
 use crate::args::{PluginKind, PluginNew};
 use crate::open::Message;
+use crate::{Failed, bundle};
 
 /// What is the same for all kinds.
 const CARGO_TOML: &str = include_str!("template/Cargo.toml.in");
@@ -62,6 +62,10 @@ pub fn run(arguments: &PluginNew) -> Result<(), Failed> {
         Some(path) => path.clone(),
         None => PathBuf::from(&arguments.name),
     };
+    if bundle::PLUGINS.contains(&arguments.name.as_str()) {
+        let name = &arguments.name;
+        return Err(format!("\"{name}\" is a plugin of this server; choose another name").into());
+    }
     let (api, testkit) = kit(arguments.api.as_deref())?;
     let names = Names {
         id: &arguments.name,
