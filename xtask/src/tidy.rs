@@ -82,7 +82,14 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("heliosdb-sim", &["heliosdb-storage"]),
-    ("heliosdb-sqllogic", &["heliosdb-kernel", "heliosdb-lite"]),
+    (
+        "heliosdb-sqllogic",
+        &[
+            "heliosdb-kernel",
+            "heliosdb-lite",
+            "heliosdb-plugin-testkit",
+        ],
+    ),
     ("heliosdb-kill9", &[]),
     ("heliosdb-bench", &[]),
     ("xtask", &[]),

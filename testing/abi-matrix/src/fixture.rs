@@ -1,8 +1,9 @@
 //! Plugin files: built once per run, and copies with something changed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
+
+use heliosdb_plugin_testkit::build;
 
 /// Crates of shared objects, and what their files are called.
 const CRATES: [(&str, &str); 4] = [
@@ -36,30 +37,8 @@ pub fn read(name: &str) -> Vec<u8> {
 
 /// Builds all of them where the tests were built.
 fn build() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its file");
-    let is_target = |d: &&Path| d.join("deps").is_dir();
-    let directory = test.ancestors().skip(1).find(is_target);
-    let directory = directory.expect("a test lies in a target directory");
-    let target = directory
-        .parent()
-        .expect("a profile's directory has a parent");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .arg("build")
-        .arg("--manifest-path")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target);
-    if directory.ends_with("release") {
-        cargo.arg("--release");
-    }
-    for (package, _) in CRATES {
-        cargo.args(["--package", package]);
-    }
-    let output = cargo.output().expect("cargo runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    directory.to_owned()
+    let manifest = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    build::packages(manifest, &CRATES.map(|(package, _)| package))
 }
 
 /// A copy in which every `from` is `to`, which has the same length. The file stays whole, because

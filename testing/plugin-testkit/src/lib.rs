@@ -15,6 +15,7 @@
 //! The kit knows the plugin interface and nothing of the kernel.
 
 pub mod allocation;
+pub mod build;
 mod call;
 mod host;
 mod plugin;

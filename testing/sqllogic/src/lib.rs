@@ -7,11 +7,12 @@
 //! Every file runs twice: with the plugins linked into the program, and with the same plugins loaded
 //! from their shared objects ([`Linkage`]).
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use heliosdb_kernel::{Config, Connection, Database, SqlError};
 use heliosdb_lite::bundle;
+use heliosdb_plugin_testkit::build;
 use sqllogictest::{DBOutput, DefaultColumnType};
 
 /// A database in a directory that goes with its last connection.
@@ -33,7 +34,7 @@ pub enum Linkage {
 impl Scratch {
     /// # Errors
     ///
-    /// Without the shared objects of the bundle beside the test, for [`Linkage::Dynamic`].
+    /// When the database cannot be made or does not open.
     pub fn new(linkage: Linkage) -> Result<Scratch, Failure> {
         let directory = tempfile::tempdir().map_err(|error| Failure::setup(&error))?;
         let linked = match linkage {
@@ -42,7 +43,7 @@ impl Scratch {
                 let plugins = directory.path().join("plugins");
                 std::fs::create_dir(&plugins).map_err(|error| Failure::setup(&error))?;
                 for id in bundle::PLUGINS {
-                    let from = shared_object(id)?;
+                    let from = shared_object(id);
                     let to = plugins.join(format!("{id}.so"));
                     // As a link, so that the loader maps one file however many databases open it.
                     std::os::unix::fs::symlink(from, to).map_err(|e| Failure::setup(&e))?;
@@ -67,20 +68,15 @@ impl Scratch {
     }
 }
 
-/// The shared object of a bundled plugin, which cargo puts two directories above a test program.
-fn shared_object(id: &str) -> Result<PathBuf, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::setup(&error))?;
-    let target = program.parent().and_then(std::path::Path::parent);
-    let file = target
-        .unwrap_or(&program)
-        .join(format!("libhelios_{id}.so"));
-    if file.exists() {
-        return Ok(file);
-    }
-    Err(Failure::Setup(format!(
-        "{} is not there; build it with cargo build --workspace --all-targets",
-        file.display()
-    )))
+/// The shared object of a bundled plugin, built from the present source.
+fn shared_object(id: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        let manifest = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let packages = bundle::PLUGINS.map(|id| format!("heliosdb-{id}-dyn"));
+        build::packages(manifest, &packages.each_ref().map(String::as_str))
+    });
+    directory.join(format!("libhelios_{id}.so"))
 }
 
 /// What a file sees as one connection.
