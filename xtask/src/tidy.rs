@@ -22,8 +22,13 @@ const EDGES: &[(&str, &[&str])] = &[
         &["heliosdb-plugin-api", "heliosdb-storage"],
     ),
     (
+        "heliosdb-dump",
+        &["heliosdb-plugin-host", "heliosdb-sim", "heliosdb-storage"],
+    ),
+    (
         "heliosdb-sql",
         &[
+            "heliosdb-dump",
             "heliosdb-plugin-api",
             "heliosdb-plugin-host",
             "heliosdb-storage",
@@ -33,6 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-kernel",
         &[
+            "heliosdb-dump",
             "heliosdb-plugin-host",
             "heliosdb-server",
             "heliosdb-sql",
@@ -41,15 +47,52 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "heliosdb-jsonschema",
-        &["heliosdb-plugin-api", "heliosdb-plugin-testkit"],
+        &[
+            "heliosdb-jsonschema-state",
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-testkit",
+        ],
+    ),
+    ("heliosdb-jsonschema-state", &["heliosdb-plugin-api"]),
+    (
+        "heliosdb-schema-registry",
+        &[
+            "heliosdb-jsonschema-state",
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-testkit",
+        ],
+    ),
+    (
+        "heliosdb-schema-registry-dyn",
+        &["heliosdb-plugin-api", "heliosdb-schema-registry"],
     ),
     (
         "heliosdb-jsonschema-dyn",
         &["heliosdb-plugin-api", "heliosdb-jsonschema"],
     ),
     (
+        "heliosdb-command",
+        &[
+            "heliosdb-kernel",
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+        ],
+    ),
+    (
+        "heliosdb-full",
+        &[
+            "heliosdb-command",
+            "heliosdb-jsonschema",
+            "heliosdb-kernel",
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+            "heliosdb-schema-registry",
+        ],
+    ),
+    (
         "heliosdb-lite",
         &[
+            "heliosdb-command",
             "heliosdb-jsonschema",
             "heliosdb-kernel",
             "heliosdb-plugin-api",
@@ -83,8 +126,21 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("heliosdb-sim", &["heliosdb-storage"]),
     (
+        "heliosdb-upgrade",
+        &[
+            "heliosdb-dump",
+            "heliosdb-full",
+            "heliosdb-kernel",
+            "heliosdb-lite",
+            "heliosdb-plugin-host",
+            "heliosdb-sim",
+            "heliosdb-storage",
+        ],
+    ),
+    (
         "heliosdb-sqllogic",
         &[
+            "heliosdb-full",
             "heliosdb-kernel",
             "heliosdb-lite",
             "heliosdb-plugin-testkit",

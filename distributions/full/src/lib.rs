@@ -1,0 +1,1 @@
+//! HeliosDB Full, the distribution that dumps of Lite are imported into.

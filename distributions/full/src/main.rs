@@ -1,0 +1,3 @@
+//! `heliosdb-full`.
+
+fn main() {}

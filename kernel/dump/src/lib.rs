@@ -1,0 +1,1 @@
+//! Dumps: the file that carries a whole database, its writer and its readers.

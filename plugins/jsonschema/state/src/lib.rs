@@ -1,0 +1,1 @@
+//! The format of the store `schemas` of the jsonschema plugin, for whoever adopts it.

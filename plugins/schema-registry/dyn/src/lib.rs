@@ -1,0 +1,1 @@
+//! The schema_registry plugin as a shared object.

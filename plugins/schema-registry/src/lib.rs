@@ -1,0 +1,1 @@
+//! Versions of JSON schemas, with where each came from.

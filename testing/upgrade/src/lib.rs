@@ -1,0 +1,1 @@
+//! Moves databases from Lite to Full and compares what arrives with what left.
