@@ -97,6 +97,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "heliosdb-kernel",
             "heliosdb-plugin-api",
             "heliosdb-plugin-host",
+            "heliosdb-tpch",
         ],
     ),
     ("heliosdb-plugin-testkit", &["heliosdb-plugin-api"]),
@@ -147,7 +148,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("heliosdb-kill9", &[]),
-    ("heliosdb-bench", &[]),
+    ("heliosdb-bench", &["heliosdb-tpch"]),
+    ("heliosdb-tpch", &[]),
     ("xtask", &[]),
 ];
 
