@@ -1,1 +1,75 @@
-//! The command line that both distributions speak.
+//! The command line that HeliosDB Lite and Full share.
+//!
+//! Everything it does with a database goes through `heliosdb_kernel`; what is here is the arguments
+//! (`args`), the commands (`commands`), opening and first start (`open`), the SQL shell (`shell`, over
+//! `client` and `output`) and the commands for plugins (`plugin`). Every failure is one line on stderr,
+//! with PostgreSQL's DETAIL and HINT where there are any, and an exit status other than 0.
+//!
+//! What differs between the two is an [`Edition`], and how a database is named ([`args::Place`]). It
+//! knows no plugin by name.
+
+pub mod args;
+pub mod bundle;
+mod client;
+pub mod commands;
+mod open;
+mod output;
+mod plugin;
+mod shell;
+
+use std::process::ExitCode;
+
+use heliosdb_kernel::RootRef;
+use tracing_subscriber::EnvFilter;
+
+/// A distribution, as the shared commands see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Edition {
+    /// The executable's name, which begins every message.
+    pub program: &'static str,
+    /// What dumps and `SHOW helios.edition` call it: `lite` or `full`.
+    pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The plugins it links, or which of them is missing.
+    pub plugins: fn() -> Result<Vec<RootRef>, String>,
+    /// Their ids, which no new plugin may have.
+    pub plugin_ids: &'static [&'static str],
+}
+
+/// Why a command fails.
+#[derive(Debug)]
+pub enum Failed {
+    /// One line to say, then status 1.
+    With(String),
+    /// Status 1; everything there is to say has been said.
+    Said,
+}
+
+impl From<String> for Failed {
+    fn from(message: String) -> Failed {
+        Failed::With(message)
+    }
+}
+
+impl Edition {
+    /// The exit status of a command; a failure that was not said yet is said now.
+    pub fn exit(&self, outcome: Result<(), Failed>) -> ExitCode {
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failed::Said) => ExitCode::FAILURE,
+            Err(Failed::With(message)) => {
+                eprintln!("{}: {message}", self.program);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Send the log to stderr: warnings, or what `HELIOS_LOG` asks for.
+pub fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("HELIOS_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,1 +1,57 @@
-//! HeliosDB Full, the distribution that dumps of Lite are imported into.
+//! HeliosDB Full, the distribution that grows out of Lite: the same kernel with its own plugins
+//! ([`bundle`]), behind the command line that both share ([`heliosdb_command`]) and commands of its own.
+
+pub mod bundle;
+mod place;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use heliosdb_command::args::{Plugin, Serve, Sql};
+use heliosdb_command::{Edition, commands};
+
+pub use place::{DATA_DIRECTORY, Place, Target};
+
+/// What this distribution is.
+pub const EDITION: Edition = Edition {
+    program: "heliosdb-full",
+    name: "full",
+    title: "HeliosDB Full",
+    plugins: bundle::plugins,
+    plugin_ids: &bundle::PLUGINS,
+};
+
+/// HeliosDB Full: a SQL database that speaks PostgreSQL's protocol and takes over what Lite exports.
+/// In this version it is one node.
+///
+/// Without a command it opens ./heliosdb-full-data, serves on 127.0.0.1:5433, and gives a SQL shell
+/// when standard input is a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "heliosdb-full", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a database until SIGTERM or SIGINT.
+    Serve(Serve<Place>),
+    /// Run SQL and leave; exit status 1 if anything failed.
+    Sql(Sql<Target>),
+    /// Write, check and list plugins.
+    #[command(subcommand)]
+    Plugin(Plugin<Place>),
+}
+
+/// Run a command; its exit status.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let edition = &EDITION;
+    let outcome = match arguments.command {
+        None => commands::open_and_shell(edition, DATA_DIRECTORY.as_ref()),
+        Some(Command::Serve(serve)) => commands::serve(edition, serve),
+        Some(Command::Sql(sql)) => commands::sql(edition, &sql),
+        Some(Command::Plugin(command)) => commands::plugin(edition, command),
+    };
+    edition.exit(outcome)
+}

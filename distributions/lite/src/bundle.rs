@@ -1,11 +1,11 @@
 //! What HeliosDB Lite is made of: the kernel and these plugins.
 //!
 //! A plugin is linked because its crate is named here. A crate that nothing names is left out by the
-//! linker without a word, so what was linked is compared with [`PLUGINS`] at every start.
+//! linker without a word, so each of [`PLUGINS`] is looked for at every start.
 
+use heliosdb_command::bundle;
 use heliosdb_jsonschema as _;
-use heliosdb_kernel::{RootRef, linked};
-use heliosdb_plugin_api::Manifest;
+use heliosdb_kernel::RootRef;
 
 /// The ids of the bundled plugins, in alphabetical order.
 pub const PLUGINS: [&str; 1] = ["jsonschema"];
@@ -14,29 +14,18 @@ pub const PLUGINS: [&str; 1] = ["jsonschema"];
 ///
 /// # Errors
 ///
-/// A difference between what is linked and [`PLUGINS`].
+/// One of [`PLUGINS`] is not linked.
 pub fn plugins() -> Result<Vec<RootRef>, String> {
-    let roots: Vec<RootRef> = linked().collect();
-    let mut ids = Vec::new();
-    for root in &roots {
-        let text = (root.manifest())();
-        let manifest = Manifest::parse(text.as_str())
-            .map_err(|error| format!("the manifest of a bundled plugin: {error}"))?;
-        ids.push(manifest.id);
-    }
-    ids.sort();
-    if ids != PLUGINS {
-        return Err(format!(
-            "this build has the plugins {ids:?}, Lite is made of {PLUGINS:?}"
-        ));
-    }
-    Ok(roots)
+    bundle::pick(&PLUGINS)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn what_is_linked_is_what_is_listed() {
-        assert_eq!(super::plugins().map(|roots| roots.len()), Ok(1));
+        assert_eq!(bundle::linked_ids(), Ok(PLUGINS.map(str::to_owned).into()));
+        assert_eq!(plugins().map(|roots| roots.len()), Ok(PLUGINS.len()));
     }
 }

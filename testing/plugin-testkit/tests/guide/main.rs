@@ -158,9 +158,9 @@ fn a_word_is_counted() {
 fn the_document_quotes_code_that_is_compiled() {
     const DOCUMENT: &str = include_str!("../../../../docs/writing-a-plugin.md");
     let template = concat!(
-        include_str!("../../../../distributions/lite/src/plugin/template/function/lib.rs"),
-        include_str!("../../../../distributions/lite/src/plugin/template/function/plugin.toml"),
-        include_str!("../../../../distributions/lite/src/plugin/template/function/conformance.rs"),
+        include_str!("../../../../distributions/command/src/plugin/template/function/lib.rs"),
+        include_str!("../../../../distributions/command/src/plugin/template/function/plugin.toml"),
+        include_str!("../../../../distributions/command/src/plugin/template/function/conformance.rs"),
     );
     let template = template.replace("{{id}}", "turn");
     let template = template.replace("{{Plugin}}", "TurnPlugin");

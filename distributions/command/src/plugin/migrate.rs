@@ -3,14 +3,14 @@
 
 use heliosdb_kernel::{Database, plugins};
 
-use crate::args::{PluginMigrate, PluginState};
-use crate::{Failed, bundle, open};
+use crate::args::{Place, PluginMigrate, PluginState};
+use crate::{Edition, Failed, open};
 
 /// Status 1 when a plugin would not migrate, or did not.
-pub fn run(arguments: &PluginMigrate) -> Result<(), Failed> {
-    let directory = &arguments.data;
+pub fn run<P: Place>(edition: &Edition, arguments: &PluginMigrate<P>) -> Result<(), Failed> {
+    let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
-    let linked = bundle::plugins()?;
+    let linked = (edition.plugins)()?;
     if !arguments.dry_run {
         if !directory.is_dir() {
             return Err(format!("there is no directory {}", directory.display()).into());
@@ -26,7 +26,7 @@ pub fn run(arguments: &PluginMigrate) -> Result<(), Failed> {
             println!("{report}");
         }
         database.close().map_err(|error| error.message)?;
-        return say(failed);
+        return say(edition, failed);
     }
     let reports = plugins::dry_run(directory, &config, &linked).map_err(|e| e.to_string())?;
     let mut failed = Vec::new();
@@ -36,29 +36,29 @@ pub fn run(arguments: &PluginMigrate) -> Result<(), Failed> {
             Err(why) => failed.push((plugin, why)),
         }
     }
-    say(failed)
+    say(edition, failed)
 }
 
-fn say(failed: Vec<(String, String)>) -> Result<(), Failed> {
+fn say(edition: &Edition, failed: Vec<(String, String)>) -> Result<(), Failed> {
     if failed.is_empty() {
         return Ok(());
     }
     for (plugin, why) in failed {
-        eprintln!("heliosdb-lite: plugin {plugin}: {why}");
+        eprintln!("{}: plugin {plugin}: {why}", edition.program);
     }
     Err(Failed::Said)
 }
 
-pub fn finalize(arguments: &PluginState) -> Result<(), Failed> {
-    let directory = &arguments.data;
+pub fn finalize<P: Place>(arguments: &PluginState<P>) -> Result<(), Failed> {
+    let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
     let finalized = plugins::finalize(directory, &config, &arguments.name);
     println!("{}", finalized.map_err(|error| error.to_string())?);
     Ok(())
 }
 
-pub fn rollback(arguments: &PluginState) -> Result<(), Failed> {
-    let directory = &arguments.data;
+pub fn rollback<P: Place>(arguments: &PluginState<P>) -> Result<(), Failed> {
+    let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
     let back = plugins::rollback(directory, &config, &arguments.name);
     println!("{}", back.map_err(|error| error.to_string())?);

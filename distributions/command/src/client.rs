@@ -81,6 +81,8 @@ pub struct Identity {
     pub user: String,
     pub database: String,
     pub password: Option<String>,
+    /// The program that connects, as `pg_stat_activity` shows it.
+    pub application: &'static str,
 }
 
 pub struct Client {
@@ -153,7 +155,7 @@ impl Client {
         let parameters = [
             ("user", identity.user.as_str()),
             ("database", identity.database.as_str()),
-            ("application_name", "heliosdb-lite"),
+            ("application_name", identity.application),
             ("client_encoding", "UTF8"),
         ];
         frontend::startup_message(parameters, &mut self.output).map_err(lost)?;

@@ -10,7 +10,7 @@ use heliosdb_plugin_api::Manifest;
 
 use crate::args::{PluginKind, PluginNew};
 use crate::open::Message;
-use crate::{Failed, bundle};
+use crate::{Edition, Failed};
 
 /// What is the same for all kinds.
 const CARGO_TOML: &str = include_str!("template/Cargo.toml.in");
@@ -57,17 +57,18 @@ const CODEC: Template = Template {
           SELECT codec, pages, ratio FROM helios_compression_stats WHERE tablename = 'reading';",
 };
 
-pub fn run(arguments: &PluginNew) -> Result<(), Failed> {
+pub fn run(edition: &Edition, arguments: &PluginNew) -> Result<(), Failed> {
     let directory = match &arguments.path {
         Some(path) => path.clone(),
         None => PathBuf::from(&arguments.name),
     };
-    if bundle::PLUGINS.contains(&arguments.name.as_str()) {
+    if edition.plugin_ids.contains(&arguments.name.as_str()) {
         let name = &arguments.name;
         return Err(format!("\"{name}\" is a plugin of this server; choose another name").into());
     }
     let (api, testkit) = kit(arguments.api.as_deref())?;
     let names = Names {
+        program: edition.program,
         id: &arguments.name,
         api: &api,
         testkit: &testkit,
@@ -76,7 +77,11 @@ pub fn run(arguments: &PluginNew) -> Result<(), Failed> {
     write(&directory, &files)?;
     let shown = directory.display();
     println!("wrote a plugin to {shown}\n\n  cd {shown}\n  cargo test\n  cargo build --release");
-    println!("  heliosdb-lite plugin check {}", built(&arguments.name));
+    println!(
+        "  {} plugin check {}",
+        edition.program,
+        built(&arguments.name)
+    );
     println!("\nREADME.md says how to use it from SQL.");
     Ok(())
 }
@@ -86,6 +91,7 @@ fn built(id: &str) -> String {
 }
 
 struct Names<'a> {
+    program: &'a str,
     id: &'a str,
     api: &'a Path,
     testkit: &'a Path,
@@ -96,6 +102,7 @@ impl Names<'_> {
         // `about` and `sql` first: they have places themselves.
         text.replace("{{about}}", template.about)
             .replace("{{sql}}", template.sql)
+            .replace("{{program}}", self.program)
             .replace("{{id}}", self.id)
             .replace("{{Plugin}}", &type_name(self.id))
             .replace("{{KEYWORD}}", &keyword(self.id))
@@ -190,6 +197,7 @@ mod tests {
 
     fn names(id: &str) -> Names<'_> {
         Names {
+            program: "heliosdb-lite",
             id,
             api: Path::new("/kit/plugin-api"),
             testkit: Path::new("/kit/testing/plugin-testkit"),

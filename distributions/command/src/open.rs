@@ -9,7 +9,7 @@ use std::time::Duration;
 use heliosdb_kernel::config::Config;
 use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig};
 
-use crate::bundle;
+use crate::Edition;
 use crate::client::{Dial, Identity, Socket};
 
 /// The settings file looked for in a data directory.
@@ -28,6 +28,7 @@ pub struct Opened {
     server: Server,
     database: Database,
     auth: AuthMethod,
+    edition: Edition,
 }
 
 /// What the command line says about a server.
@@ -40,7 +41,11 @@ pub struct Overrides {
 
 impl Opened {
     /// Open and serve on the network.
-    pub fn serve(directory: &Path, overrides: Overrides) -> Result<Opened, Message> {
+    pub fn serve(
+        edition: &Edition,
+        directory: &Path,
+        overrides: Overrides,
+    ) -> Result<Opened, Message> {
         let config = read_config(directory, overrides.config.as_deref())?;
         let listen = overrides.listen.unwrap_or(config.server.listen);
         let auth = overrides.auth.unwrap_or(config.server.auth);
@@ -49,7 +54,7 @@ impl Opened {
                 "authentication \"trust\" is allowed on loopback addresses only, and {listen} is reachable from other machines"
             ));
         }
-        let database = open(directory, &config)?;
+        let database = open(edition, directory, &config)?;
         if auth == AuthMethod::Scram {
             first_password(&database)?;
         }
@@ -64,13 +69,18 @@ impl Opened {
             server,
             database,
             auth,
+            edition: *edition,
         })
     }
 
     /// Open for this process alone.
-    pub fn private(directory: &Path, config: Option<&Path>) -> Result<Opened, Message> {
+    pub fn private(
+        edition: &Edition,
+        directory: &Path,
+        config: Option<&Path>,
+    ) -> Result<Opened, Message> {
         let config = read_config(directory, config)?;
-        let database = open(directory, &config)?;
+        let database = open(edition, directory, &config)?;
         let auth = AuthMethod::Trust;
         let server = database
             .serve(&ServerConfig {
@@ -83,13 +93,15 @@ impl Opened {
             server,
             database,
             auth,
+            edition: *edition,
         })
     }
 
     /// Say where the database is and how to reach it.
     pub fn announce(&self) {
         println!(
-            "HeliosDB Lite {}, database in {}",
+            "{} {}, database in {}",
+            self.edition.title,
             env!("CARGO_PKG_VERSION"),
             self.database.directory().display()
         );
@@ -117,6 +129,15 @@ impl Opened {
         })
     }
 
+    pub fn first_identity(&self) -> Identity {
+        Identity {
+            user: FIRST_NAME.to_owned(),
+            database: FIRST_NAME.to_owned(),
+            password: None,
+            application: self.edition.program,
+        }
+    }
+
     pub fn wait_for_signal(&self) -> Result<(), Message> {
         self.server
             .wait_for_signal()
@@ -132,21 +153,13 @@ impl Opened {
     }
 }
 
-pub fn first_identity() -> Identity {
-    Identity {
-        user: FIRST_NAME.to_owned(),
-        database: FIRST_NAME.to_owned(),
-        password: None,
-    }
-}
-
 fn url(address: SocketAddr) -> String {
     format!("postgres://{FIRST_NAME}@{address}/{FIRST_NAME}")
 }
 
-/// Open with Lite's plugins.
-fn open(directory: &Path, config: &Config) -> Result<Database, Message> {
-    Database::open_bundle(directory, config, &bundle::plugins()?).map_err(|e| e.to_string())
+/// Open with the distribution's plugins.
+fn open(edition: &Edition, directory: &Path, config: &Config) -> Result<Database, Message> {
+    Database::open_bundle(directory, config, &(edition.plugins)()?).map_err(|e| e.to_string())
 }
 
 /// The settings of a database: the file that was named, or its own.
@@ -199,7 +212,7 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Whom `--connection URL` means, and how to reach it.
-pub fn parse_url(url: &str) -> Result<(Dial, Identity), Message> {
+pub fn parse_url(edition: &Edition, url: &str) -> Result<(Dial, Identity), Message> {
     use tokio_postgres::config::Host;
     let config: tokio_postgres::Config = url
         .parse()
@@ -234,6 +247,7 @@ pub fn parse_url(url: &str) -> Result<(Dial, Identity), Message> {
             user,
             database,
             password,
+            application: edition.program,
         },
     ))
 }

@@ -1,57 +1,49 @@
-//! The command line.
+//! The command line that the distributions share.
+//!
+//! How a database is named differs between them (Full knows clusters), so commands are generic over it:
+//! [`Place`] has a default, [`Target`] may be a server and has none. A distribution's own subcommands
+//! stand in its own crate, around these.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
 use heliosdb_kernel::AuthMethod;
 use heliosdb_kernel::config::parse_auth_method;
 
 use crate::output::Format;
 
-/// HeliosDB Lite: an embedded, one-node SQL database that speaks PostgreSQL's protocol.
-///
-/// Without a command it opens ./heliosdb-data, serves on 127.0.0.1:5433, and gives a SQL shell when
-/// standard input is a terminal.
-#[derive(Debug, Parser)]
-#[command(name = "heliosdb-lite", version)]
-pub struct Arguments {
-    #[command(subcommand)]
-    pub command: Option<Command>,
+/// The database that a command is about, of which there is a default.
+pub trait Place: Args {
+    fn directory(&self) -> PathBuf;
+}
+
+/// A database in a directory or behind a connection; one of the two is always given.
+pub trait Target: Args {
+    fn directory(&self) -> Option<PathBuf>;
+    fn connection(&self) -> Option<&str>;
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve a database until SIGTERM or SIGINT.
-    Serve(Serve),
-    /// Run SQL and leave; exit status 1 if anything failed.
-    Sql(Sql),
-    /// Write, check and list plugins.
-    #[command(subcommand)]
-    Plugin(Plugin),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Plugin {
+pub enum Plugin<P: Place> {
     /// Write a new plugin: a crate that builds and passes its tests.
     New(PluginNew),
     /// Check a plugin file by reading and by running it; exit status 1 if a server would refuse it.
     Check(PluginCheck),
     /// Show the plugins of a database, and what the next start of a server does with each.
-    List(PluginList),
+    List(PluginList<P>),
     /// Bring the state of all plugins to the versions of their code, as a start of a server does.
-    Migrate(PluginMigrate),
+    Migrate(PluginMigrate<P>),
     /// Remove the state that a plugin's migrations kept for going back.
-    Finalize(PluginState),
+    Finalize(PluginState<P>),
     /// Go back to a plugin's state before its last migration; what it wrote since is given up.
-    Rollback(PluginState),
+    Rollback(PluginState<P>),
 }
 
 #[derive(Debug, Args)]
-pub struct PluginMigrate {
-    /// The database's directory.
-    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
-    pub data: PathBuf,
+pub struct PluginMigrate<P: Place> {
+    #[command(flatten)]
+    pub place: P,
     /// Settings. [default: DIR/heliosdb.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -61,12 +53,11 @@ pub struct PluginMigrate {
 }
 
 #[derive(Debug, Args)]
-pub struct PluginState {
+pub struct PluginState<P: Place> {
     /// The plugin.
     pub name: String,
-    /// The database's directory.
-    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
-    pub data: PathBuf,
+    #[command(flatten)]
+    pub place: P,
     /// Settings. [default: DIR/heliosdb.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -107,10 +98,9 @@ pub struct PluginCheck {
 }
 
 #[derive(Debug, Args)]
-pub struct PluginList {
-    /// The database's directory.
-    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
-    pub data: PathBuf,
+pub struct PluginList<P: Place> {
+    #[command(flatten)]
+    pub place: P,
     /// Settings. [default: DIR/heliosdb.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -119,10 +109,9 @@ pub struct PluginList {
 }
 
 #[derive(Debug, Args)]
-pub struct Serve {
-    /// The database's directory, made if it does not exist.
-    #[arg(long, visible_alias = "database", value_name = "DIR", default_value = crate::DATA_DIRECTORY)]
-    pub data: PathBuf,
+pub struct Serve<P: Place> {
+    #[command(flatten)]
+    pub place: P,
     /// Address to listen on; port 0 lets the system choose. [default: 127.0.0.1:5433]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -135,30 +124,18 @@ pub struct Serve {
 }
 
 #[derive(Debug, Args)]
-pub struct Sql {
+pub struct Sql<T: Target> {
     #[command(flatten)]
-    pub target: Target,
+    pub target: T,
     /// SQL or one backslash command; may be repeated. Without -c and -f, standard input is run.
     #[arg(short = 'c', long = "command", value_name = "SQL")]
     pub commands: Vec<String>,
     /// A file of SQL and backslash commands, run after the -c; - is standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Settings, with --data. [default: DIR/heliosdb.toml if it exists]
-    #[arg(long, value_name = "FILE", requires = "data")]
+    /// Settings, without --connection. [default: DIR/heliosdb.toml if it exists]
+    #[arg(long, value_name = "FILE", conflicts_with = "connection")]
     pub config: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Target {
-    /// Open this database's directory in this process.
-    #[arg(long, visible_alias = "database", value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Connect to a server: postgres://user:password@host:port/database. The password may come from
-    /// PGPASSWORD.
-    #[arg(long, value_name = "URL")]
-    pub connection: Option<String>,
 }

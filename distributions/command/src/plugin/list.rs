@@ -12,10 +12,10 @@ use heliosdb_plugin_host::boot::{BootPlan, Planned};
 use heliosdb_plugin_host::host::linkage;
 use heliosdb_plugin_host::resolve::{Origin, Outcome};
 
-use crate::args::PluginList;
+use crate::args::{Place, PluginList};
 use crate::client::Column;
 use crate::output::write_result;
-use crate::{Failed, bundle, open};
+use crate::{Edition, Failed, open};
 
 const COLUMNS: [&str; 7] = [
     "name",
@@ -29,10 +29,10 @@ const COLUMNS: [&str; 7] = [
 /// PostgreSQL's oid of text.
 const TEXT: u32 = 25;
 
-pub fn run(arguments: &PluginList) -> Result<(), Failed> {
-    let directory = &arguments.data;
+pub fn run<P: Place>(edition: &Edition, arguments: &PluginList<P>) -> Result<(), Failed> {
+    let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
-    let plan = Database::plan_plugins(directory, &config, &bundle::plugins()?);
+    let plan = Database::plan_plugins(directory, &config, &(edition.plugins)()?);
     let plan = plan.map_err(|error| error.to_string())?;
     let columns = COLUMNS.map(|name| Column {
         name: name.to_owned(),

@@ -1,0 +1,161 @@
+//! `serve`, `sql`, `plugin`, and what happens without a command.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::args::{Place, Plugin, Serve, Sql, Target};
+use crate::client::{Canceller, Client, Dial, Error, Identity};
+use crate::open::{self, Opened, Overrides};
+use crate::output::{self, Format};
+use crate::shell::Shell;
+use crate::{Edition, Failed, plugin};
+
+/// Without a command: serve, and give a shell when there is a terminal.
+///
+/// # Errors
+///
+/// The database does not open, or its address is taken.
+pub fn open_and_shell(edition: &Edition, directory: &Path) -> Result<(), Failed> {
+    let opened = Opened::serve(edition, directory, Overrides::default())?;
+    opened.announce();
+    if io::stdin().is_terminal() {
+        shell_on(opened, |shell| {
+            shell
+                .run_interactive(heliosdb_kernel::FIRST_NAME)
+                .map_err(drop)
+        })
+    } else {
+        opened.wait_for_signal()?;
+        Ok(opened.close()?)
+    }
+}
+
+/// # Errors
+///
+/// The database does not open, or its address is taken.
+pub fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed> {
+    let overrides = Overrides {
+        config: serve.config,
+        listen: serve.listen,
+        auth: serve.auth,
+    };
+    let opened = Opened::serve(edition, &serve.place.directory(), overrides)?;
+    opened.announce();
+    opened.wait_for_signal()?;
+    Ok(opened.close()?)
+}
+
+/// # Errors
+///
+/// Anything that was run failed.
+pub fn sql<T: Target>(edition: &Edition, sql: &Sql<T>) -> Result<(), Failed> {
+    match (sql.target.directory(), sql.target.connection()) {
+        (Some(directory), _) => {
+            let opened = Opened::private(edition, &directory, sql.config.as_deref())?;
+            shell_on_format(opened, sql.format, |shell| run_inputs(edition, shell, sql))
+        }
+        (None, Some(url)) => {
+            let (dial, identity) = open::parse_url(edition, url)?;
+            let client = connect(dial, &identity)?;
+            let _signals = cancel_on_interrupt(client.canceller())?;
+            let shell = &mut Shell::new(client, sql.format);
+            run_inputs(edition, shell, sql).map_err(|()| Failed::Said)
+        }
+        (None, None) => Err(Failed::With(
+            "a database's directory or --connection is needed".to_owned(),
+        )),
+    }
+}
+
+/// # Errors
+///
+/// What was asked for is not possible, or a plugin does not pass its check.
+pub fn plugin<P: Place>(edition: &Edition, command: Plugin<P>) -> Result<(), Failed> {
+    plugin::run(edition, command)
+}
+
+fn shell_on(opened: Opened, work: impl FnOnce(&mut Shell) -> Result<(), ()>) -> Result<(), Failed> {
+    shell_on_format(opened, Format::Table, work)
+}
+
+/// A shell on a database of this process, which is closed when `work` is done.
+fn shell_on_format(
+    opened: Opened,
+    format: Format,
+    work: impl FnOnce(&mut Shell) -> Result<(), ()>,
+) -> Result<(), Failed> {
+    let opened = Arc::new(opened);
+    let outcome = connect(opened.dial(), &opened.first_identity()).and_then(|client| {
+        let signals = cancel_on_interrupt(client.canceller())?;
+        let outcome = work(&mut Shell::new(client, format)).map_err(|()| Failed::Said);
+        drop(signals);
+        outcome
+    });
+    // The shell, its client and its canceller are gone, so this is the last one.
+    if let Some(opened) = Arc::into_inner(opened) {
+        opened.close()?;
+    }
+    outcome
+}
+
+pub(crate) fn connect(dial: Dial, identity: &Identity) -> Result<Client, Failed> {
+    Client::connect(dial, identity).map_err(|error| {
+        Failed::With(match error {
+            Error::Server(error) => output::describe(&error, ""),
+            Error::Lost(why) => why,
+            Error::Local(error) => error.to_string(),
+        })
+    })
+}
+
+/// `-c` in order, then `-f`; without either, a terminal or standard input.
+fn run_inputs<T: Target>(edition: &Edition, shell: &mut Shell, sql: &Sql<T>) -> Result<(), ()> {
+    for command in &sql.commands {
+        shell.run_argument(command).map_err(drop)?;
+    }
+    match &sql.file {
+        Some(file) if file.as_os_str() != "-" => run_file(edition, shell, file),
+        None if !sql.commands.is_empty() => Ok(()),
+        None if io::stdin().is_terminal() => shell
+            .run_interactive(heliosdb_kernel::FIRST_NAME)
+            .map_err(drop),
+        _ => shell
+            .run_script(&mut io::stdin().lock(), "<stdin>")
+            .map(drop)
+            .map_err(drop),
+    }
+}
+
+fn run_file(edition: &Edition, shell: &mut Shell, file: &Path) -> Result<(), ()> {
+    let name = file.display().to_string();
+    match std::fs::File::open(file) {
+        Ok(opened) => shell
+            .run_script(&mut io::BufReader::new(opened), &name)
+            .map(drop)
+            .map_err(drop),
+        Err(error) => {
+            eprintln!("{}: cannot open {name}: {error}", edition.program);
+            Err(())
+        }
+    }
+}
+
+/// Ctrl-C cancels what runs, and ends the process when nothing does. (While a line is edited the
+/// terminal hands Ctrl-C to the editor.)
+fn cancel_on_interrupt(canceller: Canceller) -> Result<tokio::runtime::Runtime, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("signals")
+        .enable_all()
+        .build()
+        .map_err(|e| Failed::With(format!("cannot start a thread: {e}")))?;
+    runtime.spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if !canceller.cancel() {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(runtime)
+}
