@@ -1,9 +1,9 @@
 //! JSON Schema as a plugin: schemas as objects of the database, checked where rows are written.
 //!
 //! Two halves. The core knows no SQL: a JSON text ([`document`]) is checked against a schema
-//! ([`schema`]) and gives violations. [`state`] is the form in which named schemas are kept, in
-//! every version that ever shipped, with the steps between them. Over these is the plugin
-//! ([`JsonSchema`]): functions, a clause, a constraint and the statements about named schemas.
+//! ([`schema`]) and gives violations. Over it is the plugin ([`JsonSchema`]): functions, a clause, a
+//! constraint and the statements about named schemas. The form in which these are kept is the crate
+//! `heliosdb-jsonschema-state`; the step between its versions is here.
 //!
 //! What the core promises, whatever the schema and the document:
 //!
@@ -20,6 +20,6 @@ pub mod error;
 mod plugin;
 pub mod schema;
 pub mod stack;
-pub mod state;
+mod step;
 
 pub use plugin::JsonSchema;

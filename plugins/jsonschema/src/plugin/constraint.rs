@@ -12,6 +12,7 @@ use super::clause::not_json;
 use super::named::Named;
 use super::{Checker, JsonSchema};
 use crate::error::Kind;
+use crate::schema::Source;
 
 pub struct JsonSchemaCheck(pub Arc<JsonSchema>);
 
@@ -30,7 +31,7 @@ impl Constraint for JsonSchemaCheck {
         })?;
         let named = Named::new(cx)?;
         let record = named.record(oid)?;
-        let schema = self.0.compiled.get(record.source(), &named)?;
+        let schema = self.0.compiled.get(Source::named(&record), &named)?;
         let mut checker = Checker::new(cx);
         let mut found = Vec::new();
         for (column, values) in definition.columns.iter().zip(rows.iter()) {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, LargeStringArray, StringArray};
+use heliosdb_jsonschema_state::CLASS;
 use heliosdb_plugin_api::{
     Argument, Arguments, Context, Registrar, Result, TableCursor, rows, state as sqlstate,
 };
 
 use super::name::Name;
 use super::named::Named;
-use super::{CLASS, Checker, JsonSchema};
+use super::{Checker, JsonSchema};
 use crate::error::Kind;
 use crate::schema::{Compiled, Source, Violation};
 
@@ -124,7 +125,7 @@ impl JsonSchema {
                 )
             })?;
             let record = named.record(named.find(&name)?.oid)?;
-            return self.compiled.get(record.source(), &named);
+            return self.compiled.get(Source::named(&record), &named);
         }
         self.compiled.get(Source::anonymous(schema), &named)
     }

@@ -7,7 +7,7 @@
 //! | the constraint `json_schema` | [`constraint`] |
 //! | `CREATE`, `ALTER`, `DROP JSON SCHEMA` | [`command`] |
 //!
-//! A named schema is an object of the catalog, of the class [`CLASS`], and an entry of the store
+//! A named schema is an object of the catalog, of the class [`CLASS`](state::CLASS), and an entry of the store
 //! under the object's oid ([`named`]). Constraints depend on the schemas they use, and schemas on
 //! those they refer to, so DROP and ALTER know who is concerned.
 
@@ -22,20 +22,17 @@ mod words;
 
 use std::sync::Arc;
 
+use heliosdb_jsonschema_state as state;
 use heliosdb_plugin_api::{
-    CatalogEvent, Context, Entry, Fixture, Host, Migrations, Plugin, Registrar, Result, Settings,
-    Step,
+    CatalogEvent, Context, Fixture, Host, Migrations, Plugin, Registrar, Result, Settings,
 };
 
 use crate::document::{DEPTH_MAX, Parser};
 use crate::schema::{Cache, Compiled, Formats, Violations};
 use crate::stack::Watch;
-use crate::state;
+use crate::step::{self, OneToTwo};
 
 use named::Named;
-
-/// What messages call a named schema.
-const CLASS: &str = "JSON schema";
 
 /// The plugin, started.
 pub struct JsonSchema {
@@ -85,22 +82,9 @@ impl Plugin for JsonSchema {
             entries: state::golden::entries(golden),
         };
         Migrations::default()
-            .step(state::STORE, 1, state::step::CHECKSUM, OneToTwo)
+            .step(state::STORE, 1, step::CHECKSUM, OneToTwo)
             .fixture(fixture(1, state::golden::VERSION_1))
             .fixture(fixture(2, state::golden::VERSION_2))
-    }
-}
-
-/// The step of the store `schemas` from version 1.
-struct OneToTwo;
-
-impl Step for OneToTwo {
-    fn migrate(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
-        state::step::one_to_two(&entries)
-    }
-
-    fn check(&self, entry: &Entry) -> Result<()> {
-        state::v2::check(entry)
     }
 }
 

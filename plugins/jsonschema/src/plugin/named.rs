@@ -2,14 +2,13 @@
 
 use std::ops::Bound;
 
+use heliosdb_jsonschema_state::{CLASS, STORE, v2};
 use heliosdb_plugin_api::service::{Catalog, ObjectInfo, Store};
 use heliosdb_plugin_api::{Context, Error, Result, state as sqlstate};
 
-use super::CLASS;
 use super::name::Name;
 use crate::error::Kind;
 use crate::schema::{Registered, RegisteredSchema};
-use crate::state::{STORE, v2};
 
 /// The named schemas as a statement sees them.
 pub struct Named<'a> {
@@ -101,7 +100,7 @@ impl Registered for Named<'_> {
     fn by_uri(&self, uri: &str) -> Result<Option<RegisteredSchema>> {
         let found = Named::by_uri(self, uri)?;
         let record = found.map(|oid| self.record(oid)).transpose()?;
-        Ok(record.map(v2::Record::registered))
+        Ok(record.map(RegisteredSchema::from))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Compiling a schema once, and checking documents with it.
 
+use heliosdb_jsonschema_state::v2::Record;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
-use super::draft::{Declared, Draft};
+use super::draft::{self, Declared, Draft};
 use super::reference::{self, Nothing, Registered, RegisteredSchema};
 use super::violation::{Violations, shortened};
 use crate::document::{Document, Parser, Text};
@@ -52,6 +53,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// A schema with a name.
+    pub fn named(record: &'a Record) -> Source<'a> {
+        Source {
+            text: &record.text,
+            draft: record.draft,
+            uri: Some(&record.uri),
+        }
+    }
+
     /// The value and what its `$schema` and `asked` make of its draft; refuses what is no JSON and
     /// what is neither an object nor a boolean.
     pub fn read(self) -> Result<(Value, jsonschema::Draft)> {
@@ -63,7 +73,7 @@ impl<'a> Source<'a> {
     /// The URI of a schema that is about to be registered, see [`reference::base_uri`].
     pub fn settle_uri(self, asked: Option<&str>, fallback: &str) -> Result<String> {
         let (value, draft) = self.read()?;
-        reference::base_uri(&value, Draft::from_crate(draft), asked, fallback)
+        reference::base_uri(&value, draft::from_crate(draft), asked, fallback)
     }
 }
 
@@ -167,7 +177,7 @@ fn compile(source: Source<'_>, registered: &dyn Registered, formats: Formats) ->
         Some(uri) => uri.to_owned(),
         None => reference::base_uri(
             &value,
-            Draft::from_crate(draft),
+            draft::from_crate(draft),
             None,
             reference::anonymous_base(),
         )?,
@@ -206,7 +216,7 @@ fn compile(source: Source<'_>, registered: &dyn Registered, formats: Formats) ->
     let validator = options.build(&value).map_err(|error| invalid(&error))?;
     let references = closure.schemas.into_iter();
     Ok(Compiled {
-        draft: Draft::from_crate(validator.draft()),
+        draft: draft::from_crate(validator.draft()),
         validator: Some(validator),
         references: references.map(|(uri, s)| (uri, s.registered)).collect(),
         reserve: objects * FRAME + (16 << 10),

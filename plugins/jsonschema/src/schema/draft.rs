@@ -1,86 +1,41 @@
-//! The drafts of JSON Schema that are understood.
+//! The drafts of JSON Schema that are understood, and which of them a schema is of.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+pub use heliosdb_jsonschema_state::Draft;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
-/// A draft, by the name it is published under.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-pub enum Draft {
-    #[serde(rename = "4")]
-    Draft4,
-    #[serde(rename = "6")]
-    Draft6,
-    #[serde(rename = "7")]
-    Draft7,
-    #[serde(rename = "2019-09")]
-    Draft201909,
-    /// What a schema is that does not say.
-    #[default]
-    #[serde(rename = "2020-12")]
-    Draft202012,
+pub(super) fn of_crate(draft: Draft) -> jsonschema::Draft {
+    match draft {
+        Draft::Draft4 => jsonschema::Draft::Draft4,
+        Draft::Draft6 => jsonschema::Draft::Draft6,
+        Draft::Draft7 => jsonschema::Draft::Draft7,
+        Draft::Draft201909 => jsonschema::Draft::Draft201909,
+        Draft::Draft202012 => jsonschema::Draft::Draft202012,
+    }
 }
 
-impl Draft {
-    pub const ALL: [Draft; 5] = [
-        Draft::Draft4,
-        Draft::Draft6,
-        Draft::Draft7,
-        Draft::Draft201909,
-        Draft::Draft202012,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Draft::Draft4 => "4",
-            Draft::Draft6 => "6",
-            Draft::Draft7 => "7",
-            Draft::Draft201909 => "2019-09",
-            Draft::Draft202012 => "2020-12",
-        }
+pub(super) fn from_crate(draft: jsonschema::Draft) -> Draft {
+    match draft {
+        jsonschema::Draft::Draft4 => Draft::Draft4,
+        jsonschema::Draft::Draft6 => Draft::Draft6,
+        jsonschema::Draft::Draft7 => Draft::Draft7,
+        jsonschema::Draft::Draft201909 => Draft::Draft201909,
+        _ => Draft::Draft202012,
     }
+}
 
-    /// The URI of the draft's meta-schema.
-    pub fn uri(self) -> &'static str {
-        match self {
-            Draft::Draft4 => "http://json-schema.org/draft-04/schema#",
-            Draft::Draft6 => "http://json-schema.org/draft-06/schema#",
-            Draft::Draft7 => "http://json-schema.org/draft-07/schema#",
-            Draft::Draft201909 => "https://json-schema.org/draft/2019-09/schema",
-            Draft::Draft202012 => "https://json-schema.org/draft/2020-12/schema",
-        }
-    }
-
-    /// The keyword that names a schema.
-    pub fn id_keyword(self) -> &'static str {
-        self.of_crate().id_keyword()
-    }
-
-    pub(super) fn of_crate(self) -> jsonschema::Draft {
-        match self {
-            Draft::Draft4 => jsonschema::Draft::Draft4,
-            Draft::Draft6 => jsonschema::Draft::Draft6,
-            Draft::Draft7 => jsonschema::Draft::Draft7,
-            Draft::Draft201909 => jsonschema::Draft::Draft201909,
-            Draft::Draft202012 => jsonschema::Draft::Draft202012,
-        }
-    }
-
-    pub(super) fn from_crate(draft: jsonschema::Draft) -> Draft {
-        match draft {
-            jsonschema::Draft::Draft4 => Draft::Draft4,
-            jsonschema::Draft::Draft6 => Draft::Draft6,
-            jsonschema::Draft::Draft7 => Draft::Draft7,
-            jsonschema::Draft::Draft201909 => Draft::Draft201909,
-            _ => Draft::Draft202012,
-        }
-    }
+/// The draft that a statement names: `2020-12`, `7`, `draft-07`, `draft7` or the URI of the
+/// meta-schema.
+pub fn parse_draft(text: &str) -> Result<Draft> {
+    let short = text.strip_prefix("draft").unwrap_or(text);
+    let short = short.trim_start_matches('-').trim_start_matches('0');
+    let by_name = Draft::ALL.into_iter().find(|draft| draft.name() == short);
+    let by_uri = || match jsonschema::Draft::from_schema_uri(text) {
+        jsonschema::Draft::Unknown => None,
+        known => Some(from_crate(known)),
+    };
+    by_name.or_else(by_uri).ok_or_else(|| unknown_draft(text))
 }
 
 /// What a schema says of its draft.
@@ -98,7 +53,7 @@ impl Declared {
             None => Declared::Nothing,
             Some(uri) => match jsonschema::Draft::from_schema_uri(uri) {
                 jsonschema::Draft::Unknown => Declared::Custom(uri.to_owned()),
-                known => Declared::Draft(Draft::from_crate(known)),
+                known => Declared::Draft(from_crate(known)),
             },
         }
     }
@@ -107,37 +62,15 @@ impl Declared {
     /// what the schema does not, and may not contradict it.
     pub fn settle(&self, asked: Option<Draft>) -> Result<jsonschema::Draft> {
         match (self, asked) {
-            (Declared::Nothing, asked) => Ok(asked.unwrap_or_default().of_crate()),
+            (Declared::Nothing, asked) => Ok(of_crate(asked.unwrap_or_default())),
             (Declared::Custom(uri), None) if is_of_json_schema_org(uri) => Err(unknown_draft(uri)),
             (Declared::Custom(_), None) => Ok(jsonschema::Draft::Unknown),
-            (Declared::Draft(declared), None) => Ok(declared.of_crate()),
-            (Declared::Draft(declared), Some(asked)) if *declared == asked => Ok(asked.of_crate()),
+            (Declared::Draft(declared), None) => Ok(of_crate(*declared)),
+            (Declared::Draft(declared), Some(asked)) if *declared == asked => Ok(of_crate(asked)),
             (_, Some(asked)) => Err(Kind::InvalidSchema
                 .error(format!("JSON schema is not of draft {asked}"))
                 .with_detail("Its \"$schema\" names another meta-schema.")),
         }
-    }
-}
-
-impl fmt::Display for Draft {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Draft {
-    type Err = Error;
-
-    /// `2020-12`, `7`, `draft-07`, `draft7` or the URI of the meta-schema.
-    fn from_str(text: &str) -> Result<Draft> {
-        let short = text.strip_prefix("draft").unwrap_or(text);
-        let short = short.trim_start_matches('-').trim_start_matches('0');
-        let by_name = Draft::ALL.into_iter().find(|draft| draft.name() == short);
-        let by_uri = || match jsonschema::Draft::from_schema_uri(text) {
-            jsonschema::Draft::Unknown => None,
-            known => Some(Draft::from_crate(known)),
-        };
-        by_name.or_else(by_uri).ok_or_else(|| unknown_draft(text))
     }
 }
 

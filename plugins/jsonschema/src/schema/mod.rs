@@ -15,6 +15,6 @@ mod tests;
 
 pub use cache::Cache;
 pub use compile::{Compiled, DEPTH_MAX, Formats, Source};
-pub use draft::Draft;
+pub use draft::{Draft, parse_draft};
 pub use reference::{Registered, RegisteredSchema, Unregistered, base_uri, default_uri};
 pub use violation::{Violation, Violations};

@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use heliosdb_jsonschema_state::v2::Record;
 use jsonschema::{Registry, Retrieve, Uri, uri};
 use serde_json::Value;
 
-use super::draft::{Declared, Draft};
+use super::draft::{self, Declared, Draft};
 use crate::error::{Error, Kind, Result};
 
 /// Scheme and authority of schemas that have no URI of their own. The crate uses it for the same.
@@ -32,6 +33,15 @@ pub struct RegisteredSchema {
     pub text: Arc<str>,
     /// What its statement said.
     pub draft: Option<Draft>,
+}
+
+impl From<Record> for RegisteredSchema {
+    fn from(record: Record) -> RegisteredSchema {
+        RegisteredSchema {
+            text: record.text.into(),
+            draft: record.draft,
+        }
+    }
 }
 
 /// No schema has a name.
@@ -99,7 +109,9 @@ pub fn base_uri(
     asked: Option<&str>,
     fallback: &str,
 ) -> Result<String> {
-    let id = schema.get(draft.id_keyword()).and_then(Value::as_str);
+    let id = schema
+        .get(draft::of_crate(draft).id_keyword())
+        .and_then(Value::as_str);
     // In the old drafts an identifier that is a fragment is an anchor.
     let id = id.filter(|id| !id.starts_with('#'));
     let Some(reference) = asked.or(id) else {

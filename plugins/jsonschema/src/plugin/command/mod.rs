@@ -9,13 +9,14 @@ mod statement;
 
 use std::sync::Arc;
 
+use heliosdb_jsonschema_state::CLASS;
+use heliosdb_jsonschema_state::v2::Record;
 use heliosdb_plugin_api::{CommandOutcome, Context, Error, Registrar, Result, state as sqlstate};
 
 use super::name::Name;
 use super::named::{Named, undefined};
-use super::{CLASS, JsonSchema, stored_rows};
+use super::{JsonSchema, stored_rows};
 use crate::schema::{Draft, Source, default_uri};
-use crate::state::v2::Record;
 
 use statement::Statement;
 
@@ -116,7 +117,7 @@ impl JsonSchema {
 
     /// Compiles a schema, which says whether it can be used, and records what it refers to.
     fn depend_on_references(&self, named: &Named<'_>, oid: u32, record: &Record) -> Result<()> {
-        let compiled = self.compiled.get(record.source(), named)?;
+        let compiled = self.compiled.get(Source::named(record), named)?;
         for (uri, _) in compiled.references() {
             if let Some(on) = named.by_uri(uri)?
                 && on != oid
@@ -135,7 +136,7 @@ impl JsonSchema {
         while let Some(oid) = concerned.get(next).copied() {
             next += 1;
             let record = named.record(oid)?;
-            let compiled = self.compiled.get(record.source(), named);
+            let compiled = self.compiled.get(Source::named(&record), named);
             let compiled = compiled.map_err(|error| broken_reference(named, oid, error))?;
             for dependent in named.catalog().dependents(oid)? {
                 if dependent.class == CLASS {

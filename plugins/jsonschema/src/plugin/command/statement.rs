@@ -11,7 +11,7 @@ use heliosdb_plugin_api::Result;
 
 use crate::plugin::name::Name;
 use crate::plugin::words::Words;
-use crate::schema::Draft;
+use crate::schema::{Draft, parse_draft};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
@@ -73,7 +73,7 @@ fn create(words: &mut Words<'_>) -> Result<Statement> {
     let (mut draft, mut uri) = (None, None);
     loop {
         if draft.is_none() && words.accept("draft")? {
-            draft = Some(words.literal()?.parse()?);
+            draft = Some(parse_draft(&words.literal()?)?);
         } else if uri.is_none() && words.accept("uri")? {
             uri = Some(words.literal()?);
         } else {
@@ -103,7 +103,7 @@ fn alter(words: &mut Words<'_>) -> Result<Statement> {
         });
     }
     let draft = match words.accept("draft")? {
-        true => Some(words.literal()?.parse()?),
+        true => Some(parse_draft(&words.literal()?)?),
         false => None,
     };
     words.expect("as")?;

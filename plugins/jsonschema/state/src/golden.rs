@@ -4,8 +4,8 @@
 
 use heliosdb_plugin_api::Entry;
 
-pub const VERSION_1: &str = include_str!("../../state/schemas-1.txt");
-pub const VERSION_2: &str = include_str!("../../state/schemas-2.txt");
+pub const VERSION_1: &str = include_str!("../schemas-1.txt");
+pub const VERSION_2: &str = include_str!("../schemas-2.txt");
 
 /// The entries of a golden text.
 pub fn entries(golden: &str) -> Vec<Entry> {

@@ -1,19 +1,36 @@
-//! The step from version 1 to version 2.
+//! The step of the store `schemas` from version 1 to version 2.
 //!
 //! Pure: an entry gives two, whatever stands beside it, so entries may come in any batches. The URI
 //! of a schema is settled here as creating it would settle it today; a text that is no schema stops
 //! the migration.
 
-use heliosdb_plugin_api::{Entry, Result};
+use heliosdb_jsonschema_state::{v1, v2};
+use heliosdb_plugin_api::{Entry, Result, Step};
 
-use super::{v1, v2};
 use crate::schema::{Source, default_uri};
 
 /// Says what the step does. Never changes: databases remember it.
 pub const CHECKSUM: &str =
     "schemas 1-2: by oid; URI from $id or json-schema:///schema/name; URI keys";
 
-pub fn one_to_two(entries: &[Entry]) -> Result<Vec<Entry>> {
+/// See the module's header.
+pub struct OneToTwo;
+
+impl Step for OneToTwo {
+    fn migrate(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        one_to_two(&entries)
+    }
+
+    /// It can be read, and its schema can be read by its draft.
+    fn check(&self, entry: &Entry) -> Result<()> {
+        match v2::Stored::decode(entry)? {
+            v2::Stored::Schema { record, .. } => Source::named(&record).read().map(|_| ()),
+            v2::Stored::Uri { .. } => Ok(()),
+        }
+    }
+}
+
+fn one_to_two(entries: &[Entry]) -> Result<Vec<Entry>> {
     let mut out = Vec::with_capacity(entries.len() * 2);
     for entry in entries {
         let old = v1::Entry::decode(entry)?;
@@ -38,8 +55,9 @@ pub fn one_to_two(entries: &[Entry]) -> Result<Vec<Entry>> {
 
 #[cfg(test)]
 mod tests {
+    use heliosdb_jsonschema_state::golden::{VERSION_1, VERSION_2, entries};
+
     use super::*;
-    use crate::state::golden::{VERSION_1, VERSION_2, entries};
 
     fn write(entries: &[Entry]) -> String {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
@@ -85,7 +103,7 @@ mod tests {
         let new = sorted(one_to_two(&entries(VERSION_1)).expect("a step"));
         assert_eq!(write(&new), VERSION_2);
         for entry in &new {
-            v2::check(entry).expect("the invariant holds");
+            OneToTwo.check(entry).expect("the invariant holds");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Entries of version 1, which are only read, by the step to version 2.
 
-use crate::error::{Kind, Result};
+use heliosdb_plugin_api::Result;
+
+use crate::damaged;
 
 /// A named schema as version 1 kept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +16,16 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     pub fn decode(entry: &'a heliosdb_plugin_api::Entry) -> Result<Entry<'a>> {
         let (key, value) = (&entry.key, &entry.value);
-        let damaged = || {
-            Kind::Damaged
-                .error("JSON schema of state version 1 cannot be read")
-                .with_detail(format!("Its key is {key:?}."))
+        let unreadable = || {
+            damaged(
+                "JSON schema of state version 1 cannot be read",
+                format!("Its key is {key:?}."),
+            )
         };
-        let (oid, names) = key.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let names = std::str::from_utf8(names).map_err(|_| damaged())?;
-        let (schema, name) = names.split_once('\0').ok_or_else(damaged)?;
-        let text = std::str::from_utf8(value).map_err(|_| damaged())?;
+        let (oid, names) = key.split_first_chunk::<4>().ok_or_else(unreadable)?;
+        let names = std::str::from_utf8(names).map_err(|_| unreadable())?;
+        let (schema, name) = names.split_once('\0').ok_or_else(unreadable)?;
+        let text = std::str::from_utf8(value).map_err(|_| unreadable())?;
         Ok(Entry {
             oid: u32::from_be_bytes(*oid),
             schema,
@@ -31,8 +34,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// For tests of the step: nothing writes version 1 any more.
-    #[cfg(test)]
+    /// What version 1 wrote. No server writes it any more; tests make old state of it.
     pub fn encode(&self) -> heliosdb_plugin_api::Entry {
         let mut key = self.oid.to_be_bytes().to_vec();
         key.extend_from_slice(self.schema.as_bytes());
