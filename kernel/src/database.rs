@@ -15,10 +15,11 @@ use heliosdb_sql::{
     CancelHandle, Instance, InstanceOptions, Outcome, Prepared, Session, SessionOptions, SqlError,
     TransactionStatus, Value,
 };
-use heliosdb_storage::Engine;
+use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use crate::config::Config;
+use crate::dump::marker;
 use crate::error::{Error, OpenError};
 use crate::params::{ToSql, values};
 use crate::plugins;
@@ -72,8 +73,7 @@ impl Database {
             return Err(failed(Error::NotADirectory));
         }
         let disk = Arc::new(Disk::open(&directory).map_err(|e| failed(e.into()))?);
-        let engine =
-            Engine::open(disk.clone(), config.storage_options()).map_err(|e| failed(e.into()))?;
+        let engine = marker::open_engine(disk.clone(), config).map_err(failed)?;
         let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
         let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
         let instance = Instance::open(engine, config.instance_options(plugins.clone()))
@@ -105,7 +105,9 @@ impl Database {
             return Err(failed(Error::Directory(ErrorKind::NotADirectory.into())));
         }
         let disk = Disk::open(directory).map_err(|e| failed(e.into()))?;
-        plugins::plan(Arc::new(disk), directory, config, linked).map_err(failed)
+        let disk: Arc<dyn Io> = Arc::new(disk);
+        marker::refuse(&disk).map_err(failed)?;
+        plugins::plan(disk, directory, config, linked).map_err(failed)
     }
 
     /// What this open migrated of the plugins' state.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use heliosdb_plugin_host::StateFileError;
 use heliosdb_plugin_host::migration::MigrationError;
 use heliosdb_sql::SqlError;
 
@@ -20,6 +21,12 @@ pub enum Error {
     NotADirectory,
     #[error("there is no such directory")]
     NoDirectory,
+    /// What is in it is a part of a database, or one that nobody verified.
+    #[error("an import into it has not finished")]
+    ImportPending,
+    /// A small file of the server's in the directory, which cannot be used.
+    #[error(transparent)]
+    StateFile(#[from] StateFileError),
     #[error("plugin \"{0}\" keeps nothing in it")]
     NoStores(String),
     #[error(transparent)]
@@ -36,6 +43,20 @@ pub enum Error {
     Bundle(String),
     #[error("{}", .0.message)]
     Sql(SqlError),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::ImportPending => Some(
+                "Run the import again: it removes what is there and starts over. To give it up, \
+                 remove the directory.",
+            ),
+            Error::Migration(error) => error.hint(),
+            _ => None,
+        }
+    }
 }
 
 impl From<MigrationError> for Error {
@@ -57,7 +78,12 @@ impl fmt::Display for OpenError {
             "cannot open database \"{}\": {}",
             self.directory.display(),
             self.error
-        )
+        )?;
+        // Whoever finds a half database should not have to look the way out up.
+        match (&self.error, self.error.hint()) {
+            (Error::ImportPending, Some(hint)) => write!(f, ". {hint}"),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -41,6 +41,7 @@
 
 pub mod config;
 mod database;
+pub mod dump;
 mod error;
 mod params;
 pub mod plugins;

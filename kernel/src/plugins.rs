@@ -16,6 +16,7 @@ use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use crate::config::Config;
+use crate::dump::marker;
 use crate::error::{Error, OpenError};
 
 /// What all plugins together may reserve when nobody says otherwise.
@@ -65,7 +66,7 @@ pub fn dry_run(
     linked: &[RootRef],
 ) -> Result<Vec<DryRun>, OpenError> {
     offline(directory, |disk| {
-        let engine = Engine::open(disk.clone(), config.storage_options())?;
+        let engine = marker::open_engine(disk.clone(), config)?;
         let plan = plan(disk, directory, config, linked)?;
         let reports = host::dry_run(&plan, linked, &engine);
         engine.close()?;
@@ -80,7 +81,7 @@ pub fn dry_run(
 /// As [`dry_run`]; or the plugin has no stores here.
 pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Finalized, OpenError> {
     offline(directory, |disk| {
-        let engine = Engine::open(disk, config.storage_options())?;
+        let engine = marker::open_engine(disk, config)?;
         if store::stores_of(&engine.latest_view(), plugin)?.is_empty() {
             return Err(Error::NoStores(plugin.to_owned()));
         }
@@ -98,7 +99,7 @@ pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Final
 /// As [`dry_run`]; or nothing is kept.
 pub fn rollback(directory: &Path, config: &Config, plugin: &str) -> Result<RolledBack, OpenError> {
     offline(directory, |disk| {
-        let engine = Engine::open(disk, config.storage_options())?;
+        let engine = marker::open_engine(disk, config)?;
         let back = migration::rollback(&engine, plugin, &migration::Settings::default())?;
         engine.close()?;
         Ok(back)

@@ -10,6 +10,7 @@
 //! * [`active`] calls into started plugins; [`service`] answers their calls, over what the SQL layer
 //!   implements ([`services`]).
 //! * [`codec`] hands their codecs to storage.
+//! * [`state_file`] is how this crate, and others, keep small texts in the data directory.
 //! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
 //!
 //! It knows storage, and neither SQL nor DataFusion.
@@ -32,7 +33,7 @@ pub mod registry;
 pub mod resolve;
 pub mod service;
 pub mod services;
-mod state_file;
+pub mod state_file;
 pub mod store;
 
 pub use heliosdb_plugin_api::abi::RootRef;

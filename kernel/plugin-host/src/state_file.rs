@@ -52,7 +52,7 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
 }
 
 /// The text of `name`; `None` when there is no such file.
-pub(crate) fn read(io: &Arc<dyn Io>, name: &'static str) -> Result<Option<String>, StateFileError> {
+pub fn read(io: &Arc<dyn Io>, name: &'static str) -> Result<Option<String>, StateFileError> {
     let failed = |error: io::Error| StateFileError::new(name, error);
     let file = match io.open(name, OpenMode::Read) {
         Ok(file) => file,
@@ -75,11 +75,7 @@ pub(crate) fn read(io: &Arc<dyn Io>, name: &'static str) -> Result<Option<String
 }
 
 /// Make `text` all there is in `name`, durably.
-pub(crate) fn replace(
-    io: &Arc<dyn Io>,
-    name: &'static str,
-    text: &str,
-) -> Result<(), StateFileError> {
+pub fn replace(io: &Arc<dyn Io>, name: &'static str, text: &str) -> Result<(), StateFileError> {
     let failed = |error: io::Error| StateFileError::new(name, error);
     let new = format!("{name}.new");
     remove_if_there(io, &new).map_err(failed)?;
@@ -91,7 +87,7 @@ pub(crate) fn replace(
 }
 
 /// Make sure that there is no file `name`, durably.
-pub(crate) fn remove(io: &Arc<dyn Io>, name: &'static str) -> Result<(), StateFileError> {
+pub fn remove(io: &Arc<dyn Io>, name: &'static str) -> Result<(), StateFileError> {
     remove_if_there(io, name)
         .and_then(|()| io.sync_dir(""))
         .map_err(|error| StateFileError::new(name, error))

@@ -1,0 +1,218 @@
+//! `import.pending`: the sign that a directory holds half a database.
+//!
+//! ```toml
+//! # An import of "mydb.dump" into this directory began at 2026-11-21 05:00:00 UTC and has not …
+//! format = 1
+//! dump = "mydb.dump"
+//! dump_id = "0d9e3c4e-…"
+//! started_at_micros = 1795237200000000
+//! made_directory = true
+//!
+//! [config]
+//! file = "heliosdb.toml"
+//! sha256 = "ba7816bf…"
+//! ```
+//!
+//! 1. An import writes it, durably, before anything else, and removes it, durably, after everything
+//!    else. So a directory without it holds nothing of an import, or all of it.
+//! 2. While it is there nothing but another import opens the directory. Whoever does checks twice:
+//!    before the lock, so that nothing is touched in vain, and with it, because an import may have
+//!    begun, and died, in between.
+//! 3. `config` names the settings file that the import will make, so that the next one tells it from
+//!    an operator's own.
+
+use std::sync::Arc;
+
+use heliosdb_plugin_host::StateFileError;
+use heliosdb_plugin_host::file::Sha256;
+use heliosdb_plugin_host::state_file;
+use heliosdb_sql::types::datetime::write_timestamp;
+use heliosdb_storage::Engine;
+use heliosdb_storage::io::Io;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::error::Error;
+
+pub(crate) const MARKER_FILE: &str = "import.pending";
+const FORMAT: u32 = 1;
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Marker {
+    format: u32,
+    pub dump: String,
+    pub dump_id: String,
+    pub started_at_micros: u64,
+    /// The directory was not there before the import, nor before the ones that this one repeats.
+    pub made_directory: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigFile>,
+}
+
+/// The settings file that an import makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    pub file: String,
+    pub sha256: Sha256,
+}
+
+impl Marker {
+    pub fn new(dump: &str, dump_id: &str, started_at_micros: u64, made_directory: bool) -> Marker {
+        Marker {
+            format: FORMAT,
+            dump: dump.to_owned(),
+            dump_id: dump_id.to_owned(),
+            started_at_micros,
+            made_directory,
+            config: None,
+        }
+    }
+
+    /// Make it durable.
+    pub fn write(&self, io: &Arc<dyn Io>) -> Result<(), StateFileError> {
+        let toml = toml::to_string(self).map_err(|error| StateFileError {
+            file: MARKER_FILE,
+            why: error.to_string(),
+        })?;
+        let text = format!("{}\n{toml}", self.explain());
+        state_file::replace(io, MARKER_FILE, &text)
+    }
+
+    /// For whoever finds the file and wonders. One line, whatever the dump is called.
+    fn explain(&self) -> String {
+        let dump = self.dump.escape_debug();
+        let started = show_time(self.started_at_micros);
+        format!(
+            "# An import of \"{dump}\" into this directory began at {started} and has not finished: \
+             what is here is no whole database. Run the import again; it starts over."
+        )
+    }
+
+    /// What an import that did not finish left; `None` when there is none. Text that says nothing,
+    /// because the disk was full or somebody wrote it, is still a sign.
+    pub fn read(io: &Arc<dyn Io>) -> Result<Option<Marker>, StateFileError> {
+        let text = state_file::read(io, MARKER_FILE)?;
+        Ok(
+            text.map(|text| {
+                toml::from_str(&text).unwrap_or_else(|_| Marker::new("", "", 0, false))
+            }),
+        )
+    }
+
+    /// The last step of an import.
+    pub fn remove(io: &Arc<dyn Io>) -> Result<(), StateFileError> {
+        state_file::remove(io, MARKER_FILE)
+    }
+}
+
+/// [`Error::ImportPending`] when the file is there.
+pub(crate) fn refuse(io: &Arc<dyn Io>) -> Result<(), Error> {
+    match io.list("")?.iter().any(|name| name == MARKER_FILE) {
+        true => Err(Error::ImportPending),
+        false => Ok(()),
+    }
+}
+
+/// The engine of a directory that holds a whole database, or none yet.
+pub(crate) fn open_engine(io: Arc<dyn Io>, config: &Config) -> Result<Engine, Error> {
+    refuse(&io)?;
+    let engine = Engine::open(io.clone(), config.storage_options())?;
+    refuse(&io)?;
+    Ok(engine)
+}
+
+/// Microseconds since the Unix epoch, for people.
+pub(crate) fn show_time(micros: u64) -> String {
+    let mut text = String::new();
+    let seconds = i64::try_from(micros - micros % 1_000_000).unwrap_or(i64::MAX);
+    write_timestamp(seconds, &mut text);
+    text + " UTC"
+}
+
+#[cfg(test)]
+mod tests {
+    use heliosdb_storage::io::OpenMode;
+    use heliosdb_storage::io::disk::Disk;
+
+    use super::*;
+    use crate::{Database, plugins};
+
+    fn disk() -> (tempfile::TempDir, Arc<dyn Io>) {
+        let directory = tempfile::tempdir().unwrap();
+        let io: Arc<dyn Io> = Arc::new(Disk::open(directory.path()).unwrap());
+        (directory, io)
+    }
+
+    #[test]
+    fn it_says_what_happened_and_reads_back() {
+        let (_directory, io) = disk();
+        assert_eq!(Marker::read(&io).unwrap(), None);
+        let mut marker = Marker::new("my\ndb.dump", "id", 1_795_237_200_123_456, true);
+        marker.config = Some(ConfigFile {
+            file: "heliosdb.toml".to_owned(),
+            sha256: Sha256::of(b"x"),
+        });
+        marker.write(&io).unwrap();
+        assert_eq!(Marker::read(&io).unwrap(), Some(marker));
+        let text = state_file::read(&io, MARKER_FILE).unwrap().unwrap();
+        assert!(
+            text.starts_with(
+                "# An import of \"my\\ndb.dump\" into this directory began at \
+                 2026-11-21 05:00:00 UTC and has not finished"
+            ),
+            "{text}"
+        );
+        Marker::remove(&io).unwrap();
+        assert!(io.list("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_empty_one_is_a_sign_too() {
+        let (_directory, io) = disk();
+        io.open(MARKER_FILE, OpenMode::CreateNew).unwrap();
+        let marker = Marker::read(&io).unwrap().unwrap();
+        assert!(!marker.made_directory);
+    }
+
+    #[test]
+    fn nothing_opens_a_directory_that_has_it() {
+        let (directory, io) = disk();
+        let path = directory.path();
+        Database::open(path).unwrap().close().unwrap();
+        let before = io.list("").unwrap();
+        let config = Config::default();
+        Marker::new("a.dump", "id", 1, false).write(&io).unwrap();
+        let refusals = [
+            Database::open(path).map(drop).unwrap_err(),
+            Database::plan_plugins(path, &config, &[])
+                .map(drop)
+                .unwrap_err(),
+            plugins::dry_run(path, &config, &[]).map(drop).unwrap_err(),
+            plugins::finalize(path, &config, "p").map(drop).unwrap_err(),
+            plugins::rollback(path, &config, "p").map(drop).unwrap_err(),
+        ];
+        for refused in refusals {
+            assert!(matches!(refused.error, Error::ImportPending), "{refused}");
+            let said = refused.to_string();
+            assert!(
+                said.contains("has not finished. Run the import again"),
+                "{said}"
+            );
+        }
+        Marker::remove(&io).unwrap();
+        assert_eq!(io.list("").unwrap(), before);
+        Database::open(path).unwrap().close().unwrap();
+    }
+
+    /// A new database is not made beside the sign either.
+    #[test]
+    fn nothing_is_made_in_a_directory_that_has_it() {
+        let (directory, io) = disk();
+        Marker::new("a.dump", "id", 1, false).write(&io).unwrap();
+        Database::open(directory.path()).map(drop).unwrap_err();
+        assert_eq!(io.list("").unwrap(), [MARKER_FILE]);
+    }
+}
