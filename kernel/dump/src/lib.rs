@@ -1,1 +1,30 @@
 //! Dumps: the file that carries a whole database, its writer and its readers.
+//!
+//! A dump is the logical content of an engine at one durable timestamp: every version of every
+//! collection worth keeping, with RowIds and timestamps, so that AS OF gives the same answers wherever
+//! it is loaded. The file is streamed out front to back, and every byte of it is under a checksum.
+//!
+//! * [`format`] is every byte of the file, [`manifest`] what it says of itself.
+//! * [`digest`] makes content comparable: order-free, bit-exact, per table and per column.
+//!
+//! This crate knows storage and the plugin host's directory of stores. It knows no SQL: names and
+//! definitions come to it as plain descriptions ([`describe`]).
+
+pub mod error;
+pub mod options;
+pub mod progress;
+
+pub mod describe;
+pub mod manifest;
+
+#[allow(dead_code)]
+pub mod digest;
+#[allow(dead_code, unused_imports)] // The writer and the reader come with the next commits.
+pub mod format;
+
+pub use describe::{Described, NamedTable, ObjectDescription, PluginDescription};
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use manifest::{ColumnManifest, LeftOut, Manifest, StoreManifest, TableManifest};
+pub use options::{CompareOptions, ExportOptions, LoadOptions};
+pub use progress::{Progress, Silent};

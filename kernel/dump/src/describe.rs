@@ -1,0 +1,86 @@
+//! What the layer above says of a database, in words: names, definitions, plugins.
+//!
+//! A dump carries the catalog's own bytes, which only the SQL layer can read. These descriptions are
+//! for people, for comparing two dumps, and for deciding before an import whether the target has the
+//! plugins it needs. Loading does not use them.
+
+use heliosdb_storage::ids::CollectionId;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::ColumnManifest;
+
+/// Everything there is to say, as of one view.
+#[derive(Clone, Debug, Default)]
+pub struct Described {
+    /// `lite` or `full`.
+    pub edition: String,
+    pub database: String,
+    pub objects: Vec<ObjectDescription>,
+    /// Tables that exist at the view. Those that were dropped have no name any more.
+    pub tables: Vec<NamedTable>,
+    pub plugins: Vec<PluginDescription>,
+    /// The configuration file's text.
+    pub config: Option<String>,
+    /// Collections of the layer above that travel with the catalog, beside storage's own and the two
+    /// of the plugin host.
+    pub system_collections: Vec<CollectionId>,
+}
+
+/// A table that exists.
+#[derive(Clone, Debug)]
+pub struct NamedTable {
+    pub collection: u32,
+    /// Schema-qualified, quoted as in SQL.
+    pub name: String,
+    /// All of them, dropped ones included, in the order of their ids.
+    pub columns: Vec<ColumnManifest>,
+}
+
+/// A schema, table, constraint, index, sequence, view, role, extension, or an object of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectDescription {
+    pub kind: String,
+    /// Schema-qualified, quoted as in SQL.
+    pub name: String,
+    pub owner: String,
+    /// Like the SQL that makes it. Without oids, so that equal objects of two databases are equal.
+    pub definition: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// A plugin that the database has, or has something of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginDescription {
+    pub id: String,
+    pub version: String,
+    /// As `helios_plugins` shows it.
+    pub state: String,
+    /// `static` or `dynamic`; `None` when the plugin itself is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linkage: Option<String>,
+    /// It is installed with CREATE EXTENSION.
+    pub installed: bool,
+    /// Live stores: name and version.
+    pub stores: Vec<(String, u32)>,
+    /// Objects in the catalog that are of its kinds.
+    pub objects: u64,
+    /// Its types that a column has.
+    pub types: Vec<String>,
+    /// Its codecs that pages are written with or that a column asks for.
+    pub codecs_in_use: Vec<String>,
+}
+
+impl PluginDescription {
+    /// Whether a database with this dump's content does not work without the plugin. What merely was
+    /// loaded is not needed.
+    pub fn needed(&self) -> bool {
+        self.installed
+            || self.objects > 0
+            || !self.stores.is_empty()
+            || !self.types.is_empty()
+            || !self.codecs_in_use.is_empty()
+    }
+}

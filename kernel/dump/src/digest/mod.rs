@@ -1,0 +1,86 @@
+//! Digests of content: the same for the same values, in whatever order and file they are.
+//!
+//! ```text
+//! value hash   u64   XXH3-64 of the value bytes (docs/file-format.md, Values), seed 0
+//!                    of an array: XXH3-64, seed 1, of its elements' value hashes, little-endian
+//!                    of NULL: 0
+//! row hash     u128  XXH3-128 of the value hashes of the columns in order, little-endian
+//! digest       u128  the sum of the row hashes modulo 2^128; of no rows it is 0
+//! ```
+//!
+//! Three digests of a table come out of one pass ([`TableDigest`]): of its **values** (the current
+//! rows, columns that are not dropped), of each **column** (the sum of its value hashes), and of its
+//! **versions** (begin, end and RowId before the value hashes of all columns, dropped ones last; a
+//! current row ends at `u64::MAX`).
+//!
+//! Values are taken bit for bit: -0.0 is not 0.0, and 1.50 is not 1.5. A row lost, doubled or changed
+//! shows, and so do two rows that exchanged a value. It protects against mistakes, not against
+//! somebody who may choose the values.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+mod table;
+mod values;
+
+pub use table::TableDigest;
+
+/// A 128-bit digest, written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub(crate) u128);
+
+impl Digest {
+    /// XXH3-128 of some bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(twox_hash::XxHash3_128::oneshot(bytes))
+    }
+}
+
+impl std::ops::AddAssign for Digest {
+    fn add_assign(&mut self, other: Digest) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Digest, String> {
+        let bad = || format!("not a digest: {text:?}");
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        u128::from_str_radix(text, 16)
+            .map(Digest)
+            .map_err(|_| bad())
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Digest, String> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}

@@ -1,0 +1,179 @@
+//! The manifest: what is in a dump, what was left out, and what must come out of it.
+//!
+//! It is the last thing in the file, because only then the counts and digests are known. It is JSON,
+//! so that a person can read it; a field that this build does not know is damage, because whoever
+//! ignores a field does not know what it loses. The sections it lists cover the file from the header to
+//! the manifest without gap or overlap, in order (checked by `reader`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::describe::{ObjectDescription, PluginDescription};
+use crate::digest::Digest;
+
+/// Commit times kept per table for comparing its history.
+pub const SAMPLES_MAX: usize = 16;
+
+/// See the module's header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Of the file, as in its header.
+    pub format: u32,
+    /// `lite` or `full`: which distribution wrote it.
+    pub edition: String,
+    pub kernel_version: String,
+    /// A random UUID.
+    pub dump_id: String,
+    /// Microseconds since the Unix epoch.
+    pub created_at_micros: u64,
+    pub database: String,
+    /// The commit up to which everything is in the dump.
+    pub snapshot_ts: u64,
+    /// The first time AS OF which the dump answers; `snapshot_ts` when it has no history.
+    pub oldest_ts: u64,
+    /// No collection has this id or a higher one.
+    pub next_collection: u32,
+    /// Kinds of content, in words.
+    pub included: Vec<String>,
+    pub left_out: Vec<LeftOut>,
+    pub objects: Vec<ObjectDescription>,
+    pub tables: Vec<TableManifest>,
+    pub plugins: Vec<PluginDescription>,
+    pub stores: Vec<StoreManifest>,
+    pub sequences: Vec<SequenceManifest>,
+    /// Of the configuration's text, when there is one.
+    pub config: Option<Digest>,
+    pub sections: Vec<SectionManifest>,
+}
+
+/// Something that the database has and the dump has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    pub what: String,
+    pub why: String,
+}
+
+/// A table: one that exists at the snapshot, or one that was dropped and has history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableManifest {
+    pub collection: u32,
+    /// Schema-qualified, quoted as in SQL; `None` when it was dropped.
+    pub name: Option<String>,
+    /// In order of their ids, dropped ones included.
+    pub columns: Vec<ColumnManifest>,
+    /// Visible at the snapshot; of a dropped table, when it was dropped.
+    pub rows: u64,
+    /// Versions that were replaced or deleted before the snapshot.
+    pub superseded: u64,
+    /// No row has this id or a higher one.
+    pub next_row: u64,
+    /// Of the rows, without regard to their order, ids and times.
+    pub digest: Digest,
+    /// Per column of `columns`; of a dropped one 0.
+    pub column_digests: Vec<Digest>,
+    /// Of all versions with their RowIds and times.
+    pub versions_digest: Digest,
+    /// Commit times at which this table's content was another than at the snapshot; at most
+    /// [`SAMPLES_MAX`], evenly chosen, rising.
+    pub samples: Vec<u64>,
+}
+
+impl TableManifest {
+    /// What to call the table in a message.
+    pub fn label(&self) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => format!("dropped table {}", self.collection),
+        }
+    }
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnManifest {
+    pub name: String,
+    /// As `format_type` shows it; of a dropped table, storage's name for it.
+    pub type_name: String,
+    pub dropped: bool,
+    /// The codec its pages are to be written with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+}
+
+/// A live store of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreManifest {
+    pub plugin: String,
+    pub name: String,
+    pub version: u32,
+    pub collection: u32,
+    /// At the snapshot.
+    pub entries: u64,
+    /// With those that were replaced or removed, and the removals.
+    pub versions: u64,
+    /// Of the entries at the snapshot, as the journal of migrations counts them
+    /// (`heliosdb_plugin_host::migration::Tally`).
+    pub digest: String,
+}
+
+impl StoreManifest {
+    /// `plugin/name@version`, as the section is called behind `store/`.
+    pub fn label(&self) -> String {
+        format!("{}/{}@{}", self.plugin, self.name, self.version)
+    }
+}
+
+/// Where a sequence stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SequenceManifest {
+    pub collection: u32,
+    pub value: i64,
+    pub is_called: bool,
+}
+
+/// Consecutive frames that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SectionManifest {
+    /// `catalog`, `table/<id>`, `history/<id>`, `store/<plugin>/<name>@<version>` or `config`.
+    pub name: String,
+    /// Of its first frame.
+    pub offset: u64,
+    /// In the file, with the headers of the frames.
+    pub stored_bytes: u64,
+    /// Payloads before compression.
+    pub raw_bytes: u64,
+    pub frames: u32,
+    /// Rows or entries.
+    pub items: u64,
+    /// XXH3-128 of its bytes in the file.
+    pub digest: Digest,
+}
+
+impl Manifest {
+    /// The table with this collection.
+    pub fn table(&self, collection: u32) -> Option<&TableManifest> {
+        self.tables.iter().find(|t| t.collection == collection)
+    }
+
+    /// The section of this name.
+    pub fn section(&self, name: &str) -> Option<&SectionManifest> {
+        self.sections.iter().find(|s| s.name == name)
+    }
+
+    /// Rows of all tables that exist.
+    pub fn rows(&self) -> u64 {
+        let live = self.tables.iter().filter(|t| t.name.is_some());
+        live.map(|t| t.rows).sum()
+    }
+
+    /// Payload of all sections before compression.
+    pub fn raw_bytes(&self) -> u64 {
+        self.sections.iter().map(|s| s.raw_bytes).sum()
+    }
+}
