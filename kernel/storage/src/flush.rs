@@ -30,6 +30,7 @@ use crate::memtable::{Chain, Memtable, split_key};
 use crate::options::Options;
 use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::view::versions::all_live;
 use crate::view::{Kind, Superversion, row_of};
 use crate::wal::record::Record;
 
@@ -438,13 +439,7 @@ impl TableDefs<'_> {
                 Some((ts, None)) => at = Ts(ts.0.saturating_sub(1)),
             }
         };
-        let def = def.map(|mut def| {
-            for column in def.columns.iter_mut().filter(|column| column.dropped) {
-                column.dropped = false;
-                column.compression = None;
-            }
-            def
-        });
+        let def = def.map(all_live);
         self.known.insert(collection, def.clone());
         Ok(def)
     }

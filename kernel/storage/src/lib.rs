@@ -43,4 +43,7 @@ pub use options::Options;
 pub use sequence::SequenceSpec;
 pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
 pub use view::scan::ColumnRange;
-pub use view::{IndexRange, RangeIter, ReadView, ScanRequest, TableScan};
+pub use view::{
+    EverTable, IndexRange, RangeIter, ReadView, RowVersionScan, RowVersions, ScanRequest,
+    TableScan, Version, Versions,
+};

@@ -149,6 +149,18 @@ impl Sequences {
         Ok(())
     }
 
+    /// All sequences ever used, by id.
+    pub fn all(&self) -> Vec<(CollectionId, SequenceState)> {
+        let mut all: Vec<_> = self
+            .map
+            .lock()
+            .iter()
+            .map(|(id, c)| (*id, c.state))
+            .collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
     pub fn state(&self, id: CollectionId) -> Option<SequenceState> {
         self.map.lock().get(&id).map(|c| c.state)
     }

@@ -73,6 +73,13 @@ impl Tables {
             .map_or(0, |counters| counters.live())
     }
 
+    /// The first RowId never handed out of a table that may not exist.
+    pub fn next_row(&self, table: CollectionId) -> RowId {
+        let map = self.map.read();
+        let next = map.get(&table).map(|t| t.next_row.load(Ordering::Relaxed));
+        RowId(next.unwrap_or(FIRST_ROW))
+    }
+
     /// (table, next RowId) of all tables, for the close.
     pub fn all_next_rows(&self) -> Vec<(CollectionId, RowId)> {
         let next = |t: &TableCounters| RowId(t.next_row.load(Ordering::Relaxed));

@@ -206,6 +206,11 @@ impl Engine {
         id
     }
 
+    /// The first collection id that was never handed out.
+    pub fn next_collection(&self) -> CollectionId {
+        self.inner().collections.lock().next
+    }
+
     /// Write the memtable to segments now.
     pub fn flush(&self) -> Result<()> {
         self.inner().flush_all()
@@ -258,6 +263,13 @@ impl Engine {
             .sequences
             .state(id)
             .map(|state| (state.value, state.is_called))
+    }
+
+    /// All sequences that were ever used, as [`Engine::sequence_state`] gives them.
+    pub fn sequences(&self) -> Vec<(CollectionId, i64, bool)> {
+        let all = self.inner().sequences.all().into_iter();
+        all.map(|(id, state)| (id, state.value, state.is_called))
+            .collect()
     }
 
     /// Use these codecs from now on: to encode, from the next flush; to decode, from the next page

@@ -89,6 +89,18 @@ impl BatchBuilder {
         Ok(())
     }
 
+    /// Append a row of nothing but NULLs.
+    pub fn push_nulls(&mut self, id: RowId) -> Result<()> {
+        for builder in &mut self.columns {
+            builder.append(None)?;
+        }
+        if let Some(ids) = &mut self.row_ids {
+            ids.push(id.0);
+        }
+        self.len += 1;
+        Ok(())
+    }
+
     /// Rows so far.
     pub fn len(&self) -> usize {
         self.len

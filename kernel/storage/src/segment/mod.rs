@@ -53,6 +53,7 @@ mod writer;
 mod range;
 mod reader;
 mod scan;
+mod versions;
 
 mod inventory;
 
@@ -63,6 +64,7 @@ pub(crate) use self::inventory::Inventory;
 pub use self::range::EntryRange;
 pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
+pub use self::versions::{EntryVersions, RowPick, RowRun, RowRuns, compact};
 pub use self::writer::{SegmentOptions, SegmentWriter};
 
 use crate::ids::{CollectionId, TimelineId, Ts};

@@ -52,7 +52,7 @@ pub struct SegmentScan {
 }
 
 /// Where a projected column comes from.
-enum ScanColumn {
+pub(super) enum ScanColumn {
     Stored(ColumnId),
     /// Not in this file: dropped, or added after the flush.
     Constant {
@@ -100,7 +100,12 @@ impl SegmentReader {
         })
     }
 
-    fn scan_column(&self, table: &TableDef, rows: &Rows, column: ColumnId) -> Result<ScanColumn> {
+    pub(super) fn scan_column(
+        &self,
+        table: &TableDef,
+        rows: &Rows,
+        column: ColumnId,
+    ) -> Result<ScanColumn> {
         let index = usize::from(column.0);
         let Some(def) = table.columns.get(index) else {
             return Err(Error::invalid(format!(
@@ -130,6 +135,27 @@ impl SegmentReader {
                     value.write_value(&def.ty, &mut bytes)?;
                     constant(Some(bytes))
                 }
+            },
+        }
+    }
+}
+
+impl ScanColumn {
+    /// The column of a block, of which `pick` keeps `len` rows.
+    pub(super) fn array(
+        &self,
+        reader: &SegmentReader,
+        collection: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        len: usize,
+        pick: impl FnOnce(ArrayRef) -> Result<ArrayRef>,
+    ) -> Result<ArrayRef> {
+        match self {
+            ScanColumn::Constant { ty, value } => constant(ty, value.as_deref(), len),
+            ScanColumn::Stored(column) => match reader.column(collection, rows, block, *column)? {
+                Some(array) => pick(array),
+                None => Err(Error::internal(format!("no page of {column:?}"))),
             },
         }
     }
@@ -171,15 +197,7 @@ impl SegmentScan {
         };
         let mut columns = Vec::with_capacity(self.columns.len() + 1);
         for column in &self.columns {
-            columns.push(match column {
-                ScanColumn::Constant { ty, value } => constant(ty, value.as_deref(), len)?,
-                ScanColumn::Stored(column) => {
-                    match self.reader.column(self.collection, rows, block, *column)? {
-                        Some(array) => pick(array)?,
-                        None => return Err(Error::internal(format!("no page of {column:?}"))),
-                    }
-                }
-            });
+            columns.push(column.array(&self.reader, self.collection, rows, block, len, pick)?);
         }
         if self.row_id {
             let ids = self.reader.row_ids_of(self.collection, block)?;

@@ -27,11 +27,13 @@ pub mod index;
 pub mod range;
 pub mod scan;
 pub mod superversion;
+pub mod versions;
 
 pub use index::IndexRange;
 pub use range::RangeIter;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Superversion, Wanted};
+pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
 
 /// A transaction's writes up to a number.
 #[derive(Clone)]

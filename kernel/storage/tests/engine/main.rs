@@ -3,6 +3,7 @@
 
 mod codec;
 mod flush;
+mod history;
 mod model;
 mod recovery;
 mod support;

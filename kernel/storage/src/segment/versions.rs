@@ -1,0 +1,350 @@
+//! Every version of a segment, with its timestamps: what copies history reads.
+//!
+//! HEAD and HIST of a row collection are two streams here, each by rising RowId, because each is laid
+//! out that way; whoever wants one order merges them. A sorted collection comes merged.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryViewArray, BooleanArray, StringViewArray, UInt64Array};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use roaring::RoaringTreemap;
+
+use super::format::{Block, Rows};
+use super::range::RunCursor;
+use super::reader::SegmentReader;
+use super::scan::ScanColumn;
+use crate::datum::malformed;
+use crate::error::Result;
+use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::schema::TableDef;
+
+/// Which versions to read.
+#[derive(Clone, Debug)]
+pub enum RowPick {
+    /// Of each row that is not in `exclude` the version at the time asked for, unless it is a delete.
+    Visible { exclude: Arc<RoaringTreemap> },
+    /// All that began by the time asked for, deletes included. Of HEAD only rows in `among`: the
+    /// others have no second version outside of this file.
+    All { among: Arc<RoaringTreemap> },
+}
+
+/// Versions by rising RowId, those of one row newest first. Never empty.
+#[derive(Clone, Debug)]
+pub struct RowRun {
+    pub ids: ScalarBuffer<u64>,
+    pub begins: ScalarBuffer<u64>,
+    /// `None` when only newer sources know.
+    pub ends: Option<ScalarBuffer<u64>>,
+    /// Bit set: a delete. `None` when there is none.
+    pub deleted: Option<BooleanBuffer>,
+    pub columns: Vec<ArrayRef>,
+}
+
+impl RowRun {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// Iterates over one run of a row collection, a block at a time.
+pub struct RowRuns {
+    reader: SegmentReader,
+    collection: CollectionId,
+    columns: Vec<ScanColumn>,
+    at: Ts,
+    pick: RowPick,
+    hist: bool,
+    blocks: Range<usize>,
+}
+
+impl SegmentReader {
+    /// The versions of `table` in HEAD, or in HIST, that began at or before `at`.
+    pub fn row_runs(&self, table: &TableDef, pick: RowPick, at: Ts, hist: bool) -> Result<RowRuns> {
+        let mut columns = Vec::new();
+        let mut blocks = 0..0;
+        if let Some((_, collection, rows)) = self.rows(table.id)? {
+            for column in 0..table.columns.len() {
+                columns.push(self.scan_column(table, rows, ColumnId(column as u16))?);
+            }
+            let visible = matches!(pick, RowPick::Visible { .. });
+            blocks = match hist {
+                false => 0..rows.head.len(),
+                // HEAD alone has the newest versions.
+                true if visible && at >= collection.max_ts => 0..0,
+                true => 0..rows.hist.len(),
+            };
+        }
+        Ok(RowRuns {
+            reader: self.clone(),
+            collection: table.id,
+            columns,
+            at,
+            pick,
+            hist,
+            blocks,
+        })
+    }
+}
+
+impl RowRuns {
+    fn block(&self, number: usize) -> Result<Option<RowRun>> {
+        let Some((_, _, rows)) = self.reader.rows(self.collection)? else {
+            return Ok(None);
+        };
+        let block = match self.hist {
+            false => &rows.head[number],
+            true => &rows.hist[number],
+        };
+        if block.min_ts > self.at || !self.may_have(block) {
+            return Ok(None);
+        }
+        let c = self.collection;
+        let ids = self.reader.row_ids_of(c, block)?;
+        let begins = self.reader.begins(c, block)?;
+        let ends = self.reader.ends(c, block)?;
+        let deleted = self.reader.deleted(c, block)?;
+        let filter = match self.wanted(block, &ids, &begins, ends.as_ref(), deleted.as_ref()) {
+            None => None,
+            Some(wanted) if wanted.count_set_bits() == 0 => return Ok(None),
+            Some(wanted) if wanted.count_set_bits() == wanted.len() => None,
+            Some(wanted) => {
+                let filter = FilterBuilder::new(&BooleanArray::new(wanted, None));
+                Some(filter.optimize().build())
+            }
+        };
+        self.run(
+            rows,
+            block,
+            filter.as_ref(),
+            RowRun {
+                ids,
+                begins,
+                ends,
+                deleted,
+                columns: Vec::with_capacity(self.columns.len()),
+            },
+        )
+        .map(Some)
+    }
+
+    /// What the directory tells.
+    fn may_have(&self, block: &Block) -> bool {
+        let rows = block.min_row..=block.max_row;
+        match &self.pick {
+            RowPick::Visible { .. } => block.tombstones < block.rows,
+            RowPick::All { .. } if self.hist => true,
+            RowPick::All { among } => among.range_cardinality(rows) > 0,
+        }
+    }
+
+    /// Which rows to return; `None` for all.
+    fn wanted(
+        &self,
+        block: &Block,
+        ids: &[u64],
+        begins: &[u64],
+        ends: Option<&ScalarBuffer<u64>>,
+        deleted: Option<&BooleanBuffer>,
+    ) -> Option<BooleanBuffer> {
+        let mut wanted: Option<BooleanBuffer> = None;
+        let mut narrow = |bits: BooleanBuffer| {
+            wanted = Some(match wanted.take() {
+                Some(wanted) => &wanted & &bits,
+                None => bits,
+            });
+        };
+        let rows = ids.len();
+        if block.max_ts > self.at {
+            narrow(BooleanBuffer::collect_bool(rows, |row| {
+                begins[row] <= self.at.0
+            }));
+        }
+        match &self.pick {
+            RowPick::Visible { exclude } => {
+                if let Some(deleted) = deleted {
+                    narrow(!deleted);
+                }
+                if let Some(ends) = ends {
+                    narrow(BooleanBuffer::collect_bool(rows, |row| {
+                        self.at.0 < ends[row]
+                    }));
+                }
+                if exclude.range_cardinality(block.min_row..=block.max_row) > 0 {
+                    narrow(BooleanBuffer::collect_bool(rows, |row| {
+                        !exclude.contains(ids[row])
+                    }));
+                }
+            }
+            RowPick::All { among } if !self.hist => {
+                narrow(BooleanBuffer::collect_bool(rows, |row| {
+                    among.contains(ids[row])
+                }));
+            }
+            RowPick::All { .. } => {}
+        }
+        wanted
+    }
+
+    /// `whole`, of which the columns are still to be read, as far as `filter` goes.
+    fn run(
+        &self,
+        rows: &Rows,
+        block: &Block,
+        filter: Option<&FilterPredicate>,
+        whole: RowRun,
+    ) -> Result<RowRun> {
+        let len = filter.map_or(whole.count(), FilterPredicate::count);
+        let pick = |array: ArrayRef| match filter {
+            None => Ok(array),
+            Some(filter) => filter
+                .filter(&array)
+                .map_err(|e| malformed("an array that can be filtered", e)),
+        };
+        let numbers = |numbers: ScalarBuffer<u64>| -> Result<ScalarBuffer<u64>> {
+            match filter {
+                None => Ok(numbers),
+                Some(_) => {
+                    let picked = pick(Arc::new(UInt64Array::new(numbers, None)))?;
+                    Ok(picked
+                        .as_primitive::<arrow_array::types::UInt64Type>()
+                        .values()
+                        .clone())
+                }
+            }
+        };
+        let mut run = RowRun {
+            ids: numbers(whole.ids)?,
+            begins: numbers(whole.begins)?,
+            ends: whole.ends.map(numbers).transpose()?,
+            deleted: None,
+            columns: whole.columns,
+        };
+        if let (Some(deleted), RowPick::All { .. }) = (whole.deleted, &self.pick) {
+            let bits = pick(Arc::new(BooleanArray::new(deleted, None)))?;
+            run.deleted = Some(bits.as_boolean().values().clone());
+        }
+        for column in &self.columns {
+            let array = column.array(&self.reader, self.collection, rows, block, len, pick)?;
+            run.columns.push(match filter {
+                None => array,
+                Some(_) => compact(array),
+            });
+        }
+        Ok(run)
+    }
+}
+
+/// The same values without bytes that none of them uses: what picks rows of a view array keeps all
+/// of its buffers.
+pub fn compact(array: ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => {
+            let views: &StringViewArray = array.as_string_view();
+            Arc::new(views.gc())
+        }
+        DataType::BinaryView => {
+            let views: &BinaryViewArray = array.as_binary_view();
+            Arc::new(views.gc())
+        }
+        _ => array,
+    }
+}
+
+impl Iterator for RowRuns {
+    type Item = Result<RowRun>;
+
+    fn next(&mut self) -> Option<Result<RowRun>> {
+        while let Some(number) = self.blocks.next() {
+            match self.block(number) {
+                Ok(None) => {}
+                Ok(Some(run)) => return Some(Ok(run)),
+                Err(error) => {
+                    self.blocks = 0..0;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Key, begin, and value, `None` for a delete.
+pub type EntryVersion = (Vec<u8>, Ts, Option<Vec<u8>>);
+
+/// Iterates over all versions of a sorted collection by key, newest first.
+pub struct EntryVersions {
+    head: RunCursor,
+    hist: RunCursor,
+    /// The key whose versions of HIST are being handed out.
+    inside: Option<Vec<u8>>,
+    at: Ts,
+}
+
+impl SegmentReader {
+    /// The versions of `c` that began at or before `at`; `None` when there are none.
+    pub fn entry_versions(&self, c: CollectionId, at: Ts) -> Result<Option<EntryVersions>> {
+        let Some((index, collection, _)) = self.sorted(c)? else {
+            return Ok(None);
+        };
+        if at < collection.min_ts {
+            return Ok(None);
+        }
+        let mut versions = EntryVersions {
+            head: RunCursor::new(self.clone(), index, false),
+            hist: RunCursor::new(self.clone(), index, true),
+            inside: None,
+            at,
+        };
+        versions.head.seek(&[])?;
+        versions.hist.seek(&[])?;
+        Ok(Some(versions))
+    }
+}
+
+impl EntryVersions {
+    fn find_next(&mut self) -> Result<Option<EntryVersion>> {
+        loop {
+            if let Some(key) = &self.inside {
+                if self.hist.key() != Some(key.as_slice()) {
+                    self.inside = None;
+                    continue;
+                }
+                let (begin, value) = self.hist.version();
+                let found =
+                    (begin <= self.at).then(|| (key.clone(), begin, value.map(<[u8]>::to_vec)));
+                self.hist.advance()?;
+                match found {
+                    None => continue,
+                    found => return Ok(found),
+                }
+            }
+            let Some(key) = self.head.key() else {
+                return Ok(None);
+            };
+            // Every key of HIST is in HEAD.
+            let key = key.to_vec();
+            let (begin, value) = self.head.version();
+            let found = (begin <= self.at).then(|| (key.clone(), begin, value.map(<[u8]>::to_vec)));
+            self.head.advance()?;
+            if self.hist.key() == Some(key.as_slice()) {
+                self.inside = Some(key);
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+impl Iterator for EntryVersions {
+    type Item = Result<EntryVersion>;
+
+    fn next(&mut self) -> Option<Result<EntryVersion>> {
+        self.find_next().transpose()
+    }
+}

@@ -1,0 +1,526 @@
+//! The rows of a table with their timestamps, in RowId order.
+//!
+//! Each source gives runs of versions by RowId: a segment's HEAD and HIST block by block, as the
+//! cached pages themselves where all of a block is wanted, a memtable in chunks. The runs of the
+//! sources are merged.
+//!
+//! * *Current* rows come from the newest source that decides them, and each source leaves out what
+//!   newer ones decide, so that the streams have no row in common. Where the next run of one ends
+//!   before those of the others begin, it is the batch; a database that was mostly inserted into
+//!   is copied without looking at a row.
+//! * A *superseded* version ends where the next newer one begins. HIST knows that; of a row with
+//!   versions in several sources all of them are read, deletes included, and the newer one tells. A
+//!   row with one version in one HEAD has nothing superseded, and is not read at all.
+//!
+//! Memory: a run per stream, and what goes into the next batch, of a bounded number of runs.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::interleave::interleave;
+use roaring::RoaringTreemap;
+
+use super::{CHUNK_BYTES, MemtableCursor};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::memtable::{Memtable, as_slices, full_bounds, split_key};
+use crate::row::{BatchBuilder, ROW_ID_COLUMN, batch, batch_schema};
+use crate::schema::TableDef;
+use crate::segment::{RowPick, RowRun, RowRuns, compact};
+use crate::view::{ReadView, row_of};
+
+/// Rows in a batch, at most.
+const BATCH_ROWS: usize = 8192;
+/// Runs that one batch is put together from, at most.
+const BATCH_RUNS: usize = 16;
+
+/// Name of the column with the timestamps that versions begin at.
+const BEGIN_COLUMN: &str = "_begin";
+/// Name of the column with the timestamps that versions end at.
+const END_COLUMN: &str = "_end";
+
+/// Which versions of rows to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowVersions {
+    /// What the view sees.
+    Current,
+    /// What it does not see any more: versions that were replaced or deleted at or before its
+    /// timestamp.
+    Superseded,
+}
+
+/// Iterator over batches of versions, none of them empty.
+pub struct RowVersionScan {
+    schema: SchemaRef,
+    which: RowVersions,
+    at: Ts,
+    /// Newest first, HEAD before HIST; each with its next run and the next row of that.
+    sources: Vec<(Stream, RowRun, usize)>,
+    /// The row last seen, and where the oldest version of it so far begins.
+    newer: Option<(u64, u64)>,
+    pending: Pending,
+    failed: bool,
+}
+
+impl std::fmt::Debug for RowVersionScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowVersionScan")
+            .field("which", &self.which)
+            .field("sources", &self.sources.len())
+            .finish_non_exhaustive()
+    }
+}
+
+enum Stream {
+    Memtable(Box<MemtableRuns>),
+    Segment(Box<RowRuns>),
+}
+
+impl Stream {
+    fn next(&mut self) -> Result<Option<RowRun>> {
+        match self {
+            Stream::Memtable(runs) => runs.next(),
+            Stream::Segment(runs) => runs.next().transpose(),
+        }
+    }
+}
+
+/// The versions of one memtable, as [`RowRuns`] gives those of a segment.
+struct MemtableRuns {
+    cursor: MemtableCursor,
+    table: Arc<TableDef>,
+    projection: Vec<ColumnId>,
+    pick: MemtablePick,
+}
+
+enum MemtablePick {
+    /// Of each row that no newer memtable decides the version at the view's timestamp, if a put.
+    Visible { newer: Vec<Arc<Memtable>> },
+    /// All versions of rows that are in `among` or have several.
+    All { among: Arc<RoaringTreemap> },
+}
+
+impl MemtableRuns {
+    fn next(&mut self) -> Result<Option<RowRun>> {
+        while !self.cursor.done {
+            let run = self.chunk()?;
+            if run.count() > 0 {
+                return Ok(Some(run));
+            }
+        }
+        Ok(None)
+    }
+
+    fn chunk(&mut self) -> Result<RowRun> {
+        let mut builder = BatchBuilder::new(&self.table, &self.projection, false)?;
+        let (mut ids, mut begins, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bytes, mut failed) = (0, None);
+        let at = self.cursor.at;
+        let pick = &self.pick;
+        let visible = matches!(pick, MemtablePick::Visible { .. });
+        self.cursor.visit(
+            |key, chain| match pick {
+                MemtablePick::Visible { newer } => {
+                    newer.iter().all(|other| other.find(key, at).is_none())
+                }
+                MemtablePick::All { among } => {
+                    let several = |v: &crate::memtable::Version| v.prev().is_some();
+                    let row = row_of(split_key(key).1);
+                    row.is_ok_and(|row| among.contains(row.0))
+                        || chain.find(at).is_some_and(|newest| several(&newest))
+                }
+            },
+            |key, begin, value| {
+                let mut push = || {
+                    let row = row_of(key)?;
+                    if visible && value.is_none() {
+                        return Ok(());
+                    }
+                    bytes += value.map_or(0, <[u8]>::len);
+                    ids.push(row.0);
+                    begins.push(begin.0);
+                    deleted.push(value.is_none());
+                    match value {
+                        Some(value) => builder.push(row, value),
+                        None => builder.push_nulls(row),
+                    }
+                };
+                if let Err(e) = push() {
+                    failed = Some(e);
+                    return ControlFlow::Break(());
+                }
+                match ids.len() < BATCH_ROWS && bytes < CHUNK_BYTES {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            },
+        );
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let columns = builder.finish()?.columns().to_vec();
+        let any_deleted = deleted.contains(&true);
+        Ok(RowRun {
+            ids: ids.into(),
+            begins: begins.into(),
+            ends: None,
+            deleted: any_deleted.then(|| BooleanBuffer::from(deleted)),
+            columns,
+        })
+    }
+}
+
+/// Rows of other runs that make the next batch: which run, which row, and for superseded ones where
+/// they end.
+#[derive(Default)]
+struct Pending {
+    runs: Vec<RowRun>,
+    /// Per source, its last run's place in `runs`.
+    places: Vec<Option<usize>>,
+    rows: Vec<(usize, usize)>,
+    ends: Vec<u64>,
+}
+
+impl Pending {
+    fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH_ROWS || self.runs.len() >= BATCH_RUNS
+    }
+
+    /// The place of `source`'s present run.
+    fn place(&mut self, source: usize, run: &RowRun) -> usize {
+        if self.places.len() <= source {
+            self.places.resize(source + 1, None);
+        }
+        *self.places[source].get_or_insert_with(|| {
+            self.runs.push(run.clone());
+            self.runs.len() - 1
+        })
+    }
+
+    /// `source` goes on to another run.
+    fn forget(&mut self, source: usize) {
+        if let Some(place) = self.places.get_mut(source) {
+            *place = None;
+        }
+    }
+
+    /// Put the rows together and start over.
+    fn take(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
+        let pending = std::mem::take(self);
+        if pending.rows.is_empty() {
+            return Ok(None);
+        }
+        let number = |of: fn(&RowRun) -> &ScalarBuffer<u64>| {
+            let numbers = pending
+                .rows
+                .iter()
+                .map(|(run, row)| of(&pending.runs[*run])[*row]);
+            numbers.collect::<Vec<u64>>()
+        };
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for column in 0..pending.runs[0].columns.len() {
+            let arrays = pending
+                .runs
+                .iter()
+                .map(|run| &*run.columns[column] as &dyn Array);
+            let arrays: Vec<_> = arrays.collect();
+            let array = interleave(&arrays, &pending.rows)
+                .map_err(|e| Error::internal(format!("columns that do not go together: {e}")))?;
+            columns.push(compact(array));
+        }
+        let ends = (!pending.ends.is_empty()).then_some(pending.ends.clone());
+        let (ids, begins) = (number(|run| &run.ids), number(|run| &run.begins));
+        with_times(
+            schema,
+            columns,
+            ids.into(),
+            begins.into(),
+            ends.map(Into::into),
+        )
+        .map(Some)
+    }
+}
+
+/// A batch of `columns` and the times of their rows.
+fn with_times(
+    schema: &SchemaRef,
+    mut columns: Vec<ArrayRef>,
+    ids: ScalarBuffer<u64>,
+    begins: ScalarBuffer<u64>,
+    ends: Option<ScalarBuffer<u64>>,
+) -> Result<RecordBatch> {
+    let rows = ids.len();
+    for numbers in [Some(ids), Some(begins), ends].into_iter().flatten() {
+        columns.push(Arc::new(UInt64Array::new(numbers, None)));
+    }
+    batch(Arc::clone(schema), columns, rows)
+}
+
+/// The batches' schema: `c0`, `c1` …, then the times.
+fn schema_of(table: &TableDef, which: RowVersions) -> Result<SchemaRef> {
+    let projection = projection_of(table);
+    let mut fields = batch_schema(table, &projection, false)?.fields().to_vec();
+    let names = match which {
+        RowVersions::Current => &[ROW_ID_COLUMN, BEGIN_COLUMN][..],
+        RowVersions::Superseded => &[ROW_ID_COLUMN, BEGIN_COLUMN, END_COLUMN][..],
+    };
+    let times = names
+        .iter()
+        .map(|name| Arc::new(Field::new(*name, DataType::UInt64, false)));
+    fields.extend(times);
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// All columns.
+fn projection_of(table: &TableDef) -> Vec<ColumnId> {
+    (0..table.columns.len())
+        .map(|i| ColumnId(i as u16))
+        .collect()
+}
+
+/// RowIds of a table in a memtable that `wanted` says yes to.
+fn rows_in(
+    memtable: &Memtable,
+    table: CollectionId,
+    wanted: impl Fn(&crate::memtable::Chain) -> bool,
+) -> Result<RoaringTreemap> {
+    let bounds = full_bounds(table, Bound::Unbounded, Bound::Unbounded);
+    let (from, to) = as_slices(&bounds);
+    let (mut rows, mut failed) = (RoaringTreemap::new(), None);
+    memtable.visit(from, to, |key, chain| {
+        match row_of(split_key(key).1) {
+            Ok(row) if wanted(chain) => {
+                rows.insert(row.0);
+            }
+            Ok(_) => {}
+            Err(e) => failed = Some(e),
+        }
+        match failed {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    });
+    failed.map_or(Ok(rows), Err)
+}
+
+impl RowVersionScan {
+    pub(super) fn new(
+        view: &ReadView,
+        table: &Arc<TableDef>,
+        which: RowVersions,
+    ) -> Result<RowVersionScan> {
+        let streams = match which {
+            RowVersions::Current => visible(view, table)?,
+            RowVersions::Superseded => all(view, table)?,
+        };
+        let mut sources = Vec::new();
+        for mut stream in streams {
+            if let Some(run) = stream.next()? {
+                sources.push((stream, run, 0));
+            }
+        }
+        Ok(RowVersionScan {
+            schema: schema_of(table, which)?,
+            which,
+            at: view.ts(),
+            sources,
+            newer: None,
+            pending: Pending::default(),
+            failed: false,
+        })
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while !self.pending.is_full() {
+            let Some((source, before)) = self.least() else {
+                break;
+            };
+            if self.which == RowVersions::Superseded {
+                self.look_at(source)?;
+                continue;
+            }
+            let (_, run, start) = &self.sources[source];
+            let end = match before {
+                None => run.count(),
+                Some(row) => start + run.ids[*start..].partition_point(|id| *id < row),
+            };
+            if *start == 0 && end == run.count() {
+                // All of a run, as it is; but first what is before it.
+                if let Some(batch) = self.pending.take(&self.schema)? {
+                    return Ok(Some(batch));
+                }
+                let run = self.advance(source)?;
+                return with_times(&self.schema, run.columns, run.ids, run.begins, None).map(Some);
+            }
+            let end = end.min(start + BATCH_ROWS - self.pending.rows.len());
+            let rows = *start..end;
+            let place = self.pending.place(source, run);
+            self.pending.rows.extend(rows.map(|row| (place, row)));
+            self.go_to(source, end)?;
+        }
+        self.pending.take(&self.schema)
+    }
+
+    /// The source with the least row, the newest of several, and the row that the others come to.
+    fn least(&self) -> Option<(usize, Option<u64>)> {
+        let mut least: Option<(usize, u64)> = None;
+        let mut before = None;
+        for (source, (_, run, at)) in self.sources.iter().enumerate() {
+            let row = run.ids[*at];
+            match least {
+                Some((_, other)) if other <= row => {
+                    before = Some(before.map_or(row, |before: u64| before.min(row)));
+                }
+                _ => {
+                    before = least.map(|(_, other)| other);
+                    least = Some((source, row));
+                }
+            }
+        }
+        least.map(|(source, _)| (source, before))
+    }
+
+    /// Hold the next version of `source` against the one before, and keep it if it is superseded.
+    fn look_at(&mut self, source: usize) -> Result<()> {
+        let (_, run, at) = &self.sources[source];
+        let (row, begin) = (run.ids[*at], run.begins[*at]);
+        let known = run.ends.as_ref().map(|ends| ends[*at]);
+        let newer = self.newer.filter(|(newer, _)| *newer == row);
+        let end = known.or(newer.map(|(_, begin)| begin));
+        let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(*at));
+        if let (Some(end), false) = (end.filter(|end| *end <= self.at.0), deleted) {
+            let place = self.pending.place(source, run);
+            self.pending.rows.push((place, *at));
+            self.pending.ends.push(end);
+        }
+        self.newer = Some((row, begin));
+        let next = at + 1;
+        self.go_to(source, next)
+    }
+
+    /// `source` has come to row `to` of its run.
+    fn go_to(&mut self, source: usize, to: usize) -> Result<()> {
+        let (_, run, at) = &mut self.sources[source];
+        match to < run.count() {
+            true => *at = to,
+            false => {
+                self.advance(source)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Go on to the next run of `source`; the present one. A source without any is dropped.
+    fn advance(&mut self, source: usize) -> Result<RowRun> {
+        let (stream, run, at) = &mut self.sources[source];
+        *at = 0;
+        match stream.next()? {
+            Some(next) => {
+                self.pending.forget(source);
+                Ok(std::mem::replace(run, next))
+            }
+            None => {
+                if source < self.pending.places.len() {
+                    self.pending.places.remove(source);
+                }
+                Ok(self.sources.remove(source).1)
+            }
+        }
+    }
+}
+
+/// The streams of what a view sees, which have no row in common.
+fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
+    let (sources, at) = (&view.0.sources, view.ts());
+    let mut streams = Vec::new();
+    let mut newer_memtables = Vec::new();
+    for memtable in sources.memtables() {
+        let newer = newer_memtables.clone();
+        let pick = MemtablePick::Visible { newer };
+        streams.push(memtable_stream(memtable, table, at, pick));
+        newer_memtables.push(Arc::clone(memtable));
+    }
+    let mut newer = RoaringTreemap::new();
+    for memtable in sources.memtables() {
+        newer |= rows_in(memtable, table.id, |chain| chain.find(at).is_some())?;
+    }
+    for segment in &sources.segments {
+        let decided = segment.decided(table.id, at)?;
+        if decided.is_empty() {
+            continue;
+        }
+        let exclude = Arc::new(&newer & &*decided);
+        newer |= &*decided;
+        for hist in [false, true] {
+            let exclude = Arc::clone(&exclude);
+            let runs = segment.row_runs(table, RowPick::Visible { exclude }, at, hist)?;
+            streams.push(Stream::Segment(Box::new(runs)));
+        }
+    }
+    Ok(streams)
+}
+
+/// The streams of all versions that are superseded, or supersede one.
+fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
+    let (sources, at) = (&view.0.sources, view.ts());
+    let (mut seen, mut several) = (RoaringTreemap::new(), RoaringTreemap::new());
+    let mut note = |rows: &RoaringTreemap| {
+        several |= &seen & rows;
+        seen |= rows;
+    };
+    for memtable in sources.memtables() {
+        note(&rows_in(memtable, table.id, |_| true)?);
+    }
+    for segment in &sources.segments {
+        if let Some(rows) = segment.row_ids(table.id)? {
+            note(&rows);
+        }
+    }
+    let among = Arc::new(several);
+    let mut streams = Vec::new();
+    for memtable in sources.memtables() {
+        let among = Arc::clone(&among);
+        let pick = MemtablePick::All { among };
+        streams.push(memtable_stream(memtable, table, at, pick));
+    }
+    for segment in &sources.segments {
+        for hist in [false, true] {
+            let among = Arc::clone(&among);
+            let runs = segment.row_runs(table, RowPick::All { among }, at, hist)?;
+            streams.push(Stream::Segment(Box::new(runs)));
+        }
+    }
+    Ok(streams)
+}
+
+fn memtable_stream(
+    memtable: &Arc<Memtable>,
+    table: &Arc<TableDef>,
+    at: Ts,
+    pick: MemtablePick,
+) -> Stream {
+    let mut cursor = MemtableCursor::new(memtable, table.id, at);
+    cursor.newest_only = matches!(pick, MemtablePick::Visible { .. });
+    Stream::Memtable(Box::new(MemtableRuns {
+        cursor,
+        table: Arc::clone(table),
+        projection: projection_of(table),
+        pick,
+    }))
+}
+
+impl Iterator for RowVersionScan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_batch();
+        self.failed = next.is_err();
+        next.transpose()
+    }
+}
