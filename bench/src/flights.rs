@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> Result<(), String> {
 
     let peers = [Peer::postgres()?, Peer::helios()?];
     let mut load = [Vec::new(), Vec::new()];
-    for round in 0..options.rounds {
+    for round in 0..options.rounds() {
         for (i, peer) in peers.iter().enumerate() {
             if round > 0 {
                 peer.psql("DROP TABLE flights, weather, planes, airports, airlines")?;
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     push(&mut rows, "load all five tables", load);
     for query in queries.lines().filter(|line| !line.trim().is_empty()) {
         let mut times = [Vec::new(), Vec::new()];
-        for _ in 0..options.rounds.max(3) {
+        for _ in 0..options.rounds().max(3) {
             for (i, peer) in peers.iter().enumerate() {
                 let start = Instant::now();
                 peer.psql(query)?;
@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     println!(
         "nycflights13 through psql, seconds, median of {} rounds\n",
-        options.rounds
+        options.rounds()
     );
     table::print(&["work", "PostgreSQL", "HeliosDB", "times faster"], &rows);
     Ok(())

@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         (&helios, "checked"),
     ];
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    for _ in 0..options.rounds.max(5) {
+    for _ in 0..options.rounds().max(5) {
         for ((peer, into), times) in runs.iter().zip(&mut times) {
             peer.psql(&format!("TRUNCATE {into}"))?;
             let start = Instant::now();

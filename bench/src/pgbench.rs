@@ -7,6 +7,8 @@ use crate::Options;
 use crate::peer::{Peer, checked};
 use crate::table;
 
+const SCALE: f64 = 10.0;
+
 struct Cell {
     name: &'static str,
     clients: u32,
@@ -42,6 +44,7 @@ const CELLS: [Cell; 5] = [
 ];
 
 pub fn run(options: &Options) -> Result<(), String> {
+    let scale = options.scale.unwrap_or(SCALE);
     let peers = [Peer::postgres()?, Peer::helios()?];
     for peer in &peers {
         println!("{}: {}", peer.name, peer.version()?);
@@ -50,18 +53,20 @@ pub fn run(options: &Options) -> Result<(), String> {
         checked(
             peer.client("pgbench")
                 .args(["-i", "-q", "-I", "dtgp", "-s"])
-                .arg(options.scale.to_string()),
+                .arg(scale.to_string()),
         )?;
     }
     println!(
         "pgbench scale {}, {} s a measurement, median of {} rounds, prepared statements\n",
-        options.scale, options.seconds, options.rounds
+        scale,
+        options.seconds,
+        options.rounds()
     );
     let mut rows = Vec::new();
     for cell in &CELLS {
         let mut tps = [Vec::new(), Vec::new()];
         let mut cpu = [Vec::new(), Vec::new()];
-        for _ in 0..options.rounds {
+        for _ in 0..options.rounds() {
             for (i, peer) in peers.iter().enumerate() {
                 let before = peer.cpu_seconds();
                 let (rate, transactions) = measure(peer, cell, options)?;

@@ -15,8 +15,8 @@ pub fn median(samples: &mut [f64]) -> f64 {
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
     let width = |i: usize| {
         rows.iter()
-            .map(|row| row[i].len())
-            .chain([header[i].len()])
+            .map(|row| row[i].chars().count())
+            .chain([header[i].chars().count()])
             .max()
             .unwrap_or(0)
     };
