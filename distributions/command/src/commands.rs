@@ -143,7 +143,25 @@ fn run_file(edition: &Edition, shell: &mut Shell, file: &Path) -> Result<(), ()>
 
 /// Ctrl-C cancels what runs, and ends the process when nothing does. (While a line is edited the
 /// terminal hands Ctrl-C to the editor.)
-fn cancel_on_interrupt(canceller: Canceller) -> Result<tokio::runtime::Runtime, Failed> {
+fn cancel_on_interrupt(canceller: Canceller) -> Result<Signals, Failed> {
+    on_interrupt(move || {
+        if !canceller.cancel() {
+            std::process::exit(130);
+        }
+    })
+}
+
+/// Does something at each Ctrl-C until it is dropped.
+pub struct Signals {
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// Do `work` at each Ctrl-C, on a thread of its own, instead of ending the process.
+///
+/// # Errors
+///
+/// The thread does not start.
+pub fn on_interrupt(work: impl Fn() + Send + 'static) -> Result<Signals, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("signals")
@@ -152,10 +170,8 @@ fn cancel_on_interrupt(canceller: Canceller) -> Result<tokio::runtime::Runtime, 
         .map_err(|e| Failed::With(format!("cannot start a thread: {e}")))?;
     runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
-            if !canceller.cancel() {
-                std::process::exit(130);
-            }
+            work();
         }
     });
-    Ok(runtime)
+    Ok(Signals { _runtime: runtime })
 }

@@ -10,10 +10,10 @@
 
 pub mod args;
 pub mod bundle;
-mod client;
+pub mod client;
 pub mod commands;
-mod open;
-mod output;
+pub mod open;
+pub mod output;
 mod plugin;
 mod shell;
 

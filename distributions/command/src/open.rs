@@ -13,9 +13,9 @@ use crate::Edition;
 use crate::client::{Dial, Identity, Socket};
 
 /// The settings file looked for in a data directory.
-const CONFIG_FILE: &str = "heliosdb.toml";
+pub const CONFIG_FILE: &str = "heliosdb.toml";
 /// Where a generated password is kept, readable by its owner alone.
-const PASSWORD_FILE: &str = "password";
+pub const PASSWORD_FILE: &str = "password";
 const PASSWORD_CHARACTERS: usize = 24;
 /// How long running statements may go on after a signal.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -116,6 +116,11 @@ impl Opened {
         }
         // A pipe's reader waits for the address.
         let _ = io::stdout().flush();
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
     }
 
     /// Connections from within this process, as the first role, without a password.
