@@ -4,14 +4,13 @@
 //! `(empty)`; `statement error (22012)` names a SQLSTATE. Each file has a database of its own, and
 //! the connections that it names are connections to that database.
 //!
-//! Every file runs twice: with the plugins linked into the program, and with the same plugins loaded
-//! from their shared objects ([`Linkage`]).
+//! Every file runs on each [`Edition`], and on each twice: with the plugins linked into the program,
+//! and with the same plugins loaded from their shared objects ([`Linkage`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use heliosdb_kernel::{Config, Connection, Database, SqlError};
-use heliosdb_lite::bundle;
+use heliosdb_kernel::{Config, Connection, Database, RootRef, SqlError};
 use heliosdb_plugin_testkit::build;
 use sqllogictest::{DBOutput, DefaultColumnType};
 
@@ -22,7 +21,39 @@ pub struct Scratch {
     _directory: Arc<tempfile::TempDir>,
 }
 
-/// How the plugins of the bundle get into a database.
+/// Whose plugins a database has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    Lite,
+    Full,
+}
+
+impl Edition {
+    pub const ALL: [Edition; 2] = [Edition::Lite, Edition::Full];
+
+    /// The ids of its plugins.
+    pub fn plugins(self) -> &'static [&'static str] {
+        match self {
+            Edition::Lite => &heliosdb_lite::bundle::PLUGINS,
+            Edition::Full => &heliosdb_full::bundle::PLUGINS,
+        }
+    }
+
+    /// Its plugins, as linked into this program, which links those of both.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not linked.
+    pub fn linked(self) -> Result<Vec<RootRef>, Failure> {
+        let linked = match self {
+            Edition::Lite => heliosdb_lite::bundle::plugins(),
+            Edition::Full => heliosdb_full::bundle::plugins(),
+        };
+        linked.map_err(|error| Failure::setup(&error))
+    }
+}
+
+/// How the plugins of an edition get into a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linkage {
     /// Linked into the program.
@@ -35,14 +66,14 @@ impl Scratch {
     /// # Errors
     ///
     /// When the database cannot be made or does not open.
-    pub fn new(linkage: Linkage) -> Result<Scratch, Failure> {
+    pub fn new(edition: Edition, linkage: Linkage) -> Result<Scratch, Failure> {
         let directory = tempfile::tempdir().map_err(|error| Failure::setup(&error))?;
         let linked = match linkage {
-            Linkage::Static => bundle::plugins().map_err(|error| Failure::setup(&error))?,
+            Linkage::Static => edition.linked()?,
             Linkage::Dynamic => {
                 let plugins = directory.path().join("plugins");
                 std::fs::create_dir(&plugins).map_err(|error| Failure::setup(&error))?;
-                for id in bundle::PLUGINS {
+                for id in edition.plugins() {
                     let from = shared_object(id);
                     let to = plugins.join(format!("{id}.so"));
                     // As a link, so that the loader maps one file however many databases open it.
@@ -73,8 +104,13 @@ fn shared_object(id: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let directory = BUILT.get_or_init(|| {
         let manifest = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        let packages = bundle::PLUGINS.map(|id| format!("heliosdb-{id}-dyn"));
-        build::packages(manifest, &packages.each_ref().map(String::as_str))
+        let mut ids: Vec<&str> = Edition::ALL.map(Edition::plugins).concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let package = |id: &&str| format!("heliosdb-{}-dyn", id.replace('_', "-"));
+        let packages: Vec<String> = ids.iter().map(package).collect();
+        let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+        build::packages(manifest, &packages)
     });
     directory.join(format!("libhelios_{id}.so"))
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use heliosdb_sqllogic::{Linkage, Scratch};
+use heliosdb_sqllogic::{Edition, Linkage, Scratch};
 use sqllogictest::harness::{Arguments, Failed, Trial, glob, run};
 use sqllogictest::{Runner, default_validator};
 
@@ -15,23 +15,25 @@ fn main() -> ExitCode {
         .filter_map(Result::ok)
         .collect();
     assert!(!paths.is_empty(), "no files match {pattern}");
-    let trial = |(path, linkage): (PathBuf, Linkage)| {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = format!("{stem} {linkage:?}");
-        Trial::test(name, move || test(&path, linkage))
-    };
-    let both = |path: PathBuf| {
-        [Linkage::Static, Linkage::Dynamic].map(|linkage| trial((path.clone(), linkage)))
-    };
-    run(
-        &Arguments::from_args(),
-        paths.into_iter().flat_map(both).collect(),
-    )
-    .exit_code()
+    let mut trials = Vec::new();
+    for path in &paths {
+        for edition in Edition::ALL {
+            for linkage in [Linkage::Static, Linkage::Dynamic] {
+                trials.push(trial(path.clone(), edition, linkage));
+            }
+        }
+    }
+    run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn test(path: &PathBuf, linkage: Linkage) -> Result<(), Failed> {
-    let scratch = Scratch::new(linkage)?;
+fn trial(path: PathBuf, edition: Edition, linkage: Linkage) -> Trial {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem} {edition:?} {linkage:?}");
+    Trial::test(name, move || test(&path, edition, linkage))
+}
+
+fn test(path: &PathBuf, edition: Edition, linkage: Linkage) -> Result<(), Failed> {
+    let scratch = Scratch::new(edition, linkage)?;
     let mut runner = Runner::new(|| {
         let connected = scratch.connect();
         async move { connected }

@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use heliosdb_sqllogic::{Failure, Linkage, Scratch, Session};
+use heliosdb_sqllogic::{Edition, Failure, Linkage, Scratch, Session};
 use serde_json::Value;
 use sqllogictest::{DB, DBOutput};
 
@@ -68,7 +68,7 @@ fn run(linkage: Linkage) {
     }
     let mut failures = Vec::new();
     for (draft, name, uri, at_least) in DRAFTS {
-        let scratch = Scratch::new(linkage).expect("a database");
+        let scratch = Scratch::new(Edition::Lite, linkage).expect("a database");
         let mut suite = Suite {
             session: scratch.connect().expect("a connection"),
             draft: name,
