@@ -51,9 +51,10 @@ pub(super) fn hash_values(
                 let offsets = list.value_offsets();
                 let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
                 elements.clear();
-                hash_values(list.values(), from, to - from, |hash| {
-                    elements.extend_from_slice(&hash.to_le_bytes());
-                })?;
+                // One type for every depth: each closure has its own.
+                let gather: &mut dyn FnMut(u64) =
+                    &mut |hash| elements.extend_from_slice(&hash.to_le_bytes());
+                hash_values(list.values(), from, to - from, gather)?;
                 put(XxHash3_64::oneshot_with_seed(ARRAY_SEED, &elements));
             }
         }
