@@ -20,6 +20,7 @@ pub mod functions;
 pub mod information_schema;
 pub mod names;
 pub mod pg_catalog;
+pub mod provenance;
 pub mod role;
 pub mod semantics;
 pub mod subplan;
