@@ -11,6 +11,7 @@ pub mod session;
 pub mod catalog;
 mod ddl;
 mod dml;
+mod dump;
 mod plan;
 mod plugin;
 mod transfer;
