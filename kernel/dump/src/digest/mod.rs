@@ -25,7 +25,11 @@ use serde::{Deserialize, Serialize};
 mod table;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use table::TableDigest;
+pub(crate) use table::ids;
 
 /// A 128-bit digest, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ pub(crate) struct Line<'a> {
     live: usize,
 }
 
+#[allow(dead_code)] // Comparing AS OF comes with the next commits.
 impl Line<'_> {
     pub fn begin(&self) -> u64 {
         self.hashes[BEGIN]
@@ -104,12 +105,8 @@ impl RowHasher {
                 line[ROW_ID] = row_ids[start + row];
             }
             for (position, &column) in self.order.iter().enumerate() {
-                let mut slot = COLUMNS + position;
-                let matrix = &mut self.matrix;
-                hash_values(batch.column(column), start, rows, |hash| {
-                    matrix[slot] = hash;
-                    slot += width;
-                })?;
+                let out = &mut self.matrix[COLUMNS + position..];
+                hash_values(batch.column(column), start..start + rows, out, width)?;
             }
             for hashes in self.matrix.chunks_exact(width) {
                 each(Line {
