@@ -34,8 +34,10 @@
 //! that a build can tell which version it cannot read.
 
 pub mod entry;
+
 pub mod frame;
 pub mod header;
+pub(crate) mod section;
 pub mod trailer;
 
 pub(crate) use frame::{FRAME_HEADER_BYTES, FrameCodec, FrameHeader, FrameKind};
