@@ -17,14 +17,19 @@ pub mod progress;
 pub mod describe;
 pub mod manifest;
 
-#[allow(dead_code)]
 pub mod digest;
-#[allow(dead_code, unused_imports)] // The writer and the reader come with the next commits.
 pub mod format;
+
+pub mod export;
+pub mod reader;
+pub mod source;
+mod writer;
 
 pub use describe::{Described, NamedTable, ObjectDescription, PluginDescription};
 pub use digest::Digest;
 pub use error::{Error, Result};
+pub use export::export;
 pub use manifest::{ColumnManifest, LeftOut, Manifest, StoreManifest, TableManifest};
 pub use options::{CompareOptions, ExportOptions, LoadOptions};
 pub use progress::{Progress, Silent};
+pub use reader::Dump;

@@ -249,7 +249,8 @@ pub(crate) fn encode_row(format: u8, row: &impl Serialize) -> Result<Vec<u8>> {
     Ok(value)
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Result<StoreInfo> {
+/// Read a row of the directory.
+pub fn decode(key: &[u8], value: &[u8]) -> Result<StoreInfo> {
     let damaged = |expected: &str| {
         Error::corruption(
             DIRECTORY,

@@ -27,10 +27,6 @@ enum Effect {
     MakeDir {
         dir: String,
     },
-    /// Of a directory without files.
-    RemoveDir {
-        dir: String,
-    },
 }
 
 impl Effect {
@@ -43,11 +39,8 @@ impl Effect {
                     dir: d, file: f, ..
                 },
             ) => (dir, file) == (d, f),
-            (Effect::Entry { .. }, _) | (_, Effect::Entry { .. }) => false,
-            (
-                Effect::MakeDir { dir } | Effect::RemoveDir { dir },
-                Effect::MakeDir { dir: other } | Effect::RemoveDir { dir: other },
-            ) => dir == other,
+            (Effect::MakeDir { dir }, Effect::MakeDir { dir: other }) => dir == other,
+            _ => false,
         }
     }
 
@@ -55,7 +48,7 @@ impl Effect {
     fn held_by(&self) -> &str {
         match self {
             Effect::Entry { dir, .. } => dir,
-            Effect::MakeDir { .. } | Effect::RemoveDir { .. } => "",
+            Effect::MakeDir { .. } => "",
         }
     }
 }
@@ -85,9 +78,6 @@ impl Tree {
         match effect {
             Effect::MakeDir { dir } => {
                 self.0.entry(dir.clone()).or_default();
-            }
-            Effect::RemoveDir { dir } => {
-                self.0.remove(dir);
             }
             Effect::Entry { dir, file, to } => {
                 let entries = self.0.entry(dir.clone()).or_default();
@@ -193,11 +183,6 @@ impl Names {
                 dir: dir.to_string(),
             }],
         );
-    }
-
-    pub fn remove_dir(&mut self, seq: u64, dir: &str) {
-        let dir = dir.to_string();
-        self.push(seq, vec![Effect::RemoveDir { dir }]);
     }
 
     pub fn rename(&mut self, seq: u64, from: &str, to: &str) -> Result<()> {

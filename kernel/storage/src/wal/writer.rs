@@ -17,9 +17,6 @@ use crate::ids::{Lsn, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::Manifest;
 
-/// The epoch of a log until its first recovery.
-pub const FIRST_EPOCH: u32 = 1;
-
 /// Where the log stands.
 pub struct Position {
     pub database: u64,
@@ -54,7 +51,7 @@ impl Writer {
             segment_bytes,
             position: Position {
                 database,
-                epoch: FIRST_EPOCH,
+                epoch: 1,
                 lsn: Lsn(0),
                 crc: 0,
             },

@@ -1,0 +1,227 @@
+//! Export: one view of an engine, written as a dump.
+//!
+//! What is exported, from the one view that the caller gives:
+//!
+//! * the **catalog**: all versions of the system collections, with two of the plugin host's cut down to
+//!   what is in the dump ([`catalog`]);
+//! * every **live store** of a plugin, with its versions ([`stores`]);
+//! * every **table** that ever was, with its superseded versions, or without history the live ones
+//!   ([`tables`]);
+//! * the configuration's text, and where the sequences stand.
+//!
+//! Indexes are not: their entries follow from the rows. Nor is what a migration keeps to go back to,
+//! nor what one that has not ended has written; the manifest names them.
+//!
+//! The view pins what it reads, so writers go on. Rows are read, hashed and laid out on the caller's
+//! thread and compressed on another; a few frames are in memory at a time, whatever the size.
+
+use std::io::Write;
+
+use heliosdb_plugin_host::store::{StoreState, stores};
+use heliosdb_storage::{Engine, Interrupt, ReadView};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::describe::Described;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::format::{FORMAT_VERSION, FRAME_RAW_BYTES, FrameKind, section};
+use crate::manifest::{LeftOut, Manifest, SequenceManifest};
+use crate::options::{ExportOptions, LEVELS};
+use crate::progress::Progress;
+use crate::writer::{Payload, Pipeline, Writer};
+
+mod catalog;
+mod samples;
+mod stores;
+mod tables;
+
+/// Write everything that `view` shows and knows of into `out`, front to back; the manifest that the
+/// dump ends with. `view` is of `engine`, and `described` was made from it.
+///
+/// The dump holds nothing that a crash could take back: this waits until the view is durable. An error
+/// leaves an unfinished dump in `out`, which no reader takes for a whole one.
+pub fn export(
+    engine: &Engine,
+    view: &ReadView,
+    described: Described,
+    out: &mut dyn Write,
+    options: &ExportOptions,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
+    if !LEVELS.contains(&options.level) {
+        let (least, most) = (LEVELS.start(), LEVELS.end());
+        let what = format!(
+            "the compression level is {}; it must be from {least} to {most}",
+            options.level
+        );
+        return Err(heliosdb_storage::Error::invalid(what).into());
+    }
+    engine.wait_durable(view.ts())?;
+    let writer = Writer::new(out, random_uuid()?)?;
+    Pipeline::run(writer, options.level, |pipeline| {
+        let export = Export {
+            view,
+            described: &described,
+            options,
+            progress,
+        };
+        export.run(engine, pipeline)
+    })
+}
+
+/// What the parts of an export share.
+struct Export<'a> {
+    view: &'a ReadView,
+    described: &'a Described,
+    options: &'a ExportOptions,
+    progress: &'a dyn Progress,
+}
+
+impl Export<'_> {
+    fn run(&self, engine: &Engine, pipeline: &mut Pipeline<'_>) -> Result<Manifest> {
+        let snapshot_ts = self.view.ts().0;
+        let mut oldest = Oldest(snapshot_ts);
+        self.progress.begin("exporting the catalog, entries", None);
+        catalog::export(self, pipeline, &mut oldest)?;
+        self.progress.end();
+        self.progress
+            .begin("exporting plugin stores, entries", None);
+        let stores = stores::export(self, pipeline, &mut oldest)?;
+        self.progress.end();
+        let tables = tables::export(self, pipeline, &mut oldest)?;
+        let config = self.described.config.as_ref();
+        let config = config.filter(|_| self.options.config);
+        if let Some(config) = config {
+            export_config(config, pipeline)?;
+        }
+        let described = self.described;
+        Ok(Manifest {
+            format: FORMAT_VERSION,
+            edition: described.edition.clone(),
+            kernel_version: env!("CARGO_PKG_VERSION").to_owned(),
+            // The writer knows it.
+            dump_id: String::new(),
+            created_at_micros: engine.now_micros(),
+            database: described.database.clone(),
+            snapshot_ts,
+            oldest_ts: match self.options.history {
+                true => oldest.0,
+                false => snapshot_ts,
+            },
+            included: self.included(),
+            left_out: self.left_out()?,
+            objects: described.objects.clone(),
+            tables,
+            plugins: described.plugins.clone(),
+            stores,
+            // Read after the rows: no row of the dump has a value that a sequence gives once more.
+            sequences: sequences(engine),
+            next_collection: engine.next_collection().0,
+            config: config.map(|config| Digest::of(config.as_bytes())),
+            sections: Vec::new(),
+        })
+    }
+
+    fn included(&self) -> Vec<String> {
+        let mut included = vec!["catalog", "tables", "sequences", "plugin stores"];
+        let mut add = |what, wanted| included.extend(Some(what).filter(|_| wanted));
+        add("history", self.options.history);
+        add("materialized views", self.options.views);
+        add("branches", self.options.branches);
+        add(
+            "configuration",
+            self.options.config && self.described.config.is_some(),
+        );
+        included.into_iter().map(str::to_owned).collect()
+    }
+
+    fn left_out(&self) -> Result<Vec<LeftOut>> {
+        let mut left_out = Vec::new();
+        let mut add = |what: &str, why: &str| {
+            left_out.push(LeftOut {
+                what: what.to_owned(),
+                why: why.to_owned(),
+            });
+        };
+        let not_asked = "not asked for";
+        if !self.options.history {
+            add("history", not_asked);
+            add("dropped tables and columns", "they are history");
+        }
+        if !self.options.views {
+            add("materialized views", not_asked);
+        }
+        if !self.options.branches {
+            add("branches", not_asked);
+        }
+        match (&self.described.config, self.options.config) {
+            (_, false) => add("configuration", not_asked),
+            (None, true) => add("configuration", "there is no configuration file"),
+            (Some(_), true) => {}
+        }
+        add("indexes", "their entries follow from the rows");
+        for store in stores(self.view)? {
+            let why = match store.state {
+                StoreState::Live => continue,
+                StoreState::Shadow => "a migration that has not ended writes it",
+                StoreState::Retired => "it was live before the last migration",
+                StoreState::Discarded => "it is nobody's any more",
+            };
+            let (plugin, name, state) = (&store.plugin, &store.name, store.state);
+            let collection = store.collection;
+            add(
+                &format!("store {plugin}.{name}, {state} collection {collection}"),
+                why,
+            );
+        }
+        Ok(left_out)
+    }
+
+    fn interrupt(&self) -> &Interrupt {
+        &self.options.interrupt
+    }
+}
+
+/// The least time seen.
+struct Oldest(u64);
+
+impl Oldest {
+    fn see(&mut self, ts: u64) {
+        self.0 = self.0.min(ts);
+    }
+}
+
+fn export_config(config: &str, pipeline: &mut Pipeline<'_>) -> Result<()> {
+    pipeline.section(section::CONFIG.to_owned());
+    for piece in config.as_bytes().chunks(FRAME_RAW_BYTES) {
+        pipeline.frame(Payload {
+            kind: FrameKind::Text,
+            items: 1,
+            raw: piece.to_vec(),
+        })?;
+    }
+    Ok(())
+}
+
+fn sequences(engine: &Engine) -> Vec<SequenceManifest> {
+    let all = engine.sequences().into_iter();
+    let mut all: Vec<SequenceManifest> = all
+        .map(|(collection, value, is_called)| SequenceManifest {
+            collection: collection.0,
+            value,
+            is_called,
+        })
+        .collect();
+    all.sort_unstable_by_key(|sequence| sequence.collection);
+    all
+}
+
+/// A version 4 UUID.
+fn random_uuid() -> Result<[u8; 16]> {
+    let mut id = [0; 16];
+    let filled = SystemRandom::new().fill(&mut id);
+    filled.map_err(|_| Error::Worker("the system gives no random bytes".to_owned()))?;
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    Ok(id)
+}
