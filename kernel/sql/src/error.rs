@@ -267,6 +267,23 @@ impl From<heliosdb_storage::Error> for SqlError {
     }
 }
 
+impl From<heliosdb_dump::Error> for SqlError {
+    fn from(error: heliosdb_dump::Error) -> SqlError {
+        use heliosdb_dump::Error;
+        let code = match error {
+            Error::Storage(error) => return SqlError::from(error),
+            Error::Write(ref io) if io.kind() == std::io::ErrorKind::StorageFull => {
+                state::DISK_FULL
+            }
+            Error::Write(_) | Error::Read { .. } => state::IO_ERROR,
+            Error::NotEmpty(_) => state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            ref e if e.is_damage() => state::DATA_CORRUPTED,
+            _ => state::INTERNAL_ERROR,
+        };
+        SqlError::new(code, error.to_string())
+    }
+}
+
 impl From<arrow::error::ArrowError> for SqlError {
     fn from(error: arrow::error::ArrowError) -> SqlError {
         crate::plan::error::convert(datafusion::error::DataFusionError::from(error))

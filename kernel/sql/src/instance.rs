@@ -65,6 +65,10 @@ pub struct InstanceOptions {
     pub query_memory_bytes: usize,
     /// The plugins that statements may use.
     pub plugins: Arc<PluginHost>,
+    /// Which distribution this is, such as `lite`.
+    pub edition: String,
+    /// The settings file as it was read, for dumps that are to carry it.
+    pub config_text: Option<String>,
 }
 
 impl Default for InstanceOptions {
@@ -75,6 +79,8 @@ impl Default for InstanceOptions {
             threads: 0,
             query_memory_bytes: 1 << 30,
             plugins: PluginHost::none(),
+            edition: "lite".to_owned(),
+            config_text: None,
         }
     }
 }
@@ -206,6 +212,11 @@ impl Instance {
 
     pub fn database(&self) -> &str {
         &self.options.database
+    }
+
+    /// Which distribution this is.
+    pub fn edition(&self) -> &str {
+        &self.options.edition
     }
 
     pub fn engine(&self) -> &Engine {

@@ -9,6 +9,11 @@
 //!    the files, since a sync that failed in an earlier process may have left either in memory only:
 //!    from here on everything that was read is durable. Files wholly behind the end of the log go.
 //! 4. The log goes on in a new epoch.
+//!
+//! A process stops when a directory sync fails, and no later sync proves that the names of before are
+//! on disk. So a file that nothing was written to yet is not trusted to keep its name: recovery removes
+//! it and makes it anew. It is always the last one, for nobody writes to a file before its name is synced.
+//! A database that nothing was written to yet is made anew as a whole, directories included.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -26,7 +31,7 @@ use crate::view::row_of;
 use crate::wal::file::{self, WalFile};
 use crate::wal::reader::{self, Replay, Tail};
 use crate::wal::record::{Logged, LoggedTransaction};
-use crate::wal::writer::{Position, Writer};
+use crate::wal::writer::{FIRST_EPOCH, Position, Writer};
 
 /// What an open database starts from.
 pub struct Recovered {
@@ -53,6 +58,10 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         transactions = replayed.transactions.len(),
         "read the log"
     );
+    if files.len() == 1 && replayed.is_new() && tail.epoch == FIRST_EPOCH {
+        file::remove(&**io, &files[0].name)?;
+        return create(io, options);
+    }
     let files = settle(&**io, files, &tail, &replayed.ts_max)?;
     for directory in [file::DIRECTORY, SEGMENTS] {
         io.sync_dir(directory)
@@ -121,8 +130,12 @@ fn create(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         let reason = format!("it has no write-ahead log, and is not empty: it has \"{name}\"");
         return Err(Error::NotADatabase { reason });
     }
-    make_directory(&**io, SEGMENTS)?;
-    make_directory(&**io, file::DIRECTORY)?;
+    file::discard_prepared(&**io)?;
+    for directory in [SEGMENTS, file::DIRECTORY] {
+        // One that cannot be removed, such as a mount point, is used as it is.
+        let _ = io.remove_dir(directory);
+        make_directory(&**io, directory)?;
+    }
     let database = io.random_u64();
     let writer = Writer::create(Arc::clone(io), options.wal_segment_bytes, database)?;
     Ok(Recovered {
@@ -160,7 +173,7 @@ fn settle(
                 .map_err(|e| Error::io("sync", &file.name, e))?;
         }
     }
-    while files.len() > 1 && files.last().is_some_and(|file| file.start > tail.lsn) {
+    while files.len() > 1 && files.last().is_some_and(|file| file.start >= tail.lsn) {
         if let Some(file) = files.pop() {
             file::remove(io, &file.name)?;
         }
@@ -210,6 +223,11 @@ impl Replayed {
             transactions: Vec::new(),
             ts_max: vec![Ts::ZERO; files],
         }
+    }
+
+    /// Whether the log says nothing but that there is a database.
+    fn is_new(&self) -> bool {
+        self.transactions.is_empty() && self.manifest == Manifest::default()
     }
 
     fn forget_flushed(&mut self) {

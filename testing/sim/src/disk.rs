@@ -23,6 +23,7 @@ use crate::rng::Rng;
 pub enum Call {
     Create,
     CreateDir,
+    RemoveDir,
     Write,
     SetLen,
     SyncData,
@@ -383,6 +384,17 @@ impl Io for SimDisk {
         }
         state.change_names(Call::CreateDir, |names, seq| {
             names.make_dir(seq, name);
+            Ok(())
+        })
+    }
+
+    fn remove_dir(&self, name: &str) -> Result<()> {
+        let mut state = self.state.lock();
+        if !state.names.live().list(name)?.is_empty() {
+            return Err(Error::new(ErrorKind::DirectoryNotEmpty, name.to_string()));
+        }
+        state.change_names(Call::RemoveDir, |names, seq| {
+            names.remove_dir(seq, name);
             Ok(())
         })
     }

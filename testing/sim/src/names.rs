@@ -27,6 +27,10 @@ enum Effect {
     MakeDir {
         dir: String,
     },
+    /// Of a directory without files.
+    RemoveDir {
+        dir: String,
+    },
 }
 
 impl Effect {
@@ -39,8 +43,11 @@ impl Effect {
                     dir: d, file: f, ..
                 },
             ) => (dir, file) == (d, f),
-            (Effect::MakeDir { dir }, Effect::MakeDir { dir: other }) => dir == other,
-            _ => false,
+            (Effect::Entry { .. }, _) | (_, Effect::Entry { .. }) => false,
+            (
+                Effect::MakeDir { dir } | Effect::RemoveDir { dir },
+                Effect::MakeDir { dir: other } | Effect::RemoveDir { dir: other },
+            ) => dir == other,
         }
     }
 
@@ -48,7 +55,7 @@ impl Effect {
     fn held_by(&self) -> &str {
         match self {
             Effect::Entry { dir, .. } => dir,
-            Effect::MakeDir { .. } => "",
+            Effect::MakeDir { .. } | Effect::RemoveDir { .. } => "",
         }
     }
 }
@@ -78,6 +85,9 @@ impl Tree {
         match effect {
             Effect::MakeDir { dir } => {
                 self.0.entry(dir.clone()).or_default();
+            }
+            Effect::RemoveDir { dir } => {
+                self.0.remove(dir);
             }
             Effect::Entry { dir, file, to } => {
                 let entries = self.0.entry(dir.clone()).or_default();
@@ -183,6 +193,11 @@ impl Names {
                 dir: dir.to_string(),
             }],
         );
+    }
+
+    pub fn remove_dir(&mut self, seq: u64, dir: &str) {
+        let dir = dir.to_string();
+        self.push(seq, vec![Effect::RemoveDir { dir }]);
     }
 
     pub fn rename(&mut self, seq: u64, from: &str, to: &str) -> Result<()> {

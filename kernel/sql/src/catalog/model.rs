@@ -12,14 +12,17 @@
 //! 3. Every primary key or unique constraint names the index that enforces it, and that index names
 //!    the constraint.
 //! 4. A plugin's objects of one class share one namespace per schema, apart from relations.
-//! 5. A field added after the first release has a serde default, so that older rows still read.
+//! 5. A field added after the first release has a serde default, so that older rows still read. A field
+//!    that is not known is refused: a row of a newer build would otherwise lose it silently.
 
 use std::sync::Arc;
 
 use heliosdb_plugin_api::manifest::Provides;
 use heliosdb_storage::codec;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// PostgreSQL's object identifier. Objects made by users count from [`FIRST_USER_OID`].
 pub type Oid = u32;
@@ -51,6 +54,7 @@ pub mod oid {
 
 /// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schema {
     pub oid: Oid,
     pub name: String,
@@ -59,6 +63,7 @@ pub struct Schema {
 
 /// A base table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     pub oid: Oid,
     pub schema: Oid,
@@ -72,6 +77,7 @@ pub struct Table {
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Column {
     pub name: String,
     /// PostgreSQL's `atttypid`, which `PgType::from_oid` reads.
@@ -98,6 +104,7 @@ pub struct Column {
 
 /// A compression method that a column was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Compression {
     None,
     Zstd,
@@ -121,6 +128,7 @@ impl Compression {
 
 /// A type of a plugin as a column was made with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExtensionTypeDef {
     pub plugin: String,
     pub name: String,
@@ -132,6 +140,7 @@ pub struct ExtensionTypeDef {
 
 /// GENERATED { ALWAYS | BY DEFAULT } AS IDENTITY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     pub always: bool,
     pub sequence: Oid,
@@ -139,6 +148,7 @@ pub struct Identity {
 
 /// A constraint of a table, other than NOT NULL, which is a flag of its column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Constraint {
     pub oid: Oid,
     pub name: String,
@@ -156,6 +166,7 @@ fn validated() -> bool {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ConstraintKind {
     PrimaryKey {
         columns: Vec<ColumnId16>,
@@ -176,6 +187,7 @@ pub enum ConstraintKind {
 
 /// A check that a plugin makes (its extension point `constraint/1`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PluginConstraint {
     pub plugin: String,
     /// Which of the plugin's constraints.
@@ -193,6 +205,7 @@ pub struct PluginConstraint {
 pub type ColumnId16 = u16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ForeignKey {
     pub columns: Vec<ColumnId16>,
     pub referenced_table: Oid,
@@ -240,6 +253,7 @@ impl ReferentialAction {
 
 /// A btree index: PostgreSQL's name for a sorted collection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Index {
     pub oid: Oid,
     pub schema: Oid,
@@ -255,6 +269,7 @@ pub struct Index {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IndexColumn {
     pub column: ColumnId16,
     pub descending: bool,
@@ -262,6 +277,7 @@ pub struct IndexColumn {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sequence {
     pub oid: Oid,
     pub schema: Oid,
@@ -282,6 +298,7 @@ pub struct Sequence {
 
 /// The column a sequence goes away with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OwnedBy {
     pub table: Oid,
     pub column: ColumnId16,
@@ -290,6 +307,7 @@ pub struct OwnedBy {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct View {
     pub oid: Oid,
     pub schema: Oid,
@@ -302,6 +320,7 @@ pub struct View {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ViewColumn {
     pub name: String,
     pub type_oid: Oid,
@@ -310,6 +329,7 @@ pub struct ViewColumn {
 
 /// An object, or one column of a table, that another object cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dependency {
     pub oid: Oid,
     /// `None` for the whole object.
@@ -318,6 +338,7 @@ pub struct Dependency {
 
 /// A role; a user is a role that may log in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Role {
     pub oid: Oid,
     pub name: String,
@@ -334,6 +355,7 @@ pub struct Role {
 
 /// A comment on an object (`sub = 0`) or on a column (its attribute number).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Comment {
     /// Oid of the catalog the object is in, such as [`oid::PG_CLASS`].
     pub class: Oid,
@@ -345,6 +367,7 @@ pub struct Comment {
 /// An extension: a plugin as the database knows it. A dropped one stays as a tombstone, so that the
 /// plugin does not install itself again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Extension {
     pub oid: Oid,
     /// The plugin's id.
@@ -355,14 +378,33 @@ pub struct Extension {
     /// Extensions it cannot do without.
     pub requires: Vec<String>,
     /// What that version adds to the database: known here when the plugin itself is missing.
+    #[serde(deserialize_with = "provides")]
     pub provides: Provides,
     /// False once DROP EXTENSION took it away.
     pub installed: bool,
 }
 
+/// Reads [`Provides`], which ignores what it does not know, because in a manifest it is a part of
+/// something larger. What does not come back from it would be lost.
+fn provides<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Provides, D::Error> {
+    let given = Map::<String, Value>::deserialize(deserializer)?;
+    let read: Provides = Deserialize::deserialize(&Value::Object(given.clone()))
+        .map_err(|e| Error::custom(format!("what the extension provides: {e}")))?;
+    let kept = serde_json::to_value(&read).map_err(Error::custom)?;
+    let empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    match given
+        .iter()
+        .find(|(key, value)| kept.get(key).is_none() && !empty(value))
+    {
+        None => Ok(read),
+        Some((key, _)) => Err(Error::custom(format!("unknown field `{key}`"))),
+    }
+}
+
 /// An object that a plugin keeps in the catalog, such as a registered JSON schema. What it is made of
 /// is in the plugin's stores, under its oid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PluginObject {
     pub oid: Oid,
     pub plugin: String,

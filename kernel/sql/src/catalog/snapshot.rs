@@ -199,6 +199,11 @@ impl CatalogSnapshot {
         self.extensions.values().filter(|e| e.installed)
     }
 
+    /// The extensions, dropped ones included.
+    pub fn all_extensions(&self) -> impl Iterator<Item = &Arc<Extension>> {
+        self.extensions.values()
+    }
+
     pub fn extension_by_oid(&self, oid: Oid) -> Option<&Arc<Extension>> {
         self.extensions.get(&oid)
     }

@@ -93,6 +93,9 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
                 snapshot.put(Object::PluginObject(decode(&key, &value)?));
             }
             Some(kind::COMMENT) => snapshot.put_comment(decode(&key, &value)?),
+            Some(kind) if kind > kind::PLUGIN_OBJECT => {
+                return Err(newer(&format!("an object of unknown kind {kind}")));
+            }
             _ => return Err(damaged("kind", &key)),
         }
     }
@@ -189,15 +192,32 @@ fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<Arc<T>> {
     match value.split_first() {
         Some((&FORMAT_VERSION, json)) => serde_json::from_slice(json)
             .map(Arc::new)
-            .map_err(|e| damaged("entry", key).with_detail(e.to_string())),
-        Some((version, _)) => Err(SqlError::new(
-            state::FEATURE_NOT_SUPPORTED,
-            format!(
-                "catalog entry has format version {version}; this build reads {FORMAT_VERSION}"
-            ),
-        )),
+            .map_err(|e| unreadable(key, &e)),
+        Some((version, _)) => Err(newer(&format!(
+            "an entry of format {version}, and this build reads {FORMAT_VERSION}"
+        ))),
         None => Err(damaged("entry", key)),
     }
+}
+
+/// What JSON cannot be read as: from a newer build if it says something that this one has no word for.
+fn unreadable(key: &[u8], error: &serde_json::Error) -> SqlError {
+    let message = error.to_string();
+    let unknown = ["unknown field", "unknown variant"];
+    if error.is_data() && unknown.iter().any(|what| message.contains(what)) {
+        let what = message.split(',').next().unwrap_or(&message);
+        return newer(&format!("an entry with {what} (key {key:02x?})"));
+    }
+    damaged("entry", key).with_detail(message)
+}
+
+fn newer(what: &str) -> SqlError {
+    SqlError::new(
+        state::FEATURE_NOT_SUPPORTED,
+        "the catalog was written by a newer version",
+    )
+    .with_detail(format!("It has {what}."))
+    .with_hint("Use the version that wrote it, or a later one.")
 }
 
 fn damaged(what: &str, key: &[u8]) -> SqlError {
@@ -205,4 +225,52 @@ fn damaged(what: &str, key: &[u8]) -> SqlError {
         state::DATA_CORRUPTED,
         format!("catalog {what} is damaged (key {key:02x?})"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row with one field more than this build knows, wherever it stands, is refused by name.
+    #[test]
+    fn what_a_newer_build_added_is_refused_and_not_lost() {
+        let role = r#"{"oid":10,"name":"a","superuser":true,"inherit":true,"create_role":true,
+            "create_db":true,"login":true,"connection_limit":-1,"password":null}"#;
+        let read = |text: String| {
+            let value = [&[FORMAT_VERSION], text.as_bytes()].concat();
+            decode::<Role>(&[kind::ROLE], &value)
+        };
+        assert_eq!(read(role.to_owned()).unwrap().name, "a");
+        let error = read(role.replace("\"oid\"", "\"bypass_rls\":true,\"oid\"")).unwrap_err();
+        assert_eq!(error.code, state::FEATURE_NOT_SUPPORTED);
+        assert_eq!(error.message, "the catalog was written by a newer version");
+        let detail = error.detail.unwrap();
+        assert!(detail.contains("unknown field `bypass_rls`"), "{detail}");
+        let error = read(role.replace("true", "maybe")).unwrap_err();
+        assert_eq!(error.code, state::DATA_CORRUPTED);
+
+        let extension = |provides: &str| {
+            let text = format!(
+                r#"{{"oid":1,"name":"p","version":"1.0.0","owner":10,"requires":[],
+                "provides":{provides},"installed":true}}"#
+            );
+            let value = [&[FORMAT_VERSION], text.as_bytes()].concat();
+            decode::<Extension>(&[kind::EXTENSION], &value)
+        };
+        assert!(extension("{}").is_ok());
+        let error = extension(r#"{"dialect":[{"name":"flux"}]}"#).unwrap_err();
+        assert_eq!(error.code, state::FEATURE_NOT_SUPPORTED);
+        let constraint = |kind: &str| {
+            let text = format!(r#"{{"oid":1,"name":"c","table":2,"kind":{kind}}}"#);
+            let value = [&[FORMAT_VERSION], text.as_bytes()].concat();
+            decode::<Constraint>(&[kind::CONSTRAINT], &value)
+        };
+        let check = r#"{"Check":{"expression":"a > 0","columns":[0]}}"#;
+        assert!(constraint(check).is_ok());
+        let no_inherit = check.replace("\"expression\"", "\"no_inherit\":true,\"expression\"");
+        for kind in [no_inherit.as_str(), r#"{"Exclude":{"columns":[0]}}"#] {
+            let error = constraint(kind).unwrap_err();
+            assert_eq!(error.code, state::FEATURE_NOT_SUPPORTED, "{kind}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ use heliosdb_storage::segment::ColumnPages;
 use crate::catalog::model::{Oid, Relation as UserRelation, oid};
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
+use crate::provenance::Provenance;
 
 pub mod added;
 pub mod builtin;
@@ -81,6 +82,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>>;
     /// The steps that stores went through.
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>>;
+    /// The dumps that the database was made of.
+    fn imports(&self) -> Result<Vec<Provenance>>;
     /// The last value a sequence gave; `None` before the first.
     fn last_value(&self, sequence: Oid) -> Option<i64>;
     /// What plugins add.

@@ -122,6 +122,7 @@ impl Session {
         let mut settings = Settings::default();
         settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
         settings.set_internal("session_authorization", role.name.clone());
+        settings.set_internal("helios.edition", instance.edition());
         settings.set_default("application_name", &options.application_name)?;
         for (name, value) in &options.parameters {
             settings.set_default(name, value)?;

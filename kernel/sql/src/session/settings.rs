@@ -82,6 +82,7 @@ parameters! {
     "default_transaction_isolation" "read committed" Kind::Enum(ISOLATION_LEVELS), false, "Sets the transaction isolation level of each new transaction.";
     "default_transaction_read_only" "off" Kind::Bool, false, "Sets the default read-only status of new transactions.";
     "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";
+    "helios.edition" "" Kind::Internal, false, "Shows which distribution the server is.";
     "idle_in_transaction_session_timeout" "0" Kind::Only(&["0"]), false, "Sets the maximum allowed idle time between queries, when in a transaction.";
     "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
     "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";

@@ -13,6 +13,7 @@ use super::info::SessionInfo;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
 use crate::pg_catalog::{Added, SessionView, Setting, StoreSize};
+use crate::provenance::{self, Provenance};
 
 impl SessionView for SessionInfo {
     fn catalog(&self) -> Arc<CatalogSnapshot> {
@@ -109,6 +110,10 @@ impl SessionView for SessionInfo {
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
         let view = self.instance.engine().visible_view();
         Ok(heliosdb_plugin_host::migration::migrations(&view)?)
+    }
+
+    fn imports(&self) -> Result<Vec<Provenance>> {
+        provenance::all(&self.instance.engine().visible_view())
     }
 
     fn last_value(&self, sequence: Oid) -> Option<i64> {

@@ -6,6 +6,7 @@ mod compression;
 mod concurrency;
 mod ddl;
 mod dml;
+mod dump;
 mod durability;
 mod flights;
 mod functions;

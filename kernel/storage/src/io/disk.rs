@@ -108,6 +108,10 @@ impl Io for Disk {
         builder.create(self.path(name)?)
     }
 
+    fn remove_dir(&self, name: &str) -> Result<()> {
+        fs::remove_dir(self.path(name)?)
+    }
+
     fn list(&self, dir: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.path(dir)?)? {

@@ -37,6 +37,8 @@ pub enum OpenMode {
 pub trait Io: Send + Sync + 'static {
     fn open(&self, name: &str, mode: OpenMode) -> Result<Arc<dyn File>>;
     fn create_dir(&self, name: &str) -> Result<()>;
+    /// Remove an empty directory.
+    fn remove_dir(&self, name: &str) -> Result<()>;
     /// File names (without their directory) in `dir`; `""` is the database directory.
     fn list(&self, dir: &str) -> Result<Vec<String>>;
     fn rename(&self, from: &str, to: &str) -> Result<()>;

@@ -17,6 +17,9 @@ use crate::ids::{Lsn, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::Manifest;
 
+/// The epoch of a log until its first recovery.
+pub const FIRST_EPOCH: u32 = 1;
+
 /// Where the log stands.
 pub struct Position {
     pub database: u64,
@@ -51,7 +54,7 @@ impl Writer {
             segment_bytes,
             position: Position {
                 database,
-                epoch: 1,
+                epoch: FIRST_EPOCH,
                 lsn: Lsn(0),
                 crc: 0,
             },

@@ -160,7 +160,9 @@ fn the_document_quotes_code_that_is_compiled() {
     let template = concat!(
         include_str!("../../../../distributions/command/src/plugin/template/function/lib.rs"),
         include_str!("../../../../distributions/command/src/plugin/template/function/plugin.toml"),
-        include_str!("../../../../distributions/command/src/plugin/template/function/conformance.rs"),
+        include_str!(
+            "../../../../distributions/command/src/plugin/template/function/conformance.rs"
+        ),
     );
     let template = template.replace("{{id}}", "turn");
     let template = template.replace("{{Plugin}}", "TurnPlugin");

@@ -12,6 +12,7 @@ pub mod attribute;
 pub mod class;
 pub mod constraint;
 pub mod dependency;
+pub mod import;
 pub mod namespace;
 pub mod plugin;
 pub mod role;
@@ -71,6 +72,7 @@ static RELATIONS: &[&Relation] = &[
     &plugin::HELIOS_PLUGIN_MIGRATIONS,
     &plugin::HELIOS_PLUGIN_OBJECTS,
     &storage::HELIOS_COMPRESSION_STATS,
+    &import::HELIOS_IMPORTS,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,
     &absent::PG_POLICY,

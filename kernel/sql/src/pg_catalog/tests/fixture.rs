@@ -15,6 +15,7 @@ use crate::catalog::model::*;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::{SessionView, Setting, StoreSize};
+use crate::provenance::Provenance;
 
 pub const APP: Oid = 16385;
 pub const PARENT: Oid = 16392;
@@ -405,6 +406,10 @@ impl SessionView for Session {
     }
 
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
+        Ok(Vec::new())
+    }
+
+    fn imports(&self) -> Result<Vec<Provenance>> {
         Ok(Vec::new())
     }
 

@@ -57,6 +57,10 @@ impl Io for MemoryIo {
         Ok(())
     }
 
+    fn remove_dir(&self, _: &str) -> Result<()> {
+        Err(Error::from(ErrorKind::Unsupported))
+    }
+
     fn list(&self, _: &str) -> Result<Vec<String>> {
         Ok(self.files.lock().keys().cloned().collect())
     }

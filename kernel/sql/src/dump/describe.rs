@@ -1,0 +1,370 @@
+//! The objects of a database, in words.
+//!
+//! Descriptions are for people and for comparing databases: text that looks like the SQL that would make
+//! the object. No oid, no collection and no password is in it, so that databases with the same logical
+//! content have the same descriptions whatever order their objects were made in. Nothing is rebuilt from
+//! them: a dump carries the catalog's own rows.
+//!
+//! Not described, because they are in every database: the schemas `pg_catalog` and
+//! `information_schema` (unless somebody commented on them), and what is in these.
+
+use std::sync::Arc;
+
+use heliosdb_dump::{ColumnManifest, Described, NamedTable, ObjectDescription};
+use heliosdb_storage::ReadView;
+use heliosdb_storage::ids::CollectionId;
+
+use super::plugins;
+use crate::catalog::model::*;
+use crate::catalog::store::CATALOG;
+use crate::error::Result;
+use crate::instance::Instance;
+use crate::pg_catalog::names::{qualified_relation_name, quote_ident, quote_literal};
+use crate::pg_catalog::{SystemContext, definition};
+use crate::provenance::IMPORTS;
+use crate::session::info::SessionInfo;
+use crate::session::settings::Settings;
+use crate::types::PgType;
+use crate::types::names::format_type;
+
+/// The collections with a fixed meaning that are SQL's own. The counter of oids is a sequence.
+const SYSTEM_COLLECTIONS: [CollectionId; 2] = [CATALOG, IMPORTS];
+
+impl Instance {
+    /// Everything about the database of a view that storage has no words for. `edition` is what the
+    /// dump is to say of its source, `config` the settings file if the dump is to have it.
+    pub fn describe(
+        self: &Arc<Self>,
+        view: &ReadView,
+        edition: &str,
+        config: Option<String>,
+    ) -> Result<Described> {
+        let ctx = self.describing(view)?;
+        Ok(Described {
+            edition: edition.to_owned(),
+            database: self.database().to_owned(),
+            objects: objects(&ctx, self.database()),
+            tables: tables(&ctx),
+            plugins: plugins::describe(self, &ctx.catalog, view)?,
+            config,
+            system_collections: SYSTEM_COLLECTIONS.to_vec(),
+        })
+    }
+
+    /// What the deparser sees: the catalog of the view, and a search path that finds nothing, so that
+    /// every name comes with its schema.
+    fn describing(self: &Arc<Self>, view: &ReadView) -> Result<SystemContext> {
+        let catalog = self.catalog(view)?;
+        let mut settings = Settings::default();
+        settings.set_internal("search_path", "");
+        let superuser = catalog.role(oid::BOOTSTRAP_ROLE);
+        let info = SessionInfo::new(
+            self.clone(),
+            superuser.map_or_else(String::new, |r| r.name.clone()),
+            oid::BOOTSTRAP_ROLE,
+            true,
+            self.database().to_owned(),
+            settings,
+            catalog.clone(),
+        );
+        Ok(SystemContext {
+            catalog,
+            session: Arc::new(info),
+        })
+    }
+}
+
+/// The names that collections of rows have, by collection. One that was dropped or truncated has none.
+fn tables(ctx: &SystemContext) -> Vec<NamedTable> {
+    let column = |c: &Column| ColumnManifest {
+        name: c.name.clone(),
+        type_name: type_name(c),
+        dropped: c.dropped,
+        compression: c.compression.as_ref().map(|c| c.method().to_owned()),
+    };
+    let mut tables: Vec<NamedTable> = ctx
+        .catalog
+        .tables()
+        .map(|table| NamedTable {
+            collection: table.collection,
+            name: relation(ctx, table.oid),
+            columns: table.columns.iter().map(column).collect(),
+        })
+        .collect();
+    tables.sort_by_key(|t| t.collection);
+    tables
+}
+
+/// Every object, by kind and name.
+fn objects(ctx: &SystemContext, database: &str) -> Vec<ObjectDescription> {
+    let catalog = &ctx.catalog;
+    let mut all = vec![described(
+        ctx,
+        "database",
+        quote_ident(database),
+        oid::BOOTSTRAP_ROLE,
+        format!("CREATE DATABASE {}", quote_ident(database)),
+        (oid::PG_DATABASE, oid::DATABASE),
+    )];
+    let mut add = |kind: Vec<ObjectDescription>| {
+        let mut kind = kind;
+        kind.sort_by(|a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)));
+        all.append(&mut kind);
+    };
+    add(catalog.roles().map(|r| role(ctx, r)).collect());
+    add(catalog.schemas().filter_map(|s| schema(ctx, s)).collect());
+    add(catalog.extensions().map(|e| extension(ctx, e)).collect());
+    add(catalog.tables().map(|t| table(ctx, t)).collect());
+    add(catalog.sequences().map(|s| sequence(ctx, s)).collect());
+    add(catalog.indexes().map(|i| index(ctx, i)).collect());
+    add(catalog.constraints().map(|c| constraint(ctx, c)).collect());
+    add(catalog.views().map(|v| view(ctx, v)).collect());
+    let of_plugins = catalog.plugin_objects();
+    add(of_plugins.map(|o| plugin_object(ctx, o)).collect());
+    let comments = catalog.comments();
+    add(comments.filter_map(|c| column_comment(ctx, c)).collect());
+    all
+}
+
+/// `comment` is the catalog and the oid that a comment on the object is kept under.
+fn described(
+    ctx: &SystemContext,
+    kind: &str,
+    name: String,
+    owner: Oid,
+    definition: String,
+    comment: (Oid, Oid),
+) -> ObjectDescription {
+    let (class, object) = comment;
+    ObjectDescription {
+        kind: kind.to_owned(),
+        name,
+        owner: ctx.role_name(owner).map_or_else(String::new, quoted),
+        definition,
+        comment: ctx.catalog.comment(class, object, 0).map(str::to_owned),
+    }
+}
+
+fn quoted(name: String) -> String {
+    quote_ident(&name)
+}
+
+fn relation(ctx: &SystemContext, oid: Oid) -> String {
+    qualified_relation_name(ctx, oid).unwrap_or_default()
+}
+
+fn in_schema(ctx: &SystemContext, schema: Oid, name: &str) -> String {
+    let schema = ctx.schema_name(schema).map_or_else(String::new, quoted);
+    format!("{schema}.{}", quote_ident(name))
+}
+
+fn role(ctx: &SystemContext, role: &Role) -> ObjectDescription {
+    let attributes = [
+        ("SUPERUSER", role.superuser),
+        ("INHERIT", role.inherit),
+        ("CREATEROLE", role.create_role),
+        ("CREATEDB", role.create_db),
+        ("LOGIN", role.login),
+    ];
+    let mut sql = format!("CREATE ROLE {} WITH", quote_ident(&role.name));
+    for (attribute, on) in attributes {
+        sql.push_str(if on { " " } else { " NO" });
+        sql.push_str(attribute);
+    }
+    if role.connection_limit >= 0 {
+        sql.push_str(&format!(" CONNECTION LIMIT {}", role.connection_limit));
+    }
+    if role.password.is_some() {
+        sql.push_str(" PASSWORD '********'");
+    }
+    let description = described(
+        ctx,
+        "role",
+        quote_ident(&role.name),
+        role.oid,
+        sql,
+        (oid::PG_AUTHID, role.oid),
+    );
+    // A role belongs to nobody.
+    ObjectDescription {
+        owner: String::new(),
+        ..description
+    }
+}
+
+fn schema(ctx: &SystemContext, schema: &Schema) -> Option<ObjectDescription> {
+    let name = quote_ident(&schema.name);
+    let sql = format!("CREATE SCHEMA {name}");
+    let comment = (oid::PG_NAMESPACE, schema.oid);
+    let description = described(ctx, "schema", name, schema.owner, sql, comment);
+    let built_in = matches!(schema.oid, oid::PG_CATALOG_SCHEMA | oid::INFORMATION_SCHEMA);
+    (!built_in || description.comment.is_some()).then_some(description)
+}
+
+fn extension(ctx: &SystemContext, extension: &Extension) -> ObjectDescription {
+    let name = quote_ident(&extension.name);
+    let version = quote_literal(&extension.version);
+    let sql = format!("CREATE EXTENSION {name} VERSION {version}");
+    let comment = (oid::PG_EXTENSION, extension.oid);
+    described(ctx, "extension", name, extension.owner, sql, comment)
+}
+
+/// A column's type with its modifier, also when the type's plugin is away.
+fn type_name(column: &Column) -> String {
+    format_type(&column.ty(), column.typmod)
+}
+
+fn table(ctx: &SystemContext, table: &Table) -> ObjectDescription {
+    let name = relation(ctx, table.oid);
+    let columns: Vec<String> = table
+        .live_columns()
+        .map(|(id, c)| format!("\n    {}", column(ctx, table, id.0, c)))
+        .collect();
+    let sql = format!("CREATE TABLE {name} ({}\n)", columns.join(","));
+    let comment = (oid::PG_CLASS, table.oid);
+    described(ctx, "table", name, table.owner, sql, comment)
+}
+
+fn column(ctx: &SystemContext, table: &Table, place: ColumnId16, column: &Column) -> String {
+    let mut sql = format!("{} {}", quote_ident(&column.name), type_name(column));
+    if let Some(compression) = &column.compression {
+        sql.push_str(" COMPRESSION ");
+        if let Compression::Codec { plugin, .. } = compression {
+            sql.push_str(&format!("{}.", quote_ident(plugin)));
+        }
+        sql.push_str(&quote_ident(compression.method()));
+    }
+    if let Some(default) = definition::default(ctx, table, place, false) {
+        sql.push_str(&format!(" DEFAULT {default}"));
+    }
+    if let Some(identity) = &column.identity {
+        let when = if identity.always {
+            "ALWAYS"
+        } else {
+            "BY DEFAULT"
+        };
+        let sequence = relation(ctx, identity.sequence);
+        sql.push_str(&format!(
+            " GENERATED {when} AS IDENTITY (SEQUENCE NAME {sequence})"
+        ));
+    }
+    if column.not_null {
+        sql.push_str(" NOT NULL");
+    }
+    sql
+}
+
+fn sequence(ctx: &SystemContext, sequence: &Sequence) -> ObjectDescription {
+    let name = relation(ctx, sequence.oid);
+    let ty = PgType::from_oid(sequence.type_oid).unwrap_or(PgType::Int8);
+    let mut sql = format!(
+        "CREATE SEQUENCE {name} AS {} START WITH {} INCREMENT BY {} MINVALUE {} MAXVALUE {} CACHE {}",
+        ty.name(),
+        sequence.start,
+        sequence.increment,
+        sequence.min,
+        sequence.max,
+        sequence.cache,
+    );
+    sql.push_str(if sequence.cycle {
+        " CYCLE"
+    } else {
+        " NO CYCLE"
+    });
+    if let Some(owner) = &sequence.owned_by
+        && let Some(column) = column_name(ctx, owner.table, owner.column)
+    {
+        sql.push_str(&format!(" OWNED BY {column}"));
+    }
+    let comment = (oid::PG_CLASS, sequence.oid);
+    described(ctx, "sequence", name, sequence.owner, sql, comment)
+}
+
+fn index(ctx: &SystemContext, index: &Index) -> ObjectDescription {
+    let name = relation(ctx, index.oid);
+    let sql = definition::index(ctx, index, false);
+    let comment = (oid::PG_CLASS, index.oid);
+    described(ctx, "index", name, index.owner, sql, comment)
+}
+
+fn constraint(ctx: &SystemContext, constraint: &Constraint) -> ObjectDescription {
+    let table = relation(ctx, constraint.table);
+    let owner = ctx.catalog.table(constraint.table).map_or(0, |t| t.owner);
+    let name = quote_ident(&constraint.name);
+    let sql = format!(
+        "ALTER TABLE {table} ADD CONSTRAINT {name} {}",
+        definition::constraint(ctx, constraint, false)
+    );
+    // As COMMENT ON CONSTRAINT names it: constraints of different tables may have one name.
+    let name = format!("{name} ON {table}");
+    let comment = (oid::PG_CONSTRAINT, constraint.oid);
+    described(ctx, "constraint", name, owner, sql, comment)
+}
+
+fn view(ctx: &SystemContext, view: &View) -> ObjectDescription {
+    let name = relation(ctx, view.oid);
+    let columns: Vec<String> = view.columns.iter().map(|c| quote_ident(&c.name)).collect();
+    let sql = format!(
+        "CREATE VIEW {name} ({}) AS {}",
+        columns.join(", "),
+        view.definition
+    );
+    let comment = (oid::PG_CLASS, view.oid);
+    described(ctx, "view", name, view.owner, sql, comment)
+}
+
+/// What the object is made of is in the plugin's stores.
+fn plugin_object(ctx: &SystemContext, object: &PluginObject) -> ObjectDescription {
+    let name = in_schema(ctx, object.schema, &object.name);
+    let mut sql = format!("CREATE {} {name}", object.class.to_uppercase());
+    let mut needs: Vec<String> = object
+        .depends_on
+        .iter()
+        .filter_map(|oid| match ctx.catalog.plugin_object(*oid) {
+            Some(other) => Some(in_schema(ctx, other.schema, &other.name)),
+            None => qualified_relation_name(ctx, *oid),
+        })
+        .collect();
+    needs.sort();
+    if !needs.is_empty() {
+        sql.push_str(&format!(" DEPENDS ON {}", needs.join(", ")));
+    }
+    // Two plugins may have a class of one name.
+    let kind = format!("{} of {}", object.class, object.plugin);
+    let comment = (oid::HELIOS_PLUGIN_OBJECTS, object.oid);
+    described(ctx, &kind, name, object.owner, sql, comment)
+}
+
+fn column_name(ctx: &SystemContext, relation_oid: Oid, place: ColumnId16) -> Option<String> {
+    let name = match ctx.catalog.relation(relation_oid)? {
+        Relation::Table(t) => t
+            .column_at(place)
+            .filter(|c| !c.dropped)
+            .map(|c| c.name.clone()),
+        Relation::View(v) => v.columns.get(usize::from(place)).map(|c| c.name.clone()),
+        Relation::Index(_) | Relation::Sequence(_) => None,
+    };
+    let relation = relation(ctx, relation_oid);
+    name.map(|name| format!("{relation}.{}", quote_ident(&name)))
+}
+
+/// A comment on a column; those on whole objects stand with the objects.
+fn column_comment(ctx: &SystemContext, comment: &Comment) -> Option<ObjectDescription> {
+    let place = ColumnId16::try_from(comment.sub).ok()?.checked_sub(1)?;
+    let name = column_name(ctx, comment.object, place)?;
+    let owner = ctx
+        .catalog
+        .relation(comment.object)
+        .map_or(0, |r| r.owner());
+    let sql = format!(
+        "COMMENT ON COLUMN {name} IS {}",
+        quote_literal(&comment.text)
+    );
+    Some(ObjectDescription {
+        kind: "column comment".to_owned(),
+        owner: ctx.role_name(owner).map_or_else(String::new, quoted),
+        name,
+        definition: sql,
+        comment: None,
+    })
+}
