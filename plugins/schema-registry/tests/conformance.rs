@@ -129,8 +129,9 @@ impl Bench {
         }
     }
 
-    fn set(&self, schemas: &[Schema]) {
-        *self.schemas.lock().expect("nobody panicked") = schemas.to_vec();
+    fn set(&self, schemas: &[&Schema]) {
+        let schemas = schemas.iter().copied().cloned().collect();
+        *self.schemas.lock().expect("nobody panicked") = schemas;
     }
 
     fn tell(&self, command: &str, schemas: &[&Schema]) {
@@ -173,19 +174,19 @@ fn by(command: &str) -> Origin {
 #[test]
 fn a_change_is_a_version_and_a_new_name_is_none() {
     let bench = Bench::new();
-    bench.set(&[PERSON]);
+    bench.set(&[&PERSON]);
     bench.tell("CREATE JSON SCHEMA", &[&PERSON]);
     let changed = Schema {
         text: "false",
         ..PERSON
     };
-    bench.set(&[changed.clone()]);
+    bench.set(&[&changed]);
     bench.tell("ALTER JSON SCHEMA", &[&changed]);
     let renamed = Schema {
         name: "human",
         ..changed
     };
-    bench.set(&[renamed.clone()]);
+    bench.set(&[&renamed]);
     bench.tell("ALTER JSON SCHEMA", &[&renamed]);
     let expected = [
         (PERSON.text.to_owned(), by("CREATE JSON SCHEMA")),
@@ -200,7 +201,7 @@ fn a_change_is_a_version_and_a_new_name_is_none() {
         draft: Some("4"),
         ..renamed
     };
-    bench.set(&[older.clone()]);
+    bench.set(&[&older]);
     bench.tell("ALTER JSON SCHEMA", &[&older]);
     assert_eq!(bench.head(PERSON.oid).last, 3);
 }
@@ -208,13 +209,13 @@ fn a_change_is_a_version_and_a_new_name_is_none() {
 #[test]
 fn what_happened_while_it_was_off_is_found() {
     let bench = Bench::new();
-    bench.set(&[PERSON]);
+    bench.set(&[&PERSON]);
     bench.tell("CREATE JSON SCHEMA", &[&PERSON]);
     let changed = Schema {
         text: "false",
         ..PERSON
     };
-    bench.set(&[changed, PET]);
+    bench.set(&[&changed, &PET]);
     bench.tell("CREATE JSON SCHEMA", &[&PET]);
     let versions = bench.versions(PERSON.oid);
     assert_eq!(versions[1], ("false".to_owned(), Origin::Found));
