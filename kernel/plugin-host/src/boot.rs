@@ -72,17 +72,37 @@ pub struct BootPlan {
     io: Arc<dyn Io>,
 }
 
-impl BootPlan {
-    /// `data` is the data directory, which `io` reads and writes.
-    pub fn make(
-        io: Arc<dyn Io>,
+/// What may be known of the plugins of a directory before anything is written to it.
+#[derive(Debug)]
+pub struct Survey {
+    /// Those that start, in that order, then the others.
+    pub plugins: Vec<Planned>,
+    /// Files that are refused, some without telling whose they are.
+    pub unreadable: Vec<FileError>,
+    /// Remembered ids of plugins that are not here now.
+    missing: Vec<String>,
+}
+
+impl Survey {
+    /// What a [`BootPlan`] would be in a database that has never loaded a plugin.
+    pub fn new_database(
         data: &Path,
         config: &PluginsConfig,
         bundled: Vec<Manifest>,
         is_builtin: IsBuiltin<'_>,
-    ) -> Result<BootPlan, BootError> {
-        let lock = PluginLock::read(&io)?;
-        let guard = BootGuard::read(io.clone())?;
+    ) -> Result<Survey, BootError> {
+        Survey::make(data, config, bundled, is_builtin, &[], |_| None)
+    }
+
+    /// `remembered` plugins ran here before; `refusal` is what speaks against a file besides itself.
+    fn make(
+        data: &Path,
+        config: &PluginsConfig,
+        bundled: Vec<Manifest>,
+        is_builtin: IsBuiltin<'_>,
+        remembered: &[&str],
+        refusal: impl Fn(&PluginFile) -> Option<(State, String)>,
+    ) -> Result<Survey, BootError> {
         let mut unreadable = Vec::new();
         let mut found: Vec<(Manifest, Option<PluginFile>)> = bundled
             .into_iter()
@@ -101,14 +121,14 @@ impl BootPlan {
                 .copied()
                 .chain(unreadable.iter().filter_map(claimed_id))
                 .collect(),
-            remembered: lock.ids().collect(),
+            remembered: remembered.iter().copied().collect(),
             unreadable_files: unreadable.iter().any(|error| error.id.is_none()),
         })?;
         let absent = |id: &str| !ids.contains(id);
         refuse_forced_and_absent(config, absent, &unreadable)?;
         let refused = |id: &str| unreadable.iter().any(|error| claimed_id(error) == Some(id));
-        let missing = lock.ids().filter(|id| absent(id) && !refused(id));
-        let missing = missing.map(str::to_owned).collect();
+        let missing = remembered.iter().filter(|id| absent(id) && !refused(id));
+        let missing = missing.map(|id| (*id).to_owned()).collect();
 
         let candidates: Vec<Candidate<'_>> = found
             .iter()
@@ -119,7 +139,7 @@ impl BootPlan {
                     None => Origin::Bundled,
                 },
                 activation: config.activation(&manifest.id),
-                refused: file.as_ref().and_then(|file| refusal(file, &lock, &guard)),
+                refused: file.as_ref().and_then(&refusal),
             })
             .collect();
         let resolution = resolve(&candidates, is_builtin);
@@ -162,10 +182,32 @@ impl BootPlan {
         let mut ordered: Vec<Planned> = Vec::with_capacity(plugins.len());
         ordered.extend(resolution.order.iter().filter_map(|i| plugins[*i].take()));
         ordered.extend(plugins.into_iter().flatten());
-        Ok(BootPlan {
+        Ok(Survey {
             plugins: ordered,
             unreadable,
             missing,
+        })
+    }
+}
+
+impl BootPlan {
+    /// `data` is the data directory, which `io` reads and writes.
+    pub fn make(
+        io: Arc<dyn Io>,
+        data: &Path,
+        config: &PluginsConfig,
+        bundled: Vec<Manifest>,
+        is_builtin: IsBuiltin<'_>,
+    ) -> Result<BootPlan, BootError> {
+        let lock = PluginLock::read(&io)?;
+        let guard = BootGuard::read(io.clone())?;
+        let remembered: Vec<&str> = lock.ids().collect();
+        let refusal = |file: &PluginFile| refusal(file, &lock, &guard);
+        let survey = Survey::make(data, config, bundled, is_builtin, &remembered, refusal)?;
+        Ok(BootPlan {
+            plugins: survey.plugins,
+            unreadable: survey.unreadable,
+            missing: survey.missing,
             config: config.clone(),
             lock,
             guard,

@@ -433,7 +433,7 @@ pub fn dry_run(
 }
 
 /// The root of a plugin, from its file or from the server itself.
-fn open(
+pub(crate) fn open(
     file: Option<&PluginFile>,
     manifest: &Manifest,
     linked: &[RootRef],

@@ -11,6 +11,7 @@
 //!   implements ([`services`]).
 //! * [`codec`] hands their codecs to storage.
 //! * [`state_file`] is how this crate, and others, keep small texts in the data directory.
+//! * [`inspect`] lets plugins judge what is in their stores, without starting them.
 //! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
 //!
 //! It knows storage, and neither SQL nor DataFusion.
@@ -23,6 +24,7 @@ pub mod codec;
 pub mod config;
 pub mod file;
 pub mod host;
+pub mod inspect;
 pub mod lifecycle;
 mod load;
 pub mod lockfile;

@@ -83,6 +83,11 @@ pub fn migrations(view: &ReadView) -> Result<Vec<MigrationRow>, Error> {
         .collect()
 }
 
+/// Whether this code can read an entry of the journal.
+pub fn check_entry(key: &[u8], value: &[u8]) -> Result<(), Error> {
+    decode(key, value).map(drop)
+}
+
 /// The key of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RowId {
