@@ -61,15 +61,24 @@ pub fn all(view: &ReadView) -> Result<Vec<Provenance>> {
     view.range(IMPORTS, Bound::Unbounded, Bound::Unbounded)?
         .map(|entry| {
             let (key, value) = entry?;
-            decode(&value).map_err(|why| {
-                SqlError::new(
-                    state::DATA_CORRUPTED,
-                    format!("the record of an import is damaged (key {key:02x?})"),
-                )
-                .with_detail(why)
-            })
+            read(&key, &value)
         })
         .collect()
+}
+
+/// Whether this build understands a row.
+pub(crate) fn check_entry(key: &[u8], value: &[u8]) -> Result<()> {
+    read(key, value).map(drop)
+}
+
+fn read(key: &[u8], value: &[u8]) -> Result<Provenance> {
+    decode(value).map_err(|why| {
+        SqlError::new(
+            state::DATA_CORRUPTED,
+            format!("the record of an import is damaged (key {key:02x?})"),
+        )
+        .with_detail(why)
+    })
 }
 
 fn decode(value: &[u8]) -> std::result::Result<Provenance, String> {

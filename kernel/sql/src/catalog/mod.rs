@@ -12,3 +12,4 @@ pub(crate) mod store;
 
 pub use model::{Oid, Relation};
 pub use snapshot::{CatalogSnapshot, CatalogVersion};
+pub use store::{check_entry, is_object};

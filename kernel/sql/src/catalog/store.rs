@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use super::model::*;
 use super::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::error::{Result, SqlError, state};
+use crate::provenance::{self, IMPORTS};
 
 /// The catalog's rows.
 pub(crate) const CATALOG: CollectionId = CollectionId(16);
@@ -80,26 +81,46 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
     snapshot.version = version(view)?;
     for entry in view.range(CATALOG, Bound::Excluded(VERSION_KEY), Bound::Unbounded)? {
         let (key, value) = entry?;
-        match key.first().copied() {
-            Some(kind::SCHEMA) => snapshot.put(Object::Schema(decode(&key, &value)?)),
-            Some(kind::TABLE) => snapshot.put(Object::Table(decode(&key, &value)?)),
-            Some(kind::CONSTRAINT) => snapshot.put(Object::Constraint(decode(&key, &value)?)),
-            Some(kind::INDEX) => snapshot.put(Object::Index(decode(&key, &value)?)),
-            Some(kind::SEQUENCE) => snapshot.put(Object::Sequence(decode(&key, &value)?)),
-            Some(kind::VIEW) => snapshot.put(Object::View(decode(&key, &value)?)),
-            Some(kind::ROLE) => snapshot.put(Object::Role(decode(&key, &value)?)),
-            Some(kind::EXTENSION) => snapshot.put(Object::Extension(decode(&key, &value)?)),
-            Some(kind::PLUGIN_OBJECT) => {
-                snapshot.put(Object::PluginObject(decode(&key, &value)?));
-            }
-            Some(kind::COMMENT) => snapshot.put_comment(decode(&key, &value)?),
-            Some(kind) if kind > kind::PLUGIN_OBJECT => {
-                return Err(newer(&format!("an object of unknown kind {kind}")));
-            }
-            _ => return Err(damaged("kind", &key)),
-        }
+        put(&mut snapshot, &key, &value)?;
     }
     Ok(snapshot)
+}
+
+/// Whether this build understands an entry of a collection that belongs to the catalog; `None` when
+/// the collection does not.
+pub fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Option<Result<()>> {
+    match collection {
+        CATALOG if key == VERSION_KEY => Some(Ok(())),
+        CATALOG => Some(put(&mut CatalogSnapshot::default(), key, value)),
+        IMPORTS => Some(provenance::check_entry(key, value)),
+        _ => None,
+    }
+}
+
+/// Whether a row of a collection is an object of the catalog, or a comment on one.
+pub fn is_object(collection: CollectionId, key: &[u8]) -> bool {
+    collection == CATALOG && key != VERSION_KEY
+}
+
+/// Takes a row in.
+fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> Result<()> {
+    match key.first().copied() {
+        Some(kind::SCHEMA) => snapshot.put(Object::Schema(decode(key, value)?)),
+        Some(kind::TABLE) => snapshot.put(Object::Table(decode(key, value)?)),
+        Some(kind::CONSTRAINT) => snapshot.put(Object::Constraint(decode(key, value)?)),
+        Some(kind::INDEX) => snapshot.put(Object::Index(decode(key, value)?)),
+        Some(kind::SEQUENCE) => snapshot.put(Object::Sequence(decode(key, value)?)),
+        Some(kind::VIEW) => snapshot.put(Object::View(decode(key, value)?)),
+        Some(kind::ROLE) => snapshot.put(Object::Role(decode(key, value)?)),
+        Some(kind::EXTENSION) => snapshot.put(Object::Extension(decode(key, value)?)),
+        Some(kind::PLUGIN_OBJECT) => snapshot.put(Object::PluginObject(decode(key, value)?)),
+        Some(kind::COMMENT) => snapshot.put_comment(decode(key, value)?),
+        Some(kind) if kind > kind::PLUGIN_OBJECT => {
+            return Err(newer(&format!("an object of unknown kind {kind}")));
+        }
+        _ => return Err(damaged("kind", key)),
+    }
+    Ok(())
 }
 
 /// Writes changes into the transaction and returns the catalog as it then is.

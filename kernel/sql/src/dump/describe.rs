@@ -51,6 +51,16 @@ impl Instance {
         })
     }
 
+    /// Where the state of each sequence is kept, and what the sequence is called.
+    pub fn sequence_names(
+        self: &Arc<Self>,
+        view: &ReadView,
+    ) -> Result<Vec<(CollectionId, String)>> {
+        let ctx = self.describing(view)?;
+        let named = |s: &Arc<Sequence>| (CollectionId(s.collection), relation(&ctx, s.oid));
+        Ok(ctx.catalog.sequences().map(named).collect())
+    }
+
     /// What the deparser sees: the catalog of the view, and a search path that finds nothing, so that
     /// every name comes with its schema.
     fn describing(self: &Arc<Self>, view: &ReadView) -> Result<SystemContext> {
