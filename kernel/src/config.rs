@@ -23,6 +23,9 @@ pub struct Config {
     pub memory: MemorySection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
+    /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
+    #[serde(skip)]
+    pub text: Option<String>,
 }
 
 /// `[server]`: the network.
@@ -104,6 +107,7 @@ impl Config {
             ConfigError(format!("{name}:{line}: {}", explain(error.message())))
         })?;
         config.plugins.locate(name, text);
+        config.text = (!text.is_empty()).then(|| text.to_owned());
         Ok(config)
     }
 }
@@ -274,7 +278,7 @@ mod tests {
         let queries = heliosdb_sql::InstanceOptions::default();
         assert_eq!(
             config
-                .instance_options(PluginHost::none())
+                .instance_options(PluginHost::none(), "lite")
                 .query_memory_bytes,
             queries.query_memory_bytes
         );

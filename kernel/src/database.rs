@@ -27,6 +27,8 @@ use crate::rows::Rows;
 
 /// The first role and the first database.
 pub const FIRST_NAME: &str = "helios";
+/// What a program is that does not say.
+const LITE: &str = "lite";
 /// Sessions kept ready for [`Database::execute`] and its like.
 const IDLE_SESSIONS_MAX: usize = 16;
 
@@ -64,6 +66,17 @@ impl Database {
         config: &Config,
         linked: &[RootRef],
     ) -> Result<Database, OpenError> {
+        Database::open_edition(directory, config, linked, LITE)
+    }
+
+    /// The same, for a program that is one of several: `edition` is what its dumps and
+    /// `SHOW helios.edition` say it is.
+    pub fn open_edition(
+        directory: impl AsRef<Path>,
+        config: &Config,
+        linked: &[RootRef],
+        edition: &str,
+    ) -> Result<Database, OpenError> {
         let directory = directory.as_ref().to_path_buf();
         let failed = |error| OpenError {
             directory: directory.clone(),
@@ -76,8 +89,8 @@ impl Database {
         let engine = marker::open_engine(disk.clone(), config).map_err(failed)?;
         let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
         let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
-        let instance = Instance::open(engine, config.instance_options(plugins.clone()))
-            .map_err(|e| failed(Error::from(e)))?;
+        let options = config.instance_options(plugins.clone(), edition);
+        let instance = Instance::open(engine, options).map_err(|e| failed(Error::from(e)))?;
         let shared = Shared {
             idle: Mutex::new(Vec::new()),
             instance,
@@ -87,6 +100,13 @@ impl Database {
         Ok(Database {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Whether a database, or what an import that has not finished left of one, is in `directory`.
+    pub fn exists(directory: impl AsRef<Path>) -> bool {
+        let directory = directory.as_ref();
+        let has = |name| directory.join(name).exists();
+        has(marker::MARKER_FILE) || has("wal")
     }
 
     /// What the next open would do with the plugins. It runs none of them and changes nothing, so the
@@ -357,7 +377,7 @@ impl Drop for Transaction<'_> {
 }
 
 /// What one statement came to.
-struct Ran<'a> {
+pub(crate) struct Ran<'a> {
     outcome: Outcome,
     session: &'a mut Session,
 }
@@ -383,7 +403,7 @@ impl Ran<'_> {
         }
     }
 
-    fn rows(self) -> Result<Rows, SqlError> {
+    pub(crate) fn rows(self) -> Result<Rows, SqlError> {
         match self.outcome {
             Outcome::Rows(rows) => Rows::collect(rows, self.session.info().format()),
             Outcome::CopyIn { .. } | Outcome::CopyOut(_) => self.count().and(Ok(Rows::none())),
@@ -405,7 +425,7 @@ fn affected(tag: &str) -> u64 {
         .unwrap_or(0)
 }
 
-fn run_one<'a>(
+pub(crate) fn run_one<'a>(
     session: &'a mut Session,
     sql: &str,
     params: &[&dyn ToSql],
@@ -478,9 +498,15 @@ impl Config {
         options
     }
 
-    pub(crate) fn instance_options(&self, plugins: Arc<PluginHost>) -> InstanceOptions {
+    pub(crate) fn instance_options(
+        &self,
+        plugins: Arc<PluginHost>,
+        edition: &str,
+    ) -> InstanceOptions {
         let mut options = InstanceOptions {
             plugins,
+            edition: edition.to_owned(),
+            config_text: self.text.clone(),
             ..InstanceOptions::default()
         };
         if let Some(limit) = self.memory.query_limit {

@@ -75,8 +75,6 @@ pub struct Provides {
     pub constraints: Vec<ConstraintDecl>,
     #[serde(default, rename = "codec", skip_serializing_if = "Vec::is_empty")]
     pub codecs: Vec<CodecDecl>,
-    #[serde(default, rename = "observer", skip_serializing_if = "Vec::is_empty")]
-    pub observers: Vec<ObserverDecl>,
     #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepDecl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -235,13 +233,6 @@ pub struct CodecDecl {
     pub types: Vec<String>,
 }
 
-/// Another plugin whose objects this one watches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ObserverDecl {
-    pub plugin: String,
-}
-
 /// A keyspace of the plugin's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -316,7 +307,6 @@ impl Manifest {
             ("command/1", !p.commands.is_empty()),
             ("constraint/1", !p.constraints.is_empty()),
             ("codec/1", !p.codecs.is_empty()),
-            ("observer/1", !p.observers.is_empty()),
             ("migration/1", !p.steps.is_empty() || !p.adopts.is_empty()),
         ];
         used.into_iter().filter(|u| u.1).map(|u| u.0).collect()
@@ -336,7 +326,7 @@ fn unreadable(text: &str, error: &toml::de::Error) -> ManifestError {
 
 /// `flatten` and `deny_unknown_fields` exclude each other, so the top level is checked here.
 fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
-    const KEYS: [&str; 21] = [
+    const KEYS: [&str; 20] = [
         "id",
         "version",
         "abi",
@@ -353,7 +343,6 @@ fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
         "command",
         "constraint",
         "codec",
-        "observer",
         "setting",
         "store",
         "step",

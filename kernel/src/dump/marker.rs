@@ -6,7 +6,7 @@
 //! dump = "mydb.dump"
 //! dump_id = "0d9e3c4e-…"
 //! started_at_micros = 1795237200000000
-//! made_directory = true
+//! made_directories = 1
 //!
 //! [config]
 //! file = "heliosdb.toml"
@@ -45,8 +45,9 @@ pub(crate) struct Marker {
     pub dump: String,
     pub dump_id: String,
     pub started_at_micros: u64,
-    /// The directory was not there before the import, nor before the ones that this one repeats.
-    pub made_directory: bool,
+    /// The directory, and as many above it, were not there before the import, nor before those that it
+    /// repeats.
+    pub made_directories: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigFile>,
 }
@@ -60,13 +61,13 @@ pub(crate) struct ConfigFile {
 }
 
 impl Marker {
-    pub fn new(dump: &str, dump_id: &str, started_at_micros: u64, made_directory: bool) -> Marker {
+    pub fn new(dump: &str, dump_id: &str, started_at_micros: u64) -> Marker {
         Marker {
             format: FORMAT,
             dump: dump.to_owned(),
             dump_id: dump_id.to_owned(),
             started_at_micros,
-            made_directory,
+            made_directories: 0,
             config: None,
         }
     }
@@ -95,11 +96,7 @@ impl Marker {
     /// because the disk was full or somebody wrote it, is still a sign.
     pub fn read(io: &Arc<dyn Io>) -> Result<Option<Marker>, StateFileError> {
         let text = state_file::read(io, MARKER_FILE)?;
-        Ok(
-            text.map(|text| {
-                toml::from_str(&text).unwrap_or_else(|_| Marker::new("", "", 0, false))
-            }),
-        )
+        Ok(text.map(|text| toml::from_str(&text).unwrap_or_else(|_| Marker::new("", "", 0))))
     }
 
     /// The last step of an import.
@@ -150,7 +147,7 @@ mod tests {
     fn it_says_what_happened_and_reads_back() {
         let (_directory, io) = disk();
         assert_eq!(Marker::read(&io).unwrap(), None);
-        let mut marker = Marker::new("my\ndb.dump", "id", 1_795_237_200_123_456, true);
+        let mut marker = Marker::new("my\ndb.dump", "id", 1_795_237_200_123_456);
         marker.config = Some(ConfigFile {
             file: "heliosdb.toml".to_owned(),
             sha256: Sha256::of(b"x"),
@@ -174,7 +171,7 @@ mod tests {
         let (_directory, io) = disk();
         io.open(MARKER_FILE, OpenMode::CreateNew).unwrap();
         let marker = Marker::read(&io).unwrap().unwrap();
-        assert!(!marker.made_directory);
+        assert!(marker.made_directories == 0);
     }
 
     #[test]
@@ -184,7 +181,7 @@ mod tests {
         Database::open(path).unwrap().close().unwrap();
         let before = io.list("").unwrap();
         let config = Config::default();
-        Marker::new("a.dump", "id", 1, false).write(&io).unwrap();
+        Marker::new("a.dump", "id", 1).write(&io).unwrap();
         let refusals = [
             Database::open(path).map(drop).unwrap_err(),
             Database::plan_plugins(path, &config, &[])
@@ -211,7 +208,7 @@ mod tests {
     #[test]
     fn nothing_is_made_in_a_directory_that_has_it() {
         let (directory, io) = disk();
-        Marker::new("a.dump", "id", 1, false).write(&io).unwrap();
+        Marker::new("a.dump", "id", 1).write(&io).unwrap();
         Database::open(directory.path()).map(drop).unwrap_err();
         assert_eq!(io.list("").unwrap(), [MARKER_FILE]);
     }

@@ -9,7 +9,6 @@ mod constraint;
 mod function;
 mod lifecycle;
 mod migration;
-mod observer;
 mod panics;
 mod table;
 mod types;
@@ -31,7 +30,7 @@ pub type Outcome = Result<(), String>;
 type Check = fn(&Suite) -> Outcome;
 
 /// Every check, by name, in the order in which a fault is easiest to understand.
-pub const CHECKS: [(&str, Check); 17] = [
+pub const CHECKS: [(&str, Check); 16] = [
     ("manifest", lifecycle::manifest),
     ("build", lifecycle::build),
     ("start_with_defaults", lifecycle::start_with_defaults),
@@ -48,7 +47,6 @@ pub const CHECKS: [(&str, Check); 17] = [
     ("constraints", constraint::check),
     ("clauses", command::clauses),
     ("commands", command::commands),
-    ("observers", observer::check),
     ("codecs", codec::check),
     ("migrations", migration::check),
     ("panics", panics::check),

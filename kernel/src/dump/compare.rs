@@ -1,0 +1,344 @@
+//! A database against the dump it came from: everything but the rows of tables, which are
+//! `heliosdb_dump`'s to compare, and the stores of plugins (`stores`).
+//!
+//! Objects are compared by what they are called and how they are defined, now and AS OF the dump's
+//! snapshot; so a difference that came later is told from one that came with the import. Sequences have
+//! no past to look into.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use heliosdb_dump::{Manifest, ObjectDescription};
+use heliosdb_plugin_host::boot::Planned;
+use heliosdb_plugin_host::inspect::check_stores;
+use heliosdb_plugin_host::{PluginHost, RootRef};
+use heliosdb_sql::{Instance, SessionOptions};
+use heliosdb_storage::codec::Encoding;
+use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
+use heliosdb_storage::{Engine, Interrupt};
+
+use super::error::ImportError;
+use super::report::{
+    CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict,
+};
+use crate::database::{FIRST_NAME, run_one};
+
+/// Objects of the database against those of the dump, by kind and name.
+///
+/// # Errors
+///
+/// The catalog cannot be read.
+pub(super) fn objects(
+    manifest: &Manifest,
+    instance: &Arc<Instance>,
+) -> Result<(ObjectsReport, CheckReport), ImportError> {
+    let engine = instance.engine();
+    let describe = |view| instance.describe(&view, instance.edition(), None);
+    let now = describe(engine.latest_view())?;
+    let then = describe(engine.view_at(Ts(manifest.snapshot_ts)))?;
+    let (expected, now, then) = (
+        by_name(&manifest.objects),
+        by_name(&now.objects),
+        by_name(&then.objects),
+    );
+    // Whether the database had it, as the dump has it, at the snapshot.
+    let was_equal = |key: &Key<'_>| expected.get(key) == then.get(key);
+    let since = |key: &Key<'_>| match was_equal(key) {
+        true => Verdict::ChangedSince,
+        false => Verdict::Differs,
+    };
+    let mut report = ObjectsReport {
+        compared: manifest.objects.len() as u64,
+        ..ObjectsReport::default()
+    };
+    for (key, object) in &expected {
+        let described = |verdict, details| ObjectReport {
+            kind: object.kind.clone(),
+            name: object.name.clone(),
+            verdict,
+            details,
+        };
+        match now.get(key) {
+            None => report.missing.push(described(since(key), Vec::new())),
+            Some(found) if found != object => {
+                let details = differences(object, found);
+                report.changed.push(described(since(key), details));
+            }
+            Some(_) => {}
+        }
+    }
+    let known: BTreeSet<&str> = manifest.plugins.iter().map(|p| p.id.as_str()).collect();
+    for (key, object) in &now {
+        if expected.contains_key(key) {
+            continue;
+        }
+        let (verdict, details) = match brought_by(object, &known) {
+            Some(plugin) => (Verdict::Equal, vec![format!("plugin {plugin} brought it")]),
+            None => (since(key), Vec::new()),
+        };
+        report.added.push(ObjectReport {
+            kind: object.kind.clone(),
+            name: object.name.clone(),
+            verdict,
+            details,
+        });
+    }
+    let past = expected.keys().chain(then.keys()).filter(|k| !was_equal(k));
+    let past: BTreeSet<&Key<'_>> = past.collect();
+    let check = CheckReport {
+        name: "objects AS OF the snapshot".to_owned(),
+        verdict: Verdict::of(past.is_empty()),
+        details: past
+            .iter()
+            .map(|(kind, name)| format!("{kind} {name} is not as in the dump"))
+            .collect(),
+    };
+    Ok((report, check))
+}
+
+/// Kind and name, which no two objects share.
+type Key<'a> = (&'a str, &'a str);
+
+fn by_name(objects: &[ObjectDescription]) -> BTreeMap<Key<'_>, &ObjectDescription> {
+    let named = objects.iter().map(|object| {
+        let ObjectDescription { kind, name, .. } = object;
+        ((kind.as_str(), name.as_str()), object)
+    });
+    named.collect()
+}
+
+/// The plugin whose extension or object it is, if the dump does not know that plugin.
+fn brought_by<'a>(object: &'a ObjectDescription, known: &BTreeSet<&str>) -> Option<&'a str> {
+    let plugin = match object.kind.split_once(" of ") {
+        Some((_, plugin)) => plugin,
+        None if object.kind == "extension" => object.name.trim_matches('"'),
+        None => return None,
+    };
+    (!known.contains(plugin)).then_some(plugin)
+}
+
+fn differences(expected: &ObjectDescription, found: &ObjectDescription) -> Vec<String> {
+    let none = String::new();
+    let comment = |object: &ObjectDescription| object.comment.clone().unwrap_or(none.clone());
+    let pairs = [
+        ("owner", expected.owner.clone(), found.owner.clone()),
+        (
+            "definition",
+            expected.definition.clone(),
+            found.definition.clone(),
+        ),
+        ("comment", comment(expected), comment(found)),
+    ];
+    let differ = pairs.into_iter().filter(|(_, dump, here)| dump != here);
+    differ
+        .map(|(what, dump, here)| {
+            let dump = dump.split_whitespace().collect::<Vec<_>>().join(" ");
+            let here = here.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{what}: \"{dump}\" in the dump, \"{here}\" here")
+        })
+        .collect()
+}
+
+/// Sequences that do not stand where the dump has them.
+///
+/// # Errors
+///
+/// The catalog cannot be read.
+pub(super) fn sequences(
+    manifest: &Manifest,
+    instance: &Arc<Instance>,
+) -> Result<Vec<SequenceReport>, ImportError> {
+    let engine = instance.engine();
+    let expected = manifest.sequences.iter();
+    let expected: BTreeMap<u32, (i64, bool)> = expected
+        .map(|s| (s.collection, (s.value, s.is_called)))
+        .collect();
+    let found = engine.sequences().into_iter();
+    let found: BTreeMap<u32, (i64, bool)> = found
+        .map(|(id, value, is_called)| (id.0, (value, is_called)))
+        .collect();
+    let names = instance.sequence_names(&engine.latest_view())?;
+    let names: BTreeMap<u32, String> = names.into_iter().map(|(id, name)| (id.0, name)).collect();
+    let collections: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
+    let mut reports = Vec::new();
+    for collection in collections {
+        let (dump, here) = (expected.get(&collection), found.get(&collection));
+        // Counters of the kernel's own, such as that of oids: they may run ahead, and never go back.
+        let kernels = collection < heliosdb_storage::catalog::FIRST_COLLECTION.0;
+        let equal = match (dump, here) {
+            (Some(dump), Some(here)) if kernels => here.0 >= dump.0,
+            (None, Some(_)) if kernels => true,
+            (dump, here) => dump == here,
+        };
+        if !equal {
+            let name = names.get(&collection).cloned();
+            reports.push(SequenceReport {
+                name: name.unwrap_or_else(|| format!("of collection {collection}")),
+                dump: dump.copied(),
+                found: here.copied(),
+                // One that the dump does not know was used for the first time since.
+                verdict: match dump {
+                    Some(_) => Verdict::Differs,
+                    None => Verdict::ChangedSince,
+                },
+            });
+        }
+    }
+    Ok(reports)
+}
+
+/// The plugins of the dump, and those that run here.
+pub(super) fn plugins(manifest: &Manifest, host: &PluginHost) -> Vec<PluginReport> {
+    let here = |id: &str| host.plugin(id);
+    let version = |status: &heliosdb_plugin_host::PluginStatus| {
+        let manifest = status.manifest.as_ref();
+        manifest.map(|m| m.version.to_string())
+    };
+    let mut reports: Vec<PluginReport> = manifest
+        .plugins
+        .iter()
+        .filter(|plugin| plugin.needed() || here(&plugin.id).is_some())
+        .map(|plugin| {
+            let status = here(&plugin.id);
+            PluginReport {
+                id: plugin.id.clone(),
+                from_version: (!plugin.version.is_empty()).then(|| plugin.version.clone()),
+                to_version: status.as_ref().and_then(version),
+                state: match &status {
+                    Some(status) => status.state.name().to_owned(),
+                    None => "missing".to_owned(),
+                },
+                needed: plugin.needed(),
+            }
+        })
+        .collect();
+    for status in host.plugins() {
+        if manifest.plugins.iter().all(|p| p.id != status.id) {
+            reports.push(PluginReport {
+                to_version: version(&status),
+                state: status.state.name().to_owned(),
+                id: status.id,
+                from_version: None,
+                needed: false,
+            });
+        }
+    }
+    reports
+}
+
+/// What the code of each plugin says of every entry it keeps.
+pub(super) fn plugin_checks(
+    planned: &[Planned],
+    linked: &[RootRef],
+    engine: &Engine,
+    interrupt: &Interrupt,
+) -> Result<Vec<CheckReport>, ImportError> {
+    let checks = check_stores(planned, linked, &engine.latest_view(), interrupt)?;
+    let checked = checks
+        .into_iter()
+        .filter(|c| c.checked || c.problem.is_some());
+    Ok(checked
+        .map(|check| CheckReport {
+            name: format!("{}.{}", check.plugin, check.store),
+            verdict: Verdict::of(check.problem.is_none()),
+            details: vec![match check.problem {
+                Some(problem) => problem,
+                None => format!(
+                    "its plugin accepts {} entries of version {}",
+                    check.tally.entries, check.version
+                ),
+            }],
+        })
+        .collect())
+}
+
+/// Whether every view answers.
+pub(super) fn views(
+    manifest: &Manifest,
+    instance: &Arc<Instance>,
+) -> Result<CheckReport, ImportError> {
+    let mut session = instance.session(SessionOptions {
+        user: FIRST_NAME.to_owned(),
+        database: instance.database().to_owned(),
+        ..SessionOptions::default()
+    })?;
+    let views: Vec<&ObjectDescription> = manifest
+        .objects
+        .iter()
+        .filter(|object| object.kind.ends_with("view"))
+        .collect();
+    let mut problems = Vec::new();
+    for view in &views {
+        let sql = format!("SELECT * FROM {} LIMIT 1", view.name);
+        if let Err(error) = run_one(&mut session, &sql, &[]).and_then(|ran| ran.rows()) {
+            problems.push(format!("view {}: {}", view.name, error.message));
+        }
+    }
+    Ok(CheckReport {
+        name: "views".to_owned(),
+        verdict: Verdict::of(problems.is_empty()),
+        details: match problems.is_empty() {
+            true => vec![format!("{} answer", views.len())],
+            false => problems,
+        },
+    })
+}
+
+/// How the columns are stored that were given a codec, and whether everything that a codec of a plugin
+/// wrote can be read. A page need not be in its column's codec: it may be older than the choice, still
+/// be in memory, or the codec may have found that it does not help.
+pub(super) fn compression(manifest: &Manifest, engine: &Engine, host: &PluginHost) -> CheckReport {
+    let registry = host.registry();
+    let mut details = Vec::new();
+    let mut readable = true;
+    for pages in engine.codecs_in_use() {
+        if let Encoding::Codec(codec) = &pages.encoding
+            && registry.decoder(codec).is_none()
+        {
+            readable = false;
+            let column = column_name(manifest, pages.collection, pages.column);
+            details.push(format!(
+                "{column} is stored with codec {codec}, which is missing"
+            ));
+        }
+    }
+    let inventory = engine.column_pages();
+    for table in manifest.tables.iter().filter(|t| t.name.is_some()) {
+        for (place, column) in (0..).map(ColumnId).zip(&table.columns) {
+            let Some(wanted) = &column.compression else {
+                continue;
+            };
+            let own = inventory.iter().filter(|pages| {
+                (pages.collection, pages.column) == (CollectionId(table.collection), place)
+            });
+            let (mut all, mut with_it) = (0, 0);
+            for pages in own {
+                all += pages.pages;
+                if matches!(&pages.encoding, Encoding::Codec(codec) if **codec == **wanted) {
+                    with_it += pages.pages;
+                }
+            }
+            let name = column_name(manifest, CollectionId(table.collection), place);
+            details.push(format!(
+                "{name}: {with_it} of {all} pages in codec {wanted}"
+            ));
+        }
+    }
+    if details.is_empty() {
+        details.push("no column has a codec of its own".to_owned());
+    }
+    CheckReport {
+        name: "compression".to_owned(),
+        verdict: Verdict::of(readable),
+        details,
+    }
+}
+
+fn column_name(manifest: &Manifest, table: CollectionId, column: ColumnId) -> String {
+    let found = manifest.table(table.0);
+    let name = found.and_then(|t| t.columns.get(usize::from(column.0)));
+    match (found, name) {
+        (Some(table), Some(column)) => format!("{}.{}", table.label(), column.name),
+        _ => format!("column {column} of collection {table}"),
+    }
+}

@@ -1,0 +1,268 @@
+//! A dump becomes a database, or nothing changes.
+//!
+//! 1. Preflight (`preflight`): nothing is written.
+//! 2. The directory is taken and marked (`target`).
+//! 3. Catalog, journal and stores are loaded, and published.
+//! 4. Plugins start, which runs their steps and adoptions; codecs become known.
+//! 5. Tables, their history and their indexes are loaded, and published.
+//! 6. The database is opened as any program would open it, and compared with the dump.
+//! 7. A row says where it came from. The engine is closed.
+//! 8. The settings are written, and the mark is removed: from this moment there is a database.
+//!
+//! A failure in 3 to 8, a cancel among them, removes what was made; so does a dry run after 7. A
+//! process that dies leaves the mark, and the next import removes what is there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use heliosdb_dump::{CompareOptions, Dump, LoadOptions, Progress, load_state, load_tables};
+use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::file::Sha256;
+use heliosdb_sql::Instance;
+use heliosdb_sql::provenance::{self, Provenance};
+use heliosdb_storage::Engine;
+use heliosdb_storage::io::Io;
+use heliosdb_storage::io::disk::Disk;
+
+use super::error::ImportError;
+use super::marker::{ConfigFile, MARKER_FILE, Marker};
+use super::plugins::check_active;
+use super::preflight::{Preflight, preflight};
+use super::report::{Action, DumpSummary, Report, StoreOutcome, TargetSummary};
+use super::settings::Settings;
+use super::stopwatch::Stopwatch;
+use super::target::Target;
+use super::{HISTORY_SAMPLES, ImportOptions, catalog, compare, stores, tables};
+use crate::plugins;
+
+/// Makes a database of the dump in `file`, in the directory `target`. The report says what was done,
+/// upgraded and compared.
+///
+/// # Errors
+///
+/// Nothing was changed, or [`ImportError::Leftovers`].
+pub fn import(
+    file: &Path,
+    target: &Path,
+    options: &ImportOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, ImportError> {
+    // The clock belongs to a directory, and any will do: the target may not be there yet.
+    let clock: Arc<dyn Io> = Arc::new(Disk::open("/")?);
+    let mut watch = Stopwatch::new(clock.clone(), progress);
+    let ready = watch.time("check", |progress| {
+        preflight(file, target, options, progress)
+    })?;
+    let started_at = clock.now_micros();
+    let marker = marker(file, &ready, started_at);
+    let taken = Target::take(&ready.found, marker)?;
+    let import = Import {
+        dump: &ready.dump,
+        ready: &ready,
+        options,
+        started_at,
+        target: &taken,
+    };
+    let report = match import.build(&mut watch) {
+        Ok(report) => report,
+        Err(error) => return Err(taken.abandoned(error)),
+    };
+    let report = Report {
+        phases: watch.finish(),
+        ..report
+    };
+    if options.dry_run {
+        taken.abandon()?;
+        return Ok(report);
+    }
+    let config = ready.settings.write.as_ref();
+    match taken.publish(config.map(|(name, text)| (*name, text.as_str()))) {
+        Ok(()) => Ok(report),
+        Err(error) => Err(taken.abandoned(error)),
+    }
+}
+
+fn marker(file: &Path, ready: &Preflight, started_at: u64) -> Marker {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let dump_id = &ready.dump.manifest().dump_id;
+    let mut marker = Marker::new(&name.to_string_lossy(), dump_id, started_at);
+    marker.config = ready.settings.write.as_ref().map(|(name, text)| ConfigFile {
+        file: (*name).to_owned(),
+        sha256: Sha256::of(text.as_bytes()),
+    });
+    marker
+}
+
+/// An import whose target is taken.
+struct Import<'a> {
+    dump: &'a Dump,
+    ready: &'a Preflight,
+    options: &'a ImportOptions<'a>,
+    started_at: u64,
+    target: &'a Target,
+}
+
+impl Import<'_> {
+    /// Steps 3 to 7. Whatever comes of it, the engine is closed afterwards.
+    fn build(&self, watch: &mut Stopwatch<'_>) -> Result<Report, ImportError> {
+        let mut options = self.ready.settings.config.storage_options();
+        options.expected_names = &["heliosdb.toml", "plugins", MARKER_FILE];
+        let engine = Engine::open(self.target.io().clone(), options)?;
+        let built = self.fill(&engine, watch);
+        let closed = watch.show("close", || engine.close());
+        let mut report = built?;
+        closed?;
+        self.options.interrupt.check()?;
+        report.target.bytes = self.target.bytes();
+        Ok(report)
+    }
+
+    fn fill(&self, engine: &Engine, watch: &mut Stopwatch<'_>) -> Result<Report, ImportError> {
+        let Settings { config, .. } = &self.ready.settings;
+        let interrupt = &self.options.interrupt;
+        watch.time("load catalog and stores", |progress| {
+            load_state(self.dump, engine, progress)
+        })?;
+        interrupt.check()?;
+
+        let linked = self.options.linked;
+        let plan = plugins::plan(self.target.io().clone(), self.target.path(), config, linked)?;
+        let planned = plan.plugins.clone();
+        let host = watch.show("upgrade plugins", || {
+            plugins::boot(plan, config, linked, engine)
+        })?;
+        check_active(&self.ready.readiness, &host)?;
+        interrupt.check()?;
+
+        let load = LoadOptions {
+            memory_bytes: self.options.memory_bytes,
+            interrupt: interrupt.clone(),
+            ..LoadOptions::default()
+        };
+        watch.time("load tables", |progress| {
+            load_tables(self.dump, engine, &load, progress)
+        })?;
+        interrupt.check()?;
+
+        let sql = config.instance_options(host.clone(), self.options.edition);
+        let instance = Instance::open(engine.clone(), sql)?;
+        let filled = self.verify(&instance, &host, &planned, watch);
+        let filled = filled.and_then(|report| match report.is_equal() {
+            true => self.record(engine, &report).map(|()| report),
+            false => Err(ImportError::Differs(Box::new(report))),
+        });
+        instance.shutdown();
+        filled
+    }
+
+    /// Step 6.
+    fn verify(
+        &self,
+        instance: &Arc<Instance>,
+        host: &PluginHost,
+        planned: &[heliosdb_plugin_host::boot::Planned],
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<Report, ImportError> {
+        let manifest = self.dump.manifest();
+        let (engine, interrupt) = (instance.engine(), &self.options.interrupt);
+        let how = CompareOptions {
+            history_samples: HISTORY_SAMPLES,
+            indexes: true,
+            interrupt: interrupt.clone(),
+        };
+        let tables = watch.time("verify tables", |progress| {
+            tables::compare(self.dump, engine, &how, progress)
+        })?;
+        let (objects, past) = watch.show("verify objects", || {
+            compare::objects(manifest, instance)
+        })?;
+        let (stores, mut checks) = watch.show("verify state of plugins", || {
+            let stores = stores::compare(manifest, engine, host, interrupt)?;
+            let checks =
+                compare::plugin_checks(planned, self.options.linked, engine, interrupt)?;
+            Ok::<_, ImportError>((stores, checks))
+        })?;
+        checks.insert(0, past);
+        let explained = !(objects.missing.is_empty() && objects.changed.is_empty());
+        checks.extend(catalog::compare(self.dump, engine, explained)?);
+        checks.push(compare::compression(manifest, engine, host));
+        Ok(Report {
+            action: match self.options.dry_run {
+                true => Action::DryRun,
+                false => Action::Import,
+            },
+            dump: DumpSummary::of(self.dump),
+            target: TargetSummary {
+                directory: self.target.path().display().to_string(),
+                edition: self.options.edition.to_owned(),
+                kernel_version: env!("CARGO_PKG_VERSION").to_owned(),
+                bytes: 0,
+                imported_at_micros: Some(self.started_at),
+            },
+            tables,
+            plugins: compare::plugins(manifest, host),
+            stores,
+            objects,
+            sequences: compare::sequences(manifest, instance)?,
+            checks,
+            notes: self.notes(),
+            phases: Vec::new(),
+        })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.ready.settings.note.iter().cloned().collect();
+        for plugin in &self.ready.readiness.orphans {
+            notes.push(format!(
+                "plugin {plugin} is not here; what belongs to it is kept and waits for it"
+            ));
+        }
+        notes
+    }
+
+    /// Step 7: where the database came from.
+    fn record(&self, engine: &Engine, report: &Report) -> Result<(), ImportError> {
+        let manifest = self.dump.manifest();
+        let upgraded = report.stores.iter().filter(|store| {
+            matches!(
+                store.outcome,
+                StoreOutcome::Migrated | StoreOutcome::Adopted
+            )
+        });
+        let upgrades = serde_json::to_value(upgraded.collect::<Vec<_>>());
+        let row = Provenance {
+            dump_id: manifest.dump_id.clone(),
+            source_edition: manifest.edition.clone(),
+            source_version: manifest.kernel_version.clone(),
+            exported_at: manifest.created_at_micros,
+            snapshot_ts: manifest.snapshot_ts,
+            imported_at: self.started_at,
+            tables: report.tables.len() as u64,
+            rows: manifest.rows(),
+            bytes: self.dump.bytes(),
+            upgrades: upgrades.map_err(|e| std::io::Error::other(e.to_string()))?,
+        };
+        Ok(provenance::record(engine, &row)?)
+    }
+}
+
+impl DumpSummary {
+    pub(super) fn of(dump: &Dump) -> DumpSummary {
+        let manifest = dump.manifest();
+        DumpSummary {
+            file: dump.name().to_owned(),
+            dump_id: manifest.dump_id.clone(),
+            format: manifest.format,
+            edition: manifest.edition.clone(),
+            kernel_version: manifest.kernel_version.clone(),
+            database: manifest.database.clone(),
+            created_at_micros: manifest.created_at_micros,
+            snapshot_ts: manifest.snapshot_ts,
+            oldest_ts: manifest.oldest_ts,
+            bytes: dump.bytes(),
+            raw_bytes: manifest.raw_bytes(),
+            rows: manifest.rows(),
+            left_out: manifest.left_out.clone(),
+        }
+    }
+}
