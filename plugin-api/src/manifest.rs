@@ -75,6 +75,8 @@ pub struct Provides {
     pub constraints: Vec<ConstraintDecl>,
     #[serde(default, rename = "codec", skip_serializing_if = "Vec::is_empty")]
     pub codecs: Vec<CodecDecl>,
+    #[serde(default, rename = "observer", skip_serializing_if = "Vec::is_empty")]
+    pub observers: Vec<ObserverDecl>,
     #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepDecl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -233,6 +235,13 @@ pub struct CodecDecl {
     pub types: Vec<String>,
 }
 
+/// Another plugin whose objects this one watches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObserverDecl {
+    pub plugin: String,
+}
+
 /// A keyspace of the plugin's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -307,6 +316,7 @@ impl Manifest {
             ("command/1", !p.commands.is_empty()),
             ("constraint/1", !p.constraints.is_empty()),
             ("codec/1", !p.codecs.is_empty()),
+            ("observer/1", !p.observers.is_empty()),
             ("migration/1", !p.steps.is_empty() || !p.adopts.is_empty()),
         ];
         used.into_iter().filter(|u| u.1).map(|u| u.0).collect()
@@ -326,7 +336,7 @@ fn unreadable(text: &str, error: &toml::de::Error) -> ManifestError {
 
 /// `flatten` and `deny_unknown_fields` exclude each other, so the top level is checked here.
 fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
-    const KEYS: [&str; 20] = [
+    const KEYS: [&str; 21] = [
         "id",
         "version",
         "abi",
@@ -343,6 +353,7 @@ fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
         "command",
         "constraint",
         "codec",
+        "observer",
         "setting",
         "store",
         "step",

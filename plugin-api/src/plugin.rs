@@ -17,12 +17,13 @@ use crate::extension::function::{
 };
 use crate::extension::lifecycle::{LifecycleOf, LifecycleV1};
 use crate::extension::migration::{MigrationOf, MigrationV1};
+use crate::extension::observer::{Observer, ObserverV1, OBSERVER};
 use crate::extension::operator::{OperatorV1, OPERATOR};
 use crate::extension::testing::{TestingV1, TESTING};
 use crate::extension::types::{Type, TypeV1, TYPE};
 use crate::manifest::{
     ClauseDecl, CodecDecl, CommandDecl, ConstraintDecl, FunctionDecl, FunctionKind, Manifest,
-    OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl,
+    ObserverDecl, OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl,
 };
 use crate::migration::Migrations;
 use crate::service::Host;
@@ -114,6 +115,7 @@ pub struct Registrar {
     pub(crate) commands: Vec<(CommandDecl, Box<dyn Command>)>,
     pub(crate) constraints: Vec<(ConstraintDecl, Box<dyn Constraint>)>,
     pub(crate) codecs: Vec<(CodecDecl, Box<dyn Codec>)>,
+    pub(crate) observers: Vec<(ObserverDecl, Box<dyn Observer>)>,
 }
 
 fn undeclared(kind: &str, name: &str) -> Error {
@@ -134,6 +136,7 @@ impl Registrar {
             commands: Vec::new(),
             constraints: Vec::new(),
             codecs: Vec::new(),
+            observers: Vec::new(),
             declared: manifest.provides,
         }
     }
@@ -226,6 +229,16 @@ impl Registrar {
         Ok(())
     }
 
+    /// Watches the objects of this plugin.
+    pub fn observer(&mut self, plugin: &str, body: impl Observer + 'static) -> Result<()> {
+        let declared = self.declared.observers.iter().find(|d| d.plugin == plugin);
+        let declared = declared
+            .ok_or_else(|| undeclared("observer of", plugin))?
+            .clone();
+        self.observers.push((declared, Box::new(body)));
+        Ok(())
+    }
+
     /// What was registered, in the order in which places count. Steps are not an instance's.
     pub(crate) fn provides(&self) -> Provides {
         Provides {
@@ -237,6 +250,7 @@ impl Registrar {
             commands: self.commands.iter().map(|(d, _)| d.clone()).collect(),
             constraints: self.constraints.iter().map(|(d, _)| d.clone()).collect(),
             codecs: self.codecs.iter().map(|(d, _)| d.clone()).collect(),
+            observers: self.observers.iter().map(|(d, _)| d.clone()).collect(),
             steps: Vec::new(),
             adopts: Vec::new(),
         }
@@ -289,6 +303,7 @@ extern "C" fn extension<P: Plugin>(id: RStr<'_>) -> ROption<Interface> {
         ConstraintV1::ID => Interface::of(&CONSTRAINT),
         CodecV1::ID => Interface::of(&CODEC),
         EventV1::ID => Interface::of(&EVENT),
+        ObserverV1::ID => Interface::of(&OBSERVER),
         TestingV1::ID => Interface::of(&TESTING),
         _ => return RNone,
     };

@@ -30,7 +30,7 @@ struct Locked {
 /// What this build publishes, in the order in which a host meets it.
 fn published() -> Vec<Locked> {
     use extension::{clause, codec, command, constraint, event, function, lifecycle, migration};
-    use extension::{operator, testing, types};
+    use extension::{observer, operator, testing, types};
     use service::{catalog, process, sql, store};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
@@ -47,6 +47,7 @@ fn published() -> Vec<Locked> {
         of::<codec::CodecV1>(),
         of::<migration::MigrationV1>(),
         of::<event::EventV1>(),
+        of::<observer::ObserverV1>(),
         of::<testing::TestingV1>(),
         of::<store::StoreV1>(),
         of::<catalog::CatalogV1>(),

@@ -6,9 +6,10 @@
 use heliosdb_command::bundle;
 use heliosdb_jsonschema as _;
 use heliosdb_kernel::RootRef;
+use heliosdb_schema_registry as _;
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 1] = ["jsonschema"];
+pub const PLUGINS: [&str; 2] = ["jsonschema", "schema_registry"];
 
 /// The bundled plugins.
 ///

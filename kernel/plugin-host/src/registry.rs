@@ -19,6 +19,7 @@ use crate::active::constraint::Constraint;
 use crate::active::event::Listener;
 use crate::active::function::Function;
 use crate::active::health::Health;
+use crate::active::observer::Observer;
 use crate::active::registered::Registered;
 use crate::active::types::Type;
 use crate::lifecycle::State;
@@ -59,6 +60,7 @@ pub struct Registry {
     /// Codecs of plugins that are off, kept while pages name them.
     decoders: BTreeMap<String, Arc<Codec>>,
     listeners: BTreeMap<Arc<str>, Listener>,
+    observers: Vec<Arc<Observer>>,
     claims: BTreeMap<(NameKind, String), Arc<str>>,
     states: BTreeMap<Arc<str>, (State, Option<Arc<Health>>)>,
 }
@@ -116,6 +118,8 @@ impl Registry {
         let constraints = Registered::all(&active, vtables.constraint, registered.constraints);
         self.constraints.extend(constraints);
         self.codecs.extend(codecs(&active, registered.codecs));
+        let observers = Registered::all(&active, vtables.observer, registered.observers);
+        self.observers.extend(observers);
         self.listeners
             .insert(active.plugin.clone(), Listener::new(active));
     }
@@ -177,6 +181,12 @@ impl Registry {
     /// Who is told what happens to objects of an active plugin.
     pub fn listener(&self, plugin: &str) -> Option<&Listener> {
         self.listeners.get(plugin)
+    }
+
+    /// Who watches the objects of a plugin.
+    pub fn observers(&self, plugin: &str) -> impl Iterator<Item = &Arc<Observer>> {
+        let watches = move |o: &&Arc<Observer>| o.declared.plugin == plugin;
+        self.observers.iter().filter(watches)
     }
 
     /// The plugin that has, or would have, a name: for hints.

@@ -13,6 +13,7 @@ pub mod event;
 pub mod function;
 pub mod lifecycle;
 pub mod migration;
+pub mod observer;
 pub mod operator;
 pub mod testing;
 pub mod types;
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::plugin::Instance;
 
 /// The id of every extension point there is, and whether it may still change.
-pub const IDS: [(&str, Maturity); 9] = [
+pub const IDS: [(&str, Maturity); 10] = [
     (
         <function::FunctionV1 as crate::abi::Published>::ID,
         Maturity::Draft,
@@ -56,6 +57,10 @@ pub const IDS: [(&str, Maturity); 9] = [
     ),
     (
         <event::EventV1 as crate::abi::Published>::ID,
+        Maturity::Draft,
+    ),
+    (
+        <observer::ObserverV1 as crate::abi::Published>::ID,
         Maturity::Draft,
     ),
 ];

@@ -30,6 +30,14 @@ pub(super) fn check(manifest: &Manifest) -> Checked {
         }
     }
     check_provides(&manifest.provides)?;
+    if manifest
+        .provides
+        .observers
+        .iter()
+        .any(|o| o.plugin == manifest.id)
+    {
+        return refuse(format!("plugin \"{}\" observes itself", manifest.id));
+    }
     unique("setting", manifest.settings.iter().map(|s| &s.name))?;
     for setting in &manifest.settings {
         name("setting", &setting.name)?;
@@ -126,6 +134,10 @@ fn check_provides(provides: &Provides) -> Checked {
                 codec.name
             ));
         }
+    }
+    unique("observer of", provides.observers.iter().map(|o| &o.plugin))?;
+    for observer in &provides.observers {
+        name("observed plugin", &observer.plugin)?;
     }
     Ok(())
 }

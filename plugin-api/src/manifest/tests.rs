@@ -143,3 +143,23 @@ fn an_adoption_says_which_version_it_makes() {
         assert!(beyond.contains("is at version 2"), "{beyond}");
     }
 }
+
+#[test]
+fn an_observer_names_another_plugin_once() {
+    let with = |observers: &[&str]| {
+        let observer = |plugin: &&str| format!("[[observer]]\nplugin = \"{plugin}\"\n");
+        let observers: String = observers.iter().map(observer).collect();
+        let parsed = Manifest::parse(&format!("{GOOD}{observers}"));
+        parsed.map_err(|error| error.to_string())
+    };
+    let points = with(&["base", "other"]).map(|m| m.extension_points());
+    assert!(points.is_ok_and(|points| points.contains(&"observer/1")));
+    for (observers, said) in [
+        (&["base", "base"][..], "declared twice"),
+        (&["demo"], "observes itself"),
+        (&["No Name"], "not a name"),
+    ] {
+        let refused = with(observers).expect_err(said);
+        assert!(refused.contains(said), "{refused}");
+    }
+}

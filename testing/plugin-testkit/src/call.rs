@@ -14,6 +14,7 @@ use heliosdb_plugin_api::extension::constraint::AbiConstraint;
 use heliosdb_plugin_api::extension::function::FunctionV1;
 use heliosdb_plugin_api::extension::migration::MigrationV1;
 use heliosdb_plugin_api::manifest::{Provides, table_columns};
+use heliosdb_plugin_api::service::ObjectInfo;
 use heliosdb_plugin_api::{
     Argument, CatalogEvent, ClauseAction, ClauseTarget, CommandOutcome, Comparison,
     ConstraintDefinition, Entry, Error, Fixture, Violation,
@@ -385,6 +386,27 @@ impl Started {
             false => Ok(None),
             true => Ok(Some(result.import(&DataType::Boolean, rows)?)),
         }
+    }
+
+    /// Tells the observer at this place of objects that a command had in hand.
+    pub fn changed(
+        &self,
+        index: u32,
+        statement: &Statement,
+        command: &str,
+        objects: &[ObjectInfo],
+    ) -> Called<()> {
+        let vtable = self.loaded.observer.ok_or_else(|| absent("observer/1"))?;
+        let (cx, command) = (statement.context(), command.into());
+        let objects = objects.iter().cloned().map(Into::into).collect();
+        called((vtable.changed)(self.instance, index, cx, command, objects))
+    }
+
+    /// Tells the observer at this place that an object is gone.
+    pub fn dropped(&self, index: u32, statement: &Statement, object: &ObjectInfo) -> Called<()> {
+        let vtable = self.loaded.observer.ok_or_else(|| absent("observer/1"))?;
+        let (cx, object) = (statement.context(), object.clone().into());
+        called((vtable.dropped)(self.instance, index, cx, object))
     }
 
     /// Tells the plugin of an event of one of its objects.

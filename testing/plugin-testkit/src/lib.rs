@@ -58,7 +58,8 @@ macro_rules! conformance {
 
             $crate::conformance!(@tests manifest build start_with_defaults
                 start_with_bad_settings registrations start_and_stop_again functions aggregates
-                table_functions types constraints clauses commands codecs migrations panics);
+                table_functions types constraints clauses commands observers codecs migrations
+                panics);
 
             #[test]
             fn all_checks_are_here() {

@@ -12,6 +12,7 @@ use heliosdb_plugin_api::extension::event::EventV1;
 use heliosdb_plugin_api::extension::function::FunctionV1;
 use heliosdb_plugin_api::extension::lifecycle::LifecycleV1;
 use heliosdb_plugin_api::extension::migration::MigrationV1;
+use heliosdb_plugin_api::extension::observer::ObserverV1;
 use heliosdb_plugin_api::extension::operator::OperatorV1;
 use heliosdb_plugin_api::extension::testing::TestingV1;
 use heliosdb_plugin_api::extension::types::TypeV1;
@@ -35,6 +36,7 @@ pub struct Loaded {
     pub(crate) codec: Option<&'static CodecV1>,
     pub(crate) migration: Option<&'static MigrationV1>,
     pub(crate) event: Option<&'static EventV1>,
+    pub(crate) observer: Option<&'static ObserverV1>,
     pub(crate) testing: Option<&'static TestingV1>,
 }
 
@@ -65,6 +67,7 @@ impl Loaded {
             codec: interface(root)?,
             migration: interface(root)?,
             event: interface(root)?,
+            observer: interface(root)?,
             testing: interface(root)?,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use heliosdb_plugin_api::Result;
-use heliosdb_plugin_api::service::QueryResult;
+use heliosdb_plugin_api::service::{ObjectInfo, QueryResult};
 
 use crate::plugin::Started;
 
@@ -25,6 +25,7 @@ pub struct Samples {
     pub(crate) clauses: Vec<(String, Vec<String>)>,
     pub(crate) column_type: Option<String>,
     pub(crate) constraints: Vec<(String, String, Vec<ArrayRef>)>,
+    pub(crate) observed: Vec<ObjectInfo>,
     pub(crate) prepare: Option<Prepare>,
     pub(crate) sql: Option<Script>,
 }
@@ -81,6 +82,13 @@ impl Samples {
     pub fn constraint(mut self, name: &str, options: &str, columns: Vec<ArrayRef>) -> Samples {
         self.constraints
             .push((name.to_owned(), options.to_owned(), columns));
+        self
+    }
+
+    /// An object of a plugin that this one observes. The [SQL](Samples::sql) that the observer runs
+    /// must find it.
+    pub fn observed(mut self, object: ObjectInfo) -> Samples {
+        self.observed.push(object);
         self
     }
 

@@ -27,7 +27,7 @@ fn caught<const FAULT: u8>(check: &str, reason: &str, and_also: &[&str]) {
 }
 
 /// Checks that need a started plugin.
-const RUNNING: [&str; 14] = [
+const RUNNING: [&str; 15] = [
     "start_with_defaults",
     "start_with_bad_settings",
     "registrations",
@@ -39,6 +39,7 @@ const RUNNING: [&str; 14] = [
     "constraints",
     "clauses",
     "commands",
+    "observers",
     "codecs",
     "migrations",
     "panics",
@@ -90,6 +91,12 @@ fn constraints_clauses_and_commands() {
 }
 
 #[test]
+fn observers() {
+    caught::<{ fault::OBSERVES_TWICE }>("observers", "told twice", &[]);
+    caught::<{ fault::BELIEVES_OBJECTS }>("observers", "panicked", &[]);
+}
+
+#[test]
 fn codecs() {
     caught::<{ fault::LOSES_NULLS }>("codecs", "decoded block differs", &[]);
     caught::<{ fault::WRONG_SLICE }>("codecs", "differs from the slice", &[]);
@@ -110,7 +117,7 @@ fn migrations() {
 #[test]
 fn missing_samples() {
     let report = conformance::<Specimen<{ fault::NONE }>>(Samples::new());
-    for name in ["types", "constraints", "clauses", "commands"] {
+    for name in ["types", "constraints", "clauses", "commands", "observers"] {
         let outcome = report.outcomes.iter().find(|(n, _)| *n == name);
         let (_, outcome) = outcome.expect("it is a check");
         assert!(outcome.as_ref().is_err_and(|why| why.contains("Samples::")));

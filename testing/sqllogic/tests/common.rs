@@ -1,5 +1,5 @@
-//! Every `.slt` file under `common/` is a test of its own name: what holds in every edition, with the
-//! plugins linked and with the plugins loaded.
+//! Every `.slt` file is a test of its own name: under `common/` what holds in every edition, under
+//! `full/` what Full has more, with the plugins linked and with the plugins loaded.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,18 +8,23 @@ use heliosdb_sqllogic::{Edition, Linkage, Scratch};
 use sqllogictest::harness::{Arguments, Failed, Trial, glob, run};
 use sqllogictest::{Runner, default_validator};
 
+/// The directories of files, and the editions that each is run on.
+const FOLDERS: [(&str, &[Edition]); 2] = [("common", &Edition::ALL), ("full", &[Edition::Full])];
+
 fn main() -> ExitCode {
-    let pattern = concat!(env!("CARGO_MANIFEST_DIR"), "/common/**/*.slt");
-    let paths: Vec<PathBuf> = glob(pattern)
-        .expect("the pattern is valid")
-        .filter_map(Result::ok)
-        .collect();
-    assert!(!paths.is_empty(), "no files match {pattern}");
     let mut trials = Vec::new();
-    for path in &paths {
-        for edition in Edition::ALL {
-            for linkage in [Linkage::Static, Linkage::Dynamic] {
-                trials.push(trial(path.clone(), edition, linkage));
+    for (folder, editions) in FOLDERS {
+        let pattern = format!("{}/{folder}/**/*.slt", env!("CARGO_MANIFEST_DIR"));
+        let paths: Vec<PathBuf> = glob(&pattern)
+            .expect("the pattern is valid")
+            .filter_map(Result::ok)
+            .collect();
+        assert!(!paths.is_empty(), "no files match {pattern}");
+        for path in &paths {
+            for edition in editions {
+                for linkage in [Linkage::Static, Linkage::Dynamic] {
+                    trials.push(trial(path.clone(), *edition, linkage));
+                }
             }
         }
     }

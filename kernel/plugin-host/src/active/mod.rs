@@ -16,6 +16,7 @@ pub mod constraint;
 pub mod event;
 pub mod function;
 pub mod health;
+pub mod observer;
 pub mod registered;
 pub mod steps;
 pub mod types;
@@ -31,6 +32,7 @@ use heliosdb_plugin_api::extension::constraint::ConstraintV1;
 use heliosdb_plugin_api::extension::event::EventV1;
 use heliosdb_plugin_api::extension::function::FunctionV1;
 use heliosdb_plugin_api::extension::lifecycle::LifecycleV1;
+use heliosdb_plugin_api::extension::observer::ObserverV1;
 use heliosdb_plugin_api::extension::operator::OperatorV1;
 use heliosdb_plugin_api::extension::types::TypeV1;
 use heliosdb_plugin_api::manifest::{Manifest, Provides};
@@ -50,6 +52,7 @@ pub(crate) struct Vtables {
     pub constraint: Option<&'static ConstraintV1>,
     pub codec: Option<&'static CodecV1>,
     pub event: Option<&'static EventV1>,
+    pub observer: Option<&'static ObserverV1>,
 }
 
 /// The interface of a root, its layout checked.
@@ -92,6 +95,7 @@ impl Vtables {
             constraint: wanted(root, &points)?,
             codec: wanted(root, &points)?,
             event: interface(root)?,
+            observer: wanted(root, &points)?,
         })
     }
 }
@@ -208,5 +212,8 @@ fn equal(manifest: &Provides, registered: &Provides) -> Result<(), String> {
     lists("constraint", &m.constraints, &r.constraints, |d| {
         d.name.clone()
     })?;
-    lists("codec", &m.codecs, &r.codecs, |d| d.name.clone())
+    lists("codec", &m.codecs, &r.codecs, |d| d.name.clone())?;
+    lists("observer of", &m.observers, &r.observers, |d| {
+        d.plugin.clone()
+    })
 }

@@ -536,15 +536,17 @@ impl Session {
         for table in redefine {
             self.define_storage(&catalog, table)?;
         }
-        for oid in &set.objects {
-            if let Some(object) = before.plugin_object(*oid) {
-                let gone = objects::info(before, object);
-                self.tell_plugin(&object.plugin, |listener, services| {
-                    listener.dropped(services, &gone)
-                })?;
-            }
+        let dropped = set.objects.iter();
+        let dropped = dropped.filter_map(|oid| before.plugin_object(*oid));
+        let dropped: Vec<_> = dropped
+            .map(|object| objects::info(before, object))
+            .collect();
+        for object in &dropped {
+            self.tell_plugin(&object.plugin, |listener, services| {
+                listener.dropped(services, object)
+            })?;
         }
-        Ok(())
+        self.tell_of_drops(&dropped)
     }
 }
 

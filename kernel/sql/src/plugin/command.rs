@@ -36,7 +36,7 @@ impl Session {
             let (ty, typmod) = parse_type_name(ty).ok()?;
             Some(crossing_type(&ty.arrow_typmod(typmod)))
         };
-        let outcome = self.with_services(Reads::Free, |services| {
+        let (outcome, in_hand) = self.with_watched_services(Reads::Free, |services| {
             registered.run(services, text, arrow_type)
         })?;
         // What was described to the client is what it gets.
@@ -55,6 +55,7 @@ impl Session {
                 list(&outcome.columns)
             )));
         }
+        self.tell_of_changes(&command.plugin, &command.prefix, &in_hand)?;
         if command.columns.is_none() {
             return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
         }

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use super::crossing;
 use super::error::to_plugin;
 use super::objects;
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
@@ -46,6 +46,8 @@ struct SessionServices {
     guest: Mutex<Option<Session>>,
     interrupt: Arc<Interrupt>,
     reads: Reads,
+    /// Objects that the call has created or asked the right to change.
+    in_hand: Mutex<BTreeSet<Oid>>,
 }
 
 /// Takes the guest back at the end of a call, also when the call unwinds.
@@ -69,16 +71,28 @@ impl Session {
         reads: Reads,
         call: impl FnOnce(&dyn StatementServices) -> PluginResult<T>,
     ) -> Result<T> {
+        Ok(self.with_watched_services(reads, call)?.0)
+    }
+
+    /// The same, and the objects that the call has created or asked the right to change.
+    pub(crate) fn with_watched_services<T>(
+        &mut self,
+        reads: Reads,
+        call: impl FnOnce(&dyn StatementServices) -> PluginResult<T>,
+    ) -> Result<(T, BTreeSet<Oid>)> {
         let services = SessionServices {
             guest: Mutex::new(Some(self.lend()?)),
             interrupt: self.interrupt.clone(),
             reads,
+            in_hand: Mutex::default(),
         };
         let loan = Loan {
             lender: self,
             services,
         };
-        call(&loan.services).map_err(SqlError::from)
+        let answer = call(&loan.services).map_err(SqlError::from)?;
+        let in_hand = std::mem::take(&mut *loan.services.in_hand.lock());
+        Ok((answer, in_hand))
     }
 
     /// Services that read what the running statement sees, for functions that it calls; `None` where
@@ -107,6 +121,10 @@ impl SessionServices {
             PluginError::contract("a service was called after the call it was lent to")
         })?;
         work(session).map_err(to_plugin)
+    }
+
+    fn take_in_hand(&self, oid: Oid) {
+        self.in_hand.lock().insert(oid);
     }
 
     fn read<T>(&self, work: impl FnOnce(&CatalogSnapshot, &Session) -> T) -> PluginResult<T> {
@@ -245,7 +263,10 @@ impl StatementServices for SessionServices {
         schema: Option<&str>,
         name: &str,
     ) -> PluginResult<ObjectInfo> {
-        self.with(|session| session.create_plugin_object(plugin, class, schema, name))
+        let created =
+            self.with(|session| session.create_plugin_object(plugin, class, schema, name))?;
+        self.take_in_hand(created.oid);
+        Ok(created)
     }
 
     fn object_find(
@@ -270,10 +291,12 @@ impl StatementServices for SessionServices {
     }
 
     fn object_rename(&self, plugin: &str, oid: u32, name: &str) -> PluginResult<()> {
+        self.take_in_hand(oid);
         self.with(|session| session.rename_plugin_object(plugin, oid, name))
     }
 
     fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        self.take_in_hand(oid);
         self.with(|session| {
             // Whoever asks is about to change the object or what it keeps of it.
             session.begin_ddl()?;
@@ -286,10 +309,12 @@ impl StatementServices for SessionServices {
     }
 
     fn object_depend(&self, plugin: &str, oid: u32, on: u32) -> PluginResult<()> {
+        self.take_in_hand(oid);
         self.with(|session| session.add_plugin_dependency(plugin, oid, on))
     }
 
     fn object_independent(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        self.take_in_hand(oid);
         self.with(|session| session.clear_plugin_dependencies(plugin, oid))
     }
 

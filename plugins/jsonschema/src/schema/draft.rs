@@ -30,12 +30,13 @@ pub(super) fn from_crate(draft: jsonschema::Draft) -> Draft {
 pub fn parse_draft(text: &str) -> Result<Draft> {
     let short = text.strip_prefix("draft").unwrap_or(text);
     let short = short.trim_start_matches('-').trim_start_matches('0');
-    let by_name = Draft::ALL.into_iter().find(|draft| draft.name() == short);
     let by_uri = || match jsonschema::Draft::from_schema_uri(text) {
         jsonschema::Draft::Unknown => None,
         known => Some(from_crate(known)),
     };
-    by_name.or_else(by_uri).ok_or_else(|| unknown_draft(text))
+    Draft::by_name(short)
+        .or_else(by_uri)
+        .ok_or_else(|| unknown_draft(text))
 }
 
 /// What a schema says of its draft.

@@ -42,6 +42,11 @@ impl Draft {
         }
     }
 
+    /// The draft of this name, written so.
+    pub fn by_name(name: &str) -> Option<Draft> {
+        Draft::ALL.into_iter().find(|draft| draft.name() == name)
+    }
+
     /// The URI of the draft's meta-schema.
     pub fn uri(self) -> &'static str {
         match self {

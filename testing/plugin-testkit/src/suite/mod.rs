@@ -9,6 +9,7 @@ mod constraint;
 mod function;
 mod lifecycle;
 mod migration;
+mod observer;
 mod panics;
 mod table;
 mod types;
@@ -30,7 +31,7 @@ pub type Outcome = Result<(), String>;
 type Check = fn(&Suite) -> Outcome;
 
 /// Every check, by name, in the order in which a fault is easiest to understand.
-pub const CHECKS: [(&str, Check); 16] = [
+pub const CHECKS: [(&str, Check); 17] = [
     ("manifest", lifecycle::manifest),
     ("build", lifecycle::build),
     ("start_with_defaults", lifecycle::start_with_defaults),
@@ -47,6 +48,7 @@ pub const CHECKS: [(&str, Check); 16] = [
     ("constraints", constraint::check),
     ("clauses", command::clauses),
     ("commands", command::commands),
+    ("observers", observer::check),
     ("codecs", codec::check),
     ("migrations", migration::check),
     ("panics", panics::check),

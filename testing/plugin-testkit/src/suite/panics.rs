@@ -188,15 +188,23 @@ fn declarations(plugin: &Started, armed: &Armed) -> Outcome {
             (constraint.check)(this, 0, cx, definition, RVec::new(), 0)
         })?;
     }
+    let object = || AbiObject {
+        oid: 1,
+        plugin: "p".into(),
+        class: "c".into(),
+        schema: "s".into(),
+        name: "n".into(),
+        owner: "o".into(),
+    };
+    if let Some(observer) = plugin.loaded.observer {
+        armed.expect("observer/1.changed", || {
+            (observer.changed)(this, 0, cx, "".into(), RVec::new())
+        })?;
+        armed.expect("observer/1.dropped", || {
+            (observer.dropped)(this, 0, cx, object())
+        })?;
+    }
     if let Some(event) = plugin.loaded.event {
-        let object = || AbiObject {
-            oid: 1,
-            plugin: "p".into(),
-            class: "c".into(),
-            schema: "s".into(),
-            name: "n".into(),
-            owner: "o".into(),
-        };
         armed.expect("event/1.dropped", || (event.dropped)(this, cx, object()))?;
         armed.expect("event/1.renamed", || {
             (event.renamed)(this, cx, object(), "old".into())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, StringViewArray};
+use heliosdb_plugin_api::service::ObjectInfo;
 use heliosdb_plugin_api::{
     Arguments, ClauseAction, CommandOutcome, ConstraintDefinition, Context, Entry, Error, Fixture,
     Host, Migrations, Plugin, Registrar, Result, Settings, Step, Violation, state,
@@ -51,6 +52,8 @@ pub mod fault {
     pub const NO_FIXTURE: u8 = 32;
     pub const KEYS_TWICE: u8 = 33;
     pub const PANICS_IN_STOP: u8 = 34;
+    pub const OBSERVES_TWICE: u8 = 35;
+    pub const BELIEVES_OBJECTS: u8 = 36;
 }
 
 pub const MANIFEST: &str = include_str!("plugin.toml");
@@ -109,6 +112,7 @@ impl<const FAULT: u8> Plugin for Specimen<FAULT> {
         registrar.clause("short", ShortClause::<FAULT>)?;
         registrar.command("CREATE SPECIMEN", create::<FAULT>)?;
         registrar.command("SHOW SPECIMENS", show)?;
+        registrar.observer("collection", Sightings::<FAULT>)?;
         registrar.codec("runs", codec::Runs::<FAULT>)
     }
 
@@ -152,6 +156,39 @@ pub fn samples() -> Samples {
         .clause("short", &["4"])
         .command("CREATE SPECIMEN beetle")
         .command("SHOW SPECIMENS")
+        .observed(ObjectInfo {
+            oid: 7,
+            plugin: "collection".to_owned(),
+            class: "drawer".to_owned(),
+            schema: "public".to_owned(),
+            name: "beetles".to_owned(),
+            owner: "ada".to_owned(),
+        })
+}
+
+/// Names of the objects of a collection, by oid.
+struct Sightings<const FAULT: u8>;
+
+impl<const FAULT: u8> heliosdb_plugin_api::Observer for Sightings<FAULT> {
+    fn changed(&self, cx: &Context<'_>, _: &str, objects: &[ObjectInfo]) -> Result<()> {
+        let sightings = cx.store("sightings")?;
+        for object in objects {
+            let seen = match FAULT {
+                fault::OBSERVES_TWICE => sightings.entries()?.len() as u32,
+                _ => object.oid,
+            };
+            let initial = match FAULT {
+                fault::BELIEVES_OBJECTS => &object.name[..1],
+                _ => &object.name,
+            };
+            sightings.put(&seen.to_be_bytes(), initial.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn dropped(&self, cx: &Context<'_>, object: &ObjectInfo) -> Result<()> {
+        cx.store("sightings")?.remove(&object.oid.to_be_bytes())
+    }
 }
 
 struct Short<const FAULT: u8>;
