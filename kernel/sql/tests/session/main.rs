@@ -11,6 +11,7 @@ mod durability;
 mod flights;
 mod functions;
 mod json;
+mod observer;
 mod plugin;
 mod query;
 mod regression;
