@@ -6,21 +6,25 @@ use std::fs;
 use std::path::Path;
 
 use heliosdb_kernel::{Config, Database};
-use heliosdb_lite::bundle;
+use heliosdb_sqllogic::Edition;
 
-const PAGES: [&str; 1] = ["docs/json-schema.md"];
+/// The pages, and the edition whose SQL they show.
+const PAGES: [(&str, Edition); 2] = [
+    ("docs/json-schema.md", Edition::Lite),
+    ("docs/schema-registry.md", Edition::Full),
+];
 
 #[test]
 fn the_documents_say_what_happens() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for page in PAGES {
+    for (page, edition) in PAGES {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let statements = statements(&text);
         assert!(statements.len() > 5, "{page} has few statements");
         let directory = tempfile::tempdir().unwrap();
-        let bundle = bundle::plugins().unwrap();
+        let linked = edition.linked().unwrap();
         let database =
-            Database::open_bundle(directory.path(), &Config::default(), &bundle).unwrap();
+            Database::open_bundle(directory.path(), &Config::default(), &linked).unwrap();
         for (expected, sql) in statements {
             let outcome = database.query(&sql, &[]).map(drop);
             let code = outcome.as_ref().err().map(|e| e.code.as_str().to_owned());
