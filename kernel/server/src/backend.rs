@@ -5,6 +5,7 @@
 //! that a failure half way can remove it.
 
 use bytes::{BufMut, BytesMut};
+use heliosdb_sql::CopyFormat;
 use heliosdb_sql::error::SqlError;
 use pgwire::messages::Message;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
@@ -162,11 +163,10 @@ pub fn copy_in(out: &mut BytesMut, columns: usize) {
     );
 }
 
-pub fn copy_out(out: &mut BytesMut, columns: usize) {
-    put(
-        out,
-        CopyOutResponse::new(0, columns as i16, vec![0; columns]),
-    );
+pub fn copy_out(out: &mut BytesMut, format: CopyFormat, columns: usize) {
+    let format = i8::from(format == CopyFormat::Binary);
+    let formats = vec![i16::from(format); columns];
+    put(out, CopyOutResponse::new(format, columns as i16, formats));
 }
 
 /// One row of a COPY.

@@ -10,9 +10,9 @@ use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::stream::Wire;
 
 impl OpenSession {
-    /// Write a whole COPY TO STDOUT, a message a row, as drivers expect; its tag.
+    /// Write a whole COPY TO STDOUT, a message a row, as drivers expect, or a dump; its tag.
     pub(crate) fn copy_out(&mut self, wire: &mut Wire, mut copy: CopyOut) -> Result<String, Stop> {
-        backend::copy_out(&mut wire.output, copy.columns());
+        backend::copy_out(&mut wire.output, copy.format(), copy.columns());
         while let Some(chunk) = copy.next_chunk()? {
             let mut start = 0;
             for end in chunk.row_ends {

@@ -219,6 +219,11 @@ impl Instance {
         &self.options.edition
     }
 
+    /// The settings file as it was read.
+    pub(crate) fn config_text(&self) -> Option<&str> {
+        self.options.config_text.as_deref()
+    }
+
     pub fn engine(&self) -> &Engine {
         &self.engine
     }

@@ -8,7 +8,7 @@ use crate::{PASSWORD, Served};
 use heliosdb_kernel::AuthMethod;
 
 /// Run `work` with a client.
-fn with_client<F: Future<Output = ()>>(served: &Served, work: impl FnOnce(Client) -> F) {
+pub fn with_client<F: Future<Output = ()>>(served: &Served, work: impl FnOnce(Client) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

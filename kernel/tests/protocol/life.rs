@@ -77,7 +77,7 @@ fn nothing_is_answered_before_authentication() {
     assert_eq!(shown(&raw.until_closed()), "R E(08P01)");
 }
 
-fn cancel(served: &Served, key: [u8; 8]) {
+pub fn cancel(served: &Served, key: [u8; 8]) {
     let mut raw = Raw::silent(served.address());
     raw.send(&[&b"\0\0\0\x10\x04\xd2\x16\x2e"[..], &key].concat());
     // The server closes once it has done what it was asked.

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod driver;
+mod export;
 mod frames;
 mod life;
 mod raw;

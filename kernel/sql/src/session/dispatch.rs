@@ -57,6 +57,7 @@ impl Session {
                 self.begin_ddl()?;
                 self.alter_extension(alter)
             }
+            StatementKind::Export(options) => self.export_database(options, &statement.text),
             StatementKind::Plugin(command) => self.run_plugin_command(command, &statement.text),
             StatementKind::SqlWithClauses(ast, clauses) => {
                 self.begin_statement_snapshot();

@@ -243,6 +243,7 @@ impl Session {
             Ok(mut outcome) => {
                 match &mut outcome {
                     Outcome::Rows(rows) => rows.guard = timer,
+                    Outcome::CopyOut(out) => out.set_guard(timer),
                     Outcome::CopyIn { .. } => self.timer = timer,
                     _ => {}
                 }

@@ -186,6 +186,7 @@ fn check_nestable(statement: &Statement) -> Result<()> {
     let refused = match &statement.kind {
         kind if dispatch::is_transaction_control(kind) => "transaction control",
         StatementKind::Checkpoint => "CHECKPOINT",
+        StatementKind::Export(_) => "EXPORT DATABASE",
         kind => match kind.ast() {
             Some(Ast::Copy { .. }) => "COPY",
             Some(Ast::Vacuum(_)) => "VACUUM",

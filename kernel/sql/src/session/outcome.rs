@@ -46,10 +46,6 @@ pub struct ResultColumn {
 }
 
 /// What a statement gave.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once per statement and moved, never stored in bulk"
-)]
 pub enum Outcome {
     Rows(Rows),
     Command(CommandTag),
@@ -67,6 +63,8 @@ pub enum Outcome {
 pub enum CopyFormat {
     Text,
     Csv,
+    /// Bytes that are no rows: a dump.
+    Binary,
 }
 
 /// A message that is not an error.

@@ -20,6 +20,7 @@ use crate::error::{Result, SqlError, state};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
 use crate::plugin::operators;
 use crate::plugin::syntax::{CommandSyntax, Syntax};
+use crate::transfer::export::{self, ExportOption};
 
 /// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
 const RECURSION_DEPTH_MAX: usize = 128;
@@ -46,6 +47,8 @@ pub(crate) enum StatementKind {
     CreateSequence(CreateSequence),
     AlterSequence(AlterSequence),
     AlterExtension(AlterExtension),
+    /// EXPORT DATABASE TO STDOUT.
+    Export(Vec<ExportOption>),
     /// CREATE TABLE or ALTER TABLE with clauses of plugins, in the order they were written.
     SqlWithClauses(Box<ast::Statement>, Vec<PlacedClause>),
     /// A statement that a plugin runs.
@@ -294,6 +297,11 @@ fn parse_tokens(
     }
     if is_word(first, Keyword::ALTER) && is_word(second, Keyword::EXTENSION) {
         return parse_alter_extension(lines, tokens);
+    }
+    if word_is(first, "export") && is_word(second, Keyword::DATABASE) {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let options = export::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Export(options));
     }
     let mut create_user = false;
     let mut key_lock = false;

@@ -1,20 +1,30 @@
-//! COPY … TO STDOUT: a query's rows, encoded as they come.
+//! What goes out to a client that copies: a query's rows, encoded as they come, or a dump.
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
 use super::copy_in::{copy_columns, copy_places};
 use crate::catalog::Relation;
 use crate::copy::{CopyColumn, CopyFormat, CopyOptions, Encoder};
+use crate::dump::stream::ExportStream;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{named_table, select};
 use crate::session::Session;
 use crate::session::outcome::{self, CommandTag, Outcome, Rows};
+use crate::session::timeout::StatementTimer;
 
 /// Chunks are at least this long, but for the last.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What a COPY TO sends.
-pub struct CopyOut {
+/// What a COPY TO or an EXPORT DATABASE sends.
+pub struct CopyOut(Source);
+
+enum Source {
+    Rows(Box<EncodedRows>),
+    Dump(ExportStream),
+}
+
+/// The rows of a COPY TO.
+struct EncodedRows {
     rows: Rows,
     encoder: Encoder,
     format: outcome::CopyFormat,
@@ -24,25 +34,75 @@ pub struct CopyOut {
     done: bool,
 }
 
-/// Encoded rows. A client of the protocol is sent one message a row.
+/// Encoded rows, or a piece of a dump. A client of the protocol is sent one message a row.
 #[derive(Debug, Default)]
 pub struct CopyChunk {
     pub data: Vec<u8>,
-    /// Where each row, or the header, ends in `data`.
+    /// Where each row, or the header, ends in `data`. A piece of a dump is one row.
     pub row_ends: Vec<usize>,
 }
 
 impl CopyOut {
+    pub(crate) fn export(dump: ExportStream) -> CopyOut {
+        CopyOut(Source::Dump(dump))
+    }
+
     pub fn format(&self) -> outcome::CopyFormat {
-        self.format
+        match &self.0 {
+            Source::Rows(rows) => rows.format,
+            Source::Dump(_) => outcome::CopyFormat::Binary,
+        }
     }
 
+    /// A dump has none.
     pub fn columns(&self) -> usize {
-        self.columns
+        match &self.0 {
+            Source::Rows(rows) => rows.columns,
+            Source::Dump(_) => 0,
+        }
     }
 
-    /// The next rows, or `None` at the end. Blocks.
+    /// What comes next, or `None` at the end. Blocks.
     pub fn next_chunk(&mut self) -> Result<Option<CopyChunk>> {
+        match &mut self.0 {
+            Source::Rows(rows) => rows.next_chunk(),
+            Source::Dump(dump) => Ok(dump.next()?.map(|data| CopyChunk {
+                row_ends: vec![data.len()],
+                data,
+            })),
+        }
+    }
+
+    /// The completion tag, after the last chunk: the rows of a COPY, the bytes of a dump.
+    pub fn tag(&self) -> CommandTag {
+        match &self.0 {
+            Source::Rows(rows) => CommandTag::counted("COPY", rows.count),
+            Source::Dump(dump) => CommandTag::counted("EXPORT", dump.bytes()),
+        }
+    }
+
+    /// Rows are read now, so that their transaction can end. A dump belongs to none.
+    pub(crate) fn materialise(self) -> Result<CopyOut> {
+        match self.0 {
+            Source::Rows(rows) => Ok(CopyOut(Source::Rows(Box::new(EncodedRows {
+                rows: rows.rows.materialise()?,
+                ..*rows
+            })))),
+            dump => Ok(CopyOut(dump)),
+        }
+    }
+
+    /// Keeps the statement's timeout for as long as there is something to come.
+    pub(crate) fn set_guard(&mut self, timer: Option<StatementTimer>) {
+        match &mut self.0 {
+            Source::Rows(rows) => rows.rows.guard = timer,
+            Source::Dump(dump) => dump.guard = timer,
+        }
+    }
+}
+
+impl EncodedRows {
+    fn next_chunk(&mut self) -> Result<Option<CopyChunk>> {
         let mut chunk = CopyChunk::default();
         if std::mem::take(&mut self.header_due) {
             self.encoder.header(&mut chunk.data);
@@ -63,18 +123,6 @@ impl CopyOut {
             }
         }
         Ok((!chunk.row_ends.is_empty()).then_some(chunk))
-    }
-
-    /// The completion tag, after the last chunk.
-    pub fn tag(&self) -> CommandTag {
-        CommandTag::counted("COPY", self.count)
-    }
-
-    pub(crate) fn materialise(self) -> Result<CopyOut> {
-        Ok(CopyOut {
-            rows: self.rows.materialise()?,
-            ..self
-        })
     }
 }
 
@@ -152,7 +200,7 @@ impl Session {
         let columns = described.len();
         let encoder = Encoder::new(options, described, self.info.format())?;
         let rows = self.query_rows(&planned, &[])?;
-        Ok(Outcome::CopyOut(CopyOut {
+        let rows = EncodedRows {
             rows,
             encoder,
             format,
@@ -160,6 +208,7 @@ impl Session {
             count: 0,
             header_due: true,
             done: false,
-        }))
+        };
+        Ok(Outcome::CopyOut(CopyOut(Source::Rows(Box::new(rows)))))
     }
 }

@@ -1,7 +1,8 @@
-//! COPY: rows in and out as text or csv.
+//! COPY: rows in and out as text or csv. EXPORT DATABASE goes out the same way.
 
 mod copy_in;
 mod copy_out;
+pub(crate) mod export;
 
 pub(crate) use copy_in::CopyIn;
 pub use copy_out::{CopyChunk, CopyOut};

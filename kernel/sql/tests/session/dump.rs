@@ -1,13 +1,22 @@
 //! Dumps: what a database says of itself, and EXPORT DATABASE.
 
+use std::io::Write;
+use std::sync::mpsc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use expect_test::{Expect, expect};
-use heliosdb_dump::Described;
+use heliosdb_dump::{Described, Dump, Silent};
 use heliosdb_plugin_api::root;
+use heliosdb_sql::error::state;
 use heliosdb_sql::provenance::{self, Provenance};
+use heliosdb_sql::{CopyOut, Outcome};
+use heliosdb_storage::ids::Ts;
+use heliosdb_storage::view::RowVersions;
 
 use crate::support::points::Points;
 use crate::support::words::Words;
-use crate::support::{Db, Plugins};
+use crate::support::{Client, Db, Plugins};
 
 fn plugins() -> Plugins {
     Plugins {
@@ -326,4 +335,239 @@ fn imports_are_remembered() {
     let db = db.reopen();
     let kept = provenance::all(&db.instance.engine().visible_view()).unwrap();
     assert_eq!(kept, imports);
+}
+
+/// Begins an EXPORT DATABASE.
+fn export(session: &mut Client, options: &str) -> CopyOut {
+    let sql = format!("EXPORT DATABASE TO STDOUT {options}");
+    let statement = session.0.parse(&sql).unwrap().remove(0);
+    match session.0.execute(&statement, &[]) {
+        Ok(Outcome::CopyOut(out)) => out,
+        Ok(_) => panic!("not a COPY"),
+        Err(e) => panic!("{sql}: {e}"),
+    }
+}
+
+/// The rest of a dump, read back.
+fn read(mut out: CopyOut, mut bytes: Vec<u8>) -> Dump {
+    while let Some(chunk) = out.next_chunk().unwrap() {
+        bytes.extend(chunk.data);
+    }
+    assert_eq!(out.tag().0, format!("EXPORT {}", bytes.len()));
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&bytes).unwrap();
+    Dump::open(file, "test.dump", &Silent).unwrap()
+}
+
+/// More rows than fit between the writer and the reader of a stream, also when compressed.
+const MUCH: &str = "CREATE TABLE much (id integer PRIMARY KEY, v text);
+    INSERT INTO much SELECT i, md5('a' || i) || md5('b' || i) || md5('c' || i)
+        FROM generate_series(1, 40000) i;";
+
+/// A dump holds exactly what was committed at its snapshot, while a session goes on writing.
+#[test]
+fn an_export_is_one_snapshot() {
+    let db = Db::new();
+    db.session().ok(MUCH);
+    db.session()
+        .ok("CREATE TABLE a (n integer); CREATE TABLE b (n integer);");
+    let (commit, commits) = mpsc::channel();
+    let mut writer = db.session();
+    let writer = std::thread::spawn(move || {
+        for n in 0u64.. {
+            writer.ok(&format!(
+                "BEGIN; INSERT INTO a VALUES ({n}); UPDATE much SET v = '{n}' WHERE id = {};
+                 INSERT INTO b VALUES ({n}); DELETE FROM b WHERE n = {n} - 10; COMMIT;",
+                n + 1
+            ));
+            if commit.send(n).is_err() {
+                return;
+            }
+        }
+    });
+    let wait = |count: usize| commits.iter().nth(count).unwrap();
+    let before = wait(20);
+    let mut session = db.session();
+    let mut out = export(&mut session, "");
+    let first = out.next_chunk().unwrap().unwrap().data;
+    // It has begun and cannot have ended.
+    let after = wait(20);
+    let dump = read(out, first);
+    drop(commits);
+    writer.join().unwrap();
+
+    let manifest = dump.manifest();
+    let rows = |name: &str| {
+        let table = manifest
+            .tables
+            .iter()
+            .find(|t| t.name.as_deref() == Some(name));
+        table.unwrap().rows
+    };
+    let in_a = rows("public.a");
+    assert!(in_a > before, "{in_a} rows, {before} were there");
+    assert!(in_a <= after, "{in_a} rows, {after} came later");
+    assert_eq!(rows("public.b"), 10);
+    assert_eq!(rows("public.much"), 40_000);
+
+    // What the engine shows at that time, version for version.
+    let view = db.instance.engine().view_at(Ts(manifest.snapshot_ts));
+    for table in view.tables_ever().unwrap() {
+        for which in [RowVersions::Current, RowVersions::Superseded] {
+            let shown: Vec<RecordBatch> = view
+                .row_versions(&table.def, which)
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let kept: Vec<RecordBatch> = dump
+                .rows(table.def.id.0, which)
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(one(&kept), one(&shown), "{} {which:?}", table.def.id);
+        }
+    }
+}
+
+/// Batches as one, however they were cut.
+fn one(batches: &[RecordBatch]) -> Option<RecordBatch> {
+    let first = batches.first()?;
+    Some(concat_batches(&first.schema(), batches).unwrap())
+}
+
+#[test]
+fn what_export_database_refuses() {
+    let db = Db::with(&plugins());
+    db.session().ok("CREATE ROLE mortal LOGIN");
+    expect![[r#"
+        ERROR 42501: must be superuser to do EXPORT DATABASE
+    "#]]
+    .assert_eq(&db.session_of("mortal").run("EXPORT DATABASE TO STDOUT"));
+    expect![[r#"
+        ERROR 42601: EXPORT DATABASE option "histori" not recognized
+        HINT: Did you mean "history"?
+        ERROR 42601: history requires a Boolean value
+        ERROR 42601: conflicting or redundant options
+        ERROR 42601: compression_level requires an integer value
+        ERROR 42601: compression_level requires an integer value
+        ERROR 22023: compression level 20 is outside the valid range (1 .. 19)
+        ERROR 22023: compression level -1 is outside the valid range (1 .. 19)
+        BEGIN
+        ERROR 25001: EXPORT DATABASE cannot run inside a transaction block
+        ERROR 25P02: current transaction is aborted, commands ignored until end of transaction block
+        ROLLBACK
+        ERROR 0A000: EXPORT DATABASE inside a plugin's statement is not supported
+    "#]]
+    .assert_eq(&db.session().run(
+        "EXPORT DATABASE TO STDOUT WITH (histori);
+         EXPORT DATABASE TO STDOUT WITH (history maybe);
+         EXPORT DATABASE TO STDOUT (mvs, MVS off);
+         EXPORT DATABASE TO STDOUT WITH (compression_level);
+         EXPORT DATABASE TO STDOUT WITH (compression_level 1.5);
+         EXPORT DATABASE TO STDOUT WITH (compression_level 20);
+         EXPORT DATABASE TO STDOUT WITH (compression_level -1);
+         BEGIN; EXPORT DATABASE TO STDOUT; EXPORT DATABASE TO STDOUT; ROLLBACK;
+         RUN SQL 'EXPORT DATABASE TO STDOUT';",
+    ));
+    for text in [
+        "EXPORT DATABASE TO STDOUT WITH",
+        "EXPORT DATABASE TO STDOUT WITH ()",
+        "EXPORT DATABASE TO STDOUT WITH (history = on)",
+        "EXPORT DATABASE TO 'file'",
+        "EXPORT DATABASE x TO STDOUT",
+        "EXPORT DATABASE TO STDOUT history",
+        "EXPORT TABLE much TO STDOUT",
+    ] {
+        let error = db.session().0.parse(text).unwrap_err();
+        assert_eq!(error.code, state::SYNTAX_ERROR, "{text}: {error}");
+    }
+}
+
+/// What was asked for, and what the manifest says was left out.
+#[test]
+fn options_say_what_is_in_a_dump() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("CREATE TABLE t (a integer); INSERT INTO t VALUES (1); UPDATE t SET a = 2;");
+    let mut check = |options: &str, expected: Expect| {
+        let out = export(&mut session, options);
+        let dump = read(out, Vec::new());
+        let manifest = dump.manifest();
+        let left_out = manifest
+            .left_out
+            .iter()
+            .map(|l| format!("{}: {}", l.what, l.why));
+        expected.assert_eq(&format!(
+            "{} rows, {} before\nin: {}\nout: {}\n",
+            manifest.tables[0].rows,
+            manifest.tables[0].superseded,
+            manifest.included.join(", "),
+            left_out.collect::<Vec<_>>().join(", ")
+        ));
+        assert_eq!(manifest.edition, "lite");
+        assert_eq!(manifest.database, "helios");
+    };
+    check(
+        "",
+        expect![[r#"
+        1 rows, 1 before
+        in: catalog, tables, sequences, plugin stores, history, materialized views, branches
+        out: configuration: not asked for, indexes: their entries follow from the rows
+    "#]],
+    );
+    check(
+        "WITH (history off, mvs false, branches 0)",
+        expect![[r#"
+        1 rows, 0 before
+        in: catalog, tables, sequences, plugin stores
+        out: history: not asked for, dropped tables and columns: they are history, materialized views: not asked for, branches: not asked for, configuration: not asked for, indexes: their entries follow from the rows
+    "#]],
+    );
+    check(
+        "(config, compression_level 19, history 'on')",
+        expect![[r#"
+        1 rows, 1 before
+        in: catalog, tables, sequences, plugin stores, history, materialized views, branches
+        out: configuration: there is no configuration file, indexes: their entries follow from the rows
+    "#]],
+    );
+}
+
+/// A client that asks for the end has it, although nobody reads on.
+#[test]
+fn cancel_ends_an_export() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(MUCH);
+    let mut out = export(&mut session, "");
+    assert!(out.next_chunk().unwrap().is_some());
+    session.0.cancel_handle().cancel();
+    let error = loop {
+        match out.next_chunk() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the export went on to its end"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code, state::QUERY_CANCELED);
+    assert!(out.next_chunk().unwrap().is_none());
+    assert_eq!(session.ok("SELECT count(*) FROM much"), "count\n40000\n");
+    drop((out, session));
+    // The writer holds the engine, and with it the directory.
+    db.reopen();
+}
+
+/// So has one that goes away.
+#[test]
+fn an_export_ends_when_nobody_reads_it() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(MUCH);
+    let mut out = export(&mut session, "");
+    assert!(out.next_chunk().unwrap().is_some());
+    drop(out);
+    drop(export(&mut session, ""));
+    assert_eq!(session.ok("SELECT count(*) FROM much"), "count\n40000\n");
+    drop(session);
+    db.reopen();
 }
