@@ -1,6 +1,8 @@
 //! Identifiers: folding, quoting, splitting, and making names that are free.
 
-use sqlparser::ast::{Ident, ObjectName};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Ident, ObjectName, ValueWithSpan, VisitMut, VisitorMut};
 
 use crate::error::{Result, SqlError, state};
 
@@ -195,6 +197,32 @@ pub fn quote(name: &str) -> String {
     }
 }
 
+/// The text of a piece of syntax, for the catalog: it parses to the same piece again.
+///
+/// The parser's own text leaves two quotes in a row, and one after a backslash, as they are, since it
+/// takes them for escaped ones; with every quote doubled that is what they are.
+pub fn text_of<T: Clone + VisitMut + std::fmt::Display>(syntax: &T) -> String {
+    let mut syntax = syntax.clone();
+    let mut quotes = Quotes;
+    // It never breaks.
+    let _ = syntax.visit(&mut quotes);
+    syntax.to_string()
+}
+
+/// Doubles the quotes of plain strings.
+struct Quotes;
+
+impl VisitorMut for Quotes {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Self::Break> {
+        if let ast::Value::SingleQuotedString(text) = &mut value.value {
+            *text = text.replace('\'', "''");
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// An identifier that the parser must not fold.
 pub fn quoted_ident(name: &str) -> Ident {
     Ident::with_quote('"', name)
@@ -256,6 +284,15 @@ mod tests {
         );
         let long = "x".repeat(63);
         assert_eq!(choose(&long, "", "pkey", |_| false).len(), NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn text_parses_to_the_syntax_it_is_of() {
+        use sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+        let parse = |sql: &str| Parser::parse_sql(&PostgreSqlDialect {}, sql);
+        let sql = r"SELECT '''', '''''', 'a''b', '\''', '\', E'\\\'', E'\\' || 'x'''''";
+        let syntax = parse(sql).unwrap().remove(0);
+        assert_eq!(parse(&text_of(&syntax)).unwrap(), [syntax]);
     }
 
     #[test]

@@ -463,7 +463,7 @@ impl Session {
     ) -> Result<()> {
         let (catalog, table) = self.table_now(table)?;
         let meta = catalog.table_meta(table.oid)?;
-        let text = expr.to_string();
+        let text = names::text_of(&expr);
         let (used, boolean) = self.with_state(|session, state| {
             let local = Local {
                 name: &table.name,

@@ -352,11 +352,10 @@ impl Session {
                     sequence: sequence.oid,
                 });
             } else {
-                column.default = Some(format!(
-                    "nextval('{}.{}'::regclass)",
-                    names::quote(&schema.name),
-                    names::quote(&sequence.name)
-                ));
+                let name = names::quote(&sequence.name);
+                let name = format!("{}.{name}", names::quote(&schema.name));
+                let literal = name.replace('\'', "''");
+                column.default = Some(format!("nextval('{literal}'::regclass)"));
                 column.default_sequences = vec![sequence.oid];
             }
             changes.push(put!(Sequence, sequence));
@@ -389,7 +388,7 @@ impl Session {
             ));
         }
         let (_, catalog) = self.write_view()?;
-        let text = expr.to_string();
+        let text = names::text_of(expr);
         let probe = Column {
             default: Some(text.clone()),
             ..column.clone()

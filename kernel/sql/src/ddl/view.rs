@@ -109,7 +109,7 @@ impl Session {
             schema: schema.oid,
             name,
             owner: existing.map_or(self.info.user_oid, |v| v.owner),
-            definition: query.to_string(),
+            definition: names::text_of(&query),
             columns,
             depends_on: PlanContext::dependencies(&planned.uses),
         };
