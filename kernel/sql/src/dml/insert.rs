@@ -512,15 +512,32 @@ fn rows_as_selects(query: &mut ast::Query) {
             });
         *crate::plan::compile::select(items.collect(), Vec::new()).body
     });
-    let united = selects.reduce(|left, right| SetExpr::SetOperation {
-        op: ast::SetOperator::Union,
-        set_quantifier: ast::SetQuantifier::All,
-        left: Box::new(left),
-        right: Box::new(right),
-    });
+    let united = united(selects.collect());
     if let Some(united) = united {
         *query.body = united;
     }
+}
+
+/// All of them by UNION ALL, as a tree of little depth: planning walks it recursively, and a statement
+/// may have any number of rows.
+fn united(mut parts: Vec<SetExpr>) -> Option<SetExpr> {
+    while parts.len() > 1 {
+        let mut pairs = Vec::with_capacity(parts.len().div_ceil(2));
+        let mut rest = parts.into_iter();
+        while let Some(left) = rest.next() {
+            pairs.push(match rest.next() {
+                None => left,
+                Some(right) => SetExpr::SetOperation {
+                    op: ast::SetOperator::Union,
+                    set_quantifier: ast::SetQuantifier::All,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                },
+            });
+        }
+        parts = pairs;
+    }
+    parts.pop()
 }
 
 /// The places of the columns named, or of all.
