@@ -4,7 +4,7 @@
 //! session for one call, each call its own transaction; a setting made that way ends with the call.
 //! A [`Connection`] keeps one session, and with it settings and an open transaction.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use crate::config::Config;
-use crate::dump::marker;
+use crate::dump::{ExportOptions, Manifest, Progress, marker};
 use crate::error::{Error, OpenError};
 use crate::params::{ToSql, values};
 use crate::plugins;
@@ -176,6 +176,20 @@ impl Database {
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.connect()?.transaction(work)
+    }
+
+    /// Write a dump of everything that is committed now; what it says of itself. Others may go on
+    /// writing, and nothing that they commit meanwhile is in it.
+    ///
+    /// An error leaves an unfinished dump in `out`, which no reader takes for a whole one.
+    pub fn export(
+        &self,
+        out: &mut dyn Write,
+        options: &ExportOptions,
+        progress: &dyn Progress,
+    ) -> Result<Manifest, Error> {
+        let instance = &self.shared.instance;
+        Ok(instance.export(out, options, progress)?)
     }
 
     /// Serve the PostgreSQL protocol in the background until the returned server is shut down.
