@@ -9,10 +9,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use heliosdb_dump::{Described, ExportOptions, Manifest, Progress};
+use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::{Engine, ReadView};
 
-use crate::error::Result;
+use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
+use crate::pg_catalog::names::quote_ident;
 
 /// All that an export needs. It holds no session and no instance, so a thread may outlive both.
 pub(super) struct Source {
@@ -27,6 +29,7 @@ impl Source {
         let view = engine.visible_view();
         let config = instance.config_text().filter(|_| options.config);
         let described = instance.describe(&view, instance.edition(), config.map(str::to_owned))?;
+        check_decoders(instance, &described, options.history)?;
         Ok(Source {
             engine,
             view,
@@ -50,6 +53,50 @@ impl Source {
         )?;
         Ok(manifest)
     }
+}
+
+/// Refuses before anything is written what would end half way: pages that nobody here can read. All of
+/// them are named, because one at a time is as many tries.
+fn check_decoders(instance: &Instance, described: &Described, history: bool) -> Result<()> {
+    let registry = instance.plugins().registry();
+    let mut unreadable = Vec::new();
+    for pages in instance.engine().codecs_in_use() {
+        let Encoding::Codec(codec) = &pages.encoding else {
+            continue;
+        };
+        let decoder = registry.decoder(codec);
+        if decoder.is_some_and(|decoder| !decoder.is_quarantined()) {
+            continue;
+        }
+        let mut tables = described.tables.iter();
+        let table = tables.find(|t| t.collection == pages.collection.0);
+        let column = table.and_then(|t| t.columns.get(usize::from(pages.column.0)));
+        unreadable.push(match (table, column) {
+            (Some(table), Some(column)) if !column.dropped => {
+                let column = quote_ident(&column.name);
+                format!("Column {}.{column} needs codec \"{codec}\".", table.name)
+            }
+            // Only history reads what was dropped.
+            _ if !history => continue,
+            (Some(table), _) => {
+                format!(
+                    "A dropped column of {} needs codec \"{codec}\".",
+                    table.name
+                )
+            }
+            (None, _) => format!("A table that was dropped needs codec \"{codec}\"."),
+        });
+    }
+    unreadable.dedup();
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "cannot export columns whose codecs are missing",
+    )
+    .with_detail(unreadable.join("\n"))
+    .with_hint("Install or enable the plugins that provide them."))
 }
 
 impl Instance {

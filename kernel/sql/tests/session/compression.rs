@@ -63,7 +63,7 @@ impl Codec for Runs {
 }
 
 /// The plugin, on or off.
-fn pack(activation: Activation) -> Plugins {
+pub fn pack(activation: Activation) -> Plugins {
     let mut plugins = Plugins {
         roots: vec![root::<Pack>()],
         ..Plugins::default()

@@ -8,12 +8,14 @@ use arrow::compute::concat_batches;
 use expect_test::{Expect, expect};
 use heliosdb_dump::{Described, Dump, Silent};
 use heliosdb_plugin_api::root;
+use heliosdb_plugin_host::config::Activation;
 use heliosdb_sql::error::state;
 use heliosdb_sql::provenance::{self, Provenance};
 use heliosdb_sql::{CopyOut, Outcome};
 use heliosdb_storage::ids::Ts;
 use heliosdb_storage::view::RowVersions;
 
+use crate::compression::pack;
 use crate::support::points::Points;
 use crate::support::words::Words;
 use crate::support::{Client, Db, Plugins};
@@ -531,6 +533,48 @@ fn options_say_what_is_in_a_dump() {
         out: configuration: there is no configuration file, indexes: their entries follow from the rows
     "#]],
     );
+}
+
+/// Pages that nobody can read are found before the first byte goes out.
+#[test]
+fn an_export_needs_every_decoder() {
+    let db = Db::with(&pack(Activation::On));
+    db.session().ok(
+        "CREATE TABLE t (id integer, \"V\" text COMPRESSION runs, w text COMPRESSION runs);
+         CREATE TABLE gone (v text COMPRESSION runs);
+         INSERT INTO t SELECT i, 'a', 'b' FROM generate_series(1, 1000) i;
+         INSERT INTO gone SELECT 'a' FROM generate_series(1, 1000) i;
+         CHECKPOINT; DROP TABLE gone; ALTER TABLE t DROP COLUMN w;",
+    );
+    let codecs = |db: &Db| describe(db).plugins.remove(0).codecs_in_use;
+    assert_eq!(codecs(&db), ["runs"]);
+    let db = db.reopen();
+    assert_eq!(codecs(&db), ["runs"]);
+    expect![[r#"
+        ERROR 55000: cannot export columns whose codecs are missing
+        DETAIL: Column public.t."V" needs codec "runs".
+        A dropped column of public.t needs codec "runs".
+        A table that was dropped needs codec "runs".
+        HINT: Install or enable the plugins that provide them.
+        ERROR 55000: cannot export columns whose codecs are missing
+        DETAIL: Column public.t."V" needs codec "runs".
+        HINT: Install or enable the plugins that provide them.
+    "#]]
+    .assert_eq(
+        &db.session()
+            .run("EXPORT DATABASE TO STDOUT; EXPORT DATABASE TO STDOUT (history off);"),
+    );
+    // What is left needs none.
+    let mut session = db.session();
+    session.ok("ALTER TABLE t DROP COLUMN \"V\"");
+    let dump = read(export(&mut session, "(history off)"), Vec::new());
+    assert_eq!(dump.manifest().tables[0].rows, 1000);
+    drop(session);
+    // One that is off still reads what it wrote.
+    let db = db.reopen_with(&pack(Activation::Off));
+    let dump = read(export(&mut db.session(), ""), Vec::new());
+    assert_eq!(dump.manifest().tables.len(), 2);
+    assert_eq!(dump.manifest().plugins[0].codecs_in_use, ["runs"]);
 }
 
 /// A client that asks for the end has it, although nobody reads on.
