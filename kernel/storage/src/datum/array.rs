@@ -86,6 +86,15 @@ impl<'a> ArrayRef<'a> {
     }
 }
 
+/// Bytes of an array of `count` elements before its slots or data.
+pub(crate) fn frame_bytes(item: &ColumnType, count: usize) -> usize {
+    let ends = match item.fixed_width_bytes() {
+        Some(_) => 0,
+        None => count * OFFSET_BYTES,
+    };
+    COUNT_BYTES + count.div_ceil(8) + ends
+}
+
 /// Append an array of `count` elements; `write(i, out)` appends the value bytes of element `i`, or
 /// nothing and returns false when it is NULL.
 pub(crate) fn write_array(

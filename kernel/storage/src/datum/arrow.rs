@@ -2,6 +2,7 @@
 //!
 //! Both resolve the column's type once, so that a loop over rows is a branch and a copy.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryViewBuilder, StringViewBuilder};
@@ -92,6 +93,52 @@ impl<'a> ColumnValues<'a> {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
     }
 
+    /// Whether nothing is NULL.
+    pub fn is_full(&self) -> bool {
+        self.nulls.is_none_or(|nulls| nulls.null_count() == 0)
+    }
+
+    /// The slots of `rows`, where the array has them as they are stored: every fixed width but bool.
+    /// A NULL's slot may hold anything.
+    pub fn slots(&self, rows: Range<usize>) -> Option<&'a [u8]> {
+        match &self.kind {
+            Values::Fixed { width, bytes } => Some(&bytes[rows.start * width..rows.end * width]),
+            Values::Uuid(array) => {
+                let (from, width) = (array.offset(), array.value_length() as usize);
+                let bytes = &array.values()[from * width..];
+                Some(&bytes[rows.start * width..rows.end * width])
+            }
+            _ => None,
+        }
+    }
+
+    /// How many value bytes [`ColumnValues::write`] appends for `row`; 0 for a NULL.
+    pub fn bytes(&self, row: usize) -> usize {
+        if self.is_null(row) {
+            return 0;
+        }
+        match &self.kind {
+            Values::Bool(_) => 1,
+            Values::Fixed { width, .. } => *width,
+            Values::Uuid(array) => array.value_length() as usize,
+            Values::Text(array) => view_bytes(array.views()[row]),
+            Values::Json(array) => view_bytes(array.views()[row]),
+            Values::Jsonb(array) => array.value_length(row) as usize,
+            Values::Bytea(array) => array.value_length(row) as usize,
+            Values::Numeric(array) => array.value_length(row) as usize,
+            Values::List { list, item, values } => {
+                let offsets = list.value_offsets();
+                let items = offsets[row] as usize..offsets[row + 1] as usize;
+                let count = items.len();
+                array::frame_bytes(item, count)
+                    + match item.fixed_width_bytes() {
+                        Some(width) => count * width,
+                        None => items.map(|item| values.bytes(item)).sum(),
+                    }
+            }
+        }
+    }
+
     /// Append the value bytes of `row`, which is not NULL.
     pub fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         match &self.kind {
@@ -119,6 +166,11 @@ impl<'a> ColumnValues<'a> {
         }
         Ok(())
     }
+}
+
+/// The length in a view, which is its low half-word.
+fn view_bytes(view: u128) -> usize {
+    (view as u32) as usize
 }
 
 fn downcast<'a, A: Array + 'static>(ty: &ColumnType, array: &'a dyn Array) -> Result<&'a A> {

@@ -11,6 +11,7 @@
 //! Slots stand first so that they are aligned: an array of a fixed-width type other than bool is
 //! the page itself. A NULL has a zeroed slot or no bytes; so has every column of a tombstone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::make_view;
@@ -19,9 +20,9 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
 use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
-use crate::datum::{fixed, malformed, too_long};
+use crate::datum::{VALUE_BYTES_MAX, fixed, malformed, too_long};
 use crate::error::Result;
-use crate::key::{append_ordered, ordered_bytes, ordered_fixed, ordered_width};
+use crate::key::{append_ordered, ordered_bounds, ordered_bytes, ordered_fixed, ordered_width};
 use crate::schema::ColumnType;
 
 const OFFSET_BYTES: usize = 4;
@@ -74,6 +75,77 @@ impl ColumnPageBuilder {
             }
         }
         Ok(())
+    }
+
+    /// Append rows of an array.
+    pub fn extend(&mut self, values: &ColumnValues<'_>, rows: Range<usize>) -> Result<()> {
+        let nulls = self.validity.extend(
+            rows.clone().map(|row| !values.is_null(row)),
+            values.is_full(),
+        );
+        self.nulls += nulls;
+        let Some(width) = self.width else {
+            for row in rows {
+                if !values.is_null(row) {
+                    values.write(row, &mut self.values)?;
+                }
+                self.ends.push(self.values.len() as u32);
+            }
+            return Ok(());
+        };
+        let start = self.values.len();
+        match values.slots(rows.clone()) {
+            Some(slots) => self.values.extend_from_slice(slots),
+            None => {
+                for row in rows.clone() {
+                    match values.is_null(row) {
+                        true => self.values.resize(self.values.len() + width, 0),
+                        false => values.write(row, &mut self.values)?,
+                    }
+                }
+            }
+        }
+        let slots = &mut self.values[start..];
+        let is_null = |row: usize| values.is_null(rows.start + row);
+        if nulls > 0 {
+            for (row, slot) in slots.chunks_exact_mut(width).enumerate() {
+                if is_null(row) {
+                    slot.fill(0);
+                }
+            }
+        }
+        let is_null: Option<&dyn Fn(usize) -> bool> = (nulls > 0).then_some(&is_null);
+        if let Some((min, max)) = ordered_bounds(&self.ty, slots, is_null)? {
+            let (low, high) = self.range.unwrap_or((min, max));
+            self.range = Some((low.min(min), high.max(max)));
+        }
+        Ok(())
+    }
+
+    /// How many of `rows` may be appended until the payload has `bytes_max` bytes, the one that gets
+    /// it there included.
+    pub fn room(
+        &self,
+        values: &ColumnValues<'_>,
+        rows: Range<usize>,
+        bytes_max: usize,
+    ) -> Result<usize> {
+        let mut bytes = self.bytes();
+        if let Some(width) = self.width {
+            let room = bytes_max.saturating_sub(bytes).div_ceil(width);
+            return Ok(room.clamp(1, rows.len().max(1)));
+        }
+        for row in rows.clone() {
+            let value = values.bytes(row);
+            if value > VALUE_BYTES_MAX {
+                return Err(too_long(value));
+            }
+            bytes += value + OFFSET_BYTES;
+            if bytes >= bytes_max {
+                return Ok(row + 1 - rows.start);
+            }
+        }
+        Ok(rows.len())
     }
 
     /// Bytes of the payload so far, to the precision that closing a block needs.
@@ -155,6 +227,29 @@ impl BitBuilder {
             self.bytes[self.len / 8] |= 1 << (self.len % 8);
         }
         self.len += 1;
+    }
+
+    /// Append bits, which are all set when `all_set`; how many of them are not.
+    fn extend(&mut self, bits: impl ExactSizeIterator<Item = bool>, all_set: bool) -> u32 {
+        if !all_set {
+            return bits
+                .map(|bit| {
+                    self.push(bit);
+                    u32::from(!bit)
+                })
+                .sum();
+        }
+        let mut rest = bits.len();
+        while rest > 0 && !self.len.is_multiple_of(8) {
+            self.push(true);
+            rest -= 1;
+        }
+        self.bytes.resize(self.bytes.len() + rest / 8, u8::MAX);
+        self.len += rest / 8 * 8;
+        for _ in 0..rest % 8 {
+            self.push(true);
+        }
+        0
     }
 
     fn get(&self, index: usize) -> bool {

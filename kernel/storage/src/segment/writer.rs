@@ -20,6 +20,7 @@ use super::SegmentMeta;
 use super::encoded::PageEncoder;
 use super::format::{Collection, Directory, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header};
 use super::page::{Compression, PageFramer, PageId, frame_encoded};
+use super::versions::RowRun;
 use crate::codec::{self, CodecSet};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
@@ -112,6 +113,23 @@ impl SegmentWriter {
             Some(Open::Rows(rows)) => rows.push(&mut self.output, id, begin, end, row),
             _ => Err(Error::internal("a row outside of a row collection")),
         }
+    }
+
+    /// Add versions by the column: to HEAD when they have no ends, else to HIST; deletes have NULLs.
+    /// A collection's rows come through this or through [`SegmentWriter::push_row`], not both.
+    ///
+    /// The order within each run is held. That every row of HIST is in HEAD, and that each version
+    /// ends where the next newer one begins, is the caller's promise: the runs arrive apart here.
+    pub fn push_run(&mut self, run: &RowRun) -> Result<()> {
+        match &mut self.open {
+            Some(Open::Rows(rows)) => rows.push_run(&mut self.output, run),
+            _ => Err(Error::internal("rows outside of a row collection")),
+        }
+    }
+
+    /// Bytes of the file so far.
+    pub fn bytes(&self) -> u64 {
+        self.output.position()
     }
 
     /// Start the sorted collection `id`.
@@ -298,10 +316,20 @@ impl<K: Ord + std::fmt::Debug> Order<K> {
                 "version ({key:?}, {begin:?}, {end:?}) does not follow {last:?} in a segment"
             )));
         }
-        self.min_ts = self.min_ts.min(begin);
-        self.max_ts = self.max_ts.max(begin);
+        self.span(begin);
         self.last = Some((key, begin));
         Ok(())
+    }
+}
+
+impl<K> Order<K> {
+    fn span(&mut self, begin: Ts) {
+        self.min_ts = self.min_ts.min(begin);
+        self.max_ts = self.max_ts.max(begin);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.min_ts > self.max_ts
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod codec;
+mod columns;
 mod damage;
 mod memory_io;
 mod model;

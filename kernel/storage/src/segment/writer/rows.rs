@@ -1,8 +1,12 @@
 //! The runs of a row collection.
 
+use std::ops::Range;
+
+use arrow_array::Array;
 use roaring::RoaringTreemap;
 
 use super::{Order, Output, collection};
+use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::row::RowCodec;
@@ -10,6 +14,7 @@ use crate::schema::{ColumnDef, TableDef};
 use crate::segment::column::{BitBuilder, ColumnPageBuilder};
 use crate::segment::format::{Block, Collection, ColumnPage, Rows, Run};
 use crate::segment::page::{PageId, PageKind};
+use crate::segment::versions::RowRun;
 
 /// A block closes with this many rows: a page of 8-byte values is then 64 KiB.
 const BLOCK_ROWS_MAX: usize = 8192;
@@ -37,6 +42,8 @@ struct RunWriter {
     tombstones: u32,
     columns: Vec<Option<ColumnPageBuilder>>,
     blocks: Vec<Block>,
+    /// The last version of a run that came by the column.
+    last: Option<(u64, u64)>,
 }
 
 impl RowsWriter {
@@ -94,8 +101,72 @@ impl RowsWriter {
         Ok(())
     }
 
+    pub fn push_run(&mut self, output: &mut Output, run: &RowRun) -> Result<()> {
+        let hist = run.ends.is_some();
+        self.check_run(run)?;
+        for begin in run.begins.iter() {
+            self.order.span(Ts(*begin));
+        }
+        if !hist {
+            let appended = self.rows.append(run.ids.iter().copied());
+            appended.map_err(|e| Error::internal(format!("RowIds that do not rise: {e}")))?;
+        }
+        let columns = self.columns.iter().zip(&run.columns);
+        let values = columns.map(|(def, array)| ColumnValues::new(&def.ty, array.as_ref()));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        let writer = if hist { &mut self.hist } else { &mut self.head };
+        let mut rows = 0..run.count();
+        while !rows.is_empty() {
+            let end = rows.start + writer.room(&values, rows.clone())?;
+            writer.extend(run, &values, rows.start..end)?;
+            rows.start = end;
+            if writer.is_full() {
+                writer.close_block(self.id, &self.columns, output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hold the shape of `run`, and its order, against what there is.
+    fn check_run(&self, run: &RowRun) -> Result<()> {
+        let rows = run.count();
+        let whole = run.begins.len() == rows
+            && run.ends.as_ref().is_none_or(|ends| ends.len() == rows)
+            && run.deleted.as_ref().is_none_or(|bits| bits.len() == rows)
+            && run.columns.len() == self.columns.len()
+            && run.columns.iter().all(|column| column.len() == rows);
+        if !whole {
+            return Err(Error::internal("a run of rows that do not fit together"));
+        }
+        let writer = if run.ends.is_some() {
+            &self.hist
+        } else {
+            &self.head
+        };
+        let mut last = writer.last;
+        for row in 0..rows {
+            let (id, begin) = (run.ids[row], run.begins[row]);
+            let fits = match (&run.ends, last) {
+                (None, last) => last.is_none_or(|(last, _)| last < id),
+                (Some(ends), last) => {
+                    let newer = last.filter(|(last, _)| *last == id);
+                    begin < ends[row]
+                        && last.is_none_or(|(last, _)| last <= id)
+                        && newer.is_none_or(|(_, newer)| newer == ends[row])
+                }
+            };
+            if !fits {
+                return Err(Error::internal(format!(
+                    "version ({id}, {begin}) does not follow {last:?} in a segment"
+                )));
+            }
+            last = Some((id, begin));
+        }
+        Ok(())
+    }
+
     pub fn finish(mut self, output: &mut Output) -> Result<Option<Collection>> {
-        if self.order.last.is_none() {
+        if self.order.is_empty() {
             return Ok(None);
         }
         self.head.close_block(self.id, &self.columns, output)?;
@@ -148,7 +219,55 @@ impl RunWriter {
                 .map(|column| (!column.dropped).then(|| ColumnPageBuilder::new(&column.ty)))
                 .collect(),
             blocks: Vec::new(),
+            last: None,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let columns = self.columns.iter().flatten();
+        let longest = columns.map(ColumnPageBuilder::bytes).max().unwrap_or(0);
+        self.row_ids.len() == BLOCK_ROWS_MAX || longest >= self.column_bytes_max
+    }
+
+    /// How many of `rows` the open block still takes; one at least.
+    fn room(&self, values: &[ColumnValues<'_>], mut rows: Range<usize>) -> Result<usize> {
+        rows.end = rows
+            .end
+            .min(rows.start + BLOCK_ROWS_MAX - self.row_ids.len());
+        for (column, values) in self.columns.iter().zip(values) {
+            if let Some(column) = column {
+                let room = column.room(values, rows.clone(), self.column_bytes_max)?;
+                rows.end = rows.start + room;
+            }
+        }
+        Ok(rows.len())
+    }
+
+    fn extend(
+        &mut self,
+        run: &RowRun,
+        values: &[ColumnValues<'_>],
+        rows: Range<usize>,
+    ) -> Result<()> {
+        self.row_ids.extend_from_slice(&run.ids[rows.clone()]);
+        self.begins.extend_from_slice(&run.begins[rows.clone()]);
+        if let Some(ends) = &run.ends {
+            self.ends.extend_from_slice(&ends[rows.clone()]);
+        }
+        for row in rows.clone() {
+            let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(row));
+            self.deleted.push(deleted);
+            self.tombstones += u32::from(deleted);
+        }
+        for (column, values) in self.columns.iter_mut().zip(values) {
+            if let Some(column) = column {
+                column.extend(values, rows.clone())?;
+            }
+        }
+        if let Some(row) = rows.last() {
+            self.last = Some((run.ids[row], run.begins[row]));
+        }
+        Ok(())
     }
 
     fn close_block(

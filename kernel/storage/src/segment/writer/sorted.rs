@@ -68,7 +68,7 @@ impl SortedWriter {
     }
 
     pub fn finish(mut self, output: &mut Output) -> Result<Option<Collection>> {
-        if self.order.last.is_none() {
+        if self.order.is_empty() {
             return Ok(None);
         }
         self.head.close_page(self.id, output)?;
