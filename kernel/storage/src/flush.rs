@@ -17,9 +17,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLockWriteGuard};
 
-use crate::catalog::{CATALOG, catalog_key, decode_table};
 use crate::codec::Codecs;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
@@ -31,14 +30,15 @@ use crate::options::Options;
 use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::versions::all_live;
-use crate::view::{Kind, Superversion, row_of};
+use crate::view::{Superversion, row_of};
 use crate::wal::record::Record;
 
 /// The directory of segment files.
 pub const SEGMENTS: &str = "segments";
 const EXTENSION: &str = ".seg";
 
-fn name_of(number: u64) -> String {
+/// The name of a segment's file.
+pub fn name_of(number: u64) -> String {
     format!("{SEGMENTS}/{number:016x}{EXTENSION}")
 }
 
@@ -91,7 +91,12 @@ impl Flusher {
         &self.codecs
     }
 
-    fn open_segment(
+    /// Flushes and loads wait for each other here; the next segment's number.
+    pub fn turn(&self) -> MutexGuard<'_, u64> {
+        self.turn.lock()
+    }
+
+    pub fn open_segment(
         &self,
         io: &Arc<dyn Io>,
         name: &str,
@@ -159,7 +164,8 @@ impl Flusher {
     }
 }
 
-fn entry_of(number: u64, reader: &SegmentReader) -> SegmentEntry {
+/// What a manifest says of a segment.
+pub fn entry_of(number: u64, reader: &SegmentReader) -> SegmentEntry {
     let meta = reader.meta();
     SegmentEntry {
         number,
@@ -287,15 +293,37 @@ impl EngineInner {
     /// Steps 2 to 5 for every frozen memtable, oldest first. After a failed sync nothing is known of
     /// what is on disk, so that stops the engine, as in the log; other failures may pass.
     fn flush_frozen(&self) -> Result<()> {
-        let outcome = self.try_flush_frozen();
+        self.flush_in_turn(&mut self.flusher.turn())
+    }
+
+    /// The same for one who has the turn.
+    pub fn flush_in_turn(&self, next_segment: &mut u64) -> Result<()> {
+        self.stop_after_sync(self.try_flush_frozen(next_segment))
+    }
+
+    fn stop_after_sync<T>(&self, outcome: Result<T>) -> Result<T> {
         if let Err(error @ Error::Io { op: "sync", .. }) = &outcome {
             self.log.stop(error);
         }
         outcome
     }
 
-    fn try_flush_frozen(&self) -> Result<()> {
-        let mut next_segment = self.flusher.turn.lock();
+    /// A number for a segment of a load.
+    pub fn take_segment_number(&self) -> Result<u64> {
+        self.log.check()?;
+        let mut next_segment = self.flusher.turn();
+        let number = *next_segment;
+        *next_segment += 1;
+        Ok(number)
+    }
+
+    /// Make the names of new segments durable.
+    pub fn sync_segment_names(&self) -> Result<()> {
+        let synced = self.io.sync_dir(SEGMENTS);
+        self.stop_after_sync(synced.map_err(|e| Error::io("sync", SEGMENTS, e)))
+    }
+
+    fn try_flush_frozen(&self, next_segment: &mut u64) -> Result<()> {
         while let Some(memtable) = self.sources().frozen.last().cloned() {
             self.log.wait_ts(memtable.ts_max())?;
             let number = *next_segment;
@@ -419,26 +447,13 @@ struct TableDefs<'a> {
 }
 
 impl TableDefs<'_> {
-    /// The newest definition that a collection ever had, also when it is dropped now; `None` when it
-    /// is not a table. Dropped columns count as live, so that their values stay readable AS OF a time
+    /// The newest definition of a table, `None` for another collection. Dropped columns count as live, so that their values stay readable AS OF a time
     /// before the drop; but not on a codec's account.
     fn get(&mut self, collection: CollectionId) -> Result<Option<TableDef>> {
         if let Some(known) = self.known.get(&collection) {
             return Ok(known.clone());
         }
-        let full = crate::memtable::full_key(CATALOG, &catalog_key(collection));
-        let sources = self.engine.sources();
-        let mut at = Ts::MAX;
-        let def = loop {
-            let found = sources.find(Kind::Sorted, &full, at, |ts, value| {
-                (ts, value.map(|bytes| decode_table(collection, bytes)))
-            })?;
-            match found {
-                None => break None,
-                Some((_, Some(def))) => break Some(def?),
-                Some((ts, None)) => at = Ts(ts.0.saturating_sub(1)),
-            }
-        };
+        let def = self.engine.sources().newest_definition(collection)?;
         let def = def.map(all_live);
         self.known.insert(collection, def.clone());
         Ok(def)

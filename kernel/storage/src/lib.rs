@@ -10,6 +10,7 @@ pub mod codec;
 
 pub mod engine;
 pub mod interrupt;
+pub mod load;
 pub mod options;
 pub mod sequence;
 pub mod transaction;
@@ -38,6 +39,7 @@ pub mod io;
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
 pub use interrupt::Interrupt;
+pub use load::{LoadOptions, LoadedState, LoadedTable, Loader, SortedLoader, TableLoader};
 pub use lock::{LockWait, RowLockMode, TableLockMode};
 pub use options::Options;
 pub use sequence::SequenceSpec;

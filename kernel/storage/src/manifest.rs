@@ -12,11 +12,14 @@
 //! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
+//! load:     last_ts u64 │ next_collection u32 │ segments u32 │ segment … │ tables u32 │ table …
+//!           │ sequences u32 │ sequence …
 //! ```
 //!
 //! Invariants:
 //!
-//! 1. The segments hold every version committed at or before `flushed_ts`, and none newer.
+//! 1. The segments hold every version that the log tells of at or before `flushed_ts`, and none newer.
+//!    What loads brought is in segments alone, and does not touch `flushed_ts`.
 //! 2. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
 //!    record before this point names.
 
@@ -85,6 +88,18 @@ pub struct FlushEdit {
     pub live_rows: Vec<(CollectionId, u64)>,
 }
 
+/// What a load changes, all of it at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadEdit {
+    /// No commit from here on has this timestamp or an older one.
+    pub last_ts: Ts,
+    pub next_collection: CollectionId,
+    /// Oldest first. Nothing else holds anything of their collections.
+    pub segments: Vec<SegmentEntry>,
+    pub tables: Vec<(CollectionId, TableCounts)>,
+    pub sequences: Vec<(CollectionId, SequenceState)>,
+}
+
 fn put_count(out: &mut Vec<u8>, n: usize) {
     let n = u32::try_from(n).expect("collections and segments are numbered by u32");
     out.extend_from_slice(&n.to_le_bytes());
@@ -114,6 +129,38 @@ impl SegmentEntry {
     }
 }
 
+fn encode_table(table: CollectionId, counts: TableCounts, out: &mut Vec<u8>) {
+    out.extend_from_slice(&table.0.to_le_bytes());
+    out.extend_from_slice(&counts.next_row.0.to_le_bytes());
+    out.extend_from_slice(&counts.live_rows.to_le_bytes());
+}
+
+fn parse_table(p: &mut Parser<'_>) -> Result<(CollectionId, TableCounts)> {
+    let table = CollectionId(p.u32("a table")?);
+    let next_row = RowId(p.u64("a row")?);
+    let counts = TableCounts {
+        next_row,
+        live_rows: p.u64("a number of rows")?,
+    };
+    Ok((table, counts))
+}
+
+fn encode_sequence(id: CollectionId, state: SequenceState, out: &mut Vec<u8>) {
+    out.extend_from_slice(&id.0.to_le_bytes());
+    out.extend_from_slice(&state.value.to_le_bytes());
+    out.push(u8::from(state.is_called));
+}
+
+fn parse_sequence(p: &mut Parser<'_>) -> Result<(CollectionId, SequenceState)> {
+    let id = CollectionId(p.u32("a sequence")?);
+    let value = p.i64("a sequence's value")?;
+    let state = SequenceState {
+        value,
+        is_called: p.bool("a flag")?,
+    };
+    Ok((id, state))
+}
+
 impl Manifest {
     pub fn encode(&self, out: &mut Vec<u8>) {
         for n in [self.flushed_ts.0, self.last_ts.0, self.next_segment] {
@@ -126,15 +173,21 @@ impl Manifest {
         }
         put_count(out, self.tables.len());
         for (table, counts) in &self.tables {
-            out.extend_from_slice(&table.0.to_le_bytes());
-            out.extend_from_slice(&counts.next_row.0.to_le_bytes());
-            out.extend_from_slice(&counts.live_rows.to_le_bytes());
+            encode_table(*table, *counts, out);
         }
         put_count(out, self.sequences.len());
         for (id, state) in &self.sequences {
-            out.extend_from_slice(&id.0.to_le_bytes());
-            out.extend_from_slice(&state.value.to_le_bytes());
-            out.push(u8::from(state.is_called));
+            encode_sequence(*id, *state, out);
+        }
+    }
+
+    /// Name a new segment. An edit that a file's end cut in two is already in the manifest between
+    /// its halves.
+    fn add_segment(&mut self, segment: &SegmentEntry) {
+        self.next_segment = self.next_segment.max(segment.number + 1);
+        let known = |known: &SegmentEntry| known.number == segment.number;
+        if !self.segments.iter().any(known) {
+            self.segments.push(segment.clone());
         }
     }
 
@@ -160,22 +213,10 @@ impl Manifest {
             manifest.segments.push(SegmentEntry::parse(p)?);
         }
         for _ in 0..p.u32("a number of tables")? {
-            let table = CollectionId(p.u32("a table")?);
-            let next_row = RowId(p.u64("a row")?);
-            let counts = TableCounts {
-                next_row,
-                live_rows: p.u64("a number of rows")?,
-            };
-            manifest.tables.insert(table, counts);
+            manifest.tables.extend([parse_table(p)?]);
         }
         for _ in 0..p.u32("a number of sequences")? {
-            let id = CollectionId(p.u32("a sequence")?);
-            let value = p.i64("a sequence's value")?;
-            let state = SequenceState {
-                value,
-                is_called: p.bool("a flag")?,
-            };
-            manifest.sequences.insert(id, state);
+            manifest.sequences.extend([parse_sequence(p)?]);
         }
         p.end()?;
         Ok(manifest)
@@ -216,15 +257,7 @@ impl FlushEdit {
     pub fn apply(&self, manifest: &mut Manifest) {
         manifest.flushed_ts = manifest.flushed_ts.max(self.flushed_ts);
         for segment in &self.segments {
-            manifest.next_segment = manifest.next_segment.max(segment.number + 1);
-            // An edit that a file's end cut in two is already in the manifest between its halves.
-            if manifest
-                .segments
-                .iter()
-                .all(|known| known.number != segment.number)
-            {
-                manifest.segments.push(segment.clone());
-            }
+            manifest.add_segment(segment);
         }
         for (table, live) in &self.live_rows {
             manifest.tables.entry(*table).or_default().live_rows = *live;
@@ -232,9 +265,104 @@ impl FlushEdit {
     }
 }
 
+impl LoadEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.last_ts.0.to_le_bytes());
+        out.extend_from_slice(&self.next_collection.0.to_le_bytes());
+        put_count(out, self.segments.len());
+        for segment in &self.segments {
+            segment.encode(out);
+        }
+        put_count(out, self.tables.len());
+        for (table, counts) in &self.tables {
+            encode_table(*table, *counts, out);
+        }
+        put_count(out, self.sequences.len());
+        for (id, state) in &self.sequences {
+            encode_sequence(*id, *state, out);
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<LoadEdit> {
+        let last_ts = Ts(p.u64("a timestamp")?);
+        let next_collection = CollectionId(p.u32("a collection")?);
+        let mut edit = LoadEdit {
+            last_ts,
+            next_collection,
+            segments: Vec::new(),
+            tables: Vec::new(),
+            sequences: Vec::new(),
+        };
+        for _ in 0..p.u32("a number of segments")? {
+            edit.segments.push(SegmentEntry::parse(p)?);
+        }
+        for _ in 0..p.u32("a number of tables")? {
+            edit.tables.push(parse_table(p)?);
+        }
+        for _ in 0..p.u32("a number of sequences")? {
+            edit.sequences.push(parse_sequence(p)?);
+        }
+        Ok(edit)
+    }
+
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.last_ts = manifest.last_ts.max(self.last_ts);
+        manifest.next_collection = manifest.next_collection.max(self.next_collection);
+        for segment in &self.segments {
+            manifest.add_segment(segment);
+        }
+        for (table, counts) in &self.tables {
+            manifest.reserve_rows(*table, counts.next_row);
+            manifest.tables.entry(*table).or_default().live_rows = counts.live_rows;
+        }
+        manifest.sequences.extend(self.sequences.iter().copied());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_reads_back_and_may_be_applied_twice() {
+        let sequence = SequenceState {
+            value: 12,
+            is_called: true,
+        };
+        let edit = LoadEdit {
+            last_ts: Ts(70),
+            next_collection: CollectionId(3000),
+            segments: vec![SegmentEntry {
+                number: 9,
+                bytes: 5,
+                checksum: 6,
+                ts_min: Ts(1),
+                ts_max: Ts(60),
+            }],
+            tables: vec![(
+                CollectionId(2000),
+                TableCounts {
+                    next_row: RowId(100),
+                    live_rows: 17,
+                },
+            )],
+            sequences: vec![(CollectionId(2001), sequence)],
+        };
+        let mut bytes = Vec::new();
+        edit.encode(&mut bytes);
+        let parsed = LoadEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(parsed, edit);
+        let mut once = Manifest::default();
+        edit.apply(&mut once);
+        assert_eq!((once.last_ts, once.flushed_ts), (Ts(70), Ts::ZERO));
+        assert_eq!((once.next_segment, once.next_collection.0), (10, 3000));
+        let mut twice = once.clone();
+        edit.apply(&mut twice);
+        assert_eq!(once, twice);
+        for len in 0..bytes.len() {
+            assert!(LoadEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
+        }
+    }
 
     #[test]
     fn a_manifest_reads_back_and_takes_edits() {

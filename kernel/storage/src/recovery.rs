@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::flush::SEGMENTS;
 use crate::ids::{RowId, TimelineId, Ts};
 use crate::io::Io;
+use crate::load;
 use crate::manifest::Manifest;
 use crate::memtable::{Memtable, TxnSlot, full_key};
 use crate::options::Options;
@@ -48,6 +49,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         return create(io, options);
     }
     file::discard_prepared(&**io)?;
+    load::discard_runs(&**io)?;
     make_directory(&**io, SEGMENTS)?;
 
     let mut replayed = Replayed::new(files.len());
@@ -72,7 +74,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         transactions,
         ..
     } = replayed;
-    let (memtable, tables) = load(&manifest, &transactions)?;
+    let (memtable, tables) = fill(&manifest, &transactions)?;
     let epoch = tail
         .epoch
         .checked_add(1)
@@ -182,7 +184,7 @@ fn settle(
 }
 
 /// Fill a memtable and the counters.
-fn load(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
+fn fill(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
     let memtable = Memtable::new(TimelineId::MAIN);
     let tables = Tables::default();
     for (table, counts) in &manifest.tables {
@@ -270,6 +272,7 @@ impl Replay for Replayed {
                 next.iter()
                     .for_each(|(table, row)| self.manifest.reserve_rows(*table, *row));
             }
+            Logged::Load(edit) => edit.apply(&mut self.manifest),
             Logged::Flush(edit) => {
                 edit.apply(&mut self.manifest);
                 self.forget_flushed();

@@ -11,6 +11,7 @@ use crate::flush::Flusher;
 use crate::ids::{CollectionId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
+use crate::load::{LoadOptions, Loader};
 use crate::lock::LockManager;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
@@ -68,6 +69,8 @@ pub(crate) struct EngineInner {
     /// Whether there are threads to work in the background.
     inline: bool,
     stopping: std::sync::atomic::AtomicBool,
+    /// Whether there is a loader.
+    pub loading: std::sync::atomic::AtomicBool,
     directory: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
@@ -99,6 +102,25 @@ impl EngineInner {
     /// Whether nobody works in the background: then a commit does what is due itself.
     pub fn is_inline(&self) -> bool {
         self.inline
+    }
+
+    /// Whether the directory is still this engine's.
+    pub fn is_open(&self) -> bool {
+        self.directory.lock().is_some()
+    }
+
+    /// Go on from the ids and sequences that a load brought; the log has them.
+    pub fn take_over(
+        &self,
+        next_collection: CollectionId,
+        sequences: &[(CollectionId, SequenceState)],
+    ) {
+        let mut collections = self.collections.lock();
+        collections.next = collections.next.max(next_collection);
+        collections.logged = collections.logged.max(next_collection);
+        for (id, state) in sequences {
+            self.sequences.restore(*id, *state);
+        }
     }
 
     /// Swap the sources. The caller holds the freeze lock.
@@ -149,6 +171,7 @@ impl Engine {
             sequences,
             inline,
             stopping: false.into(),
+            loading: false.into(),
             directory: Mutex::new(Some(directory)),
         });
         let background = Background::start(&inner);
@@ -293,6 +316,11 @@ impl Engine {
         let mut pages = self.column_pages();
         pages.retain(|pages| matches!(pages.encoding, Encoding::Codec(_)));
         pages
+    }
+
+    /// Start loading what another database held; see [`crate::load`].
+    pub fn loader(&self, options: LoadOptions) -> Result<Loader> {
+        Loader::new(Arc::clone(self.inner()), options)
     }
 
     /// Sizes and counters.

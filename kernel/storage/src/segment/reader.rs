@@ -2,6 +2,7 @@
 
 mod pages;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
@@ -35,6 +36,8 @@ struct Inner {
     cache: Arc<PageCache>,
     meta: SegmentMeta,
     directory: Directory,
+    /// Collections' places in the directory.
+    places: HashMap<CollectionId, usize>,
     /// Per collection, for rows.
     codecs: Vec<Option<RowCodec>>,
     column_codecs: Arc<Codecs>,
@@ -128,6 +131,8 @@ impl SegmentReader {
                 Run::Sorted(_) => None,
             });
         }
+        let ids = directory.collections.iter().map(|collection| collection.id);
+        let places = ids.zip(0..).collect();
         let number = cache.file_number();
         let cache = Arc::clone(cache);
         Ok(SegmentReader(Arc::new(Inner {
@@ -136,6 +141,7 @@ impl SegmentReader {
             cache,
             meta,
             directory,
+            places,
             codecs,
             column_codecs: Arc::clone(column_codecs),
         })))
@@ -200,6 +206,21 @@ impl SegmentReader {
             }
         }
         Ok(None)
+    }
+
+    /// When the newest version of a row began; `None` when the row is not in this file.
+    pub fn newest_begin(&self, c: CollectionId, row: RowId) -> Result<Option<Ts>> {
+        let Some((_, _, rows)) = self.rows(c)? else {
+            return Ok(None);
+        };
+        let first = rows.head.partition_point(|block| block.max_row < row.0);
+        let Some(block) = rows.head.get(first).filter(|block| block.min_row <= row.0) else {
+            return Ok(None);
+        };
+        match self.row_ids_of(c, block)?.binary_search(&row.0) {
+            Ok(position) => Ok(Some(Ts(self.begins(c, block)?[position]))),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Row `position` of a block, encoded again.
@@ -342,14 +363,15 @@ impl SegmentReader {
         Ok(None)
     }
 
+    /// Whether anything of a collection is in this file.
+    pub fn has(&self, c: CollectionId) -> bool {
+        self.0.places.contains_key(&c)
+    }
+
     /// The collection's place in the directory.
     fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
-        self.0
-            .directory
-            .collections
-            .iter()
-            .enumerate()
-            .find(|(_, collection)| collection.id == c)
+        let place = *self.0.places.get(&c)?;
+        Some((place, self.0.directory.collections.get(place)?))
     }
 
     pub(super) fn rows(&self, c: CollectionId) -> Result<Option<(usize, &Collection, &Rows)>> {

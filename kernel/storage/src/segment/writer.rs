@@ -304,20 +304,49 @@ impl<K: Ord + std::fmt::Debug> Order<K> {
     /// Hold the next version against invariants 1 and 2 of the module above; a file that breaks
     /// them would be read wrongly for ever.
     fn check(&mut self, key: K, begin: Ts, end: Option<Ts>) -> Result<()> {
-        let fits = match (&self.last, end) {
-            (None, None) => true,
-            (None, Some(_)) => false,
-            (Some((last, _)), None) => *last < key,
-            (Some((last, newer)), Some(end)) => *last == key && *newer == end && begin < end,
-        };
-        if !fits {
-            let last = &self.last;
-            return Err(Error::internal(format!(
-                "version ({key:?}, {begin:?}, {end:?}) does not follow {last:?} in a segment"
-            )));
-        }
+        let last = self.last.as_ref().map(|(key, newer)| (key, *newer));
+        check_order(last, &key, begin, end)?;
         self.span(begin);
         self.last = Some((key, begin));
+        Ok(())
+    }
+}
+
+fn check_order<K: Ord + std::fmt::Debug + ?Sized>(
+    last: Option<(&K, Ts)>,
+    key: &K,
+    begin: Ts,
+    end: Option<Ts>,
+) -> Result<()> {
+    let fits = match (&last, end) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some((last, _)), None) => *last < key,
+        (Some((last, newer)), Some(end)) => *last == key && *newer == end && begin < end,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(Error::internal(format!(
+            "version ({key:?}, {begin:?}, {end:?}) does not follow {last:?} in a segment"
+        ))),
+    }
+}
+
+impl Order<Vec<u8>> {
+    /// [`Order::check`] of a key that is kept without a new vector.
+    fn check_key(&mut self, key: &[u8], begin: Ts, end: Option<Ts>) -> Result<()> {
+        let last = self
+            .last
+            .as_ref()
+            .map(|(key, newer)| (key.as_slice(), *newer));
+        check_order(last, key, begin, end)?;
+        self.span(begin);
+        let (last, newer) = self.last.get_or_insert_default();
+        *newer = begin;
+        if end.is_none() {
+            last.clear();
+            last.extend_from_slice(key);
+        }
         Ok(())
     }
 }

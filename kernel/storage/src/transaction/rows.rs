@@ -12,14 +12,13 @@ use arrow_array::{RecordBatch, UInt64Array};
 use super::Transaction;
 use crate::catalog::{CATALOG, catalog_key};
 use crate::datum::Datum;
-use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId};
 use crate::lock::{LockWait, RowLockMode};
 use crate::row::{RowCodec, RowEncoder, RowRef};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
-use crate::view::index::{EntryKey, entry_key, key_types};
+use crate::view::index::{EntryEncoder, EntryKey, entry_key, key_types};
 use crate::view::{Kind, ScanRequest, Wanted, row_key, row_of};
 
 /// Largest stored row.
@@ -251,27 +250,11 @@ impl Transaction {
             .as_any()
             .downcast_ref::<UInt64Array>()
             .ok_or_else(|| Error::internal("row ids that are not UInt64"))?;
-        let values = columns
-            .iter()
-            .zip(types)
-            .map(|(a, ty)| ColumnValues::new(ty, a.as_ref()));
-        let values = values.collect::<Result<Vec<_>>>()?;
-        let mut scratch = Vec::new();
+        let mut encoder = EntryEncoder::new(index, types, columns.iter())?;
+        let mut entry = EntryKey::default();
         for row in 0..batch.num_rows() {
             let id = RowId(ids.value(row));
-            let mut entry = EntryKey {
-                key: Vec::new(),
-                has_null: false,
-            };
-            for (values, (ty, column)) in values.iter().zip(types.iter().zip(&index.columns)) {
-                scratch.clear();
-                let null = values.is_null(row);
-                if !null {
-                    values.write(row, &mut scratch)?;
-                }
-                entry.append(ty, (!null).then_some(&scratch), *column)?;
-            }
-            entry.finish(index, id)?;
+            encoder.encode(row, id, &mut entry)?;
             // Nobody else writes to the table, so the keys need no locks.
             if index.unique && !entry.has_null && self.entry_of(index, &entry.key)?.is_some() {
                 let key = columns.iter().map(|a| Datum::from_array(a.as_ref(), row));

@@ -6,8 +6,11 @@
 
 use std::ops::Bound;
 
+use arrow_array::ArrayRef;
+
 use super::{ReadView, row_of};
 use crate::datum::Datum;
+use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::ids::{ColumnId, RowId};
 use crate::key::{append_column, encode_key, prefix_range};
@@ -52,6 +55,7 @@ pub fn key_types(table: &TableDef, index: &IndexDef) -> Result<Vec<ColumnType>> 
 }
 
 /// An index entry's key, and whether it has a NULL.
+#[derive(Default)]
 pub(crate) struct EntryKey {
     pub key: Vec<u8>,
     pub has_null: bool,
@@ -100,6 +104,50 @@ pub(crate) fn entry_key<'a>(
     }
     entry.finish(index, id)?;
     Ok(entry)
+}
+
+/// Makes the entries of the rows of a batch in one index.
+pub(crate) struct EntryEncoder<'a> {
+    index: &'a IndexDef,
+    types: &'a [ColumnType],
+    /// Per key column.
+    values: Vec<ColumnValues<'a>>,
+    scratch: Vec<u8>,
+}
+
+impl<'a> EntryEncoder<'a> {
+    /// `arrays` are those of the key columns.
+    pub fn new(
+        index: &'a IndexDef,
+        types: &'a [ColumnType],
+        arrays: impl Iterator<Item = &'a ArrayRef>,
+    ) -> Result<EntryEncoder<'a>> {
+        let values = types.iter().zip(arrays);
+        let values = values.map(|(ty, array)| ColumnValues::new(ty, array.as_ref()));
+        Ok(EntryEncoder {
+            index,
+            types,
+            values: values.collect::<Result<_>>()?,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Make `entry` that of row `row` of the batch, which is row `id` of the table.
+    pub fn encode(&mut self, row: usize, id: RowId, entry: &mut EntryKey) -> Result<()> {
+        entry.key.clear();
+        entry.has_null = false;
+        let columns = self.types.iter().zip(&self.index.columns);
+        for (values, (ty, column)) in self.values.iter().zip(columns) {
+            if values.is_null(row) {
+                entry.append(ty, None, *column)?;
+                continue;
+            }
+            self.scratch.clear();
+            values.write(row, &mut self.scratch)?;
+            entry.append(ty, Some(&self.scratch), *column)?;
+        }
+        entry.finish(self.index, id)
+    }
 }
 
 type EntryBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::catalog::{CATALOG, catalog_key, decode_table};
 use crate::error::Result;
-use crate::ids::{ColumnId, Ts};
-use crate::memtable::{Memtable, split_key};
+use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::memtable::{Memtable, full_key, split_key};
 use crate::schema::TableDef;
 use crate::segment::{RowColumns, SegmentReader};
 use crate::view::row_of;
@@ -93,5 +94,22 @@ impl Superversion {
             }
         }
         Ok(None)
+    }
+
+    /// The newest definition that a collection ever had, also when it is dropped now; `None` when it
+    /// is not a table.
+    pub fn newest_definition(&self, collection: CollectionId) -> Result<Option<TableDef>> {
+        let full = full_key(CATALOG, &catalog_key(collection));
+        let mut at = Ts::MAX;
+        loop {
+            let found = self.find(Kind::Sorted, &full, at, |ts, value| {
+                (ts, value.map(|bytes| decode_table(collection, bytes)))
+            })?;
+            match found {
+                None => return Ok(None),
+                Some((_, Some(def))) => return def.map(Some),
+                Some((ts, None)) => at = Ts(ts.0.saturating_sub(1)),
+            }
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Ts};
 use crate::io::Io;
+use crate::manifest::LoadEdit;
 use crate::memtable::TxnSlot;
 
 /// Bytes of asynchronous commits that may wait for the disk before committers have to.
@@ -166,6 +167,22 @@ impl Log {
         Ok(queue.push(record))
     }
 
+    /// Queue a load's record. The clock goes past it, so that whoever commits later is newer than all
+    /// that was loaded.
+    pub fn push_load(&self, edit: LoadEdit) -> Result<Ticket> {
+        let ts = edit.last_ts;
+        let record = Record::load(edit);
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            self.check()?;
+            return Err(Error::internal("a stopped log without a reason"));
+        }
+        queue.last_ts = queue.last_ts.max(ts);
+        self.latest.store(queue.last_ts.0, Ordering::Release);
+        Ok(queue.push(record))
+    }
+
     /// The newest ticket handed out.
     pub fn last_ticket(&self) -> Ticket {
         Ticket(self.queue.lock().last_ticket)
@@ -242,14 +259,13 @@ impl Log {
         drop(writer);
         self.stats.syncs.fetch_add(1, Ordering::Relaxed);
         self.stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let newest = records
-            .iter()
-            .rev()
-            .find_map(|record| match &record.effect {
-                Effect::Transaction { ts, .. } => Some(*ts),
-                _ => None,
-            });
-        if let Some(ts) = newest {
+        // A load's timestamp may be older than those before it.
+        let times = records.iter().filter_map(|record| match &record.effect {
+            Effect::Transaction { ts, .. } => Some(*ts),
+            Effect::Load(edit) => Some(edit.last_ts),
+            _ => None,
+        });
+        if let Some(ts) = times.max() {
             self.durable.fetch_max(ts.0, Ordering::AcqRel);
         }
         Ok(ticket)

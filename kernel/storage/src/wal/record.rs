@@ -8,6 +8,7 @@
 //!   3 next collection  id u32: ids below it may have been handed out
 //!   4 flush            see `manifest::FlushEdit`
 //!   5 row ids          { table u32 │ next row u64 } …, written when the database is closed
+//!   6 load             see `manifest::LoadEdit`
 //! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
 //!        and, for those that leave a value: value length u32 │ value
 //! ```
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
-use crate::manifest::{FlushEdit, Manifest};
+use crate::manifest::{FlushEdit, LoadEdit, Manifest};
 use crate::memtable::split_key;
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
@@ -34,6 +35,7 @@ const KIND_SEQUENCE: u8 = 2;
 const KIND_NEXT_COLLECTION: u8 = 3;
 const KIND_FLUSH: u8 = 4;
 const KIND_ROW_IDS: u8 = 5;
+const KIND_LOAD: u8 = 6;
 
 /// What a record changes in the manifest that the next WAL file will open with.
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ pub enum Effect {
     NextCollection(CollectionId),
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
+    Load(LoadEdit),
 }
 
 impl Effect {
@@ -65,6 +68,7 @@ impl Effect {
                 manifest.next_collection = manifest.next_collection.max(*id);
             }
             Effect::Flush(edit) => edit.apply(manifest),
+            Effect::Load(edit) => edit.apply(manifest),
             Effect::RowIds(next) => {
                 next.iter()
                     .for_each(|(table, row)| manifest.reserve_rows(*table, *row));
@@ -193,6 +197,15 @@ impl Record {
         }
     }
 
+    pub fn load(edit: LoadEdit) -> Record {
+        let mut bytes = start(KIND_LOAD);
+        edit.encode(&mut bytes);
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Load(edit),
+        }
+    }
+
     pub fn flush(edit: FlushEdit) -> Record {
         let mut bytes = start(KIND_FLUSH);
         edit.encode(&mut bytes);
@@ -266,6 +279,7 @@ pub enum Logged {
     NextCollection(CollectionId),
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
+    Load(LoadEdit),
 }
 
 /// Read the body of a record of `kind`.
@@ -298,6 +312,7 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
         }
         KIND_NEXT_COLLECTION => Logged::NextCollection(CollectionId(p.u32("a collection")?)),
         KIND_FLUSH => Logged::Flush(FlushEdit::parse(&mut p)?),
+        KIND_LOAD => Logged::Load(LoadEdit::parse(&mut p)?),
         KIND_ROW_IDS => {
             let mut next = Vec::new();
             while !p.is_at_end() {

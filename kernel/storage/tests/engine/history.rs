@@ -63,10 +63,10 @@ pub struct History {
     pub db: Database,
     pub def: TableDef,
     pub commits: Vec<Ts>,
-    next_id: i64,
+    pub next_id: i64,
 }
 
-fn options() -> Options {
+pub fn options() -> Options {
     Options {
         // Blocks of a few rows.
         page_bytes: 64,
@@ -78,25 +78,29 @@ impl History {
     pub fn run(ops: &[Op]) -> History {
         let db = Database::with(options());
         let commits = vec![db.engine.latest_view().ts()];
-        let mut history = History {
+        let history = History {
             db,
             def: table(),
             commits,
             next_id: 0,
         };
+        history.go_on(ops)
+    }
+
+    pub fn go_on(mut self, ops: &[Op]) -> History {
         let mut txn = None;
         for op in ops {
-            let engine = history.db.engine.clone();
+            let engine = self.db.engine.clone();
             match op {
-                Op::Commit => history.commit(txn.take()),
+                Op::Commit => self.commit(txn.take()),
                 Op::Flush => {
-                    history.commit(txn.take());
+                    self.commit(txn.take());
                     engine.flush().unwrap();
                 }
                 Op::Reopen => {
-                    history.commit(txn.take());
+                    self.commit(txn.take());
                     drop(engine);
-                    history.db = history.db.reopen();
+                    self.db = self.db.reopen();
                 }
                 Op::Sequence => {
                     let (min, max) = (1, 100);
@@ -109,11 +113,11 @@ impl History {
                     };
                     engine.sequence_next(SEQUENCE, &spec).unwrap();
                 }
-                op => history.write(txn.get_or_insert_with(|| begin(&engine)), op),
+                op => self.write(txn.get_or_insert_with(|| begin(&engine)), op),
             }
         }
-        history.commit(txn.take());
-        history
+        self.commit(txn.take());
+        self
     }
 
     fn commit(&mut self, txn: Option<Transaction>) {
@@ -294,7 +298,7 @@ pub fn only_table(view: &ReadView) -> Arc<TableDef> {
     Arc::clone(&tables[0].def)
 }
 
-fn entries_at(versions: &[Version], at: Ts) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub fn entries_at(versions: &[Version], at: Ts) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut seen = Vec::new();
     let mut decided: Option<&[u8]> = None;
     for version in versions {
@@ -312,7 +316,7 @@ fn entries_at(versions: &[Version], at: Ts) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Hold all that `view` gives of the past against views AS OF then.
-fn check(engine: &Engine, view: &ReadView, commits: &[Ts]) {
+pub fn check(engine: &Engine, view: &ReadView, commits: &[Ts]) {
     let def = only_table(view);
     let versions = row_versions(view, &def);
     let commits: Vec<Ts> = commits

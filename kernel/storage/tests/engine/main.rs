@@ -4,6 +4,7 @@
 mod codec;
 mod flush;
 mod history;
+mod load;
 mod model;
 mod recovery;
 mod support;

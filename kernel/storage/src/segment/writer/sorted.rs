@@ -53,7 +53,7 @@ impl SortedWriter {
         if bytes > VALUE_BYTES_MAX {
             return Err(Error::RowTooLong { bytes });
         }
-        self.order.check(key.to_vec(), begin, end)?;
+        self.order.check_key(key, begin, end)?;
         let run = if end.is_none() {
             self.hashes.push(bloom_hash(key));
             &mut self.head

@@ -1,0 +1,170 @@
+//! The entries of one index, out of the versions of its table's rows.
+//!
+//! A version of a row *claims* its key for as long as it lives. Sorted by key, and of one key from
+//! the claim that ends last, claims become versions of the entry as transactions write them:
+//!
+//! * Claims of one row that follow each other without a gap are one version: an update that leaves
+//!   the key alone leaves the entry alone.
+//! * Where a claim ends and no other begins, the entry was removed.
+//! * Of two claims to one key at one time the one that ends later stands. Among current rows that is
+//!   a violation of a unique index, and an error. In the past it means that the index was made later,
+//!   when the other row had gone; until then nobody may ask it. Every time from its making on has all
+//!   claims that live then, because those do not overlap, and end after all that are left out.
+
+use super::files::{Age, Files};
+use super::run::Claim;
+use super::series::{Content, Series};
+use super::sorter::Sorter;
+use crate::error::{Error, Result};
+use crate::ids::{RowId, Ts};
+use crate::schema::{ColumnType, IndexDef, TableDef};
+use crate::segment::RowRun;
+use crate::view::index::{EntryEncoder, EntryKey, key_types};
+use crate::view::row_key;
+
+use std::sync::Arc;
+
+/// The end of a claim that still stands.
+const STANDS: u64 = u64::MAX;
+
+/// Collects the claims to one index's keys.
+pub struct IndexLoader {
+    files: Arc<Files>,
+    table: Arc<TableDef>,
+    /// Its place in the table's list.
+    index: usize,
+    types: Vec<ColumnType>,
+    sorter: Sorter,
+    entry: EntryKey,
+}
+
+impl IndexLoader {
+    pub fn new(files: &Arc<Files>, table: &Arc<TableDef>, index: usize) -> Result<IndexLoader> {
+        Ok(IndexLoader {
+            files: Arc::clone(files),
+            types: key_types(table, &table.indexes[index])?,
+            table: Arc::clone(table),
+            index,
+            sorter: Sorter::new(&files.sort),
+            entry: EntryKey::default(),
+        })
+    }
+
+    fn def(&self) -> &IndexDef {
+        &self.table.indexes[self.index]
+    }
+
+    /// Add the claims of rows: current ones when they have no ends.
+    pub fn push(&mut self, run: &RowRun) -> Result<()> {
+        let table = Arc::clone(&self.table);
+        let def = &table.indexes[self.index];
+        let columns = def.columns.iter();
+        let arrays = columns.map(|key| &run.columns[usize::from(key.column.0)]);
+        let mut encoder = EntryEncoder::new(def, &self.types, arrays)?;
+        for (row, id) in run.ids.iter().enumerate() {
+            match encoder.encode(row, RowId(*id), &mut self.entry) {
+                Ok(()) => {}
+                // So the index did not exist yet.
+                Err(Error::KeyTooLong { .. }) if run.ends.is_some() => continue,
+                Err(error) => return Err(error),
+            }
+            let end = run.ends.as_ref().map_or(STANDS, |ends| ends[row]);
+            self.sorter
+                .push(&self.entry.key, run.begins[row], end, *id)?;
+        }
+        Ok(())
+    }
+
+    /// Write the entries; how many versions.
+    pub fn finish(self) -> Result<u64> {
+        let (table, def) = (self.table.id, self.def().clone());
+        let mut claims = self.sorter.finish()?;
+        let mut entries = Entries {
+            series: Series::new(&self.files, Content::Sorted(def.id), Age::New),
+            key: Vec::new(),
+            standing: None,
+            written: None,
+            count: 0,
+        };
+        let mut claim = Claim::default();
+        while claims.next(&mut claim)? {
+            if let Some(row) = entries.add(&claim)? {
+                return Err(Error::invalid(format!(
+                    "rows {row} and {} of table {table} have the same key in unique index {}",
+                    claim.row, def.id
+                )));
+            }
+        }
+        entries.put()?;
+        entries.series.finish()?;
+        Ok(entries.count)
+    }
+}
+
+/// Makes versions of entries out of sorted claims.
+struct Entries {
+    series: Series,
+    key: Vec<u8>,
+    /// The claim of `key` that is not written yet.
+    standing: Option<Standing>,
+    /// When the oldest version of `key` that is written begins.
+    written: Option<Ts>,
+    count: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Standing {
+    begin: u64,
+    row: u64,
+}
+
+impl Entries {
+    /// Add a claim; the row that it cannot have the key beside.
+    fn add(&mut self, claim: &Claim) -> Result<Option<u64>> {
+        if claim.key != self.key || self.standing.is_none() {
+            self.put()?;
+            self.series.cut()?;
+            self.written = None;
+            self.key.clear();
+            self.key.extend_from_slice(&claim.key);
+            if claim.end != STANDS {
+                self.write(claim.end, None)?;
+            }
+        } else if let Some(newer) = self.standing {
+            if claim.end == STANDS {
+                return Ok(Some(newer.row));
+            }
+            if claim.end > newer.begin {
+                return Ok(None);
+            }
+            let follows = claim.end == newer.begin;
+            if !(follows && claim.row == newer.row) {
+                self.put()?;
+            }
+            if !follows {
+                self.write(claim.end, None)?;
+            }
+        }
+        self.standing = Some(Standing {
+            begin: claim.begin,
+            row: claim.row,
+        });
+        Ok(None)
+    }
+
+    /// Write the claim that stands.
+    fn put(&mut self) -> Result<()> {
+        match self.standing.take() {
+            Some(standing) => self.write(standing.begin, Some(row_key(RowId(standing.row)))),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, begin: u64, value: Option<[u8; 8]>) -> Result<()> {
+        let end = self.written.replace(Ts(begin));
+        let value = value.as_ref().map(<[u8; 8]>::as_slice);
+        self.series.push_entry(&self.key, Ts(begin), end, value)?;
+        self.count += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! Publishing a load: everything appears at once.
+//!
+//! 1. Finish the shared segments, and sync the names of all.
+//! 2. Keep flushes out, and see that none is due: a memtable that was frozen before must not bring
+//!    row counts after the load that know nothing of it.
+//! 3. With commits kept out for a moment, hold what was loaded against what there is, put the record
+//!    into the log and set the clock and the counters.
+//! 4. Wait until the record is durable, and swap the segments in. Nobody could see them before: the
+//!    first commit that may know of them comes after.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::LoadedState;
+use super::files::{Files, Finished, TableSummary};
+use super::table::NUMBER_MAX;
+use crate::error::{Error, Result};
+use crate::flush::entry_of;
+use crate::ids::{CollectionId, RowId};
+use crate::manifest::{LoadEdit, TableCounts};
+use crate::memtable::{as_slices, full_bounds};
+use crate::segment::SegmentReader;
+use crate::sequence::SequenceState;
+use crate::view::Superversion;
+
+impl Files {
+    pub fn publish(&self, state: LoadedState) -> Result<()> {
+        let engine = &*self.engine;
+        let (finished, tables) = self.finish_all()?;
+        if !finished.is_empty() {
+            engine.sync_segment_names()?;
+        }
+        let edit = edit_of(&finished, &tables, state)?;
+        // Newest first, as readers want them.
+        let segments: Vec<_> = finished.into_iter().rev().map(|s| s.reader).collect();
+
+        engine.log.admit()?;
+        let mut turn = engine.flusher.turn();
+        let ticket = loop {
+            engine.flush_in_turn(&mut turn)?;
+            let _window = engine.freeze.write();
+            let sources = engine.sources();
+            if !sources.frozen.is_empty() {
+                continue;
+            }
+            check_new(&sources, &segments)?;
+            check_defined(&with_segments(&sources, &segments), &tables)?;
+            // From here on the log may name the files.
+            self.published.store(true, Ordering::Release);
+            let ticket = engine.log.push_load(edit.clone())?;
+            for (table, counts) in &edit.tables {
+                let counters = engine.tables.get(*table);
+                counters.reserve_below(counts.next_row);
+                counters.add_live(i64::try_from(counts.live_rows).unwrap_or(i64::MAX));
+            }
+            engine.take_over(edit.next_collection, &edit.sequences);
+            break ticket;
+        };
+        engine.log.wait(ticket)?;
+        let _window = engine.freeze.write();
+        engine.set_sources(with_segments(&engine.sources(), &segments));
+        Ok(())
+    }
+}
+
+/// The log's record of a load.
+fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -> Result<LoadEdit> {
+    let last_ts = state.last_ts;
+    if last_ts.0 >= NUMBER_MAX {
+        return Err(Error::invalid(format!("{last_ts} is no timestamp")));
+    }
+    for segment in finished {
+        let newest = segment.reader.meta().max_ts;
+        if newest > last_ts {
+            return Err(Error::invalid(format!(
+                "a version of {newest} in a load that ends at {last_ts}"
+            )));
+        }
+    }
+    let mut counts: std::collections::BTreeMap<CollectionId, TableCounts> = tables
+        .iter()
+        .map(|table| {
+            let counts = TableCounts {
+                next_row: RowId(table.row_max.0 + 1),
+                live_rows: table.live_rows,
+            };
+            (table.id, counts)
+        })
+        .collect();
+    for (table, next_row) in state.next_rows {
+        let Some(counts) = counts.get_mut(&table) else {
+            return Err(Error::invalid(format!("table {table} was not loaded")));
+        };
+        if next_row < counts.next_row || next_row.0 > NUMBER_MAX {
+            return Err(Error::invalid(format!(
+                "row {next_row} of table {table} may be handed out, but {} may be there",
+                counts.next_row
+            )));
+        }
+        counts.next_row = next_row;
+    }
+    let sequences = state.sequences.into_iter();
+    Ok(LoadEdit {
+        last_ts,
+        next_collection: state.next_collection,
+        segments: finished
+            .iter()
+            .map(|segment| entry_of(segment.number, &segment.reader))
+            .collect(),
+        tables: counts.into_iter().collect(),
+        sequences: sequences
+            .map(|(id, value, is_called)| (id, SequenceState { value, is_called }))
+            .collect(),
+    })
+}
+
+fn with_segments(sources: &Superversion, new: &[SegmentReader]) -> Superversion {
+    Superversion {
+        active: Arc::clone(&sources.active),
+        frozen: sources.frozen.clone(),
+        segments: new.iter().chain(&sources.segments).cloned().collect(),
+    }
+}
+
+/// Nothing of a loaded collection may be there: its versions could be newer or older than loaded ones.
+fn check_new(sources: &Superversion, segments: &[SegmentReader]) -> Result<()> {
+    for id in segments
+        .iter()
+        .flat_map(|segment| &segment.meta().collections)
+    {
+        let bounds = full_bounds(*id, Bound::Unbounded, Bound::Unbounded);
+        let (from, to) = as_slices(&bounds);
+        let in_memory = sources.memtables().any(|m| m.ends(from, to).is_some());
+        if in_memory || sources.segments.iter().any(|segment| segment.has(*id)) {
+            return Err(Error::invalid(format!(
+                "collection {id} is not empty and cannot be loaded"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Without its definition a table's rows could be neither flushed nor read.
+fn check_defined(sources: &Superversion, tables: &[TableSummary]) -> Result<()> {
+    for table in tables {
+        let Some(def) = sources.newest_definition(table.id)? else {
+            return Err(Error::invalid(format!("table {} is not defined", table.id)));
+        };
+        let types = def.columns.iter().map(|column| &column.ty);
+        if !types.eq(&table.types) {
+            return Err(Error::invalid(format!(
+                "table {} is defined with other columns than were loaded",
+                table.id
+            )));
+        }
+    }
+    Ok(())
+}
