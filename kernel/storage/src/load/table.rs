@@ -52,7 +52,7 @@ pub struct TableLoader {
 
 /// The current rows.
 enum Current {
-    Open(Series),
+    Open(Box<Series>),
     /// All are in; and up to where superseded versions were held against them.
     Written(Written, (usize, usize)),
 }
@@ -82,7 +82,7 @@ impl TableLoader {
         Ok(TableLoader {
             files: Arc::clone(files),
             indexes,
-            current: Current::Open(series(Age::New)),
+            current: Current::Open(Box::new(series(Age::New))),
             superseded: series(Age::Old),
             last: None,
             row_max: 0,
@@ -224,7 +224,7 @@ impl TableLoader {
                 Content::Rows(Arc::clone(&self.table)),
                 Age::New,
             );
-            let written = std::mem::replace(series, empty).finish()?;
+            let written = std::mem::replace(&mut **series, empty).finish()?;
             self.current = Current::Written(written, (0, 0));
         }
         match &mut self.current {

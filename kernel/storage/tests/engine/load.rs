@@ -15,6 +15,18 @@ use proptest::prelude::*;
 use super::history::*;
 use super::support::*;
 
+/// Tables load in parallel, and exports read in threads of their own.
+#[test]
+fn loaders_and_versions_may_cross_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn moved<T: Send + 'static>() {}
+    shared::<Loader>();
+    moved::<TableLoader>();
+    moved::<SortedLoader>();
+    moved::<Versions>();
+    moved::<RowVersionScan>();
+}
+
 /// How to copy.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
@@ -163,7 +175,7 @@ fn cuts() -> impl Strategy<Value = Cut> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_copy_reads_as_the_original_at_every_time_and_goes_on(
@@ -394,7 +406,11 @@ fn what_does_not_fit_is_refused() {
     for (what, change) in wrong {
         let mut load = Wrong::right();
         change(&mut load);
-        assert!(load.load().is_err(), "{what}");
+        let refused = load.load().unwrap_err();
+        assert!(
+            matches!(refused, Error::Invalid { .. }),
+            "{what}: {refused}"
+        );
     }
 }
 
