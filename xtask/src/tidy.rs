@@ -119,8 +119,10 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-migration",
         &[
+            "heliosdb-jsonschema-state",
             "heliosdb-plugin-api",
             "heliosdb-plugin-host",
+            "heliosdb-schema-registry",
             "heliosdb-sim",
             "heliosdb-storage",
         ],

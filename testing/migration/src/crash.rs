@@ -9,7 +9,7 @@ use heliosdb_sim::{CrashModel, Image, SimDisk};
 use heliosdb_storage::Engine;
 
 use crate::check::{self, Allowed, Side};
-use crate::scenario::{PLUGIN, Scenario};
+use crate::scenario::Scenario;
 use crate::{Config, Result, Totals};
 
 /// The plugin's version in the first run, and one that corrects it.
@@ -67,7 +67,7 @@ pub fn crash_at_every_call(
     match migrate(&engine, scenario, FIRST, scenario.is_broken()) {
         Ok(_) if !marks.fails => {
             marks.published = Some(disk.calls());
-            finalize(&engine, PLUGIN, &scenario.settings()).map_err(|e| e.to_string())?;
+            finalize(&engine, &scenario.plugin, &scenario.settings()).map_err(|e| e.to_string())?;
             check::finished(&engine, scenario, false)?;
         }
         Err(MigrationError::Step { .. }) if marks.fails => {
@@ -168,7 +168,8 @@ pub(crate) fn recover(
         try_out(&engine, scenario, false)?;
     }
     if rng.one_in(6) {
-        finalize(&engine, PLUGIN, &scenario.settings()).map_err(|e| format!("finalize: {e}"))?;
+        finalize(&engine, &scenario.plugin, &scenario.settings())
+            .map_err(|e| format!("finalize: {e}"))?;
         check::side(&engine, scenario, Allowed::Only(side))?;
         check::directory(&engine)?;
     }
@@ -194,7 +195,8 @@ pub(crate) fn recover(
     totals.resumed += u64::from(legs.map(|leg| leg.resumed_at).sum::<u64>() > 0);
     check::side(&engine, scenario, Allowed::Only(Side::After))?;
     check::directory(&engine)?;
-    finalize(&engine, PLUGIN, &scenario.settings()).map_err(|e| format!("finalize: {e}"))?;
+    finalize(&engine, &scenario.plugin, &scenario.settings())
+        .map_err(|e| format!("finalize: {e}"))?;
     let given_up = around.given_up || corrected;
     check::finished(&engine, scenario, given_up)?;
     let plan = scenario.plan(&engine.latest_view(), plugin_version, false);

@@ -8,7 +8,7 @@ use heliosdb_storage::{Engine, Error};
 
 use crate::check::{self, Allowed, Side};
 use crate::crash::{Around, CORRECTED, FIRST, migrate, recover};
-use crate::scenario::{PLUGIN, Scenario};
+use crate::scenario::Scenario;
 use crate::{Config, Result, Totals};
 
 /// What is tried at one call.
@@ -69,7 +69,7 @@ struct Ended {
 fn disturbed(engine: &Engine, scenario: &Scenario) -> Ended {
     let ran = migrate(engine, scenario, FIRST, scenario.is_broken());
     let published = ran.is_ok();
-    let finalized = ran.and_then(|_| finalize(engine, PLUGIN, &scenario.settings()));
+    let finalized = ran.and_then(|_| finalize(engine, &scenario.plugin, &scenario.settings()));
     Ended {
         published,
         error: finalized.err(),
@@ -144,6 +144,6 @@ fn fail_once(
 
 fn again(engine: &Engine, scenario: &Scenario, version: &str) -> Result<(), MigrationError> {
     migrate(engine, scenario, version, false)?;
-    finalize(engine, PLUGIN, &scenario.settings())?;
+    finalize(engine, &scenario.plugin, &scenario.settings())?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Migrates the stores of made-up plugins on a simulated disk, while the machine crashes at every
+//! Migrates the stores of made-up plugins, and of one that there is, on a simulated disk, while the machine crashes at every
 //! call and calls fail, and compares with what the steps say.
 //!
 //! What is held after every crash and every failed call:
@@ -47,6 +47,9 @@ impl Default for Config {
     }
 }
 
+/// One seed in so many also has the registry of schemas adopt.
+const REGISTRY_ONE_IN: u64 = 4;
+
 /// What was done.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
@@ -87,7 +90,14 @@ impl fmt::Display for Totals {
 
 /// Everything that one seed stands for.
 pub fn torture(seed: u64, config: &Config, totals: &mut Totals) -> Result<()> {
-    let scenario = Scenario::new(seed);
+    disturb(Scenario::new(seed), config, totals)?;
+    match seed.is_multiple_of(REGISTRY_ONE_IN) {
+        true => disturb(Scenario::registry(seed), config, totals),
+        false => Ok(()),
+    }
+}
+
+fn disturb(scenario: Scenario, config: &Config, totals: &mut Totals) -> Result<()> {
     crash::crash_at_every_call(&scenario, config, totals)
         .and_then(|()| fault::fail_calls(&scenario, config, totals))
         .map_err(|why| format!("{scenario}: {why}"))?;

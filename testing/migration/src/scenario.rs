@@ -1,10 +1,14 @@
-//! A made-up plugin: its stores as they are found, the versions it wants, and its steps.
+//! A plugin's stores as they are found, the versions it wants, and its steps: made up by a seed, or
+//! those of a plugin that there is ([`Scenario::registry`]).
+
+mod registry;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use heliosdb_plugin_host::active::steps::Steps;
 use heliosdb_plugin_host::migration::{
     Adopt, Entry, MigrationError, Plan, PluginError, Settings, Step, Tally, Wanted, preflight,
 };
@@ -13,8 +17,10 @@ use heliosdb_sim::SimDisk;
 use heliosdb_sim::rng::Rng;
 use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, LockWait, Options, ReadView};
 
-/// The plugin that migrates.
-pub const PLUGIN: &str = "p";
+use registry::Linked;
+
+/// A made-up plugin that migrates.
+const PLUGIN: &str = "p";
 /// The plugin whose store it may adopt.
 const OTHER: &str = "other";
 
@@ -134,11 +140,15 @@ impl Step for PassStep {
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
+    /// The plugin that migrates.
+    pub plugin: String,
     pub before: World,
     pub after: World,
     stores: Vec<(String, u32)>,
     /// Per store that migrates, in the order of its passes.
     passes: Vec<Vec<Pass>>,
+    /// Instead of stores and passes: what a plugin's own code wants.
+    linked: Option<Linked>,
     /// What each pass reads and writes.
     tallies: BTreeMap<(String, u32), (Tally, Tally)>,
     /// The key at which the last pass of the first run breaks.
@@ -149,6 +159,9 @@ pub struct Scenario {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.linked.is_some() {
+            return write!(f, "seed {}, plugin {}", self.seed, self.plugin);
+        }
         let steps: usize = self.passes.iter().map(Vec::len).sum();
         let breaks = if self.is_broken() { ", broken" } else { "" };
         write!(
@@ -161,10 +174,11 @@ impl fmt::Display for Scenario {
 }
 
 impl Scenario {
-    pub fn new(seed: u64) -> Scenario {
-        let mut rng = Rng::new(seed).fork(31);
-        let mut scenario = Scenario {
+    fn without_stores(seed: u64, plugin: &str, rng: &mut Rng) -> Scenario {
+        Scenario {
             seed,
+            plugin: plugin.to_owned(),
+            linked: None,
             before: World::new(),
             after: World::new(),
             stores: Vec::new(),
@@ -179,7 +193,12 @@ impl Scenario {
                 lock_timeout_micros: Some(0),
                 ..Options::default()
             },
-        };
+        }
+    }
+
+    pub fn new(seed: u64) -> Scenario {
+        let mut rng = Rng::new(seed).fork(31);
+        let mut scenario = Scenario::without_stores(seed, PLUGIN, &mut rng);
         for number in 0..1 + rng.index(2) {
             let name = format!("s{number}");
             let content = random_content(&mut rng);
@@ -274,7 +293,7 @@ impl Scenario {
 
     /// Rows of the journal that a migration publishes.
     pub fn published_rows(&self) -> usize {
-        self.passes.iter().map(Vec::len).sum()
+        self.tallies.len()
     }
 
     pub fn settings(&self) -> Settings {
@@ -310,6 +329,9 @@ impl Scenario {
         plugin_version: &str,
         broken: bool,
     ) -> Result<Plan, MigrationError> {
+        if let Some(linked) = &self.linked {
+            return preflight(view, &linked.wanted(plugin_version));
+        }
         let step = |pass: &Pass, is_last: bool| -> Arc<dyn Step> {
             let breaks_at = self.breaks_at.clone().filter(|_| broken && is_last);
             Arc::new(PassStep {
@@ -337,7 +359,7 @@ impl Scenario {
             }
         }
         let wanted = Wanted {
-            plugin: PLUGIN,
+            plugin: &self.plugin,
             plugin_version,
             stores: &self.stores,
             steps: &steps,
