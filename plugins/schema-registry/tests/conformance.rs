@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{ArrayRef, Int32Array, Int64Array, StringViewArray};
-use heliosdb_jsonschema_state::PLUGIN;
+use heliosdb_jsonschema_state::{PLUGIN, golden};
 use heliosdb_plugin_api::service::{ObjectInfo, QueryResult};
 use heliosdb_plugin_api::{Error, Result};
 use heliosdb_plugin_testkit::{Samples, Started, Statement, TestHost};
@@ -99,6 +99,7 @@ fn samples() -> Samples {
     Samples::new()
         .sql(|sql, _| answer(&[PERSON, PET], sql))
         .prepare(|plugin| told(plugin, &PERSON))
+        .adopted("jsonschema.schemas@2", golden::entries(golden::VERSION_2))
         .observed(object(&PERSON))
         .observed(object(&PET))
         .arguments("json_schema_version", vec![names, numbers])

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use heliosdb_plugin_api::Result;
 use heliosdb_plugin_api::service::{ObjectInfo, QueryResult};
+use heliosdb_plugin_api::{Entry, Result};
 
 use crate::plugin::Started;
 
@@ -26,6 +26,7 @@ pub struct Samples {
     pub(crate) column_type: Option<String>,
     pub(crate) constraints: Vec<(String, String, Vec<ArrayRef>)>,
     pub(crate) observed: Vec<ObjectInfo>,
+    pub(crate) adopted: Vec<(String, Vec<Entry>)>,
     pub(crate) prepare: Option<Prepare>,
     pub(crate) sql: Option<Script>,
 }
@@ -89,6 +90,12 @@ impl Samples {
     /// must find it.
     pub fn observed(mut self, object: ObjectInfo) -> Samples {
         self.observed.push(object);
+        self
+    }
+
+    /// Entries of a store of another plugin, `plugin.store@version`, that this one adopts.
+    pub fn adopted(mut self, store: &str, entries: Vec<Entry>) -> Samples {
+        self.adopted.push((store.to_owned(), entries));
         self
     }
 

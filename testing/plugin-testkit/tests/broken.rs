@@ -111,13 +111,22 @@ fn migrations() {
     caught::<{ fault::FAILS_ITS_CHECK }>("migrations", "not upper case", &[]);
     caught::<{ fault::NO_FIXTURE }>("migrations", "no fixture runs", &[]);
     caught::<{ fault::KEYS_TWICE }>("migrations", "comes twice", &[]);
+    caught::<{ fault::ADOPTS_BY_BATCH }>("migrations", "in batches of", &[]);
+    caught::<{ fault::REFUSES_ITS_OWN }>("migrations", "not an oid", &[]);
 }
 
 /// What the author does not say, the suite asks for.
 #[test]
 fn missing_samples() {
     let report = conformance::<Specimen<{ fault::NONE }>>(Samples::new());
-    for name in ["types", "constraints", "clauses", "commands", "observers"] {
+    for name in [
+        "types",
+        "constraints",
+        "clauses",
+        "commands",
+        "observers",
+        "migrations",
+    ] {
         let outcome = report.outcomes.iter().find(|(n, _)| *n == name);
         let (_, outcome) = outcome.expect("it is a check");
         assert!(outcome.as_ref().is_err_and(|why| why.contains("Samples::")));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, StringViewArray};
+use heliosdb_plugin_api::manifest::AdoptDecl;
 use heliosdb_plugin_api::service::ObjectInfo;
 use heliosdb_plugin_api::{
     Arguments, ClauseAction, CommandOutcome, ConstraintDefinition, Context, Entry, Error, Fixture,
@@ -54,6 +55,8 @@ pub mod fault {
     pub const PANICS_IN_STOP: u8 = 34;
     pub const OBSERVES_TWICE: u8 = 35;
     pub const BELIEVES_OBJECTS: u8 = 36;
+    pub const ADOPTS_BY_BATCH: u8 = 37;
+    pub const REFUSES_ITS_OWN: u8 = 38;
 }
 
 pub const MANIFEST: &str = include_str!("plugin.toml");
@@ -117,8 +120,17 @@ impl<const FAULT: u8> Plugin for Specimen<FAULT> {
     }
 
     fn migrations() -> Migrations {
-        let migrations =
-            Migrations::default().step("specimens", 1, "names in upper case", Upper::<FAULT>);
+        let drawers = AdoptDecl {
+            plugin: "collection".to_owned(),
+            store: "drawers".to_owned(),
+            version: 3,
+            into: "sightings".to_owned(),
+            to: None,
+            checksum: "names of drawers".to_owned(),
+        };
+        let migrations = Migrations::default()
+            .step("specimens", 1, "names in upper case", Upper::<FAULT>)
+            .adopt(drawers, Drawers::<FAULT>);
         if FAULT == fault::NO_FIXTURE {
             return migrations;
         }
@@ -156,6 +168,15 @@ pub fn samples() -> Samples {
         .clause("short", &["4"])
         .command("CREATE SPECIMEN beetle")
         .command("SHOW SPECIMENS")
+        .adopted(
+            "collection.drawers@3",
+            (0..20u32)
+                .map(|n| Entry {
+                    key: n.to_be_bytes().to_vec(),
+                    value: b"drawer".to_vec(),
+                })
+                .collect(),
+        )
         .observed(ObjectInfo {
             oid: 7,
             plugin: "collection".to_owned(),
@@ -164,6 +185,29 @@ pub fn samples() -> Samples {
             name: "beetles".to_owned(),
             owner: "ada".to_owned(),
         })
+}
+
+/// Drawers that were there first.
+struct Drawers<const FAULT: u8>;
+
+impl<const FAULT: u8> Step for Drawers<FAULT> {
+    fn migrate(&self, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        let drawer = |(n, entry): (usize, Entry)| match FAULT {
+            fault::ADOPTS_BY_BATCH => Entry {
+                value: vec![n as u8],
+                ..entry
+            },
+            _ => entry,
+        };
+        Ok(entries.into_iter().enumerate().map(drawer).collect())
+    }
+
+    fn check(&self, entry: &Entry) -> Result<()> {
+        if entry.key.len() != 4 || FAULT == fault::REFUSES_ITS_OWN {
+            return Err(Error::new(state::DATA_CORRUPTED, "not an oid"));
+        }
+        Ok(())
+    }
 }
 
 /// Names of the objects of a collection, by oid.
