@@ -61,8 +61,9 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         "read the log"
     );
     if files.len() == 1 && replayed.is_new() && tail.epoch == FIRST_EPOCH {
+        check_no_segments(&**io)?;
         file::remove(&**io, &files[0].name)?;
-        return create(io, options);
+        return make(io, options);
     }
     let files = settle(&**io, files, &tail, &replayed.ts_max)?;
     for directory in [file::DIRECTORY, SEGMENTS] {
@@ -114,24 +115,40 @@ fn make_directory(io: &dyn Io, name: &str) -> Result<()> {
 /// Make a new database, provided that nothing is there.
 fn create(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     let known = [crate::io::disk::LOCK_FILE, file::DIRECTORY, SEGMENTS];
-    let listed = |dir: &str| match io.list(dir) {
+    let is_strange = |name: &&String| {
+        !known.contains(&name.as_str()) && !options.expected_names.contains(&name.as_str())
+    };
+    if let Some(name) = listed(&**io, "")?.iter().find(is_strange) {
+        return Err(not_empty(name));
+    }
+    check_no_segments(&**io)?;
+    make(io, options)
+}
+
+fn listed(io: &dyn Io, directory: &str) -> Result<Vec<String>> {
+    match io.list(directory) {
         Ok(names) => Ok(names),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(Error::io("list", if dir.is_empty() { "." } else { dir }, e)),
-    };
-    let mut strange: Vec<String> = listed("")?;
-    strange.retain(|name| {
-        !known.contains(&name.as_str()) && !options.expected_names.contains(&name.as_str())
-    });
-    strange.extend(
-        listed(SEGMENTS)?
-            .into_iter()
-            .map(|name| format!("{SEGMENTS}/{name}")),
-    );
-    if let Some(name) = strange.first() {
-        let reason = format!("it has no write-ahead log, and is not empty: it has \"{name}\"");
-        return Err(Error::NotADatabase { reason });
+        Err(e) if directory.is_empty() => Err(Error::io("list", ".", e)),
+        Err(e) => Err(Error::io("list", directory, e)),
     }
+}
+
+fn check_no_segments(io: &dyn Io) -> Result<()> {
+    match listed(io, SEGMENTS)?.first() {
+        None => Ok(()),
+        Some(name) => Err(not_empty(&format!("{SEGMENTS}/{name}"))),
+    }
+}
+
+fn not_empty(name: &str) -> Error {
+    let reason = format!("it has no write-ahead log, and is not empty: it has \"{name}\"");
+    Error::NotADatabase { reason }
+}
+
+/// Make a new database where there is none, or one that nothing was written to. What else the
+/// directory of the latter has, such as files of the plugin host, came after the database did.
+fn make(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     file::discard_prepared(&**io)?;
     for directory in [SEGMENTS, file::DIRECTORY] {
         // One that cannot be removed, such as a mount point, is used as it is.

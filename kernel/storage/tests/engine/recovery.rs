@@ -231,6 +231,12 @@ fn a_directory_without_a_log_is_not_taken_over() {
         open(&dir, &small()),
         Err(Error::NotADatabase { .. })
     ));
+    // One that nothing was written to yet is one, whatever has come into its directory since.
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir, &small()).unwrap());
+    fs::write(dir.path().join("plugins.lock"), "mine").unwrap();
+    drop(open(&dir, &small()).unwrap());
+    assert_eq!(fs::read(dir.path().join("plugins.lock")).unwrap(), b"mine");
     // What a crash while making a database leaves is nothing.
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("wal")).unwrap();
