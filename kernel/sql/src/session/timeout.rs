@@ -16,6 +16,11 @@ impl CancelHandle {
     pub fn cancel(&self) {
         self.0.cancel();
     }
+
+    /// Whether the running statement was told to stop, by this or by its timeout.
+    pub fn is_canceled(&self) -> bool {
+        self.0.is_canceled()
+    }
 }
 
 /// Cancels a statement when its time is over; dropped when the statement ends first.

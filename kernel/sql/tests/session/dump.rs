@@ -601,7 +601,43 @@ fn cancel_ends_an_export() {
     db.reopen();
 }
 
-/// So has one that goes away.
+/// What goes out as a COPY is a part of its statement up to its end.
+#[test]
+fn the_timeout_of_a_statement_holds_while_its_data_is_read() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(MUCH);
+    session.ok("SET statement_timeout = 1");
+    for sql in [
+        "COPY (SELECT a.id, b.id FROM much a, much b) TO STDOUT",
+        "EXPORT DATABASE TO STDOUT",
+    ] {
+        let statement = session.0.parse(sql).unwrap().remove(0);
+        let end = match session.0.execute(&statement, &[]) {
+            Ok(Outcome::CopyOut(mut out)) => {
+                // Neither gets to its end while nobody reads.
+                let running = session.0.cancel_handle();
+                while !running.is_canceled() {
+                    std::thread::yield_now();
+                }
+                std::iter::repeat_with(|| out.next_chunk())
+                    .find_map(|chunk| match chunk {
+                        Ok(Some(_)) => None,
+                        Ok(None) => panic!("{sql} went on to its end"),
+                        Err(e) => Some(e),
+                    })
+                    .unwrap()
+            }
+            Ok(_) => panic!("not a COPY"),
+            // Too slow to begin.
+            Err(e) => e,
+        };
+        assert_eq!(end.code, state::QUERY_CANCELED);
+        assert_eq!(end.message, "canceling statement due to statement timeout");
+    }
+}
+
+/// A client that goes away has it, too.
 #[test]
 fn an_export_ends_when_nobody_reads_it() {
     let db = Db::new();
