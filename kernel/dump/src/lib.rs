@@ -21,6 +21,7 @@ pub mod digest;
 pub mod format;
 
 pub mod export;
+pub mod load;
 pub mod reader;
 pub mod source;
 mod writer;
@@ -29,6 +30,7 @@ pub use describe::{Described, NamedTable, ObjectDescription, PluginDescription};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use export::export;
+pub use load::{LoadStats, load_state, load_tables};
 pub use manifest::{ColumnManifest, LeftOut, Manifest, StoreManifest, TableManifest};
 pub use options::{CompareOptions, ExportOptions, LoadOptions};
 pub use progress::{Progress, Silent};

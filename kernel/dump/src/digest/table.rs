@@ -187,6 +187,17 @@ impl TableDigest {
         Ok(())
     }
 
+    /// Add what another counted of the same table.
+    pub fn merge(&mut self, other: &TableDigest) {
+        self.values += other.values;
+        self.versions += other.versions;
+        for (sum, column) in self.columns.iter_mut().zip(&other.columns) {
+            *sum += *column;
+        }
+        self.rows += other.rows;
+        self.superseded += other.superseded;
+    }
+
     /// Current rows so far.
     pub fn rows(&self) -> u64 {
         self.rows

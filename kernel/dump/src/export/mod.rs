@@ -17,7 +17,7 @@
 
 use std::io::Write;
 
-use heliosdb_plugin_host::store::{StoreState, stores};
+use heliosdb_plugin_host::store::{self, StoreState};
 use heliosdb_storage::{Engine, Interrupt, ReadView};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -34,6 +34,8 @@ mod catalog;
 mod samples;
 mod stores;
 mod tables;
+
+pub(crate) use stores::StoreCounter;
 
 /// Write everything that `view` shows and knows of into `out`, front to back; the manifest that the
 /// dump ends with. `view` is of `engine`, and `described` was made from it.
@@ -160,7 +162,7 @@ impl Export<'_> {
             (Some(_), true) => {}
         }
         add("indexes", "their entries follow from the rows");
-        for store in stores(self.view)? {
+        for store in store::stores(self.view)? {
             let why = match store.state {
                 StoreState::Live => continue,
                 StoreState::Shadow => "a migration that has not ended writes it",

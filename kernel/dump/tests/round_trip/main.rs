@@ -1,0 +1,5 @@
+//! Databases of the storage engine, exported, loaded into empty ones, and compared.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod load;
+mod sample;
