@@ -19,7 +19,7 @@ use heliosdb_storage::{Engine, Interrupt};
 
 use super::error::ImportError;
 use super::report::{
-    CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict,
+    CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict, counted,
 };
 use crate::database::{FIRST_NAME, run_one};
 
@@ -67,7 +67,9 @@ pub(super) fn objects(
             Some(_) => {}
         }
     }
-    let known: BTreeSet<&str> = manifest.plugins.iter().map(|p| p.id.as_str()).collect();
+    // A plugin that was switched off where the dump was made may bring something here.
+    let known = manifest.plugins.iter().filter(|p| p.installed);
+    let known: BTreeSet<&str> = known.map(|p| p.id.as_str()).collect();
     for (key, object) in &now {
         if expected.contains_key(key) {
             continue;
@@ -107,7 +109,7 @@ fn by_name(objects: &[ObjectDescription]) -> BTreeMap<Key<'_>, &ObjectDescriptio
     named.collect()
 }
 
-/// The plugin whose extension or object it is, if the dump does not know that plugin.
+/// The plugin whose extension or object it is, if it is none of those that the dump has installed.
 fn brought_by<'a>(object: &'a ObjectDescription, known: &BTreeSet<&str>) -> Option<&'a str> {
     let plugin = match object.kind.split_once(" of ") {
         Some((_, plugin)) => plugin,
@@ -278,7 +280,7 @@ pub(super) fn views(
         name: "views".to_owned(),
         verdict: Verdict::of(problems.is_empty()),
         details: match problems.is_empty() {
-            true => vec![format!("{} answer", views.len())],
+            true => vec![format!("{} answered", counted(views.len() as u64, "view"))],
             false => problems,
         },
     })

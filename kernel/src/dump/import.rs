@@ -86,10 +86,14 @@ fn marker(file: &Path, ready: &Preflight, started_at: u64) -> Marker {
     let name = file.file_name().unwrap_or(file.as_os_str());
     let dump_id = &ready.dump.manifest().dump_id;
     let mut marker = Marker::new(&name.to_string_lossy(), dump_id, started_at);
-    marker.config = ready.settings.write.as_ref().map(|(name, text)| ConfigFile {
-        file: (*name).to_owned(),
-        sha256: Sha256::of(text.as_bytes()),
-    });
+    marker.config = ready
+        .settings
+        .write
+        .as_ref()
+        .map(|(name, text)| ConfigFile {
+            file: (*name).to_owned(),
+            sha256: Sha256::of(text.as_bytes()),
+        });
     marker
 }
 
@@ -173,13 +177,11 @@ impl Import<'_> {
         let tables = watch.time("verify tables", |progress| {
             tables::compare(self.dump, engine, &how, progress)
         })?;
-        let (objects, past) = watch.show("verify objects", || {
-            compare::objects(manifest, instance)
-        })?;
+        let (objects, past) =
+            watch.show("verify objects", || compare::objects(manifest, instance))?;
         let (stores, mut checks) = watch.show("verify state of plugins", || {
             let stores = stores::compare(manifest, engine, host, interrupt)?;
-            let checks =
-                compare::plugin_checks(planned, self.options.linked, engine, interrupt)?;
+            let checks = compare::plugin_checks(planned, self.options.linked, engine, interrupt)?;
             Ok::<_, ImportError>((stores, checks))
         })?;
         checks.insert(0, past);

@@ -9,13 +9,11 @@
 //! * [`verify()`] compares a database with the dump it came from, at any later time.
 //! * Both tell what they did in a [`Report`].
 
-#![allow(dead_code)] // The import itself comes with the next commit.
-
 mod catalog;
 mod compare;
 mod error;
 mod html;
-// mod import;
+mod import;
 pub(crate) mod marker;
 mod plugins;
 mod preflight;
@@ -23,10 +21,10 @@ pub mod report;
 mod settings;
 mod stopwatch;
 mod stores;
-// mod tables;
+mod tables;
 mod target;
 mod text;
-// mod verify;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,9 +32,9 @@ use std::sync::Arc;
 use heliosdb_plugin_host::RootRef;
 
 pub use error::{ImportError, PluginProblem};
-// pub use import::import;
+pub use import::import;
 pub use report::Report;
-// pub use verify::verify;
+pub use verify::verify;
 
 pub use heliosdb_dump::options::{LEVEL_DEFAULT, LEVELS};
 pub use heliosdb_dump::{Dump, ExportOptions, Manifest, Progress, Silent};

@@ -48,7 +48,12 @@ pub(super) fn preflight(
         Ok(found) => found.has_config,
         Err(_) => target.join(CONFIG_FILE).is_file(),
     };
-    let settings = settings::choose(target, has_config, dump.config()?, options)?;
+    let settings = settings::choose(target, has_config, dump.config()?, options);
+    let (settings, found) = match (settings, found) {
+        // In what is no directory of ours nothing has to be right.
+        (Err(_), Err(refused)) => return Err(refused),
+        (settings, found) => (settings?, found),
+    };
     let readiness = plugins::check(manifest, &settings.survey, options.keep_orphans)?;
     let found = found?;
     check_space(manifest, &found, &settings)?;

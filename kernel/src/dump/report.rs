@@ -243,13 +243,13 @@ impl Report {
     /// The line to end with.
     pub fn conclusion(&self) -> String {
         let Report { dump, target, .. } = self;
-        let (rows, directory) = (dump.rows, &target.directory);
+        let (rows, directory) = (counted(dump.rows, "row"), &target.directory);
         match (self.action, self.is_equal()) {
             (Action::Import, true) => {
-                format!("{rows} rows imported into {directory} and verified")
+                format!("{rows} imported into {directory} and verified")
             }
             (Action::DryRun, true) => {
-                format!("{rows} rows would be imported; everything was verified, nothing was kept")
+                format!("{rows} would be imported; everything was verified, nothing was kept")
             }
             (Action::Verify, true) => format!("{directory} has what the dump has"),
             (Action::Import | Action::DryRun, false) => {
@@ -364,7 +364,7 @@ impl Report {
                 let _ = write!(result, " in {}", table.columns.join(", "));
             }
             if table.found_rows != table.rows {
-                let _ = write!(result, ", found {} rows", table.found_rows);
+                let _ = write!(result, ", found {}", counted(table.found_rows, "row"));
             }
             grid.judged(
                 [
@@ -455,7 +455,7 @@ impl Report {
         let verdict = worst(self.sequences.iter().map(|s| s.verdict));
         let said = match self.sequences.len() {
             0 => verdict.to_string(),
-            n => format!("{n} stand elsewhere, {verdict}"),
+            n => format!("{n} not where the dump has them, {verdict}"),
         };
         grid.judged(["sequences".to_owned(), said], verdict);
         for check in &self.checks {
@@ -482,11 +482,21 @@ impl Report {
             }
         }
         let objects = &self.objects;
-        for (list, what) in [
-            (&objects.missing, "is missing"),
-            (&objects.changed, "is another"),
-            (&objects.added, "is not in the dump"),
-        ] {
+        let (brought, added): (Vec<_>, Vec<_>) =
+            objects.added.iter().partition(|o| o.verdict.is_equal());
+        for object in brought {
+            let ObjectReport { kind, name, .. } = object;
+            let why = object.details.join(", ");
+            remarks.push(format!("{kind} {name} is new: {why}"));
+        }
+        let missing = objects.missing.iter().collect();
+        let changed = objects.changed.iter().collect();
+        let lists: [(Vec<&ObjectReport>, &str); 3] = [
+            (missing, "is missing"),
+            (changed, "is another"),
+            (added, "is not in the dump"),
+        ];
+        for (list, what) in lists {
             for object in list {
                 let ObjectReport { kind, name, .. } = object;
                 remarks.push(match object.verdict {
@@ -531,6 +541,14 @@ fn title_case(word: &str) -> String {
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => String::new(),
+    }
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(n: u64, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) const IMPORTED_CONFIG_FILE: &str = "heliosdb.toml.imported";
 /// What an operator may have put there.
 const OPERATORS: [&str; 2] = [CONFIG_FILE, "plugins"];
 /// What a database keeps in directories of their own, with files in them and nothing else.
-const DATABASE_DIRECTORIES: [&str; 2] = ["wal", "segments"];
+const DATABASE_DIRECTORIES: [&str; 3] = ["wal", "segments", LOAD_DIRECTORY];
+/// Where index entries are sorted; empty when that is done.
+const LOAD_DIRECTORY: &str = "load";
 /// What it keeps beside them. The lock goes last of all, with the directory.
 const DATABASE_FILES: [&str; 4] = [
     lockfile::LOCK_FILE,
@@ -245,6 +247,7 @@ impl Target {
     /// The last step: the settings, if there are any to write, and then the marker goes. When this
     /// fails nothing was published.
     pub fn publish(&self, config: Option<(&'static str, &str)>) -> Result<(), ImportError> {
+        let _ = self.io.remove_dir(LOAD_DIRECTORY);
         if let Some((name, text)) = config {
             let file = self.io.open(CONFIG_HALF, OpenMode::CreateNew)?;
             file.write_at(text.as_bytes(), 0)?;

@@ -16,12 +16,11 @@ use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use super::error::ImportError;
-use super::report::{
-    Action, CheckReport, DumpSummary, Report, TargetSummary, Verdict,
-};
+use super::report::{Action, CheckReport, DumpSummary, Report, TargetSummary, Verdict};
 use super::stopwatch::Stopwatch;
 use super::target::{CONFIG_FILE, database_bytes};
 use super::{VerifyOptions, catalog, compare, marker, preflight, stores, tables};
+use crate::Database;
 use crate::config::Config;
 use crate::error::{Error, OpenError};
 use crate::plugins;
@@ -47,6 +46,11 @@ pub fn verify(
     };
     if !directory.is_dir() {
         return Err(failed(Error::NoDirectory).into());
+    }
+    // To open an empty directory would make a database of it.
+    if !Database::exists(directory) {
+        let reason = "there is none in the directory".to_owned();
+        return Err(failed(heliosdb_storage::Error::NotADatabase { reason }.into()).into());
     }
     let config = config_of(directory, options)?;
     let disk: Arc<dyn Io> = Arc::new(Disk::open(directory)?);

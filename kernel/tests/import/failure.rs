@@ -1,0 +1,220 @@
+//! Imports that are stopped: by a cancel, by a failure after the first byte was written, by a kill.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use heliosdb_kernel::dump::{Progress, import};
+
+use super::*;
+
+/// Does something when phase number `at` begins, and counts the phases.
+struct AtPhase<F: Fn() + Send + Sync> {
+    at: usize,
+    begun: AtomicUsize,
+    act: F,
+}
+
+impl<F: Fn() + Send + Sync> Progress for AtPhase<F> {
+    fn begin(&self, _phase: &str, _total: Option<u64>) {
+        if self.begun.fetch_add(1, Ordering::SeqCst) == self.at {
+            (self.act)();
+        }
+    }
+
+    fn advance(&self, _amount: u64) {}
+
+    fn end(&self) {}
+}
+
+/// Runs the import again and again, acting at the first phase, the second, and so on; the number of
+/// imports that failed.
+fn at_every_phase(
+    place: &Place,
+    target: &str,
+    options: impl Fn() -> ImportOptions<'static>,
+    act: impl Fn(&ImportOptions<'_>) + Send + Sync,
+    check: impl Fn(),
+) -> usize {
+    let mut failed = 0;
+    for at in 0.. {
+        let options = options();
+        let progress = AtPhase {
+            at,
+            begun: AtomicUsize::new(0),
+            act: || act(&options),
+        };
+        let (file, path) = (place.path("world.dump"), place.path(target));
+        match import(&file, &path, &options, &progress) {
+            Err(error) => {
+                let left = matches!(error, ImportError::Leftovers { .. });
+                assert!(!left, "phase {at}: {error}");
+                failed += 1;
+                check();
+            }
+            Ok(_) if progress.begun.into_inner() <= at => return failed,
+            Ok(_) => {
+                // It came too late to matter; the next round needs a fresh target.
+                fs::remove_dir_all(&path).unwrap();
+            }
+        }
+    }
+    failed
+}
+
+#[test]
+fn a_cancel_in_any_phase_leaves_nothing() {
+    let place = Place::with_world();
+    let canceled = at_every_phase(
+        &place,
+        "new/er",
+        || ImportOptions::new(&[], "full"),
+        |options| options.interrupt.cancel(),
+        || assert!(!place.path("new").exists()),
+    );
+    assert!(canceled >= 5, "{canceled}");
+    assert!(place.verify("world.dump", "new/er").is_equal());
+}
+
+/// A file that appears where the import is about to write fails it in the middle.
+#[test]
+fn a_cancel_leaves_an_operators_files() {
+    let place = Place::with_world();
+    let target = place.path("own");
+    let prepare = || {
+        fs::create_dir_all(target.join("plugins")).unwrap();
+        fs::write(target.join("heliosdb.toml"), "[server]\n").unwrap();
+    };
+    prepare();
+    let canceled = at_every_phase(
+        &place,
+        "own",
+        || {
+            prepare();
+            ImportOptions::new(&[], "full")
+        },
+        |options| options.interrupt.cancel(),
+        || assert_eq!(names(&target), ["heliosdb.toml", "plugins"]),
+    );
+    assert!(canceled >= 5, "{canceled}");
+    assert_eq!(
+        fs::read_to_string(target.join("heliosdb.toml")).unwrap(),
+        "[server]\n"
+    );
+}
+
+/// A process that is killed leaves what it had written, and the mark that says so. Simulated by a copy
+/// of the target, taken while the import was at work.
+#[test]
+fn a_killed_import_is_run_again() {
+    let place = Place::with_world();
+    let target = place.path("target");
+    let phases = AtomicUsize::new(0);
+    for at in 0.. {
+        let killed = place.path("killed");
+        let progress = AtPhase {
+            at,
+            begun: AtomicUsize::new(0),
+            act: || {
+                if target.exists() {
+                    copy(&target, &killed);
+                }
+            },
+        };
+        let options = ImportOptions::new(&[], "full");
+        import(&place.path("world.dump"), &target, &options, &progress).unwrap();
+        fs::remove_dir_all(&target).unwrap();
+        if progress.begun.into_inner() <= at {
+            break;
+        }
+        if !killed.exists() {
+            continue;
+        }
+        phases.fetch_add(1, Ordering::SeqCst);
+        assert!(names(&killed).contains(&"import.pending".to_owned()));
+        let refused = Database::open(&killed).map(drop).unwrap_err().to_string();
+        assert!(
+            refused.contains("an import into it has not finished"),
+            "{refused}"
+        );
+        place.import("world.dump", "killed").unwrap();
+        assert!(place.verify("world.dump", "killed").is_equal());
+        assert_eq!(names(&killed), ["lock", "segments", "wal"]);
+        fs::remove_dir_all(&killed).unwrap();
+    }
+    let phases = phases.into_inner();
+    assert!(phases >= 4, "{phases}");
+}
+
+/// What another import left is cleaned up to the last file, an operator's settings excepted.
+#[test]
+fn what_an_import_left_goes_and_nothing_else() {
+    let place = Place::with_world();
+    let target = place.path("target");
+    for directory in ["wal", "segments", "load", "plugins"] {
+        fs::create_dir_all(target.join(directory)).unwrap();
+    }
+    for file in [
+        "wal/0000000000000000.wal",
+        "segments/1.seg",
+        "load/1.run",
+        "plugins.lock",
+        "plugins.starting",
+        "lock",
+    ] {
+        fs::write(target.join(file), "what is this").unwrap();
+    }
+    fs::write(target.join("heliosdb.toml"), "[server]\n").unwrap();
+    fs::write(target.join("import.pending"), "").unwrap();
+    place.import("world.dump", "target").unwrap();
+    assert_eq!(
+        names(&target),
+        ["heliosdb.toml", "lock", "plugins", "segments", "wal"]
+    );
+    assert!(place.verify("world.dump", "target").is_equal());
+    let segments = names(&target.join("segments"));
+    assert!(!segments.contains(&"1.seg".to_owned()), "{segments:?}");
+}
+
+/// The settings that a killed import had made from its dump are not taken for an operator's.
+#[test]
+fn settings_of_a_killed_import_are_replaced() {
+    let place = Place::new();
+    for (name, text) in [("one", "[memory]\n"), ("two", "[server]\n")] {
+        let config = Config::parse(text, "heliosdb.toml").unwrap();
+        let db = Database::open_with(place.path(name), &config).unwrap();
+        place.export(&db, &format!("{name}.dump"));
+        db.close().unwrap();
+    }
+    place.import("one.dump", "target").unwrap();
+    let target = place.path("target");
+    let kept = || fs::read_to_string(target.join("heliosdb.toml")).unwrap();
+    assert_eq!(kept(), "[memory]\n");
+    // The kill came between the settings and the end: as an import marks it.
+    let sha256 = heliosdb_plugin_host::file::Sha256::of(kept().as_bytes());
+    let marker = format!(
+        "format = 1\ndump = \"one.dump\"\ndump_id = \"x\"\nstarted_at_micros = 1\n\
+         made_directories = 1\n[config]\nfile = \"heliosdb.toml\"\nsha256 = \"{sha256}\"\n"
+    );
+    fs::write(target.join("import.pending"), &marker).unwrap();
+    place.import("two.dump", "target").unwrap();
+    assert_eq!(kept(), "[server]\n");
+    assert!(!target.join("heliosdb.toml.imported").exists());
+
+    // Had somebody changed them meanwhile, they would be an operator's.
+    fs::write(target.join("heliosdb.toml"), "[storage]\n").unwrap();
+    fs::write(target.join("import.pending"), &marker).unwrap();
+    place.import("two.dump", "target").unwrap();
+    assert_eq!(kept(), "[storage]\n");
+    assert!(target.join("heliosdb.toml.imported").exists());
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => drop(fs::copy(&from, &to).unwrap()),
+        }
+    }
+}

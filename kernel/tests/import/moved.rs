@@ -1,0 +1,236 @@
+//! What an import makes of a dump: the same database, with its past, at another place.
+
+use std::ops::Bound;
+
+use heliosdb_storage::ReadView;
+use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::view::RowVersions;
+
+use super::*;
+
+const QUERIES: [&str; 6] = [
+    "SELECT * FROM geo.city ORDER BY id",
+    "SELECT * FROM geo.country ORDER BY code",
+    "SELECT * FROM geo.big ORDER BY name",
+    "SELECT name FROM geo.city WHERE people = 717711",
+    "SELECT relname, relkind FROM pg_class WHERE relnamespace <> 11 AND oid >= 16384 ORDER BY relname",
+    "SELECT rolname, rolcanlogin FROM pg_roles ORDER BY rolname",
+];
+
+#[test]
+fn a_dump_becomes_the_same_database() {
+    let place = Place::with_world();
+    let report = place.import("world.dump", "full").unwrap();
+    assert!(report.is_equal(), "{}", report.to_text());
+    let (old, new) = (place.open("lite"), full(&place.path("full")));
+    for query in QUERIES {
+        assert_eq!(rows(&old, query), rows(&new, query), "{query}");
+    }
+    // Both go on from the same state, and the rules still hold.
+    for db in [&old, &new] {
+        db.execute("INSERT INTO geo.city (country, name) VALUES ('NO', 'Moss')")
+            .unwrap();
+        let refused = [
+            "INSERT INTO geo.country VALUES ('NO', 'again')",
+            "INSERT INTO geo.city (country, name) VALUES ('SE', 'Lund')",
+            "INSERT INTO geo.city (name, people) VALUES ('Lund', -1)",
+        ];
+        for sql in refused {
+            db.execute(sql).unwrap_err();
+        }
+    }
+    let last = "SELECT id, mayor FROM geo.city ORDER BY id DESC LIMIT 1";
+    assert_eq!(rows(&new, last), ["5|nobody"]);
+    let sequence = "SELECT last_value, is_called FROM counter";
+    assert_eq!(rows(&new, sequence), ["105|t"]);
+    assert_eq!(rows(&new, "SELECT nextval('counter')"), ["110"]);
+    assert_eq!(rows(&new, "SHOW helios.edition"), ["full"]);
+    let imports = rows(&new, "SELECT source_edition, rows FROM helios_imports");
+    assert_eq!(imports, ["lite|6"]);
+    new.close().unwrap();
+    old.close().unwrap();
+    assert_eq!(names(&place.path("full")), ["lock", "segments", "wal"]);
+}
+
+/// Every commit that the dump knows of gives the same rows through either engine.
+#[test]
+fn the_past_comes_along() {
+    let place = Place::with_world();
+    place.import("world.dump", "full").unwrap();
+    let engine = |name: &str| {
+        let disk = Arc::new(Disk::open(place.path(name)).unwrap());
+        Engine::open(disk, Options::default()).unwrap()
+    };
+    let (old, new) = (engine("lite"), engine("full"));
+    let latest = old.latest_view();
+    let mut times = std::collections::BTreeSet::new();
+    let tables = latest.tables_ever().unwrap();
+    for table in &tables {
+        for which in [RowVersions::Current, RowVersions::Superseded] {
+            for batch in latest.row_versions(&table.def, which).unwrap() {
+                let batch = batch.unwrap();
+                for name in ["_begin", "_end"] {
+                    let Some(column) = batch.column_by_name(name) else {
+                        continue;
+                    };
+                    let column: &arrow_array::UInt64Array = column.as_any().downcast_ref().unwrap();
+                    times.extend(column.iter().flatten());
+                }
+            }
+        }
+    }
+    assert!(times.len() >= 4, "{times:?}");
+    let all: Vec<u64> = times.iter().flat_map(|t| [t - 1, *t]).collect();
+    for ts in all {
+        let (a, b) = (old.view_at(Ts(ts)), new.view_at(Ts(ts)));
+        for collection in [0, 16] {
+            let collection = CollectionId(collection);
+            let read = |view: &ReadView| {
+                let range = view.range(collection, Bound::Unbounded, Bound::Unbounded);
+                range.unwrap().map(|e| e.unwrap()).collect::<Vec<_>>()
+            };
+            assert_eq!(read(&a), read(&b), "catalog {collection} AS OF {ts}");
+        }
+        for table in &tables {
+            let read = |view: &ReadView| {
+                let batches = view.row_versions(&table.def, RowVersions::Current).unwrap();
+                let mut rows = Vec::new();
+                for batch in batches {
+                    let batch = batch.unwrap();
+                    let row = |i| format!("{:?}", batch.slice(i, 1).columns());
+                    rows.extend((0..batch.num_rows()).map(row));
+                }
+                rows
+            };
+            assert_eq!(read(&a), read(&b), "table {} AS OF {ts}", table.def.id);
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_does_everything_and_keeps_nothing() {
+    let place = Place::with_world();
+    let options = ImportOptions {
+        dry_run: true,
+        ..ImportOptions::new(&[], "full")
+    };
+    let report = place.import_with("world.dump", "a/b", &options).unwrap();
+    assert!(report.is_equal());
+    assert!(report.target.bytes > 0);
+    assert!(report.to_text().contains("nothing was kept"));
+    assert!(!place.path("a").exists());
+    // What was there stays, and is all there is.
+    fs::create_dir(place.path("c")).unwrap();
+    fs::write(place.path("c/heliosdb.toml"), "[server]\n").unwrap();
+    place.import_with("world.dump", "c", &options).unwrap();
+    assert_eq!(names(&place.path("c")), ["heliosdb.toml"]);
+}
+
+#[test]
+fn settings_come_along_unless_there_are_others() {
+    let place = Place::new();
+    let text = "# by hand\n[memory]\nquery_limit = \"64MB\"\n";
+    let config = Config::parse(text, "heliosdb.toml").unwrap();
+    let db = Database::open_with(place.path("lite"), &config).unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    let kept = |target: &str, name: &str| fs::read_to_string(place.path(target).join(name));
+
+    place.import("d", "new").unwrap();
+    assert_eq!(kept("new", "heliosdb.toml").unwrap(), text);
+
+    fs::create_dir(place.path("own")).unwrap();
+    fs::write(place.path("own/heliosdb.toml"), "[server]\n").unwrap();
+    let report = place.import("d", "own").unwrap();
+    assert_eq!(kept("own", "heliosdb.toml").unwrap(), "[server]\n");
+    assert_eq!(kept("own", "heliosdb.toml.imported").unwrap(), text);
+    assert!(report.notes[0].contains("heliosdb.toml.imported"));
+    assert!(place.verify("d", "own").is_equal());
+
+    // An operator who named other settings for the import still gets those of the dump.
+    fs::write(place.path("other.toml"), "[memory]\n").unwrap();
+    let other = place.path("other.toml");
+    let options = ImportOptions {
+        config: Some(&other),
+        ..ImportOptions::new(&[], "full")
+    };
+    place.import_with("d", "named", &options).unwrap();
+    assert_eq!(kept("named", "heliosdb.toml").unwrap(), text);
+}
+
+/// A setting of a plugin that is not here, or a path of another machine, does not stop an import.
+#[test]
+fn settings_that_do_not_fit_are_kept_aside() {
+    let place = Place::new();
+    let text = "[plugins]\ndirectory = \"plugins-of-another-machine\"\n";
+    let config = Config {
+        text: Some(text.to_owned()),
+        ..Config::default()
+    };
+    let db = Database::open_with(place.path("lite"), &config).unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    let report = place.import("d", "new").unwrap();
+    assert!(
+        report.notes[0].contains("not used: heliosdb.toml:2"),
+        "{:?}",
+        report.notes
+    );
+    assert!(!place.path("new/heliosdb.toml").exists());
+    let kept = fs::read_to_string(place.path("new/heliosdb.toml.imported")).unwrap();
+    assert_eq!(kept, text);
+    full(&place.path("new")).close().unwrap();
+}
+
+/// What belongs to a plugin that is away waits for it, when that was asked for.
+#[test]
+fn state_of_a_plugin_that_is_away_may_come_along() {
+    let place = Place::new();
+    place.open("lite").close().unwrap();
+    place.leave_store("lite", "gone", 7);
+    let db = place.open("lite");
+    place.export(&db, "d");
+    db.close().unwrap();
+    let options = ImportOptions {
+        keep_orphans: true,
+        ..ImportOptions::new(&[], "full")
+    };
+    let report = place.import_with("d", "full", &options).unwrap();
+    let [store] = report.stores.as_slice() else {
+        panic!("{:?}", report.stores);
+    };
+    assert_eq!(store.outcome, dump::report::StoreOutcome::Orphaned);
+    assert_eq!((store.entries, store.entries_before), (7, 7));
+    assert!(report.notes.iter().any(|note| note.contains("gone")));
+    let db = full(&place.path("full"));
+    let stores = rows(
+        &db,
+        "SELECT plugin, store, version, state, entries FROM helios_plugin_stores",
+    );
+    assert_eq!(stores, ["gone|things|3|orphaned|7"]);
+    db.close().unwrap();
+}
+
+#[test]
+fn the_report_is_a_page_a_text_and_json() {
+    let place = Place::new();
+    let db = place.open("lite");
+    db.execute("CREATE TABLE \"<b>&\" (a int); INSERT INTO \"<b>&\" VALUES (1)")
+        .unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    let report = place.import("d", "full").unwrap();
+    let text = report.to_text();
+    for line in ["public.\"<b>&\"", "1 row imported", "load tables"] {
+        assert!(text.contains(line), "{text}");
+    }
+    let page = report.to_html();
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(page.contains("public.&quot;&lt;b&gt;&amp;&quot;"), "{page}");
+    for forbidden in ["<script", "http:", "https:", "<b>&"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["action"], "import");
+    assert_eq!(json["tables"][0]["verdict"], "equal");
+}

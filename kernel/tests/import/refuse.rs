@@ -1,0 +1,132 @@
+//! What is refused before anything is written: the target is as it was, byte for byte.
+
+use super::*;
+
+/// Imports into a directory that is not there and into one with settings; neither changes.
+fn refused(place: &Place, file: &str, options: &ImportOptions<'_>) -> ImportError {
+    let settled = place.path("settled");
+    fs::create_dir_all(settled.join("plugins")).unwrap();
+    fs::write(settled.join("heliosdb.toml"), "[server]\n").unwrap();
+    let before = contents(&settled);
+    let error = place.import_with(file, "settled", options).unwrap_err();
+    assert_eq!(contents(&settled), before);
+    let again = place.import_with(file, "not/there", options).unwrap_err();
+    assert_eq!(again.to_string(), error.to_string());
+    assert!(!place.path("not").exists());
+    error
+}
+
+fn into_full() -> ImportOptions<'static> {
+    ImportOptions::new(&[], "full")
+}
+
+#[test]
+fn a_damaged_dump_is_refused() {
+    let place = Place::with_world();
+    let whole = fs::read(place.path("world.dump")).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(place.path("damaged"), &damaged).unwrap();
+    fs::write(place.path("short"), &whole[..whole.len() - 1]).unwrap();
+    fs::write(place.path("long"), [whole.as_slice(), b"x"].concat()).unwrap();
+    fs::write(place.path("none"), b"").unwrap();
+    for file in ["damaged", "short", "long", "none"] {
+        let error = refused(&place, file, &into_full());
+        let ImportError::Dump(inner) = &error else {
+            panic!("{file}: {error}");
+        };
+        assert!(inner.is_damage(), "{file}: {error}");
+        assert!(error.explain().contains("HINT:  Copy the dump again"));
+    }
+    let missing = refused(&place, "nowhere", &into_full());
+    assert!(missing.to_string().contains("cannot open"), "{missing}");
+}
+
+#[test]
+fn full_does_not_go_back_to_lite() {
+    let place = Place::new();
+    let db = full(&place.path("full"));
+    place.export(&db, "d");
+    db.close().unwrap();
+    let error = refused(&place, "d", &ImportOptions::new(&[], "lite"));
+    assert_eq!(
+        error.to_string(),
+        "a dump of HeliosDB full cannot be imported into HeliosDB lite"
+    );
+    place.import("d", "other").unwrap();
+}
+
+#[test]
+fn every_missing_plugin_is_listed() {
+    let place = Place::new();
+    place.open("lite").close().unwrap();
+    place.leave_store("lite", "gone", 1);
+    place.leave_store("lite", "lost", 1);
+    let db = place.open("lite");
+    place.export(&db, "d");
+    db.close().unwrap();
+    let error = refused(&place, "d", &into_full());
+    assert!(matches!(error, ImportError::Plugins(_)), "{error}");
+    let said = error.explain();
+    assert!(said.contains("not ready here: gone, lost"), "{said}");
+    for plugin in ["gone", "lost"] {
+        let line =
+            format!("plugin \"{plugin}\": it is not here; the dump has store things version 3");
+        assert!(said.contains(&line), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_with_something_in_it_is_refused() {
+    let place = Place::with_world();
+    full(&place.path("used")).close().unwrap();
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/thesis.tex"), "x").unwrap();
+    fs::write(place.path("file"), "x").unwrap();
+    for (target, why) in [
+        ("used", "it has a database"),
+        ("mine", "it is not empty: it has \"thesis.tex\""),
+        ("file", "it is a file, not a directory"),
+    ] {
+        let before = contents(&place.path(target));
+        let error = place.import("world.dump", target).unwrap_err();
+        assert!(error.to_string().ends_with(why), "{error}");
+        assert_eq!(contents(&place.path(target)), before);
+    }
+    // A foreign file beside what an import left is still somebody's.
+    fs::write(place.path("mine/import.pending"), "format = 1\n").unwrap();
+    let error = place.import("world.dump", "mine").unwrap_err();
+    assert!(error.to_string().contains("thesis.tex"), "{error}");
+    assert!(place.path("mine/thesis.tex").exists());
+}
+
+#[test]
+fn a_directory_that_somebody_uses_is_refused() {
+    let place = Place::with_world();
+    let target = place.path("busy");
+    fs::create_dir(&target).unwrap();
+    let disk = Disk::open(&target).unwrap();
+    let lock = heliosdb_storage::io::Io::lock(&disk).unwrap();
+    let error = place.import("world.dump", "busy").unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    assert_eq!(names(&target), ["lock"]);
+    drop(lock);
+    place.import("world.dump", "busy").unwrap();
+}
+
+/// An operator's mistake in settings that were asked for is one that the operator corrects.
+#[test]
+fn settings_that_were_named_must_be_right() {
+    let place = Place::with_world();
+    fs::write(place.path("wrong.toml"), "[sever]\n").unwrap();
+    let wrong = place.path("wrong.toml");
+    let options = ImportOptions {
+        config: Some(&wrong),
+        ..into_full()
+    };
+    let error = refused(&place, "world.dump", &options);
+    assert!(
+        error.to_string().contains("did you mean \"server\""),
+        "{error}"
+    );
+}

@@ -1,0 +1,196 @@
+//! What a comparison finds, and how it tells a change of today from one that came with the import.
+
+use heliosdb_kernel::dump::report::{TableReport, Verdict};
+
+use super::*;
+
+fn imported() -> Place {
+    let place = Place::with_world();
+    place.import("world.dump", "full").unwrap();
+    assert!(place.verify("world.dump", "full").is_equal());
+    place
+}
+
+/// What a comparison says after `sql`, which must not be "equal".
+fn after(sql: &str) -> Report {
+    let place = imported();
+    let db = full(&place.path("full"));
+    db.execute(sql).unwrap();
+    db.close().unwrap();
+    let report = place.verify("world.dump", "full");
+    assert!(!report.is_equal(), "{sql}: {}", report.to_text());
+    let text = report.to_text();
+    assert!(text.trim_end().ends_with("differs from the dump"), "{text}");
+    report
+}
+
+fn table<'a>(report: &'a Report, name: &str) -> &'a TableReport {
+    report.tables.iter().find(|t| t.name == name).unwrap()
+}
+
+#[test]
+fn one_changed_value_is_found_with_its_column() {
+    let report = after("UPDATE geo.city SET area = 0.0 WHERE name = 'Bergen'");
+    let city = table(&report, "geo.city");
+    assert_eq!(city.verdict, Verdict::ChangedSince);
+    assert_eq!(city.columns, ["area"]);
+    assert_eq!(table(&report, "geo.country").verdict, Verdict::Equal);
+    assert!(
+        report
+            .to_text()
+            .contains("changed since the import in area")
+    );
+}
+
+#[test]
+fn one_missing_row_is_found() {
+    let report = after("DELETE FROM geo.city WHERE name = 'Oslo'");
+    let city = table(&report, "geo.city");
+    assert_eq!(city.verdict, Verdict::ChangedSince);
+    assert_eq!((city.rows, city.found_rows), (3, 2));
+}
+
+#[test]
+fn a_dropped_table_is_found() {
+    let report = after("DROP TABLE geo.city CASCADE");
+    assert_eq!(table(&report, "geo.city").verdict, Verdict::ChangedSince);
+    let missing: Vec<&str> = report
+        .objects
+        .missing
+        .iter()
+        .map(|o| o.name.as_str())
+        .collect();
+    assert!(missing.contains(&"geo.city"), "{missing:?}");
+}
+
+#[test]
+fn a_changed_sequence_is_found() {
+    let report = after("SELECT setval('counter', 999)");
+    let [sequence] = report.sequences.as_slice() else {
+        panic!("{:?}", report.sequences);
+    };
+    assert_eq!(sequence.name, "public.counter");
+    assert_eq!(sequence.dump, Some((105, true)));
+    assert_eq!(sequence.found, Some((999, true)));
+}
+
+#[test]
+fn a_dropped_index_is_found() {
+    let report = after("DROP INDEX geo.city_by_people");
+    let [index] = report.objects.missing.as_slice() else {
+        panic!("{:?}", report.objects);
+    };
+    assert_eq!(
+        (index.kind.as_str(), index.name.as_str(), index.verdict),
+        ("index", "geo.city_by_people", Verdict::ChangedSince)
+    );
+}
+
+#[test]
+fn changed_definitions_are_found() {
+    for (sql, kind, name, what) in [
+        (
+            "CREATE OR REPLACE VIEW geo.big AS SELECT name, people FROM geo.city WHERE people > 1",
+            "view",
+            "geo.big",
+            "definition",
+        ),
+        (
+            "COMMENT ON TABLE geo.city IS NULL",
+            "table",
+            "geo.city",
+            "comment",
+        ),
+        ("ALTER ROLE anna NOLOGIN", "role", "anna", "definition"),
+        (
+            "ALTER TABLE geo.city ALTER COLUMN mayor SET DEFAULT 'x'",
+            "table",
+            "geo.city",
+            "definition",
+        ),
+    ] {
+        let report = after(sql);
+        let [object] = report.objects.changed.as_slice() else {
+            panic!("{sql}: {:?}", report.objects);
+        };
+        assert_eq!((object.kind.as_str(), object.name.as_str()), (kind, name));
+        assert_eq!(object.verdict, Verdict::ChangedSince, "{sql}");
+        assert!(object.details[0].starts_with(what), "{:?}", object.details);
+    }
+}
+
+#[test]
+fn a_removed_comment_on_a_column_and_a_new_table_are_found() {
+    let report = after("COMMENT ON COLUMN geo.city.area IS NULL");
+    assert_eq!(report.objects.missing[0].kind, "column comment");
+    let report = after("CREATE TABLE more (a int)");
+    let added = report.objects.added.iter();
+    let added: Vec<&str> = added.map(|o| o.name.as_str()).collect();
+    assert_eq!(added, ["public.more"]);
+}
+
+#[test]
+fn an_added_column_is_a_changed_table_with_equal_rows() {
+    let report = after("ALTER TABLE geo.city ADD COLUMN more int DEFAULT 7");
+    assert_eq!(table(&report, "geo.city").verdict, Verdict::Equal);
+    assert_eq!(report.objects.changed[0].name, "geo.city");
+}
+
+/// No description shows a password, and still it is not the same.
+#[test]
+fn a_changed_password_is_found() {
+    let report = after("ALTER ROLE anna PASSWORD 'other'");
+    let check = report
+        .checks
+        .iter()
+        .find(|c| !c.verdict.is_equal())
+        .unwrap();
+    assert_eq!(check.verdict, Verdict::ChangedSince);
+    assert!(check.details[0].contains("password"), "{:?}", check.details);
+}
+
+/// Another database has other content at the dump's snapshot: that is no change of today.
+#[test]
+fn another_database_differs() {
+    let place = imported();
+    let db = full(&place.path("other"));
+    db.execute("CREATE TABLE t (a int)").unwrap();
+    db.close().unwrap();
+    let report = place.verify("world.dump", "other");
+    assert!(!report.is_equal());
+    assert_eq!(table(&report, "geo.city").verdict, Verdict::Differs);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|n| n.contains("does not say that this dump"))
+    );
+}
+
+#[test]
+fn a_directory_that_a_server_has_is_refused_readably() {
+    let place = imported();
+    let db = full(&place.path("full"));
+    let options = VerifyOptions::new(&[], "full");
+    let verify = |directory: &str| {
+        dump::verify(
+            &place.path("world.dump"),
+            &place.path(directory),
+            &options,
+            &Silent,
+        )
+        .map(drop)
+        .unwrap_err()
+        .to_string()
+    };
+    let said = verify("full");
+    assert!(said.contains("in use by another process"), "{said}");
+    db.close().unwrap();
+    let said = verify("nowhere");
+    assert!(said.contains("there is no such directory"), "{said}");
+    assert!(!place.path("nowhere").exists());
+    fs::create_dir(place.path("empty")).unwrap();
+    let said = verify("empty");
+    assert!(said.contains("not a HeliosDB database"), "{said}");
+    assert!(names(&place.path("empty")).is_empty());
+}
