@@ -6,6 +6,8 @@
 //!
 //! * [`format`] is every byte of the file, [`manifest`] what it says of itself.
 //! * [`digest`] makes content comparable: order-free, bit-exact, per table and per column.
+//! * [`export()`] writes a dump, [`reader`] verifies and reads one, [`load`] puts it into an engine.
+//! * [`compare`] holds a database against a dump, [`diff()`] one dump against another.
 //!
 //! This crate knows storage and the plugin host's directory of stores. It knows no SQL: names and
 //! definitions come to it as plain descriptions ([`describe`]).
@@ -20,13 +22,18 @@ pub mod manifest;
 pub mod digest;
 pub mod format;
 
+pub mod compare;
+mod crew;
+pub mod diff;
 pub mod export;
 pub mod load;
 pub mod reader;
 pub mod source;
 mod writer;
 
+pub use compare::{HistoryComparison, IndexComparison, TableComparison, compare_tables};
 pub use describe::{Described, NamedTable, ObjectDescription, PluginDescription};
+pub use diff::{DumpDiff, diff};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use export::export;

@@ -29,7 +29,7 @@ mod values;
 mod tests;
 
 pub use table::TableDigest;
-pub(crate) use table::ids;
+pub(crate) use table::{RowHasher, ids};
 
 /// A 128-bit digest, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

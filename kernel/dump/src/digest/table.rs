@@ -30,7 +30,6 @@ pub(crate) struct Line<'a> {
     live: usize,
 }
 
-#[allow(dead_code)] // Comparing AS OF comes with the next commits.
 impl Line<'_> {
     pub fn begin(&self) -> u64 {
         self.hashes[BEGIN]

@@ -9,7 +9,6 @@
 //! Whatever is loaded is counted and hashed again, and must be what the manifest says. What makes the
 //! two parts one, for whoever opens the directory meanwhile, is the caller's business.
 
-mod crew;
 mod state;
 mod tables;
 

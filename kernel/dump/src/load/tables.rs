@@ -10,7 +10,7 @@ use heliosdb_storage::schema::TableDef;
 use heliosdb_storage::view::RowVersions;
 use heliosdb_storage::{Engine, LoadedState, Loader, ReadView};
 
-use super::crew::{self, Work};
+use crate::crew::{self, Work};
 use crate::digest::TableDigest;
 use crate::error::{Error, Result};
 use crate::format::FrameHeader;
@@ -200,7 +200,7 @@ impl Work for Tables<'_> {
         })
     }
 
-    fn table(
+    fn task(
         &self,
         table: usize,
         next: &mut dyn FnMut() -> Result<Option<Prepared>>,

@@ -89,7 +89,8 @@ fn everything_a_dump_carries_is_read_back() {
     assert_eq!(position(&db.engine), position(&loaded.engine));
     // It goes on from there.
     let (rows_before, ts) = commit(&loaded.engine, |tx| {
-        tx.insert(&changed(), &rows(&[1000], |_| None)).unwrap()
+        tx.insert(&changed_now(), &rows_now(&[1000], |_| None))
+            .unwrap()
     });
     assert!(ts > before.ts());
     assert!(rows_before[0] >= before.next_row(CHANGED));
@@ -179,7 +180,8 @@ fn a_dump_is_of_the_view_it_was_given() {
     let view = db.engine.latest_view();
     let described = describe(&view);
     commit(&db.engine, |tx| {
-        tx.insert(&changed(), &rows(&[5000], |_| None)).unwrap();
+        tx.insert(&changed_now(), &rows_now(&[5000], |_| None))
+            .unwrap();
         tx.put(LIVE_STORE, b"later", b"not in the dump").unwrap();
     });
     let mut out = Vec::new();

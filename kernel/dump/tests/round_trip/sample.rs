@@ -17,11 +17,13 @@ use heliosdb_dump::{
 };
 use heliosdb_plugin_host::store::{self, STORES};
 use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
+use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{CollectionId, ColumnId, RowId, Ts};
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
 use heliosdb_storage::{
-    Durability, Engine, Interrupt, Isolation, Options, ReadView, SequenceSpec, Transaction,
+    Durability, Engine, IndexRange, Interrupt, Isolation, Options, ReadView, SequenceSpec,
+    Transaction,
 };
 
 pub const ALL_TYPES: CollectionId = CollectionId(1024);
@@ -385,4 +387,21 @@ pub fn open(bytes: &[u8]) -> Dump {
 
 pub fn dump_of(engine: &Engine) -> Dump {
     open(&export_with(engine, &ExportOptions::default()).0)
+}
+
+/// [`changed`] as it is in the end.
+pub fn changed_now() -> TableDef {
+    let mut def = changed();
+    def.columns[2].dropped = true;
+    def
+}
+
+/// The place of an id in the first index of [`changed`].
+pub fn id_is(id: i64) -> IndexRange {
+    IndexRange::equal(vec![Datum::Int64(id)])
+}
+
+/// Rows of [`changed_now`].
+pub fn rows_now(ids: &[i64], name: impl Fn(i64) -> Option<String>) -> RecordBatch {
+    rows(ids, name).project(&[0, 1]).unwrap()
 }

@@ -6,7 +6,9 @@
 
 use std::ops::Bound;
 
-use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{ArrayRef, RecordBatch};
 
 use super::{ReadView, row_of};
 use crate::datum::Datum;
@@ -148,6 +150,28 @@ impl<'a> EntryEncoder<'a> {
         }
         entry.finish(self.index, id)
     }
+}
+
+/// Call `each` with the RowId of every row of `batch` and the key of its entry in `index`. The batch is
+/// the index's columns in order, then the RowIds.
+pub fn entry_keys(
+    table: &TableDef,
+    index: &IndexDef,
+    batch: &RecordBatch,
+    mut each: impl FnMut(RowId, &[u8]),
+) -> Result<()> {
+    let (types, width) = (key_types(table, index)?, index.columns.len());
+    let ids = batch.columns().get(width);
+    let Some(ids) = ids.and_then(|ids| ids.as_primitive_opt::<UInt64Type>()) else {
+        return Err(Error::invalid("a batch of keys without RowIds"));
+    };
+    let mut encoder = EntryEncoder::new(index, &types, batch.columns()[..width].iter())?;
+    let mut entry = EntryKey::default();
+    for (row, id) in ids.values().iter().enumerate() {
+        encoder.encode(row, RowId(*id), &mut entry)?;
+        each(RowId(*id), &entry.key);
+    }
+    Ok(())
 }
 
 type EntryBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);

@@ -1,10 +1,10 @@
-//! Work on several tables, shared by a few threads.
+//! Tasks shared by a few threads, such as tables to load.
 //!
-//! The work of a table is a row of *pieces*, the frames of its rows. Preparing a piece (read,
-//! decompress, decode, hash) may be done by anybody, using it (encode, write) only in order and by the
-//! one who has the table. Whoever is free takes the next table; when no table is left, it prepares
+//! A task may have *pieces*, such as the frames of a table's rows. Preparing a piece (read, decompress,
+//! decode, hash) may be done by anybody, using it (encode, write) only in order and by the one who has
+//! the task. Whoever is free takes the next task; when no task is left, it prepares
 //! pieces for the others, a few ahead of where they are. So two threads are busy until the last
-//! table's last rows, however large one table is, and no more than [`AHEAD`] pieces per table wait.
+//! task's last rows, however large one task is, and no more than [`AHEAD`] pieces per task wait.
 //!
 //! With one thread everything is done in order on the caller's.
 
@@ -20,24 +20,24 @@ use crate::error::{Error, Result};
 const AHEAD: usize = 4;
 
 /// What a crew does.
-pub(super) trait Work: Sync {
+pub(crate) trait Work: Sync {
     type Piece: Send;
-    /// What comes of a table that is finished.
+    /// What comes of a task that is finished.
     type Done: Send;
-    /// How many pieces a table has.
-    fn pieces(&self, table: usize) -> usize;
-    fn prepare(&self, table: usize, piece: usize) -> Result<Self::Piece>;
-    /// Use all pieces of a table, which `next` gives in order.
-    fn table(
+    /// How many pieces a task has.
+    fn pieces(&self, task: usize) -> usize;
+    fn prepare(&self, task: usize, piece: usize) -> Result<Self::Piece>;
+    /// Use all pieces of a task, which `next` gives in order.
+    fn task(
         &self,
-        table: usize,
+        task: usize,
         next: &mut dyn FnMut() -> Result<Option<Self::Piece>>,
     ) -> Result<Self::Done>;
 }
 
-/// A table that somebody has.
+/// A task that somebody has.
 struct Active<P> {
-    table: usize,
+    task: usize,
     pieces: usize,
     /// The first piece that nobody prepares yet.
     next: usize,
@@ -61,16 +61,16 @@ struct Crew<'a, W: Work> {
     changed: Condvar,
 }
 
-/// Do the work of `tables`, in that order as far as one can; what came of them, in any order.
-pub(super) fn run<W: Work>(
+/// Do the work of `tasks`, in that order as far as one can; what came of them, in any order.
+pub(crate) fn run<W: Work>(
     work: &W,
-    tables: impl Iterator<Item = usize>,
+    tasks: impl Iterator<Item = usize>,
     threads: usize,
 ) -> Result<Vec<(usize, W::Done)>> {
     let crew = Crew {
         work,
         state: Mutex::new(State {
-            queue: tables.collect(),
+            queue: tasks.collect(),
             active: Vec::new(),
             done: Vec::new(),
             error: None,
@@ -81,11 +81,11 @@ pub(super) fn run<W: Work>(
     thread::scope(|scope| {
         for helper in 1..threads {
             let started = thread::Builder::new()
-                .name(format!("dump-load-{helper}"))
+                .name(format!("dump-{helper}"))
                 .spawn_scoped(scope, || crew.labour());
             // One thread fewer is slower, and as good.
             if let Err(error) = started {
-                tracing::warn!("no thread to load with: {error}");
+                tracing::warn!("no second thread: {error}");
             }
         }
         crew.labour();
@@ -117,20 +117,20 @@ impl<W: Work> Crew<'_, W> {
             if state.stop {
                 return;
             }
-            if let Some(table) = state.queue.pop_front() {
+            if let Some(task) = state.queue.pop_front() {
                 state.active.push(Active {
-                    table,
-                    pieces: self.work.pieces(table),
+                    task,
+                    pieces: self.work.pieces(task),
                     next: 0,
                     used: 0,
                     ready: BTreeMap::new(),
                 });
                 drop(state);
-                let done = self.work.table(table, &mut || self.next_piece(table));
+                let done = self.work.task(task, &mut || self.next_piece(task));
                 let mut state = self.state.lock();
-                state.active.retain(|active| active.table != table);
+                state.active.retain(|active| active.task != task);
                 match done {
-                    Ok(done) => state.done.push((table, done)),
+                    Ok(done) => state.done.push((task, done)),
                     Err(error) => {
                         drop(state);
                         self.fail(error);
@@ -148,22 +148,22 @@ impl<W: Work> Crew<'_, W> {
                 self.changed.wait(&mut state);
                 continue;
             };
-            let (table, piece) = (active.table, active.next);
+            let (task, piece) = (active.task, active.next);
             active.next += 1;
             drop(state);
-            if self.prepare(table, piece).is_break() {
+            if self.prepare(task, piece).is_break() {
                 return;
             }
         }
     }
 
-    /// Prepare a piece for whoever has its table.
-    fn prepare(&self, table: usize, piece: usize) -> ControlFlow<()> {
-        match self.work.prepare(table, piece) {
+    /// Prepare a piece for whoever has its task.
+    fn prepare(&self, task: usize, piece: usize) -> ControlFlow<()> {
+        match self.work.prepare(task, piece) {
             Ok(prepared) => {
                 let mut state = self.state.lock();
                 let mut active = state.active.iter_mut();
-                if let Some(active) = active.find(|active| active.table == table) {
+                if let Some(active) = active.find(|active| active.task == task) {
                     active.ready.insert(piece, prepared);
                 }
                 self.changed.notify_all();
@@ -176,15 +176,15 @@ impl<W: Work> Crew<'_, W> {
         }
     }
 
-    /// The next piece for the one who has the table, prepared here if nobody else did.
-    fn next_piece(&self, table: usize) -> Result<Option<W::Piece>> {
+    /// The next piece for the one who has the task, prepared here if nobody else did.
+    fn next_piece(&self, task: usize) -> Result<Option<W::Piece>> {
         let mut state = self.state.lock();
         loop {
             if state.stop {
                 return Err(Error::Worker("another thread failed".to_owned()));
             }
             let mut all = state.active.iter_mut();
-            let Some(active) = all.find(|active| active.table == table) else {
+            let Some(active) = all.find(|active| active.task == task) else {
                 return Ok(None);
             };
             if active.used == active.pieces {
@@ -200,7 +200,7 @@ impl<W: Work> Crew<'_, W> {
                 active.next += 1;
                 active.used += 1;
                 drop(state);
-                return self.work.prepare(table, piece).map(Some);
+                return self.work.prepare(task, piece).map(Some);
             }
             self.changed.wait(&mut state);
         }
@@ -221,9 +221,9 @@ impl<W: Work> Crew<'_, W> {
 mod tests {
     use super::*;
 
-    /// Every piece of every table once, in order, whoever prepares it.
+    /// Every piece of every task once, in order, whoever prepares it.
     struct Count<'a> {
-        tables: &'a [usize],
+        tasks: &'a [usize],
         fail_at: Option<(usize, usize)>,
     }
 
@@ -231,25 +231,25 @@ mod tests {
         type Piece = (usize, usize);
         type Done = usize;
 
-        fn pieces(&self, table: usize) -> usize {
-            self.tables[table]
+        fn pieces(&self, task: usize) -> usize {
+            self.tasks[task]
         }
 
-        fn prepare(&self, table: usize, piece: usize) -> Result<(usize, usize)> {
-            match self.fail_at == Some((table, piece)) {
-                true => Err(Error::NoSection(format!("{table}/{piece}"))),
-                false => Ok((table, piece)),
+        fn prepare(&self, task: usize, piece: usize) -> Result<(usize, usize)> {
+            match self.fail_at == Some((task, piece)) {
+                true => Err(Error::NoSection(format!("{task}/{piece}"))),
+                false => Ok((task, piece)),
             }
         }
 
-        fn table(
+        fn task(
             &self,
-            table: usize,
+            task: usize,
             next: &mut dyn FnMut() -> Result<Option<(usize, usize)>>,
         ) -> Result<usize> {
             let mut count = 0;
             while let Some(piece) = next()? {
-                assert_eq!(piece, (table, count));
+                assert_eq!(piece, (task, count));
                 count += 1;
             }
             Ok(count)
@@ -258,29 +258,29 @@ mod tests {
 
     #[test]
     fn every_piece_is_used_once_and_in_order() {
-        let tables = [500, 0, 1, 7, 300, 40];
+        let tasks = [500, 0, 1, 7, 300, 40];
         let work = Count {
-            tables: &tables,
+            tasks: &tasks,
             fail_at: None,
         };
         for threads in [1, 2, 3, 8] {
-            let mut done = run(&work, 0..tables.len(), threads).unwrap();
+            let mut done = run(&work, 0..tasks.len(), threads).unwrap();
             done.sort_unstable();
-            let expected: Vec<_> = tables.into_iter().enumerate().collect();
+            let expected: Vec<_> = tasks.into_iter().enumerate().collect();
             assert_eq!(done, expected, "{threads} threads");
         }
     }
 
     #[test]
     fn an_error_ends_the_work_of_all() {
-        let tables = [500, 300, 40];
+        let tasks = [500, 300, 40];
         for threads in [1, 2, 3] {
             for fail_at in [(0, 0), (0, 499), (1, 150), (2, 39)] {
                 let work = Count {
-                    tables: &tables,
+                    tasks: &tasks,
                     fail_at: Some(fail_at),
                 };
-                let error = run(&work, 0..tables.len(), threads).unwrap_err();
+                let error = run(&work, 0..tasks.len(), threads).unwrap_err();
                 assert!(matches!(error, Error::NoSection(_)), "{error}");
             }
         }

@@ -1,0 +1,208 @@
+//! Two dumps compared by what they mean: objects, tables and stores by name.
+//!
+//! Ids, times, RowIds, history and the order of rows are not compared, so a database that was moved, or
+//! made anew with the same statements, is equal to the first. Only the manifests are read: a table's
+//! digests say which of its columns differ.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::describe::ObjectDescription;
+use crate::manifest::{Manifest, StoreManifest, TableManifest};
+use crate::reader::Dump;
+
+/// What differs. Nothing in it means equal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DumpDiff {
+    /// Object by object, in order of kind and name.
+    pub objects: Vec<Difference>,
+    pub tables: Vec<Difference>,
+    pub stores: Vec<Difference>,
+    /// The text of the configuration.
+    pub config: bool,
+}
+
+/// Something that is not the same in both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// `table`, `store`, or the kind of object.
+    pub kind: String,
+    pub name: String,
+    pub change: Change,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    OnlyInFirst,
+    OnlyInSecond,
+    /// In what, one line each.
+    Changed(Vec<String>),
+}
+
+impl DumpDiff {
+    pub fn is_equal(&self) -> bool {
+        *self == DumpDiff::default()
+    }
+}
+
+/// Compare two dumps.
+pub fn diff(first: &Dump, second: &Dump) -> DumpDiff {
+    diff_manifests(first.manifest(), second.manifest())
+}
+
+fn diff_manifests(first: &Manifest, second: &Manifest) -> DumpDiff {
+    let objects = |m: &'_ Manifest| -> BTreeMap<_, _> {
+        let objects = m.objects.clone().into_iter();
+        objects
+            .map(|o| ((o.kind.clone(), o.name.clone()), o))
+            .collect()
+    };
+    let tables = |m: &Manifest| -> BTreeMap<_, _> {
+        let tables = m.tables.clone().into_iter();
+        let named = tables.filter_map(|t| Some((("table".to_owned(), t.name.clone()?), t)));
+        named.collect()
+    };
+    let stores = |m: &Manifest| -> BTreeMap<_, _> {
+        let stores = m.stores.clone().into_iter();
+        let name = |s: &StoreManifest| format!("{}.{}", s.plugin, s.name);
+        stores
+            .map(|s| (("store".to_owned(), name(&s)), s))
+            .collect()
+    };
+    DumpDiff {
+        objects: differences(objects(first), objects(second), object_changes),
+        tables: differences(tables(first), tables(second), table_changes),
+        stores: differences(stores(first), stores(second), store_changes),
+        config: first.config != second.config,
+    }
+}
+
+/// Kind and name.
+type Key = (String, String);
+
+fn differences<T>(
+    mut first: BTreeMap<Key, T>,
+    second: BTreeMap<Key, T>,
+    changes: fn(&T, &T) -> Vec<String>,
+) -> Vec<Difference> {
+    let mut found: Vec<(Key, Change)> = Vec::new();
+    for (key, b) in second {
+        match first.remove(&key) {
+            None => found.push((key, Change::OnlyInSecond)),
+            Some(a) => {
+                let changes = changes(&a, &b);
+                if !changes.is_empty() {
+                    found.push((key, Change::Changed(changes)));
+                }
+            }
+        }
+    }
+    let gone = first.into_keys().map(|key| (key, Change::OnlyInFirst));
+    found.extend(gone);
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let differences = found.into_iter();
+    differences
+        .map(|((kind, name), change)| Difference { kind, name, change })
+        .collect()
+}
+
+/// A line when two things are not the same.
+fn changed<T: PartialEq + fmt::Display>(what: &str, first: T, second: T) -> Option<String> {
+    (first != second).then(|| format!("{what}: {first} and {second}"))
+}
+
+fn object_changes(a: &ObjectDescription, b: &ObjectDescription) -> Vec<String> {
+    let quoted = |text: &str| {
+        format!(
+            "\"{}\"",
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        )
+    };
+    let comment = |o: &ObjectDescription| o.comment.as_deref().map_or("none".to_owned(), quoted);
+    [
+        changed("owner", &a.owner, &b.owner),
+        (a.definition != b.definition).then(|| {
+            let (a, b) = (quoted(&a.definition), quoted(&b.definition));
+            format!("definition: {a} and {b}")
+        }),
+        changed("comment", comment(a), comment(b)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
+    let columns = |t: &TableManifest| -> Vec<_> {
+        let columns = t.columns.iter().zip(&t.column_digests);
+        let live = columns.filter(|(column, _)| !column.dropped);
+        let live = live.map(|(c, digest)| (c.name.clone(), c.type_name.clone(), *digest));
+        live.collect()
+    };
+    let list = |columns: &[(String, String, _)]| {
+        let columns: Vec<String> = columns.iter().map(|(n, t, _)| format!("{n} {t}")).collect();
+        format!("({})", columns.join(", "))
+    };
+    let (mine, others) = (columns(a), columns(b));
+    let mut changes = Vec::new();
+    changes.extend(changed("rows", a.rows, b.rows));
+    changes.extend(changed("columns", list(&mine), list(&others)));
+    let mut values = 0;
+    for (name, _, digest) in &mine {
+        let other = others.iter().find(|(other, _, _)| other == name);
+        if other.is_some_and(|(_, _, other)| other != digest) {
+            changes.push(format!("column {name}: other values"));
+            values += 1;
+        }
+    }
+    if changes.is_empty() && values == 0 && a.digest != b.digest {
+        changes.push("rows: the same values in every column, and other rows".to_owned());
+    }
+    changes
+}
+
+fn store_changes(a: &StoreManifest, b: &StoreManifest) -> Vec<String> {
+    let counts = changed("entries", a.entries, b.entries);
+    let other = counts.is_none() && a.digest != b.digest;
+    [
+        changed("version", a.version, b.version),
+        counts,
+        other.then(|| "entries: as many, and others".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl fmt::Display for DumpDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_equal() {
+            return writeln!(f, "equal");
+        }
+        for all in [&self.objects, &self.tables, &self.stores] {
+            for difference in all {
+                write!(f, "{difference}")?;
+            }
+        }
+        if self.config {
+            writeln!(f, "configuration: other text")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { kind, name, change } = self;
+        match change {
+            Change::OnlyInFirst => writeln!(f, "{kind} {name}: only in the first"),
+            Change::OnlyInSecond => writeln!(f, "{kind} {name}: only in the second"),
+            Change::Changed(changes) => changes
+                .iter()
+                .try_for_each(|change| writeln!(f, "{kind} {name}: {change}")),
+        }
+    }
+}
