@@ -75,7 +75,7 @@ fn appended_bytes_are_refused_and_counted() {
     check(
         [&whole[..], b"more"].concat(),
         expect_test::expect![[
-            r#""my.dump" has 4 bytes behind the end of the dump, which is at byte 3090"#
+            r#""my.dump" has 4 bytes behind the end of the dump, which is at byte 3295"#
         ]],
     );
 }

@@ -8,12 +8,14 @@ use heliosdb_storage::view::{RowVersions, Version};
 
 use super::*;
 use crate::Silent;
+use crate::describe::{ObjectDescription, PluginDescription};
 use crate::digest::{Digest, TableDigest};
 use crate::format::entry::Entry;
-use crate::manifest::{ColumnManifest, StoreManifest, TableManifest};
+use crate::manifest::{ColumnManifest, LeftOut, SequenceManifest, StoreManifest, TableManifest};
 use crate::writer::{EntryFrames, Packer, Payload, Pipeline, RowFrames, Writer};
 
 mod damage;
+mod golden;
 mod hostile;
 
 const TABLE: u32 = 1024;
@@ -75,7 +77,7 @@ fn column(name: &str, type_name: &str) -> ColumnManifest {
         name: name.to_owned(),
         type_name: type_name.to_owned(),
         dropped: false,
-        compression: None,
+        compression: (type_name == "text").then(|| "zstd".to_owned()),
     }
 }
 
@@ -92,12 +94,35 @@ pub(crate) fn empty_manifest() -> Manifest {
         oldest_ts: 1,
         next_collection: 1031,
         included: vec!["tables".to_owned()],
-        left_out: Vec::new(),
-        objects: Vec::new(),
+        left_out: vec![LeftOut {
+            what: "branches".to_owned(),
+            why: "not asked for".to_owned(),
+        }],
+        objects: vec![ObjectDescription {
+            kind: "table".to_owned(),
+            name: "public.t".to_owned(),
+            owner: "helios".to_owned(),
+            definition: "CREATE TABLE public.t (a bigint, b text)".to_owned(),
+            comment: Some("small".to_owned()),
+        }],
         tables: Vec::new(),
-        plugins: Vec::new(),
+        plugins: vec![PluginDescription {
+            id: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            state: "active".to_owned(),
+            linkage: Some("static".to_owned()),
+            installed: true,
+            stores: vec![("s".to_owned(), 1)],
+            objects: 2,
+            types: vec!["point".to_owned()],
+            codecs_in_use: vec!["rle".to_owned()],
+        }],
         stores: Vec::new(),
-        sequences: Vec::new(),
+        sequences: vec![SequenceManifest {
+            collection: 1029,
+            value: 7,
+            is_called: true,
+        }],
         config: None,
         sections: Vec::new(),
     }
