@@ -108,7 +108,7 @@ fn steps(report: &Report) -> Markup {
         @if !upgraded.is_empty() {
             h2 { "Upgrades" }
             @for store in upgraded {
-                p {
+                div {
                     strong { (store.plugin) "." (store.store) }
                     @if let Some(from) = &store.from { " from " (from) }
                     @if let Some(to) = store.to_version { " to version " (to) }

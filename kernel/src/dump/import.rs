@@ -31,7 +31,7 @@ use super::preflight::{Preflight, preflight};
 use super::report::{Action, DumpSummary, Report, StoreOutcome, TargetSummary};
 use super::settings::Settings;
 use super::stopwatch::Stopwatch;
-use super::target::Target;
+use super::target::{Target, sizes};
 use super::{HISTORY_SAMPLES, ImportOptions, catalog, compare, stores, tables};
 use crate::plugins;
 
@@ -117,7 +117,7 @@ impl Import<'_> {
         let mut report = built?;
         closed?;
         self.options.interrupt.check()?;
-        report.target.bytes = self.target.bytes();
+        (report.target.bytes, report.target.log_bytes) = sizes(self.target.io());
         Ok(report)
     }
 
@@ -199,6 +199,7 @@ impl Import<'_> {
                 edition: self.options.edition.to_owned(),
                 kernel_version: env!("CARGO_PKG_VERSION").to_owned(),
                 bytes: 0,
+                log_bytes: 0,
                 imported_at_micros: Some(self.started_at),
             },
             tables,

@@ -121,11 +121,15 @@ pub(crate) fn open_engine(io: Arc<dyn Io>, config: &Config) -> Result<Engine, Er
     Ok(engine)
 }
 
-/// Microseconds since the Unix epoch, for people.
+/// Microseconds since the Unix epoch, for people: to the second.
 pub(crate) fn show_time(micros: u64) -> String {
+    show_moment(micros - micros % 1_000_000)
+}
+
+/// The same to the microsecond, for commits.
+pub(crate) fn show_moment(micros: u64) -> String {
     let mut text = String::new();
-    let seconds = i64::try_from(micros - micros % 1_000_000).unwrap_or(i64::MAX);
-    write_timestamp(seconds, &mut text);
+    write_timestamp(i64::try_from(micros).unwrap_or(i64::MAX), &mut text);
     text + " UTC"
 }
 

@@ -10,7 +10,7 @@ use heliosdb_dump::manifest::LeftOut;
 use serde::Serialize;
 
 use super::html;
-use super::marker::show_time;
+use super::marker::{show_moment, show_time};
 use super::text::{Align, Grid, bytes, seconds};
 
 /// See the module's header.
@@ -68,8 +68,10 @@ pub struct TargetSummary {
     pub directory: String,
     pub edition: String,
     pub kernel_version: String,
-    /// Log and segments. Of a dry run, what they would have been.
+    /// Of the segments, which hold the rows. Of a dry run, what they were before they went.
     pub bytes: u64,
+    /// Of the log, whose files are made in their full length.
+    pub log_bytes: u64,
     /// When the dump was imported into it, as far as it knows.
     pub imported_at_micros: Option<u64>,
 }
@@ -122,6 +124,8 @@ pub struct TableReport {
     pub details: Vec<String>,
     /// Times AS OF which the content was compared.
     pub history_times: u64,
+    /// Indexes whose entries were compared with the rows.
+    pub indexes: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -296,10 +300,10 @@ impl Report {
                 ),
             ),
             ("exported", show_time(dump.created_at_micros)),
-            ("snapshot", show_time(dump.snapshot_ts)),
+            ("snapshot", show_moment(dump.snapshot_ts)),
         ];
         if dump.oldest_ts < dump.snapshot_ts {
-            facts.push(("history since", show_time(dump.oldest_ts)));
+            facts.push(("history since", show_moment(dump.oldest_ts)));
         }
         facts.push((
             "to",
@@ -316,10 +320,11 @@ impl Report {
         facts.push((
             "size",
             format!(
-                "{} in the file, {} unpacked, {} in the database",
+                "{} in the file, {} unpacked; {} in the database, and {} of log",
                 bytes(dump.bytes),
                 bytes(dump.raw_bytes),
-                bytes(target.bytes)
+                bytes(target.bytes),
+                bytes(target.log_bytes)
             ),
         ));
         for left_out in &dump.left_out {
@@ -356,6 +361,7 @@ impl Report {
             ("rows", Align::Right),
             ("versions", Align::Right),
             ("past times", Align::Right),
+            ("indexes", Align::Right),
             ("result", Align::Left),
         ]);
         for table in &self.tables {
@@ -372,6 +378,7 @@ impl Report {
                     table.rows.to_string(),
                     table.versions.to_string(),
                     table.history_times.to_string(),
+                    table.indexes.to_string(),
                     result,
                 ],
                 table.verdict,
@@ -491,17 +498,17 @@ impl Report {
         }
         let missing = objects.missing.iter().collect();
         let changed = objects.changed.iter().collect();
-        let lists: [(Vec<&ObjectReport>, &str); 3] = [
-            (missing, "is missing"),
-            (changed, "is another"),
-            (added, "is not in the dump"),
+        let lists: [(Vec<&ObjectReport>, &str, &str); 3] = [
+            (missing, "was removed", "is missing"),
+            (changed, "was changed", "is another"),
+            (added, "was added", "is not in the dump"),
         ];
-        for (list, what) in lists {
+        for (list, since, differs) in lists {
             for object in list {
                 let ObjectReport { kind, name, .. } = object;
                 remarks.push(match object.verdict {
-                    Verdict::ChangedSince => format!("{kind} {name} {what} since the import"),
-                    _ => format!("{kind} {name} {what}"),
+                    Verdict::ChangedSince => format!("{kind} {name} {since} since the import"),
+                    _ => format!("{kind} {name} {differs}"),
                 });
                 for detail in &object.details {
                     remarks.push(format!("  {detail}"));

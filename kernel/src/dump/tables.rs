@@ -1,106 +1,129 @@
-//! The rows of every table against the dump's digests.
+//! What `heliosdb_dump` finds of the tables, as a report says it.
 
-use heliosdb_dump::digest::TableDigest;
-use heliosdb_dump::{CompareOptions, Dump, Progress, TableManifest};
-use heliosdb_storage::ids::Ts;
-use heliosdb_storage::view::RowVersions;
-use heliosdb_storage::{Engine, ReadView};
+use heliosdb_dump::{CompareOptions, Dump, Progress, TableComparison, compare_tables};
+use heliosdb_storage::Engine;
 
 use super::error::ImportError;
-use super::report::{TableReport, Verdict};
+use super::report::{TableReport, Verdict, counted};
 
-/// Compares the current rows, and all versions AS OF the dump's snapshot.
+/// Compares the tables of the dump with what the engine has, now and in the past.
 pub(super) fn compare(
     dump: &Dump,
     engine: &Engine,
     options: &CompareOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<TableReport>, ImportError> {
-    let manifest = dump.manifest();
-    progress.begin("comparing tables, rows", Some(manifest.rows()));
-    let now = engine.latest_view();
-    let then = engine.view_at(Ts(manifest.snapshot_ts));
-    let compared = manifest.tables.iter().map(|table| {
-        let compared = compare_table(table, &now, &then, options)?;
-        progress.advance(table.rows);
-        Ok(compared)
-    });
-    let compared = compared.collect();
-    progress.end();
-    compared
+    let compared = compare_tables(dump, engine, options, progress)?;
+    Ok(compared.into_iter().map(report).collect())
 }
 
-fn compare_table(
-    table: &TableManifest,
-    now: &ReadView,
-    then: &ReadView,
-    options: &CompareOptions,
-) -> Result<TableReport, ImportError> {
-    let today = digest(table, now, &[RowVersions::Current], options)?;
-    let all = [RowVersions::Current, RowVersions::Superseded];
-    let past = digest(table, then, &all, options)?;
-    let kept = past.versions() == table.versions_digest;
-    let equal = today.rows() == table.rows && today.values() == table.digest;
-    let columns = table.columns.iter().zip(&table.column_digests);
-    let columns = columns.zip(today.columns());
-    let columns = columns.filter(|((_, expected), found)| expected != found);
-    Ok(TableReport {
-        name: table.label(),
+fn report(table: TableComparison) -> TableReport {
+    let mut details = table.problems.clone();
+    for past in table.history.iter().filter(|past| !past.equal) {
+        details.push(format!(
+            "AS OF {} it had {} and has {}, or rows with other values",
+            past.ts,
+            counted(past.rows, "row"),
+            past.found_rows
+        ));
+    }
+    for index in table.indexes.iter().filter(|index| !index.equal) {
+        details.push(format!(
+            "the index of collection {} has {} entries for {}, or entries of other rows",
+            index.collection,
+            index.entries,
+            counted(index.rows, "row")
+        ));
+    }
+    if table.snapshot_equal == Some(false) {
+        details.push("AS OF the dump's snapshot it is another, too".to_owned());
+    }
+    TableReport {
+        verdict: verdict(&table),
         rows: table.rows,
-        found_rows: today.rows(),
+        found_rows: table.found_rows,
         versions: table.rows + table.superseded,
-        verdict: match (equal, kept) {
-            (true, true) => Verdict::Equal,
-            (false, true) => Verdict::ChangedSince,
-            (_, false) => Verdict::Differs,
-        },
-        // With other rows every column differs.
-        columns: match today.rows() == table.rows {
-            true => columns
-                .map(|((column, _), _)| column.name.clone())
-                .collect(),
+        history_times: table.history.len() as u64,
+        indexes: table.indexes.len() as u64,
+        // When rows came or went every column is another.
+        columns: match table.rows == table.found_rows {
+            true => table.columns,
             false => Vec::new(),
         },
-        details: match kept {
-            true => Vec::new(),
-            false => vec!["AS OF the dump's snapshot its versions are others".to_owned()],
-        },
-        history_times: 0,
-    })
+        name: table.name,
+        details,
+    }
 }
 
-fn digest(
-    table: &TableManifest,
-    view: &ReadView,
-    which: &[RowVersions],
-    options: &CompareOptions,
-) -> Result<TableDigest, ImportError> {
-    let dropped: Vec<bool> = table.columns.iter().map(|column| column.dropped).collect();
-    let mut digest = TableDigest::new(&dropped);
-    let ever = view.tables_ever()?;
-    let found = ever.iter().find(|t| t.def.id.0 == table.collection);
-    // One that was dropped since has no rows any more, whatever is left of them.
-    let Some(found) = found.filter(|t| t.live || table.name.is_none()) else {
-        return Ok(digest);
-    };
-    // Columns that were added since come after those of the dump, and before what is no column.
-    let (known, all) = (table.columns.len(), found.def.columns.len());
-    if all < known {
-        return Ok(digest);
+/// Whatever is wrong with the past, or with an index, did not come with a change of today.
+fn verdict(table: &TableComparison) -> Verdict {
+    let past = table.history.iter().all(|past| past.equal);
+    let indexes = table.indexes.iter().all(|index| index.equal);
+    if !past || !indexes {
+        return Verdict::Differs;
     }
-    for which in which {
-        for batch in view.row_versions(&found.def, *which)? {
-            options.interrupt.check()?;
-            let batch = batch?;
-            let kept: Vec<usize> = (0..known).chain(all..batch.num_columns()).collect();
-            let batch = batch.project(&kept).map_err(|e| {
-                heliosdb_storage::Error::invalid(format!("a batch without its columns: {e}"))
-            })?;
-            match which {
-                RowVersions::Current => digest.add_current(&batch)?,
-                RowVersions::Superseded => digest.add_superseded(&batch)?,
-            }
+    match table.snapshot_equal {
+        _ if table.is_equal() => Verdict::Equal,
+        // Rows that were written again with the values they had.
+        Some(true) if table.values_equal && table.problems.is_empty() => Verdict::Equal,
+        Some(true) => Verdict::ChangedSince,
+        Some(false) | None => Verdict::Differs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use heliosdb_dump::HistoryComparison;
+
+    use super::*;
+
+    fn equal() -> TableComparison {
+        TableComparison {
+            collection: 1024,
+            name: "public.t".to_owned(),
+            rows: 3,
+            found_rows: 3,
+            superseded: 1,
+            found_superseded: 1,
+            values_equal: true,
+            columns: Vec::new(),
+            versions_equal: true,
+            snapshot_equal: None,
+            history: Vec::new(),
+            indexes: Vec::new(),
+            problems: Vec::new(),
         }
     }
-    Ok(digest)
+
+    #[test]
+    fn a_change_of_today_is_told_from_one_of_the_import() {
+        assert_eq!(verdict(&equal()), Verdict::Equal);
+        let rewritten = TableComparison {
+            versions_equal: false,
+            snapshot_equal: Some(true),
+            ..equal()
+        };
+        assert_eq!(verdict(&rewritten), Verdict::Equal);
+        let changed = TableComparison {
+            values_equal: false,
+            ..rewritten.clone()
+        };
+        assert_eq!(verdict(&changed), Verdict::ChangedSince);
+        let other = TableComparison {
+            snapshot_equal: Some(false),
+            ..rewritten
+        };
+        assert_eq!(verdict(&other), Verdict::Differs);
+        let past = TableComparison {
+            history: vec![HistoryComparison {
+                ts: 7,
+                rows: 2,
+                found_rows: 2,
+                equal: false,
+            }],
+            ..changed
+        };
+        assert_eq!(verdict(&past), Verdict::Differs);
+        assert_eq!(report(past).details.len(), 1);
+    }
 }

@@ -239,11 +239,6 @@ impl Target {
         &self.path
     }
 
-    /// Bytes of the log and the segments.
-    pub fn bytes(&self) -> u64 {
-        database_bytes(&self.io)
-    }
-
     /// The last step: the settings, if there are any to write, and then the marker goes. When this
     /// fails nothing was published.
     pub fn publish(&self, config: Option<(&'static str, &str)>) -> Result<(), ImportError> {
@@ -315,16 +310,17 @@ impl Target {
     }
 }
 
-/// Bytes of the log and the segments of a directory.
-pub(super) fn database_bytes(io: &Arc<dyn Io>) -> u64 {
-    let mut bytes = 0;
-    for directory in DATABASE_DIRECTORIES {
-        for name in io.list(directory).unwrap_or_default() {
+/// Bytes of the segments of a database, and of its log.
+pub(super) fn sizes(io: &Arc<dyn Io>) -> (u64, u64) {
+    let bytes = |directory: &str| {
+        let names = io.list(directory).unwrap_or_default().into_iter();
+        let length = |name: String| {
             let file = io.open(&format!("{directory}/{name}"), OpenMode::Read);
-            bytes += file.and_then(|file| file.len()).unwrap_or(0);
-        }
-    }
-    bytes
+            file.and_then(|file| file.len()).unwrap_or(0)
+        };
+        names.map(length).sum()
+    };
+    (bytes("segments"), bytes("wal"))
 }
 
 fn remove_if_there(remove: impl FnOnce() -> IoResult<()>) -> IoResult<()> {

@@ -18,7 +18,7 @@ use heliosdb_storage::io::disk::Disk;
 use super::error::ImportError;
 use super::report::{Action, CheckReport, DumpSummary, Report, TargetSummary, Verdict};
 use super::stopwatch::Stopwatch;
-use super::target::{CONFIG_FILE, database_bytes};
+use super::target::{CONFIG_FILE, sizes};
 use super::{VerifyOptions, catalog, compare, marker, preflight, stores, tables};
 use crate::Database;
 use crate::config::Config;
@@ -78,7 +78,7 @@ pub fn verify(
     let closed = engine.close();
     let mut report: Report = compared?;
     closed?;
-    report.target.bytes = database_bytes(&disk);
+    (report.target.bytes, report.target.log_bytes) = sizes(&disk);
     report.phases = watch.finish();
     Ok(report)
 }
@@ -148,6 +148,7 @@ impl Comparison<'_> {
                 edition: options.edition.to_owned(),
                 kernel_version: env!("CARGO_PKG_VERSION").to_owned(),
                 bytes: 0,
+                log_bytes: 0,
                 imported_at_micros: import.map(|row| row.imported_at),
             },
             tables,

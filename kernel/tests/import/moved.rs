@@ -22,6 +22,9 @@ fn a_dump_becomes_the_same_database() {
     let place = Place::with_world();
     let report = place.import("world.dump", "full").unwrap();
     assert!(report.is_equal(), "{}", report.to_text());
+    let city = report.tables.iter().find(|t| t.name == "geo.city").unwrap();
+    assert_eq!((city.rows, city.versions), (3, 6));
+    assert!(city.history_times > 0 && city.indexes == 2, "{city:?}");
     let (old, new) = (place.open("lite"), full(&place.path("full")));
     for query in QUERIES {
         assert_eq!(rows(&old, query), rows(&new, query), "{query}");
