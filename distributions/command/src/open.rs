@@ -164,7 +164,8 @@ fn url(address: SocketAddr) -> String {
 
 /// Open with the distribution's plugins.
 fn open(edition: &Edition, directory: &Path, config: &Config) -> Result<Database, Message> {
-    Database::open_bundle(directory, config, &(edition.plugins)()?).map_err(|e| e.to_string())
+    let plugins = (edition.plugins)()?;
+    Database::open_edition(directory, config, &plugins, edition.name).map_err(|e| e.to_string())
 }
 
 /// The settings of a database: the file that was named, or its own.
