@@ -148,7 +148,7 @@ pub(super) fn needed_bytes(manifest: &Manifest, settings: &Settings) -> u64 {
 fn check_space(manifest: &Manifest, found: &Found, settings: &Settings) -> Result<(), ImportError> {
     let needed_bytes = needed_bytes(manifest, settings);
     let directory: PathBuf = found.existing().to_path_buf();
-    let free_bytes = free_bytes(&directory)?;
+    let free_bytes = free_bytes(&directory)?.saturating_add(found.left_bytes);
     match free_bytes >= needed_bytes {
         true => Ok(()),
         false => Err(ImportError::Space {

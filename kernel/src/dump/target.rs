@@ -57,6 +57,8 @@ pub(super) struct Found {
     pub has_config: bool,
     /// What an earlier import left.
     pub leftovers: Option<Marker>,
+    /// Bytes that go when it is cleaned up.
+    pub left_bytes: u64,
 }
 
 impl Found {
@@ -71,6 +73,7 @@ impl Found {
             missing: 0,
             has_config: false,
             leftovers: None,
+            left_bytes: 0,
         };
         if !path.exists() {
             found.missing = missing_levels(path);
@@ -92,6 +95,8 @@ impl Found {
         };
         if let Some(marker) = &found.leftovers {
             found.missing = marker.made_directories;
+            let bytes = DATABASE_DIRECTORIES.iter().map(|name| bytes_in(&io, name));
+            found.left_bytes = bytes.sum();
         }
         for name in &names {
             let name = name.as_str();
@@ -189,11 +194,17 @@ impl Target {
             marker,
         };
         target.look_again(found)?;
+        // Under the earlier import's marker, which stays until this one's replaces it: a full disk has
+        // room for a marker only afterwards.
+        if let Some(earlier) = &found.leftovers {
+            target.clear_leftovers(earlier)?;
+        }
         if let Err(error) = target.marker.write(&target.io) {
             target.withdraw(found);
             return Err(error.into());
         }
-        match target.clear_leftovers(found) {
+        // Empty directories of a database that was never made.
+        match target.clear() {
             Ok(()) => Ok(target),
             Err(error) => Err(target.abandoned(error)),
         }
@@ -222,9 +233,8 @@ impl Target {
         }
     }
 
-    fn clear_leftovers(&self, found: &Found) -> Result<(), ImportError> {
-        // The earlier import's record of the settings it made; this one's has replaced it.
-        if let Some(config) = found.leftovers.as_ref().and_then(|m| m.config.as_ref()) {
+    fn clear_leftovers(&self, earlier: &Marker) -> Result<(), ImportError> {
+        if let Some(config) = &earlier.config {
             self.remove_config(config)?;
         }
         self.clear()
@@ -312,15 +322,17 @@ impl Target {
 
 /// Bytes of the segments of a database, and of its log.
 pub(super) fn sizes(io: &Arc<dyn Io>) -> (u64, u64) {
-    let bytes = |directory: &str| {
-        let names = io.list(directory).unwrap_or_default().into_iter();
-        let length = |name: String| {
-            let file = io.open(&format!("{directory}/{name}"), OpenMode::Read);
-            file.and_then(|file| file.len()).unwrap_or(0)
-        };
-        names.map(length).sum()
+    (bytes_in(io, "segments"), bytes_in(io, "wal"))
+}
+
+/// Of the files of a directory, as far as they can be read.
+fn bytes_in(io: &Arc<dyn Io>, directory: &str) -> u64 {
+    let names = io.list(directory).unwrap_or_default().into_iter();
+    let length = |name: String| {
+        let file = io.open(&format!("{directory}/{name}"), OpenMode::Read);
+        file.and_then(|file| file.len()).unwrap_or(0)
     };
-    (bytes("segments"), bytes("wal"))
+    names.map(length).sum()
 }
 
 fn remove_if_there(remove: impl FnOnce() -> IoResult<()>) -> IoResult<()> {

@@ -76,7 +76,34 @@ fn too_little_space_is_told_before_anything_is_written() {
         .unwrap();
 }
 
-/// Fills the disk when a phase begins, and makes room again when asked.
+/// What a killed import left is in nobody's way, not even when it fills the disk.
+#[test]
+fn leftovers_that_fill_the_disk_make_room() {
+    let place = Place::with_world();
+    let Some(disk) = SmallDisk::mount(place.path("disk"), "4m") else {
+        return;
+    };
+    let settings = settings(&place);
+    let options = ImportOptions {
+        config: Some(&settings),
+        ..ImportOptions::new(&[], "full")
+    };
+    fs::create_dir_all(disk.path.join("db/segments")).unwrap();
+    fs::write(disk.path.join("db/import.pending"), "format = 1\n").unwrap();
+    fill(&disk.path.join("db/segments/1.seg"));
+    place
+        .import_with("world.dump", "disk/db", &options)
+        .unwrap();
+    assert!(place.verify("world.dump", "disk/db").is_equal());
+}
+
+/// Until no byte fits.
+fn fill(file: &Path) {
+    let mut file = File::create(file).unwrap();
+    while std::io::Write::write(&mut file, &[7; 4096]).is_ok_and(|n| n > 0) {}
+}
+
+/// Fills the disk when a phase begins.
 struct Filler {
     file: PathBuf,
     at: &'static str,
@@ -85,9 +112,7 @@ struct Filler {
 impl Progress for Filler {
     fn begin(&self, phase: &str, _total: Option<u64>) {
         if phase.starts_with(self.at) {
-            // Until no byte fits.
-            let mut file = File::create(&self.file).unwrap();
-            while std::io::Write::write(&mut file, &[7; 4096]).is_ok_and(|n| n > 0) {}
+            fill(&self.file);
         }
     }
 
