@@ -305,8 +305,11 @@ fn check_content(manifest: &Manifest) -> Result<(), Unfit> {
             Some(_) => wanted.push((section::CONFIG.to_owned(), 0)),
         }
     }
-    // Names of sections are all different, so as many as were wanted are just those.
+    // Names of sections are all different, so as many different ones as were wanted are just those.
     wanted.sort();
-    wanted.dedup();
+    if let Some(twice) = wanted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let (expected, found) = ("one owner per section", &twice[0].0);
+        return Err((expected.to_owned(), format!("two of {found}")));
+    }
     equal("number of sections", wanted.len(), manifest.sections.len())
 }

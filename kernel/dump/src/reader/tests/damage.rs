@@ -221,6 +221,11 @@ fn a_manifest_that_does_not_fit_the_file_is_refused() {
         ("a table without section", |m| m.tables[0].collection = 9),
         ("a section without table", |m| drop(m.tables.pop())),
         ("columns", |m| drop(m.tables[0].columns.pop())),
+        ("a table twice", |m| {
+            let table = m.tables[0].clone();
+            m.tables[1] = table;
+        }),
+        ("a store twice", |m| m.stores.push(m.stores[0].clone())),
         ("a store without section", |m| m.stores[0].version = 2),
         ("a store's versions", |m| m.stores[0].versions = 4),
         ("a config that nobody counted", |m| m.config = None),
