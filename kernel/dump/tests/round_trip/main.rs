@@ -4,4 +4,5 @@
 mod compare;
 mod diff;
 mod load;
+mod random;
 mod sample;
