@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, ListArray, RecordBatch, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, ListArray, NullArray, RecordBatch, StructArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -447,7 +447,17 @@ fn subplan(kind: Kind, subquery: &Subquery, input: &DFSchema, more: Vec<Expr>) -
                 .collect();
             Arc::new(Field::new_struct("row", fields, true))
         }
-        _ => plan.schema().field(0).clone(),
+        // What it selects does not matter, and it may be nothing.
+        Kind::Exists => Arc::new(Field::new("row", DataType::Null, true)),
+        Kind::Scalar | Kind::Array | Kind::In => match plan.schema().fields().first() {
+            Some(field) => field.clone(),
+            None => {
+                return Err(DataFusionError::External(Box::new(SqlError::new(
+                    state::SYNTAX_ERROR,
+                    "subquery must return a column",
+                ))));
+            }
+        },
     };
     let subplan = Subplan {
         kind,
@@ -466,7 +476,7 @@ struct Subplan {
     plan: Arc<LogicalPlan>,
     /// The outer columns, the first of the arguments.
     columns: Arc<[Column]>,
-    /// The subquery's one output column, or its row as a struct.
+    /// The subquery's one output column, or its row as a struct; NULL for EXISTS.
     item: FieldRef,
     /// Set by [`bind`].
     state: Option<Arc<SessionState>>,
@@ -511,12 +521,14 @@ impl Subplan {
         match (self.kind, self.item.data_type()) {
             (Kind::Rows | Kind::RowsOrNull, DataType::Struct(fields)) => {
                 let columns = batch.columns().to_vec();
-                Ok(Arc::new(StructArray::try_new(
+                Ok(Arc::new(StructArray::try_new_with_length(
                     fields.clone(),
                     columns,
                     None,
+                    batch.num_rows(),
                 )?))
             }
+            (Kind::Exists, _) => Ok(Arc::new(NullArray::new(batch.num_rows()))),
             _ => Ok(batch.column(0).clone()),
         }
     }

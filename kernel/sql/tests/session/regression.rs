@@ -240,3 +240,35 @@ fn a_row_is_looked_for_in_a_subquery() {
         "#]],
     );
 }
+
+/// An empty select list under EXISTS is good style in PostgreSQL; here it ended the connection.
+#[test]
+fn a_subquery_may_select_nothing_where_only_its_rows_count() {
+    check(
+        "CREATE TABLE t (a int);
+         INSERT INTO t VALUES (1), (2);
+         SELECT EXISTS (SELECT FROM t) AS some, NOT EXISTS (SELECT FROM t WHERE a > 2) AS none;
+         SELECT a FROM t WHERE EXISTS (SELECT FROM t u WHERE u.a > t.a);
+         SELECT a, EXISTS (SELECT FROM t u WHERE u.a > t.a) AS more FROM t ORDER BY a;
+         SELECT t.a FROM t, LATERAL (SELECT FROM t u WHERE u.a <= t.a LIMIT 2) x ORDER BY a;
+         SELECT (SELECT FROM t LIMIT 1);
+         SELECT ARRAY(SELECT FROM t);",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 2
+            some | none
+            t | t
+            a
+            1
+            a | more
+            1 | t
+            2 | f
+            a
+            1
+            2
+            2
+            ERROR 42601: subquery must return a column
+            ERROR 42601: subquery must return a column
+        "#]],
+    );
+}

@@ -22,7 +22,7 @@ use sqlparser::ast::{
     TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound, WindowType,
 };
 
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 
 pub use expr::{call, is_set_returning};
@@ -96,6 +96,12 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
+        if let Expr::Subquery(query) = e
+            && selects_nothing(&query.body)
+        {
+            let message = "subquery must return a column";
+            return ControlFlow::Break(SqlError::new(state::SYNTAX_ERROR, message));
+        }
         frame_offsets(e, true);
         match rows::value(e, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
@@ -109,6 +115,16 @@ impl VisitorMut for Rewriter<'_> {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }
+    }
+}
+
+/// True for `SELECT FROM …`, which is a query but no value: DataFusion takes it for one.
+fn selects_nothing(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.projection.is_empty(),
+        SetExpr::Query(query) => selects_nothing(&query.body),
+        SetExpr::SetOperation { left, .. } => selects_nothing(left),
+        _ => false,
     }
 }
 
