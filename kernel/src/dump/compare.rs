@@ -316,7 +316,7 @@ pub(super) fn compression(manifest: &Manifest, engine: &Engine, host: &PluginHos
             let (mut all, mut with_it) = (0, 0);
             for pages in own {
                 all += pages.pages;
-                if matches!(&pages.encoding, Encoding::Codec(codec) if **codec == **wanted) {
+                if pages.encoding.name() == &**wanted {
                     with_it += pages.pages;
                 }
             }
