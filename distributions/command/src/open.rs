@@ -97,25 +97,21 @@ impl Opened {
         })
     }
 
-    /// Say where the database is and how to reach it.
+    /// Say where the database is and how to reach it. A server whose standard output nobody reads any
+    /// more serves all the same.
     pub fn announce(&self) {
-        println!(
-            "{} {}, database in {}",
-            self.edition.title,
-            env!("CARGO_PKG_VERSION"),
-            self.database.directory().display()
-        );
+        let directory = self.database.directory();
+        let version = env!("CARGO_PKG_VERSION");
+        let title = self.edition.title;
+        let mut text = format!("{title} {version}, database in {}\n", directory.display());
         for address in self.server.addresses() {
-            println!("{}", url(*address));
+            text += &format!("{}\n", url(*address));
         }
         if self.auth == AuthMethod::Scram {
-            println!(
-                "password in {}",
-                self.database.directory().join(PASSWORD_FILE).display()
-            );
+            text += &format!("password in {}\n", directory.join(PASSWORD_FILE).display());
         }
-        // A pipe's reader waits for the address.
-        let _ = io::stdout().flush();
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Where it listens.
