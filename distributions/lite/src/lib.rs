@@ -2,6 +2,7 @@
 //! command line that it shares with Full ([`heliosdb_command`]).
 
 pub mod bundle;
+pub mod tour;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ pub enum Command {
     /// Write, check and list plugins.
     #[command(subcommand)]
     Plugin(Plugin<Directory>),
+    /// Show what there is, on generated data, in about a minute.
+    Tour(tour::Tour),
 }
 
 /// The database of a command.
@@ -89,6 +92,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(edition, serve),
         Some(Command::Sql(sql)) => commands::sql(edition, &sql),
         Some(Command::Plugin(command)) => commands::plugin(edition, command),
+        Some(Command::Tour(tour)) => tour::run(&tour),
     };
     edition.exit(outcome)
 }
