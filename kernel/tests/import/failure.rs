@@ -74,7 +74,6 @@ fn a_cancel_in_any_phase_leaves_nothing() {
     assert!(place.verify("world.dump", "new/er").is_equal());
 }
 
-/// A file that appears where the import is about to write fails it in the middle.
 #[test]
 fn a_cancel_leaves_an_operators_files() {
     let place = Place::with_world();
@@ -99,6 +98,71 @@ fn a_cancel_leaves_an_operators_files() {
         fs::read_to_string(target.join("heliosdb.toml")).unwrap(),
         "[server]\n"
     );
+}
+
+/// Acts when the first phase whose name begins so begins.
+struct AtName<F: Fn() + Send + Sync> {
+    name: &'static str,
+    act: F,
+}
+
+impl<F: Fn() + Send + Sync> Progress for AtName<F> {
+    fn begin(&self, phase: &str, _total: Option<u64>) {
+        if phase.starts_with(self.name) {
+            (self.act)();
+        }
+    }
+
+    fn advance(&self, _amount: u64) {}
+
+    fn end(&self) {}
+}
+
+/// The import of the world, disturbed; it must fail, and leave nothing.
+fn disturbed(place: &Place, name: &'static str, act: impl Fn() + Send + Sync) -> ImportError {
+    let progress = AtName { name, act };
+    let options = ImportOptions::new(&[], "full");
+    let (file, target) = (place.path("world.dump"), place.path("target"));
+    let error = import(&file, &target, &options, &progress)
+        .map(drop)
+        .unwrap_err();
+    assert!(!matches!(error, ImportError::Leftovers { .. }), "{error}");
+    assert!(!target.exists(), "{error}");
+    error
+}
+
+/// Every bit of every byte.
+fn invert(file: &Path) {
+    let inverted: Vec<u8> = fs::read(file).unwrap().iter().map(|b| !b).collect();
+    fs::write(file, inverted).unwrap();
+}
+
+/// A dump was whole when it was checked, and is not when its tables are read.
+#[test]
+fn damage_that_comes_late_is_found() {
+    let place = Place::with_world();
+    let dump = place.path("world.dump");
+    let error = disturbed(&place, "loading tables", || invert(&dump));
+    assert!(
+        matches!(&error, ImportError::Dump(error) if error.is_damage()),
+        "{error}"
+    );
+    invert(&dump);
+    place.import("world.dump", "target").unwrap();
+}
+
+/// What was written is read again from the disk, so a disk that does not keep it is found out.
+#[test]
+fn a_disk_that_does_not_keep_what_it_is_given_is_found() {
+    let place = Place::with_world();
+    let segments = place.path("target/segments");
+    let error = disturbed(&place, "comparing tables", || {
+        for name in names(&segments) {
+            invert(&segments.join(name));
+        }
+    });
+    assert!(error.to_string().contains("is damaged"), "{error}");
+    place.import("world.dump", "target").unwrap();
 }
 
 /// A process that is killed leaves what it had written, and the mark that says so. Simulated by a copy
