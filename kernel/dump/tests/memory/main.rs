@@ -1,7 +1,7 @@
 //! How much memory the work with a dump takes, counted by an allocator that counts.
 //!
 //! One test, because the count is of the whole process.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
