@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "heliosdb-dump",
-        &["heliosdb-plugin-host", "heliosdb-sim", "heliosdb-storage"],
+        &["heliosdb-plugin-host", "heliosdb-storage"],
     ),
     (
         "heliosdb-sql",
