@@ -27,7 +27,7 @@ pub enum ImportError {
     },
     /// Damage, truncation, another format, content that contradicts itself.
     #[error(transparent)]
-    Dump(#[from] heliosdb_dump::Error),
+    Dump(Box<heliosdb_dump::Error>),
     #[error("a dump of HeliosDB {dump} cannot be imported into HeliosDB {here}")]
     Edition { dump: String, here: String },
     /// Rows of the catalog that this build does not understand.
@@ -57,7 +57,7 @@ pub enum ImportError {
     NotStarted(Vec<PluginProblem>),
     /// The directory to compare cannot be opened.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(Box<OpenError>),
     /// What was read back is not what the dump has.
     #[error("what was imported differs from the dump")]
     Differs(Box<Report>),
@@ -171,6 +171,18 @@ impl ImportError {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+impl From<heliosdb_dump::Error> for ImportError {
+    fn from(error: heliosdb_dump::Error) -> ImportError {
+        ImportError::Dump(Box::new(error))
+    }
+}
+
+impl From<OpenError> for ImportError {
+    fn from(error: OpenError) -> ImportError {
+        ImportError::Open(Box::new(error))
     }
 }
 

@@ -207,10 +207,11 @@ impl Place {
         let place = Place {
             directory: tempfile::tempdir().unwrap(),
         };
-        let open = || Database::open_bundle(place.path("lite"), &Config::default(), &[keeper]);
-        open().unwrap().close().unwrap();
+        let open =
+            || Database::open_bundle(place.path("lite"), &Config::default(), &[keeper]).unwrap();
+        open().close().unwrap();
         place.keep("lite", &["one", "two", "three"]);
-        let db = open().unwrap();
+        let db = open();
         let mut out = File::create(place.path("dump")).unwrap();
         db.export(&mut out, &ExportOptions::default(), &Silent)
             .unwrap();
