@@ -190,27 +190,32 @@ pub(crate) fn ordered_width(ty: &ColumnType) -> Option<usize> {
 
 /// Map a fixed-width value to an integer of [`ordered_width`] bytes that orders as the value does.
 pub(crate) fn ordered_fixed(ty: &ColumnType, value: &[u8]) -> Result<u128> {
-    Ok(match Datum::from_value(ty, value)? {
-        Datum::Bool(v) => u128::from(v),
-        Datum::Int16(v) => u128::from(v as u16 ^ (1 << 15)),
-        Datum::Int32(v) | Datum::Date(v) => u128::from(v as u32 ^ (1 << 31)),
-        Datum::Int64(v) | Datum::Time(v) | Datum::Timestamp(v) => u128::from(v as u64 ^ (1 << 63)),
-        Datum::Decimal(v) => ordered_i128(v),
-        Datum::Float32(v) => u128::from(ordered_f32(v)),
-        Datum::Float64(v) => u128::from(ordered_f64(v)),
-        Datum::Interval {
-            months,
-            days,
-            nanos,
-        } => {
-            let days = i128::from(months) * DAYS_PER_MONTH + i128::from(days);
-            ordered_i128(days * NANOS_PER_DAY + i128::from(nanos))
+    Ok(match ty {
+        ColumnType::Int16 => u128::from(u16::from_le_bytes(fixed(value)?) ^ (1 << 15)),
+        ColumnType::Int32 | ColumnType::Date => {
+            u128::from(u32::from_le_bytes(fixed(value)?) ^ (1 << 31))
         }
-        Datum::Uuid(v) => u128::from_be_bytes(fixed(&v)?),
-        Datum::Oid(v) => u128::from(v),
-        Datum::Null | Datum::Bytes(_) => {
-            return Err(Error::invalid(format!("{ty:?} has no fixed width")));
+        ColumnType::Int64 | ColumnType::Time | ColumnType::Timestamp | ColumnType::TimestampTz => {
+            u128::from(u64::from_le_bytes(fixed(value)?) ^ (1 << 63))
         }
+        ColumnType::Decimal { .. } => ordered_i128(i128::from_le_bytes(fixed(value)?)),
+        ColumnType::Float32 => u128::from(ordered_f32(f32::from_le_bytes(fixed(value)?))),
+        ColumnType::Float64 => u128::from(ordered_f64(f64::from_le_bytes(fixed(value)?))),
+        ColumnType::Uuid => u128::from_be_bytes(fixed(value)?),
+        ColumnType::Oid => u128::from(u32::from_le_bytes(fixed(value)?)),
+        ColumnType::Bool | ColumnType::Interval => match Datum::from_value(ty, value)? {
+            Datum::Bool(v) => u128::from(v),
+            Datum::Interval {
+                months,
+                days,
+                nanos,
+            } => {
+                let days = i128::from(months) * DAYS_PER_MONTH + i128::from(days);
+                ordered_i128(days * NANOS_PER_DAY + i128::from(nanos))
+            }
+            other => return Err(Error::internal(format!("{other:?} for a {ty:?}"))),
+        },
+        _ => return Err(Error::invalid(format!("{ty:?} has no fixed width"))),
     })
 }
 

@@ -1,5 +1,9 @@
 //! HeliosDB's storage engine: write-ahead log, memtable, segments, timelines and locks.
 //!
+//! A database is written by transactions, or, where it comes from another one with its history, by a
+//! [`Loader`]; it is read AS OF a timestamp, or whole, with all versions ([`ReadView::row_versions`],
+//! [`ReadView::versions`]).
+//!
 //! It knows rows, keys, timestamps and files. It does not know SQL, names, networks or async: the
 //! layers above bring those.
 

@@ -11,6 +11,10 @@
 //!   when the other row had gone; until then nobody may ask it. Every time from its making on has all
 //!   claims that live then, because those do not overlap, and end after all that are left out.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::files::{Age, Files};
 use super::run::Claim;
 use super::series::{Content, Series};
@@ -21,8 +25,6 @@ use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::segment::RowRun;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
 use crate::view::row_key;
-
-use std::sync::Arc;
 
 /// The end of a claim that still stands.
 const STANDS: u64 = u64::MAX;
@@ -75,8 +77,51 @@ impl IndexLoader {
         Ok(())
     }
 
+    /// Write the entries of all of a table's indexes, on two threads where there are threads; how
+    /// many versions.
+    pub fn finish_all(indexes: Vec<IndexLoader>, files: &Files) -> Result<u64> {
+        let several = indexes.len() > 1;
+        let queue = Arc::new(Mutex::new(indexes));
+        let work = {
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut entries = 0;
+                loop {
+                    let next = queue.lock().pop();
+                    match next {
+                        Some(index) => {
+                            let written = index.finish();
+                            if written.is_err() {
+                                queue.lock().clear();
+                            }
+                            entries += written?;
+                        }
+                        None => return Ok(entries),
+                    }
+                }
+            }
+        };
+        let outcome = Arc::new(Mutex::new(Ok(0)));
+        let helper = match several {
+            true => {
+                let (work, outcome) = (work.clone(), Arc::clone(&outcome));
+                let work = Box::new(move || *outcome.lock() = work());
+                files.engine.io.spawn("helios-load", work)
+            }
+            false => None,
+        };
+        let own: Result<u64> = work();
+        if helper.is_some_and(|helper| helper.join().is_err()) {
+            return Err(Error::internal(
+                "a thread that sorted index entries panicked",
+            ));
+        }
+        let helped: Result<u64> = std::mem::replace(&mut *outcome.lock(), Ok(0));
+        Ok(own? + helped?)
+    }
+
     /// Write the entries; how many versions.
-    pub fn finish(self) -> Result<u64> {
+    fn finish(self) -> Result<u64> {
         let (table, def) = (self.table.id, self.def().clone());
         let mut claims = self.sorter.finish()?;
         let mut entries = Entries {

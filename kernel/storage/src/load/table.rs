@@ -148,9 +148,7 @@ impl TableLoader {
             series.finish()?;
         }
         self.superseded.finish()?;
-        for index in self.indexes.drain(..) {
-            self.loaded.index_entries += index.finish()?;
-        }
+        self.loaded.index_entries = IndexLoader::finish_all(self.indexes, &self.files)?;
         let columns = self.table.columns.iter();
         self.files.end(Some(TableSummary {
             id: self.table.id,

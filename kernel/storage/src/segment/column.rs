@@ -20,7 +20,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
 use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
-use crate::datum::{VALUE_BYTES_MAX, fixed, malformed, too_long};
+use crate::datum::{VALUE_BYTES_MAX, malformed, too_long};
 use crate::error::Result;
 use crate::key::{append_ordered, ordered_bounds, ordered_bytes, ordered_fixed, ordered_width};
 use crate::schema::ColumnType;
@@ -403,12 +403,14 @@ pub(super) fn decode_numbers(rows: usize, page: &Buffer) -> Result<ScalarBuffer<
             format!("{} bytes", page.len()),
         ));
     }
-    let numbers = page
-        .chunks_exact(8)
-        .map(|bytes| fixed(bytes).map(u64::from_le_bytes));
-    numbers
-        .collect::<Result<Vec<u64>>>()
-        .map(ScalarBuffer::from)
+    if page.as_ptr().align_offset(align_of::<u64>()) == 0 {
+        return Ok(ScalarBuffer::new(page.clone(), 0, rows));
+    }
+    let (numbers, _) = page.as_chunks::<8>();
+    Ok(numbers
+        .iter()
+        .map(|bytes| u64::from_le_bytes(*bytes))
+        .collect())
 }
 
 /// The bits in a page of `rows` bits.

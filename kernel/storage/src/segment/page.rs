@@ -11,7 +11,9 @@
 //! position of this header in the file, so that a page written elsewhere is not taken for this one
 //! ```
 
-use arrow_buffer::Buffer;
+use std::cell::RefCell;
+
+use arrow_buffer::{Buffer, MutableBuffer};
 
 use super::format::{HEADER_BYTES, PagePlace, check_crc};
 use crate::datum::{fixed, malformed};
@@ -231,16 +233,34 @@ pub(super) fn read_page(
         }
         CODEC_NAMED => Ok(Payload::Encoded(stored.to_vec())),
         CODEC_ZSTD => {
-            let raw = zstd::bulk::decompress(stored, raw_bytes)
+            let mut raw = MutableBuffer::from_len_zeroed(raw_bytes);
+            let len = decompress(stored, &mut raw)
                 .map_err(|e| Error::corruption(name, place.offset, "a zstd frame", e))?;
-            if raw.len() != raw_bytes {
+            if len != raw_bytes {
                 let expected = format!("{raw_bytes} bytes after decompression");
-                return Err(Error::corruption(name, place.offset, expected, raw.len()));
+                return Err(Error::corruption(name, place.offset, expected, len));
             }
-            Ok(Payload::Raw(Buffer::from_slice_ref(&raw)))
+            Ok(Payload::Raw(raw.into()))
         }
         other => Err(Error::corruption(name, place.offset, "a codec", other)),
     }
+}
+
+thread_local! {
+    /// A decompressor's tables take longer to make than a page takes to decompress.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+/// Decompress `stored` into `raw`; how many bytes it was.
+fn decompress(stored: &[u8], raw: &mut [u8]) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(stored, raw)
+    })
 }
 
 /// Fill `buf` from `offset`; the end of the file before that is damage.
