@@ -15,6 +15,12 @@
 //!
 //! Shutting down goes the other way: [`Server::shutdown`], then [`Database::close`].
 //!
+//! # Moving
+//!
+//! [`Database::export`] writes everything into one file while others work; [`dump::import()`] makes a
+//! database of it in a directory of its own, or changes nothing; [`dump::verify()`] compares the two.
+//! A directory that an import has not finished does not open.
+//!
 //! # Use
 //!
 //! ```
