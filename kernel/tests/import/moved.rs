@@ -110,6 +110,48 @@ fn the_past_comes_along() {
     }
 }
 
+/// Entries that do not fit into the memory they may have go through files, which are gone in the end.
+#[test]
+fn indexes_may_be_larger_than_memory() {
+    let place = Place::new();
+    let db = place.open("lite");
+    db.execute(
+        "CREATE TABLE t (a int PRIMARY KEY, b text); CREATE INDEX t_b ON t (b, a DESC); \
+         INSERT INTO t SELECT n, md5(n::text) FROM generate_series(1, 20000) n",
+    )
+    .unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    let sorted = std::sync::atomic::AtomicBool::new(false);
+    let target = place.path("full");
+    struct Look<'a>(&'a Path, &'a std::sync::atomic::AtomicBool);
+    impl dump::Progress for Look<'_> {
+        fn begin(&self, _phase: &str, _total: Option<u64>) {
+            if self.0.join("load").exists() {
+                self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        fn advance(&self, _amount: u64) {}
+        fn end(&self) {}
+    }
+    let options = ImportOptions {
+        memory_bytes: 64 << 10,
+        ..ImportOptions::new(&[], "full")
+    };
+    let look = Look(&target, &sorted);
+    let report = dump::import(&place.path("d"), &target, &options, &look).unwrap();
+    assert!(sorted.into_inner(), "nothing went through files");
+    assert_eq!(
+        (report.tables[0].rows, report.tables[0].indexes),
+        (20_000, 2)
+    );
+    assert_eq!(names(&target), ["lock", "segments", "wal"]);
+    let db = full(&target);
+    let found = "SELECT a FROM t WHERE b = md5('777')";
+    assert_eq!(rows(&db, found), ["777"]);
+    db.close().unwrap();
+}
+
 #[test]
 fn a_dry_run_does_everything_and_keeps_nothing() {
     let place = Place::with_world();
