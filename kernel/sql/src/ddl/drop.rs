@@ -552,7 +552,9 @@ impl Session {
 
 /// Whether a stored query has this name as a word, or takes all columns of something.
 fn mentions(definition: &str, name: &str) -> bool {
+    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
     definition.contains('*')
+        || definition.contains(&quoted)
         || definition
             .split(|c: char| !(c.is_alphanumeric() || c == '_'))
             .any(|word| word.eq_ignore_ascii_case(name))
