@@ -634,3 +634,24 @@ pub(crate) fn changed_meanwhile(name: &str) -> SqlError {
     )
     .with_hint("Run the statement again.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depth(set: &SetExpr) -> usize {
+        match set {
+            SetExpr::SetOperation { left, right, .. } => 1 + depth(left).max(depth(right)),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn many_rows_make_a_tree_of_little_depth() {
+        let select = || *crate::plan::compile::select(Vec::new(), Vec::new()).body;
+        let parts = std::iter::repeat_with(select).take(1000).collect();
+        assert_eq!(united(parts).map(|set| depth(&set)), Some(10));
+        assert_eq!(united(vec![select()]).map(|set| depth(&set)), Some(0));
+        assert!(united(Vec::new()).is_none());
+    }
+}
