@@ -5,7 +5,10 @@
 //! the connections that it names are connections to that database.
 //!
 //! Every file runs on each [`Edition`], and on each twice: with the plugins linked into the program,
-//! and with the same plugins loaded from their shared objects ([`Linkage`]).
+//! and with the same plugins loaded from their shared objects ([`Linkage`]). What a file leaves in Lite
+//! is then moved to Full ([`moved`]).
+
+pub mod moved;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -88,6 +91,10 @@ impl Scratch {
             database,
             _directory: Arc::new(directory),
         })
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     pub fn connect(&self) -> Result<Session, Failure> {

@@ -1,9 +1,11 @@
 //! Every `.slt` file is a test of its own name: under `common/` what holds in every edition, under
-//! `full/` what Full has more, with the plugins linked and with the plugins loaded.
+//! `full/` what Full has more, with the plugins linked and with the plugins loaded. What the former
+//! leave in Lite arrives in Full.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use heliosdb_sqllogic::moved::to_full;
 use heliosdb_sqllogic::{Edition, Linkage, Scratch};
 use sqllogictest::harness::{Arguments, Failed, Trial, glob, run};
 use sqllogictest::{Runner, default_validator};
@@ -26,18 +28,33 @@ fn main() -> ExitCode {
                     trials.push(trial(path.clone(), *edition, linkage));
                 }
             }
+            if editions.contains(&Edition::Lite) {
+                trials.push(moved(path.clone()));
+            }
         }
     }
     run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn trial(path: PathBuf, edition: Edition, linkage: Linkage) -> Trial {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!("{stem} {edition:?} {linkage:?}");
-    Trial::test(name, move || test(&path, edition, linkage))
+    let name = format!("{} {edition:?} {linkage:?}", stem(&path));
+    Trial::test(name, move || test(&path, edition, linkage).map(drop))
 }
 
-fn test(path: &PathBuf, edition: Edition, linkage: Linkage) -> Result<(), Failed> {
+fn moved(path: PathBuf) -> Trial {
+    Trial::test(format!("{} moved to Full", stem(&path)), move || {
+        let lite = test(&path, Edition::Lite, Linkage::Static)?;
+        Ok(to_full(lite.database())?)
+    })
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// Runs a file; the database that it leaves.
+fn test(path: &Path, edition: Edition, linkage: Linkage) -> Result<Scratch, Failed> {
     let scratch = Scratch::new(edition, linkage)?;
     let mut runner = Runner::new(|| {
         let connected = scratch.connect();
@@ -45,5 +62,6 @@ fn test(path: &PathBuf, edition: Edition, linkage: Linkage) -> Result<(), Failed
     });
     runner.with_validator(default_validator);
     runner.run_file(path)?;
-    Ok(())
+    drop(runner);
+    Ok(scratch)
 }
