@@ -14,12 +14,17 @@
 //! damaged. `cargo run --release -p heliosdb-upgrade -- --databases 2000` runs many seeds.
 
 pub mod ask;
+pub mod damage;
 pub mod edition;
 pub mod generate;
+pub mod journey;
 pub mod past;
 pub mod plant;
 pub mod probe;
 mod sql;
+pub mod transfer;
+
+use journey::Totals;
 
 /// `Err` says what is wrong.
 pub type Result<T, E = String> = std::result::Result<T, E>;
@@ -27,4 +32,14 @@ pub type Result<T, E = String> = std::result::Result<T, E>;
 /// An error as the text that a report shows.
 pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// Everything that one seed stands for, in a directory that goes afterwards.
+///
+/// # Errors
+///
+/// Something differs, or fails.
+pub fn run(seed: u64) -> Result<Totals> {
+    let directory = tempfile::tempdir().map_err(text)?;
+    journey::journey(seed, directory.path())
 }

@@ -34,15 +34,36 @@ pub fn open(directory: &Path) -> Result<Engine> {
     Engine::open(Arc::new(disk), Options::default()).map_err(text)
 }
 
-/// Everything there was at `ts`.
+/// Everything there was at `ts` that is still known at `last`.
 ///
 /// # Errors
 ///
 /// It cannot be read.
-pub fn moment(engine: &Engine, ts: Ts) -> Result<Moment> {
+pub fn moment(engine: &Engine, ts: Ts, last: Ts) -> Result<Moment> {
     let view = engine.view_at(ts);
     let mut moment = Moment::new();
     moment.insert("catalog".to_owned(), sorted(&view, SQL_CATALOG)?);
+    let newest = definitions(&engine.view_at(last))?;
+    for (id, table) in definitions(&view)? {
+        let newest = newest.get(&id);
+        for index in &table.indexes {
+            // One that was dropped until then has no entries in a database that was moved, and is not to
+            // be asked: what reads AS OF a time takes the indexes of the newest definition.
+            if newest.is_some_and(|now| now.indexes.contains(index)) {
+                let entries = sorted(&view, index.id)?;
+                moment.insert(format!("index {} of {id}", index.id), entries);
+            }
+        }
+        let compared = format!("{:?} {:?}", columns(&table), table.indexes);
+        moment.insert(format!("definition of {id}"), vec![compared]);
+        moment.insert(format!("rows of {id}"), rows(&view, table)?);
+    }
+    Ok(moment)
+}
+
+/// The tables that a view sees.
+fn definitions(view: &ReadView) -> Result<BTreeMap<CollectionId, TableDef>> {
+    let mut definitions = BTreeMap::new();
     let tables = view
         .range(CATALOG, Bound::Unbounded, Bound::Unbounded)
         .map_err(text)?;
@@ -50,18 +71,9 @@ pub fn moment(engine: &Engine, ts: Ts) -> Result<Moment> {
         let (key, value) = entry.map_err(text)?;
         let id = key.as_slice().try_into().map_err(text)?;
         let id = CollectionId(u32::from_be_bytes(id));
-        let table = decode_table(id, &value).map_err(text)?;
-        for index in &table.indexes {
-            moment.insert(
-                format!("index {} of {id}", index.id),
-                sorted(&view, index.id)?,
-            );
-        }
-        let compared = format!("{:?} {:?}", columns(&table), table.indexes);
-        moment.insert(format!("definition of {id}"), vec![compared]);
-        moment.insert(format!("rows of {id}"), rows(&view, table)?);
+        definitions.insert(id, decode_table(id, &value).map_err(text)?);
     }
-    Ok(moment)
+    Ok(definitions)
 }
 
 /// What decides how rows read: types, values of rows that are older than a column, dropped columns.

@@ -2,6 +2,7 @@
 //! change shows.
 
 use heliosdb_sim::rng::Rng;
+use heliosdb_storage::ids::Ts;
 use heliosdb_upgrade::edition::{self, Edition};
 use heliosdb_upgrade::generate::{Generated, generate};
 use heliosdb_upgrade::{ask, past, plant};
@@ -27,7 +28,8 @@ fn a_change_shows_and_nothing_else_does() {
 
         let read_past = || {
             let engine = past::open(path).expect("an engine");
-            let moment = |ts: &_| past::moment(&engine, *ts).expect("a moment");
+            let last = *times.last().unwrap_or(&Ts::MAX);
+            let moment = |ts: &Ts| past::moment(&engine, *ts, last).expect("a moment");
             let moments: Vec<past::Moment> = times.iter().map(moment).collect();
             engine.close().expect("it closes");
             moments

@@ -84,7 +84,8 @@ impl Generator {
         let table = &self.model.tables[at];
         let old = table.name.clone();
         match self.rng.index(4) {
-            0 => {
+            // Views keep the names of their tables.
+            0 if self.model.views.is_empty() => {
                 let qualified = format!("{}.{new}", table.schema);
                 if self
                     .sql
