@@ -46,6 +46,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another process has the database open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Error::Storage(heliosdb_storage::Error::DirectoryLocked)
+        )
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::args::{Place, Plugin, Serve, Sql, Target};
 use crate::client::{Canceller, Client, Dial, Error, Identity};
+pub use crate::interrupt::{Signals, on_interrupt};
 use crate::open::{self, Opened, Overrides};
 use crate::output::{self, Format};
 use crate::shell::Shell;
-use crate::{Edition, Failed, plugin};
+use crate::{Edition, Failed, interrupt, plugin};
 
 /// Without a command: serve, and give a shell when there is a terminal.
 ///
@@ -146,32 +147,7 @@ fn run_file(edition: &Edition, shell: &mut Shell, file: &Path) -> Result<(), ()>
 fn cancel_on_interrupt(canceller: Canceller) -> Result<Signals, Failed> {
     on_interrupt(move || {
         if !canceller.cancel() {
-            std::process::exit(130);
+            interrupt::exit();
         }
     })
-}
-
-/// Does something at each Ctrl-C until it is dropped.
-pub struct Signals {
-    _runtime: tokio::runtime::Runtime,
-}
-
-/// Do `work` at each Ctrl-C, on a thread of its own, instead of ending the process.
-///
-/// # Errors
-///
-/// The thread does not start.
-pub fn on_interrupt(work: impl Fn() + Send + 'static) -> Result<Signals, Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("signals")
-        .enable_all()
-        .build()
-        .map_err(|e| Failed::With(format!("cannot start a thread: {e}")))?;
-    runtime.spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            work();
-        }
-    });
-    Ok(Signals { _runtime: runtime })
 }

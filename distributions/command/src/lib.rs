@@ -2,7 +2,8 @@
 //!
 //! Everything it does with a database goes through `heliosdb_kernel`; what is here is the arguments
 //! (`args`), the commands (`commands`), opening and first start (`open`), the SQL shell (`shell`, over
-//! `client` and `output`) and the commands for plugins (`plugin`). Every failure is one line on stderr,
+//! `client` and `output`), the commands for plugins (`plugin`) and `export`, with `progress` and
+//! `interrupt` for all long work. Every failure is one line on stderr,
 //! with PostgreSQL's DETAIL and HINT where there are any, and an exit status other than 0.
 //!
 //! What differs between the two is an [`Edition`], and how a database is named ([`args::Place`]). It
@@ -12,9 +13,12 @@ pub mod args;
 pub mod bundle;
 pub mod client;
 pub mod commands;
+pub mod export;
+pub mod interrupt;
 pub mod open;
 pub mod output;
 mod plugin;
+pub mod progress;
 mod shell;
 
 use std::process::ExitCode;
@@ -44,6 +48,8 @@ pub enum Failed {
     With(String),
     /// Status 1; everything there is to say has been said.
     Said,
+    /// Another status, and one line to say.
+    Status(u8, String),
 }
 
 impl From<String> for Failed {
@@ -61,6 +67,10 @@ impl Edition {
             Err(Failed::With(message)) => {
                 eprintln!("{}: {message}", self.program);
                 ExitCode::FAILURE
+            }
+            Err(Failed::Status(status, message)) => {
+                eprintln!("{}: {message}", self.program);
+                ExitCode::from(status)
             }
         }
     }

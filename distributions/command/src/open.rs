@@ -164,6 +164,28 @@ fn open(edition: &Edition, directory: &Path, config: &Config) -> Result<Database
     Database::open_edition(directory, config, &plugins, edition.name).map_err(|e| e.to_string())
 }
 
+/// Open a database that is there, for this process alone and without a server.
+///
+/// # Errors
+///
+/// There is none, or it does not open.
+pub fn existing(
+    edition: &Edition,
+    directory: &Path,
+    config: Option<&Path>,
+) -> Result<Database, Message> {
+    if !Database::exists(directory) {
+        return Err(format!("there is no database in {}", directory.display()));
+    }
+    let config = read_config(directory, config)?;
+    let linked = (edition.plugins)()?;
+    let opened = Database::open_edition(directory, &config, &linked, edition.name);
+    opened.map_err(|error| match error.error.is_in_use() {
+        true => format!("{error}\nHINT:  If that is a server, use --connection URL instead."),
+        false => error.to_string(),
+    })
+}
+
 /// The settings of a database: the file that was named, or its own.
 pub fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Message> {
     let own = directory.join(CONFIG_FILE);

@@ -35,6 +35,17 @@ pub fn write_result(
     }
 }
 
+/// Write `text` to standard output.
+///
+/// # Errors
+///
+/// One line; for example, that nobody reads it any more.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| format!("cannot write to standard output: {error}"))
+}
+
 /// Characters a string takes on a terminal, near enough: wide East Asian ones take two.
 fn width(text: &str) -> usize {
     text.chars()

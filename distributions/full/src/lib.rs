@@ -2,15 +2,21 @@
 //! ([`bundle`]), behind the command line that both share ([`heliosdb_command`]) and commands of its own.
 
 pub mod bundle;
+mod import;
 mod place;
+mod report;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use heliosdb_command::args::{Plugin, Serve, Sql};
+use heliosdb_command::export::{self, Export};
 use heliosdb_command::{Edition, commands};
 
+pub use import::Import;
 pub use place::{DATA_DIRECTORY, Place, Target};
+pub use verify::VerifyMigration;
 
 /// What this distribution is.
 pub const EDITION: Edition = Edition {
@@ -42,6 +48,12 @@ pub enum Command {
     /// Write, check and list plugins.
     #[command(subcommand)]
     Plugin(Plugin<Place>),
+    /// Make a database of what HeliosDB Lite exported.
+    Import(Import),
+    /// Compare a database with the dump that it was made of.
+    VerifyMigration(VerifyMigration),
+    /// Write the database into one file.
+    Export(Export<Place>),
 }
 
 /// Run a command; its exit status.
@@ -52,6 +64,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(edition, serve),
         Some(Command::Sql(sql)) => commands::sql(edition, &sql),
         Some(Command::Plugin(command)) => commands::plugin(edition, command),
+        Some(Command::Import(arguments)) => import::run(edition, &arguments),
+        Some(Command::VerifyMigration(arguments)) => verify::run(edition, &arguments),
+        Some(Command::Export(arguments)) => export::run(edition, &arguments),
     };
     edition.exit(outcome)
 }

@@ -16,7 +16,7 @@ const CLUSTER_NAME_BYTES_MAX: usize = 63;
 
 /// The database of a command.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
+#[group(id = "place", multiple = false)]
 pub struct Place {
     /// The database's directory. [default: ./heliosdb-full-data]
     #[arg(long, visible_alias = "database", value_name = "DIR")]

@@ -4,12 +4,14 @@
 pub mod bundle;
 pub mod tour;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use heliosdb_command::args::{self, Place, Plugin, Serve, Sql};
-use heliosdb_command::{Edition, commands};
+use heliosdb_command::export::{self, Export};
+use heliosdb_command::{Edition, Failed, commands};
 
 /// What this distribution is.
 pub const EDITION: Edition = Edition {
@@ -43,12 +45,26 @@ pub enum Command {
     /// Write, check and list plugins.
     #[command(subcommand)]
     Plugin(Plugin<Directory>),
+    /// Write the database into one file, which HeliosDB Full imports.
+    Export(Export<Directory>),
     /// Show what there is, on generated data, in about a minute.
     Tour(tour::Tour),
+    #[command(hide = true, disable_help_flag = true)]
+    Import(OfFull),
+    #[command(hide = true, disable_help_flag = true)]
+    VerifyMigration(OfFull),
+}
+
+/// The arguments of a command that only Full has.
+#[derive(Debug, Args)]
+pub struct OfFull {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 /// The database of a command.
 #[derive(Debug, Args)]
+#[group(id = "place")]
 pub struct Directory {
     /// The database's directory.
     #[arg(long, visible_alias = "database", value_name = "DIR", default_value = DATA_DIRECTORY)]
@@ -92,7 +108,18 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(edition, serve),
         Some(Command::Sql(sql)) => commands::sql(edition, &sql),
         Some(Command::Plugin(command)) => commands::plugin(edition, command),
+        Some(Command::Export(arguments)) => export::run(edition, &arguments),
         Some(Command::Tour(tour)) => tour::run(&tour),
+        Some(Command::Import(_)) => Err(only_full("import")),
+        Some(Command::VerifyMigration(_)) => Err(only_full("verify-migration")),
     };
     edition.exit(outcome)
+}
+
+/// Status 2, as for any command that there is not.
+fn only_full(command: &str) -> Failed {
+    let message = format!(
+        "{command} is a command of HeliosDB Full: heliosdb-full {command} takes the same arguments"
+    );
+    Failed::Status(2, message)
 }
