@@ -13,6 +13,7 @@ mod psql;
 mod psycopg;
 mod sql;
 mod startup;
+mod tour;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
