@@ -1,8 +1,11 @@
 //! Step: TPC-H through COPY.
 
+use std::io::{self, IsTerminal, Read};
 use std::time::{Duration, Instant};
 
-use heliosdb_tpch::{Data, TABLES};
+use heliosdb_command::progress::Shown;
+use heliosdb_kernel::dump::Progress;
+use heliosdb_tpch::{Data, Rows, TABLES};
 
 use super::numbers::{bytes, grouped, rate, time};
 use super::stage::{Stage, Who};
@@ -22,6 +25,8 @@ pub const STEP: Step = Step {
 
 /// Text that comments are cut out of. The specification wants 300 MiB, which is a second's work.
 const TEXT_BYTES: u32 = 8 << 20;
+/// Rows between two looks at the bar.
+const PROGRESS_ROWS: u64 = 10_000;
 
 fn load(stage: &mut Stage) -> Outcome {
     stage.say(&format!(
@@ -45,10 +50,10 @@ fn load(stage: &mut Stage) -> Outcome {
         let (mut table_rows, mut table_bytes) = (0, 0);
         let begun = Instant::now();
         for copy in 0..copies {
-            let mut source = data.rows(table, copy, copies);
+            let mut source = Watched::new(table.name, data.rows(table, copy, copies));
             stage.copy(&statement, &mut source)?;
-            table_rows += source.row_count();
-            table_bytes += source.byte_count();
+            table_rows += source.rows.row_count();
+            table_bytes += source.rows.byte_count();
         }
         let took = begun.elapsed();
         stage.line(&format!(
@@ -69,12 +74,49 @@ fn load(stage: &mut Stage) -> Outcome {
         all_bytes += table_bytes;
         all_time += took;
     }
-    stage.line(&format!(
-        "\n{} rows, {} of CSV in {}: {} rows/s, {}/s. Each COPY is one transaction, and was on disk when it was acknowledged. A count of each table agrees.",
+    stage.say(&format!(
+        "{} rows, {} of CSV in {}: {} rows/s, {}/s. Each COPY is one transaction, and was on disk when it was acknowledged. A count of each table agrees.",
         grouped(all_rows),
         bytes(all_bytes),
         time(all_time),
         grouped(rate(all_rows, all_time)),
         bytes(rate(all_bytes, all_time)),
     ))
+}
+
+/// Rows on their way, with a bar for those who look at a terminal.
+struct Watched<'a> {
+    rows: Rows<'a>,
+    told: u64,
+    /// Its bar goes with it, before the line about the table comes.
+    shown: Option<Shown>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(table: &str, rows: Rows<'a>) -> Watched<'a> {
+        let shown = io::stderr().is_terminal().then(|| {
+            let shown = Shown::new(crate::EDITION.program);
+            shown.begin(&format!("rows of {table}"), None);
+            shown
+        });
+        Watched {
+            rows,
+            told: 0,
+            shown,
+        }
+    }
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.rows.read(buffer)?;
+        let new = self.rows.row_count() - self.told;
+        if let Some(shown) = &self.shown
+            && (new >= PROGRESS_ROWS || count == 0)
+        {
+            shown.advance(new);
+            self.told += new;
+        }
+        Ok(count)
+    }
 }

@@ -2,18 +2,7 @@
 
 use std::time::Duration;
 
-/// `1234567` → `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub use heliosdb_command::progress::grouped;
 
 /// `1.2 GB`: powers of 1000, as rates and disks are sold.
 pub fn bytes(count: u64) -> String {
