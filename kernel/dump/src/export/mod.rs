@@ -128,8 +128,6 @@ impl Export<'_> {
         let mut included = vec!["catalog", "tables", "sequences", "plugin stores"];
         let mut add = |what, wanted| included.extend(Some(what).filter(|_| wanted));
         add("history", self.options.history);
-        add("materialized views", self.options.views);
-        add("branches", self.options.branches);
         add(
             "configuration",
             self.options.config && self.described.config.is_some(),
@@ -150,12 +148,9 @@ impl Export<'_> {
             add("history", not_asked);
             add("dropped tables and columns", "they are history");
         }
-        if !self.options.views {
-            add("materialized views", not_asked);
-        }
-        if !self.options.branches {
-            add("branches", not_asked);
-        }
+        let none = |wanted| if wanted { "there are none" } else { not_asked };
+        add("materialized views", none(self.options.views));
+        add("branches", none(self.options.branches));
         match (&self.described.config, self.options.config) {
             (_, false) => add("configuration", not_asked),
             (None, true) => add("configuration", "there is no configuration file"),

@@ -146,10 +146,9 @@ fn without_history_only_what_is_visible_travels() {
             .all(|t| t.superseded == 0 && t.samples.is_empty())
     );
     let what: Vec<&str> = manifest.left_out.iter().map(|l| l.what.as_str()).collect();
-    assert_eq!(
-        what[..3],
-        ["history", "dropped tables and columns", "configuration"]
-    );
+    for left_out in ["history", "dropped tables and columns", "configuration"] {
+        assert!(what.contains(&left_out), "{what:?}");
+    }
     let dump = open(&bytes);
     assert_eq!(dump.config().unwrap(), None);
     let whole = dump_of(&db.engine);

@@ -513,8 +513,8 @@ fn options_say_what_is_in_a_dump() {
         "",
         expect![[r#"
         1 rows, 1 before
-        in: catalog, tables, sequences, plugin stores, history, materialized views, branches
-        out: configuration: not asked for, indexes: their entries follow from the rows
+        in: catalog, tables, sequences, plugin stores, history
+        out: materialized views: there are none, branches: there are none, configuration: not asked for, indexes: their entries follow from the rows
     "#]],
     );
     check(
@@ -529,8 +529,8 @@ fn options_say_what_is_in_a_dump() {
         "(config, compression_level 19, history 'on')",
         expect![[r#"
         1 rows, 1 before
-        in: catalog, tables, sequences, plugin stores, history, materialized views, branches
-        out: configuration: there is no configuration file, indexes: their entries follow from the rows
+        in: catalog, tables, sequences, plugin stores, history
+        out: materialized views: there are none, branches: there are none, configuration: there is no configuration file, indexes: their entries follow from the rows
     "#]],
     );
 }
