@@ -38,7 +38,7 @@ pub struct Stage {
     pub scale: Scale,
     /// What step `export` wrote, for the import.
     pub dump: Option<PathBuf>,
-    /// Said again at the end.
+    /// Said again at the end, when everything stays.
     pub lasting: Vec<String>,
 }
 
@@ -356,10 +356,11 @@ impl Stage {
 
     pub fn farewell(&self, took: Duration, failed: &[&str]) -> Outcome {
         self.line(&format!("\n{}", "━".repeat(COLUMNS)))?;
-        for text in &self.lasting {
-            self.line(text)?;
-        }
-        if !self.directory.is_kept() {
+        if self.directory.is_kept() {
+            for text in &self.lasting {
+                self.line(text)?;
+            }
+        } else {
             self.line(&format!(
                 "{} is removed now; --keep DIR keeps everything.",
                 self.directory.path().display()
