@@ -492,11 +492,22 @@ fn run_batch(session: &mut Session, sql: &str) -> Result<u64, SqlError> {
     Ok(count)
 }
 
+/// What may be in a directory before its database is: an operator's settings and plugins, and what
+/// starting those writes, should the first start have ended there.
+pub(crate) const EXPECTED_NAMES: [&str; 7] = [
+    "heliosdb.toml",
+    "plugins",
+    "plugins.lock",
+    "plugins.lock.new",
+    "plugins.starting",
+    "plugins.starting.new",
+    "import.pending",
+];
+
 impl Config {
     pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
         let mut options = heliosdb_storage::Options {
-            // An operator may write settings and bring plugins before the first start.
-            expected_names: &["heliosdb.toml", "plugins"],
+            expected_names: &EXPECTED_NAMES,
             ..heliosdb_storage::Options::default()
         };
         let storage = &self.storage;

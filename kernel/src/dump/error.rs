@@ -143,6 +143,11 @@ impl ImportError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            ImportError::Dump(error)
+                if matches!(**error, heliosdb_dump::Error::UnsupportedVersion { .. }) =>
+            {
+                "Import with a version that reads this format. Nothing was changed."
+            }
             ImportError::Dump(error) if error.is_damage() => {
                 "Copy the dump again, or export it again. Nothing was changed."
             }

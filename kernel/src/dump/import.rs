@@ -25,7 +25,7 @@ use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use super::error::ImportError;
-use super::marker::{ConfigFile, MARKER_FILE, Marker};
+use super::marker::{ConfigFile, Marker};
 use super::plugins::check_active;
 use super::preflight::{Preflight, preflight};
 use super::report::{Action, DumpSummary, Report, StoreOutcome, TargetSummary};
@@ -109,8 +109,7 @@ struct Import<'a> {
 impl Import<'_> {
     /// Steps 3 to 7. Whatever comes of it, the engine is closed afterwards.
     fn build(&self, watch: &mut Stopwatch<'_>) -> Result<Report, ImportError> {
-        let mut options = self.ready.settings.config.storage_options();
-        options.expected_names = &["heliosdb.toml", "plugins", MARKER_FILE];
+        let options = self.ready.settings.config.storage_options();
         let engine = Engine::open(self.target.io().clone(), options)?;
         let built = self.fill(&engine, watch);
         let closed = watch.show("close", || engine.close());

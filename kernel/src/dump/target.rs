@@ -98,7 +98,11 @@ impl Found {
             let bytes = DATABASE_DIRECTORIES.iter().map(|name| bytes_in(&io, name));
             found.left_bytes = bytes.sum();
         }
-        for name in &names {
+        // A database is what its owner wants to hear of, whatever else is there.
+        let (first, then): (Vec<&String>, Vec<&String>) = names
+            .iter()
+            .partition(|name| DATABASE_DIRECTORIES.contains(&name.as_str()));
+        for name in first.into_iter().chain(then) {
             let name = name.as_str();
             let known = OPERATORS.contains(&name)
                 || name == MARKER_HALF
@@ -193,7 +197,12 @@ impl Target {
             path: found.path.clone(),
             marker,
         };
-        target.look_again(found)?;
+        if let Err(error) = target.look_again(found) {
+            if found.missing > 0 {
+                target.withdraw(found);
+            }
+            return Err(error);
+        }
         // Under the earlier import's marker, which stays until this one's replaces it: a full disk has
         // room for a marker only afterwards.
         if let Some(earlier) = &found.leftovers {
@@ -257,6 +266,13 @@ impl Target {
             let file = self.io.open(CONFIG_HALF, OpenMode::CreateNew)?;
             file.write_at(text.as_bytes(), 0)?;
             file.sync_data()?;
+            // What came while the import ran is an operator's.
+            if self.io.list("")?.iter().any(|there| there == name) {
+                return Err(ImportError::Target {
+                    directory: self.path.clone(),
+                    why: format!("\"{name}\" has come into it meanwhile"),
+                });
+            }
             self.io.rename(CONFIG_HALF, name)?;
             self.io.sync_dir("")?;
         }
@@ -264,8 +280,11 @@ impl Target {
         Ok(())
     }
 
-    /// Removes everything that the import made.
+    /// Removes everything that the import made, under the marker: half of it must not be opened.
     pub fn abandon(self) -> Result<(), ImportError> {
+        if !self.io.list("")?.iter().any(|name| name == MARKER_FILE) {
+            self.marker.write(&self.io)?;
+        }
         self.clear()?;
         if let Some(config) = &self.marker.config {
             self.remove_config(config)?;

@@ -9,7 +9,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Between the writer and the file.
@@ -42,6 +42,8 @@ impl PartialFile {
             .write(true)
             .create(true)
             .truncate(false)
+            // A dump has all that the database has, secrets of roles among it.
+            .mode(0o600)
             .open(&path)
             .map_err(failed)?;
         let busy = || format!("another program is writing {}", path.display());
@@ -54,6 +56,8 @@ impl PartialFile {
         if !is_at(&file, &path).map_err(failed)? {
             return Err(busy());
         }
+        let private = fs::Permissions::from_mode(0o600);
+        file.set_permissions(private).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         Ok(PartialFile {
             target: target.to_path_buf(),

@@ -58,6 +58,9 @@ pub fn export(
         );
         return Err(heliosdb_storage::Error::invalid(what).into());
     }
+    // Read after the view was taken: no row of the dump has a value that a sequence gives once more. And
+    // before the rows: what is set back while they are written is not of this view's time.
+    let sequences = sequences(engine);
     engine.wait_durable(view.ts())?;
     let writer = Writer::new(out, random_uuid()?)?;
     Pipeline::run(writer, options.level, |pipeline| {
@@ -67,7 +70,7 @@ pub fn export(
             options,
             progress,
         };
-        export.run(engine, pipeline)
+        export.run(engine, sequences, pipeline)
     })
 }
 
@@ -80,7 +83,12 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    fn run(&self, engine: &Engine, pipeline: &mut Pipeline<'_>) -> Result<Manifest> {
+    fn run(
+        &self,
+        engine: &Engine,
+        sequences: Vec<SequenceManifest>,
+        pipeline: &mut Pipeline<'_>,
+    ) -> Result<Manifest> {
         let snapshot_ts = self.view.ts().0;
         let mut oldest = Oldest(snapshot_ts);
         self.progress.begin("exporting the catalog, entries", None);
@@ -116,8 +124,7 @@ impl Export<'_> {
             tables,
             plugins: described.plugins.clone(),
             stores,
-            // Read after the rows: no row of the dump has a value that a sequence gives once more.
-            sequences: sequences(engine),
+            sequences,
             next_collection: engine.next_collection().0,
             config: config.map(|config| Digest::of(config.as_bytes())),
             sections: Vec::new(),

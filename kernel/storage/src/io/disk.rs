@@ -11,7 +11,7 @@
 use std::fs;
 use std::io::{self, Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,10 +35,11 @@ impl Disk {
     pub fn open(root: impl AsRef<Path>) -> Result<Disk> {
         let root = root.as_ref();
         if !root.is_dir() {
+            let missing = root.ancestors().take_while(|path| !path.is_dir()).count();
             let mut builder = fs::DirBuilder::new();
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(root)?;
-            if let Some(parent) = root.canonicalize()?.parent() {
+            for parent in root.canonicalize()?.ancestors().skip(1).take(missing) {
                 fs::File::open(parent)?.sync_all()?;
             }
         }
@@ -145,10 +146,17 @@ impl Io for Disk {
             .open(self.path(LOCK_FILE)?)?;
         // SAFETY: the descriptor is open for as long as `file` lives.
         let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-        if taken == 0 {
-            Ok(Box::new(file))
-        } else {
-            Err(Error::last_os_error())
+        if taken != 0 {
+            return Err(Error::last_os_error());
+        }
+        // Whoever had it may have removed it: then the lock is of a file that nobody else will meet.
+        let held = file.metadata()?;
+        match fs::metadata(self.path(LOCK_FILE)?) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
+                Ok(Box::new(file))
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Err(Error::from(ErrorKind::WouldBlock)),
         }
     }
 
