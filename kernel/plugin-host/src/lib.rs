@@ -22,6 +22,7 @@ pub mod boot_guard;
 pub mod check;
 pub mod codec;
 pub mod config;
+pub mod digest;
 pub mod file;
 pub mod host;
 pub mod inspect;

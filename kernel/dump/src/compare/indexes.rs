@@ -10,7 +10,7 @@ use heliosdb_storage::ScanRequest;
 use heliosdb_storage::view::index::entry_keys;
 
 use super::{Comparing, IndexComparison};
-use crate::digest::Digest;
+use crate::digest::{Digest, digest_of};
 use crate::error::Result;
 use crate::manifest::TableManifest;
 
@@ -29,7 +29,7 @@ impl Sum {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(row);
         self.entries += 1;
-        self.digest += Digest::of(&self.bytes);
+        self.digest += digest_of(&self.bytes);
     }
 }
 

@@ -17,10 +17,7 @@
 //! shows, and so do two rows that exchanged a value. It protects against mistakes, not against
 //! somebody who may choose the values.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+pub use heliosdb_plugin_host::digest::Digest;
 
 mod table;
 mod values;
@@ -31,60 +28,7 @@ mod tests;
 pub use table::TableDigest;
 pub(crate) use table::{RowHasher, ids};
 
-/// A 128-bit digest, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest(pub(crate) u128);
-
-impl Digest {
-    /// XXH3-128 of some bytes.
-    pub fn of(bytes: &[u8]) -> Digest {
-        Digest(twox_hash::XxHash3_128::oneshot(bytes))
-    }
-}
-
-impl std::ops::AddAssign for Digest {
-    fn add_assign(&mut self, other: Digest) {
-        self.0 = self.0.wrapping_add(other.0);
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for Digest {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Digest, String> {
-        let bad = || format!("not a digest: {text:?}");
-        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(bad());
-        }
-        u128::from_str_radix(text, 16)
-            .map(Digest)
-            .map_err(|_| bad())
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Digest, String> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.to_string()
-    }
+/// XXH3-128 of some bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    Digest(twox_hash::XxHash3_128::oneshot(bytes))
 }

@@ -9,10 +9,9 @@ use arrow_array::types::UInt64Type;
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::ToByteSlice;
 use heliosdb_storage::{Error, Result};
-use twox_hash::XxHash3_128;
 
-use super::Digest;
 use super::values::hash_values;
+use super::{Digest, digest_of};
 
 /// Value hashes in the matrix: 256 KiB.
 const MATRIX_HASHES: usize = 32 << 10;
@@ -54,7 +53,7 @@ impl Line<'_> {
 }
 
 fn digest(hashes: &[u64]) -> Digest {
-    Digest(XxHash3_128::oneshot(hashes.to_byte_slice()))
+    digest_of(hashes.to_byte_slice())
 }
 
 /// Makes lines out of batches.

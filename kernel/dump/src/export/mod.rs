@@ -22,7 +22,7 @@ use heliosdb_storage::{Engine, Interrupt, ReadView};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::describe::Described;
-use crate::digest::Digest;
+use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::format::{FORMAT_VERSION, FRAME_RAW_BYTES, FrameKind, section};
 use crate::manifest::{LeftOut, Manifest, SequenceManifest};
@@ -126,7 +126,7 @@ impl Export<'_> {
             stores,
             sequences,
             next_collection: engine.next_collection().0,
-            config: config.map(|config| Digest::of(config.as_bytes())),
+            config: config.map(|config| digest_of(config.as_bytes())),
             sections: Vec::new(),
         })
     }

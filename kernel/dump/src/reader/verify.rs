@@ -9,7 +9,7 @@ use twox_hash::XxHash3_128;
 
 use super::frame;
 use super::input::Input;
-use crate::digest::Digest;
+use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
 use crate::format::header::{self, Header};
 use crate::format::{
@@ -256,7 +256,7 @@ fn check_section(said: &SectionManifest, read: Option<&Section>, offset: u64) ->
         items: sum(|frame| frame.items.into()),
         digest: match read {
             Some(section) => section.digest,
-            None => Digest::of(&[]),
+            None => digest_of(&[]),
         },
     };
     match is == *said {

@@ -16,7 +16,7 @@ use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{Error, ReadView, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::digest::{Digest, Tally};
+use super::{Digest, Tally};
 use crate::store::{encode_row, split_key};
 
 /// The journal of migrations.

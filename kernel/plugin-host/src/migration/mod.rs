@@ -52,7 +52,8 @@ mod report;
 mod rollback;
 mod run;
 
-pub use digest::{Digest, Tally};
+pub use crate::digest::Digest;
+pub use digest::Tally;
 pub use error::MigrationError;
 pub(crate) use error::show_key;
 pub use finalize::{Finalized, finalize};

@@ -9,7 +9,7 @@ use heliosdb_storage::view::{RowVersions, Version};
 use super::*;
 use crate::Silent;
 use crate::describe::{ObjectDescription, PluginDescription};
-use crate::digest::{Digest, TableDigest};
+use crate::digest::{Digest, TableDigest, digest_of};
 use crate::format::entry::Entry;
 use crate::manifest::{ColumnManifest, LeftOut, SequenceManifest, StoreManifest, TableManifest};
 use crate::writer::{EntryFrames, Packer, Payload, Pipeline, RowFrames, Writer};
@@ -201,7 +201,7 @@ pub(crate) fn small_dump() -> Vec<u8> {
             items: 1,
             raw: config.into(),
         })?;
-        manifest.config = Some(Digest::of(config.as_bytes()));
+        manifest.config = Some(digest_of(config.as_bytes()));
         Ok(manifest)
     })
     .unwrap();
