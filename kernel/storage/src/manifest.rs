@@ -161,24 +161,56 @@ fn parse_sequence(p: &mut Parser<'_>) -> Result<(CollectionId, SequenceState)> {
     Ok((id, state))
 }
 
+fn encode_segments(segments: &[SegmentEntry], out: &mut Vec<u8>) {
+    put_count(out, segments.len());
+    segments.iter().for_each(|segment| segment.encode(out));
+}
+
+/// What a manifest and a load both end with.
+fn encode_lists(
+    segments: &[SegmentEntry],
+    tables: impl ExactSizeIterator<Item = (CollectionId, TableCounts)>,
+    sequences: impl ExactSizeIterator<Item = (CollectionId, SequenceState)>,
+    out: &mut Vec<u8>,
+) {
+    encode_segments(segments, out);
+    put_count(out, tables.len());
+    tables.for_each(|(table, counts)| encode_table(table, counts, out));
+    put_count(out, sequences.len());
+    sequences.for_each(|(id, state)| encode_sequence(id, state, out));
+}
+
+/// What [`encode_lists`] wrote, in the containers that the caller has.
+fn parse_lists<T, S>(p: &mut Parser<'_>) -> Result<(Vec<SegmentEntry>, T, S)>
+where
+    T: FromIterator<(CollectionId, TableCounts)>,
+    S: FromIterator<(CollectionId, SequenceState)>,
+{
+    let segments = parse_list(p, "a number of segments", SegmentEntry::parse)?;
+    let tables = parse_list(p, "a number of tables", parse_table)?;
+    let sequences = parse_list(p, "a number of sequences", parse_sequence)?;
+    Ok((segments, tables, sequences))
+}
+
+/// A list behind its length, which is not believed before the items are there.
+fn parse_list<'a, T, L: FromIterator<T>>(
+    p: &mut Parser<'a>,
+    what: &str,
+    mut item: impl FnMut(&mut Parser<'a>) -> Result<T>,
+) -> Result<L> {
+    let count = p.u32(what)?;
+    (0..count).map(|_| item(p)).collect()
+}
+
 impl Manifest {
     pub fn encode(&self, out: &mut Vec<u8>) {
         for n in [self.flushed_ts.0, self.last_ts.0, self.next_segment] {
             out.extend_from_slice(&n.to_le_bytes());
         }
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        put_count(out, self.segments.len());
-        for segment in &self.segments {
-            segment.encode(out);
-        }
-        put_count(out, self.tables.len());
-        for (table, counts) in &self.tables {
-            encode_table(*table, *counts, out);
-        }
-        put_count(out, self.sequences.len());
-        for (id, state) in &self.sequences {
-            encode_sequence(*id, *state, out);
-        }
+        let tables = self.tables.iter().map(|(id, counts)| (*id, *counts));
+        let sequences = self.sequences.iter().map(|(id, state)| (*id, *state));
+        encode_lists(&self.segments, tables, sequences, out);
     }
 
     /// Name a new segment. An edit that a file's end cut in two is already in the manifest between
@@ -202,34 +234,24 @@ impl Manifest {
         let last_ts = Ts(p.u64("a timestamp")?);
         let next_segment = p.u64("a segment's number")?;
         let next_collection = CollectionId(p.u32("a collection")?);
-        let mut manifest = Manifest {
+        let (segments, tables, sequences) = parse_lists(p)?;
+        p.end()?;
+        Ok(Manifest {
             flushed_ts,
             last_ts,
             next_segment,
             next_collection,
-            ..Manifest::default()
-        };
-        for _ in 0..p.u32("a number of segments")? {
-            manifest.segments.push(SegmentEntry::parse(p)?);
-        }
-        for _ in 0..p.u32("a number of tables")? {
-            manifest.tables.extend([parse_table(p)?]);
-        }
-        for _ in 0..p.u32("a number of sequences")? {
-            manifest.sequences.extend([parse_sequence(p)?]);
-        }
-        p.end()?;
-        Ok(manifest)
+            segments,
+            tables,
+            sequences,
+        })
     }
 }
 
 impl FlushEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.flushed_ts.0.to_le_bytes());
-        put_count(out, self.segments.len());
-        for segment in &self.segments {
-            segment.encode(out);
-        }
+        encode_segments(&self.segments, out);
         put_count(out, self.live_rows.len());
         for (table, live) in &self.live_rows {
             out.extend_from_slice(&table.0.to_le_bytes());
@@ -239,19 +261,16 @@ impl FlushEdit {
 
     pub fn parse(p: &mut Parser<'_>) -> Result<FlushEdit> {
         let flushed_ts = Ts(p.u64("a timestamp")?);
-        let mut edit = FlushEdit {
-            flushed_ts,
-            segments: Vec::new(),
-            live_rows: Vec::new(),
-        };
-        for _ in 0..p.u32("a number of segments")? {
-            edit.segments.push(SegmentEntry::parse(p)?);
-        }
-        for _ in 0..p.u32("a number of tables")? {
+        let segments = parse_list(p, "a number of segments", SegmentEntry::parse)?;
+        let live_rows = parse_list(p, "a number of tables", |p| {
             let table = CollectionId(p.u32("a table")?);
-            edit.live_rows.push((table, p.u64("a number of rows")?));
-        }
-        Ok(edit)
+            Ok((table, p.u64("a number of rows")?))
+        })?;
+        Ok(FlushEdit {
+            flushed_ts,
+            segments,
+            live_rows,
+        })
     }
 
     pub fn apply(&self, manifest: &mut Manifest) {
@@ -269,40 +288,21 @@ impl LoadEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.last_ts.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        put_count(out, self.segments.len());
-        for segment in &self.segments {
-            segment.encode(out);
-        }
-        put_count(out, self.tables.len());
-        for (table, counts) in &self.tables {
-            encode_table(*table, *counts, out);
-        }
-        put_count(out, self.sequences.len());
-        for (id, state) in &self.sequences {
-            encode_sequence(*id, *state, out);
-        }
+        let (tables, sequences) = (self.tables.iter(), self.sequences.iter());
+        encode_lists(&self.segments, tables.copied(), sequences.copied(), out);
     }
 
     pub fn parse(p: &mut Parser<'_>) -> Result<LoadEdit> {
         let last_ts = Ts(p.u64("a timestamp")?);
         let next_collection = CollectionId(p.u32("a collection")?);
-        let mut edit = LoadEdit {
+        let (segments, tables, sequences) = parse_lists(p)?;
+        Ok(LoadEdit {
             last_ts,
             next_collection,
-            segments: Vec::new(),
-            tables: Vec::new(),
-            sequences: Vec::new(),
-        };
-        for _ in 0..p.u32("a number of segments")? {
-            edit.segments.push(SegmentEntry::parse(p)?);
-        }
-        for _ in 0..p.u32("a number of tables")? {
-            edit.tables.push(parse_table(p)?);
-        }
-        for _ in 0..p.u32("a number of sequences")? {
-            edit.sequences.push(parse_sequence(p)?);
-        }
-        Ok(edit)
+            segments,
+            tables,
+            sequences,
+        })
     }
 
     pub fn apply(&self, manifest: &mut Manifest) {
