@@ -67,9 +67,26 @@ impl SortSpace {
     }
 }
 
+/// A sorter's part of the memory: the others have less for as long as this is there.
+struct Share(Arc<SortSpace>);
+
+impl Share {
+    fn new(space: &Arc<SortSpace>) -> Share {
+        space.sorters.fetch_add(1, atomic::Ordering::Relaxed);
+        Share(Arc::clone(space))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.sorters.fetch_sub(1, atomic::Ordering::Relaxed);
+    }
+}
+
 /// Collects entries in any order.
 pub struct Sorter {
     space: Arc<SortSpace>,
+    share: Share,
     chunks: Vec<Vec<u8>>,
     entries: usize,
     /// Where the last entry is, if all came in order so far.
@@ -80,9 +97,9 @@ pub struct Sorter {
 
 impl Sorter {
     pub fn new(space: &Arc<SortSpace>) -> Sorter {
-        space.sorters.fetch_add(1, atomic::Ordering::Relaxed);
         Sorter {
             space: Arc::clone(space),
+            share: Share::new(space),
             chunks: Vec::new(),
             entries: 0,
             last: None,
@@ -163,14 +180,8 @@ impl Sorter {
     /// All entries in order.
     pub fn finish(mut self) -> Result<Merge> {
         let memory = self.sort();
-        let runs = std::mem::take(&mut self.runs);
-        Merge::new(runs, Some(memory), &self.space.interrupt)
-    }
-}
-
-impl Drop for Sorter {
-    fn drop(&mut self) {
-        self.space.sorters.fetch_sub(1, atomic::Ordering::Relaxed);
+        let memory = Some((memory, self.share));
+        Merge::new(self.runs, memory, &self.space.interrupt)
     }
 }
 
@@ -292,10 +303,17 @@ pub struct Merge {
     heads: BinaryHeap<Head>,
     interrupt: Arc<Interrupt>,
     read: usize,
+    /// Of the sorter whose entries in memory are a source.
+    _share: Option<Share>,
 }
 
 impl Merge {
-    fn new(runs: Vec<Run>, memory: Option<Sorted>, interrupt: &Arc<Interrupt>) -> Result<Merge> {
+    fn new(
+        runs: Vec<Run>,
+        memory: Option<(Sorted, Share)>,
+        interrupt: &Arc<Interrupt>,
+    ) -> Result<Merge> {
+        let (memory, share) = memory.unzip();
         let runs = runs.into_iter().map(|run| Source::Run(RunReader::new(run)));
         let mut sources: Vec<_> = runs.chain(memory.map(Source::Memory)).collect();
         let mut heads = BinaryHeap::new();
@@ -313,6 +331,7 @@ impl Merge {
             heads,
             interrupt: Arc::clone(interrupt),
             read: 0,
+            _share: share,
         })
     }
 
@@ -382,6 +401,25 @@ mod tests {
                 prop_assert_eq!(io.list("load").unwrap_or_default(), Vec::<String>::new());
             }
         }
+    }
+
+    /// Entries that wait in a merge take memory as they did in its sorter.
+    #[test]
+    fn a_share_is_taken_until_its_merge_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
+        let space = SortSpace::new(&io, &LoadOptions::default());
+        let mut first = Sorter::new(&space);
+        let alone = space.chunks_max();
+        first.push(b"key", 1, 2, 3).unwrap();
+        let second = Sorter::new(&space);
+        let halved = space.chunks_max();
+        assert!(halved < alone);
+        let merge = first.finish().unwrap();
+        assert_eq!(space.chunks_max(), halved);
+        drop(merge);
+        assert_eq!(space.chunks_max(), alone);
+        drop(second);
     }
 
     #[test]
