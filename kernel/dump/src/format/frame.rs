@@ -7,7 +7,7 @@
 //!  4 section u32        counted from 0 in the order of the file; of the manifest, how many there are
 //!  8 number u32         of the frame in its section, from 0
 //! 12 items u32          rows, entries, or 1
-//! 16 raw_bytes u32      payload after decompression
+//! 16 raw_bytes u32      payload after decompression, never 0
 //! 20 stored_bytes u32   payload in the file
 //! 24 position u64       of this header in the file
 //! 32 payload_crc u32    crc32c of the stored payload
@@ -127,6 +127,10 @@ impl FrameHeader {
         };
         if header.position != offset {
             return wrong(24, &format!("position {offset}"), &header.position);
+        }
+        // A frame of nothing is not written, and nothing could be read of it.
+        if header.raw_bytes == 0 {
+            return wrong(16, "a payload", &"none");
         }
         if header.raw_bytes as usize > FRAME_RAW_BYTES_MAX {
             let most = format!("at most {FRAME_RAW_BYTES_MAX} bytes");

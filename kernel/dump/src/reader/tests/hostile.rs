@@ -43,6 +43,26 @@ fn a_length_is_not_believed_before_the_file_has_it() {
     assert!(matches!(error, Error::Truncated { .. }), "{error}");
 }
 
+/// The writer never makes one, and whoever reads its items finds none.
+#[test]
+fn a_frame_of_nothing_is_refused() {
+    let whole = open(small_dump()).unwrap();
+    for emptied in ["catalog", "config"] {
+        let clear = |section: &str, payload: &mut Payload| {
+            if section == emptied {
+                payload.raw.clear();
+            }
+        };
+        let none = |manifest: &mut Manifest| {
+            if emptied == "config" {
+                manifest.config = Some(digest_of(b""));
+            }
+        };
+        let error = open(rewrite(&whole, clear, none)).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{emptied}: {error}");
+    }
+}
+
 #[test]
 fn entries_whose_lengths_do_not_fit_are_refused() {
     let whole = open(small_dump()).unwrap();
