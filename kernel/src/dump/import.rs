@@ -123,8 +123,13 @@ impl Import<'_> {
     fn fill(&self, engine: &Engine, watch: &mut Stopwatch<'_>) -> Result<Report, ImportError> {
         let Settings { config, .. } = &self.ready.settings;
         let interrupt = &self.options.interrupt;
+        let load = LoadOptions {
+            memory_bytes: self.options.memory_bytes,
+            interrupt: interrupt.clone(),
+            ..LoadOptions::default()
+        };
         watch.time("load catalog and stores", |progress| {
-            load_state(self.dump, engine, progress)
+            load_state(self.dump, engine, &load, progress)
         })?;
         interrupt.check()?;
 
@@ -137,11 +142,6 @@ impl Import<'_> {
         check_active(&self.ready.readiness, &host)?;
         interrupt.check()?;
 
-        let load = LoadOptions {
-            memory_bytes: self.options.memory_bytes,
-            interrupt: interrupt.clone(),
-            ..LoadOptions::default()
-        };
         watch.time("load tables", |progress| {
             load_tables(self.dump, engine, &load, progress)
         })?;

@@ -1,5 +1,7 @@
 //! The first part of a load: the system collections and the stores of plugins.
 
+use std::sync::Arc;
+
 use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::view::Version;
 use heliosdb_storage::{Engine, LoadedState, Loader, SortedLoader};
@@ -8,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::export::StoreCounter;
 use crate::format::section;
 use crate::manifest::{Manifest, StoreManifest};
+use crate::options::LoadOptions;
 use crate::progress::Progress;
 use crate::reader::Dump;
 
@@ -16,8 +19,13 @@ use crate::reader::Dump;
 /// # Errors
 ///
 /// `NotEmpty` when the engine has any of it already; `Content` when a store is not what the manifest
-/// says.
-pub fn load_state(dump: &Dump, engine: &Engine, progress: &dyn Progress) -> Result<()> {
+/// says; `Storage(Canceled)` when the interrupt was. Nothing is published then.
+pub fn load_state(
+    dump: &Dump,
+    engine: &Engine,
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Result<()> {
     let manifest = dump.manifest();
     if let Some(table) = engine.latest_view().tables_ever()?.first() {
         return Err(Error::NotEmpty(format!("it has table {}", table.def.id)));
@@ -29,11 +37,15 @@ pub fn load_state(dump: &Dump, engine: &Engine, progress: &dyn Progress) -> Resu
     let items = sections.iter().filter_map(|name| manifest.section(name));
     let items = items.map(|section| section.items).sum();
     progress.begin("loading catalog and plugin stores, entries", Some(items));
-    let loader = engine.loader(Default::default())?;
+    let loader = engine.loader(heliosdb_storage::LoadOptions {
+        interrupt: Arc::clone(&options.interrupt),
+        ..Default::default()
+    })?;
     load_catalog(dump, engine, &loader, progress)?;
     for store in &manifest.stores {
         load_store(dump, store, &loader, progress)?;
     }
+    options.interrupt.check()?;
     loader.publish(state(manifest))?;
     progress.end();
     Ok(())

@@ -171,11 +171,11 @@ fn memory_is_bounded_whatever_is_read_or_written() {
     let (dump, peak) = peak_of(|| Dump::open(file, "t.dump", &Silent).unwrap());
     assert!(peak < 4 << 20, "checking took {peak} bytes");
     let (stats, peak) = peak_of(|| {
-        load_state(&dump, &target, &Silent).unwrap();
         let options = LoadOptions {
             memory_bytes: 4 << 20,
             ..LoadOptions::default()
         };
+        load_state(&dump, &target, &options, &Silent).unwrap();
         load_tables(&dump, &target, &options, &Silent).unwrap()
     });
     assert_eq!(stats.rows, manifest.rows());

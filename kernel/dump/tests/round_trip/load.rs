@@ -12,11 +12,11 @@ use super::sample::*;
 
 pub fn load_with(dump: &Dump, threads: usize) -> (Database, LoadStats) {
     let db = empty();
-    load_state(dump, &db.engine, &Silent).unwrap();
     let options = LoadOptions {
         threads,
         ..LoadOptions::default()
     };
+    load_state(dump, &db.engine, &options, &Silent).unwrap();
     let stats = load_tables(dump, &db.engine, &options, &Silent).unwrap();
     (db, stats)
 }
@@ -196,13 +196,14 @@ fn a_dump_is_of_the_view_it_was_given() {
 fn a_database_that_is_not_empty_is_refused() {
     let db = sample();
     let dump = dump_of(&db.engine);
-    let error = load_state(&dump, &db.engine, &Silent).unwrap_err();
+    let options = LoadOptions::default();
+    let error = load_state(&dump, &db.engine, &options, &Silent).unwrap_err();
     assert!(matches!(error, Error::NotEmpty(_)), "{error}");
     let other = empty();
     commit(&other.engine, |tx| {
         tx.put(SYSTEM, b"catalog", b"3").unwrap()
     });
-    let error = load_state(&dump, &other.engine, &Silent).unwrap_err();
+    let error = load_state(&dump, &other.engine, &options, &Silent).unwrap_err();
     assert!(matches!(error, Error::NotEmpty(_)), "{error}");
     assert_eq!(
         other
@@ -271,11 +272,14 @@ fn a_cancel_ends_an_export_and_a_load() {
 
     let dump = dump_of(&db.engine);
     let target = empty();
-    load_state(&dump, &target.engine, &Silent).unwrap();
     let options = LoadOptions {
         interrupt,
         ..LoadOptions::default()
     };
+    let ended = load_state(&dump, &target.engine, &options, &Silent);
+    assert!(canceled(&ended.unwrap_err()));
+    assert_eq!(target.engine.latest_view().tables_ever().unwrap(), []);
+    load_state(&dump, &target.engine, &LoadOptions::default(), &Silent).unwrap();
     let ended = load_tables(&dump, &target.engine, &options, &Silent);
     assert!(canceled(&ended.unwrap_err()));
     let view = target.engine.view_at(Ts(dump.manifest().snapshot_ts));
