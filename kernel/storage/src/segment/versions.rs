@@ -51,7 +51,7 @@ impl RowRun {
     }
 }
 
-/// Iterates over one run of a row collection, a block at a time.
+/// Reads one run of a row collection, a block at a time. Between two blocks it holds no rows.
 pub struct RowRuns {
     reader: SegmentReader,
     collection: CollectionId,
@@ -92,6 +92,26 @@ impl SegmentReader {
 }
 
 impl RowRuns {
+    /// What is still to come has no lower RowId, which the directory tells; `None` at the end.
+    pub fn next_row(&self) -> Result<Option<u64>> {
+        let Some((_, _, rows)) = self.reader.rows(self.collection)? else {
+            return Ok(None);
+        };
+        let blocks = match self.hist {
+            false => rows.head.get(self.blocks.clone()),
+            true => rows.hist.get(self.blocks.clone()),
+        };
+        Ok(blocks.and_then(<[_]>::first).map(|block| block.min_row))
+    }
+
+    /// Read the next block: what is wanted of it, if anything is.
+    pub fn read_block(&mut self) -> Result<Option<RowRun>> {
+        match self.blocks.next() {
+            Some(number) => self.block(number),
+            None => Ok(None),
+        }
+    }
+
     fn block(&self, number: usize) -> Result<Option<RowRun>> {
         let Some((_, _, rows)) = self.reader.rows(self.collection)? else {
             return Ok(None);
@@ -255,24 +275,6 @@ pub fn compact(array: ArrayRef) -> ArrayRef {
     }
 }
 
-impl Iterator for RowRuns {
-    type Item = Result<RowRun>;
-
-    fn next(&mut self) -> Option<Result<RowRun>> {
-        while let Some(number) = self.blocks.next() {
-            match self.block(number) {
-                Ok(None) => {}
-                Ok(Some(run)) => return Some(Ok(run)),
-                Err(error) => {
-                    self.blocks = 0..0;
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
-    }
-}
-
 /// Key, begin, and value, `None` for a delete.
 pub type EntryVersion = (Vec<u8>, Ts, Option<Vec<u8>>);
 
@@ -286,6 +288,13 @@ pub struct EntryVersions {
 }
 
 impl SegmentReader {
+    /// The first key of `c` in this file, as the directory has it.
+    pub fn first_key(&self, c: CollectionId) -> Result<Option<&[u8]>> {
+        // Every key of HIST is in HEAD.
+        let first = self.sorted(c)?.and_then(|(_, _, run)| run.head.first());
+        Ok(first.map(|page| page.first_key.as_slice()))
+    }
+
     /// The versions of `c` that began at or before `at`; `None` when there are none.
     pub fn entry_versions(&self, c: CollectionId, at: Ts) -> Result<Option<EntryVersions>> {
         let Some((index, collection, _)) = self.sorted(c)? else {

@@ -16,11 +16,16 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::memtable::{Chain, KeyBounds, Memtable, as_slices, full_bounds, split_key};
 use crate::schema::TableDef;
-use crate::segment::EntryVersions;
+use crate::segment::{EntryVersions, SegmentReader};
 
 mod rows;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
 pub use rows::{RowVersionScan, RowVersions};
+
+use waiting::Waiting;
 
 /// Versions that are taken out of a memtable at once.
 const CHUNK_VERSIONS: usize = 1024;
@@ -218,15 +223,28 @@ impl Stream {
 
 /// Iterator over the versions of a sorted collection, by key, newest first.
 pub struct Versions {
-    /// Newest first, each with its next version.
-    sources: Vec<(Stream, Version)>,
+    collection: CollectionId,
+    at: Ts,
+    /// Those that are read, in no order.
+    open: Vec<Open>,
+    /// Segments that begin further on, with their ranks.
+    waiting: Waiting<Vec<u8>, SegmentReader>,
     failed: bool,
+}
+
+/// A source that is read, and its next version.
+struct Open {
+    /// Newer sources have lower ones.
+    rank: usize,
+    stream: Stream,
+    head: Version,
 }
 
 impl std::fmt::Debug for Versions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Versions")
-            .field("sources", &self.sources.len())
+            .field("collection", &self.collection)
+            .field("open", &self.open.len())
             .finish_non_exhaustive()
     }
 }
@@ -234,39 +252,58 @@ impl std::fmt::Debug for Versions {
 impl Versions {
     fn new(view: &ReadView, collection: CollectionId) -> Result<Versions> {
         let (sources, at) = (&view.0.sources, view.ts());
-        let mut streams: Vec<Stream> = sources
-            .memtables()
-            .map(|memtable| Stream::Memtable {
-                cursor: MemtableCursor::new(memtable, collection, at),
-                chunk: VecDeque::new(),
-            })
-            .collect();
-        for segment in &sources.segments {
-            let entries = segment.entry_versions(collection, at)?;
-            streams.extend(entries.map(|entries| Stream::Segment(Box::new(entries))));
+        let mut versions = Versions {
+            collection,
+            at,
+            open: Vec::new(),
+            waiting: Waiting::new(),
+            failed: false,
+        };
+        let mut ranks = 0..;
+        for (rank, memtable) in ranks.by_ref().zip(sources.memtables()) {
+            let cursor = MemtableCursor::new(memtable, collection, at);
+            let chunk = VecDeque::new();
+            versions.open(rank, Stream::Memtable { cursor, chunk })?;
         }
-        let mut sources = Vec::new();
-        for mut stream in streams {
-            if let Some(head) = stream.next()? {
-                sources.push((stream, head));
+        for (rank, segment) in ranks.zip(&sources.segments) {
+            if let Some(key) = segment.first_key(collection)? {
+                versions.waiting.push(key.to_vec(), rank, segment.clone());
             }
         }
-        Ok(Versions {
-            sources,
-            failed: false,
-        })
+        Ok(versions)
+    }
+
+    fn open(&mut self, rank: usize, mut stream: Stream) -> Result<()> {
+        if let Some(head) = stream.next()? {
+            self.open.push(Open { rank, stream, head });
+        }
+        Ok(())
+    }
+
+    /// Of equal keys the one of the newest source.
+    fn least(&self) -> Option<usize> {
+        let order = |i: &usize| (&self.open[*i].head.key, self.open[*i].rank);
+        (0..self.open.len()).min_by_key(order)
     }
 
     fn next_version(&mut self) -> Result<Option<Version>> {
-        // Of equal keys the first, which is of the newest source.
-        let least = (0..self.sources.len()).min_by_key(|i| &self.sources[*i].1.key);
+        let least = loop {
+            let least = self.least();
+            let next = least.map(|least| &self.open[least].head.key);
+            let Some((rank, segment)) = self.waiting.pop_due(next) else {
+                break least;
+            };
+            if let Some(entries) = segment.entry_versions(self.collection, self.at)? {
+                self.open(rank, Stream::Segment(Box::new(entries)))?;
+            }
+        };
         let Some(least) = least else {
             return Ok(None);
         };
-        let (stream, head) = &mut self.sources[least];
+        let Open { stream, head, .. } = &mut self.open[least];
         match stream.next()? {
             Some(next) => Ok(Some(std::mem::replace(head, next))),
-            None => Ok(Some(self.sources.remove(least).1)),
+            None => Ok(Some(self.open.swap_remove(least).head)),
         }
     }
 }

@@ -12,7 +12,10 @@
 //!   versions in several sources all of them are read, deletes included, and the newer one tells. A
 //!   row with one version in one HEAD has nothing superseded, and is not read at all.
 //!
-//! Memory: a run per stream, and what goes into the next batch, of a bounded number of runs.
+//! Memory: what goes into the next batch, of a bounded number of runs, and a run of every stream that
+//! has come to the RowId of the next row. The others wait until the merge comes to where their next
+//! block begins, which a segment's directory tells: however many segments there are, the blocks that
+//! are read are those that overlap there.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
 use roaring::RoaringTreemap;
 
+use super::waiting::Waiting;
 use super::{CHUNK_BYTES, MemtableCursor};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, Ts};
@@ -57,8 +61,10 @@ pub struct RowVersionScan {
     schema: SchemaRef,
     which: RowVersions,
     at: Ts,
-    /// Newest first, HEAD before HIST; each with its next run and the next row of that.
-    sources: Vec<(Stream, RowRun, usize)>,
+    /// Those that the merge has come to, in no order.
+    pub(super) open: Vec<Open>,
+    /// The others, by the row that they may go on with.
+    waiting: Waiting<u64, Stream>,
     /// The row last seen, and where the oldest version of it so far begins.
     newer: Option<(u64, u64)>,
     pending: Pending,
@@ -69,8 +75,24 @@ impl std::fmt::Debug for RowVersionScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RowVersionScan")
             .field("which", &self.which)
-            .field("sources", &self.sources.len())
+            .field("open", &self.open.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// A stream with its next run.
+pub(super) struct Open {
+    /// Its place in the order of streams: the newest source first, HEAD before HIST.
+    rank: usize,
+    stream: Stream,
+    run: RowRun,
+    /// The next row of the run.
+    at: usize,
+}
+
+impl Open {
+    fn row(&self) -> u64 {
+        self.run.ids[self.at]
     }
 }
 
@@ -80,10 +102,20 @@ enum Stream {
 }
 
 impl Stream {
-    fn next(&mut self) -> Result<Option<RowRun>> {
+    /// No row to come is before it; `None` when none is to come.
+    fn next_row(&self) -> Result<Option<u64>> {
         match self {
-            Stream::Memtable(runs) => runs.next(),
-            Stream::Segment(runs) => runs.next().transpose(),
+            // It is in memory as it is.
+            Stream::Memtable(runs) => Ok((!runs.cursor.done).then_some(0)),
+            Stream::Segment(runs) => runs.next_row(),
+        }
+    }
+
+    /// Read on; nothing may be in the next piece.
+    fn read(&mut self) -> Result<Option<RowRun>> {
+        match self {
+            Stream::Memtable(runs) => Ok(Some(runs.chunk()?).filter(|run| run.count() > 0)),
+            Stream::Segment(runs) => runs.read_block(),
         }
     }
 }
@@ -104,16 +136,6 @@ enum MemtablePick {
 }
 
 impl MemtableRuns {
-    fn next(&mut self) -> Result<Option<RowRun>> {
-        while !self.cursor.done {
-            let run = self.chunk()?;
-            if run.count() > 0 {
-                return Ok(Some(run));
-            }
-        }
-        Ok(None)
-    }
-
     fn chunk(&mut self) -> Result<RowRun> {
         let mut builder = BatchBuilder::new(&self.table, &self.projection, false)?;
         let (mut ids, mut begins, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
@@ -178,7 +200,7 @@ impl MemtableRuns {
 #[derive(Default)]
 struct Pending {
     runs: Vec<RowRun>,
-    /// Per source, its last run's place in `runs`.
+    /// By rank, the place of a stream's present run in `runs`.
     places: Vec<Option<usize>>,
     rows: Vec<(usize, usize)>,
     ends: Vec<u64>,
@@ -189,20 +211,20 @@ impl Pending {
         self.rows.len() >= BATCH_ROWS || self.runs.len() >= BATCH_RUNS
     }
 
-    /// The place of `source`'s present run.
-    fn place(&mut self, source: usize, run: &RowRun) -> usize {
-        if self.places.len() <= source {
-            self.places.resize(source + 1, None);
+    /// The place of a stream's present run.
+    fn place(&mut self, rank: usize, run: &RowRun) -> usize {
+        if self.places.len() <= rank {
+            self.places.resize(rank + 1, None);
         }
-        *self.places[source].get_or_insert_with(|| {
+        *self.places[rank].get_or_insert_with(|| {
             self.runs.push(run.clone());
             self.runs.len() - 1
         })
     }
 
-    /// `source` goes on to another run.
-    fn forget(&mut self, source: usize) {
-        if let Some(place) = self.places.get_mut(source) {
+    /// A stream goes on to another run.
+    fn forget(&mut self, rank: usize) {
+        if let Some(place) = self.places.get_mut(rank) {
             *place = None;
         }
     }
@@ -316,38 +338,47 @@ impl RowVersionScan {
             RowVersions::Current => visible(view, table)?,
             RowVersions::Superseded => all(view, table)?,
         };
-        let mut sources = Vec::new();
-        for mut stream in streams {
-            if let Some(run) = stream.next()? {
-                sources.push((stream, run, 0));
-            }
-        }
-        Ok(RowVersionScan {
+        let mut scan = RowVersionScan {
             schema: schema_of(table, which)?,
             which,
             at: view.ts(),
-            sources,
+            open: Vec::new(),
+            waiting: Waiting::new(),
             newer: None,
             pending: Pending::default(),
             failed: false,
-        })
+        };
+        for (rank, stream) in streams.into_iter().enumerate() {
+            scan.put_aside(rank, stream)?;
+        }
+        Ok(scan)
+    }
+
+    /// Nothing of a stream is held until the merge comes to its next row.
+    fn put_aside(&mut self, rank: usize, stream: Stream) -> Result<()> {
+        if let Some(row) = stream.next_row()? {
+            self.waiting.push(row, rank, stream);
+        }
+        Ok(())
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while !self.pending.is_full() {
-            let Some((source, before)) = self.least() else {
+            let Some((source, before)) = self.least()? else {
                 break;
             };
             if self.which == RowVersions::Superseded {
                 self.look_at(source)?;
                 continue;
             }
-            let (_, run, start) = &self.sources[source];
+            let Open { rank, run, at, .. } = &self.open[source];
+            let (rank, start) = (*rank, *at);
             let end = match before {
                 None => run.count(),
-                Some(row) => start + run.ids[*start..].partition_point(|id| *id < row),
+                // One at least, whatever a file says.
+                Some(row) => start + run.ids[start..].partition_point(|id| *id < row).max(1),
             };
-            if *start == 0 && end == run.count() {
+            if start == 0 && end == run.count() {
                 // All of a run, as it is; but first what is before it.
                 if let Some(batch) = self.pending.take(&self.schema)? {
                     return Ok(Some(batch));
@@ -356,43 +387,55 @@ impl RowVersionScan {
                 return with_times(&self.schema, run.columns, run.ids, run.begins, None).map(Some);
             }
             let end = end.min(start + BATCH_ROWS - self.pending.rows.len());
-            let rows = *start..end;
-            let place = self.pending.place(source, run);
-            self.pending.rows.extend(rows.map(|row| (place, row)));
+            let place = self.pending.place(rank, run);
+            self.pending
+                .rows
+                .extend((start..end).map(|row| (place, row)));
             self.go_to(source, end)?;
         }
         self.pending.take(&self.schema)
     }
 
-    /// The source with the least row, the newest of several, and the row that the others come to.
-    fn least(&self) -> Option<(usize, Option<u64>)> {
-        let mut least: Option<(usize, u64)> = None;
-        let mut before = None;
-        for (source, (_, run, at)) in self.sources.iter().enumerate() {
-            let row = run.ids[*at];
-            match least {
-                Some((_, other)) if other <= row => {
-                    before = Some(before.map_or(row, |before: u64| before.min(row)));
+    /// The open stream with the least row, the newest of several, and the row that the others come
+    /// to. Streams that may have that row are open then.
+    fn least(&mut self) -> Result<Option<(usize, Option<u64>)>> {
+        loop {
+            let order = |i: &usize| (self.open[*i].row(), self.open[*i].rank);
+            let least = (0..self.open.len()).min_by_key(order);
+            let row = least.map(|least| self.open[least].row());
+            if let Some((rank, mut stream)) = self.waiting.pop_due(row.as_ref()) {
+                match stream.read()? {
+                    Some(run) => self.open.push(Open {
+                        rank,
+                        stream,
+                        run,
+                        at: 0,
+                    }),
+                    None => self.put_aside(rank, stream)?,
                 }
-                _ => {
-                    before = least.map(|(_, other)| other);
-                    least = Some((source, row));
-                }
+                continue;
             }
+            let Some(least) = least else {
+                return Ok(None);
+            };
+            let others = self.open.iter().enumerate();
+            let others = others.filter(|(source, _)| *source != least);
+            let others = others.map(|(_, open)| open.row());
+            let before = others.chain(self.waiting.next().copied()).min();
+            return Ok(Some((least, before)));
         }
-        least.map(|(source, _)| (source, before))
     }
 
     /// Hold the next version of `source` against the one before, and keep it if it is superseded.
     fn look_at(&mut self, source: usize) -> Result<()> {
-        let (_, run, at) = &self.sources[source];
+        let Open { rank, run, at, .. } = &self.open[source];
         let (row, begin) = (run.ids[*at], run.begins[*at]);
         let known = run.ends.as_ref().map(|ends| ends[*at]);
         let newer = self.newer.filter(|(newer, _)| *newer == row);
         let end = known.or(newer.map(|(_, begin)| begin));
         let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(*at));
         if let (Some(end), false) = (end.filter(|end| *end <= self.at.0), deleted) {
-            let place = self.pending.place(source, run);
+            let place = self.pending.place(*rank, run);
             self.pending.rows.push((place, *at));
             self.pending.ends.push(end);
         }
@@ -403,32 +446,22 @@ impl RowVersionScan {
 
     /// `source` has come to row `to` of its run.
     fn go_to(&mut self, source: usize, to: usize) -> Result<()> {
-        let (_, run, at) = &mut self.sources[source];
-        match to < run.count() {
-            true => *at = to,
-            false => {
-                self.advance(source)?;
-            }
+        let open = &mut self.open[source];
+        open.at = to;
+        match to < open.run.count() {
+            true => Ok(()),
+            false => self.advance(source).map(|_| ()),
         }
-        Ok(())
     }
 
-    /// Go on to the next run of `source`; the present one. A source without any is dropped.
+    /// `source` is done with its run, which is returned.
     fn advance(&mut self, source: usize) -> Result<RowRun> {
-        let (stream, run, at) = &mut self.sources[source];
-        *at = 0;
-        match stream.next()? {
-            Some(next) => {
-                self.pending.forget(source);
-                Ok(std::mem::replace(run, next))
-            }
-            None => {
-                if source < self.pending.places.len() {
-                    self.pending.places.remove(source);
-                }
-                Ok(self.sources.remove(source).1)
-            }
-        }
+        let Open {
+            rank, stream, run, ..
+        } = self.open.swap_remove(source);
+        self.pending.forget(rank);
+        self.put_aside(rank, stream)?;
+        Ok(run)
     }
 }
 
