@@ -11,6 +11,7 @@
 //! [config]
 //! file = "heliosdb.toml"
 //! sha256 = "ba7816bf…"
+//! # sha256 of the lines above: 9f86d081…
 //! ```
 //!
 //! 1. An import writes it, durably, before anything else, and removes it, durably, after everything
@@ -20,7 +21,10 @@
 //!    begun, and died, in between.
 //! 3. `config` names the settings file that the import will make, so that the next one tells it from
 //!    an operator's own.
+//! 4. Only a marker that is whole, which its last line proves, gives the files beside it to the next
+//!    import. Any other forbids to open the directory all the same, and gives nothing away.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use heliosdb_plugin_host::StateFileError;
@@ -28,7 +32,7 @@ use heliosdb_plugin_host::file::Sha256;
 use heliosdb_plugin_host::state_file;
 use heliosdb_sql::types::datetime::write_timestamp;
 use heliosdb_storage::Engine;
-use heliosdb_storage::io::Io;
+use heliosdb_storage::io::{Io, OpenMode};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -36,6 +40,10 @@ use crate::error::Error;
 
 pub(crate) const MARKER_FILE: &str = "import.pending";
 const FORMAT: u32 = 1;
+/// Begins the last line, whatever it says.
+const SEAL: &str = "# sha256 of the lines above: ";
+/// More than a marker can have, whatever the dump is called.
+const BYTES_MAX: u64 = 64 << 10;
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +58,17 @@ pub(crate) struct Marker {
     pub made_directories: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigFile>,
+}
+
+/// What a directory says of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// There is none that has not finished.
+    Absent,
+    /// There is one, and what belongs to a database is its own.
+    Whole(Box<Marker>),
+    /// A file by that name which no import wrote to its end: it proves nothing.
+    Torn,
 }
 
 /// The settings file that an import makes.
@@ -78,7 +97,8 @@ impl Marker {
             file: MARKER_FILE,
             why: error.to_string(),
         })?;
-        let text = format!("{}\n{toml}", self.explain());
+        let mut text = format!("{}\n{toml}", self.explain());
+        text += &seal(&text);
         state_file::replace(io, MARKER_FILE, &text)
     }
 
@@ -92,17 +112,46 @@ impl Marker {
         )
     }
 
-    /// What an import that did not finish left; `None` when there is none. Text that says nothing,
-    /// because the disk was full or somebody wrote it, is still a sign.
-    pub fn read(io: &Arc<dyn Io>) -> Result<Option<Marker>, StateFileError> {
-        let text = state_file::read(io, MARKER_FILE)?;
-        Ok(text.map(|text| toml::from_str(&text).unwrap_or_else(|_| Marker::new("", "", 0))))
+    /// What an import that did not finish left.
+    ///
+    /// # Errors
+    ///
+    /// The file is there and cannot be read.
+    pub fn read(io: &Arc<dyn Io>) -> Result<Sign, StateFileError> {
+        let failed = |error: std::io::Error| StateFileError {
+            file: MARKER_FILE,
+            why: error.to_string(),
+        };
+        let file = match io.open(MARKER_FILE, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Sign::Absent),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = vec![0; file.len().map_err(failed)?.min(BYTES_MAX) as usize];
+        let got = file.read_at(&mut bytes, 0).map_err(failed)?;
+        let marker = std::str::from_utf8(&bytes[..got]).ok().and_then(parse);
+        Ok(marker.map_or(Sign::Torn, |marker| Sign::Whole(Box::new(marker))))
     }
 
     /// The last step of an import.
     pub fn remove(io: &Arc<dyn Io>) -> Result<(), StateFileError> {
         state_file::remove(io, MARKER_FILE)
     }
+}
+
+/// The last line, which proves that those before it are whole.
+fn seal(lines: &str) -> String {
+    format!("{SEAL}{}\n", Sha256::of(lines.as_bytes()))
+}
+
+/// `None` when it is not what [`Marker::write`] wrote.
+fn parse(text: &str) -> Option<Marker> {
+    let (lines, sealed) = text.split_at(text.rfind(SEAL)?);
+    if sealed != seal(lines) {
+        return None;
+    }
+    let marker: Marker = toml::from_str(lines).ok()?;
+    (marker.format == FORMAT).then_some(marker)
 }
 
 /// [`Error::ImportPending`] when the file is there.
@@ -135,7 +184,6 @@ pub(crate) fn show_moment(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use heliosdb_storage::io::OpenMode;
     use heliosdb_storage::io::disk::Disk;
 
     use super::*;
@@ -150,14 +198,14 @@ mod tests {
     #[test]
     fn it_says_what_happened_and_reads_back() {
         let (_directory, io) = disk();
-        assert_eq!(Marker::read(&io).unwrap(), None);
+        assert_eq!(Marker::read(&io).unwrap(), Sign::Absent);
         let mut marker = Marker::new("my\ndb.dump", "id", 1_795_237_200_123_456);
         marker.config = Some(ConfigFile {
             file: "heliosdb.toml".to_owned(),
             sha256: Sha256::of(b"x"),
         });
         marker.write(&io).unwrap();
-        assert_eq!(Marker::read(&io).unwrap(), Some(marker));
+        assert_eq!(Marker::read(&io).unwrap(), Sign::Whole(Box::new(marker)));
         let text = state_file::read(&io, MARKER_FILE).unwrap().unwrap();
         assert!(
             text.starts_with(
@@ -170,12 +218,39 @@ mod tests {
         assert!(io.list("").unwrap().is_empty());
     }
 
+    /// Cut anywhere, changed anywhere, of another format, or no text: it is no proof, and still a sign.
     #[test]
-    fn an_empty_one_is_a_sign_too() {
-        let (_directory, io) = disk();
-        io.open(MARKER_FILE, OpenMode::CreateNew).unwrap();
-        let marker = Marker::read(&io).unwrap().unwrap();
-        assert!(marker.made_directories == 0);
+    fn one_that_is_not_whole_is_torn() {
+        let (directory, io) = disk();
+        Marker::new("a.dump", "id", 1).write(&io).unwrap();
+        let whole = state_file::read(&io, MARKER_FILE).unwrap().unwrap();
+        assert!(parse(&whole).is_some());
+        let is_torn = |text: &[u8]| {
+            overwrite(&io, text);
+            assert_eq!(Marker::read(&io).unwrap(), Sign::Torn);
+            assert!(matches!(refuse(&io), Err(Error::ImportPending)));
+        };
+        for length in 0..whole.len() {
+            is_torn(&whole.as_bytes()[..length]);
+        }
+        for place in 0..whole.len() {
+            let mut changed = whole.clone().into_bytes();
+            changed[place] ^= 1;
+            is_torn(&changed);
+        }
+        let of_tomorrow = Marker {
+            format: FORMAT + 1,
+            ..Marker::new("a.dump", "id", 1)
+        };
+        of_tomorrow.write(&io).unwrap();
+        assert_eq!(Marker::read(&io).unwrap(), Sign::Torn);
+        drop(directory);
+    }
+
+    fn overwrite(io: &Arc<dyn Io>, text: &[u8]) {
+        let file = io.open(MARKER_FILE, OpenMode::ReadWrite).unwrap();
+        file.set_len(0).unwrap();
+        file.write_at(text, 0).unwrap();
     }
 
     #[test]

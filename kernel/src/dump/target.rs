@@ -1,7 +1,8 @@
 //! The directory that an import fills: whether it may, what it makes there, and how that goes again.
 //!
 //! 1. [`Found::look`] reads names and writes nothing. What may be there before an import: nothing; an
-//!    operator's `heliosdb.toml` and `plugins`; what an import that did not finish left.
+//!    operator's `heliosdb.toml` and `plugins`; what an import that did not finish left, which only a
+//!    whole marker says of anything.
 //! 2. [`Target::take`] makes the directory if it is not there, holds its lock until the end, and sets
 //!    the marker ([`super::marker`]); then everything that belongs to a database is removed.
 //! 3. [`Target::publish`] takes the marker away, or [`Target::abandon`] takes everything away: what was
@@ -22,7 +23,7 @@ use heliosdb_storage::io::disk::{Disk, LOCK_FILE};
 use heliosdb_storage::io::{File, Io, OpenMode};
 
 use super::error::ImportError;
-use super::marker::{ConfigFile, MARKER_FILE, Marker};
+use super::marker::{ConfigFile, MARKER_FILE, Marker, Sign};
 
 /// The settings of a directory.
 pub(super) const CONFIG_FILE: &str = "heliosdb.toml";
@@ -84,7 +85,12 @@ impl Found {
         }
         let io: Arc<dyn Io> = Arc::new(Disk::open(path).map_err(|e| refused(e.to_string()))?);
         let names = io.list("").map_err(|e| refused(e.to_string()))?;
-        found.leftovers = Marker::read(&io)?;
+        let sign = Marker::read(&io)?;
+        // A crash that came while the marker was made leaves it where there was nothing else yet.
+        let torn = sign == Sign::Torn;
+        if let Sign::Whole(marker) = sign {
+            found.leftovers = Some(*marker);
+        }
         let ours = match &found.leftovers {
             Some(marker) => marker.config.as_ref(),
             None => None,
@@ -107,6 +113,7 @@ impl Found {
             let known = OPERATORS.contains(&name)
                 || name == MARKER_HALF
                 || name == LOCK_FILE
+                || torn && name == MARKER_FILE
                 || our_config == Some(name);
             let left = found.leftovers.is_some()
                 && (name == MARKER_FILE
@@ -119,10 +126,17 @@ impl Found {
                     && io.list(name).is_ok_and(|files| files.is_empty())
             };
             if !known && !left && !nothing() {
-                return Err(refused(match DATABASE_DIRECTORIES.contains(&name) {
+                let mut why = match DATABASE_DIRECTORIES.contains(&name) {
                     true => "it has a database".to_owned(),
                     false => format!("it is not empty: it has \"{name}\""),
-                }));
+                };
+                if torn {
+                    why += &format!(
+                        ", and its {MARKER_FILE} is damaged, so nothing says that an import left it; \
+                         if what is here is whole, remove that file"
+                    );
+                }
+                return Err(refused(why));
             }
         }
         found.has_config =

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use heliosdb_kernel::dump::{Progress, import};
+use heliosdb_kernel::dump::import;
 
 use super::*;
 
@@ -227,7 +227,7 @@ fn what_an_import_left_goes_and_nothing_else() {
         fs::write(target.join(file), "what is this").unwrap();
     }
     fs::write(target.join("heliosdb.toml"), "[server]\n").unwrap();
-    fs::write(target.join("import.pending"), "").unwrap();
+    fs::write(target.join("import.pending"), place.marker("world.dump")).unwrap();
     place.import("world.dump", "target").unwrap();
     assert_eq!(
         names(&target),
@@ -236,6 +236,59 @@ fn what_an_import_left_goes_and_nothing_else() {
     assert!(place.verify("world.dump", "target").is_equal());
     let segments = names(&target.join("segments"));
     assert!(!segments.contains(&"1.seg".to_owned()), "{segments:?}");
+}
+
+/// A file by the marker's name that no import wrote to its end proves nothing: a database beside it stays
+/// as it is, and opens when the file is gone.
+#[test]
+fn a_marker_that_is_not_whole_gives_no_database_away() {
+    let place = Place::with_world();
+    let target = place.path("target");
+    let db = full(&target);
+    db.execute("CREATE TABLE mine (a int)").unwrap();
+    db.close().unwrap();
+    let whole = place.marker("world.dump");
+    let half = &whole[..whole.len() / 2];
+    for marker in [
+        "",
+        "format = 1\n",
+        half,
+        &whole.replace("made_directories = 1", "made_directories = 2"),
+    ] {
+        fs::write(target.join("import.pending"), marker).unwrap();
+        let before = contents(&target);
+        let error = place.import("world.dump", "target").unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("has a database") && said.contains("import.pending is damaged"),
+            "{said}"
+        );
+        assert!(contents(&target) == before, "{said}");
+    }
+    fs::remove_file(target.join("import.pending")).unwrap();
+    let db = full(&target);
+    assert_eq!(rows(&db, "SELECT count(*) FROM mine"), ["0"]);
+    db.close().unwrap();
+}
+
+/// A crash while the marker itself was made leaves half of one, and nothing that it would speak of.
+#[test]
+fn half_a_marker_alone_is_in_nobodys_way() {
+    let place = Place::with_world();
+    let whole = place.marker("world.dump");
+    for (number, marker) in ["", &whole[..whole.len() / 2], &whole].iter().enumerate() {
+        for name in ["import.pending", "import.pending.new"] {
+            let target = format!("{name}-{number}");
+            let path = place.path(&target);
+            fs::create_dir_all(path.join("plugins")).unwrap();
+            fs::write(path.join("heliosdb.toml"), "[server]\n").unwrap();
+            fs::write(path.join("lock"), "").unwrap();
+            fs::write(path.join(name), marker).unwrap();
+            place.import("world.dump", &target).unwrap();
+            assert!(place.verify("world.dump", &target).is_equal());
+            assert!(!names(&path).iter().any(|name| name.starts_with("import.")));
+        }
+    }
 }
 
 /// The settings that a killed import had made from its dump are not taken for an operator's.
@@ -252,12 +305,8 @@ fn settings_of_a_killed_import_are_replaced() {
     let target = place.path("target");
     let kept = || fs::read_to_string(target.join("heliosdb.toml")).unwrap();
     assert_eq!(kept(), "[memory]\n");
-    // The kill came between the settings and the end: as an import marks it.
-    let sha256 = heliosdb_plugin_host::file::Sha256::of(kept().as_bytes());
-    let marker = format!(
-        "format = 1\ndump = \"one.dump\"\ndump_id = \"x\"\nstarted_at_micros = 1\n\
-         made_directories = 1\n[config]\nfile = \"heliosdb.toml\"\nsha256 = \"{sha256}\"\n"
-    );
+    // The kill came between the settings and the end.
+    let marker = place.marker("one.dump");
     fs::write(target.join("import.pending"), &marker).unwrap();
     place.import("two.dump", "target").unwrap();
     assert_eq!(kept(), "[server]\n");

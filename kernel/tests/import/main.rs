@@ -14,12 +14,12 @@ mod verify;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use heliosdb_kernel::Database;
 use heliosdb_kernel::config::Config;
 use heliosdb_kernel::dump::{
-    self, ExportOptions, ImportError, ImportOptions, Report, Silent, VerifyOptions,
+    self, ExportOptions, ImportError, ImportOptions, Progress, Report, Silent, VerifyOptions,
 };
 use heliosdb_plugin_host::store;
 use heliosdb_storage::io::disk::Disk;
@@ -128,6 +128,19 @@ impl Place {
         dump::verify(&self.path(file), &self.path(target), &options, &Silent).unwrap()
     }
 
+    /// What stands in `import.pending` while `file` is imported into a directory that was not there.
+    fn marker(&self, file: &str) -> String {
+        let target = self.path("marked");
+        let found = Seen {
+            file: target.join("import.pending"),
+            text: Mutex::new(None),
+        };
+        let options = ImportOptions::new(&[], "full");
+        dump::import(&self.path(file), &target, &options, &found).unwrap();
+        fs::remove_dir_all(&target).unwrap();
+        found.text.into_inner().unwrap().unwrap()
+    }
+
     /// Stores of a plugin that no program here has, in the closed database `name`.
     fn leave_store(&self, name: &str, plugin: &str, entries: u32) {
         let disk = Arc::new(Disk::open(self.path(name)).unwrap());
@@ -142,6 +155,24 @@ impl Place {
         tx.commit(Durability::Synchronous).unwrap();
         engine.close().unwrap();
     }
+}
+
+/// What a file had in it when a phase began.
+struct Seen {
+    file: PathBuf,
+    text: Mutex<Option<String>>,
+}
+
+impl Progress for Seen {
+    fn begin(&self, _phase: &str, _total: Option<u64>) {
+        if let Ok(text) = fs::read_to_string(&self.file) {
+            *self.text.lock().unwrap() = Some(text);
+        }
+    }
+
+    fn advance(&self, _amount: u64) {}
+
+    fn end(&self) {}
 }
 
 /// Every file below a directory with its content; `None` when there is no directory.

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use heliosdb_kernel::dump::{Progress, import};
+use heliosdb_kernel::dump::import;
 
 use super::*;
 
@@ -89,7 +89,11 @@ fn leftovers_that_fill_the_disk_make_room() {
         ..ImportOptions::new(&[], "full")
     };
     fs::create_dir_all(disk.path.join("db/segments")).unwrap();
-    fs::write(disk.path.join("db/import.pending"), "format = 1\n").unwrap();
+    fs::write(
+        disk.path.join("db/import.pending"),
+        place.marker("world.dump"),
+    )
+    .unwrap();
     fill(&disk.path.join("db/segments/1.seg"));
     place
         .import_with("world.dump", "disk/db", &options)
