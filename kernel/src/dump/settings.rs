@@ -1,8 +1,9 @@
 //! Which settings an import works with, and what becomes of those that the dump carries.
 //!
 //! An operator's settings go before a dump's: a file that was named, then `heliosdb.toml` in the
-//! target. Those of the dump become the target's `heliosdb.toml` if it has none and this build accepts
-//! them; otherwise they are kept beside it as `heliosdb.toml.imported`, and the report says so.
+//! target. Those of the dump become the target's `heliosdb.toml` if there are none of an operator's and
+//! this build accepts them; otherwise they are kept beside it as `heliosdb.toml.imported`, and the
+//! report says so.
 
 use std::path::Path;
 
@@ -56,18 +57,21 @@ pub(super) fn choose(
             (config, survey)
         }
     };
-    let name = match has_config || refusal.is_some() {
-        true => IMPORTED_CONFIG_FILE,
-        false => CONFIG_FILE,
+    let kept = format!("the dump's settings are kept in {IMPORTED_CONFIG_FILE}");
+    let beside = match (&refusal, has_config, options.config) {
+        (Some(why), ..) => Some(format!("{kept} and not used: {why}")),
+        (None, true, _) => Some(format!("{kept}; the target has a {CONFIG_FILE}")),
+        (None, false, Some(_)) => Some(format!("{kept}; others were named")),
+        (None, false, None) => None,
     };
-    let note = dumped.as_ref().map(|_| match (&refusal, has_config) {
-        (Some(why), _) => {
-            format!("the dump's settings are kept in {IMPORTED_CONFIG_FILE} and not used: {why}")
-        }
-        (None, true) => format!(
-            "the dump's settings are kept in {IMPORTED_CONFIG_FILE}; the target has a {CONFIG_FILE}"
-        ),
-        (None, false) => format!("the dump's settings are now the target's {CONFIG_FILE}"),
+    let name = match beside {
+        Some(_) => IMPORTED_CONFIG_FILE,
+        None => CONFIG_FILE,
+    };
+    let note = dumped.as_ref().map(|_| {
+        beside.unwrap_or(format!(
+            "the dump's settings are now the target's {CONFIG_FILE}"
+        ))
     });
     Ok(Settings {
         config,

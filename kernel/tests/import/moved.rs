@@ -192,15 +192,22 @@ fn settings_come_along_unless_there_are_others() {
     assert!(report.notes[0].contains("heliosdb.toml.imported"));
     assert!(place.verify("d", "own").is_equal());
 
-    // An operator who named other settings for the import still gets those of the dump.
+    // Those that an operator names go before the dump's, and the dump's do not take their place for
+    // the first start without them.
     fs::write(place.path("other.toml"), "[memory]\n").unwrap();
     let other = place.path("other.toml");
     let options = ImportOptions {
         config: Some(&other),
         ..ImportOptions::new(&[], "full")
     };
-    place.import_with("d", "named", &options).unwrap();
-    assert_eq!(kept("named", "heliosdb.toml").unwrap(), text);
+    let report = place.import_with("d", "named", &options).unwrap();
+    assert!(!place.path("named/heliosdb.toml").exists());
+    assert_eq!(kept("named", "heliosdb.toml.imported").unwrap(), text);
+    assert!(
+        report.notes[0].ends_with("in heliosdb.toml.imported; others were named"),
+        "{:?}",
+        report.notes
+    );
 }
 
 /// A setting of a plugin that is not here, or a path of another machine, does not stop an import.
