@@ -1,18 +1,18 @@
 //! `import`: what Lite exported becomes a database of Full's, or nothing changes.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use heliosdb_command::args::Place as _;
 use heliosdb_command::interrupt::Canceling;
 use heliosdb_command::progress::Shown;
 use heliosdb_command::{Edition, Failed};
-use heliosdb_kernel::dump::{self, ImportOptions};
+use heliosdb_kernel::dump::{self, ImportOptions, Report};
 
-use crate::{Place, report};
-
-/// The report of an import, in the directory it made.
-const REPORT_FILE: &str = "migration-report.html";
+use crate::Place;
+use crate::report::{self, ImportPage};
 
 /// The target must not exist, or be empty but for settings and plugins. It becomes a database in one
 /// step at the end, when everything in it was verified; an import that fails, or is killed, leaves
@@ -54,30 +54,55 @@ pub struct Import {
 
 /// # Errors
 ///
-/// The dump or the target is refused, something of it could not be verified, or the disk is full. The
-/// target is as it was.
+/// The arguments, the dump or the target are refused, something could not be verified, or the disk is
+/// full. The target is as it was: with a database there is no failure, whatever becomes of the report.
 pub fn run(edition: &Edition, arguments: &Import) -> Result<(), Failed> {
     let file = arguments.input.as_ref().or(arguments.file.as_ref());
     let file = file.ok_or_else(|| "name the dump".to_owned())?;
     let directory = arguments.place.directory();
     let linked = (edition.plugins)()?;
+    let dry_run = arguments.dry_run;
+    let page = ImportPage::import(arguments.report.as_deref(), file, &directory, dry_run)?;
+    let in_target = match &page {
+        ImportPage::Target(name) => Some(name.clone()),
+        ImportPage::Nothing | ImportPage::File(_) => None,
+    };
+    let page = Mutex::new(page);
+    let verified = |report: &Report| {
+        let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+        page.write(report);
+    };
     let canceling = Canceling::start(|| {})?;
     let shown = Shown::new(edition.program);
     let options = ImportOptions {
         config: arguments.config.as_deref(),
-        dry_run: arguments.dry_run,
+        dry_run,
         keep_orphans: arguments.keep_orphans,
+        page: in_target.as_deref(),
+        verified: Some(&verified),
         interrupt: canceling.interrupt.clone(),
         ..ImportOptions::new(&linked, edition.name)
     };
-    let imported = dump::import(file, &directory, &options, &shown)
+    let mut imported = dump::import(file, &directory, &options, &shown)
         .map_err(|error| canceling.failed(error.explain()))?;
-    report::say(&imported, arguments.json)?;
-    match (&arguments.report, arguments.dry_run) {
-        (Some(file), _) => report::write(file, &imported),
-        (None, false) => report::write(&directory.join(REPORT_FILE), &imported),
-        (None, true) => Ok(()),
+    let page = page.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let finished = page.finish(&imported);
+    imported.page_problem = finished.as_ref().err().cloned();
+    let said = report::say(&imported, arguments.json);
+    if dry_run {
+        // The report is all that there is.
+        finished?;
+        return Ok(said?);
     }
+    for problem in [finished, said].into_iter().filter_map(Result::err) {
+        // There is a database, whoever reads this.
+        let _ = writeln!(
+            io::stderr(),
+            "{}: warning: the import is complete, and its report is not: {problem}",
+            edition.program
+        );
+    }
+    Ok(())
 }
 
 /// More copies need more nodes.

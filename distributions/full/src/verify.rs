@@ -9,7 +9,8 @@ use heliosdb_command::progress::Shown;
 use heliosdb_command::{Edition, Failed};
 use heliosdb_kernel::dump::{self, VerifyOptions};
 
-use crate::{Place, report};
+use crate::Place;
+use crate::report::{self, Page};
 
 /// The status when there is no answer.
 const UNKNOWN: u8 = 2;
@@ -64,6 +65,7 @@ pub fn run(edition: &Edition, arguments: &VerifyMigration) -> Result<(), Failed>
 /// Whether they are equal; the report is out by then.
 fn compare(edition: &Edition, arguments: &VerifyMigration) -> Result<bool, Failed> {
     let directory = arguments.place.directory();
+    let page = arguments.report.as_deref().map(Page::begin).transpose()?;
     let linked = (edition.plugins)()?;
     let canceling = Canceling::start(|| {})?;
     let shown = Shown::new(edition.program);
@@ -80,8 +82,9 @@ fn compare(edition: &Edition, arguments: &VerifyMigration) -> Result<bool, Faile
     let verified = dump::verify(&arguments.original, &directory, &options, &shown)
         .map_err(|error| canceling.failed(error.explain()))?;
     report::say(&verified, arguments.json)?;
-    if let Some(file) = &arguments.report {
-        report::write(file, &verified)?;
+    if let Some(mut page) = page {
+        page.write(&verified);
+        page.finish()?;
     }
     Ok(verified.is_equal())
 }

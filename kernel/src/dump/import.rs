@@ -7,9 +7,11 @@
 //! 5. Tables, their history and their indexes are loaded, and published.
 //! 6. The database is opened as any program would open it, and compared with the dump.
 //! 7. A row says where it came from. The engine is closed.
-//! 8. The settings are written, and the mark is removed: from this moment there is a database.
+//! 8. The report is written as a page, and shown to whoever waits for it. A page that cannot be written
+//!    fails nothing; one that belongs to an import which then fails goes with everything else.
+//! 9. The settings are written, and the mark is removed: from this moment there is a database.
 //!
-//! A failure in 3 to 8, a cancel among them, removes what was made; so does a dry run after 7. A
+//! A failure in 3 to 9, a cancel among them, removes what was made; so does a dry run after 7. A
 //! process that dies leaves the mark, and the next import removes what is there.
 
 use std::path::Path;
@@ -54,7 +56,7 @@ pub fn import(
         preflight(file, target, options, progress)
     })?;
     let started_at = clock.now_micros();
-    let marker = marker(file, &ready, started_at);
+    let marker = marker(file, &ready, options, started_at);
     let taken = Target::take(&ready.found, marker)?;
     let import = Import {
         dump: &ready.dump,
@@ -67,10 +69,17 @@ pub fn import(
         Ok(report) => report,
         Err(error) => return Err(taken.abandoned(error)),
     };
-    let report = Report {
+    let mut report = Report {
         phases: watch.finish(),
         ..report
     };
+    if !options.dry_run {
+        let written = taken.write_page(&report);
+        report.page_problem = written.err().map(|error| error.to_string());
+    }
+    if let Some(verified) = options.verified {
+        verified(&report);
+    }
     if options.dry_run {
         taken.abandon()?;
         return Ok(report);
@@ -82,10 +91,11 @@ pub fn import(
     }
 }
 
-fn marker(file: &Path, ready: &Preflight, started_at: u64) -> Marker {
+fn marker(file: &Path, ready: &Preflight, options: &ImportOptions<'_>, started_at: u64) -> Marker {
     let name = file.file_name().unwrap_or(file.as_os_str());
     let dump_id = &ready.dump.manifest().dump_id;
     let mut marker = Marker::new(&name.to_string_lossy(), dump_id, started_at);
+    marker.page = options.page.map(str::to_owned);
     marker.config = ready
         .settings
         .write
@@ -209,6 +219,7 @@ impl Import<'_> {
             checks,
             notes: self.notes(),
             phases: Vec::new(),
+            page_problem: None,
         })
     }
 

@@ -7,6 +7,7 @@
 //! dump_id = "0d9e3c4e-…"
 //! started_at_micros = 1795237200000000
 //! made_directories = 1
+//! page = "migration-report.html"
 //!
 //! [config]
 //! file = "heliosdb.toml"
@@ -20,7 +21,7 @@
 //!    before the lock, so that nothing is touched in vain, and with it, because an import may have
 //!    begun, and died, in between.
 //! 3. `config` names the settings file that the import will make, so that the next one tells it from
-//!    an operator's own.
+//!    an operator's own; `page` names the page that it will write.
 //! 4. Only a marker that is whole, which its last line proves, gives the files beside it to the next
 //!    import. Any other forbids to open the directory all the same, and gives nothing away.
 
@@ -56,6 +57,9 @@ pub(crate) struct Marker {
     /// The directory, and as many above it, were not there before the import, nor before those that it
     /// repeats.
     pub made_directories: u32,
+    /// A file that the import writes for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigFile>,
 }
@@ -87,6 +91,7 @@ impl Marker {
             dump_id: dump_id.to_owned(),
             started_at_micros,
             made_directories: 0,
+            page: None,
             config: None,
         }
     }

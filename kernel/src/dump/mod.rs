@@ -59,6 +59,11 @@ pub struct ImportOptions<'a> {
     pub dry_run: bool,
     /// Take what belongs to plugins that are not here along, unread.
     pub keep_orphans: bool,
+    /// The report as a page, by the name of its file in the target, which ends in `.html`. That it
+    /// cannot be written is said in the report and fails nothing.
+    pub page: Option<&'a str>,
+    /// Is shown the report when everything is verified and nothing is published.
+    pub verified: Option<&'a (dyn Fn(&Report) + Sync)>,
     /// For sorting index entries; what is more goes through files.
     pub memory_bytes: usize,
     /// Canceling it ends the import; then nothing is kept.
@@ -73,6 +78,8 @@ impl<'a> ImportOptions<'a> {
             edition,
             dry_run: false,
             keep_orphans: false,
+            page: None,
+            verified: None,
             memory_bytes: MEMORY_BYTES,
             interrupt: Interrupt::new(),
         }

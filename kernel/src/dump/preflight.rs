@@ -16,7 +16,7 @@ use super::ImportOptions;
 use super::error::ImportError;
 use super::plugins::{self, Readiness};
 use super::settings::{self, Settings};
-use super::target::{CONFIG_FILE, Found};
+use super::target::{CONFIG_FILE, Found, is_page_name};
 
 /// Problems of one kind that are listed; more say no more.
 const LISTED_MAX: usize = 20;
@@ -56,6 +56,14 @@ pub(super) fn preflight(
     };
     let readiness = plugins::check(manifest, &settings.survey, options.keep_orphans)?;
     let found = found?;
+    if let Some(name) = options.page
+        && !is_page_name(name)
+    {
+        return Err(ImportError::Target {
+            directory: target.to_path_buf(),
+            why: format!("\"{name}\" cannot be the report in it; it is called NAME.html"),
+        });
+    }
     check_space(manifest, &found, &settings)?;
     options.interrupt.check()?;
     Ok(Preflight {

@@ -33,6 +33,9 @@ pub struct Report {
     /// What somebody should know, and what is no difference.
     pub notes: Vec<String>,
     pub phases: Vec<Phase>,
+    /// Why the page that was asked for is not there. The import is whole all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_problem: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -528,6 +531,8 @@ impl Report {
             }
         }
         remarks.extend(self.notes.iter().cloned());
+        let problem = self.page_problem.iter();
+        remarks.extend(problem.map(|why| format!("the report is not on a page: {why}")));
         remarks
     }
 

@@ -24,6 +24,7 @@ use heliosdb_storage::io::{File, Io, OpenMode};
 
 use super::error::ImportError;
 use super::marker::{ConfigFile, MARKER_FILE, Marker, Sign};
+use super::report::Report;
 
 /// The settings of a directory.
 pub(super) const CONFIG_FILE: &str = "heliosdb.toml";
@@ -46,6 +47,16 @@ const DATABASE_FILES: [&str; 4] = [
 const MARKER_HALF: &str = "import.pending.new";
 /// The settings before they have theirs.
 const CONFIG_HALF: &str = "import.config.new";
+
+/// The page before it has its name.
+const PAGE_HALF: &str = "import.page.new";
+/// The end of a page's name, which no file of a database has.
+const PAGE_END: &str = ".html";
+
+/// Whether a file of this name in the target can be the import's page.
+pub(super) fn is_page_name(name: &str) -> bool {
+    name.len() > PAGE_END.len() && name.ends_with(PAGE_END) && !name.contains(['/', '\0'])
+}
 
 /// A directory that an import may fill, as it was found.
 #[derive(Debug)]
@@ -99,7 +110,9 @@ impl Found {
             Some(config) if made(&io, config)? => Some(config.file.as_str()),
             _ => None,
         };
+        let mut our_page = None;
         if let Some(marker) = &found.leftovers {
+            our_page = marker.page.as_deref().filter(|name| is_page_name(name));
             found.missing = marker.made_directories;
             let bytes = DATABASE_DIRECTORIES.iter().map(|name| bytes_in(&io, name));
             found.left_bytes = bytes.sum();
@@ -118,6 +131,8 @@ impl Found {
             let left = found.leftovers.is_some()
                 && (name == MARKER_FILE
                     || name == CONFIG_HALF
+                    || name == PAGE_HALF
+                    || our_page == Some(name)
                     || DATABASE_DIRECTORIES.contains(&name)
                     || DATABASE_FILES.contains(&name));
             // A database that was being made and got nowhere leaves these.
@@ -260,6 +275,7 @@ impl Target {
         if let Some(config) = &earlier.config {
             self.remove_config(config)?;
         }
+        self.remove_page(earlier)?;
         self.clear()
     }
 
@@ -270,6 +286,30 @@ impl Target {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The page that the marker names, if it names one. What could not be written is not there.
+    ///
+    /// # Errors
+    ///
+    /// There is no page; nothing else is wrong.
+    pub fn write_page(&self, report: &Report) -> IoResult<()> {
+        let Some(name) = &self.marker.page else {
+            return Ok(());
+        };
+        let written = (|| {
+            let file = self.io.open(PAGE_HALF, OpenMode::CreateNew)?;
+            file.write_at(report.to_html().as_bytes(), 0)?;
+            file.sync_data()?;
+            self.io.rename(PAGE_HALF, name)?;
+            self.io.sync_dir("")
+        })();
+        if written.is_err() {
+            for name in [PAGE_HALF, name] {
+                let _ = self.io.remove(name);
+            }
+        }
+        written
     }
 
     /// The last step: the settings, if there are any to write, and then the marker goes. When this
@@ -303,6 +343,7 @@ impl Target {
         if let Some(config) = &self.marker.config {
             self.remove_config(config)?;
         }
+        self.remove_page(&self.marker)?;
         Marker::remove(&self.io)?;
         remove_if_there(|| self.io.remove(LOCK_FILE))?;
         let Target {
@@ -338,11 +379,21 @@ impl Target {
             // One that was mounted there stays, empty.
             let _ = self.io.remove_dir(directory);
         }
-        for name in DATABASE_FILES.iter().chain(&[MARKER_HALF, CONFIG_HALF]) {
+        for name in DATABASE_FILES
+            .iter()
+            .chain(&[MARKER_HALF, CONFIG_HALF, PAGE_HALF])
+        {
             remove_if_there(|| self.io.remove(name))?;
         }
         self.io.sync_dir("")?;
         Ok(())
+    }
+
+    fn remove_page(&self, marker: &Marker) -> Result<(), ImportError> {
+        match marker.page.as_deref().filter(|name| is_page_name(name)) {
+            Some(name) => Ok(remove_if_there(|| self.io.remove(name))?),
+            None => Ok(()),
+        }
     }
 
     fn remove_config(&self, config: &ConfigFile) -> Result<(), ImportError> {

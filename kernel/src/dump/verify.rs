@@ -159,6 +159,7 @@ impl Comparison<'_> {
             checks,
             notes,
             phases: Vec::new(),
+            page_problem: None,
         })
     }
 }

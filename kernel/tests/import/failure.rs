@@ -66,7 +66,10 @@ fn a_cancel_in_any_phase_leaves_nothing() {
     let canceled = at_every_phase(
         &place,
         "new/er",
-        || ImportOptions::new(&[], "full"),
+        || ImportOptions {
+            page: Some("page.html"),
+            ..ImportOptions::new(&[], "full")
+        },
         |options| options.interrupt.cancel(),
         || assert!(!place.path("new").exists()),
     );
@@ -318,6 +321,62 @@ fn settings_of_a_killed_import_are_replaced() {
     place.import("two.dump", "target").unwrap();
     assert_eq!(kept(), "[storage]\n");
     assert!(target.join("heliosdb.toml.imported").exists());
+}
+
+/// The page is whole before there is a database, so whoever finds one finds the other. Killed in between,
+/// the next import takes it away.
+#[test]
+fn the_page_is_there_before_the_database() {
+    let place = Place::with_world();
+    let (target, killed) = (place.path("target"), place.path("killed"));
+    let seen = |report: &Report| {
+        let all = ["import.pending", "lock", "page.html", "segments", "wal"];
+        assert_eq!(names(&target), all);
+        let page = fs::read_to_string(target.join("page.html")).unwrap();
+        assert_eq!(page, report.to_html());
+        copy(&target, &killed);
+    };
+    let options = ImportOptions {
+        page: Some("page.html"),
+        verified: Some(&seen),
+        ..ImportOptions::new(&[], "full")
+    };
+    let report = place.import_with("world.dump", "target", &options).unwrap();
+    assert_eq!(report.page_problem, None);
+    assert_eq!(names(&target), ["lock", "page.html", "segments", "wal"]);
+    place.import("world.dump", "killed").unwrap();
+    assert_eq!(names(&killed), ["lock", "segments", "wal"]);
+    // A finished one is nobody's to take away.
+    fs::remove_dir_all(target.join("wal")).unwrap();
+    fs::remove_dir_all(target.join("segments")).unwrap();
+    let error = place.import("world.dump", "target").unwrap_err();
+    assert!(
+        error.to_string().contains("it has \"page.html\""),
+        "{error}"
+    );
+}
+
+/// An import that did everything else is not failed by it.
+#[test]
+fn a_page_that_cannot_be_written_is_said_and_no_more() {
+    let place = Place::with_world();
+    let target = place.path("target");
+    let in_the_way = target.join("import.page.new");
+    let progress = AtName {
+        name: "close",
+        act: || fs::create_dir(&in_the_way).unwrap(),
+    };
+    let options = ImportOptions {
+        page: Some("page.html"),
+        ..ImportOptions::new(&[], "full")
+    };
+    let file = place.path("world.dump");
+    let report = import(&file, &target, &options, &progress).unwrap();
+    assert!(report.page_problem.is_some());
+    let text = report.to_text();
+    assert!(text.contains("the report is not on a page"), "{text}");
+    assert!(!target.join("page.html").exists());
+    assert!(place.verify("world.dump", "target").is_equal());
 }
 
 fn copy(from: &Path, to: &Path) {

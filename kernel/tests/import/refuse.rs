@@ -132,3 +132,20 @@ fn settings_that_were_named_must_be_right() {
         "{error}"
     );
 }
+
+/// No other file of the target can be taken for the page, nor the page for one of them.
+#[test]
+fn a_page_has_a_name_of_its_own() {
+    let place = Place::with_world();
+    for name in ["", ".html", "wal", "heliosdb.toml", "../page.html"] {
+        let options = ImportOptions {
+            page: Some(name),
+            ..into_full()
+        };
+        let before = names(place.directory.path());
+        let error = place.import_with("world.dump", "target", &options);
+        let said = error.map(drop).unwrap_err().to_string();
+        assert!(said.contains("cannot be the report in it"), "{said}");
+        assert_eq!(names(place.directory.path()), before);
+    }
+}

@@ -6,7 +6,6 @@
 
 mod args;
 mod output;
-mod partial;
 mod summary;
 
 use std::io::{self, Read, Write};

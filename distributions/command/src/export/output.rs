@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use super::partial::PartialFile;
+use crate::partial::PartialFile;
 
 pub enum Output {
     File(PartialFile),

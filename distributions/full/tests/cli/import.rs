@@ -157,6 +157,95 @@ fn a_refused_dump_leaves_nothing() {
     assert!(!directory.join("heliosdb-clusters").exists());
 }
 
+/// Whether the report can be written is asked first: an import is not the moment to find out after it.
+#[test]
+fn a_report_that_cannot_be_written_is_refused_first() {
+    let scratch = scratch();
+    let directory = scratch.path();
+    let Some(lite) = lite(directory) else { return };
+    dumped(&lite);
+    let full = full(directory);
+    fs::create_dir(directory.join("folder")).unwrap();
+    fs::create_dir(directory.join("empty")).unwrap();
+    let before = names(directory);
+    let dump = fs::read(directory.join("cities.dump")).unwrap();
+    for (report, target) in [
+        ("nowhere/r.html", "x"),
+        ("folder", "x"),
+        ("cities.dump", "x"),
+        ("./cities.dump", "x"),
+        ("/dev/full", "x"),
+        ("x", "x"),
+        ("x", "x/y"),
+        ("x/wal", "x"),
+        ("empty/heliosdb.toml", "empty"),
+        ("x/deeper/r.html", "x"),
+    ] {
+        let arguments = [
+            "import",
+            "cities.dump",
+            "--data",
+            target,
+            "--report",
+            report,
+        ];
+        let said = full.fails(2, &arguments);
+        assert!(said.contains("--report"), "{said}");
+        // Nothing was loaded.
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(names(directory), before, "{report}");
+        assert_eq!(names(&directory.join("empty")), [""; 0]);
+    }
+    let within = ["--data", "x", "--report", "x/r.html", "--dry-run"];
+    full.fails(2, &[&["import", "cities.dump"][..], &within].concat());
+    assert_eq!(names(directory), before);
+    assert!(fs::read(directory.join("cities.dump")).unwrap() == dump);
+    // A report that was there stays until there is another.
+    fs::write(directory.join("r.html"), "of yesterday").unwrap();
+    full.fails(1, &["import", "nowhere.dump", "--report", "r.html"]);
+    let kept = || fs::read_to_string(directory.join("r.html")).unwrap();
+    assert_eq!(kept(), "of yesterday");
+    assert!(!directory.join("r.html.partial").exists());
+    full.ok(&["import", "cities.dump", "--report", "r.html"]);
+    assert!(kept().contains("public.city"));
+    assert!(!directory.join("r.html.partial").exists());
+    // In the target it may have another name.
+    for data in ["empty", "new/er"] {
+        let report = format!("{data}/mine.html");
+        full.ok(&["import", "cities.dump", "--data", data, "--report", &report]);
+        assert_eq!(
+            names(&directory.join(data)),
+            ["lock", "mine.html", "segments", "wal"]
+        );
+    }
+}
+
+/// There is a database, and nobody takes its report: the status is that of the import.
+#[test]
+fn a_report_that_is_lost_fails_no_import() {
+    let scratch = scratch();
+    let directory = scratch.path();
+    let Some(lite) = lite(directory) else { return };
+    let expected = dumped(&lite);
+    let full = full(directory);
+    for json in [&["--json"][..], &[]] {
+        let arguments = [&["import", "cities.dump", "--data", "x"][..], json].concat();
+        let mut command = full.command(&arguments);
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("warning: the import is complete"), "{said}");
+        assert_eq!(answers(&full, "x"), expected);
+        fs::remove_dir_all(directory.join("x")).unwrap();
+    }
+    // Of a dry run it is all that there is.
+    let mut command = full.command(&["import", "cities.dump", "--data", "x", "--dry-run"]);
+    command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    assert!(!directory.join("x").exists());
+}
+
 #[test]
 fn a_plugin_that_is_not_here_is_named() {
     let scratch = scratch();

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Between the writer and the file.
 const BUFFER_BYTES: usize = 1 << 20;
+const PRIVATE: u32 = 0o600;
 
 /// A file that is being written; dropped, it is gone.
 #[derive(Debug)]
@@ -26,12 +27,30 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Begin. `replace` allows that `target` exists, now and at the end.
+    /// Begin a file for its owner alone. `replace` allows that `target` exists, now and at the end.
     ///
     /// # Errors
     ///
     /// One line that names the file.
     pub fn create(target: &Path, replace: bool) -> Result<PartialFile, String> {
+        // A dump has all that the database has, secrets of roles among it.
+        let file = PartialFile::begin(target, replace, PRIVATE)?;
+        let private = fs::Permissions::from_mode(PRIVATE);
+        let made = file.file.get_ref().set_permissions(private);
+        made.map_err(|error| format!("cannot write {}: {error}", file.path.display()))?;
+        Ok(file)
+    }
+
+    /// Begin a file for whoever the umask lets read it; it replaces what `target` is then.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file.
+    pub fn readable(target: &Path) -> Result<PartialFile, String> {
+        PartialFile::begin(target, true, 0o666)
+    }
+
+    fn begin(target: &Path, replace: bool, mode: u32) -> Result<PartialFile, String> {
         refuse_target(target, replace)?;
         let mut name = target.as_os_str().to_owned();
         name.push(".partial");
@@ -42,8 +61,7 @@ impl PartialFile {
             .write(true)
             .create(true)
             .truncate(false)
-            // A dump has all that the database has, secrets of roles among it.
-            .mode(0o600)
+            .mode(mode)
             .open(&path)
             .map_err(failed)?;
         let busy = || format!("another program is writing {}", path.display());
@@ -56,8 +74,6 @@ impl PartialFile {
         if !is_at(&file, &path).map_err(failed)? {
             return Err(busy());
         }
-        let private = fs::Permissions::from_mode(0o600);
-        file.set_permissions(private).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         Ok(PartialFile {
             target: target.to_path_buf(),
