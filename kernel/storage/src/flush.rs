@@ -42,7 +42,7 @@ pub fn name_of(number: u64) -> String {
     format!("{SEGMENTS}/{number:016x}{EXTENSION}")
 }
 
-fn parse_name(name: &str) -> Option<u64> {
+pub fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(EXTENSION)?;
     match digits.len() {
         16 => u64::from_str_radix(digits, 16).ok(),

@@ -26,6 +26,7 @@ pub mod memtable;
 pub mod tables;
 pub mod timeline;
 
+pub mod check;
 mod flush;
 mod manifest;
 mod parse;

@@ -201,7 +201,7 @@ fn settle(
 }
 
 /// Fill a memtable and the counters.
-fn fill(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
+pub fn fill(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
     let memtable = Memtable::new(TimelineId::MAIN);
     let tables = Tables::default();
     for (table, counts) in &manifest.tables {
@@ -227,16 +227,16 @@ fn fill(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memt
 }
 
 /// What the log's records lead to.
-struct Replayed {
-    manifest: Manifest,
+pub struct Replayed {
+    pub manifest: Manifest,
     /// Not in segments yet.
-    transactions: Vec<LoggedTransaction>,
+    pub transactions: Vec<LoggedTransaction>,
     /// Newest commit that begins in each file.
     ts_max: Vec<Ts>,
 }
 
 impl Replayed {
-    fn new(files: usize) -> Replayed {
+    pub fn new(files: usize) -> Replayed {
         Replayed {
             manifest: Manifest::default(),
             transactions: Vec::new(),

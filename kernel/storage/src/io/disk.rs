@@ -73,6 +73,24 @@ impl Disk {
         }
         Ok(self.root.join(relative))
     }
+
+    /// Lock the lock file, which is open as `file`.
+    fn flock(&self, file: fs::File) -> Result<Box<dyn Send + Sync>> {
+        // SAFETY: the descriptor is open for as long as `file` lives.
+        let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        if taken != 0 {
+            return Err(Error::last_os_error());
+        }
+        // Whoever had it may have removed it: then the lock is of a file that nobody else will meet.
+        let held = file.metadata()?;
+        match fs::metadata(self.path(LOCK_FILE)?) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
+                Ok(Box::new(file))
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Err(Error::from(ErrorKind::WouldBlock)),
+        }
+    }
 }
 
 fn fill_random(buf: &mut [u8]) -> Result<()> {
@@ -144,19 +162,15 @@ impl Io for Disk {
             .truncate(false)
             .mode(0o600)
             .open(self.path(LOCK_FILE)?)?;
-        // SAFETY: the descriptor is open for as long as `file` lives.
-        let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-        if taken != 0 {
-            return Err(Error::last_os_error());
-        }
-        // Whoever had it may have removed it: then the lock is of a file that nobody else will meet.
-        let held = file.metadata()?;
-        match fs::metadata(self.path(LOCK_FILE)?) {
-            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
-                Ok(Box::new(file))
-            }
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Err(Error::from(ErrorKind::WouldBlock)),
+        self.flock(file)
+    }
+
+    /// Works on a file system that is mounted read-only, too.
+    fn lock_existing(&self) -> Result<Option<Box<dyn Send + Sync>>> {
+        match fs::File::open(self.path(LOCK_FILE)?) {
+            Ok(file) => self.flock(file).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -268,8 +282,19 @@ mod tests {
             second.lock().map(|_| ()).unwrap_err().kind(),
             ErrorKind::WouldBlock
         );
+        assert!(second.lock_existing().is_err());
         drop(guard);
         assert!(second.lock().is_ok());
+        let guard = second.lock_existing().unwrap().unwrap();
+        assert!(disk.lock().is_err());
+        drop(guard);
+    }
+
+    #[test]
+    fn who_only_reads_makes_no_lock_file() {
+        let (_dir, disk) = disk();
+        assert!(disk.lock_existing().unwrap().is_none());
+        assert!(disk.list("").unwrap().is_empty());
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub trait Io: Send + Sync + 'static {
     /// Take the directory for this process until the guard is dropped; `WouldBlock` when another
     /// process has it.
     fn lock(&self) -> Result<Box<dyn Send + Sync>>;
+    /// The same for one who only reads: nothing is written, and `None` when there is no lock file, as in
+    /// a copy of a database that nobody opened yet.
+    fn lock_existing(&self) -> Result<Option<Box<dyn Send + Sync>>> {
+        let locked = self.list("")?.iter().any(|name| name == disk::LOCK_FILE);
+        locked.then(|| self.lock()).transpose()
+    }
 
     /// Wall clock, microseconds since the Unix epoch. May jump either way.
     fn now_micros(&self) -> u64;

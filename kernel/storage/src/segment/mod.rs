@@ -55,9 +55,11 @@ mod reader;
 mod scan;
 mod versions;
 
+mod check;
 mod inventory;
 
 pub use self::cache::PageCache;
+pub(crate) use self::check::{Extent, check, check_order};
 pub use self::filter::ColumnRange;
 pub use self::inventory::ColumnPages;
 pub(crate) use self::inventory::Inventory;

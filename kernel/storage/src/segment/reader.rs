@@ -36,6 +36,7 @@ struct Inner {
     cache: Arc<PageCache>,
     meta: SegmentMeta,
     directory: Directory,
+    directory_offset: u64,
     /// Collections' places in the directory.
     places: HashMap<CollectionId, usize>,
     /// Per collection, for rows.
@@ -141,6 +142,7 @@ impl SegmentReader {
             cache,
             meta,
             directory,
+            directory_offset: offset,
             places,
             codecs,
             column_codecs: Arc::clone(column_codecs),
@@ -150,6 +152,11 @@ impl SegmentReader {
     /// What a manifest says of this file.
     pub fn meta(&self) -> &SegmentMeta {
         &self.0.meta
+    }
+
+    /// Where the pages end.
+    pub(super) fn directory_offset(&self) -> u64 {
+        self.0.directory_offset
     }
 
     /// Everything in this file.

@@ -124,6 +124,21 @@ impl SortedPageData {
     pub fn bytes(&self) -> usize {
         self.bytes.len() + self.restarts.len() * 4
     }
+
+    /// Whether entry `number`, which is at `position` of the page, is a restart point where there is to
+    /// be one, and shares nothing then.
+    pub fn restarts_fit(&self, number: u32, position: usize) -> bool {
+        if !number.is_multiple_of(RESTART_INTERVAL) {
+            return true;
+        }
+        let restart = self.restarts.get((number / RESTART_INTERVAL) as usize);
+        restart.is_some_and(|at| *at as usize == position) && self.bytes.get(position) == Some(&0)
+    }
+
+    /// How many restart points a page of so many entries has.
+    pub fn has_restarts_of(&self, entries: u32) -> bool {
+        self.restarts.len() == entries.div_ceil(RESTART_INTERVAL) as usize
+    }
 }
 
 /// Walks the entries of a page.
@@ -132,6 +147,8 @@ pub(super) struct PageCursor {
     next: usize,
     pub key: Vec<u8>,
     pub begin: Ts,
+    /// HIST only.
+    pub end: Option<Ts>,
     value: Option<(usize, usize)>,
 }
 
@@ -143,6 +160,7 @@ impl PageCursor {
             next: 0,
             key: Vec::new(),
             begin: Ts::ZERO,
+            end: None,
             value: None,
         }
     }
@@ -189,7 +207,7 @@ impl PageCursor {
         if self.page.hist {
             // The chain has no gaps: `end` follows from the version before. It is kept for readers
             // that look at a version alone.
-            input.u64()?;
+            self.end = Some(Ts(input.u64()?));
         }
         if shared > self.key.len() {
             return Err(malformed(
@@ -209,6 +227,11 @@ impl PageCursor {
         };
         self.next = input.at;
         Ok(true)
+    }
+
+    /// Where in the page the next entry begins.
+    pub fn position(&self) -> usize {
+        self.next
     }
 
     /// The value of the current entry, `None` for a delete.

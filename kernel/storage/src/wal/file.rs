@@ -37,11 +37,11 @@ impl WalFile {
     }
 }
 
-fn name_of(start: Lsn) -> String {
+pub fn name_of(start: Lsn) -> String {
     format!("{DIRECTORY}/{:016x}{EXTENSION}", start.0)
 }
 
-fn parse_name(name: &str) -> Option<Lsn> {
+pub fn parse_name(name: &str) -> Option<Lsn> {
     let digits = name.strip_suffix(EXTENSION)?;
     if digits.len() != 16 {
         return None;

@@ -62,29 +62,104 @@ struct Reader<'a> {
 
 /// Read all of `files`, which are not empty.
 pub fn read(files: &[WalFile], replay: &mut impl Replay) -> Result<Tail> {
-    let mut reader = Reader {
-        files,
-        file: 0,
-        lsn: files.first().map_or(Lsn(0), |file| file.start),
-        last: None,
-        partial: Vec::new(),
-        partial_file: 0,
-        begun: false,
-        unproven: Vec::new(),
-    };
+    let mut reader = Reader::new(files);
     while let Some((header, bytes)) = reader.next()? {
         reader.deliver(&header, &bytes, replay)?;
     }
-    let last = reader
-        .last
-        .ok_or_else(|| Error::internal("a log without a batch"))?;
-    Ok(Tail {
-        database: last.database,
-        epoch: last.epoch,
-        lsn: reader.lsn,
-        crc: last.crc,
-        unproven: reader.unproven,
-    })
+    reader
+        .tail()
+        .ok_or_else(|| Error::internal("a log without a batch"))
+}
+
+/// The same to see what is there: damage goes to `damaged`, and reading goes on behind it, with the
+/// next batch that is whole. `None` when there is no such batch at all. Errors are of another kind than
+/// damage.
+pub fn survey(
+    files: &[WalFile],
+    replay: &mut impl Replay,
+    damaged: &mut impl FnMut(Error),
+) -> Result<Option<Tail>> {
+    let mut tell = |error| match error {
+        Error::Corruption { .. } | Error::UnsupportedVersion { .. } => {
+            damaged(error);
+            Ok(())
+        }
+        error => Err(error),
+    };
+    let mut reader = Reader::new(files);
+    loop {
+        match reader.next() {
+            Ok(None) => return Ok(reader.tail()),
+            Ok(Some((header, bytes))) => {
+                if let Err(error) = reader.deliver(&header, &bytes, replay) {
+                    tell(error)?;
+                    reader.forget_partial();
+                }
+            }
+            Err(error) => {
+                tell(error)?;
+                reader.forget_partial();
+                if !reader.skip() {
+                    return Ok(reader.tail());
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn new(files: &'a [WalFile]) -> Reader<'a> {
+        Reader {
+            files,
+            file: 0,
+            lsn: files.first().map_or(Lsn(0), |file| file.start),
+            last: None,
+            partial: Vec::new(),
+            partial_file: 0,
+            begun: false,
+            unproven: Vec::new(),
+        }
+    }
+
+    fn tail(self) -> Option<Tail> {
+        let last = self.last?;
+        Some(Tail {
+            database: last.database,
+            epoch: last.epoch,
+            lsn: self.lsn,
+            crc: last.crc,
+            unproven: self.unproven,
+        })
+    }
+
+    /// What comes of a record is not the rest of one that was lost.
+    fn forget_partial(&mut self) {
+        self.partial.clear();
+        self.begun = false;
+    }
+
+    /// Go to the next batch that is whole, whatever preceded it; false when there is none. One of an
+    /// earlier epoch is what stood there before.
+    fn skip(&mut self) -> bool {
+        while let Some(file) = self.files.get(self.file) {
+            while self.lsn < file.end() {
+                let offset = self.lsn.0 - file.start.0;
+                // What is of another version, or cannot be read, is no batch here.
+                if let Ok(Ok((header, _))) = read_batch(file, offset, self.last.as_ref())
+                    && self.last.is_none_or(|last| last.epoch <= header.epoch)
+                {
+                    self.last = Some(BatchHeader {
+                        crc: header.previous_crc,
+                        ..header
+                    });
+                    return true;
+                }
+                self.lsn.0 += ALIGNMENT;
+            }
+            self.file += 1;
+        }
+        false
+    }
 }
 
 impl Reader<'_> {

@@ -231,7 +231,7 @@ pub struct LoggedTransaction {
     pub ts: Ts,
     body: Vec<u8>,
     at: usize,
-    origin: Origin,
+    pub origin: Origin,
 }
 
 /// Where a record was read, for errors.

@@ -218,7 +218,7 @@ impl SegmentReader {
         }
     }
 
-    pub(super) fn bloom(&self, c: CollectionId, sorted: &Sorted) -> Result<Arc<Bloom>> {
+    pub(in crate::segment) fn bloom(&self, c: CollectionId, sorted: &Sorted) -> Result<Arc<Bloom>> {
         let id = PageId {
             kind: PageKind::Bloom,
             collection: c,

@@ -1,0 +1,200 @@
+//! The log: every batch and record from the oldest file on, what they lead to, and files that do not
+//! belong to it.
+//!
+//! The reading is recovery's own, so that the torn tail of a write that nobody acknowledged is told from
+//! damage in the same way. Unlike recovery it goes on behind damage.
+
+use std::sync::Arc;
+
+use super::finding::{Place, Report};
+use crate::error::{Error, Result};
+use crate::ids::{Lsn, Ts};
+use crate::io::{Io, OpenMode};
+use crate::manifest::Manifest;
+use crate::recovery::Replayed;
+use crate::wal::batch::ALIGNMENT;
+use crate::wal::file::{DIRECTORY, PREPARED_AHEAD, PREPARED_NOW, WalFile, name_of, parse_name};
+use crate::wal::reader::{self, Replay, Tail};
+use crate::wal::record::{Logged, LoggedTransaction};
+
+/// What the log says, as far as it can be read.
+pub struct ReadLog {
+    pub manifest: Manifest,
+    /// Not in segments yet.
+    pub transactions: Vec<LoggedTransaction>,
+    /// Whether nothing of it is missing.
+    pub whole: bool,
+}
+
+/// Read the log in `io`. `None` when it has no file.
+pub fn read(io: &Arc<dyn Io>, report: &mut Report<'_>) -> Result<Option<ReadLog>> {
+    let names = super::files::list(io, DIRECTORY)?;
+    let files = open_files(io, &names, report)?;
+    let Some(first) = files.files.first() else {
+        return Ok(None);
+    };
+    let mut survey = Survey {
+        replayed: Replayed::new(files.files.len()),
+        report: &mut *report,
+        last: Ts::ZERO,
+        oldest: None,
+    };
+    let mut errors = Vec::new();
+    let tail = reader::survey(&files.files, &mut survey, &mut |error| errors.push(error))?;
+    let Survey {
+        replayed, oldest, ..
+    } = survey;
+    let mut whole = files.whole && errors.is_empty();
+    report.totals.log_files = files.files.len() as u64;
+    for error in errors {
+        report.error(Place::default(), error)?;
+    }
+    match &tail {
+        Some(tail) => note_tail(&files.files, tail, report)?,
+        None => {
+            whole = false;
+            let what = "no batch of the log can be read";
+            report.damage(Place::file(&first.name), what);
+        }
+    }
+    if whole && first.start > Lsn(0) {
+        whole = check_beginning(first, &replayed.manifest, oldest, report);
+    }
+    Ok(Some(ReadLog {
+        manifest: replayed.manifest,
+        transactions: replayed.transactions,
+        whole,
+    }))
+}
+
+struct Files {
+    files: Vec<WalFile>,
+    whole: bool,
+}
+
+/// Open the files of the log, and see that they follow each other.
+fn open_files(io: &Arc<dyn Io>, names: &[String], report: &mut Report<'_>) -> Result<Files> {
+    let mut starts = Vec::new();
+    for name in names {
+        let path = format!("{DIRECTORY}/{name}");
+        match parse_name(name) {
+            Some(start) => starts.push(start),
+            None if path == PREPARED_NOW || path == PREPARED_AHEAD => {}
+            None => report.note(Place::file(&path), "not a file of the log"),
+        }
+    }
+    starts.sort_unstable();
+    let mut found = Files {
+        files: Vec::with_capacity(starts.len()),
+        whole: true,
+    };
+    for (n, start) in starts.iter().enumerate() {
+        let name = name_of(*start);
+        let place = || Place::file(&name);
+        let opened = io.open(&name, OpenMode::Read);
+        let opened = opened.and_then(|file| file.len().map(|len| (file, len)));
+        let opened = opened.map_err(|e| Error::io("open", &name, e));
+        let Some((file, bytes)) = report.take(place, opened)? else {
+            found.whole = false;
+            continue;
+        };
+        // Up to the next file: what is missing of this one is then found to be.
+        let len = match starts.get(n + 1) {
+            Some(next) => next.0 - start.0,
+            None => bytes / ALIGNMENT * ALIGNMENT,
+        };
+        if bytes != len || len == 0 {
+            found.whole = false;
+            let what = match starts.get(n + 1) {
+                Some(next) => format!(
+                    "expected {len} bytes, up to {}, or {} after it; found {bytes} bytes",
+                    name_of(*next),
+                    name_of(Lsn(start.0.saturating_add(bytes))),
+                ),
+                None => format!("expected a multiple of {ALIGNMENT} bytes, found {bytes}"),
+            };
+            report.damage(place().at(bytes.min(len)), what);
+        }
+        found.files.push(WalFile {
+            name,
+            start: *start,
+            len,
+            file,
+            ts_max: Ts::ZERO,
+        });
+    }
+    Ok(found)
+}
+
+/// Tell of bytes behind the end of the log.
+fn note_tail(files: &[WalFile], tail: &Tail, report: &mut Report<'_>) -> Result<()> {
+    let Some(file) = files.iter().find(|file| tail.lsn < file.end()) else {
+        return Ok(());
+    };
+    let offset = tail.lsn.0.saturating_sub(file.start.0);
+    let mut block = vec![0; ALIGNMENT as usize];
+    let read = file.file.read_at(&mut block, offset);
+    let place = || Place::file(&file.name).at(offset);
+    let read = read.map_err(|e| Error::io("read", &file.name, e));
+    if report.take(place, read)?.is_some() && block.iter().any(|byte| *byte != 0) {
+        let what = "a write that was cut off before it was acknowledged; the next start drops it";
+        report.note(place(), what);
+    }
+    Ok(())
+}
+
+/// Older files go when all their commits are in segments. Whether they are.
+fn check_beginning(
+    first: &WalFile,
+    manifest: &Manifest,
+    oldest: Option<Ts>,
+    report: &mut Report<'_>,
+) -> bool {
+    let held = manifest.segments.iter().map(|segment| segment.ts_max);
+    let held = held.max().unwrap_or(Ts::ZERO).max(manifest.flushed_ts);
+    match oldest {
+        Some(oldest) if oldest > held => {
+            let what = format!(
+                "the log before this file is missing: it has commits up to {oldest}, and segments \
+                 those up to {held}"
+            );
+            report.damage(Place::file(&first.name), what);
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Recovery's replay, and what it takes for granted.
+struct Survey<'a, 'r> {
+    replayed: Replayed,
+    report: &'a mut Report<'r>,
+    /// Newest commit so far.
+    last: Ts,
+    /// Newest commit that the oldest manifest knows of.
+    oldest: Option<Ts>,
+}
+
+impl Replay for Survey<'_, '_> {
+    fn manifest(&mut self, manifest: Manifest) -> Result<()> {
+        self.oldest.get_or_insert(manifest.last_ts);
+        self.replayed.manifest(manifest)
+    }
+
+    fn record(&mut self, file: usize, record: Logged) -> Result<()> {
+        self.report.totals.log_records += 1;
+        self.report.advance(0)?;
+        if let Logged::Transaction(transaction) = &record {
+            if transaction.ts <= self.last {
+                let place = Place::file(&transaction.origin.file).at(transaction.origin.offset);
+                let (found, last) = (transaction.ts, self.last);
+                let what = format!("a commit of {found} follows one of {last}");
+                self.report.damage(place, what);
+            }
+            self.last = self.last.max(transaction.ts);
+            // Every write must read back.
+            transaction.writes(|_| Ok(()))?;
+        }
+        self.replayed.record(file, record)
+    }
+}

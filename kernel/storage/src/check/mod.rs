@@ -1,0 +1,294 @@
+//! Checking a database that nobody has open: every checksum, every invariant, and what is damaged
+//! where.
+//!
+//! 1. *Log* ([`log`]): every batch and record, as recovery reads them; what they lead to.
+//! 2. *Files* ([`files`]): those that the manifest names, and names that are nobody's.
+//! 3. *Segments* ([`crate::segment`]'s own check): every page and every rule of the format.
+//! 4. *Order* of the sources: what is newer than what.
+//! 5. *Logic* ([`logic`]): at the newest time the tables and their indexes tell the same.
+//!
+//! What it promises:
+//!
+//! 1. Nothing is changed, not even what every open puts right: files are opened to be read, and the
+//!    directory is locked without making a lock file.
+//! 2. It goes on behind damage. Each thing is told once; what rests on something damaged is not judged,
+//!    and steps 4 and 5 tell when they could not be done.
+//! 3. Memory is bounded by what an open database would hold: the log's tail, segments' directories, a
+//!    page cache.
+//!
+//! It knows collections by their numbers. Names, and what is in the collections of the layers above,
+//! are theirs; [`Check::view`] is for them.
+
+mod files;
+pub(crate) mod finding;
+mod log;
+mod logic;
+mod read_only;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+pub use self::finding::{Finding, Kind, Place, Totals, Watch};
+pub use self::read_only::ReadOnly;
+
+use self::finding::Report;
+use self::log::ReadLog;
+use crate::catalog::FIRST_COLLECTION;
+use crate::codec::{CodecSet, Codecs, Encoding};
+use crate::error::{Error, Result};
+use crate::flush::{entry_of, name_of};
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::interrupt::Interrupt;
+use crate::io::Io;
+use crate::io::disk::LOCK_FILE;
+use crate::manifest::Manifest;
+use crate::memtable::Memtable;
+use crate::recovery;
+use crate::segment::{self, Extent, Inventory, PageCache, SegmentReader};
+use crate::tables::Tables;
+use crate::view::{ReadView, Superversion, ViewInner};
+use crate::wal::record::LoggedTransaction;
+
+/// How to check.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// Names that may be in the directory besides those of storage.
+    pub expected_names: &'static [&'static str],
+    /// Memory for decoded pages.
+    pub page_cache_bytes: usize,
+    /// Ends the check.
+    pub interrupt: Arc<Interrupt>,
+}
+
+impl Default for CheckOptions {
+    fn default() -> CheckOptions {
+        CheckOptions {
+            expected_names: &[],
+            page_cache_bytes: 64 << 20,
+            interrupt: Interrupt::new(),
+        }
+    }
+}
+
+/// A database that is being checked. Nobody else opens it meanwhile.
+pub struct Check<'a> {
+    report: Report<'a>,
+    codecs: Arc<Codecs>,
+    manifest: Manifest,
+    /// Newest first.
+    segments: Vec<SegmentReader>,
+    memtable: Arc<Memtable>,
+    tables: Arc<Tables>,
+    /// Whether the log and all segments are there, so that a view shows what an open would.
+    whole: bool,
+    _lock: Option<Box<dyn Send + Sync>>,
+}
+
+impl<'a> Check<'a> {
+    /// Steps 1 and 2, and the segments' directories.
+    ///
+    /// # Errors
+    ///
+    /// The database is open elsewhere, there is none, or its directory cannot be read.
+    pub fn open(
+        io: &Arc<dyn Io>,
+        options: &CheckOptions,
+        watch: &'a mut dyn Watch,
+    ) -> Result<Check<'a>> {
+        let lock = io.lock_existing().map_err(|e| match e.kind() {
+            ErrorKind::WouldBlock => Error::DirectoryLocked,
+            _ => Error::io("lock", LOCK_FILE, e),
+        })?;
+        let io = ReadOnly::over(Arc::clone(io));
+        let mut report = Report::new(watch, &options.interrupt);
+        report.begin("reading the log", None);
+        let log = log::read(&io, &mut report)?;
+        report.end();
+        let Some(log) = log else {
+            let reason = "it has no write-ahead log".to_owned();
+            return Err(Error::NotADatabase { reason });
+        };
+        let ReadLog {
+            manifest,
+            transactions,
+            mut whole,
+        } = log;
+        let named = whole.then_some(&manifest);
+        files::check(&io, named, options.expected_names, &mut report)?;
+        let codecs = Codecs::none();
+        let cache = PageCache::new(options.page_cache_bytes);
+        let mut segments = Vec::new();
+        for entry in manifest.segments.iter().rev() {
+            let name = name_of(entry.number);
+            let opened = SegmentReader::open(&io, &name, None, &cache, &codecs);
+            let Some(segment) = report.take(|| Place::file(&name), opened)? else {
+                whole = false;
+                let what = "its pages: without header, directory and trailer nobody finds them";
+                report.not_checked(Place::file(&name), what);
+                continue;
+            };
+            let found = entry_of(entry.number, &segment);
+            if found != *entry {
+                whole = false;
+                let what = format!("the manifest says {entry:?}, the file is {found:?}");
+                report.damage(Place::file(&name), what);
+            }
+            segments.push(segment);
+        }
+        check_numbers(&manifest, &segments, &transactions, &mut report)?;
+        let filled = recovery::fill(&manifest, &transactions);
+        let filled = report.take(Place::default, filled)?;
+        whole &= filled.is_some();
+        let (memtable, tables) =
+            filled.unwrap_or_else(|| (Memtable::new(TimelineId::MAIN), Tables::default()));
+        Ok(Check {
+            report,
+            codecs,
+            manifest,
+            segments,
+            memtable: Arc::new(memtable),
+            tables: Arc::new(tables),
+            whole,
+            _lock: lock,
+        })
+    }
+
+    /// The codecs from outside that segments name, each once.
+    pub fn codecs_in_use(&self) -> Vec<Arc<str>> {
+        let mut inventory = Inventory::default();
+        self.segments.iter().for_each(|s| inventory.add(s));
+        let pages = inventory.finish().into_iter();
+        let mut names: Vec<Arc<str>> = pages
+            .filter_map(|pages| match pages.encoding {
+                Encoding::Codec(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Decode with these.
+    pub fn set_codecs(&mut self, codecs: Arc<dyn CodecSet>) {
+        self.codecs.set(codecs);
+    }
+
+    /// Whether the log and all segments are there. If not, a view may show something else than what
+    /// was committed.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The newest state, as far as it is there.
+    pub fn view(&self) -> ReadView {
+        self.view_of(&self.memtable, self.segments.clone())
+    }
+
+    fn view_of(&self, memtable: &Arc<Memtable>, segments: Vec<SegmentReader>) -> ReadView {
+        ReadView(Arc::new(ViewInner {
+            ts: self.manifest.last_ts,
+            sources: Arc::new(Superversion {
+                active: Arc::clone(memtable),
+                frozen: Vec::new(),
+                segments,
+            }),
+            own: None,
+            tables: Arc::clone(&self.tables),
+        }))
+    }
+
+    /// Steps 3 to 5.
+    ///
+    /// # Errors
+    ///
+    /// A cancelation.
+    pub fn run(&mut self) -> Result<Totals> {
+        let bytes = self.segments.iter().map(|s| s.meta().bytes).sum();
+        self.report.begin("checking segments (bytes)", Some(bytes));
+        for segment in &self.segments {
+            segment::check(segment, &mut self.report)?;
+        }
+        segment::check_order(&self.segments, &mut self.report)?;
+        self.report.end();
+        if self.whole {
+            let (view, logged) = (self.view(), self.view_of(&self.memtable, Vec::new()));
+            self.report
+                .begin("checking tables and indexes (rows)", None);
+            logic::check(&view, &logged, &mut self.report)?;
+            self.report.end();
+        } else {
+            let what =
+                "tables against their indexes and counters: a part of the database is missing";
+            self.report.not_checked(Place::default(), what);
+        }
+        Ok(self.report.totals)
+    }
+}
+
+/// Timestamps and ids that the manifest says there are none above.
+fn check_numbers(
+    manifest: &Manifest,
+    segments: &[SegmentReader],
+    transactions: &[LoggedTransaction],
+    report: &mut Report<'_>,
+) -> Result<()> {
+    let (mut newest, mut ids) = (BTreeMap::<CollectionId, Ts>::new(), Vec::new());
+    for segment in segments {
+        let meta = segment.meta();
+        let place = || Place::file(&meta.name);
+        if meta.max_ts > manifest.last_ts {
+            let (found, last) = (meta.max_ts, manifest.last_ts);
+            report.damage(
+                place(),
+                format!("a version of {found}, and the last commit was {last}"),
+            );
+        }
+        for extent in segment.extents() {
+            let Extent {
+                collection: c,
+                max_ts,
+                max_row,
+            } = extent;
+            let known = newest.entry(c).or_default();
+            *known = max_ts.max(*known);
+            ids.push((place().of(c), c));
+            let next = manifest.tables.get(&c).map(|counts| counts.next_row.0);
+            if let Some(row) = max_row.filter(|row| *row >= next.unwrap_or_default()) {
+                let next = next.unwrap_or_default();
+                report.damage(
+                    place().of(c),
+                    format!("row {row}, and the next row is {next}"),
+                );
+            }
+        }
+    }
+    let mut logged = BTreeMap::new();
+    for transaction in transactions {
+        transaction.writes(|write| {
+            logged.entry(write.collection).or_insert_with(|| {
+                let origin = &transaction.origin;
+                let place = Place::file(&origin.file).at(origin.offset);
+                (transaction.ts, place.of(write.collection))
+            });
+            Ok(())
+        })?;
+    }
+    for (c, (ts, place)) in logged {
+        if let Some(newest) = newest.get(&c).filter(|newest| **newest >= ts) {
+            let what = format!("a commit of {ts} in the log, and one of {newest} in segments");
+            report.damage(place.clone(), what);
+        }
+        ids.push((place, c));
+    }
+    let next = manifest.next_collection;
+    for (place, c) in ids {
+        if c >= next && c >= FIRST_COLLECTION {
+            report.damage(place, format!("the next collection is {next}"));
+        }
+    }
+    Ok(())
+}
