@@ -10,11 +10,10 @@ use super::Span;
 use crate::check::finding::{Broken, Place, Report};
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
-use crate::schema::TableDef;
-use crate::segment::format::{Collection, Run};
+use crate::segment::format::{Block, Collection, Run};
 use crate::segment::range::RunCursor;
 use crate::segment::reader::SegmentReader;
-use crate::segment::versions::{EntryVersions, RowPick};
+use crate::segment::versions::EntryVersions;
 
 /// Check `segments`, newest first. Collections that are unsound already are left out. The error is a
 /// cancelation.
@@ -119,33 +118,34 @@ fn compare_rows(newer: &Source<'_>, older: &Source<'_>, broken: &mut Broken) -> 
     Ok(())
 }
 
-/// (row, begin) of a run's versions of the rows in `among`.
+/// (row, begin) of a run's versions of the rows in `among`, a block at a time.
 fn begins(
     segment: &SegmentReader,
     c: CollectionId,
     among: &Arc<RoaringTreemap>,
     hist: bool,
 ) -> Result<impl Iterator<Item = Result<(u64, u64)>>> {
-    let bare = TableDef {
-        id: c,
-        columns: Vec::new(),
-        indexes: Vec::new(),
+    let blocks: &[Block] = match segment.rows(c)? {
+        None => &[],
+        Some((_, _, rows)) if hist => &rows.hist,
+        Some((_, _, rows)) => &rows.head,
     };
-    let pick = RowPick::All {
-        among: Arc::clone(among),
-    };
-    let runs = segment.row_runs(&bare, pick, Ts::MAX, hist)?;
     let among = Arc::clone(among);
-    let versions = runs.flat_map(move |run| {
-        let (versions, error) = match run {
-            Ok(run) => {
-                let pairs = run.ids.iter().copied().zip(run.begins.iter().copied());
-                let wanted = pairs.filter(|(id, _)| among.contains(*id));
-                (wanted.map(Ok).collect(), None)
-            }
+    let wanted = move |block: &Block| -> Result<Vec<(u64, u64)>> {
+        if among.range_cardinality(block.min_row..=block.max_row) == 0 {
+            return Ok(Vec::new());
+        }
+        let ids = segment.row_ids_of(c, block)?;
+        let begins = segment.begins(c, block)?;
+        let versions = ids.iter().copied().zip(begins.iter().copied());
+        Ok(versions.filter(|(id, _)| among.contains(*id)).collect())
+    };
+    let versions = blocks.iter().flat_map(move |block| {
+        let (versions, error) = match wanted(block) {
+            Ok(versions) => (versions, None),
             Err(error) => (Vec::new(), Some(Err(error))),
         };
-        versions.into_iter().chain(error)
+        versions.into_iter().map(Ok).chain(error)
     });
     Ok(versions)
 }
