@@ -10,6 +10,7 @@
     reason = "a benchmark starts processes and reads the clock"
 )]
 
+mod duckdb;
 mod dump;
 mod flights;
 mod jsonschema;
@@ -17,6 +18,7 @@ mod peer;
 mod pgbench;
 mod process;
 mod table;
+mod tpch;
 
 use std::process::ExitCode;
 
@@ -27,9 +29,10 @@ what:
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
   dump        dump and restore of TPC-H, beside pg_dump and pg_restore
+  tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
 
 options:
-  --scale N      scale factor: of pgbench (10), of TPC-H (2)
+  --scale N      scale factor: of pgbench (10), of TPC-H (dump: 2, tpch: 1)
   --seconds N    length of one measurement of pgbench (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
   --data DIR     where nycflights13 is (../shared/data/nycflights13)
@@ -90,6 +93,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match what.as_deref() {
         Some("dump") => dump::run(&options),
         Some("pgbench") => pgbench::run(&options),
+        Some("tpch") => tpch::run(&options),
         Some("flights") => flights::run(&options),
         Some("jsonschema") => jsonschema::run(&options),
         Some(other) => Err(format!("unknown benchmark {other}\n\n{USAGE}")),
