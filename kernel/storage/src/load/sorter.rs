@@ -1,9 +1,10 @@
 //! Sorting more index entries than fit into memory: runs in files, then a merge of them.
 //!
 //! Entries gather in chunks of memory. When a sorter's share of the memory is used up, what it has
-//! is sorted and becomes a run. Sorting compares the first bytes in which keys differ at all as one
-//! number, and the rest only where those are equal; what came in order is not sorted, which is how
-//! primary keys usually come.
+//! is sorted and becomes a run. Sorting compares as one number the first eight positions at which keys
+//! differ at all, and looks at keys, which are anywhere in memory, only where those are equal. Keys of
+//! a few columns and a RowId mostly differ in no more than that. What came in order is not sorted,
+//! which is how primary keys usually come.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -194,7 +195,7 @@ fn record(chunks: &[Vec<u8>], chunk_bytes: usize, place: usize) -> Option<Record
 struct Sorted {
     chunk_bytes: usize,
     chunks: Vec<Vec<u8>>,
-    /// Bytes of the key as a number, and the place.
+    /// Bytes of the key as a number (see [`Differences`]), and the place.
     order: Vec<(u64, u32)>,
     next: usize,
 }
@@ -207,41 +208,36 @@ impl Sorted {
             order,
             ..
         } = self;
-        let mut shared: Option<&[u8]> = None;
+        let mut differences = Differences::default();
         for (number, chunk) in chunks.iter().enumerate() {
             let mut at = 0;
             while let Some(record) = chunk.get(at..).and_then(RecordRef::first) {
                 order.push((0, (number * *chunk_bytes + at) as u32));
                 at += record.bytes().len();
-                let key = record.key();
-                shared = Some(match shared {
-                    None => key,
-                    Some(shared) => {
-                        let same = shared.iter().zip(key).take_while(|(a, b)| a == b);
-                        &shared[..same.count()]
-                    }
-                });
+                if !in_order {
+                    differences.add(record.key());
+                }
             }
         }
         if in_order {
             return;
         }
-        let skip = shared.map_or(0, <[u8]>::len);
+        let positions = differences.positions();
         for (number, place) in order.iter_mut() {
-            let key = record(chunks, *chunk_bytes, *place as usize).map(RecordRef::key);
-            let rest = key.and_then(|key| key.get(skip..)).unwrap_or_default();
-            let mut first = [0; 8];
-            let len = rest.len().min(8);
-            first[..len].copy_from_slice(&rest[..len]);
-            *number = u64::from_be_bytes(first);
+            if let Some(record) = record(chunks, *chunk_bytes, *place as usize) {
+                *number = digits(record.key(), &positions);
+            }
         }
-        order.sort_unstable_by(|(a, a_place), (b, b_place)| {
-            a.cmp(b).then_with(|| {
-                let order =
-                    |place: u32| record(chunks, *chunk_bytes, place as usize).map(RecordRef::order);
-                order(*a_place).cmp(&order(*b_place))
-            })
-        });
+        // Then what is equal so far is as it came, by rising RowId, and often in order.
+        order.sort_unstable();
+        for equal in order.chunk_by_mut(|(a, _), (b, _)| a == b) {
+            let order = |entry: &(u64, u32)| {
+                record(chunks, *chunk_bytes, entry.1 as usize).map(RecordRef::order)
+            };
+            if !equal.is_sorted_by(|a, b| order(a) <= order(b)) {
+                equal.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+            }
+        }
     }
 
     fn read(&mut self, claim: &mut Claim) -> bool {
@@ -255,6 +251,49 @@ impl Sorted {
             None => false,
         }
     }
+}
+
+/// Where keys differ, as far as [`Differences::WINDOW`] goes. A key that ends counts as if zeros
+/// followed, which leaves it before those that it begins, or beside them.
+#[derive(Default)]
+struct Differences<'a> {
+    first: Option<&'a [u8]>,
+    /// Per position the bits in which any key is not as the first.
+    bits: Vec<u8>,
+}
+
+impl<'a> Differences<'a> {
+    const WINDOW: usize = 64;
+
+    fn add(&mut self, key: &'a [u8]) {
+        self.bits.resize(Self::WINDOW, 0);
+        let first = *self.first.get_or_insert(key);
+        for ((bits, a), b) in self.bits.iter_mut().zip(first).zip(key) {
+            *bits |= a ^ b;
+        }
+        let (shared, longer) = match key.len() > first.len() {
+            true => (first.len(), key),
+            false => (key.len(), first),
+        };
+        for (bits, byte) in self.bits.iter_mut().zip(longer).skip(shared) {
+            *bits |= byte;
+        }
+    }
+
+    /// The first of them, as many as make a number.
+    fn positions(&self) -> Vec<usize> {
+        let positions = (0..self.bits.len()).filter(|at| self.bits[*at] != 0);
+        positions.take(size_of::<u64>()).collect()
+    }
+}
+
+/// The bytes of `key` at `positions` as a number, the first the highest.
+fn digits(key: &[u8], positions: &[usize]) -> u64 {
+    let mut bytes = [0; size_of::<u64>()];
+    for (byte, at) in bytes.iter_mut().zip(positions) {
+        *byte = key.get(*at).copied().unwrap_or(0);
+    }
+    u64::from_be_bytes(bytes)
 }
 
 enum Source {
@@ -363,6 +402,7 @@ mod tests {
     fn claims() -> impl Strategy<Value = Vec<Claim>> {
         let key = prop_oneof![
             4 => prop::collection::vec(0u8..3, 0..12),
+            2 => prop::collection::vec(0u8..3, 60..70),
             1 => prop::collection::vec(any::<u8>(), KEY_BYTES_MAX..KEY_BYTES_MAX + 8),
         ];
         let claim = (key, 1..9u64, 10..20u64, 0..50u64).prop_map(|(key, begin, end, row)| Claim {
@@ -401,6 +441,18 @@ mod tests {
                 prop_assert_eq!(io.list("load").unwrap_or_default(), Vec::<String>::new());
             }
         }
+    }
+
+    /// What is alike in all keys takes no part in the number, wherever it is.
+    #[test]
+    fn numbers_are_made_of_what_differs() {
+        let keys: [&[u8]; 4] = [b"a-1-x", b"a-2-y", b"a-2", b"a-2-y\0"];
+        let mut differences = Differences::default();
+        keys.iter().for_each(|key| differences.add(key));
+        let positions = differences.positions();
+        assert_eq!(positions, [2, 3, 4]);
+        let numbers = keys.map(|key| digits(key, &positions) >> 40);
+        assert_eq!(numbers, [0x312d78, 0x322d79, 0x320000, 0x322d79]);
     }
 
     /// Entries that wait in a merge take memory as they did in its sorter.
