@@ -26,6 +26,9 @@ use crate::segment::RowRun;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
 use crate::view::row_key;
 
+/// Writes a part of a table; how many versions of entries.
+type Task = Box<dyn FnOnce() -> Result<u64> + Send>;
+
 /// The end of a claim that still stands.
 const STANDS: u64 = u64::MAX;
 
@@ -77,11 +80,22 @@ impl IndexLoader {
         Ok(())
     }
 
-    /// Write the entries of all of a table's indexes, on two threads where there are threads; how
-    /// many versions.
-    pub fn finish_all(indexes: Vec<IndexLoader>, files: &Files) -> Result<u64> {
-        let several = indexes.len() > 1;
-        let queue = Arc::new(Mutex::new(indexes));
+    /// Do the rest of a table, `rows` and the entries of all of its indexes, on two threads where there
+    /// are threads; how many versions of entries. So nobody waits for the disk while there is something
+    /// to sort.
+    pub fn finish_all(
+        indexes: Vec<IndexLoader>,
+        files: &Files,
+        rows: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<u64> {
+        let several = !indexes.is_empty();
+        let indexes = indexes.into_iter();
+        let mut tasks: Vec<Task> = indexes
+            .map(|index| Box::new(move || index.finish()) as Task)
+            .collect();
+        // The last is done first.
+        tasks.push(Box::new(move || rows().map(|()| 0)));
+        let queue = Arc::new(Mutex::new(tasks));
         let work = {
             let queue = Arc::clone(&queue);
             move || {
@@ -89,8 +103,8 @@ impl IndexLoader {
                 loop {
                     let next = queue.lock().pop();
                     match next {
-                        Some(index) => {
-                            let written = index.finish();
+                        Some(task) => {
+                            let written = task();
                             if written.is_err() {
                                 queue.lock().clear();
                             }
@@ -112,9 +126,7 @@ impl IndexLoader {
         };
         let own: Result<u64> = work();
         if helper.is_some_and(|helper| helper.join().is_err()) {
-            return Err(Error::internal(
-                "a thread that sorted index entries panicked",
-            ));
+            return Err(Error::internal("a thread that ended a table panicked"));
         }
         let helped: Result<u64> = std::mem::replace(&mut *outcome.lock(), Ok(0));
         Ok(own? + helped?)

@@ -142,13 +142,16 @@ impl TableLoader {
         self.superseded.push_run(hist.run(&run, true)?, bytes)
     }
 
-    /// All versions are in: write the index entries.
+    /// All versions are in: write what is left of them, and the index entries.
     pub fn finish(mut self) -> Result<LoadedTable> {
-        if let Current::Open(series) = self.current {
-            series.finish()?;
-        }
-        self.superseded.finish()?;
-        self.loaded.index_entries = IndexLoader::finish_all(self.indexes, &self.files)?;
+        let (current, superseded) = (self.current, self.superseded);
+        let rows = move || {
+            if let Current::Open(series) = current {
+                series.finish()?;
+            }
+            superseded.finish().map(|_| ())
+        };
+        self.loaded.index_entries = IndexLoader::finish_all(self.indexes, &self.files, rows)?;
         let columns = self.table.columns.iter();
         self.files.end(Some(TableSummary {
             id: self.table.id,
