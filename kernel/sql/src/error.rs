@@ -252,6 +252,14 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let hint = format!("Install or enable the plugin that provides codec \"{codec}\".");
                 SqlError::new(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(hint)
             }
+            Error::SnapshotTooOld { oldest, .. } => {
+                let mut time = String::new();
+                let micros = i64::try_from(oldest.0).unwrap_or(i64::MAX);
+                crate::types::datetime::write_timestamp(micros, &mut time);
+                let hint = format!("History goes back to {time} UTC.");
+                let message = "the history of the time asked for is no longer kept";
+                SqlError::new(state::INVALID_PARAMETER_VALUE, message).with_hint(hint)
+            }
             Error::KeyTooLong { bytes, max_bytes } => SqlError::new(
                 state::PROGRAM_LIMIT_EXCEEDED,
                 format!("index row size {bytes} exceeds maximum {max_bytes}"),

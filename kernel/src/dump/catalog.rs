@@ -20,7 +20,7 @@ pub(super) fn compare(
     explained: bool,
 ) -> Result<Vec<CheckReport>, ImportError> {
     let now = engine.latest_view();
-    let then = engine.view_at(Ts(dump.manifest().snapshot_ts));
+    let then = engine.view_at(Ts(dump.manifest().snapshot_ts))?;
     let (mut rows, mut lost, mut changed) = (0u64, 0u64, 0u64);
     let mut last: Option<(CollectionId, Vec<u8>)> = None;
     for entry in dump.entries(CATALOG_SECTION)? {

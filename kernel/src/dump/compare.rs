@@ -35,7 +35,7 @@ pub(super) fn objects(
     let engine = instance.engine();
     let describe = |view| instance.describe(&view, instance.edition(), None);
     let now = describe(engine.latest_view())?;
-    let then = describe(engine.view_at(Ts(manifest.snapshot_ts)))?;
+    let then = describe(engine.view_at(Ts(manifest.snapshot_ts))?)?;
     let (expected, now, then) = (
         by_name(&manifest.objects),
         by_name(&now.objects),

@@ -38,7 +38,7 @@ pub(super) fn compare(
 ) -> Result<Vec<StoreReport>> {
     let (now, then) = (
         engine.latest_view(),
-        engine.view_at(Ts(manifest.snapshot_ts)),
+        engine.view_at(Ts(manifest.snapshot_ts))?,
     );
     // What ran before the dump was written is in it. Clocks may differ, so the journal is asked.
     let before = ran(&then)?;

@@ -2,8 +2,8 @@
 //!
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
-//!    `RowTooLong`, `Invalid`, `CodecMissing`, `DirectoryLocked`, `NotADatabase`): the kind says what
-//!    to do next.
+//!    `RowTooLong`, `Invalid`, `CodecMissing`, `SnapshotTooOld`, `DirectoryLocked`, `NotADatabase`): the
+//!    kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
 //! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::ids::{CollectionId, ColumnId};
+use crate::ids::{CollectionId, ColumnId, Ts};
 
 /// What storage's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -80,6 +80,9 @@ pub enum Error {
         offset: u64,
         detail: String,
     },
+    /// A read AS OF a time of which the database no longer knows everything.
+    #[error("the state of {asked} is no longer kept: history goes back to {oldest}")]
+    SnapshotTooOld { asked: Ts, oldest: Ts },
     #[error("the database directory is in use by another process")]
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]

@@ -27,6 +27,7 @@ pub mod tables;
 pub mod timeline;
 
 pub mod check;
+mod compact;
 mod flush;
 mod manifest;
 mod parse;

@@ -6,21 +6,24 @@
 //! newer one with a durable manifest makes it unnecessary.
 //!
 //! ```text
-//! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ next_collection u32
-//!           │ segments u32 │ segment …  │ tables u32 │ table … │ sequences u32 │ sequence …
+//! manifest: flushed_ts u64 │ last_ts u64 │ history_from u64 │ next_segment u64
+//!           │ next_collection u32 │ segments u32 │ segment … │ tables u32 │ table …
+//!           │ sequences u32 │ sequence …
 //! segment:  number u64 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
 //! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
-//! load:     last_ts u64 │ next_collection u32 │ segments u32 │ segment … │ tables u32 │ table …
-//!           │ sequences u32 │ sequence …
+//! load:     last_ts u64 │ history_from u64 │ next_collection u32 │ segments u32 │ segment …
+//!           │ tables u32 │ table … │ sequences u32 │ sequence …
 //! ```
 //!
 //! Invariants:
 //!
 //! 1. The segments hold every version that the log tells of at or before `flushed_ts`, and none newer.
 //!    What loads brought is in segments alone, and does not touch `flushed_ts`.
-//! 2. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
+//! 2. From `history_from` on the segments tell the state of every time; of times before it, parts may
+//!    be gone for good. It never falls.
+//! 3. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
 //!    record before this point names.
 
 use std::collections::BTreeMap;
@@ -56,6 +59,8 @@ pub struct TableCounts {
 pub struct Manifest {
     pub flushed_ts: Ts,
     pub last_ts: Ts,
+    /// See invariant 2.
+    pub history_from: Ts,
     pub next_segment: u64,
     pub next_collection: CollectionId,
     /// Oldest first.
@@ -70,6 +75,7 @@ impl Default for Manifest {
         Manifest {
             flushed_ts: Ts::ZERO,
             last_ts: Ts::ZERO,
+            history_from: Ts::ZERO,
             next_segment: 1,
             next_collection: FIRST_COLLECTION,
             segments: Vec::new(),
@@ -93,6 +99,8 @@ pub struct FlushEdit {
 pub struct LoadEdit {
     /// No commit from here on has this timestamp or an older one.
     pub last_ts: Ts,
+    /// What was loaded tells of no time before.
+    pub history_from: Ts,
     pub next_collection: CollectionId,
     /// Oldest first. Nothing else holds anything of their collections.
     pub segments: Vec<SegmentEntry>,
@@ -204,7 +212,8 @@ fn parse_list<'a, T, L: FromIterator<T>>(
 
 impl Manifest {
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for n in [self.flushed_ts.0, self.last_ts.0, self.next_segment] {
+        let times = [self.flushed_ts.0, self.last_ts.0, self.history_from.0];
+        for n in times.into_iter().chain([self.next_segment]) {
             out.extend_from_slice(&n.to_le_bytes());
         }
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
@@ -232,6 +241,7 @@ impl Manifest {
     pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
         let flushed_ts = Ts(p.u64("a timestamp")?);
         let last_ts = Ts(p.u64("a timestamp")?);
+        let history_from = Ts(p.u64("a timestamp")?);
         let next_segment = p.u64("a segment's number")?;
         let next_collection = CollectionId(p.u32("a collection")?);
         let (segments, tables, sequences) = parse_lists(p)?;
@@ -239,6 +249,7 @@ impl Manifest {
         Ok(Manifest {
             flushed_ts,
             last_ts,
+            history_from,
             next_segment,
             next_collection,
             segments,
@@ -287,6 +298,7 @@ impl FlushEdit {
 impl LoadEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.last_ts.0.to_le_bytes());
+        out.extend_from_slice(&self.history_from.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
         let (tables, sequences) = (self.tables.iter(), self.sequences.iter());
         encode_lists(&self.segments, tables.copied(), sequences.copied(), out);
@@ -294,10 +306,12 @@ impl LoadEdit {
 
     pub fn parse(p: &mut Parser<'_>) -> Result<LoadEdit> {
         let last_ts = Ts(p.u64("a timestamp")?);
+        let history_from = Ts(p.u64("a timestamp")?);
         let next_collection = CollectionId(p.u32("a collection")?);
         let (segments, tables, sequences) = parse_lists(p)?;
         Ok(LoadEdit {
             last_ts,
+            history_from,
             next_collection,
             segments,
             tables,
@@ -307,6 +321,7 @@ impl LoadEdit {
 
     pub fn apply(&self, manifest: &mut Manifest) {
         manifest.last_ts = manifest.last_ts.max(self.last_ts);
+        manifest.history_from = manifest.history_from.max(self.history_from);
         manifest.next_collection = manifest.next_collection.max(self.next_collection);
         for segment in &self.segments {
             manifest.add_segment(segment);
@@ -331,6 +346,7 @@ mod tests {
         };
         let edit = LoadEdit {
             last_ts: Ts(70),
+            history_from: Ts(50),
             next_collection: CollectionId(3000),
             segments: vec![SegmentEntry {
                 number: 9,
@@ -355,6 +371,7 @@ mod tests {
         let mut once = Manifest::default();
         edit.apply(&mut once);
         assert_eq!((once.last_ts, once.flushed_ts), (Ts(70), Ts::ZERO));
+        assert_eq!(once.history_from, Ts(50));
         assert_eq!((once.next_segment, once.next_collection.0), (10, 3000));
         let mut twice = once.clone();
         edit.apply(&mut twice);
@@ -366,7 +383,10 @@ mod tests {
 
     #[test]
     fn a_manifest_reads_back_and_takes_edits() {
-        let mut manifest = Manifest::default();
+        let mut manifest = Manifest {
+            history_from: Ts(3),
+            ..Manifest::default()
+        };
         let edit = FlushEdit {
             flushed_ts: Ts(9),
             segments: vec![SegmentEntry {

@@ -85,7 +85,7 @@ fn the_past_comes_along() {
     assert!(times.len() >= 4, "{times:?}");
     let all: Vec<u64> = times.iter().flat_map(|t| [t - 1, *t]).collect();
     for ts in all {
-        let (a, b) = (old.view_at(Ts(ts)), new.view_at(Ts(ts)));
+        let (a, b) = (old.view_at(Ts(ts)).unwrap(), new.view_at(Ts(ts)).unwrap());
         for collection in [0, 16] {
             let collection = CollectionId(collection);
             let read = |view: &ReadView| {

@@ -106,8 +106,8 @@ fn rows(view: &ReadView, which: RowVersions) -> Result<Option<RecordBatch>> {
 
 impl Rows {
     fn of(engine: &Engine, ts: Ts) -> Result<Rows> {
-        let view = engine.view_at(ts);
-        let before = engine.view_at(Ts(ts.0 - 1));
+        let view = engine.view_at(ts)?;
+        let before = engine.view_at(Ts(ts.0 - 1))?;
         let entries_before = before.range(BY_KEY, Bound::Unbounded, Bound::Unbounded)?;
         Ok(Rows {
             current: rows(&view, RowVersions::Current)?,
@@ -133,7 +133,7 @@ impl Rows {
 
 impl Catalog {
     fn of(engine: &Engine, ts: Ts) -> Result<Catalog> {
-        let view = engine.view_at(ts);
+        let view = engine.view_at(ts)?;
         let mut entries = view.versions(CATALOG)?.collect::<Result<Vec<_>>>()?;
         entries.extend(view.versions(STORE)?.collect::<Result<Vec<_>>>()?);
         Ok(Catalog {
@@ -214,7 +214,7 @@ impl Original {
             last_ts: self.ts,
             next_collection: NEXT_COLLECTION,
             sequences: self.catalog.sequences.clone(),
-            next_rows: Vec::new(),
+            ..LoadedState::default()
         })
     }
 

@@ -40,10 +40,10 @@ pub fn open(directory: &Path) -> Result<Engine> {
 ///
 /// It cannot be read.
 pub fn moment(engine: &Engine, ts: Ts, last: Ts) -> Result<Moment> {
-    let view = engine.view_at(ts);
+    let view = engine.view_at(ts).map_err(text)?;
     let mut moment = Moment::new();
     moment.insert("catalog".to_owned(), sorted(&view, SQL_CATALOG)?);
-    let newest = definitions(&engine.view_at(last))?;
+    let newest = definitions(&engine.view_at(last).map_err(text)?)?;
     for (id, table) in definitions(&view)? {
         let newest = newest.get(&id);
         for index in &table.indexes {

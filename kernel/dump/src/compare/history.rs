@@ -84,7 +84,7 @@ fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Sum
         row_id: true,
         ..ScanRequest::columns(columns.collect())
     };
-    let view = comparing.engine.view_at(ts);
+    let view = comparing.engine.view_at(ts)?;
     for scan in view.scan(def.clone(), request)? {
         for batch in scan {
             comparing.options.interrupt.check()?;

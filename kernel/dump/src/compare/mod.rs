@@ -104,14 +104,14 @@ pub fn compare_tables(
     let manifest = dump.manifest();
     let (now, then) = (
         Shown::new(engine.latest_view())?,
-        Shown::new(engine.view_at(Ts(manifest.snapshot_ts)))?,
+        Shown::new(engine.view_at(Ts(manifest.snapshot_ts))?)?,
     );
     let mut tasks = Vec::new();
     let mut rows = 0;
     for (place, table) in manifest.tables.iter().enumerate() {
         tasks.push((place, Task::Content));
         rows += table.rows + table.superseded;
-        let times = samples(table, options.history_samples);
+        let times = samples(table, manifest.oldest_ts, options.history_samples);
         if !times.is_empty() {
             rows += table.rows * times.len() as u64;
             tasks.push((place, Task::History(times)));
@@ -143,9 +143,11 @@ pub fn compare_tables(
     Ok(comparing.put_together(found))
 }
 
-/// Some of a table's commit times, evenly over all that the dump names.
-fn samples(table: &TableManifest, wanted: usize) -> Vec<u64> {
-    let (all, wanted) = (&table.samples, wanted.min(table.samples.len()));
+/// Some of a table's commit times AS OF which it can be read, evenly over all that the dump names.
+fn samples(table: &TableManifest, oldest: u64, wanted: usize) -> Vec<u64> {
+    let all = table.samples.iter().copied().filter(|ts| *ts >= oldest);
+    let all: Vec<u64> = all.collect();
+    let wanted = wanted.min(all.len());
     let place = |i: usize| (2 * i + 1) * all.len() / (2 * wanted);
     (0..wanted).map(|i| all[place(i)]).collect()
 }

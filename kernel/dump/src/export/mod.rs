@@ -115,7 +115,7 @@ impl Export<'_> {
             database: described.database.clone(),
             snapshot_ts,
             oldest_ts: match self.options.history {
-                true => oldest.0,
+                true => oldest.0.max(engine.oldest_ts().0).min(snapshot_ts),
                 false => snapshot_ts,
             },
             included: self.included(),

@@ -55,6 +55,7 @@ fn state(manifest: &Manifest) -> LoadedState {
     let sequences = manifest.sequences.iter();
     LoadedState {
         last_ts: Ts(manifest.snapshot_ts),
+        history_from: Ts(manifest.oldest_ts),
         next_collection: CollectionId(manifest.next_collection),
         sequences: sequences
             .map(|s| (CollectionId(s.collection), s.value, s.is_called))

@@ -78,6 +78,7 @@ pub fn load_tables(
     progress.begin("publishing the tables", None);
     loader.publish(LoadedState {
         last_ts: Ts(manifest.snapshot_ts),
+        history_from: Ts(manifest.oldest_ts),
         next_collection: engine
             .next_collection()
             .max(CollectionId(manifest.next_collection)),

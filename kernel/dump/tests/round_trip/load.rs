@@ -122,9 +122,9 @@ fn of_plugin_state_only_what_is_live_travels() {
         .unwrap()
         .unwrap()
         .begin;
-    let then = db.engine.view_at(first);
+    let then = db.engine.view_at(first).unwrap();
     assert!(store::find(&then, "p", "s").unwrap().is_some());
-    let then = loaded.engine.view_at(first);
+    let then = loaded.engine.view_at(first).unwrap();
     assert!(store::find(&then, "p", "s").unwrap().is_none());
 }
 
@@ -282,7 +282,10 @@ fn a_cancel_ends_an_export_and_a_load() {
     load_state(&dump, &target.engine, &LoadOptions::default(), &Silent).unwrap();
     let ended = load_tables(&dump, &target.engine, &options, &Silent);
     assert!(canceled(&ended.unwrap_err()));
-    let view = target.engine.view_at(Ts(dump.manifest().snapshot_ts));
+    let view = target
+        .engine
+        .view_at(Ts(dump.manifest().snapshot_ts))
+        .unwrap();
     let def = view.tables_ever().unwrap()[0].def.clone();
     assert!(
         view.row_versions(&def, RowVersions::Current)

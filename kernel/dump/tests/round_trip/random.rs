@@ -138,7 +138,7 @@ proptest! {
             prop_assert!(found.iter().all(TableComparison::is_equal), "{found:#?}");
             for ts in commits {
                 let read = |engine: &Engine| {
-                    let view = engine.view_at(ts);
+                    let view = engine.view_at(ts).unwrap();
                     let entries = view.range(LIVE_STORE, std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
                     entries.unwrap().map(Result::unwrap).collect::<Vec<_>>()
                 };

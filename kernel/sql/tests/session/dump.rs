@@ -413,7 +413,11 @@ fn an_export_is_one_snapshot() {
     assert_eq!(rows("public.much"), 40_000);
 
     // What the engine shows at that time, version for version.
-    let view = db.instance.engine().view_at(Ts(manifest.snapshot_ts));
+    let view = db
+        .instance
+        .engine()
+        .view_at(Ts(manifest.snapshot_ts))
+        .unwrap();
     for table in view.tables_ever().unwrap() {
         for which in [RowVersions::Current, RowVersions::Superseded] {
             let shown: Vec<RecordBatch> = view

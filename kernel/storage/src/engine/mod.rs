@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::codec::{CodecSet, Encoding};
+use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::ids::{CollectionId, Ts, TxnId};
@@ -59,6 +60,8 @@ pub(crate) struct EngineInner {
     pub tables: Arc<Tables>,
     pub log: Log,
     pub flusher: Flusher,
+    /// How far history goes back, and who needs it.
+    pub pins: Arc<Pins>,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
@@ -97,6 +100,17 @@ impl EngineInner {
             own,
             tables: Arc::clone(&self.tables),
         }))
+    }
+
+    /// A view of what `now` says, which is the present and not older than any that was asked before.
+    pub fn view_now(&self, now: impl Fn() -> Ts, own: Option<OwnWrites>) -> ReadView {
+        loop {
+            let view = self.view(now(), own.clone());
+            // A compaction may have come between the timestamp and the sources.
+            if self.pins.check(view.ts()).is_ok() {
+                return view;
+            }
+        }
     }
 
     /// Whether nobody works in the background: then a commit does what is due itself.
@@ -154,6 +168,7 @@ impl Engine {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
+            pins: Pins::new(manifest.history_from),
             io,
             options,
             tables: Arc::new(tables),
@@ -194,17 +209,27 @@ impl Engine {
     /// What may be shown to someone who will not commit: everything durable, and everything
     /// acknowledged without being so.
     pub fn visible_view(&self) -> ReadView {
-        self.inner().view(self.inner().log.visible(), None)
+        self.inner().view_now(|| self.inner().log.visible(), None)
     }
 
     /// The newest committed state, durable or not.
     pub fn latest_view(&self) -> ReadView {
-        self.inner().view(self.inner().latest(), None)
+        self.inner().view_now(|| self.inner().latest(), None)
     }
 
-    /// The database AS OF `ts`; one that is still to come reads the newest committed state.
-    pub fn view_at(&self, ts: Ts) -> ReadView {
-        self.inner().view(ts.min(self.inner().latest()), None)
+    /// The database AS OF `ts`; one that is still to come reads the newest committed state. One before
+    /// [`Engine::oldest_ts`] is `SnapshotTooOld`.
+    pub fn view_at(&self, ts: Ts) -> Result<ReadView> {
+        // The sources first: those of a later compaction come after it told how far they go back.
+        let view = self.inner().view(ts.min(self.inner().latest()), None);
+        self.inner().pins.check(view.ts())?;
+        Ok(view)
+    }
+
+    /// How far history goes back: the first time AS OF which the database can be read. It rises when
+    /// compaction lets history go, and falls only back to where it was, when that came to nothing.
+    pub fn oldest_ts(&self) -> Ts {
+        self.inner().pins.oldest()
     }
 
     /// A collection id that was never handed out before.

@@ -69,6 +69,9 @@ impl Default for LoadOptions {
 pub struct LoadedState {
     /// No loaded version is newer, and every later commit is.
     pub last_ts: Ts,
+    /// What is loaded has all of its history from then on; AS OF a time before, the database cannot be
+    /// read afterwards.
+    pub history_from: Ts,
     /// The first collection id that may be handed out.
     pub next_collection: CollectionId,
     /// As [`Engine::sequences`](crate::Engine::sequences) gives them.

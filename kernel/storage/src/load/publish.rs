@@ -58,6 +58,7 @@ impl Files {
             break ticket;
         };
         engine.log.wait(ticket)?;
+        engine.pins.raise_to(edit.history_from);
         let _window = engine.freeze.write();
         engine.set_sources(with_segments(&engine.sources(), &segments));
         Ok(())
@@ -69,6 +70,12 @@ fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -
     let last_ts = state.last_ts;
     if last_ts.0 >= NUMBER_MAX {
         return Err(Error::invalid(format!("{last_ts} is no timestamp")));
+    }
+    let history_from = state.history_from;
+    if history_from > last_ts {
+        return Err(Error::invalid(format!(
+            "a load that ends at {last_ts} and has the history from {history_from} on"
+        )));
     }
     for segment in finished {
         let newest = segment.reader.meta().max_ts;
@@ -103,6 +110,7 @@ fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -
     let sequences = state.sequences.into_iter();
     Ok(LoadEdit {
         last_ts,
+        history_from,
         next_collection: state.next_collection,
         segments: finished
             .iter()

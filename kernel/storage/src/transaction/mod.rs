@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use crate::catalog::{CATALOG, catalog_key, encode_table};
+use crate::compact::Pin;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
@@ -81,6 +82,8 @@ pub struct Transaction {
     writes: Arc<RwLock<WriteSet>>,
     held: Vec<Arc<LockObject>>,
     snapshot: Option<Ts>,
+    /// Keeps what the statement's snapshot sees until the next statement's.
+    pin: Option<Pin>,
     /// Highest timestamp that anything was read at.
     read_ts: AtomicU64,
     used_sequence: bool,
@@ -112,6 +115,7 @@ impl Transaction {
             writes: Arc::default(),
             held: Vec::new(),
             snapshot: None,
+            pin: None,
             read_ts: AtomicU64::new(0),
             used_sequence: false,
             plans: HashMap::new(),
@@ -129,7 +133,9 @@ impl Transaction {
     /// Take the statement's snapshot.
     pub fn begin_statement(&mut self) {
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
-            self.snapshot = Some(self.engine.latest());
+            let pin = self.engine.pins.pin_now(|| self.engine.latest());
+            self.snapshot = Some(pin.ts());
+            self.pin = Some(pin);
         }
     }
 
@@ -147,24 +153,26 @@ impl Transaction {
     /// The statement's snapshot and the writes made before this call. Without a statement begun it
     /// reads the latest state.
     pub fn read_view(&self) -> ReadView {
-        self.view_at(self.snapshot.unwrap_or_else(|| self.engine.latest()))
+        match self.snapshot {
+            Some(ts) => self.view_of(|own| self.engine.view(ts, Some(own))),
+            None => self.latest_view(),
+        }
     }
 
     /// The newest committed state and all own writes so far.
     pub fn latest_view(&self) -> ReadView {
-        self.view_at(self.engine.latest())
+        let latest = || self.engine.latest();
+        self.view_of(|own| self.engine.view_now(latest, Some(own)))
     }
 
-    fn view_at(&self, ts: Ts) -> ReadView {
-        self.read_ts.fetch_max(ts.0, Ordering::Relaxed);
-        let limit = self.writes.write().mark();
-        self.engine.view(
-            ts,
-            Some(OwnWrites {
-                set: Arc::clone(&self.writes),
-                limit,
-            }),
-        )
+    fn view_of(&self, view: impl FnOnce(OwnWrites) -> ReadView) -> ReadView {
+        let own = OwnWrites {
+            set: Arc::clone(&self.writes),
+            limit: self.writes.write().mark(),
+        };
+        let view = view(own);
+        self.read_ts.fetch_max(view.ts().0, Ordering::Relaxed);
+        view
     }
 
     /// Whether nothing was written (a commit will not add to the log).

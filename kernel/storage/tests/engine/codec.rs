@@ -138,7 +138,7 @@ fn a_codec_encodes_at_the_flush_and_is_needed_to_read_only() {
 
     db.engine.set_codecs(Arc::new(Set));
     assert_eq!(scan(&view), after);
-    assert_eq!(scan(&db.engine.view_at(before)), rows);
+    assert_eq!(scan(&db.engine.view_at(before).unwrap()), rows);
     let text = Datum::from_array(one(1).unwrap().column(0), 0).unwrap();
     assert_eq!(text, Datum::Bytes(b"changed".to_vec()));
 }
@@ -207,5 +207,5 @@ fn a_column_that_was_dropped_before_the_flush_is_not_encoded() {
     db.engine.flush().unwrap();
     assert_eq!(db.engine.codecs_in_use(), []);
     let db = db.reopen();
-    assert_eq!(scan(&db.engine.view_at(before)), rows);
+    assert_eq!(scan(&db.engine.view_at(before).unwrap()), rows);
 }

@@ -40,7 +40,7 @@ fn a_flush_changes_nothing_that_can_be_seen() {
         let columns = [ColumnId(0), ColumnId(1)];
         let rows = view.rows(&table(), &ids, &columns, true).unwrap();
         assert_eq!(unbatch(&rows), expected);
-        let past = db.engine.view_at(first);
+        let past = db.engine.view_at(first).unwrap();
         assert_eq!(scan(&past).len(), 4);
         assert_eq!(by_id(&past, 1), vec![ids[0]]);
         assert_eq!(by_name(&past, "b"), vec![ids[1]]);
@@ -207,8 +207,8 @@ fn a_column_added_and_one_dropped_read_right_on_both_sides_of_a_flush() {
             Datum::Int32(7)
         );
         // AS OF before the change the dropped column is still there.
-        assert_eq!(scan(&db.engine.view_at(before)).len(), 2);
-        assert_eq!(scan(&db.engine.view_at(before))[1].1, row(2, "b"));
+        assert_eq!(scan(&db.engine.view_at(before).unwrap()).len(), 2);
+        assert_eq!(scan(&db.engine.view_at(before).unwrap())[1].1, row(2, "b"));
         db.engine.flush().unwrap();
     }
 }
@@ -239,5 +239,8 @@ fn a_table_altered_filled_and_dropped_in_one_transaction_leaves_nothing_to_flush
     txn.drop_collection(TABLE).unwrap();
     txn.commit(Durability::Synchronous).unwrap();
     db.engine.flush().unwrap();
-    assert_eq!(scan(&before), scan(&db.engine.view_at(before.ts())));
+    assert_eq!(
+        scan(&before),
+        scan(&db.engine.view_at(before.ts()).unwrap())
+    );
 }

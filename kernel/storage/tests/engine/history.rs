@@ -331,7 +331,11 @@ pub fn check(engine: &Engine, view: &ReadView, commits: &[Ts]) {
             .filter(there)
             .map(|v| (v.row, v.values.clone()))
             .collect();
-        assert_eq!(found, scan_columns(&engine.view_at(*t), &def), "at {t}");
+        assert_eq!(
+            found,
+            scan_columns(&engine.view_at(*t).unwrap(), &def),
+            "at {t}"
+        );
         assert_eq!(found.len(), versions.iter().filter(there).count());
     }
     for collection in [STORE, BY_ID, BY_NAME] {
@@ -341,7 +345,7 @@ pub fn check(engine: &Engine, view: &ReadView, commits: &[Ts]) {
         assert!(versions.is_sorted_by(|a, b| order(a) < order(b)));
         assert!(versions.iter().all(|version| version.begin <= view.ts()));
         for t in &commits {
-            let then = engine.view_at(*t);
+            let then = engine.view_at(*t).unwrap();
             let range = then.range(collection, Bound::Unbounded, Bound::Unbounded);
             let range = range.unwrap().collect::<Result<Vec<_>>>().unwrap();
             assert_eq!(entries_at(&versions, *t), range, "{collection} at {t}");
@@ -360,7 +364,7 @@ proptest! {
         check(engine, &engine.latest_view(), commits);
         // Views in the past know what was superseded by then, and nothing of what came later.
         for t in commits.iter().step_by(4) {
-            check(engine, &engine.view_at(*t), commits);
+            check(engine, &engine.view_at(*t).unwrap(), commits);
         }
     }
 }
@@ -420,7 +424,7 @@ fn a_dropped_table_is_known_by_its_last_definition() {
     def.columns[1].dropped = false;
     for (view, live) in [
         (db.engine.latest_view(), false),
-        (db.engine.view_at(defined), true),
+        (db.engine.view_at(defined).unwrap(), true),
     ] {
         let tables = view.tables_ever().unwrap();
         let def = Arc::new(def.clone());

@@ -96,6 +96,7 @@ fn load_table(
 fn state(engine: &Engine, view: &ReadView) -> LoadedState {
     LoadedState {
         last_ts: view.ts(),
+        history_from: engine.oldest_ts(),
         next_collection: engine.next_collection(),
         sequences: engine.sequences(),
         next_rows: vec![(TABLE, view.next_row(TABLE))],
@@ -144,11 +145,11 @@ fn entries(view: &ReadView, collection: CollectionId) -> Vec<(Vec<u8>, Vec<u8>)>
 fn same(original: &Engine, copy: &Engine, commits: &[Ts]) {
     let view = original.latest_view();
     let def = only_table(&view);
-    let as_of = copy.view_at(view.ts());
+    let as_of = copy.view_at(view.ts()).unwrap();
     assert_eq!(only_table(&as_of), def);
     assert_eq!(row_versions(&view, &def), row_versions(&as_of, &def));
     for t in commits {
-        let (view, copy) = (original.view_at(*t), copy.view_at(*t));
+        let (view, copy) = (original.view_at(*t).unwrap(), copy.view_at(*t).unwrap());
         assert_eq!(scan_columns(&view, &def), scan_columns(&copy, &def));
         for collection in [CATALOG, STORE, BY_ID, BY_NAME] {
             assert_eq!(entries(&view, collection), entries(&copy, collection));
@@ -249,7 +250,7 @@ fn a_large_table_gets_segments_of_its_own() {
     assert_eq!(by_id(&view, 7), [ids[7]]);
     assert_eq!(by_id(&view, 20_007), []);
     assert_eq!(
-        by_id(&copy.engine.view_at(Ts(ts.0 - 1)), 20_007),
+        by_id(&copy.engine.view_at(Ts(ts.0 - 1)).unwrap(), 20_007),
         [ids[20_007]]
     );
 }
@@ -342,7 +343,7 @@ fn versions_with_gaps_are_kept_with_their_gaps() {
     let engine = Wrong::right().load().unwrap();
     let def = keyed();
     let at = |t: u64| -> Vec<(u64, Datum)> {
-        let rows = scan_columns(&engine.view_at(Ts(t)), &def);
+        let rows = scan_columns(&engine.view_at(Ts(t)).unwrap(), &def);
         rows.into_iter()
             .map(|(id, row)| (id.0, row[0].clone()))
             .collect()
@@ -358,6 +359,7 @@ fn versions_with_gaps_are_kept_with_their_gaps() {
         let range = IndexRange::equal(vec![value(key)]);
         let rows = engine
             .view_at(Ts(t))
+            .unwrap()
             .index_rows(&def, &def.indexes[0], &range);
         rows.unwrap()
     };
@@ -543,9 +545,39 @@ fn an_index_that_was_made_late_answers_from_then_on() {
     let last = txn.commit(Durability::Synchronous).unwrap();
     let copy = copy(&db.engine, WHOLE, false);
     for engine in [&db.engine, &copy.engine] {
-        assert_eq!(by_id(&engine.view_at(made), 1), [ids[2]]);
-        assert_eq!(by_id(&engine.view_at(last), 1), again);
-        assert_eq!(by_name(&engine.view_at(made), "c"), [ids[2]]);
-        assert_eq!(by_name(&engine.view_at(last), "c"), []);
+        assert_eq!(by_id(&engine.view_at(made).unwrap(), 1), [ids[2]]);
+        assert_eq!(by_id(&engine.view_at(last).unwrap(), 1), again);
+        assert_eq!(by_name(&engine.view_at(made).unwrap(), "c"), [ids[2]]);
+        assert_eq!(by_name(&engine.view_at(last).unwrap(), "c"), []);
     }
+}
+
+/// What a load knows nothing of is not there to be read, and stays so.
+#[test]
+fn history_goes_back_no_further_than_what_was_loaded() {
+    let db = Database::new();
+    assert_eq!(db.engine.oldest_ts(), Ts(0));
+    let now = db.engine.latest_view().ts();
+    let (from, last) = (Ts(now.0 + 10), Ts(now.0 + 20));
+    let load = |history_from, last_ts| {
+        let loader = db.engine.loader(LoadOptions::default()).unwrap();
+        loader.publish(LoadedState {
+            last_ts,
+            history_from,
+            ..LoadedState::default()
+        })
+    };
+    assert!(load(last, from).is_err(), "it has no history at all");
+    load(from, last).unwrap();
+    let check = |engine: &Engine| {
+        assert_eq!(engine.oldest_ts(), from);
+        assert_eq!(engine.view_at(from).unwrap().ts(), from);
+        let refused = engine.view_at(now).unwrap_err();
+        assert!(
+            matches!(refused, Error::SnapshotTooOld { asked, oldest } if (asked, oldest) == (now, from)),
+            "{refused}"
+        );
+    };
+    check(&db.engine);
+    check(&db.reopen().engine);
 }

@@ -183,7 +183,7 @@ fn run(seed: u64, steps: usize) {
     }
     for _ in 0..2 {
         for ts in model.commits.iter().step_by(3) {
-            model.check(&db.engine.view_at(*ts));
+            model.check(&db.engine.view_at(*ts).unwrap());
         }
         model.check(&db.engine.latest_view());
         let live = model.live(&Changes::default()).len() as u64;

@@ -196,7 +196,7 @@ fn a_version_from_the_future_is_refused() {
     match open(&copy, &db.options) {
         Err(Error::UnsupportedVersion {
             found: 9,
-            supported: 0,
+            supported: 1,
             ..
         }) => {}
         other => panic!("{:?}", other.map(|_| ())),

@@ -237,7 +237,7 @@ impl Machine {
     /// The world after `count` commits, read at the timestamp of the last of them.
     fn check_as_of(&self, count: usize) -> Result<()> {
         let ts = self.oracle.ts_of(count);
-        let view = self.engine().view_at(ts);
+        let view = self.engine().view_at(ts)?;
         let checked = check_world(&view, &self.oracle.at(ts), std::iter::empty());
         checked.map_err(|failure| failure.of(format_args!("AS OF {ts}")))
     }

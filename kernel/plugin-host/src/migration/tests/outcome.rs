@@ -34,7 +34,7 @@ fn a_chain_of_steps_is_published_at_once() {
     "#]]
     .assert_eq(&bench.states());
     assert_eq!(content(&bench.engine.latest_view(), &old), numbered(10));
-    let as_of = bench.engine.view_at(before);
+    let as_of = bench.engine.view_at(before).unwrap();
     assert_eq!(store::find(&as_of, "p", "s").unwrap(), Some(old.clone()));
 
     assert_eq!(bench.finalize().entries, 10);
@@ -235,7 +235,7 @@ fn the_stores_of_a_plugin_change_together() {
     let last = bench.engine.latest_view().ts();
     let mut seen = Vec::new();
     for ts in first.0..=last.0 {
-        let view = bench.engine.view_at(heliosdb_storage::ids::Ts(ts));
+        let view = bench.engine.view_at(heliosdb_storage::ids::Ts(ts)).unwrap();
         let versions = ["s", "t", "u"].map(|name| version(&view, name));
         if seen.last() != Some(&versions) {
             seen.push(versions);
