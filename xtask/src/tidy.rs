@@ -46,6 +46,14 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "heliosdb-fsst-alp",
+        &["heliosdb-plugin-api", "heliosdb-plugin-testkit"],
+    ),
+    (
+        "heliosdb-fsst-alp-dyn",
+        &["heliosdb-fsst-alp", "heliosdb-plugin-api"],
+    ),
+    (
         "heliosdb-jsonschema",
         &[
             "heliosdb-jsonschema-state",
@@ -163,6 +171,9 @@ const HOMES: &[(&str, &str)] = &[
     ("sqlparser", "heliosdb-sql"),
     ("pgwire", "heliosdb-server"),
     ("sqllogictest", "heliosdb-sqllogic"),
+    ("fsst", "heliosdb-fsst-alp"),
+    ("alp", "heliosdb-fsst-alp"),
+    ("fastlanes", "heliosdb-fsst-alp"),
 ];
 
 /// Fixtures that stand for plugins of foreign builds, and may name what those would name.

@@ -1,0 +1,3 @@
+//! The fsst_alp plugin as a shared object.
+
+heliosdb_plugin_api::export_plugin!(heliosdb_fsst_alp::FsstAlp);

@@ -1,0 +1,154 @@
+//! FSST: Boncz, Neumann, Leis, "FSST: Fast Random Access String Compression", VLDB 2020.
+//!
+//! ```text
+//! symbol table │ lengths of the strings' codes │ codes
+//! ```
+//!
+//! A string is found and expanded without the others, and compared without being expanded.
+
+use std::ops::Range;
+
+use heliosdb_plugin_api::{Comparison, Result};
+
+use super::symbols::{self, Symbols};
+use crate::frame::{Reader, damaged};
+use crate::lengths::{self, Lengths};
+use crate::predicate::holds;
+use crate::text::Strings;
+
+pub fn encode(strings: &[&[u8]], out: &mut Vec<u8>) {
+    // The name of the type is the crate's signature.
+    let sample: Vec<&[u8]> = strings.to_vec();
+    let compressor = fsst::Compressor::train(&sample);
+    symbols::write(&compressor, out);
+    let (mut codes, mut ends) = (Vec::new(), Vec::new());
+    compressor.compress_bulk_into::<{ fsst::Compressor::DEFAULT_BULK_LANES }>(
+        strings, &mut codes, &mut ends,
+    );
+    let mut start = 0;
+    let each = ends.iter().map(|end| {
+        let length = end - start;
+        start = *end;
+        length as usize
+    });
+    lengths::write(&each.collect::<Vec<_>>(), out);
+    out.extend_from_slice(&codes);
+}
+
+/// Bytes of the symbol table and of the codes that strings get.
+pub fn sizes(strings: &[&[u8]]) -> (usize, usize) {
+    let compressor = fsst::Compressor::train(&strings.to_vec());
+    let codes = strings.iter().map(|s| compressor.compress(s).len());
+    (symbols::written_bytes(&compressor), codes.sum())
+}
+
+/// Encoded strings.
+#[derive(Debug)]
+pub struct Fsst<'a> {
+    symbols: Symbols,
+    lengths: Lengths<'a>,
+    codes: &'a [u8],
+}
+
+impl<'a> Fsst<'a> {
+    pub fn read(mut reader: Reader<'a>, count: usize) -> Result<Fsst<'a>> {
+        let symbols = Symbols::read(&mut reader)?;
+        let lengths = Lengths::read(&mut reader, count)?;
+        let codes = reader.take(lengths.total())?;
+        reader.end()?;
+        Ok(Fsst {
+            symbols,
+            lengths,
+            codes,
+        })
+    }
+
+    pub fn strings(&self, range: Range<usize>) -> Result<Strings> {
+        let (mut start, ends) = self.lengths.ends(range)?;
+        let mut strings = Strings::default();
+        strings.ends.reserve(ends.len());
+        for end in ends {
+            let codes = self.codes.get(start..end);
+            let codes = codes.ok_or_else(|| damaged("its codes are too short"))?;
+            self.symbols.expand(codes, &mut strings.bytes)?;
+            strings.ends.push(strings.bytes.len());
+            start = end;
+        }
+        Ok(strings)
+    }
+
+    /// Which strings compare so with a constant.
+    pub fn compare(&self, comparison: Comparison, constant: &[u8]) -> Result<Vec<bool>> {
+        let constant_codes = self.symbols.codes(constant);
+        self.each(|codes| match comparison {
+            Comparison::Equal => Ok(codes == constant_codes),
+            Comparison::NotEqual => Ok(codes != constant_codes),
+            _ => Ok(holds(comparison, self.symbols.compare(codes, constant)?)),
+        })
+    }
+
+    /// Which strings are among some.
+    pub fn is_in(&self, list: &[&[u8]]) -> Result<Vec<bool>> {
+        let list = list.iter().map(|one| self.symbols.codes(one));
+        let list: std::collections::HashSet<Vec<u8>> = list.collect();
+        self.each(|codes| Ok(list.contains(codes)))
+    }
+
+    /// Which strings begin so.
+    pub fn begins_with(&self, prefix: &[u8]) -> Result<Vec<bool>> {
+        self.each(|codes| self.symbols.begins_with(codes, prefix))
+    }
+
+    fn each(&self, holds: impl Fn(&'a [u8]) -> Result<bool>) -> Result<Vec<bool>> {
+        let (mut start, ends) = self.lengths.ends(0..self.lengths.count())?;
+        let each = ends.into_iter().map(|end| {
+            let codes = self.codes.get(start..end);
+            start = end;
+            holds(codes.ok_or_else(|| damaged("its codes are too short"))?)
+        });
+        each.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicate::COMPARISONS;
+
+    fn cities() -> Vec<String> {
+        let places = ["Basel", "Bern", "Berlin", "", "Bergen", "São Paulo", "東京"];
+        let each = (0..2500).map(|i| format!("{}{}", places[i % 7], i % 31));
+        each.collect()
+    }
+
+    #[test]
+    fn predicates_agree_with_the_strings() {
+        let cities = cities();
+        let strings: Vec<&[u8]> = cities.iter().map(|c| c.as_bytes()).collect();
+        let mut out = Vec::new();
+        encode(&strings, &mut out);
+        let encoded = Fsst::read(Reader::new(&out), strings.len()).unwrap();
+        let all = encoded.strings(0..strings.len()).unwrap();
+        assert!(all.iter().eq(strings.iter().copied()));
+        let check = |found: Vec<bool>, holds: &dyn Fn(&[u8]) -> bool| {
+            assert!(found.iter().copied().eq(strings.iter().map(|s| holds(s))));
+        };
+        for constant in [
+            &b"Bern0"[..],
+            b"",
+            b"B",
+            b"Berlin7x",
+            "東京3".as_bytes(),
+            b"\xff",
+        ] {
+            for comparison in COMPARISONS {
+                let found = encoded.compare(comparison, constant).unwrap();
+                check(found, &|s| holds(comparison, s.cmp(constant)));
+            }
+            let found = encoded.begins_with(constant).unwrap();
+            check(found, &|s| s.starts_with(constant));
+            let list = [constant, b"Bergen1", b"nowhere"];
+            check(encoded.is_in(&list).unwrap(), &|s| list.contains(&s));
+        }
+    }
+}
