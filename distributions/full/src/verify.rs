@@ -24,7 +24,7 @@ pub struct VerifyMigration {
     pub original: PathBuf,
     #[command(flatten)]
     pub place: Place,
-    /// Materialized views, too.
+    /// Whether every view can be planned, too; none is run. There are no materialized views yet.
     #[arg(long)]
     pub check_mvs: bool,
     /// Branches, too.

@@ -21,7 +21,7 @@ use super::error::ImportError;
 use super::report::{
     CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict, counted,
 };
-use crate::database::{FIRST_NAME, run_one};
+use crate::database::FIRST_NAME;
 
 /// Objects of the database against those of the dump, by kind and name.
 ///
@@ -254,7 +254,12 @@ pub(super) fn plugin_checks(
         .collect())
 }
 
-/// Whether every view answers.
+/// Whether every view can be planned. None is run: a view may take values from sequences, and what it
+/// answers is a matter of its tables and of the time.
+///
+/// # Errors
+///
+/// There is no session.
 pub(super) fn views(
     manifest: &Manifest,
     instance: &Arc<Instance>,
@@ -264,15 +269,11 @@ pub(super) fn views(
         database: instance.database().to_owned(),
         ..SessionOptions::default()
     })?;
-    let views: Vec<&ObjectDescription> = manifest
-        .objects
-        .iter()
-        .filter(|object| object.kind.ends_with("view"))
-        .collect();
+    let objects = manifest.objects.iter();
+    let views: Vec<&ObjectDescription> = objects.filter(|o| o.kind == "view").collect();
     let mut problems = Vec::new();
     for view in &views {
-        let sql = format!("SELECT * FROM {} LIMIT 1", view.name);
-        if let Err(error) = run_one(&mut session, &sql, &[]).and_then(|ran| ran.rows()) {
+        if let Err(error) = session.prepare(&format!("SELECT * FROM {}", view.name), &[]) {
             problems.push(format!("view {}: {}", view.name, error.message));
         }
     }
@@ -280,7 +281,7 @@ pub(super) fn views(
         name: "views".to_owned(),
         verdict: Verdict::of(problems.is_empty()),
         details: match problems.is_empty() {
-            true => vec![format!("{} answered", counted(views.len() as u64, "view"))],
+            true => vec![format!("{} planned", counted(views.len() as u64, "view"))],
             false => problems,
         },
     })

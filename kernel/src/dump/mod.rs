@@ -96,7 +96,7 @@ pub struct VerifyOptions<'a> {
     pub linked: &'a [RootRef],
     /// What the program is: `lite` or `full`.
     pub edition: &'a str,
-    /// Whether every view answers.
+    /// Whether every view can be planned; none is run.
     pub check_views: bool,
     /// Whether every branch is there.
     pub check_branches: bool,

@@ -74,6 +74,40 @@ fn a_changed_sequence_is_found() {
     assert_eq!(sequence.found, Some((999, true)));
 }
 
+/// A comparison changes nothing, and what a view would answer today is no question to it.
+#[test]
+fn views_are_planned_and_never_run() {
+    let place = Place::new();
+    let db = place.open("lite");
+    db.execute(
+        "CREATE SEQUENCE ticket; CREATE VIEW draw AS SELECT nextval('ticket') AS number;
+         CREATE TABLE t (a int); INSERT INTO t VALUES (0);
+         CREATE VIEW inverse AS SELECT 1 / a AS x FROM t",
+    )
+    .unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    place.import("d", "full").unwrap();
+    for _ in 0..2 {
+        let report = place.verify("d", "full");
+        assert!(report.is_equal(), "{}", report.to_text());
+    }
+    let db = full(&place.path("full"));
+    assert_eq!(rows(&db, "SELECT number FROM draw"), ["1"]);
+    db.close().unwrap();
+}
+
+#[test]
+fn a_view_that_cannot_be_planned_is_found() {
+    let report = after("DROP VIEW geo.big");
+    let views = report.checks.iter().find(|c| c.name == "views").unwrap();
+    assert_eq!(views.verdict, Verdict::Differs);
+    assert_eq!(
+        views.details,
+        ["view geo.big: relation \"geo.big\" does not exist"]
+    );
+}
+
 #[test]
 fn a_dropped_index_is_found() {
     let report = after("DROP INDEX geo.city_by_people");
