@@ -50,6 +50,33 @@ pub struct ObjectDescription {
     pub comment: Option<String>,
 }
 
+impl ObjectDescription {
+    /// In what `other` is not the same, one line each; `both` says how the two have it. Text is quoted
+    /// with escapes, so that none looks like another.
+    pub fn differences(
+        &self,
+        other: &ObjectDescription,
+        both: impl Fn(&str, &str) -> String,
+    ) -> Vec<String> {
+        let quoted = |text: &str| format!("{text:?}");
+        let comment =
+            |o: &ObjectDescription| o.comment.as_deref().map_or("none".to_owned(), quoted);
+        let parts = [
+            ("owner", quoted(&self.owner), quoted(&other.owner)),
+            (
+                "definition",
+                quoted(&self.definition),
+                quoted(&other.definition),
+            ),
+            ("comment", comment(self), comment(other)),
+        ];
+        let parts = parts.into_iter().filter(|(_, a, b)| a != b);
+        parts
+            .map(|(what, a, b)| format!("{what}: {}", both(&a, &b)))
+            .collect()
+    }
+}
+
 /// A plugin that the database has, or has something of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

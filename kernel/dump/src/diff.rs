@@ -4,6 +4,7 @@
 //! made anew with the same statements, is equal to the first. Only the manifests are read: a table's
 //! digests say which of its columns differ.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -114,25 +115,17 @@ fn changed<T: PartialEq + fmt::Display>(what: &str, first: T, second: T) -> Opti
     (first != second).then(|| format!("{what}: {first} and {second}"))
 }
 
+/// A name, in quotes and with escapes when something in it is not seen as what it is.
+fn shown(name: &str) -> Cow<'_, str> {
+    let plain = |c: char| matches!(c, '"' | '\'') || c.escape_debug().len() == 1;
+    match name.chars().all(plain) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("{name:?}")),
+    }
+}
+
 fn object_changes(a: &ObjectDescription, b: &ObjectDescription) -> Vec<String> {
-    let quoted = |text: &str| {
-        format!(
-            "\"{}\"",
-            text.split_whitespace().collect::<Vec<_>>().join(" ")
-        )
-    };
-    let comment = |o: &ObjectDescription| o.comment.as_deref().map_or("none".to_owned(), quoted);
-    [
-        changed("owner", &a.owner, &b.owner),
-        (a.definition != b.definition).then(|| {
-            let (a, b) = (quoted(&a.definition), quoted(&b.definition));
-            format!("definition: {a} and {b}")
-        }),
-        changed("comment", comment(a), comment(b)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    a.differences(b, |a, b| format!("{a} and {b}"))
 }
 
 fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
@@ -143,7 +136,10 @@ fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
         live.collect()
     };
     let list = |columns: &[(String, String, _)]| {
-        let columns: Vec<String> = columns.iter().map(|(n, t, _)| format!("{n} {t}")).collect();
+        let columns = columns.iter();
+        let columns: Vec<String> = columns
+            .map(|(name, ty, _)| format!("{} {ty}", shown(name)))
+            .collect();
         format!("({})", columns.join(", "))
     };
     let (mine, others) = (columns(a), columns(b));
@@ -154,7 +150,7 @@ fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
     for (name, _, digest) in &mine {
         let other = others.iter().find(|(other, _, _)| other == name);
         if other.is_some_and(|(_, _, other)| other != digest) {
-            changes.push(format!("column {name}: other values"));
+            changes.push(format!("column {}: other values", shown(name)));
             values += 1;
         }
     }
@@ -197,6 +193,7 @@ impl fmt::Display for DumpDiff {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { kind, name, change } = self;
+        let name = shown(name);
         match change {
             Change::OnlyInFirst => writeln!(f, "{kind} {name}: only in the first"),
             Change::OnlyInSecond => writeln!(f, "{kind} {name}: only in the second"),

@@ -41,8 +41,16 @@ pub(super) fn objects(
         by_name(&now.objects),
         by_name(&then.objects),
     );
+    let differences = |dump: &ObjectDescription, here: &ObjectDescription| {
+        dump.differences(here, |dump, here| {
+            format!("{dump} in the dump, {here} here")
+        })
+    };
     // Whether the database had it, as the dump has it, at the snapshot.
-    let was_equal = |key: &Key<'_>| expected.get(key) == then.get(key);
+    let was_equal = |key: &Key<'_>| match (expected.get(key), then.get(key)) {
+        (Some(dump), Some(then)) => differences(dump, then).is_empty(),
+        (dump, then) => dump.is_none() && then.is_none(),
+    };
     let since = |key: &Key<'_>| match was_equal(key) {
         true => Verdict::ChangedSince,
         false => Verdict::Differs,
@@ -60,11 +68,12 @@ pub(super) fn objects(
         };
         match now.get(key) {
             None => report.missing.push(described(since(key), Vec::new())),
-            Some(found) if found != object => {
+            Some(found) => {
                 let details = differences(object, found);
-                report.changed.push(described(since(key), details));
+                if !details.is_empty() {
+                    report.changed.push(described(since(key), details));
+                }
             }
-            Some(_) => {}
         }
     }
     // A plugin that was switched off where the dump was made may bring something here.

@@ -74,6 +74,19 @@ fn a_changed_sequence_is_found() {
     assert_eq!(sequence.found, Some((999, true)));
 }
 
+/// Text that differs in white space alone is seen to differ.
+#[test]
+fn white_space_is_shown() {
+    let report = after("COMMENT ON TABLE geo.city IS E'where  people\nlive'");
+    let [object] = report.objects.changed.as_slice() else {
+        panic!("{:?}", report.objects);
+    };
+    assert_eq!(
+        object.details,
+        [r#"comment: "where people live" in the dump, "where  people\nlive" here"#]
+    );
+}
+
 /// A comparison changes nothing, and what a view would answer today is no question to it.
 #[test]
 fn views_are_planned_and_never_run() {

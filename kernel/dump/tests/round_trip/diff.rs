@@ -86,8 +86,8 @@ fn every_difference_is_a_line() {
         &second,
         expect![[r#"
         schema private: only in the second
-        schema public: owner: helios and other
-        schema public: comment: none and "a comment"
+        schema public: owner: "helios" and "other"
+        schema public: comment: none and "a \n comment"
         table public.all_types: columns: (column_0 Bool, column_1 Int16, column_2 Int32, column_3 Int64, column_4 Float32, column_5 Float64, column_6 Decimal { precision: 12, scale: 2 }, column_7 Numeric, column_8 Date, column_9 Time, column_10 Timestamp, column_11 TimestampTz, column_12 Interval, column_13 Text, column_14 Bytea, column_15 Jsonb, column_16 Json, column_17 Uuid, column_18 Oid, column_19 Array(Text)) and (column_0 Bool, renamed Int16, column_2 Int32, column_3 Int64, column_4 Float32, column_5 Float64, column_6 Decimal { precision: 12, scale: 2 }, column_7 Numeric, column_8 Date, column_9 Time, column_10 Timestamp, column_11 TimestampTz, column_12 Interval, column_13 Text, column_14 Bytea, column_15 Jsonb, column_16 Json, column_17 Uuid, column_18 Oid, column_19 Array(Text))
         configuration: other text
     "#]],
@@ -97,11 +97,33 @@ fn every_difference_is_a_line() {
         &first,
         expect![[r#"
         schema private: only in the first
-        schema public: owner: other and helios
-        schema public: comment: "a comment" and none
+        schema public: owner: "other" and "helios"
+        schema public: comment: "a \n comment" and none
         table public.all_types: columns: (column_0 Bool, renamed Int16, column_2 Int32, column_3 Int64, column_4 Float32, column_5 Float64, column_6 Decimal { precision: 12, scale: 2 }, column_7 Numeric, column_8 Date, column_9 Time, column_10 Timestamp, column_11 TimestampTz, column_12 Interval, column_13 Text, column_14 Bytea, column_15 Jsonb, column_16 Json, column_17 Uuid, column_18 Oid, column_19 Array(Text)) and (column_0 Bool, column_1 Int16, column_2 Int32, column_3 Int64, column_4 Float32, column_5 Float64, column_6 Decimal { precision: 12, scale: 2 }, column_7 Numeric, column_8 Date, column_9 Time, column_10 Timestamp, column_11 TimestampTz, column_12 Interval, column_13 Text, column_14 Bytea, column_15 Jsonb, column_16 Json, column_17 Uuid, column_18 Oid, column_19 Array(Text))
         configuration: other text
     "#]],
+    );
+}
+
+/// White space and what is not seen at all are shown where they make the difference.
+#[test]
+fn unseen_characters_are_shown() {
+    let commented = |text: &str, name: &str| {
+        described(&sample().engine, |described| {
+            described.objects[0].comment = Some(text.to_owned());
+            let mut other = described.objects[0].clone();
+            other.name = name.to_owned();
+            described.objects.push(other);
+        })
+    };
+    check(
+        &commented("a \"b\"", "\"a b\""),
+        &commented("a\t\"b\"\u{200b}", "\"a\u{a0}b\""),
+        expect![[r#"
+            schema "a b": only in the first
+            schema "\"a\u{a0}b\"": only in the second
+            schema public: comment: "a \"b\"" and "a\t\"b\"\u{200b}"
+        "#]],
     );
 }
 
