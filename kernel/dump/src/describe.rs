@@ -18,6 +18,8 @@ pub struct Described {
     pub objects: Vec<ObjectDescription>,
     /// Tables that exist at the view. Those that were dropped have no name any more.
     pub tables: Vec<NamedTable>,
+    /// Sequences that exist at the view.
+    pub sequences: Vec<NamedSequence>,
     pub plugins: Vec<PluginDescription>,
     /// The configuration file's text.
     pub config: Option<String>,
@@ -34,6 +36,15 @@ pub struct NamedTable {
     pub name: String,
     /// All of them, dropped ones included, in the order of their ids.
     pub columns: Vec<ColumnManifest>,
+}
+
+/// A sequence that exists.
+#[derive(Clone, Debug)]
+pub struct NamedSequence {
+    /// Where its state is kept.
+    pub collection: u32,
+    /// Schema-qualified, quoted as in SQL.
+    pub name: String,
 }
 
 /// A schema, table, constraint, index, sequence, view, role, extension, or an object of a plugin.

@@ -1,4 +1,4 @@
-//! Two dumps compared by what they mean: objects, tables and stores by name.
+//! Two dumps compared by what they mean: objects, tables, sequences and stores by name.
 //!
 //! Ids, times, RowIds, history and the order of rows are not compared, so a database that was moved, or
 //! made anew with the same statements, is equal to the first. Only the manifests are read: a table's
@@ -11,7 +11,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::describe::ObjectDescription;
-use crate::manifest::{Manifest, StoreManifest, TableManifest};
+use crate::manifest::{Manifest, SequenceManifest, StoreManifest, TableManifest};
 use crate::reader::Dump;
 
 /// What differs. Nothing in it means equal.
@@ -20,6 +20,8 @@ pub struct DumpDiff {
     /// Object by object, in order of kind and name.
     pub objects: Vec<Difference>,
     pub tables: Vec<Difference>,
+    /// Where those stand that both have.
+    pub sequences: Vec<Difference>,
     pub stores: Vec<Difference>,
     /// The text of the configuration.
     pub config: bool,
@@ -28,7 +30,7 @@ pub struct DumpDiff {
 /// Something that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// `table`, `store`, or the kind of object.
+    /// `table`, `sequence`, `store`, or the kind of object.
     pub kind: String,
     pub name: String,
     pub change: Change,
@@ -76,6 +78,7 @@ fn diff_manifests(first: &Manifest, second: &Manifest) -> DumpDiff {
     DumpDiff {
         objects: differences(objects(first), objects(second), object_changes),
         tables: differences(tables(first), tables(second), table_changes),
+        sequences: sequence_differences(first, second),
         stores: differences(stores(first), stores(second), store_changes),
         config: first.config != second.config,
     }
@@ -128,6 +131,38 @@ fn object_changes(a: &ObjectDescription, b: &ObjectDescription) -> Vec<String> {
     a.differences(b, |a, b| format!("{a} and {b}"))
 }
 
+/// Sequences that only one of the two has are objects that only one has.
+fn sequence_differences(first: &Manifest, second: &Manifest) -> Vec<Difference> {
+    let positions = |m: &Manifest| -> BTreeMap<String, String> {
+        let sequences = m.objects.iter().filter(|o| o.kind == "sequence");
+        let mut positions: BTreeMap<String, String> = sequences
+            .map(|o| (o.name.clone(), "unused".to_owned()))
+            .collect();
+        for sequence in &m.sequences {
+            let SequenceManifest {
+                value, is_called, ..
+            } = sequence;
+            let which = if *is_called { "last" } else { "next" };
+            if let Some(position) = sequence.name.as_ref().and_then(|n| positions.get_mut(n)) {
+                *position = format!("{which} value {value}");
+            }
+        }
+        positions
+    };
+    let (first, mut second) = (positions(first), positions(second));
+    let pairs = first
+        .into_iter()
+        .filter_map(|(name, a)| second.remove(&name).map(|b| (name, a, b)));
+    let differ = pairs.filter(|(_, a, b)| a != b);
+    differ
+        .map(|(name, a, b)| Difference {
+            kind: "sequence".to_owned(),
+            name,
+            change: Change::Changed(vec![format!("position: {a} and {b}")]),
+        })
+        .collect()
+}
+
 fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
     let columns = |t: &TableManifest| -> Vec<_> {
         let columns = t.columns.iter().zip(&t.column_digests);
@@ -178,7 +213,7 @@ impl fmt::Display for DumpDiff {
         if self.is_equal() {
             return writeln!(f, "equal");
         }
-        for all in [&self.objects, &self.tables, &self.stores] {
+        for all in [&self.objects, &self.tables, &self.sequences, &self.stores] {
             for difference in all {
                 write!(f, "{difference}")?;
             }

@@ -32,7 +32,7 @@ pub mod source;
 mod writer;
 
 pub use compare::{HistoryComparison, IndexComparison, TableComparison, compare_tables};
-pub use describe::{Described, NamedTable, ObjectDescription, PluginDescription};
+pub use describe::{Described, NamedSequence, NamedTable, ObjectDescription, PluginDescription};
 pub use diff::{DumpDiff, diff};
 pub use digest::Digest;
 pub use error::{Error, Result};

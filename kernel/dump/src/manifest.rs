@@ -127,13 +127,17 @@ impl StoreManifest {
     }
 }
 
-/// Where a sequence stands.
+/// Where a sequence stands. One that was never used stands nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceManifest {
     pub collection: u32,
     pub value: i64,
     pub is_called: bool,
+    /// Schema-qualified, quoted as in SQL; `None` when no sequence of the snapshot stands here, but a
+    /// counter of the kernel's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// Consecutive frames that belong together.

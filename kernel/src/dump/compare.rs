@@ -3,16 +3,18 @@
 //!
 //! Objects are compared by what they are called and how they are defined, now and AS OF the dump's
 //! snapshot; so a difference that came later is told from one that came with the import. Sequences have
-//! no past to look into.
+//! no past to look into; that their import was verified must do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use heliosdb_dump::manifest::SequenceManifest;
 use heliosdb_dump::{Manifest, ObjectDescription};
 use heliosdb_plugin_host::boot::Planned;
 use heliosdb_plugin_host::inspect::check_stores;
 use heliosdb_plugin_host::{PluginHost, RootRef};
-use heliosdb_sql::{Instance, SessionOptions};
+use heliosdb_sql::{Instance, SessionOptions, provenance};
+use heliosdb_storage::catalog::FIRST_COLLECTION;
 use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
 use heliosdb_storage::{Engine, Interrupt};
@@ -128,29 +130,12 @@ fn brought_by<'a>(object: &'a ObjectDescription, known: &BTreeSet<&str>) -> Opti
     (!known.contains(plugin)).then_some(plugin)
 }
 
-fn differences(expected: &ObjectDescription, found: &ObjectDescription) -> Vec<String> {
-    let none = String::new();
-    let comment = |object: &ObjectDescription| object.comment.clone().unwrap_or(none.clone());
-    let pairs = [
-        ("owner", expected.owner.clone(), found.owner.clone()),
-        (
-            "definition",
-            expected.definition.clone(),
-            found.definition.clone(),
-        ),
-        ("comment", comment(expected), comment(found)),
-    ];
-    let differ = pairs.into_iter().filter(|(_, dump, here)| dump != here);
-    differ
-        .map(|(what, dump, here)| {
-            let dump = dump.split_whitespace().collect::<Vec<_>>().join(" ");
-            let here = here.split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("{what}: \"{dump}\" in the dump, \"{here}\" here")
-        })
-        .collect()
-}
-
-/// Sequences that do not stand where the dump has them.
+/// Sequences that do not stand where the dump has them, by name; those that only one of the two has are
+/// told as objects.
+///
+/// A sequence that gave out values since the import is a difference like any other change. Where it
+/// stood is not known, but an import ends only when all stand where the dump has them: so in a database
+/// that says it came from this dump, they were moved since.
 ///
 /// # Errors
 ///
@@ -160,38 +145,48 @@ pub(super) fn sequences(
     instance: &Arc<Instance>,
 ) -> Result<Vec<SequenceReport>, ImportError> {
     let engine = instance.engine();
-    let expected = manifest.sequences.iter();
-    let expected: BTreeMap<u32, (i64, bool)> = expected
-        .map(|s| (s.collection, (s.value, s.is_called)))
-        .collect();
+    let now = engine.latest_view();
+    let imports = provenance::all(&now)?;
+    let verdict = match imports.iter().any(|row| row.dump_id == manifest.dump_id) {
+        true => Verdict::ChangedSince,
+        false => Verdict::Differs,
+    };
     let found = engine.sequences().into_iter();
     let found: BTreeMap<u32, (i64, bool)> = found
         .map(|(id, value, is_called)| (id.0, (value, is_called)))
         .collect();
-    let names = instance.sequence_names(&engine.latest_view())?;
-    let names: BTreeMap<u32, String> = names.into_iter().map(|(id, name)| (id.0, name)).collect();
-    let collections: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
+    let places = instance.sequence_names(&now)?.into_iter();
+    let places: BTreeMap<String, u32> = places.map(|s| (s.name, s.collection)).collect();
+    let expected = manifest.sequences.iter();
+    let expected: BTreeMap<&str, (i64, bool)> = expected
+        .filter_map(|s| Some((s.name.as_deref()?, (s.value, s.is_called))))
+        .collect();
     let mut reports = Vec::new();
-    for collection in collections {
-        let (dump, here) = (expected.get(&collection), found.get(&collection));
-        // Counters of the kernel's own, such as that of oids: they may run ahead, and never go back.
-        let kernels = collection < heliosdb_storage::catalog::FIRST_COLLECTION.0;
-        let equal = match (dump, here) {
-            (Some(dump), Some(here)) if kernels => here.0 >= dump.0,
-            (None, Some(_)) if kernels => true,
-            (dump, here) => dump == here,
+    for object in manifest.objects.iter().filter(|o| o.kind == "sequence") {
+        let Some(place) = places.get(&object.name) else {
+            continue;
         };
-        if !equal {
-            let name = names.get(&collection).cloned();
+        let dump = expected.get(object.name.as_str()).copied();
+        let found = found.get(place).copied();
+        if dump != found {
             reports.push(SequenceReport {
-                name: name.unwrap_or_else(|| format!("of collection {collection}")),
-                dump: dump.copied(),
-                found: here.copied(),
-                // One that the dump does not know was used for the first time since.
-                verdict: match dump {
-                    Some(_) => Verdict::Differs,
-                    None => Verdict::ChangedSince,
-                },
+                name: object.name.clone(),
+                dump,
+                found,
+                verdict,
+            });
+        }
+    }
+    // Counters of the kernel's own, such as that of oids: they run ahead, and never go back.
+    let kernels = |s: &&SequenceManifest| s.collection < FIRST_COLLECTION.0;
+    for counter in manifest.sequences.iter().filter(kernels) {
+        let found = found.get(&counter.collection).copied();
+        if found.is_none_or(|(value, _)| value < counter.value) {
+            reports.push(SequenceReport {
+                name: format!("of collection {}", counter.collection),
+                dump: Some((counter.value, counter.is_called)),
+                found,
+                verdict: Verdict::Differs,
             });
         }
     }

@@ -523,7 +523,7 @@ impl Report {
         } in &self.sequences
         {
             let (dump, found) = (show_sequence(dump), show_sequence(found));
-            remarks.push(format!("sequence {name}: {dump} in the dump, {found} here"));
+            remarks.push(format!("sequence {name}: {found} here, {dump} in the dump"));
         }
         for check in self.checks.iter().filter(|c| c.details.len() > 1) {
             for detail in &check.details {
@@ -576,7 +576,7 @@ fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
 fn show_sequence(state: &Option<(i64, bool)>) -> String {
     match state {
         None => "unused".to_owned(),
-        Some((value, true)) => format!("{value} was the last"),
-        Some((value, false)) => format!("{value} is the next"),
+        Some((value, true)) => format!("last value {value}"),
+        Some((value, false)) => format!("next value {value}"),
     }
 }

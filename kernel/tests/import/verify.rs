@@ -72,6 +72,37 @@ fn a_changed_sequence_is_found() {
     assert_eq!(sequence.name, "public.counter");
     assert_eq!(sequence.dump, Some((105, true)));
     assert_eq!(sequence.found, Some((999, true)));
+    // It stood where the dump has it when the import ended.
+    assert_eq!(sequence.verdict, Verdict::ChangedSince);
+    let text = report.to_text();
+    let said = "sequence public.counter: last value 999 here, last value 105 in the dump";
+    assert!(text.contains(said), "{text}");
+}
+
+/// RESTART keeps the position at another place, and the name is the same.
+#[test]
+fn sequences_are_compared_by_name() {
+    let report = after("ALTER SEQUENCE counter RESTART WITH 200");
+    let [sequence] = report.sequences.as_slice() else {
+        panic!("{:?}", report.sequences);
+    };
+    assert_eq!(sequence.name, "public.counter");
+    assert_eq!(sequence.dump, Some((105, true)));
+    assert_eq!(sequence.found, Some((200, false)));
+    let text = report.to_text();
+    let said = "sequence public.counter: next value 200 here, last value 105 in the dump";
+    assert!(text.contains(said), "{text}");
+    // Made anew, and set to where it stood.
+    let report = after(
+        "DROP SEQUENCE counter; CREATE SEQUENCE counter START 100 INCREMENT 5; \
+         SELECT setval('counter', 105)",
+    );
+    assert!(report.sequences.is_empty(), "{:?}", report.sequences);
+    // What came or went is an object that did.
+    let report = after("DROP SEQUENCE counter; CREATE SEQUENCE other; SELECT nextval('other')");
+    assert!(report.sequences.is_empty(), "{:?}", report.sequences);
+    assert_eq!(report.objects.missing[0].name, "public.counter");
+    assert_eq!(report.objects.added[0].name, "public.other");
 }
 
 /// Text that differs in white space alone is seen to differ.

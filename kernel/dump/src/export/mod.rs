@@ -15,6 +15,7 @@
 //! The view pins what it reads, so writers go on. Rows are read, hashed and laid out on the caller's
 //! thread and compressed on another; a few frames are in memory at a time, whatever the size.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use heliosdb_plugin_host::store::{self, StoreState};
@@ -60,7 +61,7 @@ pub fn export(
     }
     // Read after the view was taken: no row of the dump has a value that a sequence gives once more. And
     // before the rows: what is set back while they are written is not of this view's time.
-    let sequences = sequences(engine);
+    let sequences = sequences(engine, &described);
     engine.wait_durable(view.ts())?;
     let writer = Writer::new(out, random_uuid()?)?;
     Pipeline::run(writer, options.level, |pipeline| {
@@ -207,13 +208,16 @@ fn export_config(config: &str, pipeline: &mut Pipeline<'_>) -> Result<()> {
     Ok(())
 }
 
-fn sequences(engine: &Engine) -> Vec<SequenceManifest> {
+fn sequences(engine: &Engine, described: &Described) -> Vec<SequenceManifest> {
+    let names = described.sequences.iter();
+    let names: HashMap<u32, &String> = names.map(|s| (s.collection, &s.name)).collect();
     let all = engine.sequences().into_iter();
     let mut all: Vec<SequenceManifest> = all
         .map(|(collection, value, is_called)| SequenceManifest {
             collection: collection.0,
             value,
             is_called,
+            name: names.get(&collection.0).map(|name| (*name).clone()),
         })
         .collect();
     all.sort_unstable_by_key(|sequence| sequence.collection);

@@ -127,6 +127,44 @@ fn unseen_characters_are_shown() {
     );
 }
 
+/// Where sequences stand, by name, whatever their collections are.
+#[test]
+fn positions_of_sequences_are_compared() {
+    let db = sample();
+    let first = dump_of(&db.engine);
+    db.engine.sequence_next(SEQUENCE, &SEQUENCE_SPEC).unwrap();
+    check(
+        &first,
+        &dump_of(&db.engine),
+        expect![[r#"
+        sequence public.counter: position: last value 5 and last value 6
+    "#]],
+    );
+    // At another place, and never used.
+    let elsewhere = described(&db.engine, |described| {
+        described.sequences[0].collection += 1;
+    });
+    check(
+        &first,
+        &elsewhere,
+        expect![[r#"
+        sequence public.counter: position: last value 5 and unused
+    "#]],
+    );
+    // A sequence that is not there stands nowhere.
+    let gone = described(&db.engine, |described| {
+        described.objects.retain(|o| o.kind != "sequence");
+        described.sequences.clear();
+    });
+    check(
+        &first,
+        &gone,
+        expect![[r#"
+        sequence public.counter: only in the first
+    "#]],
+    );
+}
+
 /// Two rows exchange a value: no column shows it.
 #[test]
 fn exchanged_values_are_a_difference() {

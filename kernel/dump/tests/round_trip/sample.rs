@@ -12,8 +12,8 @@ use arrow_array::{
     Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
 use heliosdb_dump::{
-    ColumnManifest, Described, Dump, ExportOptions, Manifest, NamedTable, ObjectDescription,
-    PluginDescription, Silent, export,
+    ColumnManifest, Described, Dump, ExportOptions, Manifest, NamedSequence, NamedTable,
+    ObjectDescription, PluginDescription, Silent, export,
 };
 use heliosdb_plugin_host::store::{self, STORES};
 use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
@@ -35,6 +35,13 @@ pub const EMPTY: CollectionId = CollectionId(1029);
 pub const LIVE_STORE: CollectionId = CollectionId(1030);
 pub const RETIRED_STORE: CollectionId = CollectionId(1031);
 pub const SEQUENCE: CollectionId = CollectionId(1032);
+pub const SEQUENCE_SPEC: SequenceSpec = SequenceSpec {
+    start: 5,
+    increment: 1,
+    min: 1,
+    max: i64::MAX,
+    cycle: false,
+};
 /// A collection of the layer above.
 pub const SYSTEM: CollectionId = CollectionId(16);
 
@@ -313,14 +320,7 @@ pub fn sample() -> Database {
         tx.drop_collection(DROPPED).unwrap();
         tx.put(SYSTEM, b"catalog", b"2").unwrap();
     });
-    let spec = SequenceSpec {
-        start: 5,
-        increment: 1,
-        min: 1,
-        max: i64::MAX,
-        cycle: false,
-    };
-    engine.sequence_next(SEQUENCE, &spec).unwrap();
+    engine.sequence_next(SEQUENCE, &SEQUENCE_SPEC).unwrap();
     db
 }
 
@@ -356,12 +356,18 @@ pub fn describe(view: &ReadView) -> Described {
     Described {
         edition: "lite".to_owned(),
         database: "helios".to_owned(),
-        objects: vec![ObjectDescription {
-            kind: "schema".to_owned(),
-            name: "public".to_owned(),
-            owner: "helios".to_owned(),
-            definition: "CREATE SCHEMA public".to_owned(),
-            comment: None,
+        objects: vec![
+            object("schema", "public", "CREATE SCHEMA public"),
+            object("role", "helios", "CREATE ROLE helios"),
+            object(
+                "sequence",
+                "public.counter",
+                "CREATE SEQUENCE public.counter",
+            ),
+        ],
+        sequences: vec![NamedSequence {
+            collection: SEQUENCE.0,
+            name: "public.counter".to_owned(),
         }],
         tables,
         plugins: vec![PluginDescription {
@@ -371,6 +377,16 @@ pub fn describe(view: &ReadView) -> Described {
         }],
         config: Some("[server]\nlisten = \"127.0.0.1:0\"\n".to_owned()),
         system_collections: vec![SYSTEM],
+    }
+}
+
+fn object(kind: &str, name: &str, definition: &str) -> ObjectDescription {
+    ObjectDescription {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        owner: "helios".to_owned(),
+        definition: definition.to_owned(),
+        comment: None,
     }
 }
 

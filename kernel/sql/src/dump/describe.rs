@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use heliosdb_dump::{ColumnManifest, Described, NamedTable, ObjectDescription};
+use heliosdb_dump::{ColumnManifest, Described, NamedSequence, NamedTable, ObjectDescription};
 use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
 
@@ -45,20 +45,16 @@ impl Instance {
             database: self.database().to_owned(),
             objects: objects(&ctx, self.database()),
             tables: tables(&ctx),
+            sequences: sequences(&ctx),
             plugins: plugins::describe(self, &ctx.catalog, view)?,
             config,
             system_collections: SYSTEM_COLLECTIONS.to_vec(),
         })
     }
 
-    /// Where the state of each sequence is kept, and what the sequence is called.
-    pub fn sequence_names(
-        self: &Arc<Self>,
-        view: &ReadView,
-    ) -> Result<Vec<(CollectionId, String)>> {
-        let ctx = self.describing(view)?;
-        let named = |s: &Arc<Sequence>| (CollectionId(s.collection), relation(&ctx, s.oid));
-        Ok(ctx.catalog.sequences().map(named).collect())
+    /// The sequences alone.
+    pub fn sequence_names(self: &Arc<Self>, view: &ReadView) -> Result<Vec<NamedSequence>> {
+        Ok(sequences(&self.describing(view)?))
     }
 
     /// What the deparser sees: the catalog of the view, and a search path that finds nothing, so that
@@ -103,6 +99,14 @@ fn tables(ctx: &SystemContext) -> Vec<NamedTable> {
         .collect();
     tables.sort_by_key(|t| t.collection);
     tables
+}
+
+fn sequences(ctx: &SystemContext) -> Vec<NamedSequence> {
+    let named = |s: &Arc<Sequence>| NamedSequence {
+        collection: s.collection,
+        name: relation(ctx, s.oid),
+    };
+    ctx.catalog.sequences().map(named).collect()
 }
 
 /// Every object, by kind and name.

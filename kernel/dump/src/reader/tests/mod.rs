@@ -122,6 +122,7 @@ pub(crate) fn empty_manifest() -> Manifest {
             collection: 1029,
             value: 7,
             is_called: true,
+            name: None,
         }],
         config: None,
         sections: Vec::new(),
