@@ -7,6 +7,7 @@
 use heliosdb_storage::ids::CollectionId;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::manifest::ColumnManifest;
 
 /// Everything there is to say, as of one view.
@@ -59,11 +60,15 @@ pub struct ObjectDescription {
     pub definition: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Of what is kept of a role's password, which itself stands nowhere but in the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Digest>,
 }
 
 impl ObjectDescription {
     /// In what `other` is not the same, one line each; `both` says how the two have it. Text is quoted
-    /// with escapes, so that none looks like another.
+    /// with escapes, so that none looks like another. Of passwords nothing is shown, and nothing
+    /// found where a dump does not know them; that there is one stands in the definition.
     pub fn differences(
         &self,
         other: &ObjectDescription,
@@ -82,9 +87,15 @@ impl ObjectDescription {
             ("comment", comment(self), comment(other)),
         ];
         let parts = parts.into_iter().filter(|(_, a, b)| a != b);
-        parts
+        let mut lines: Vec<String> = parts
             .map(|(what, a, b)| format!("{what}: {}", both(&a, &b)))
-            .collect()
+            .collect();
+        if let (Some(a), Some(b)) = (self.password, other.password)
+            && a != b
+        {
+            lines.push("password differs".to_owned());
+        }
+        lines
     }
 }
 

@@ -1,8 +1,11 @@
 //! Two dumps compared by what they mean: objects, tables, sequences and stores by name.
 //!
 //! Ids, times, RowIds, history and the order of rows are not compared, so a database that was moved, or
-//! made anew with the same statements, is equal to the first. Only the manifests are read: a table's
-//! digests say which of its columns differ.
+//! made anew with the same statements, is equal to the first. Passwords are compared by what is kept of
+//! them, so one that was set anew differs even if it is the same word. Only the manifests are read: a
+//! table's digests say which of its columns differ.
+//!
+//! [`diff_history`] compares what a moved database keeps besides: every version with its RowId and times.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

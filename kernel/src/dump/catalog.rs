@@ -55,7 +55,7 @@ pub(super) fn compare(
             name: "catalog".to_owned(),
             verdict: Verdict::ChangedSince,
             details: vec![format!(
-                "{changed} rows have changed in what no description shows, such as a password"
+                "{changed} rows have changed in what no description shows, such as an oid"
             )],
         });
     }

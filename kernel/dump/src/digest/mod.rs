@@ -29,6 +29,6 @@ pub use table::TableDigest;
 pub(crate) use table::{RowHasher, ids};
 
 /// XXH3-128 of some bytes.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest(twox_hash::XxHash3_128::oneshot(bytes))
 }

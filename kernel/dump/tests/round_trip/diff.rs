@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use expect_test::{Expect, expect};
+use heliosdb_dump::digest::digest_of;
 use heliosdb_dump::{Dump, ExportOptions, Silent, diff, export};
 use heliosdb_storage::Engine;
 
@@ -163,6 +164,28 @@ fn positions_of_sequences_are_compared() {
         sequence public.counter: only in the first
     "#]],
     );
+}
+
+/// That two passwords differ is all that is ever said of them.
+#[test]
+fn passwords_are_compared_and_not_shown() {
+    let db = sample();
+    let with = |verifier: Option<&str>| {
+        described(&db.engine, |described| {
+            let role = described.objects.iter_mut().find(|o| o.kind == "role");
+            role.unwrap().password = verifier.map(|v| digest_of(v.as_bytes()));
+        })
+    };
+    check(
+        &with(Some("one")),
+        &with(Some("two")),
+        expect![[r#"
+        role helios: password differs
+    "#]],
+    );
+    assert!(diff(&with(Some("one")), &with(Some("one"))).is_equal());
+    // A dump that does not know.
+    assert!(diff(&with(None), &with(Some("one"))).is_equal());
 }
 
 /// Two rows exchange a value: no column shows it.

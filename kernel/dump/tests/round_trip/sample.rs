@@ -387,6 +387,7 @@ fn object(kind: &str, name: &str, definition: &str) -> ObjectDescription {
         owner: "helios".to_owned(),
         definition: definition.to_owned(),
         comment: None,
+        password: None,
     }
 }
 

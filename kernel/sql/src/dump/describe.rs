@@ -1,7 +1,8 @@
 //! The objects of a database, in words.
 //!
 //! Descriptions are for people and for comparing databases: text that looks like the SQL that would make
-//! the object. No oid, no collection and no password is in it, so that databases with the same logical
+//! the object. No oid, no collection and no password is in it (of a password a digest of its verifier, for
+//! comparing alone), so that databases with the same logical
 //! content have the same descriptions whatever order their objects were made in. Nothing is rebuilt from
 //! them: a dump carries the catalog's own rows.
 //!
@@ -10,6 +11,7 @@
 
 use std::sync::Arc;
 
+use heliosdb_dump::digest::digest_of;
 use heliosdb_dump::{ColumnManifest, Described, NamedSequence, NamedTable, ObjectDescription};
 use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
@@ -156,6 +158,7 @@ fn described(
         owner: ctx.role_name(owner).map_or_else(String::new, quoted),
         definition,
         comment: ctx.catalog.comment(class, object, 0).map(str::to_owned),
+        password: None,
     }
 }
 
@@ -202,6 +205,7 @@ fn role(ctx: &SystemContext, role: &Role) -> ObjectDescription {
     // A role belongs to nobody.
     ObjectDescription {
         owner: String::new(),
+        password: role.password.as_ref().map(|p| digest_of(p.as_bytes())),
         ..description
     }
 }
@@ -380,5 +384,6 @@ fn column_comment(ctx: &SystemContext, comment: &Comment) -> Option<ObjectDescri
         name,
         definition: sql,
         comment: None,
+        password: None,
     })
 }

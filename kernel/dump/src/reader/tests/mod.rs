@@ -104,6 +104,7 @@ pub(crate) fn empty_manifest() -> Manifest {
             owner: "helios".to_owned(),
             definition: "CREATE TABLE public.t (a bigint, b text)".to_owned(),
             comment: Some("small".to_owned()),
+            password: None,
         }],
         tables: Vec::new(),
         plugins: vec![PluginDescription {
