@@ -26,6 +26,8 @@ pub struct DumpDiff {
     /// Where those stand that both have.
     pub sequences: Vec<Difference>,
     pub stores: Vec<Difference>,
+    /// What [`diff_history`] found, if it was asked.
+    pub history: Vec<Difference>,
     /// The text of the configuration.
     pub config: bool,
 }
@@ -71,24 +73,55 @@ fn diff_manifests(first: &Manifest, second: &Manifest) -> DumpDiff {
         let named = tables.filter_map(|t| Some((("table".to_owned(), t.name.clone()?), t)));
         named.collect()
     };
-    let stores = |m: &Manifest| -> BTreeMap<_, _> {
-        let stores = m.stores.clone().into_iter();
-        let name = |s: &StoreManifest| format!("{}.{}", s.plugin, s.name);
-        stores
-            .map(|s| (("store".to_owned(), name(&s)), s))
-            .collect()
-    };
     DumpDiff {
         objects: differences(objects(first), objects(second), object_changes),
         tables: differences(tables(first), tables(second), table_changes),
         sequences: sequence_differences(first, second),
         stores: differences(stores(first), stores(second), store_changes),
+        history: Vec::new(),
         config: first.config != second.config,
     }
 }
 
+/// The versions of every table and store, those of dropped tables included, by count and digest. RowIds
+/// and times count: only a database that was moved is equal to the one it came from.
+pub fn diff_history(first: &Dump, second: &Dump) -> Vec<Difference> {
+    // A dropped table has no name but that of its collection; what was moved keeps that.
+    let tables = |dump: &Dump| -> BTreeMap<Key, TableManifest> {
+        let tables = dump.manifest().tables.iter();
+        let labeled = tables.map(|t| match &t.name {
+            Some(name) => (("table".to_owned(), name.clone()), t.clone()),
+            None => {
+                let key = ("dropped table".to_owned(), t.collection.to_string());
+                (key, t.clone())
+            }
+        });
+        labeled.collect()
+    };
+    let stores = |dump: &Dump| stores(dump.manifest());
+    let mut found = differences(tables(first), tables(second), |a, b| {
+        let versions = |t: &TableManifest| t.rows + t.superseded;
+        counted_changes("versions", versions(a), versions(b), || {
+            a.versions_digest == b.versions_digest
+        })
+    });
+    found.extend(differences(stores(first), stores(second), |a, b| {
+        changed("versions", a.versions, b.versions)
+            .into_iter()
+            .collect()
+    }));
+    found
+}
+
 /// Kind and name.
 type Key = (String, String);
+
+fn stores(manifest: &Manifest) -> BTreeMap<Key, StoreManifest> {
+    let stores = manifest.stores.iter();
+    let name = |s: &StoreManifest| format!("{}.{}", s.plugin, s.name);
+    let named = stores.map(|s| (("store".to_owned(), name(s)), s.clone()));
+    named.collect()
+}
 
 fn differences<T>(
     mut first: BTreeMap<Key, T>,
@@ -119,6 +152,13 @@ fn differences<T>(
 /// A line when two things are not the same.
 fn changed<T: PartialEq + fmt::Display>(what: &str, first: T, second: T) -> Option<String> {
     (first != second).then(|| format!("{what}: {first} and {second}"))
+}
+
+/// A line when there are not as many, or as many and others.
+fn counted_changes(what: &str, first: u64, second: u64, equal: impl Fn() -> bool) -> Vec<String> {
+    let counts = changed(what, first, second);
+    let others = (counts.is_none() && !equal()).then(|| format!("{what}: as many, and others"));
+    counts.into_iter().chain(others).collect()
 }
 
 /// A name, in quotes and with escapes when something in it is not seen as what it is.
@@ -199,16 +239,9 @@ fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
 }
 
 fn store_changes(a: &StoreManifest, b: &StoreManifest) -> Vec<String> {
-    let counts = changed("entries", a.entries, b.entries);
-    let other = counts.is_none() && a.digest != b.digest;
-    [
-        changed("version", a.version, b.version),
-        counts,
-        other.then(|| "entries: as many, and others".to_owned()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let version = changed("version", a.version, b.version);
+    let entries = counted_changes("entries", a.entries, b.entries, || a.digest == b.digest);
+    version.into_iter().chain(entries).collect()
 }
 
 impl fmt::Display for DumpDiff {
@@ -220,6 +253,9 @@ impl fmt::Display for DumpDiff {
             for difference in all {
                 write!(f, "{difference}")?;
             }
+        }
+        for difference in &self.history {
+            write!(f, "history of {difference}")?;
         }
         if self.config {
             writeln!(f, "configuration: other text")?;

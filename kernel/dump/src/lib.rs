@@ -33,7 +33,7 @@ mod writer;
 
 pub use compare::{HistoryComparison, IndexComparison, TableComparison, compare_tables};
 pub use describe::{Described, NamedSequence, NamedTable, ObjectDescription, PluginDescription};
-pub use diff::{DumpDiff, diff};
+pub use diff::{DumpDiff, diff, diff_history};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use export::export;

@@ -1,4 +1,5 @@
-//! `helios_dump_diff [--json] A B`: what differs between two dumps, by object and table.
+//! `helios_dump_diff [--json] [--history] A B`: what differs between two dumps, by object, table, sequence
+//! and store; with `--history` also in the versions of rows and entries, which only a moved database keeps.
 //!
 //! Exit status 0: equal; 1: different; 2: a file is not a whole dump, or the arguments are wrong. Both
 //! files are verified from end to end first.
@@ -7,9 +8,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use heliosdb_dump::{Dump, Silent, diff, source};
+use heliosdb_dump::{Dump, Silent, diff, diff_history, source};
 
-const USAGE: &str = "usage: helios_dump_diff [--json] A B";
+const USAGE: &str = "usage: helios_dump_diff [--json] [--history] A B";
 
 fn main() -> ExitCode {
     match run() {
@@ -24,10 +25,11 @@ fn main() -> ExitCode {
 
 /// Whether they are equal.
 fn run() -> Result<bool, String> {
-    let (mut json, mut files) = (false, Vec::new());
+    let (mut json, mut history, mut files) = (false, false, Vec::new());
     for argument in std::env::args_os().skip(1) {
         match argument.to_str() {
             Some("--json") => json = true,
+            Some("--history") => history = true,
             Some("--help" | "-h") => {
                 println!("{USAGE}");
                 return Ok(true);
@@ -41,7 +43,11 @@ fn run() -> Result<bool, String> {
     let [first, second] = files.as_slice() else {
         return Err(USAGE.to_owned());
     };
-    let difference = diff(&open(Path::new(first))?, &open(Path::new(second))?);
+    let (first, second) = (open(Path::new(first))?, open(Path::new(second))?);
+    let mut difference = diff(&first, &second);
+    if history {
+        difference.history = diff_history(&first, &second);
+    }
     let text = match json {
         true => {
             let json = serde_json::to_string_pretty(&difference).map_err(|e| e.to_string())?;

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use expect_test::{Expect, expect};
 use heliosdb_dump::digest::digest_of;
-use heliosdb_dump::{Dump, ExportOptions, Silent, diff, export};
+use heliosdb_dump::{Dump, ExportOptions, Silent, diff, diff_history, export};
 use heliosdb_storage::Engine;
 
 use super::load::load_with;
@@ -188,6 +188,36 @@ fn passwords_are_compared_and_not_shown() {
     assert!(diff(&with(None), &with(Some("one"))).is_equal());
 }
 
+/// What was moved has the versions it had; what was made anew has others, as many as there were.
+#[test]
+fn history_is_compared_when_asked_for() {
+    let whole = dump_of(&sample().engine);
+    let (loaded, _) = load_with(&whole, 2);
+    assert_eq!(diff_history(&whole, &dump_of(&loaded.engine)), []);
+    let lines = |other: &Dump| -> String {
+        let found = diff_history(&whole, other);
+        found.iter().map(ToString::to_string).collect()
+    };
+    let options = ExportOptions {
+        history: false,
+        ..ExportOptions::default()
+    };
+    let present = open(&export_with(&loaded.engine, &options).0);
+    assert!(diff(&whole, &present).is_equal());
+    expect![[r#"
+        dropped table 1028: only in the first
+        table public.changed: versions: 312 and 190
+        store p.s: versions: 3 and 1
+    "#]]
+    .assert_eq(&lines(&present));
+    expect![[r#"
+        dropped table 1028: versions: as many, and others
+        table public.all_types: versions: as many, and others
+        table public.changed: versions: as many, and others
+    "#]]
+    .assert_eq(&lines(&dump_of(&sample().engine)));
+}
+
 /// Two rows exchange a value: no column shows it.
 #[test]
 fn exchanged_values_are_a_difference() {
@@ -262,6 +292,13 @@ fn the_program_says_it_with_its_exit_status() {
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(status, Some(1));
     assert_eq!(json["stores"][0]["name"], "p.s");
+    let (status, out, _) = run(&["--history", &path("a"), &path("b")]);
+    assert_eq!(status, Some(1));
+    expect![[r#"
+        store p.s: entries: as many, and others
+        history of store p.s: versions: 3 and 4
+    "#]]
+    .assert_eq(&out);
     let trouble: &[&[&str]] = &[
         &[],
         &[&path("a")],
