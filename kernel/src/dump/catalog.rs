@@ -1,19 +1,26 @@
 //! The rows of the catalogs, byte by byte: storage's definitions, SQL's objects, the directory of
 //! stores, the journal.
 //!
-//! AS OF the dump's snapshot they are what the dump has, whatever came later. Now, rows of SQL's catalog
-//! may be others although every object reads the same: passwords are in no description.
+//! AS OF the dump's snapshot they are what the dump has, whatever came later, and so is what they were
+//! before, version by version; but for the two collections of the plugin host, which a dump has cut
+//! down. Now, rows of SQL's catalog may be others although every object reads the same: oids are in no
+//! description.
+
+use std::collections::BTreeMap;
 
 use heliosdb_dump::Dump;
-use heliosdb_storage::Engine;
+use heliosdb_dump::digest::VersionsDigest;
+use heliosdb_plugin_host::migration::MIGRATIONS;
+use heliosdb_plugin_host::store::STORES;
 use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::{Engine, Interrupt, ReadView};
 
 use super::error::ImportError;
 use super::preflight::CATALOG_SECTION;
-use super::report::{CheckReport, Verdict};
+use super::report::{CheckReport, Verdict, counted};
 
-/// Compares the newest version of every row of the dump with the database. `explained` says that a
-/// difference of today is known by its name already.
+/// Compares every row of the dump with the database. `explained` says that a difference of today is
+/// known by its name already.
 pub(super) fn compare(
     dump: &Dump,
     engine: &Engine,
@@ -23,8 +30,12 @@ pub(super) fn compare(
     let then = engine.view_at(Ts(dump.manifest().snapshot_ts))?;
     let (mut rows, mut lost, mut changed) = (0u64, 0u64, 0u64);
     let mut last: Option<(CollectionId, Vec<u8>)> = None;
+    let mut past: BTreeMap<CollectionId, VersionsDigest> = BTreeMap::new();
     for entry in dump.entries(CATALOG_SECTION)? {
         let (collection, version) = entry?;
+        past.entry(collection)
+            .or_default()
+            .add(collection, &version);
         // The newest version of a key comes first.
         if last
             .as_ref()
@@ -50,6 +61,7 @@ pub(super) fn compare(
             _ => format!("{lost} of {rows} rows are not as in the dump"),
         }],
     }];
+    checks.push(history(past, &then)?);
     if changed > 0 && !explained {
         checks.push(CheckReport {
             name: "catalog".to_owned(),
@@ -60,4 +72,41 @@ pub(super) fn compare(
         });
     }
     Ok(checks)
+}
+
+/// Every version up to the snapshot, of the collections that a dump has whole.
+fn history(
+    mut dumped: BTreeMap<CollectionId, VersionsDigest>,
+    then: &ReadView,
+) -> Result<CheckReport, ImportError> {
+    dumped.retain(|collection, _| ![STORES, MIGRATIONS].contains(collection));
+    let mut details = Vec::new();
+    for (collection, expected) in &dumped {
+        let found = VersionsDigest::of(then, *collection, &Interrupt::new())?;
+        if found != *expected {
+            let (here, there) = (found.versions, expected.versions);
+            details.push(format!(
+                "collection {collection}: {}",
+                versions(here, there)
+            ));
+        }
+    }
+    let verdict = Verdict::of(details.is_empty());
+    if details.is_empty() {
+        let all = dumped.values().map(|sum| sum.versions).sum();
+        details.push(counted(all, "version"));
+    }
+    Ok(CheckReport {
+        name: "history of the catalog".to_owned(),
+        verdict,
+        details,
+    })
+}
+
+/// How two histories differ.
+pub(super) fn versions(here: u64, there: u64) -> String {
+    match here == there {
+        true => format!("as many versions as in the dump ({here}), and others"),
+        false => format!("{} here, {there} in the dump", counted(here, "version")),
+    }
 }

@@ -189,7 +189,7 @@ impl Import<'_> {
         let (objects, past) =
             watch.show("verify objects", || compare::objects(manifest, instance))?;
         let (stores, mut checks) = watch.show("verify state of plugins", || {
-            let stores = stores::compare(manifest, engine, host, interrupt)?;
+            let stores = stores::compare(self.dump, engine, host, interrupt)?;
             let checks = compare::plugin_checks(planned, self.options.linked, engine, interrupt)?;
             Ok::<_, ImportError>((stores, checks))
         })?;

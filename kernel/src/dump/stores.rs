@@ -3,23 +3,27 @@
 //! A store that nobody upgraded has the entries that the dump has. One that was upgraded has what the
 //! journal of migrations says its steps made, and the first of them read what the dump has; so the
 //! chain from the dump's digest to the live one has no gap. A store that the dump does not know was
-//! adopted along such a chain, or is the target's own.
+//! adopted along such a chain, or is the target's own. What a store held before the dump's snapshot is
+//! compared version by version.
 
 use std::ops::Bound;
 
-use heliosdb_dump::Manifest;
+use heliosdb_dump::Dump;
+use heliosdb_dump::digest::VersionsDigest;
 use heliosdb_dump::manifest::StoreManifest;
 use heliosdb_plugin_host::migration::{Entry, MigrationRow, MigrationState, Tally, migrations};
 use heliosdb_plugin_host::store::{self, StoreInfo, StoreState};
 use heliosdb_plugin_host::{PluginHost, State};
 use heliosdb_storage::ids::{CollectionId, Ts};
-use heliosdb_storage::{Engine, Interrupt, ReadView, Result};
+use heliosdb_storage::{Engine, Interrupt, ReadView};
 
+use super::catalog;
+use super::error::ImportError;
 use super::report::{StoreOutcome, StoreReport, Verdict};
 
 /// A database that is compared with a dump.
 struct Comparison<'a> {
-    manifest: &'a Manifest,
+    dump: &'a Dump,
     host: &'a PluginHost,
     interrupt: &'a Interrupt,
     now: ReadView,
@@ -31,11 +35,12 @@ struct Comparison<'a> {
 
 /// Every store of the dump, then every other live store.
 pub(super) fn compare(
-    manifest: &Manifest,
+    dump: &Dump,
     engine: &Engine,
     host: &PluginHost,
     interrupt: &Interrupt,
-) -> Result<Vec<StoreReport>> {
+) -> Result<Vec<StoreReport>, ImportError> {
+    let manifest = dump.manifest();
     let (now, then) = (
         engine.latest_view(),
         engine.view_at(Ts(manifest.snapshot_ts))?,
@@ -46,7 +51,7 @@ pub(super) fn compare(
     let id = |row: &MigrationRow| (row.plugin.clone(), row.store.clone(), row.number);
     journal.retain(|row| !before.iter().any(|old| id(old) == id(row)));
     let comparison = Comparison {
-        manifest,
+        dump,
         host,
         interrupt,
         now,
@@ -55,7 +60,9 @@ pub(super) fn compare(
     };
     let mut reports = Vec::new();
     for dumped in &manifest.stores {
-        reports.push(comparison.dumped(dumped)?);
+        let mut report = comparison.dumped(dumped)?;
+        comparison.judge_history(dumped, &mut report)?;
+        reports.push(report);
     }
     for live in store::stores(&comparison.now)? {
         let known = |s: &StoreManifest| s.plugin == live.plugin && s.name == live.name;
@@ -67,7 +74,7 @@ pub(super) fn compare(
 }
 
 /// Steps and adoptions that a view shows the outcome of.
-fn ran(view: &ReadView) -> Result<Vec<MigrationRow>> {
+fn ran(view: &ReadView) -> Result<Vec<MigrationRow>, ImportError> {
     let mut rows = migrations(view)?;
     rows.retain(|row| {
         matches!(
@@ -79,7 +86,7 @@ fn ran(view: &ReadView) -> Result<Vec<MigrationRow>> {
 }
 
 impl Comparison<'_> {
-    fn dumped(&self, dumped: &StoreManifest) -> Result<StoreReport> {
+    fn dumped(&self, dumped: &StoreManifest) -> Result<StoreReport, ImportError> {
         let StoreManifest {
             plugin,
             name,
@@ -149,7 +156,7 @@ impl Comparison<'_> {
     }
 
     /// A live store that the dump does not have.
-    fn unknown(&self, live: &StoreInfo) -> Result<StoreReport> {
+    fn unknown(&self, live: &StoreInfo) -> Result<StoreReport, ImportError> {
         let tally = self.tally(&self.now, live.collection)?;
         let mut report = StoreReport {
             plugin: live.plugin.clone(),
@@ -199,7 +206,7 @@ impl Comparison<'_> {
     /// Digests that `plugin.store@version` had since the dump: as it is in the dump, or as its own
     /// steps made it.
     fn sources(&self, from: &str) -> Vec<String> {
-        let dumped = self.manifest.stores.iter();
+        let dumped = self.dump.manifest().stores.iter();
         let dumped = dumped
             .filter(|s| format!("{}.{}@{}", s.plugin, s.name, s.version) == from)
             .map(|s| s.digest.clone());
@@ -252,7 +259,34 @@ impl Comparison<'_> {
         };
     }
 
-    fn tally(&self, view: &ReadView, collection: CollectionId) -> Result<Tally> {
+    /// Whether AS OF any time up to the snapshot the store was what the dump has.
+    fn judge_history(
+        &self,
+        dumped: &StoreManifest,
+        report: &mut StoreReport,
+    ) -> Result<(), ImportError> {
+        if report.verdict == Verdict::Differs {
+            return Ok(());
+        }
+        let mut expected = VersionsDigest::default();
+        for entry in self.dump.entries(&format!("store/{}", dumped.label()))? {
+            self.interrupt.check()?;
+            let (collection, version) = entry?;
+            expected.add(collection, &version);
+        }
+        let collection = CollectionId(dumped.collection);
+        let found = VersionsDigest::of(&self.then, collection, self.interrupt)?;
+        if found != expected {
+            report.verdict = Verdict::Differs;
+            let versions = catalog::versions(found.versions, expected.versions);
+            report
+                .details
+                .push(format!("its history is not that of the dump: {versions}"));
+        }
+        Ok(())
+    }
+
+    fn tally(&self, view: &ReadView, collection: CollectionId) -> Result<Tally, ImportError> {
         let mut tally = Tally::default();
         for entry in view.range(collection, Bound::Unbounded, Bound::Unbounded)? {
             self.interrupt.check()?;

@@ -118,7 +118,7 @@ impl Comparison<'_> {
         let (objects, past) =
             watch.show("verify objects", || compare::objects(manifest, instance))?;
         let (stores, mut checks) = watch.show("verify state of plugins", || {
-            let stores = stores::compare(manifest, engine, self.host, interrupt)?;
+            let stores = stores::compare(self.dump, engine, self.host, interrupt)?;
             let checks = compare::plugin_checks(self.planned, options.linked, engine, interrupt)?;
             Ok::<_, ImportError>((stores, checks))
         })?;

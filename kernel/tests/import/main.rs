@@ -155,6 +155,17 @@ impl Place {
         tx.commit(Durability::Synchronous).unwrap();
         engine.close().unwrap();
     }
+
+    /// One entry of such a store goes.
+    fn remove_from_store(&self, name: &str, plugin: &str, entry: u32) {
+        let disk = Arc::new(Disk::open(self.path(name)).unwrap());
+        let engine = Engine::open(disk, Options::default()).unwrap();
+        let info = store::find(&engine.latest_view(), plugin, "things").unwrap();
+        let mut tx = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+        store::remove(&mut tx, &info.unwrap(), &entry.to_be_bytes()).unwrap();
+        tx.commit(Durability::Synchronous).unwrap();
+        engine.close().unwrap();
+    }
 }
 
 /// What a file had in it when a phase began.

@@ -284,3 +284,55 @@ fn a_directory_that_a_server_has_is_refused_readably() {
     assert!(said.contains("not a HeliosDB database"), "{said}");
     assert!(names(&place.path("empty")).is_empty());
 }
+
+/// A dump of `place`'s database, with its history or without, as of one moment.
+fn export(place: &Place, db: &Database, file: &str, history: bool) {
+    let mut out = File::create(place.path(file)).unwrap();
+    let options = ExportOptions {
+        history,
+        ..ExportOptions::default()
+    };
+    db.export(&mut out, &options, &Silent).unwrap();
+}
+
+/// Nothing differs but what the catalog and a store once had.
+#[test]
+fn a_lost_past_of_catalog_and_stores_is_found() {
+    let place = Place::new();
+    let db = place.open("lite");
+    db.execute("CREATE VIEW v AS SELECT 1 AS a").unwrap();
+    db.execute("CREATE OR REPLACE VIEW v AS SELECT 2 AS a")
+        .unwrap();
+    db.close().unwrap();
+    place.leave_store("lite", "gone", 7);
+    place.remove_from_store("lite", "gone", 3);
+    let db = place.open("lite");
+    export(&place, &db, "whole.dump", true);
+    export(&place, &db, "present.dump", false);
+    db.close().unwrap();
+    let options = ImportOptions {
+        keep_orphans: true,
+        ..ImportOptions::new(&[], "full")
+    };
+    for target in ["whole", "present"] {
+        let dump = format!("{target}.dump");
+        place.import_with(&dump, target, &options).unwrap();
+        let report = place.verify(&dump, target);
+        assert!(report.is_equal(), "{}", report.to_text());
+    }
+    let report = place.verify("whole.dump", "present");
+    let past = report.checks.iter();
+    let past: Vec<_> = past
+        .filter(|c| c.name.starts_with("history of the catalog"))
+        .collect();
+    assert_eq!(past.len(), 1, "{}", report.to_text());
+    assert_eq!(past[0].verdict, Verdict::Differs);
+    let [store] = report.stores.as_slice() else {
+        panic!("{:?}", report.stores);
+    };
+    assert_eq!(store.verdict, Verdict::Differs);
+    assert_eq!(
+        store.details,
+        ["its history is not that of the dump: 6 versions here, 8 in the dump"]
+    );
+}

@@ -19,12 +19,14 @@
 
 pub use heliosdb_plugin_host::digest::Digest;
 
+mod entries;
 mod table;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use entries::VersionsDigest;
 pub use table::TableDigest;
 pub(crate) use table::{RowHasher, ids};
 
