@@ -34,6 +34,10 @@ pub struct Provenance {
     pub exported_at: u64,
     /// The dump holds what was committed up to here.
     pub snapshot_ts: u64,
+    /// The past begins here: the first time AS OF which the dump answered; `snapshot_ts` when it had no
+    /// history. `None` in a row that was written before this was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ts: Option<u64>,
     pub imported_at: u64,
     pub tables: u64,
     pub rows: u64,

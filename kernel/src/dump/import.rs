@@ -249,6 +249,7 @@ impl Import<'_> {
             source_version: manifest.kernel_version.clone(),
             exported_at: manifest.created_at_micros,
             snapshot_ts: manifest.snapshot_ts,
+            oldest_ts: Some(manifest.oldest_ts),
             imported_at: self.started_at,
             tables: report.tables.len() as u64,
             rows: manifest.rows(),

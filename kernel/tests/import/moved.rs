@@ -55,6 +55,28 @@ fn a_dump_becomes_the_same_database() {
     assert_eq!(names(&place.path("full")), ["lock", "segments", "wal"]);
 }
 
+/// A database knows since when it has a past.
+#[test]
+fn imports_say_how_far_back_they_go() {
+    let place = Place::with_world();
+    let db = place.open("lite");
+    let mut out = File::create(place.path("present.dump")).unwrap();
+    let options = ExportOptions {
+        history: false,
+        ..ExportOptions::default()
+    };
+    db.export(&mut out, &options, &Silent).unwrap();
+    db.close().unwrap();
+    for (dump, has_past) in [("world.dump", "t"), ("present.dump", "f")] {
+        let target = format!("{dump}.full");
+        place.import(dump, &target).unwrap();
+        let db = full(&place.path(&target));
+        let past = "SELECT oldest_ts < snapshot_ts FROM helios_imports";
+        assert_eq!(rows(&db, past), [has_past], "{dump}");
+        db.close().unwrap();
+    }
+}
+
 /// Every commit that the dump knows of gives the same rows through either engine.
 #[test]
 fn the_past_comes_along() {

@@ -312,6 +312,7 @@ fn imports_are_remembered() {
         source_version: "0.1.0".to_owned(),
         exported_at: imported_at - 1_000_000,
         snapshot_ts: imported_at - 2_000_000,
+        oldest_ts: Some(imported_at - 3_000_000),
         imported_at,
         tables: 3,
         rows: 1000,
@@ -324,9 +325,9 @@ fn imports_are_remembered() {
     }
     assert_eq!(provenance::all(&engine.visible_view()).unwrap(), imports);
     expect![[r#"
-        dump_id | source_edition | source_version | exported_at | snapshot_ts | imported_at | tables | rows | bytes | upgrades
-        dump 1700000000000000 | lite | 0.1.0 | 2023-11-14 22:13:19+00 | 1699999998000000 | 2023-11-14 22:13:20+00 | 3 | 1000 | 4096 | [{"from":1,"store":"words.lists","to":2}]
-        dump 1800000000000000 | lite | 0.1.0 | 2027-01-15 07:59:59+00 | 1799999998000000 | 2027-01-15 08:00:00+00 | 3 | 1000 | 4096 | [{"from":1,"store":"words.lists","to":2}]
+        dump_id | source_edition | source_version | exported_at | snapshot_ts | oldest_ts | imported_at | tables | rows | bytes | upgrades
+        dump 1700000000000000 | lite | 0.1.0 | 2023-11-14 22:13:19+00 | 1699999998000000 | 1699999997000000 | 2023-11-14 22:13:20+00 | 3 | 1000 | 4096 | [{"from":1,"store":"words.lists","to":2}]
+        dump 1800000000000000 | lite | 0.1.0 | 2027-01-15 07:59:59+00 | 1799999998000000 | 1799999997000000 | 2027-01-15 08:00:00+00 | 3 | 1000 | 4096 | [{"from":1,"store":"words.lists","to":2}]
         v
         2
         2

@@ -7,10 +7,10 @@ use crate::pg_catalog::relation::{Rows, relations, row};
 
 relations! {
     /// The dumps that were imported into this database, oldest first; no row for one that began
-    /// here. `upgrades` is JSON: what became of which store.
+    /// here. The past begins at `oldest_ts`. `upgrades` is JSON: what became of which store.
     HELIOS_IMPORTS = pg_catalog.helios_imports 12906 'v' {
         dump_id Text, source_edition Text, source_version Text, exported_at Timestamptz,
-        snapshot_ts Int8, imported_at Timestamptz, tables Int8, rows Int8, bytes Int8,
+        snapshot_ts Int8, oldest_ts Int8, imported_at Timestamptz, tables Int8, rows Int8, bytes Int8,
         upgrades Text,
     } => Some(import_rows);
 }
@@ -23,6 +23,7 @@ fn import_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             import.source_version,
             Datum::Timestamp(big(import.exported_at)),
             big(import.snapshot_ts),
+            import.oldest_ts.map(big),
             Datum::Timestamp(big(import.imported_at)),
             big(import.tables),
             big(import.rows),
