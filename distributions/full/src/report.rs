@@ -26,7 +26,8 @@ pub fn say(report: &Report, json: bool) -> Result<(), String> {
     if !json {
         return print(&report.to_text());
     }
-    let text = serde_json::to_string_pretty(report)
+    let text = report
+        .to_json()
         .map_err(|error| format!("cannot write the report as JSON: {error}"))?;
     print(&(text + "\n"))
 }

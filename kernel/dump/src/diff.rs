@@ -54,6 +54,18 @@ impl DumpDiff {
     pub fn is_equal(&self) -> bool {
         *self == DumpDiff::default()
     }
+
+    /// With `equal`, which says it all in one word.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            equal: bool,
+            #[serde(flatten)]
+            diff: &'a DumpDiff,
+        }
+        let equal = self.is_equal();
+        serde_json::to_string_pretty(&Json { equal, diff: self })
+    }
 }
 
 /// Compare two dumps.

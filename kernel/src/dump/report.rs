@@ -1,7 +1,7 @@
 //! What an import did, or a comparison found, for people and for programs.
 //!
-//! A [`Report`] is plain data: its serde form is what `--json` prints, [`Report::to_text`] is for a
-//! terminal, [`Report::to_html`] a page to keep. Nothing is decided here but how a thing is said, and
+//! A [`Report`] is plain data: [`Report::to_json`] is its serde form and what `--json` prints,
+//! [`Report::to_text`] is for a terminal, [`Report::to_html`] a page to keep. Nothing is decided here but how a thing is said, and
 //! whether everything is [equal](Report::is_equal).
 
 use std::fmt::{self, Write};
@@ -277,6 +277,20 @@ impl Report {
     /// One self-contained page.
     pub fn to_html(&self) -> String {
         html::page(self)
+    }
+
+    /// One object, with `equal` before everything else.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            equal: bool,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        serde_json::to_string_pretty(&Json {
+            equal: self.is_equal(),
+            report: self,
+        })
     }
 
     pub(super) fn title(&self) -> String {

@@ -42,6 +42,7 @@ fn equal_different_and_unknown() {
     let ran = full.run(&[&verify[..], &["--json", "--history-samples", "2"]].concat());
     assert_eq!(ran.code, Some(1));
     let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["equal"], false);
     for table in report["tables"].as_array().unwrap() {
         let changed = table["name"] == "public.city";
         assert_eq!(table["verdict"] != "equal", changed, "{table}");

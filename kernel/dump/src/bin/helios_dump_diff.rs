@@ -50,7 +50,7 @@ fn run() -> Result<bool, String> {
     }
     let text = match json {
         true => {
-            let json = serde_json::to_string_pretty(&difference).map_err(|e| e.to_string())?;
+            let json = difference.to_json().map_err(|e| e.to_string())?;
             format!("{json}\n")
         }
         false => difference.to_string(),

@@ -291,7 +291,11 @@ fn the_program_says_it_with_its_exit_status() {
     let (status, out, _) = run(&["--json", &path("a"), &path("b")]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(status, Some(1));
+    assert_eq!(json["equal"], false);
     assert_eq!(json["stores"][0]["name"], "p.s");
+    let (status, out, _) = run(&["--json", &path("a"), &path("a")]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, &json["equal"]), (Some(0), &true.into()));
     let (status, out, _) = run(&["--history", &path("a"), &path("b")]);
     assert_eq!(status, Some(1));
     expect![[r#"
