@@ -2,7 +2,7 @@
 //!
 //! How a database is named differs between them (Full knows clusters), so commands are generic over it:
 //! [`Place`] has a default, [`Target`] may be a server and has none. A distribution's own subcommands
-//! stand in its own crate, around these.
+//! stand in its own crate, beside [`Shared`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use heliosdb_kernel::AuthMethod;
 use heliosdb_kernel::config::parse_auth_method;
 
+use crate::export::Export;
 use crate::output::Format;
 
 /// The database that a command is about, of which there is a default.
@@ -22,6 +23,20 @@ pub trait Place: Args {
 pub trait Target: Args {
     fn directory(&self) -> Option<PathBuf>;
     fn connection(&self) -> Option<&str>;
+}
+
+/// The commands that every distribution has.
+#[derive(Debug, Subcommand)]
+pub enum Shared<P: Place, T: Target> {
+    /// Serve a database until SIGTERM or SIGINT.
+    Serve(Serve<P>),
+    /// Run SQL and leave; exit status 1 if anything failed.
+    Sql(Sql<T>),
+    /// Write, check and list plugins.
+    #[command(subcommand)]
+    Plugin(Plugin<P>),
+    /// Write the database into one file, which HeliosDB Full imports.
+    Export(Export<P>),
 }
 
 #[derive(Debug, Subcommand)]

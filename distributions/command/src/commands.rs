@@ -4,13 +4,27 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::args::{Place, Plugin, Serve, Sql, Target};
+use crate::args::{Place, Serve, Shared, Sql, Target};
 use crate::client::{Canceller, Client, Dial, Error, Identity};
 pub use crate::interrupt::{Signals, on_interrupt};
 use crate::open::{self, Opened, Overrides};
 use crate::output::{self, Format};
 use crate::shell::Shell;
-use crate::{Edition, Failed, interrupt, plugin};
+use crate::{Edition, Failed, export, interrupt, plugin};
+
+/// One of the commands that every distribution has.
+///
+/// # Errors
+///
+/// Those of the command.
+pub fn run<P: Place, T: Target>(edition: &Edition, command: Shared<P, T>) -> Result<(), Failed> {
+    match command {
+        Shared::Serve(arguments) => serve(edition, arguments),
+        Shared::Sql(arguments) => sql(edition, &arguments),
+        Shared::Plugin(command) => plugin::run(edition, command),
+        Shared::Export(arguments) => export::run(edition, &arguments),
+    }
+}
 
 /// Without a command: serve, and give a shell when there is a terminal.
 ///
@@ -35,7 +49,7 @@ pub fn open_and_shell(edition: &Edition, directory: &Path) -> Result<(), Failed>
 /// # Errors
 ///
 /// The database does not open, or its address is taken.
-pub fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed> {
+fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed> {
     let overrides = Overrides {
         config: serve.config,
         listen: serve.listen,
@@ -50,7 +64,7 @@ pub fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed>
 /// # Errors
 ///
 /// Anything that was run failed.
-pub fn sql<T: Target>(edition: &Edition, sql: &Sql<T>) -> Result<(), Failed> {
+fn sql<T: Target>(edition: &Edition, sql: &Sql<T>) -> Result<(), Failed> {
     match (sql.target.directory(), sql.target.connection()) {
         (Some(directory), _) => {
             let opened = Opened::private(edition, &directory, sql.config.as_deref())?;
@@ -67,13 +81,6 @@ pub fn sql<T: Target>(edition: &Edition, sql: &Sql<T>) -> Result<(), Failed> {
             "a database's directory or --connection is needed".to_owned(),
         )),
     }
-}
-
-/// # Errors
-///
-/// What was asked for is not possible, or a plugin does not pass its check.
-pub fn plugin<P: Place>(edition: &Edition, command: Plugin<P>) -> Result<(), Failed> {
-    plugin::run(edition, command)
 }
 
 fn shell_on(opened: Opened, work: impl FnOnce(&mut Shell) -> Result<(), ()>) -> Result<(), Failed> {

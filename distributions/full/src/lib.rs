@@ -10,8 +10,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use heliosdb_command::args::{Plugin, Serve, Sql};
-use heliosdb_command::export::{self, Export};
+use heliosdb_command::args::Shared;
 use heliosdb_command::{Edition, commands};
 
 pub use import::Import;
@@ -41,19 +40,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a database until SIGTERM or SIGINT.
-    Serve(Serve<Place>),
-    /// Run SQL and leave; exit status 1 if anything failed.
-    Sql(Sql<Target>),
-    /// Write, check and list plugins.
-    #[command(subcommand)]
-    Plugin(Plugin<Place>),
+    #[command(flatten)]
+    Shared(Shared<Place, Target>),
     /// Make a database of what HeliosDB Lite exported.
     Import(Import),
     /// Compare a database with the dump that it was made of.
     VerifyMigration(VerifyMigration),
-    /// Write the database into one file.
-    Export(Export<Place>),
 }
 
 /// Run a command; its exit status.
@@ -61,12 +53,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let edition = &EDITION;
     let outcome = match arguments.command {
         None => commands::open_and_shell(edition, DATA_DIRECTORY.as_ref()),
-        Some(Command::Serve(serve)) => commands::serve(edition, serve),
-        Some(Command::Sql(sql)) => commands::sql(edition, &sql),
-        Some(Command::Plugin(command)) => commands::plugin(edition, command),
+        Some(Command::Shared(command)) => commands::run(edition, command),
         Some(Command::Import(arguments)) => import::run(edition, &arguments),
         Some(Command::VerifyMigration(arguments)) => verify::run(edition, &arguments),
-        Some(Command::Export(arguments)) => export::run(edition, &arguments),
     };
     edition.exit(outcome)
 }

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use heliosdb_command::args::{self, Place, Plugin, Serve, Sql};
-use heliosdb_command::export::{self, Export};
+use heliosdb_command::args::{self, Place, Shared};
 use heliosdb_command::{Edition, Failed, commands};
 
 /// What this distribution is.
@@ -38,15 +37,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a database until SIGTERM or SIGINT.
-    Serve(Serve<Directory>),
-    /// Run SQL and leave; exit status 1 if anything failed.
-    Sql(Sql<Target>),
-    /// Write, check and list plugins.
-    #[command(subcommand)]
-    Plugin(Plugin<Directory>),
-    /// Write the database into one file, which HeliosDB Full imports.
-    Export(Export<Directory>),
+    #[command(flatten)]
+    Shared(Shared<Directory, Target>),
     /// Show what there is, on generated data, in about a minute.
     Tour(tour::Tour),
     #[command(hide = true, disable_help_flag = true)]
@@ -105,10 +97,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let edition = &EDITION;
     let outcome = match arguments.command {
         None => commands::open_and_shell(edition, DATA_DIRECTORY.as_ref()),
-        Some(Command::Serve(serve)) => commands::serve(edition, serve),
-        Some(Command::Sql(sql)) => commands::sql(edition, &sql),
-        Some(Command::Plugin(command)) => commands::plugin(edition, command),
-        Some(Command::Export(arguments)) => export::run(edition, &arguments),
+        Some(Command::Shared(command)) => commands::run(edition, command),
         Some(Command::Tour(tour)) => tour::run(&tour),
         Some(Command::Import(_)) => Err(only_full("import")),
         Some(Command::VerifyMigration(_)) => Err(only_full("verify-migration")),
