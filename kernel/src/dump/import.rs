@@ -23,8 +23,6 @@ use heliosdb_plugin_host::file::Sha256;
 use heliosdb_sql::Instance;
 use heliosdb_sql::provenance::{self, Provenance};
 use heliosdb_storage::Engine;
-use heliosdb_storage::io::Io;
-use heliosdb_storage::io::disk::Disk;
 
 use super::error::ImportError;
 use super::marker::{ConfigFile, Marker};
@@ -49,13 +47,11 @@ pub fn import(
     options: &ImportOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, ImportError> {
-    // The clock belongs to a directory, and any will do: the target may not be there yet.
-    let clock: Arc<dyn Io> = Arc::new(Disk::open("/")?);
-    let mut watch = Stopwatch::new(clock.clone(), progress);
+    let mut watch = Stopwatch::start(progress)?;
     let ready = watch.time("check", |progress| {
         preflight(file, target, options, progress)
     })?;
-    let started_at = clock.now_micros();
+    let started_at = watch.now_micros();
     let marker = marker(file, &ready, options, started_at);
     let taken = Target::take(&ready.found, marker)?;
     let import = Import {

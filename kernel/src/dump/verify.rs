@@ -37,8 +37,7 @@ pub fn verify(
     options: &VerifyOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, ImportError> {
-    let clock: Arc<dyn Io> = Arc::new(Disk::open("/")?);
-    let mut watch = Stopwatch::new(clock, progress);
+    let mut watch = Stopwatch::start(progress)?;
     let dump = watch.time("check", |progress| preflight::open(file, progress))?;
     let failed = |error| OpenError {
         directory: directory.to_path_buf(),
