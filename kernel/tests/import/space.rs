@@ -42,17 +42,32 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Small files of the log, so that a small disk has room for them.
-fn settings(place: &Place) -> PathBuf {
-    let file = place.path("small.toml");
-    fs::write(&file, "[storage]\nwal_segment_size = \"64kB\"\n").unwrap();
-    file
+/// A place with the world's dump and, at `disk`, a disk of this size.
+fn with_disk(size: &str) -> Option<(Place, SmallDisk)> {
+    let place = Place::with_world();
+    let disk = SmallDisk::mount(place.path("disk"), size)?;
+    Some((place, disk))
+}
+
+/// Import the world with small files of the log, so that a small disk has room for them.
+fn import_small(
+    place: &Place,
+    target: &str,
+    progress: &dyn Progress,
+) -> Result<Report, ImportError> {
+    let settings = place.path("small.toml");
+    fs::write(&settings, "[storage]\nwal_segment_size = \"64kB\"\n").unwrap();
+    let options = ImportOptions {
+        config: Some(&settings),
+        ..ImportOptions::new(&[], "full")
+    };
+    let (dump, target) = (place.path("world.dump"), place.path(target));
+    import(&dump, &target, &options, progress)
 }
 
 #[test]
 fn too_little_space_is_told_before_anything_is_written() {
-    let place = Place::with_world();
-    let Some(disk) = SmallDisk::mount(place.path("disk"), "1m") else {
+    let Some((place, disk)) = with_disk("1m") else {
         return;
     };
     let error = place.import("world.dump", "disk/a/b").unwrap_err();
@@ -66,27 +81,14 @@ fn too_little_space_is_told_before_anything_is_written() {
     };
     assert!(free_bytes <= 1 << 20 && free_bytes < needed_bytes);
     assert!(names(&disk.path).is_empty());
-    let settings = settings(&place);
-    let options = ImportOptions {
-        config: Some(&settings),
-        ..ImportOptions::new(&[], "full")
-    };
-    place
-        .import_with("world.dump", "disk/a/b", &options)
-        .unwrap();
+    import_small(&place, "disk/a/b", &Silent).unwrap();
 }
 
 /// What a killed import left is in nobody's way, not even when it fills the disk.
 #[test]
 fn leftovers_that_fill_the_disk_make_room() {
-    let place = Place::with_world();
-    let Some(disk) = SmallDisk::mount(place.path("disk"), "4m") else {
+    let Some((place, disk)) = with_disk("4m") else {
         return;
-    };
-    let settings = settings(&place);
-    let options = ImportOptions {
-        config: Some(&settings),
-        ..ImportOptions::new(&[], "full")
     };
     fs::create_dir_all(disk.path.join("db/segments")).unwrap();
     fs::write(
@@ -95,9 +97,7 @@ fn leftovers_that_fill_the_disk_make_room() {
     )
     .unwrap();
     fill(&disk.path.join("db/segments/1.seg"));
-    place
-        .import_with("world.dump", "disk/db", &options)
-        .unwrap();
+    import_small(&place, "disk/db", &Silent).unwrap();
     assert!(place.verify("world.dump", "disk/db").is_equal());
 }
 
@@ -127,28 +127,19 @@ impl Progress for Filler {
 
 #[test]
 fn a_disk_that_fills_half_way_is_left_as_it_was() {
-    let place = Place::with_world();
-    let Some(disk) = SmallDisk::mount(place.path("disk"), "4m") else {
+    let Some((place, disk)) = with_disk("4m") else {
         return;
     };
-    let settings = settings(&place);
-    let options = ImportOptions {
-        config: Some(&settings),
-        ..ImportOptions::new(&[], "full")
-    };
-    let target = disk.path.join("db");
     let filler = Filler {
         file: disk.path.join("filler"),
         at: "load",
     };
-    let failed = import(&place.path("world.dump"), &target, &options, &filler);
+    let failed = import_small(&place, "disk/db", &filler);
     let error = failed.map(drop).unwrap_err();
     assert!(!matches!(error, ImportError::Leftovers { .. }), "{error}");
     assert!(error.to_string().contains("no space left"), "{error}");
     assert_eq!(names(&disk.path), ["filler"]);
     fs::remove_file(&filler.file).unwrap();
-    place
-        .import_with("world.dump", "disk/db", &options)
-        .unwrap();
+    import_small(&place, "disk/db", &Silent).unwrap();
     assert!(place.verify("world.dump", "disk/db").is_equal());
 }
