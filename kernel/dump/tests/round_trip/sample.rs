@@ -75,36 +75,14 @@ fn key(column: u16, descending: bool) -> KeyColumn {
     }
 }
 
+/// A column of each type: those of [`all_types_batch`], as no two have one Arrow type.
 pub fn all_types() -> TableDef {
-    let decimal = ColumnType::Decimal {
-        precision: 12,
-        scale: 2,
-    };
-    let types = [
-        ColumnType::Bool,
-        ColumnType::Int16,
-        ColumnType::Int32,
-        ColumnType::Int64,
-        ColumnType::Float32,
-        ColumnType::Float64,
-        decimal,
-        ColumnType::Numeric,
-        ColumnType::Date,
-        ColumnType::Time,
-        ColumnType::Timestamp,
-        ColumnType::TimestampTz,
-        ColumnType::Interval,
-        ColumnType::Text,
-        ColumnType::Bytea,
-        ColumnType::Jsonb,
-        ColumnType::Json,
-        ColumnType::Uuid,
-        ColumnType::Oid,
-        ColumnType::Array(Box::new(ColumnType::Text)),
-    ];
+    let schema = all_types_batch().schema();
+    let types = schema.fields().iter();
+    let types = types.map(|field| ColumnType::from_arrow(field.data_type()).unwrap());
     TableDef {
         id: ALL_TYPES,
-        columns: types.into_iter().map(ColumnDef::new).collect(),
+        columns: types.map(ColumnDef::new).collect(),
         indexes: Vec::new(),
     }
 }
