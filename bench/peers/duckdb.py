@@ -23,6 +23,8 @@ def text(value):
 
 def main():
     connection = duckdb.connect(sys.argv[1], config={"threads": int(sys.argv[2])})
+    # Its bar would go where the answers go.
+    connection.execute("SET enable_progress_bar = false")
     for line in sys.stdin:
         try:
             rows = []
