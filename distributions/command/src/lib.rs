@@ -27,6 +27,11 @@ use std::process::ExitCode;
 use heliosdb_kernel::RootRef;
 use tracing_subscriber::EnvFilter;
 
+/// A server's allocations are many, small and of a few sizes. Who embeds the kernel brings their own
+/// allocator; plugins that are loaded keep theirs, since nothing is freed across the border.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A distribution, as the shared commands see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Edition {
