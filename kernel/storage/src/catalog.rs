@@ -40,6 +40,19 @@ pub fn catalog_key(table: CollectionId) -> [u8; 4] {
     table.0.to_be_bytes()
 }
 
+/// The table whose definition has this key.
+pub fn table_of(key: &[u8]) -> Result<CollectionId> {
+    match key.try_into() {
+        Ok(id) => Ok(CollectionId(u32::from_be_bytes(id))),
+        Err(_) => Err(Error::corruption(
+            "the key of a table",
+            0,
+            "4 bytes",
+            key.len(),
+        )),
+    }
+}
+
 fn type_tag(ty: &ColumnType) -> u8 {
     match ty {
         ColumnType::Bool => 0,

@@ -42,6 +42,11 @@ pub fn name_of(number: u64) -> String {
     format!("{SEGMENTS}/{number:016x}{EXTENSION}")
 }
 
+/// The number of the segment in `file`.
+pub fn number_of(file: &str) -> Option<u64> {
+    parse_name(file.strip_prefix(SEGMENTS)?.strip_prefix('/')?)
+}
+
 pub fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(EXTENSION)?;
     match digits.len() {
@@ -94,6 +99,17 @@ impl Flusher {
     /// Flushes and loads wait for each other here; the next segment's number.
     pub fn turn(&self) -> MutexGuard<'_, u64> {
         self.turn.lock()
+    }
+
+    /// Open a segment that is open already, to read all of it past the cache that everybody shares.
+    pub fn open_beside(
+        &self,
+        io: &Arc<dyn Io>,
+        segment: &SegmentReader,
+        cache: &Arc<PageCache>,
+    ) -> Result<SegmentReader> {
+        let meta = segment.meta();
+        SegmentReader::open(io, &meta.name, Some(meta), cache, &self.codecs)
     }
 
     pub fn open_segment(
@@ -301,7 +317,8 @@ impl EngineInner {
         self.stop_after_sync(self.try_flush_frozen(next_segment))
     }
 
-    fn stop_after_sync<T>(&self, outcome: Result<T>) -> Result<T> {
+    /// Stop the engine when `outcome` is that a sync failed.
+    pub fn stop_after_sync<T>(&self, outcome: Result<T>) -> Result<T> {
         if let Err(error @ Error::Io { op: "sync", .. }) = &outcome {
             self.log.stop(error);
         }
@@ -344,6 +361,7 @@ impl EngineInner {
             self.swap(&memtable, reader);
             self.flusher.flushes.fetch_add(1, Ordering::Relaxed);
             self.flusher.changed.notify_all();
+            self.compactor.want();
             self.log.remove_obsolete(memtable.ts_max())?;
         }
         Ok(())

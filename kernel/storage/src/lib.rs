@@ -42,6 +42,7 @@ pub mod segment;
 pub mod error;
 pub mod io;
 
+pub use compact::Compacted;
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
 pub use interrupt::Interrupt;

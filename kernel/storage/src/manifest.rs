@@ -13,6 +13,7 @@
 //! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
+//! compaction: history_from u64 │ removed u32 │ { number u64 } … │ added u32 │ segment …
 //! load:     last_ts u64 │ history_from u64 │ next_collection u32 │ segments u32 │ segment …
 //!           │ tables u32 │ table … │ sequences u32 │ sequence …
 //! ```
@@ -106,6 +107,16 @@ pub struct LoadEdit {
     pub segments: Vec<SegmentEntry>,
     pub tables: Vec<(CollectionId, TableCounts)>,
     pub sequences: Vec<(CollectionId, SequenceState)>,
+}
+
+/// What a compaction changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompactionEdit {
+    pub history_from: Ts,
+    /// Neighbours in the manifest's order.
+    pub removed: Vec<u64>,
+    /// What stands in their place, oldest first.
+    pub added: Vec<SegmentEntry>,
 }
 
 fn put_count(out: &mut Vec<u8>, n: usize) {
@@ -295,6 +306,50 @@ impl FlushEdit {
     }
 }
 
+impl CompactionEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.history_from.0.to_le_bytes());
+        put_count(out, self.removed.len());
+        for number in &self.removed {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        put_count(out, self.added.len());
+        for segment in &self.added {
+            segment.encode(out);
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<CompactionEdit> {
+        let history_from = Ts(p.u64("a timestamp")?);
+        let mut edit = CompactionEdit {
+            history_from,
+            removed: Vec::new(),
+            added: Vec::new(),
+        };
+        for _ in 0..p.u32("a number of segments")? {
+            edit.removed.push(p.u64("a segment's number")?);
+        }
+        for _ in 0..p.u32("a number of segments")? {
+            edit.added.push(SegmentEntry::parse(p)?);
+        }
+        Ok(edit)
+    }
+
+    /// An edit that is in the manifest already finds nothing to remove, and changes nothing.
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.history_from = manifest.history_from.max(self.history_from);
+        for segment in &self.added {
+            manifest.next_segment = manifest.next_segment.max(segment.number + 1);
+        }
+        let removed = |segment: &SegmentEntry| self.removed.contains(&segment.number);
+        if let Some(place) = manifest.segments.iter().position(removed) {
+            manifest.segments.retain(|segment| !removed(segment));
+            let added = self.added.iter().cloned();
+            manifest.segments.splice(place..place, added);
+        }
+    }
+}
+
 impl LoadEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.last_ts.0.to_le_bytes());
@@ -379,6 +434,50 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(LoadEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
         }
+    }
+
+    #[test]
+    fn a_compaction_takes_the_place_of_what_it_merged() {
+        let segment = |number| SegmentEntry {
+            number,
+            bytes: 5,
+            checksum: 6,
+            ts_min: Ts(1),
+            ts_max: Ts(9),
+        };
+        let edit = CompactionEdit {
+            history_from: Ts(7),
+            removed: vec![3, 2],
+            added: vec![segment(6)],
+        };
+        let mut bytes = Vec::new();
+        edit.encode(&mut bytes);
+        let parsed = CompactionEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(parsed, edit);
+        for len in 0..bytes.len() {
+            assert!(CompactionEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
+        }
+        let mut manifest = Manifest {
+            segments: [1, 2, 3, 4].map(segment).to_vec(),
+            next_segment: 5,
+            ..Manifest::default()
+        };
+        let numbers = |manifest: &Manifest| -> Vec<u64> {
+            manifest.segments.iter().map(|s| s.number).collect()
+        };
+        edit.apply(&mut manifest);
+        assert_eq!(numbers(&manifest), [1, 6, 4]);
+        assert_eq!((manifest.next_segment, manifest.history_from), (7, Ts(7)));
+        let once = manifest.clone();
+        edit.apply(&mut manifest);
+        assert_eq!(manifest, once, "between the halves of an edit");
+        let all = CompactionEdit {
+            removed: vec![1, 6, 4],
+            added: Vec::new(),
+            ..edit
+        };
+        all.apply(&mut manifest);
+        assert_eq!(manifest.segments, []);
     }
 
     #[test]

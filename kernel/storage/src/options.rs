@@ -20,6 +20,12 @@ pub struct Options {
     pub transaction_bytes_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
     pub lock_timeout_micros: Option<u64>,
+    /// How long the past is kept to be read AS OF; `None` is for ever.
+    pub retention_micros: Option<u64>,
+    /// Whether segments are merged in the background, as they come.
+    pub compaction_in_background: bool,
+    /// A segment file above this size is not merged with others any more.
+    pub compaction_bytes_max: u64,
     /// Names that may be in a directory before its database: an operator's own files. Anything else
     /// there means that the directory is something other than an empty place for a new database.
     pub expected_names: &'static [&'static str],
@@ -27,6 +33,9 @@ pub struct Options {
 
 /// Smallest WAL file.
 pub const WAL_SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// A week.
+const RETENTION_MICROS: u64 = 7 * 24 * 3600 * 1_000_000;
 
 impl Options {
     /// Refuse what cannot work.
@@ -57,6 +66,9 @@ impl Default for Options {
             page_cache_bytes: 256 << 20,
             transaction_bytes_max: 2 << 30,
             lock_timeout_micros: None,
+            retention_micros: Some(RETENTION_MICROS),
+            compaction_in_background: true,
+            compaction_bytes_max: 1 << 30,
             expected_names: &[],
         }
     }

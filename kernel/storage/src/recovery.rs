@@ -290,6 +290,7 @@ impl Replay for Replayed {
                     .for_each(|(table, row)| self.manifest.reserve_rows(*table, *row));
             }
             Logged::Load(edit) => edit.apply(&mut self.manifest),
+            Logged::Compaction(edit) => edit.apply(&mut self.manifest),
             Logged::Flush(edit) => {
                 edit.apply(&mut self.manifest);
                 self.forget_flushed();

@@ -1,5 +1,357 @@
 //! Compaction: what becomes of segments after their flush, and of history after its time.
+//!
+//! 1. *Pick* neighbours in the order of age ([`policy`]), and say how far back history is still wanted:
+//!    no further than the retention, unless somebody holds on to it ([`pins`]) or the clock is not to be
+//!    believed ([`clock`]).
+//! 2. *Write* one segment of what is in them, collection by collection ([`rows`], [`entries`]), without
+//!    what nobody can see any more ([`keep`], [`definitions`]); sync it and its name.
+//! 3. *Publish* it with a record in the log that puts it in the place of the others, and wait for that to
+//!    be durable.
+//! 4. *Swap* the readers, and remove the files of the others. Views that have them open read on.
+//!
+//! A crash or failure before step 3 leaves a file that no manifest names, after it files that none names
+//! any more: the next open removes them. One compaction runs at a time; flushes and loads go on beside it,
+//! since they only add what is newer. After each flush the background does what the policy wants, where
+//! there is a background.
+//!
+//! Promises:
+//!
+//! 1. What a view AS OF the horizon or later shows is the same before and after.
+//! 2. Memory does not grow with the files: a page or two per file and column, and the RowIds of a table as
+//!    bitmaps.
+//! 3. A file with pages of a codec that is missing, or that cannot be read, is left alone and parts what
+//!    is before it from what is after it.
 
+mod clock;
+mod definitions;
+mod entries;
+mod keep;
+mod merge;
 mod pins;
+mod policy;
+mod rows;
 
-pub use pins::{Pin, Pins};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+pub use self::pins::{Pin, Pins};
+
+use self::clock::Clock;
+use self::merge::{Merging, garbage_bytes};
+use self::policy::File;
+use crate::engine::EngineInner;
+use crate::error::{Error, Result};
+use crate::flush::{entry_of, name_of, number_of};
+use crate::ids::Ts;
+use crate::interrupt::Interrupt;
+use crate::io::Io;
+use crate::manifest::CompactionEdit;
+use crate::segment::SegmentReader;
+use crate::view::Superversion;
+use crate::wal::record::Record;
+
+/// What compactions did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    pub compactions: u64,
+    pub files_in: u64,
+    pub files_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Versions of rows and entries that were left out.
+    pub versions_dropped: u64,
+}
+
+impl Compacted {
+    fn add(&mut self, other: Compacted) {
+        self.compactions += other.compactions;
+        self.files_in += other.files_in;
+        self.files_out += other.files_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.versions_dropped += other.versions_dropped;
+    }
+}
+
+/// What to merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// What the policy wants.
+    Due,
+    /// All there is, into one file.
+    Everything,
+}
+
+/// What the engine keeps for compaction.
+pub struct Compactor {
+    /// One compaction at a time.
+    turn: Mutex<Clock>,
+    /// Files that could not be read.
+    unreadable: Mutex<HashSet<String>>,
+    done: Mutex<Compacted>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Ends the background's work.
+    interrupt: Arc<Interrupt>,
+    clock_jumped: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: bool,
+    stopping: bool,
+}
+
+impl Compactor {
+    pub fn new(io: &dyn Io) -> Compactor {
+        Compactor {
+            turn: Mutex::new(Clock::new(io)),
+            unreadable: Mutex::default(),
+            done: Mutex::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            interrupt: Interrupt::new(),
+            clock_jumped: false.into(),
+        }
+    }
+
+    /// What was done since the database was opened.
+    pub fn done(&self) -> Compacted {
+        *self.done.lock()
+    }
+
+    /// Whether history is kept because the clock jumped.
+    pub fn clock_jumped(&self) -> bool {
+        self.clock_jumped.load(Ordering::Relaxed)
+    }
+
+    /// Believe the clock again.
+    pub fn confirm_clock(&self, io: &dyn Io) {
+        *self.turn.lock() = Clock::new(io);
+        self.clock_jumped.store(false, Ordering::Relaxed);
+    }
+
+    /// Ask the background to see what is due.
+    pub fn want(&self) {
+        self.state.lock().wanted = true;
+        self.changed.notify_all();
+    }
+
+    /// End the background's work, also in the middle.
+    pub fn stop(&self) {
+        self.interrupt.cancel();
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleep until something may be due; whether to go on.
+    fn sleep(&self) -> bool {
+        let mut state = self.state.lock();
+        while !state.wanted && !state.stopping {
+            self.changed.wait(&mut state);
+        }
+        state.wanted = false;
+        !state.stopping
+    }
+}
+
+impl EngineInner {
+    /// The background thread.
+    pub fn compact_when_wanted(&self) {
+        while self.compactor.sleep() {
+            match self.compact(Goal::Due, &self.compactor.interrupt) {
+                Ok(_) | Err(Error::Canceled | Error::Stopped { .. }) => {}
+                Err(e) => tracing::error!("compaction: {e}"),
+            }
+        }
+    }
+
+    /// Merge until the goal is reached. `interrupt` ends it between two pages; what was published until
+    /// then stays.
+    pub fn compact(&self, goal: Goal, interrupt: &Interrupt) -> Result<Compacted> {
+        let mut all = Compacted::default();
+        loop {
+            let mut clock = self.compactor.turn.lock();
+            let wanted = self.history_wanted(&mut clock);
+            let compacted = self.compact_once(goal, wanted, interrupt);
+            self.pins.give_up();
+            if let Err(error) = &compacted {
+                self.note_unreadable(error);
+            }
+            match self.stop_after_sync(compacted)? {
+                None => return Ok(all),
+                Some(compacted) => {
+                    self.compactor.done.lock().add(compacted);
+                    all.add(compacted);
+                }
+            }
+        }
+    }
+
+    /// How far back history is wanted, not to speak of those who hold on to it.
+    fn history_wanted(&self, clock: &mut Clock) -> Ts {
+        let visible = self.log.visible();
+        let now = clock.now(&*self.io);
+        let jumped = clock.has_jumped();
+        self.compactor.clock_jumped.store(jumped, Ordering::Relaxed);
+        match (now, self.options.retention_micros) {
+            (Some(now), Some(retention)) => Ts(now.saturating_sub(retention)).min(visible),
+            _ => Ts::ZERO,
+        }
+    }
+
+    /// One merge; `None` when there is nothing to do.
+    fn compact_once(
+        &self,
+        goal: Goal,
+        history_wanted: Ts,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Compacted>> {
+        self.log.check()?;
+        let check = || match self.is_stopping() {
+            true => Err(Error::Canceled),
+            false => interrupt.check(),
+        };
+        check()?;
+        let horizon = self.pins.limit(history_wanted).max(self.pins.settled());
+        let view = self.view_now(|| self.latest(), None);
+        let definitions = definitions::Definitions::read(&view, horizon)?;
+        let segments = &view.0.sources.segments;
+        let files = self.files(segments, horizon, &definitions);
+        let range = match goal {
+            Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
+            Goal::Everything => policy::everything(&files),
+        };
+        let Some(range) = range else {
+            return Ok(None);
+        };
+        // Pins may have been taken since, but of the present.
+        let horizon = self.pins.plan(horizon);
+        let merging = Merging {
+            engine: self,
+            sources: &view.0.sources,
+            range: range.clone(),
+            horizon,
+            definitions: &definitions,
+            check: &check,
+        };
+        let number = self.take_segment_number()?;
+        let written = merging.write(number);
+        let published = written.and_then(|reader| {
+            let lost = merging.loses_history(reader.as_ref());
+            self.publish(&segments[range.clone()], number, reader.as_ref(), lost)?;
+            Ok(reader)
+        });
+        if published.is_err() && self.is_open() && self.log.check().is_ok() {
+            // As far as it goes, and not when the log may name it: the next open removes what is left.
+            let _ = self.io.remove(&name_of(number));
+        }
+        let merged = published?;
+        self.remove_files(&segments[range.clone()]);
+        Ok(Some(compacted(&segments[range], merged.as_ref())))
+    }
+
+    /// What the policy is to know of the segments.
+    fn files(
+        &self,
+        segments: &[SegmentReader],
+        horizon: Ts,
+        definitions: &definitions::Definitions,
+    ) -> Vec<File> {
+        let codecs = self.flusher.codecs().current();
+        let unreadable = self.compactor.unreadable.lock();
+        let files = segments.iter().enumerate().map(|(place, segment)| {
+            let older = &segments[place + 1..];
+            let mut needed = segment.codecs().into_iter();
+            File {
+                bytes: segment.meta().bytes,
+                garbage_bytes: garbage_bytes(segment, older, horizon, definitions),
+                readable: !unreadable.contains(&segment.meta().name)
+                    && needed.all(|name| codecs.codec(&name).is_some()),
+            }
+        });
+        files.collect()
+    }
+
+    /// Steps 3 and 4: `merged`, if anything was left, takes the place of `segments`.
+    fn publish(
+        &self,
+        segments: &[SegmentReader],
+        number: u64,
+        merged: Option<&SegmentReader>,
+        lost: bool,
+    ) -> Result<()> {
+        if !lost {
+            self.pins.give_up();
+        }
+        let numbers = segments.iter().map(|segment| {
+            let name = &segment.meta().name;
+            number_of(name).ok_or_else(|| Error::internal(format!("\"{name}\" has no number")))
+        });
+        let edit = CompactionEdit {
+            history_from: self.pins.oldest(),
+            removed: numbers.collect::<Result<_>>()?,
+            added: merged
+                .iter()
+                .map(|reader| entry_of(number, reader))
+                .collect(),
+        };
+        let ticket = self.log.push(Record::compaction(edit))?;
+        self.log.wait(ticket)?;
+        self.pins.settle();
+        let _window = self.freeze.write();
+        let sources = self.sources();
+        let removed = |reader: &SegmentReader| {
+            let name = &reader.meta().name;
+            segments.iter().any(|segment| segment.meta().name == *name)
+        };
+        let mut readers = sources.segments.clone();
+        if let Some(place) = readers.iter().position(removed) {
+            readers.retain(|reader| !removed(reader));
+            readers.splice(place..place, merged.cloned());
+        }
+        self.set_sources(Superversion {
+            active: Arc::clone(&sources.active),
+            frozen: sources.frozen.clone(),
+            segments: readers,
+        });
+        Ok(())
+    }
+
+    /// As far as it goes: the next open removes what is left.
+    fn remove_files(&self, segments: &[SegmentReader]) {
+        if !self.is_open() {
+            return;
+        }
+        for segment in segments {
+            let name = &segment.meta().name;
+            if let Err(e) = self.io.remove(name) {
+                tracing::warn!("removing \"{name}\": {e}");
+            }
+        }
+    }
+
+    /// Do not try a damaged file again.
+    fn note_unreadable(&self, error: &Error) {
+        if let Error::Corruption { file, .. } | Error::CodecFailed { file, .. } = error {
+            tracing::error!("\"{file}\" is left as it is: {error}");
+            self.compactor.unreadable.lock().insert(file.clone());
+        }
+    }
+}
+
+fn compacted(segments: &[SegmentReader], merged: Option<&SegmentReader>) -> Compacted {
+    let bytes = |reader: &SegmentReader| reader.meta().bytes;
+    let before: u64 = segments.iter().map(merge::versions).sum();
+    Compacted {
+        compactions: 1,
+        files_in: segments.len() as u64,
+        files_out: u64::from(merged.is_some()),
+        bytes_in: segments.iter().map(bytes).sum(),
+        bytes_out: merged.map_or(0, bytes),
+        versions_dropped: before - merged.map_or(0, merge::versions),
+    }
+}

@@ -35,6 +35,15 @@ struct State {
     snapshots: BTreeMap<Ts, usize>,
 }
 
+impl State {
+    fn limit(&self, wanted: Ts) -> Ts {
+        match self.snapshots.keys().next() {
+            Some(oldest) if !cfg!(feature = "planted-gc-drops-pinned") => wanted.min(*oldest),
+            _ => wanted,
+        }
+    }
+}
+
 /// Keeps the state of a time readable until it is dropped.
 pub struct Pin {
     pins: Arc<Pins>,
@@ -96,6 +105,47 @@ impl Pins {
         }
     }
 
+    /// How far the horizon may rise: not past `wanted`, nor past any pin.
+    pub fn limit(&self, wanted: Ts) -> Ts {
+        self.state.lock().limit(wanted)
+    }
+
+    /// Refuse readers before `horizon`, or before where the horizon is, if that is later, which is
+    /// returned. One plan at a time; it ends with [`Pins::settle`] or [`Pins::give_up`].
+    pub fn plan(&self, horizon: Ts) -> Ts {
+        let mut state = self.state.lock();
+        let horizon = state.limit(horizon).max(state.settled);
+        state.planned = Some(horizon);
+        self.tell(&state);
+        horizon
+    }
+
+    /// The log has the horizon that was planned.
+    pub fn settle(&self) {
+        let mut state = self.state.lock();
+        if let Some(planned) = state.planned.take() {
+            state.settled = state.settled.max(planned);
+        }
+        self.tell(&state);
+    }
+
+    /// Nothing came of the plan.
+    pub fn give_up(&self) {
+        let mut state = self.state.lock();
+        state.planned = None;
+        self.tell(&state);
+    }
+
+    /// The horizon that the log has.
+    pub fn settled(&self) -> Ts {
+        self.state.lock().settled
+    }
+
+    /// The oldest pin.
+    pub fn oldest_pin(&self) -> Option<Ts> {
+        self.state.lock().snapshots.keys().next().copied()
+    }
+
     /// The horizon is `ts` or later, as the log has it.
     pub fn raise_to(&self, ts: Ts) {
         let mut state = self.state.lock();
@@ -127,5 +177,26 @@ mod tests {
         pins.raise_to(Ts(9));
         pins.raise_to(Ts(7));
         assert_eq!(pins.oldest(), Ts(9));
+    }
+
+    #[test]
+    #[cfg(not(feature = "planted-gc-drops-pinned"))]
+    fn the_horizon_rises_to_the_oldest_pin_and_stays_where_the_log_has_it() {
+        let pins = Pins::new(Ts(5));
+        let (old, again) = (pins.pin_now(|| Ts(20)), pins.pin_now(|| Ts(20)));
+        let new = pins.pin_now(|| Ts(30));
+        assert_eq!(pins.plan(Ts(40)), Ts(20));
+        assert_eq!(pins.oldest(), Ts(20));
+        pins.give_up();
+        assert_eq!(pins.oldest(), Ts(5));
+        drop(old);
+        assert_eq!(pins.limit(Ts(40)), Ts(20));
+        drop(again);
+        assert_eq!(pins.plan(Ts(40)), Ts(30));
+        pins.settle();
+        assert_eq!((pins.oldest(), pins.settled()), (Ts(30), Ts(30)));
+        drop(new);
+        assert_eq!(pins.plan(Ts(1)), Ts(30), "it never falls");
+        assert_eq!(pins.oldest_pin(), None);
     }
 }

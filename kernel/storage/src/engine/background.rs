@@ -30,15 +30,21 @@ impl Background {
             let inner = Arc::clone(engine);
             let flush = Box::new(move || inner.flush_when_wanted());
             threads.extend(engine.io.spawn("helios-flush", flush));
+            if engine.options.compaction_in_background {
+                let inner = Arc::clone(engine);
+                let compact = Box::new(move || inner.compact_when_wanted());
+                threads.extend(engine.io.spawn("helios-compact", compact));
+            }
         }
         Background { threads }
     }
 
-    /// End the threads; what they had begun is finished first.
+    /// End the threads; what they had begun is finished first, but for a compaction, of which nothing stays.
     pub fn stop(self, engine: &EngineInner) {
         engine.stopping.store(true, Ordering::SeqCst);
         engine.log.wake_idle();
         engine.flusher.stop();
+        engine.compactor.stop();
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a background thread panicked");

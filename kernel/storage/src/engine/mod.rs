@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::codec::{CodecSet, Encoding};
-use crate::compact::Pins;
+use crate::compact::{Compacted, Compactor, Goal, Pins};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::ids::{CollectionId, Ts, TxnId};
@@ -62,6 +62,7 @@ pub(crate) struct EngineInner {
     pub flusher: Flusher,
     /// How far history goes back, and who needs it.
     pub pins: Arc<Pins>,
+    pub compactor: Compactor,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
@@ -118,6 +119,11 @@ impl EngineInner {
         self.inline
     }
 
+    /// Whether the database is being closed, or is.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     /// Whether the directory is still this engine's.
     pub fn is_open(&self) -> bool {
         self.directory.lock().is_some()
@@ -169,6 +175,7 @@ impl Engine {
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
             pins: Pins::new(manifest.history_from),
+            compactor: Compactor::new(&*io),
             io,
             options,
             tables: Arc::new(tables),
@@ -262,6 +269,23 @@ impl Engine {
     /// Write the memtable to segments now.
     pub fn flush(&self) -> Result<()> {
         self.inner().flush_all()
+    }
+
+    /// Merge the segments that are due to be merged, and let history go that is past its time. Where there
+    /// are threads, the background does that after each flush.
+    pub fn compact(&self, interrupt: &Interrupt) -> Result<Compacted> {
+        self.inner().compact(Goal::Due, interrupt)
+    }
+
+    /// Write everything to one segment, with no more history than is to be kept.
+    pub fn compact_all(&self, interrupt: &Interrupt) -> Result<Compacted> {
+        self.inner().flush_all()?;
+        self.inner().compact(Goal::Everything, interrupt)
+    }
+
+    /// The clock is right, though it jumped: let history expire by it.
+    pub fn confirm_clock(&self) {
+        self.inner().compactor.confirm_clock(&*self.inner().io);
     }
 
     /// The engine's clock: microseconds since the Unix epoch. Whatever wants the time above storage

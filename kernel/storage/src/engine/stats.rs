@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::EngineInner;
+use crate::compact::Compacted;
 use crate::ids::{Lsn, Ts};
 
 /// Sizes and counters since the database was opened.
@@ -22,6 +23,14 @@ pub struct Stats {
     pub segments: usize,
     pub segment_bytes: u64,
     pub page_cache_bytes: usize,
+    /// Since the database was opened.
+    pub compacted: Compacted,
+    /// See [`Engine::oldest_ts`](crate::Engine::oldest_ts).
+    pub oldest_ts: Ts,
+    /// The oldest snapshot of a transaction, which keeps history from expiring.
+    pub oldest_snapshot: Option<Ts>,
+    /// Nothing expires, since the clock jumped.
+    pub clock_jumped: bool,
     /// Rows, keys and tables that somebody has locked or waits for.
     pub locked_objects: usize,
 }
@@ -49,6 +58,10 @@ impl Stats {
                 .map(|segment| segment.meta().bytes)
                 .sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
+            compacted: engine.compactor.done(),
+            oldest_ts: engine.pins.oldest(),
+            oldest_snapshot: engine.pins.oldest_pin(),
+            clock_jumped: engine.compactor.clock_jumped(),
             locked_objects: engine.locks.object_count(),
         }
     }

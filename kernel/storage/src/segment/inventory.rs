@@ -1,11 +1,12 @@
 //! What a segment's column pages are stored as, told by its directory alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::format::{ColumnPage, Run};
+use super::format::{Block, ColumnPage, PagePlace, Run};
 use super::reader::SegmentReader;
 use crate::codec::Encoding;
-use crate::ids::{CollectionId, ColumnId};
+use crate::ids::{CollectionId, ColumnId, Ts};
 
 /// The pages of one column that are stored the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,84 @@ impl Inventory {
             })
             .collect()
     }
+}
+
+/// What of a segment a collection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollectionBytes {
+    pub collection: CollectionId,
+    /// Newest version.
+    pub max_ts: Ts,
+    /// Payload of all its pages.
+    pub bytes: u64,
+    /// The part of HIST.
+    pub hist_bytes: u64,
+    /// Versions, deletes among them.
+    pub versions: u64,
+    /// Deleted rows in HEAD; of entries it is not known.
+    pub tombstones: u64,
+}
+
+impl SegmentReader {
+    /// What each collection takes. Reads no page.
+    pub fn collection_bytes(&self) -> Vec<CollectionBytes> {
+        let pages = |places: &mut dyn Iterator<Item = PagePlace>| -> u64 {
+            places.map(|place| u64::from(place.stored_bytes)).sum()
+        };
+        let count = |counts: &mut dyn Iterator<Item = u32>| counts.map(u64::from).sum::<u64>();
+        let blocks = |blocks: &[Block]| pages(&mut blocks.iter().flat_map(places_of));
+        let collections = self.collections().iter();
+        collections
+            .map(|collection| {
+                let (head, hist_bytes, versions, tombstones) = match &collection.run {
+                    Run::Rows(rows) => (
+                        blocks(&rows.head),
+                        blocks(&rows.hist),
+                        count(&mut rows.head.iter().chain(&rows.hist).map(|b| b.rows)),
+                        count(&mut rows.head.iter().map(|b| b.tombstones)),
+                    ),
+                    Run::Sorted(sorted) => (
+                        pages(&mut sorted.head.iter().map(|page| page.place)),
+                        pages(&mut sorted.hist.iter().map(|page| page.place)),
+                        count(&mut sorted.head.iter().chain(&sorted.hist).map(|p| p.entries)),
+                        0,
+                    ),
+                };
+                CollectionBytes {
+                    collection: collection.id,
+                    max_ts: collection.max_ts,
+                    bytes: head + hist_bytes,
+                    hist_bytes,
+                    versions,
+                    tombstones,
+                }
+            })
+            .collect()
+    }
+
+    /// The codecs that its pages cannot be read without.
+    pub fn codecs(&self) -> BTreeSet<Arc<str>> {
+        let mut codecs = BTreeSet::new();
+        for collection in self.collections() {
+            let Run::Rows(rows) = &collection.run else {
+                continue;
+            };
+            for block in rows.head.iter().chain(&rows.hist) {
+                let pages = block.columns.iter().flatten();
+                codecs.extend(pages.filter_map(|page| page.codec.clone()));
+            }
+        }
+        codecs
+    }
+}
+
+fn places_of(block: &Block) -> impl Iterator<Item = PagePlace> {
+    let numbers = [block.row_ids, block.begins].into_iter();
+    let columns = block.columns.iter().flatten().map(|page| page.place);
+    numbers
+        .chain(block.ends)
+        .chain(block.deleted)
+        .chain(columns)
 }
 
 /// zstd is used where it makes a page shorter, and nowhere else.

@@ -61,12 +61,12 @@ mod inventory;
 pub use self::cache::PageCache;
 pub(crate) use self::check::{Extent, check, check_order};
 pub use self::filter::ColumnRange;
-pub use self::inventory::ColumnPages;
 pub(crate) use self::inventory::Inventory;
+pub use self::inventory::{CollectionBytes, ColumnPages};
 pub use self::range::EntryRange;
 pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
-pub use self::versions::{EntryVersions, RowPick, RowRun, RowRuns, compact};
+pub use self::versions::{EntryVersion, EntryVersions, RowPick, RowRun, RowRuns, compact};
 pub use self::writer::{SegmentOptions, SegmentWriter};
 
 use crate::ids::{CollectionId, TimelineId, Ts};

@@ -375,6 +375,12 @@ impl SegmentReader {
         self.0.places.contains_key(&c)
     }
 
+    /// Whether a collection that is here is a table's rows.
+    pub fn has_rows(&self, c: CollectionId) -> bool {
+        let found = self.find(c);
+        found.is_some_and(|(_, collection)| matches!(collection.run, Run::Rows(_)))
+    }
+
     /// The collection's place in the directory.
     fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
         let place = *self.0.places.get(&c)?;

@@ -141,6 +141,10 @@ impl SegmentReader {
 }
 
 impl ScanColumn {
+    pub(super) fn is_constant(&self) -> bool {
+        matches!(self, ScanColumn::Constant { .. })
+    }
+
     /// The column of a block, of which `pick` keeps `len` rows.
     pub(super) fn array(
         &self,

@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef, BinaryViewArray, BooleanArray, StringViewArra
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use arrow_select::nullif::nullif;
 use roaring::RoaringTreemap;
 
 use super::format::{Block, Rows};
@@ -30,6 +31,11 @@ pub enum RowPick {
     /// All that began by the time asked for, deletes included. Of HEAD only rows in `among`: the
     /// others have no second version outside of this file.
     All { among: Arc<RoaringTreemap> },
+    /// Of HEAD the rows that are not in `except`, deletes included; of HIST what ends after `horizon`.
+    Kept {
+        except: Arc<RoaringTreemap>,
+        horizon: Ts,
+    },
 }
 
 /// Versions by rising RowId, those of one row newest first. Never empty.
@@ -158,6 +164,7 @@ impl RowRuns {
         match &self.pick {
             RowPick::Visible { .. } => block.tombstones < block.rows,
             RowPick::All { .. } if self.hist => true,
+            RowPick::Kept { .. } => true,
             RowPick::All { among } => among.range_cardinality(rows) > 0,
         }
     }
@@ -206,6 +213,15 @@ impl RowRuns {
                 }));
             }
             RowPick::All { .. } => {}
+            RowPick::Kept { except, horizon } => match ends {
+                Some(ends) => narrow(BooleanBuffer::collect_bool(rows, |row| {
+                    ends[row] > horizon.0
+                })),
+                None if except.range_cardinality(block.min_row..=block.max_row) == 0 => {}
+                None => narrow(BooleanBuffer::collect_bool(rows, |row| {
+                    !except.contains(ids[row])
+                })),
+            },
         }
         wanted
     }
@@ -244,15 +260,21 @@ impl RowRuns {
             deleted: None,
             columns: whole.columns,
         };
-        if let (Some(deleted), RowPick::All { .. }) = (whole.deleted, &self.pick) {
+        let visible = matches!(self.pick, RowPick::Visible { .. });
+        if let Some(deleted) = whole.deleted.filter(|_| !visible) {
             let bits = pick(Arc::new(BooleanArray::new(deleted, None)))?;
             run.deleted = Some(bits.as_boolean().values().clone());
         }
         for column in &self.columns {
             let array = column.array(&self.reader, self.collection, rows, block, len, pick)?;
-            run.columns.push(match filter {
-                None => array,
-                Some(_) => compact(array),
+            run.columns.push(match (filter, &run.deleted) {
+                (Some(_), _) if !column.is_constant() => compact(array),
+                // What a column is given that a row does not have yet, a delete is not given.
+                (_, Some(deleted)) if column.is_constant() => {
+                    nullif(&array, &BooleanArray::new(deleted.clone(), None))
+                        .map_err(|e| malformed("an array that can have NULLs", e))?
+                }
+                _ => array,
             });
         }
         Ok(run)

@@ -14,6 +14,7 @@
 mod rows;
 mod sorted;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::SegmentMeta;
@@ -121,8 +122,18 @@ impl SegmentWriter {
     /// The order within each run is held. That every row of HIST is in HEAD, and that each version
     /// ends where the next newer one begins, is the caller's promise: the runs arrive apart here.
     pub fn push_run(&mut self, run: &RowRun) -> Result<()> {
+        self.push_rows(run, 0..run.count(), run.ends.as_deref())
+    }
+
+    /// [`SegmentWriter::push_run`] of some rows, which end where `ends` says, one for each of them.
+    pub fn push_rows(
+        &mut self,
+        run: &RowRun,
+        rows: Range<usize>,
+        ends: Option<&[u64]>,
+    ) -> Result<()> {
         match &mut self.open {
-            Some(Open::Rows(rows)) => rows.push_run(&mut self.output, run),
+            Some(Open::Rows(open)) => open.push_rows(&mut self.output, run, rows, ends),
             _ => Err(Error::internal("rows outside of a row collection")),
         }
     }

@@ -9,6 +9,7 @@
 //!   4 flush            see `manifest::FlushEdit`
 //!   5 row ids          { table u32 │ next row u64 } …, written when the database is closed
 //!   6 load             see `manifest::LoadEdit`
+//!   7 compaction       see `manifest::CompactionEdit`
 //! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
 //!        and, for those that leave a value: value length u32 │ value
 //! ```
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
-use crate::manifest::{FlushEdit, LoadEdit, Manifest};
+use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest};
 use crate::memtable::split_key;
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
@@ -36,6 +37,7 @@ const KIND_NEXT_COLLECTION: u8 = 3;
 const KIND_FLUSH: u8 = 4;
 const KIND_ROW_IDS: u8 = 5;
 const KIND_LOAD: u8 = 6;
+const KIND_COMPACTION: u8 = 7;
 
 /// What a record changes in the manifest that the next WAL file will open with.
 #[derive(Clone, Debug)]
@@ -50,6 +52,7 @@ pub enum Effect {
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
     Load(LoadEdit),
+    Compaction(CompactionEdit),
 }
 
 impl Effect {
@@ -69,6 +72,7 @@ impl Effect {
             }
             Effect::Flush(edit) => edit.apply(manifest),
             Effect::Load(edit) => edit.apply(manifest),
+            Effect::Compaction(edit) => edit.apply(manifest),
             Effect::RowIds(next) => {
                 next.iter()
                     .for_each(|(table, row)| manifest.reserve_rows(*table, *row));
@@ -206,6 +210,15 @@ impl Record {
         }
     }
 
+    pub fn compaction(edit: CompactionEdit) -> Record {
+        let mut bytes = start(KIND_COMPACTION);
+        edit.encode(&mut bytes);
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Compaction(edit),
+        }
+    }
+
     pub fn flush(edit: FlushEdit) -> Record {
         let mut bytes = start(KIND_FLUSH);
         edit.encode(&mut bytes);
@@ -280,6 +293,7 @@ pub enum Logged {
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
     Load(LoadEdit),
+    Compaction(CompactionEdit),
 }
 
 /// Read the body of a record of `kind`.
@@ -313,6 +327,7 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
         KIND_NEXT_COLLECTION => Logged::NextCollection(CollectionId(p.u32("a collection")?)),
         KIND_FLUSH => Logged::Flush(FlushEdit::parse(&mut p)?),
         KIND_LOAD => Logged::Load(LoadEdit::parse(&mut p)?),
+        KIND_COMPACTION => Logged::Compaction(CompactionEdit::parse(&mut p)?),
         KIND_ROW_IDS => {
             let mut next = Vec::new();
             while !p.is_at_end() {

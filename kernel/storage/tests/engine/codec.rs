@@ -209,3 +209,25 @@ fn a_column_that_was_dropped_before_the_flush_is_not_encoded() {
     let db = db.reopen();
     assert_eq!(scan(&db.engine.view_at(before).unwrap()), rows);
 }
+
+/// A file that nobody can read is left as it is, and the others around it are merged.
+#[test]
+fn a_segment_whose_codec_is_missing_is_not_merged() {
+    let db = filled();
+    db.engine.set_codecs(Arc::new(Set));
+    db.engine.flush().unwrap();
+    for i in 0..2 {
+        let mut txn = begin(&db.engine);
+        txn.put(ids::CollectionId(500), &[i], b"v").unwrap();
+        txn.commit(Durability::Synchronous).unwrap();
+        db.engine.flush().unwrap();
+    }
+    db.engine.set_codecs(Arc::new(NoCodecs));
+    let done = db.engine.compact_all(&Interrupt::new()).unwrap();
+    assert_eq!((done.compactions, done.files_in), (1, 2));
+    assert_eq!(db.engine.codecs_in_use().len(), 1);
+    db.engine.set_codecs(Arc::new(Set));
+    let done = db.engine.compact_all(&Interrupt::new()).unwrap();
+    assert_eq!((done.files_in, done.files_out), (2, 1));
+    assert_eq!(db.engine.codecs_in_use().len(), 1);
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod codec;
+mod compact;
 mod flush;
 mod history;
 mod load;

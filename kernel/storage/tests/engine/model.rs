@@ -1,5 +1,6 @@
 //! Random transactions against a plain model: `key → [(ts, value)]`, in a sorted collection and in a
-//! table, with flushes, closes and savepoints in between. Every timestamp is read again at the end.
+//! table, with flushes, compactions, closes and savepoints in between. Every timestamp that is not past
+//! its time is read again at the end, and so is what transactions held on to; then every file is checked.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -164,8 +165,42 @@ impl Model {
     }
 }
 
-fn run(seed: u64, steps: usize) {
-    let mut db = Database::new();
+/// What is done to segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merging {
+    Never,
+    /// Now and then, and all history stays.
+    KeepingAll,
+    /// Now and then, and nothing of the past is wanted for longer.
+    Expiring {
+        retention_micros: u64,
+    },
+}
+
+impl Merging {
+    fn options(self) -> Options {
+        Options {
+            retention_micros: match self {
+                Merging::Expiring { retention_micros } => Some(retention_micros),
+                _ => None,
+            },
+            // Some files are past it, so that merges leave out older ones.
+            compaction_bytes_max: 6 << 10,
+            ..small()
+        }
+    }
+}
+
+/// A transaction that reads what was there when it began.
+fn snapshot(engine: &Engine) -> Transaction {
+    let mut txn = engine.begin(Isolation::RepeatableRead, Interrupt::new());
+    txn.begin_statement();
+    txn
+}
+
+/// How many times were past their time in the end.
+fn run(seed: u64, steps: usize, merging: Merging) -> usize {
+    let mut db = Database::with(merging.options());
     let mut model = Model {
         random: seed * 0x9e37_79b9 + 1,
         store: BTreeMap::new(),
@@ -173,17 +208,44 @@ fn run(seed: u64, steps: usize) {
         commits: Vec::new(),
         next_id: 0,
     };
+    let mut held: Vec<Transaction> = Vec::new();
     for _ in 0..steps {
-        match model.below(20) {
+        let kinds = if merging == Merging::Never { 20 } else { 23 };
+        match model.below(kinds) {
             0 => db.engine.flush().unwrap(),
-            1 => db = db.reopen(),
+            1 => {
+                held.clear();
+                db = db.reopen();
+            }
             2 => model.check(&db.engine.latest_view()),
+            20 => {
+                let old = db.engine.latest_view();
+                db.engine.flush().unwrap();
+                db.engine.compact(&Interrupt::new()).unwrap();
+                model.check(&old);
+            }
+            21 if model.below(3) == 0 => {
+                db.engine.compact_all(&Interrupt::new()).unwrap();
+                assert!(db.engine.stats().segments <= 1);
+            }
+            22 => match model.below(3) {
+                0 => held.push(snapshot(&db.engine)),
+                _ => held.iter().for_each(|txn| model.check(&txn.read_view())),
+            },
             _ => model.transaction(&db.engine),
         }
     }
+    held.iter().for_each(|txn| model.check(&txn.read_view()));
+    held.clear();
+    let mut expired = 0;
     for _ in 0..2 {
         for ts in model.commits.iter().step_by(3) {
-            model.check(&db.engine.view_at(*ts).unwrap());
+            let oldest = db.engine.oldest_ts();
+            match db.engine.view_at(*ts) {
+                Ok(view) => model.check(&view),
+                Err(Error::SnapshotTooOld { .. }) if *ts < oldest => expired += 1,
+                Err(e) => panic!("{e}"),
+            }
         }
         model.check(&db.engine.latest_view());
         let live = model.live(&Changes::default()).len() as u64;
@@ -191,11 +253,31 @@ fn run(seed: u64, steps: usize) {
         db.engine.flush().unwrap();
         db = db.reopen();
     }
+    db.check();
+    expired
 }
 
 #[test]
 fn random_histories_read_as_the_model_says() {
     for seed in 1..=12 {
-        run(seed, 80);
+        run(seed, 80, Merging::Never);
     }
+}
+
+#[test]
+fn merged_segments_read_as_the_model_says() {
+    for seed in 1..=6 {
+        assert_eq!(run(seed, 100, Merging::KeepingAll), 0);
+    }
+}
+
+#[test]
+fn what_is_not_past_its_time_reads_as_the_model_says() {
+    let mut expired = 0;
+    for seed in 1..=4 {
+        for retention_micros in [0, 20_000] {
+            expired += run(seed, 100, Merging::Expiring { retention_micros });
+        }
+    }
+    assert!(expired > 40, "{expired}");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, Int64Array, RecordBatch, StringViewArray, UInt64Array};
 use arrow_schema::{Field, Schema};
+use heliosdb_storage::check::{Check, CheckOptions, Finding, Kind, Watch};
 use heliosdb_storage::ids::{CollectionId, ColumnId, RowId};
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
@@ -19,11 +20,12 @@ pub struct Database {
     pub options: Options,
 }
 
-/// Small enough that files end and memtables freeze within a test.
+/// Small enough that files end and memtables freeze within a test; and what is merged is the test's say.
 pub fn small() -> Options {
     Options {
         wal_segment_bytes: 256 << 10,
         page_bytes: 4 << 10,
+        compaction_in_background: false,
         ..Options::default()
     }
 }
@@ -51,6 +53,38 @@ impl Database {
         let engine = open(&self.dir, &self.options).unwrap();
         Database { engine, ..self }
     }
+}
+
+impl Database {
+    /// Close it, and hold every file against the rules of its format.
+    pub fn check(self) {
+        let engine = self.engine;
+        // Tests choose their own.
+        while engine.allocate_collection_id() <= CollectionId(3000) {}
+        engine.close().unwrap();
+        let io: Arc<dyn io::Io> = Arc::new(Disk::open(self.dir.path()).unwrap());
+        let mut findings = Findings::default();
+        let mut check = Check::open(&io, &CheckOptions::default(), &mut findings).unwrap();
+        check.run().unwrap();
+        drop(check);
+        findings.0.retain(|finding| finding.kind != Kind::Note);
+        assert_eq!(findings.0, []);
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Watch for Findings {
+    fn found(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    fn begin(&mut self, _: &str, _: Option<u64>) {}
+
+    fn advance(&mut self, _: u64) {}
+
+    fn end(&mut self) {}
 }
 
 pub fn open(dir: &tempfile::TempDir, options: &Options) -> Result<Engine> {

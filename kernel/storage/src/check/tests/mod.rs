@@ -93,6 +93,7 @@ fn options() -> Options {
     Options {
         wal_segment_bytes: 64 << 10,
         page_bytes: 1 << 10,
+        compaction_in_background: false,
         ..Options::default()
     }
 }

@@ -101,24 +101,30 @@ impl RowsWriter {
         Ok(())
     }
 
-    pub fn push_run(&mut self, output: &mut Output, run: &RowRun) -> Result<()> {
-        let hist = run.ends.is_some();
-        self.check_run(run)?;
-        for begin in run.begins.iter() {
+    pub fn push_rows(
+        &mut self,
+        output: &mut Output,
+        run: &RowRun,
+        mut rows: Range<usize>,
+        ends: Option<&[u64]>,
+    ) -> Result<()> {
+        let (hist, first) = (ends.is_some(), rows.start);
+        self.check_run(run, rows.clone(), ends)?;
+        for begin in &run.begins[rows.clone()] {
             self.order.span(Ts(*begin));
         }
         if !hist {
-            let appended = self.rows.append(run.ids.iter().copied());
+            let appended = self.rows.append(run.ids[rows.clone()].iter().copied());
             appended.map_err(|e| Error::internal(format!("RowIds that do not rise: {e}")))?;
         }
         let columns = self.columns.iter().zip(&run.columns);
         let values = columns.map(|(def, array)| ColumnValues::new(&def.ty, array.as_ref()));
         let values = values.collect::<Result<Vec<_>>>()?;
         let writer = if hist { &mut self.hist } else { &mut self.head };
-        let mut rows = 0..run.count();
         while !rows.is_empty() {
             let end = rows.start + writer.room(&values, rows.clone())?;
-            writer.extend(run, &values, rows.start..end)?;
+            let ends = ends.map(|ends| &ends[rows.start - first..end - first]);
+            writer.extend(run, &values, rows.start..end, ends)?;
             rows.start = end;
             if writer.is_full() {
                 writer.close_block(self.id, &self.columns, output)?;
@@ -127,32 +133,33 @@ impl RowsWriter {
         Ok(())
     }
 
-    /// Hold the shape of `run`, and its order, against what there is.
-    fn check_run(&self, run: &RowRun) -> Result<()> {
-        let rows = run.count();
-        let whole = run.begins.len() == rows
-            && run.ends.as_ref().is_none_or(|ends| ends.len() == rows)
-            && run.deleted.as_ref().is_none_or(|bits| bits.len() == rows)
+    /// Hold the shape of `run`, and the order of `rows`, against what there is.
+    fn check_run(&self, run: &RowRun, rows: Range<usize>, ends: Option<&[u64]>) -> Result<()> {
+        let all = run.count();
+        let whole = rows.end <= all
+            && run.begins.len() == all
+            && ends.is_none_or(|ends| ends.len() == rows.len())
+            && run.deleted.as_ref().is_none_or(|bits| bits.len() == all)
             && run.columns.len() == self.columns.len()
-            && run.columns.iter().all(|column| column.len() == rows);
+            && run.columns.iter().all(|column| column.len() == all);
         if !whole {
             return Err(Error::internal("a run of rows that do not fit together"));
         }
-        let writer = if run.ends.is_some() {
+        let writer = if ends.is_some() {
             &self.hist
         } else {
             &self.head
         };
         let mut last = writer.last;
-        for row in 0..rows {
+        for (place, row) in rows.enumerate() {
             let (id, begin) = (run.ids[row], run.begins[row]);
-            let fits = match (&run.ends, last) {
+            let fits = match (ends, last) {
                 (None, last) => last.is_none_or(|(last, _)| last < id),
                 (Some(ends), last) => {
                     let newer = last.filter(|(last, _)| *last == id);
-                    begin < ends[row]
+                    begin < ends[place]
                         && last.is_none_or(|(last, _)| last <= id)
-                        && newer.is_none_or(|(_, newer)| newer == ends[row])
+                        && newer.is_none_or(|(_, newer)| newer == ends[place])
                 }
             };
             if !fits {
@@ -248,12 +255,11 @@ impl RunWriter {
         run: &RowRun,
         values: &[ColumnValues<'_>],
         rows: Range<usize>,
+        ends: Option<&[u64]>,
     ) -> Result<()> {
         self.row_ids.extend_from_slice(&run.ids[rows.clone()]);
         self.begins.extend_from_slice(&run.begins[rows.clone()]);
-        if let Some(ends) = &run.ends {
-            self.ends.extend_from_slice(&ends[rows.clone()]);
-        }
+        self.ends.extend_from_slice(ends.unwrap_or_default());
         for row in rows.clone() {
             let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(row));
             self.deleted.push(deleted);

@@ -38,6 +38,7 @@ fn numbers(numbers: Range<i64>) -> RecordBatch {
 fn database(dir: &tempfile::TempDir) -> Engine {
     let options = Options {
         page_bytes: 16,
+        compaction_in_background: false,
         ..Options::default()
     };
     let io = Arc::new(Disk::open(dir.path()).unwrap());

@@ -1,0 +1,161 @@
+//! Writing one segment of several.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::{Bound, Range};
+
+use super::definitions::Definitions;
+use super::keep::Keep;
+use super::{entries, rows};
+use crate::catalog::CATALOG;
+use crate::engine::EngineInner;
+use crate::error::{Error, Result};
+use crate::flush::name_of;
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::memtable::{as_slices, full_bounds};
+use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::view::Superversion;
+
+/// For pages that are being read; most are read once.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// One merge.
+pub struct Merging<'a> {
+    pub engine: &'a EngineInner,
+    pub sources: &'a Superversion,
+    /// Of the sources' segments.
+    pub range: Range<usize>,
+    pub horizon: Ts,
+    pub definitions: &'a Definitions,
+    /// Says when to stop.
+    pub check: &'a dyn Fn() -> Result<()>,
+}
+
+impl Merging<'_> {
+    fn segments(&self) -> &[SegmentReader] {
+        &self.sources.segments[self.range.clone()]
+    }
+
+    /// Write segment `number`, and sync it and its name; `None` when nothing is left, and no file.
+    pub fn write(&self, number: u64) -> Result<Option<SegmentReader>> {
+        let (engine, name) = (self.engine, name_of(number));
+        let io = &engine.io;
+        let cache = PageCache::new(CACHE_BYTES);
+        let readers = self.segments().iter();
+        let readers = readers.map(|segment| engine.flusher.open_beside(io, segment, &cache));
+        let readers = readers.collect::<Result<Vec<_>>>()?;
+        let options = SegmentOptions {
+            page_bytes: engine.options.page_bytes,
+        };
+        let codecs = engine.flusher.codecs().current();
+        let mut writer = SegmentWriter::create(io, &name, TimelineId::MAIN, options, codecs)?;
+        let ids: BTreeSet<CollectionId> = readers
+            .iter()
+            .flat_map(|reader| reader.meta().collections.iter().copied())
+            .collect();
+        for id in ids {
+            if !self.definitions.is_dead(id) {
+                self.write_collection(&readers, id, &mut writer)?;
+            }
+        }
+        let meta = writer.finish()?;
+        if meta.collections.is_empty() {
+            io.remove(&name)
+                .map_err(|e| Error::io("remove", &name, e))?;
+            return Ok(None);
+        }
+        engine.sync_segment_names()?;
+        engine
+            .flusher
+            .open_segment(io, &name, Some(&meta))
+            .map(Some)
+    }
+
+    fn write_collection(
+        &self,
+        readers: &[SegmentReader],
+        id: CollectionId,
+        writer: &mut SegmentWriter,
+    ) -> Result<()> {
+        let readers: Vec<_> = readers
+            .iter()
+            .filter(|reader| reader.has(id))
+            .cloned()
+            .collect();
+        let older = &self.sources.segments[self.range.end..];
+        let keep = Keep {
+            horizon: self.horizon,
+            is_oldest: !older.iter().any(|segment| segment.has(id)),
+        };
+        if readers.iter().any(|reader| reader.has_rows(id)) {
+            let table = self.definitions.table(id);
+            let table = table.ok_or_else(|| Error::internal(format!("rows of no table, {id}")))?;
+            return rows::merge(&readers, table, keep, self.check, writer);
+        }
+        match id {
+            CATALOG => {
+                let elsewhere = self.dead_elsewhere();
+                entries::merge_definitions(&readers, id, keep, &elsewhere, writer)
+            }
+            _ => entries::merge(&readers, id, keep, self.check, writer),
+        }
+    }
+
+    /// Collections past their time of which something is in memory or in another file.
+    fn dead_elsewhere(&self) -> HashSet<CollectionId> {
+        let (newer, older) = (
+            &self.sources.segments[..self.range.start],
+            &self.sources.segments[self.range.end..],
+        );
+        let is_there = |id: &CollectionId| {
+            let bounds = full_bounds(*id, Bound::Unbounded, Bound::Unbounded);
+            let (from, to) = as_slices(&bounds);
+            let in_memory = self.sources.memtables().any(|m| m.ends(from, to).is_some());
+            in_memory || newer.iter().chain(older).any(|segment| segment.has(*id))
+        };
+        self.definitions.dead().filter(is_there).collect()
+    }
+
+    /// Whether `merged` tells less of times before the horizon than the segments did.
+    pub fn loses_history(&self, merged: Option<&SegmentReader>) -> bool {
+        let before: u64 = self.segments().iter().map(versions).sum();
+        let collections = self.segments().iter().flat_map(|s| &s.meta().collections);
+        let mut tables = collections.filter_map(|id| self.definitions.table(*id));
+        before > merged.map_or(0, versions)
+            || tables.any(|table| table.columns.iter().any(|column| column.dropped))
+    }
+}
+
+/// How many versions a segment has.
+pub fn versions(segment: &SegmentReader) -> u64 {
+    let collections = segment.collection_bytes();
+    collections
+        .iter()
+        .map(|collection| collection.versions)
+        .sum()
+}
+
+/// What of a segment is known to go when it is written anew, alone, and does so then: collections that
+/// are past their time, versions that ended before the horizon, and deletes that hide nothing.
+pub fn garbage_bytes(
+    segment: &SegmentReader,
+    older: &[SegmentReader],
+    horizon: Ts,
+    definitions: &Definitions,
+) -> u64 {
+    let collections = segment.collection_bytes().into_iter();
+    let garbage = collections.map(|c| {
+        let id = c.collection;
+        let is_oldest = || !older.iter().any(|segment| segment.has(id));
+        match id {
+            // Definitions may have to stay for the sake of what they name.
+            CATALOG => 0,
+            _ if definitions.is_dead(id) => c.bytes,
+            // What ends in this file ends by its newest version.
+            _ if c.max_ts > horizon => 0,
+            // A delete takes its RowId and its time at least.
+            _ if is_oldest() => c.hist_bytes + c.tombstones * 16,
+            _ => c.hist_bytes,
+        }
+    });
+    garbage.sum()
+}
