@@ -20,6 +20,7 @@ use heliosdb_storage::io::disk::Disk;
 
 use crate::config::Config;
 use crate::dump::{ExportOptions, Manifest, Progress, marker};
+use crate::edition;
 use crate::error::{Error, OpenError};
 use crate::params::{ToSql, values};
 use crate::plugins;
@@ -27,8 +28,6 @@ use crate::rows::Rows;
 
 /// The first role and the first database.
 pub const FIRST_NAME: &str = "helios";
-/// What a program is that does not say.
-const LITE: &str = "lite";
 /// Sessions kept ready for [`Database::execute`] and its like.
 const IDLE_SESSIONS_MAX: usize = 16;
 
@@ -48,7 +47,8 @@ struct Shared {
 }
 
 impl Database {
-    /// Open the database in `directory`, creating both when they do not exist.
+    /// Open the database in `directory`, creating both when they do not exist. It must be of Lite, or of
+    /// the edition whose bundle the program links.
     pub fn open(directory: impl AsRef<Path>) -> Result<Database, OpenError> {
         Database::open_with(directory, &Config::default())
     }
@@ -60,17 +60,22 @@ impl Database {
         Database::open_bundle(directory, config, &linked)
     }
 
-    /// Open with settings and these plugins, besides those of the plugin directory.
+    /// Open with settings and these plugins, besides those of the plugin directory. The edition is that
+    /// of [`Database::open`].
     pub fn open_bundle(
         directory: impl AsRef<Path>,
         config: &Config,
         linked: &[RootRef],
     ) -> Result<Database, OpenError> {
-        Database::open_edition(directory, config, linked, LITE)
+        let edition = edition::linked().map_err(|error| OpenError {
+            directory: directory.as_ref().to_path_buf(),
+            error,
+        })?;
+        Database::open_edition(directory, config, linked, edition)
     }
 
-    /// The same, for a program that is one of several: `edition` is what its dumps and
-    /// `SHOW helios.edition` say it is.
+    /// The same, for a program that says which edition it is. It opens the databases of that edition and
+    /// no others; a new database is of it for good, and its dumps and `SHOW helios.edition` say so.
     pub fn open_edition(
         directory: impl AsRef<Path>,
         config: &Config,
@@ -86,7 +91,7 @@ impl Database {
             return Err(failed(Error::NotADirectory));
         }
         let disk = Arc::new(Disk::open(&directory).map_err(|e| failed(e.into()))?);
-        let engine = marker::open_engine(disk.clone(), config).map_err(failed)?;
+        let engine = marker::open_engine(disk.clone(), config, edition).map_err(failed)?;
         let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
         let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
         let options = config.instance_options(plugins.clone(), edition);

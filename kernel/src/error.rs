@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use heliosdb_plugin_host::StateFileError;
 use heliosdb_plugin_host::migration::MigrationError;
-use heliosdb_sql::SqlError;
+use heliosdb_sql::error::state;
+use heliosdb_sql::{SqlError, SqlState};
 
-/// A failure to open, with the directory it concerns: one line, fit for a terminal.
+use crate::edition::{LITE, title};
+
+/// A failure to open, with the directory it concerns, fit for a terminal: one line, and another for
+/// what to do about it.
 #[derive(Debug)]
 pub struct OpenError {
     pub directory: PathBuf,
@@ -24,6 +28,14 @@ pub enum Error {
     /// What is in it is a part of a database, or one that nobody verified.
     #[error("an import into it has not finished")]
     ImportPending,
+    /// It belongs to another program, which would not know it again after this one.
+    #[error(
+        "it is a database of HeliosDB {}, and this is HeliosDB {} (SQLSTATE {})",
+        title(database),
+        title(program),
+        state::OBJECT_NOT_IN_PREREQUISITE_STATE.as_str()
+    )]
+    Edition { database: String, program: String },
     /// A small file of the server's in the directory, which cannot be used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -54,9 +66,29 @@ impl Error {
         )
     }
 
+    /// PostgreSQL's code, of what has one.
+    pub fn sqlstate(&self) -> Option<SqlState> {
+        match self {
+            Error::Edition { .. } => Some(state::OBJECT_NOT_IN_PREREQUISITE_STATE),
+            Error::Sql(error) => Some(error.code),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Error::Edition { database, program } => {
+                Some(match (database.as_str(), program.as_str()) {
+                    (LITE, "full") => {
+                        "Export it with \"heliosdb-lite export\", and make a database of the dump with \
+                     \"heliosdb-full import\". Nothing was changed."
+                    }
+                    ("full", _) => "Open it with heliosdb-full. Nothing was changed.",
+                    (LITE, _) => "Open it with heliosdb-lite. Nothing was changed.",
+                    _ => "Open it with the program that made it. Nothing was changed.",
+                })
+            }
             Error::ImportPending => Some(
                 "Run the import again: it removes what is there and starts over. To give it up, \
                  remove the directory.",
@@ -90,7 +122,8 @@ impl fmt::Display for OpenError {
         // Whoever finds a half database should not have to look the way out up.
         match (&self.error, self.error.hint()) {
             (Error::ImportPending, Some(hint)) => write!(f, ". {hint}"),
-            _ => Ok(()),
+            (_, Some(hint)) => write!(f, "\nHINT:  {hint}"),
+            (_, None) => Ok(()),
         }
     }
 }

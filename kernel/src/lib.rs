@@ -5,11 +5,13 @@
 //! 1. *Directory*: made if it does not exist (mode 0700) and locked for this process.
 //! 2. *Storage*: the manifest and the log are read; what was committed is in place, what was not is
 //!    gone. Damage and foreign formats are refused here, by name.
-//! 3. *Plugins*: those that are linked and those in the plugin directory are checked, their stores
+//! 3. *Edition*: a database of another edition than the program's is refused, before anything is
+//!    written to it; a new one becomes the program's.
+//! 4. *Plugins*: those that are linked and those in the plugin directory are checked, their stores
 //!    migrated, and started. One that cannot start is left out, or stops the boot if it is forced.
-//! 4. *SQL*: the catalog is read; a new database gets its first role and schema; extensions that
+//! 5. *SQL*: the catalog is read; a new database gets its first role and schema; extensions that
 //!    start here for the first time are installed.
-//! 5. *Server*, if asked for: every address is bound before the first client is answered.
+//! 6. *Server*, if asked for: every address is bound before the first client is answered.
 //!
 //! Every call blocks; an async program calls from `spawn_blocking` or a thread of its own.
 //!
@@ -48,6 +50,8 @@
 pub mod config;
 mod database;
 pub mod dump;
+#[doc(hidden)]
+pub mod edition;
 mod error;
 mod params;
 pub mod plugins;
@@ -60,6 +64,9 @@ pub use database::{Connection, Database, FIRST_NAME, Transaction};
 pub use error::{Error, OpenError};
 pub use params::ToSql;
 pub use rows::{Cell, ColumnRef, FromSql, Row, RowIter, Rows};
+
+#[doc(hidden)]
+pub use inventory;
 
 pub use heliosdb_plugin_host::{RootRef, linked};
 pub use heliosdb_server::{AuthMethod, Server, ServerConfig, StartError};

@@ -55,7 +55,8 @@ pub(crate) fn boot(
 /// What a plugin would do to its stores at the next start, or why it could not start.
 pub type DryRun = (String, Result<Report, String>);
 
-/// Runs the migrations that the next start would run, verifies them, and keeps nothing.
+/// Runs the migrations that the next start would run, verifies them, and keeps nothing. `edition` is
+/// what the program is.
 ///
 /// # Errors
 ///
@@ -64,9 +65,10 @@ pub fn dry_run(
     directory: &Path,
     config: &Config,
     linked: &[RootRef],
+    edition: &str,
 ) -> Result<Vec<DryRun>, OpenError> {
     offline(directory, |disk| {
-        let engine = marker::open_engine(disk.clone(), config)?;
+        let engine = marker::open_engine(disk.clone(), config, edition)?;
         let plan = plan(disk, directory, config, linked)?;
         let reports = host::dry_run(&plan, linked, &engine);
         engine.close()?;
@@ -79,9 +81,14 @@ pub fn dry_run(
 /// # Errors
 ///
 /// As [`dry_run`]; or the plugin has no stores here.
-pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Finalized, OpenError> {
+pub fn finalize(
+    directory: &Path,
+    config: &Config,
+    edition: &str,
+    plugin: &str,
+) -> Result<Finalized, OpenError> {
     offline(directory, |disk| {
-        let engine = marker::open_engine(disk, config)?;
+        let engine = marker::open_engine(disk, config, edition)?;
         if store::stores_of(&engine.latest_view(), plugin)?.is_empty() {
             return Err(Error::NoStores(plugin.to_owned()));
         }
@@ -97,9 +104,14 @@ pub fn finalize(directory: &Path, config: &Config, plugin: &str) -> Result<Final
 /// # Errors
 ///
 /// As [`dry_run`]; or nothing is kept.
-pub fn rollback(directory: &Path, config: &Config, plugin: &str) -> Result<RolledBack, OpenError> {
+pub fn rollback(
+    directory: &Path,
+    config: &Config,
+    edition: &str,
+    plugin: &str,
+) -> Result<RolledBack, OpenError> {
     offline(directory, |disk| {
-        let engine = marker::open_engine(disk, config)?;
+        let engine = marker::open_engine(disk, config, edition)?;
         let back = migration::rollback(&engine, plugin, &migration::Settings::default())?;
         engine.close()?;
         Ok(back)

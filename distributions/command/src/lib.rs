@@ -37,7 +37,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub struct Edition {
     /// The executable's name, which begins every message.
     pub program: &'static str,
-    /// What dumps and `SHOW helios.edition` call it: `lite` or `full`.
+    /// What databases, dumps and `SHOW helios.edition` call it: `lite` or `full`. Each opens its own
+    /// databases only.
     pub name: &'static str,
     /// What people call it.
     pub title: &'static str,

@@ -20,7 +20,7 @@ pub use verify::VerifyMigration;
 /// What this distribution is.
 pub const EDITION: Edition = Edition {
     program: "heliosdb-full",
-    name: "full",
+    name: bundle::EDITION,
     title: "HeliosDB Full",
     plugins: bundle::plugins,
     plugin_ids: &bundle::PLUGINS,

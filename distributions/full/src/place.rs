@@ -1,7 +1,6 @@
 //! How Full's command line names a database: a directory, a cluster, or a server.
 //!
-//! The default directory is not Lite's, so neither program opens the other's database unless it is told
-//! to. A cluster has a name; in this version it is one node, whose directory follows from the name.
+//! The default directory is not Lite's, because neither program opens the other's databases. A cluster has a name; in this version it is one node, whose directory follows from the name.
 
 use std::path::{Path, PathBuf};
 

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::{bootstrap, store};
+use crate::edition;
 use crate::error::{Result, SqlError, state};
 use crate::plan::state::{CurrentStatement, new_state};
 use crate::plugin::extension;
@@ -79,7 +80,7 @@ impl Default for InstanceOptions {
             threads: 0,
             query_memory_bytes: 1 << 30,
             plugins: PluginHost::none(),
-            edition: "lite".to_owned(),
+            edition: edition::LITE.to_owned(),
             config_text: None,
         }
     }

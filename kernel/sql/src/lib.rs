@@ -17,6 +17,7 @@ mod plugin;
 mod transfer;
 
 pub mod copy;
+pub mod edition;
 pub mod functions;
 pub mod information_schema;
 pub mod names;

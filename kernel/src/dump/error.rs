@@ -171,7 +171,8 @@ impl ImportError {
             ImportError::Leftovers { .. } => {
                 "Remove the directory, or run the import again: it starts over."
             }
-            ImportError::Open(error) => return error.error.hint().map(str::to_owned),
+            // It says so itself.
+            ImportError::Open(_) => return None,
             ImportError::Sql(error) => return error.hint.clone(),
             _ => return None,
         };

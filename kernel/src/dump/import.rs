@@ -6,7 +6,7 @@
 //! 4. Plugins start, which runs their steps and adoptions; codecs become known.
 //! 5. Tables, their history and their indexes are loaded, and published.
 //! 6. The database is opened as any program would open it, and compared with the dump.
-//! 7. A row says where it came from. The engine is closed.
+//! 7. Rows say whose it is and where it came from. The engine is closed.
 //! 8. The report is written as a page, and shown to whoever waits for it. A page that cannot be written
 //!    fails nothing; one that belongs to an import which then fails goes with everything else.
 //! 9. The settings are written, and the mark is removed: from this moment there is a database.
@@ -20,8 +20,8 @@ use std::sync::Arc;
 use heliosdb_dump::{CompareOptions, Dump, LoadOptions, Progress, load_state, load_tables};
 use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::file::Sha256;
-use heliosdb_sql::Instance;
 use heliosdb_sql::provenance::{self, Provenance};
+use heliosdb_sql::{Instance, edition};
 use heliosdb_storage::Engine;
 
 use super::error::ImportError;
@@ -229,7 +229,7 @@ impl Import<'_> {
         notes
     }
 
-    /// Step 7: where the database came from.
+    /// Step 7: whose the database is, and where it came from.
     fn record(&self, engine: &Engine, report: &Report) -> Result<(), ImportError> {
         let manifest = self.dump.manifest();
         let upgraded = report.stores.iter().filter(|store| {
@@ -252,6 +252,7 @@ impl Import<'_> {
             bytes: self.dump.bytes(),
             upgrades: upgrades.map_err(|e| std::io::Error::other(e.to_string()))?,
         };
+        edition::record(engine, self.options.edition)?;
         Ok(provenance::record(engine, &row)?)
     }
 }

@@ -37,6 +37,7 @@ use heliosdb_storage::io::{Io, OpenMode};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::edition;
 use crate::error::Error;
 
 pub(crate) const MARKER_FILE: &str = "import.pending";
@@ -167,11 +168,16 @@ pub(crate) fn refuse(io: &Arc<dyn Io>) -> Result<(), Error> {
     }
 }
 
-/// The engine of a directory that holds a whole database, or none yet.
-pub(crate) fn open_engine(io: Arc<dyn Io>, config: &Config) -> Result<Engine, Error> {
+/// The engine of a directory that holds a whole database of the edition, or none yet.
+pub(crate) fn open_engine(
+    io: Arc<dyn Io>,
+    config: &Config,
+    edition: &str,
+) -> Result<Engine, Error> {
     refuse(&io)?;
     let engine = Engine::open(io.clone(), config.storage_options())?;
     refuse(&io)?;
+    edition::claim(&engine, edition)?;
     Ok(engine)
 }
 
@@ -271,9 +277,15 @@ mod tests {
             Database::plan_plugins(path, &config, &[])
                 .map(drop)
                 .unwrap_err(),
-            plugins::dry_run(path, &config, &[]).map(drop).unwrap_err(),
-            plugins::finalize(path, &config, "p").map(drop).unwrap_err(),
-            plugins::rollback(path, &config, "p").map(drop).unwrap_err(),
+            plugins::dry_run(path, &config, &[], "lite")
+                .map(drop)
+                .unwrap_err(),
+            plugins::finalize(path, &config, "lite", "p")
+                .map(drop)
+                .unwrap_err(),
+            plugins::rollback(path, &config, "lite", "p")
+                .map(drop)
+                .unwrap_err(),
         ];
         for refused in refusals {
             assert!(matches!(refused.error, Error::ImportPending), "{refused}");

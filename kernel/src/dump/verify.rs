@@ -54,7 +54,9 @@ pub fn verify(
     let config = config_of(directory, options)?;
     let disk: Arc<dyn Io> = Arc::new(Disk::open(directory)?);
     let engine = watch
-        .show("open", || marker::open_engine(disk.clone(), &config))
+        .show("open", || {
+            marker::open_engine(disk.clone(), &config, options.edition)
+        })
         .map_err(failed)?;
     let compared = (|| {
         let plan = plugins::plan(disk.clone(), directory, &config, options.linked)?;

@@ -24,7 +24,7 @@ pub struct Scratch {
     _directory: Arc<tempfile::TempDir>,
 }
 
-/// Whose plugins a database has.
+/// Whose a database is, and whose plugins it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
     Lite,
@@ -33,6 +33,14 @@ pub enum Edition {
 
 impl Edition {
     pub const ALL: [Edition; 2] = [Edition::Lite, Edition::Full];
+
+    /// What its databases call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Edition::Lite => heliosdb_lite::EDITION.name,
+            Edition::Full => heliosdb_full::EDITION.name,
+        }
+    }
 
     /// The ids of its plugins.
     pub fn plugins(self) -> &'static [&'static str] {
@@ -85,10 +93,10 @@ impl Scratch {
                 Vec::new()
             }
         };
-        let database = Database::open_bundle(directory.path(), &Config::default(), &linked)
-            .map_err(|error| Failure::setup(&error))?;
+        let config = Config::default();
+        let database = Database::open_edition(directory.path(), &config, &linked, edition.name());
         Ok(Scratch {
-            database,
+            database: database.map_err(|error| Failure::setup(&error))?,
             _directory: Arc::new(directory),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use heliosdb_kernel::Database;
 use heliosdb_kernel::dump::{self, ExportOptions, ImportOptions, Silent, VerifyOptions};
@@ -20,21 +21,14 @@ pub fn to_full(lite: &Database) -> Result<(), Failure> {
         directory.path().join("lite.dump"),
         directory.path().join("full"),
     );
-    let mut out = BufWriter::new(File::create(&file).map_err(|e| setup(&e))?);
-    lite.export(&mut out, &ExportOptions::default(), &Silent)
-        .map_err(|e| setup(&e))?;
-    out.flush().map_err(|e| setup(&e))?;
-    drop(out);
-
+    import(lite, &file, &target)?;
     let plugins = Edition::Full.linked()?;
-    let options = ImportOptions::new(&plugins, "full");
-    dump::import(&file, &target, &options, &Silent).map_err(|e| setup(&e.explain()))?;
     let options = VerifyOptions {
         check_views: true,
         check_branches: true,
         check_indexes: true,
         check_compression: true,
-        ..VerifyOptions::new(&plugins, "full")
+        ..VerifyOptions::new(&plugins, Edition::Full.name())
     };
     let report =
         dump::verify(&file, &target, &options, &Silent).map_err(|e| setup(&e.explain()))?;
@@ -42,4 +36,23 @@ pub fn to_full(lite: &Database) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::setup(&report.to_text())),
     }
+}
+
+/// Exports the database to `file`, and makes a database of Full of it in `target`.
+///
+/// # Errors
+///
+/// One of the two fails.
+pub fn import(lite: &Database, file: &Path, target: &Path) -> Result<(), Failure> {
+    let setup = |error: &dyn std::fmt::Display| Failure::setup(error);
+    let mut out = BufWriter::new(File::create(file).map_err(|e| setup(&e))?);
+    lite.export(&mut out, &ExportOptions::default(), &Silent)
+        .map_err(|e| setup(&e))?;
+    out.flush().map_err(|e| setup(&e))?;
+    drop(out);
+
+    let plugins = Edition::Full.linked()?;
+    let options = ImportOptions::new(&plugins, Edition::Full.name());
+    dump::import(file, target, &options, &Silent).map_err(|e| setup(&e.explain()))?;
+    Ok(())
 }

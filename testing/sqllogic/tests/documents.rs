@@ -22,9 +22,9 @@ fn the_documents_say_what_happens() {
         let statements = statements(&text);
         assert!(statements.len() > 5, "{page} has few statements");
         let directory = tempfile::tempdir().unwrap();
-        let linked = edition.linked().unwrap();
+        let (config, linked) = (Config::default(), edition.linked().unwrap());
         let database =
-            Database::open_bundle(directory.path(), &Config::default(), &linked).unwrap();
+            Database::open_edition(directory.path(), &config, &linked, edition.name()).unwrap();
         for (expected, sql) in statements {
             let outcome = database.query(&sql, &[]).map(drop);
             let code = outcome.as_ref().err().map(|e| e.code.as_str().to_owned());

@@ -1,17 +1,28 @@
-//! A database of Lite that Full opens: its named schemas become versions, and the plugin that has them
-//! goes on having them.
+//! A database of Lite that is moved to Full: its named schemas become versions, and the plugin that has
+//! them goes on having them. Full does not open it where it is.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
-use heliosdb_kernel::{Config, Database};
-use heliosdb_sqllogic::Edition;
+use heliosdb_kernel::{Config, Database, Error};
+use heliosdb_sqllogic::{Edition, moved};
 
 fn open(directory: &Path, edition: Edition, config: &str) -> Database {
     let config = Config::parse(config, "heliosdb.toml").unwrap();
     let linked = edition.linked().unwrap();
-    Database::open_bundle(directory, &config, &linked).unwrap()
+    Database::open_edition(directory, &config, &linked, edition.name()).unwrap()
+}
+
+/// Moves a database of Lite to Full, beside it; closed, and the way to it.
+fn to_full(lite: Database) -> PathBuf {
+    let (dump, full) = (
+        lite.directory().with_file_name("lite.dump"),
+        lite.directory().with_file_name("full"),
+    );
+    moved::import(&lite, &dump, &full).unwrap();
+    lite.close().unwrap();
+    full
 }
 
 fn run(database: &Database, statements: &[&str]) {
@@ -45,7 +56,7 @@ ORDER BY name";
 #[test]
 fn schemas_of_lite_are_version_1_in_full() {
     let directory = tempfile::tempdir().unwrap();
-    let lite = open(directory.path(), Edition::Lite, "");
+    let lite = open(&directory.path().join("lite"), Edition::Lite, "");
     run(
         &lite,
         &[
@@ -58,9 +69,9 @@ fn schemas_of_lite_are_version_1_in_full() {
             "DROP JSON SCHEMA gone",
         ],
     );
-    lite.close().unwrap();
+    let moved = to_full(lite);
 
-    let full = open(directory.path(), Edition::Full, "");
+    let full = open(&moved, Edition::Full, "");
     check(
         &full,
         VERSIONS,
@@ -99,10 +110,10 @@ fn schemas_of_lite_are_version_1_in_full() {
     full.close().unwrap();
 
     // It happens once.
-    let off = open(directory.path(), Edition::Full, OFF);
+    let off = open(&moved, Edition::Full, OFF);
     run(&off, &["CREATE JSON SCHEMA later AS 'true'"]);
     off.close().unwrap();
-    let full = open(directory.path(), Edition::Full, "");
+    let full = open(&moved, Edition::Full, "");
     run(&full, &["ALTER JSON SCHEMA person RENAME TO human"]);
     check(
         &full,
@@ -119,12 +130,11 @@ fn schemas_of_lite_are_version_1_in_full() {
 #[test]
 fn a_registry_that_is_off_records_nothing_and_is_asked_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let lite = open(directory.path(), Edition::Lite, "");
+    let lite = open(&directory.path().join("lite"), Edition::Lite, "");
     run(&lite, &["CREATE JSON SCHEMA person AS 'true'"]);
-    lite.close().unwrap();
-    open(directory.path(), Edition::Full, "").close().unwrap();
+    let moved = to_full(lite);
 
-    let off = open(directory.path(), Edition::Full, OFF);
+    let off = open(&moved, Edition::Full, OFF);
     run(
         &off,
         &[
@@ -136,7 +146,7 @@ fn a_registry_that_is_off_records_nothing_and_is_asked_nothing() {
     assert_eq!(refused.unwrap_err().code.as_str(), "42883");
     off.close().unwrap();
 
-    let full = open(directory.path(), Edition::Full, "");
+    let full = open(&moved, Edition::Full, "");
     check(
         &full,
         VERSIONS,
@@ -152,5 +162,32 @@ fn a_registry_that_is_off_records_nothing_and_is_asked_nothing() {
         public.other 1 json-schema:///public/other 2020-12 b5bea41b CREATE JSON SCHEMA helios current true
         public.pet 1 json-schema:///public/pet 2020-12 b5bea41b found helios current true
         nameless 1 json-schema:///public/person 2020-12 b5bea41b adopted from jsonschema.schemas@2 true"#]],
+    );
+}
+
+/// Nothing of Full's runs on it: no store is adopted, no extension installed.
+#[test]
+fn a_database_of_lite_is_left_alone_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, config) = (directory.path(), Config::default());
+    let lite = open(path, Edition::Lite, "");
+    run(&lite, &["CREATE JSON SCHEMA person AS 'true'"]);
+    lite.close().unwrap();
+    let linked = Edition::Full.linked().unwrap();
+    // This program links the bundles of both, of which Full's says what a program is.
+    for refused in [
+        Database::open_edition(path, &config, &linked, "full"),
+        Database::open_bundle(path, &config, &linked),
+        Database::open(path),
+    ] {
+        let refused = refused.map(drop).unwrap_err();
+        assert!(matches!(refused.error, Error::Edition { .. }), "{refused}");
+    }
+    let lite = open(path, Edition::Lite, "");
+    check(
+        &lite,
+        "SELECT plugin || '.' || store FROM helios_plugin_stores WHERE plugin IN ('jsonschema', 'schema_registry')
+         UNION ALL SELECT extname FROM pg_extension WHERE extname = 'schema_registry'",
+        expect!["jsonschema.schemas"],
     );
 }

@@ -44,7 +44,8 @@ impl Edition {
         let mut config = Config::default();
         config.storage.wal_segment_size = Some(ByteSize(256 << 10));
         let plugins = self.plugins()?;
-        let database = Database::open_bundle(directory, &config, &plugins).map_err(text)?;
+        let database = Database::open_edition(directory, &config, &plugins, self.name());
+        let database = database.map_err(text)?;
         match database.plugin_failures().as_slice() {
             [] => database.connect().map_err(text),
             failures => Err(format!("plugins failed: {failures:?}")),

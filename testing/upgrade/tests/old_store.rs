@@ -81,7 +81,9 @@ fn state_of_an_old_version_is_upgraded_and_adopted() {
     let dump = directory.path().join("old.dump");
     {
         // Opened with its plugins it would be upgraded here already.
-        let old = Database::open_bundle(&lite, &Config::default(), &[]).expect("a database");
+        let config = Config::default();
+        let old = Database::open_edition(&lite, &config, &[], Edition::Lite.name());
+        let old = old.expect("a database");
         let manifest = transfer::export(&old, &dump).expect("a dump");
         let stores = manifest.plugins.iter().flat_map(|p| &p.stores);
         assert_eq!(stores.collect::<Vec<_>>(), [&("schemas".to_owned(), 1)]);

@@ -15,7 +15,7 @@ pub fn run<P: Place>(edition: &Edition, arguments: &PluginMigrate<P>) -> Result<
         if !directory.is_dir() {
             return Err(format!("there is no directory {}", directory.display()).into());
         }
-        let database = Database::open_bundle(directory, &config, &linked);
+        let database = Database::open_edition(directory, &config, &linked, edition.name);
         let database = database.map_err(|error| error.to_string())?;
         let reports = database.plugin_reports();
         let failed = database.plugin_failures();
@@ -28,7 +28,8 @@ pub fn run<P: Place>(edition: &Edition, arguments: &PluginMigrate<P>) -> Result<
         database.close().map_err(|error| error.message)?;
         return say(edition, failed);
     }
-    let reports = plugins::dry_run(directory, &config, &linked).map_err(|e| e.to_string())?;
+    let reports = plugins::dry_run(directory, &config, &linked, edition.name);
+    let reports = reports.map_err(|error| error.to_string())?;
     let mut failed = Vec::new();
     for (plugin, report) in reports {
         match report {
@@ -49,18 +50,18 @@ fn say(edition: &Edition, failed: Vec<(String, String)>) -> Result<(), Failed> {
     Err(Failed::Said)
 }
 
-pub fn finalize<P: Place>(arguments: &PluginState<P>) -> Result<(), Failed> {
+pub fn finalize<P: Place>(edition: &Edition, arguments: &PluginState<P>) -> Result<(), Failed> {
     let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
-    let finalized = plugins::finalize(directory, &config, &arguments.name);
+    let finalized = plugins::finalize(directory, &config, edition.name, &arguments.name);
     println!("{}", finalized.map_err(|error| error.to_string())?);
     Ok(())
 }
 
-pub fn rollback<P: Place>(arguments: &PluginState<P>) -> Result<(), Failed> {
+pub fn rollback<P: Place>(edition: &Edition, arguments: &PluginState<P>) -> Result<(), Failed> {
     let directory = &arguments.place.directory();
     let config = open::read_config(directory, arguments.config.as_deref())?;
-    let back = plugins::rollback(directory, &config, &arguments.name);
+    let back = plugins::rollback(directory, &config, edition.name, &arguments.name);
     println!("{}", back.map_err(|error| error.to_string())?);
     Ok(())
 }

@@ -15,7 +15,7 @@ pub fn run<P: Place>(edition: &Edition, command: Plugin<P>) -> Result<(), Failed
         Plugin::Check(check) => check::run(&check),
         Plugin::List(list) => list::run(edition, &list),
         Plugin::Migrate(migrate) => migrate::run(edition, &migrate),
-        Plugin::Finalize(state) => migrate::finalize(&state),
-        Plugin::Rollback(state) => migrate::rollback(&state),
+        Plugin::Finalize(state) => migrate::finalize(edition, &state),
+        Plugin::Rollback(state) => migrate::rollback(edition, &state),
     }
 }

@@ -67,7 +67,9 @@ fn every_form_writes_the_same_content() {
     lite.ok(&["export", "e.dump", "--no-history"]);
     assert_eq!(superseded("e.dump"), 0);
     // Full writes its own.
-    full(directory).ok(&["export", "--database", "heliosdb-data", "f.dump"]);
+    let full = full(directory);
+    full.ok(&["import", "a.dump", "--data", "full"]);
+    full.ok(&["export", "--database", "full", "f.dump"]);
     assert_eq!(manifest(&directory.join("f.dump")).edition, "full");
 }
 

@@ -1,5 +1,5 @@
 //! The built `heliosdb-full`, from outside: dumps out of Lite and of Full (`export`), into Full
-//! (`import`), killed half way (`kill`), and compared (`verify`).
+//! (`import`), killed half way (`kill`), and compared (`verify`); and whose a directory is (`edition`).
 //!
 //! The programs stand beside each other in the target directory; a test that needs `heliosdb-lite` and
 //! does not find it says so and passes. Building the workspace builds both.
@@ -7,6 +7,7 @@
 // Helpers outside #[test] functions unwrap too.
 #![allow(clippy::unwrap_used)]
 
+mod edition;
 mod export;
 mod import;
 mod kill;
