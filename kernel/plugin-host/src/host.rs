@@ -402,6 +402,20 @@ impl Boot<'_> {
     }
 }
 
+/// What the start of a server would do to the stores of plugins; it is not done. A plugin that cannot
+/// say is left out: it would not start, and would migrate nothing.
+pub fn pending(plan: &BootPlan, linked: &[RootRef], engine: &Engine) -> Vec<migration::Plan> {
+    let starting = plan.plugins.iter().filter(|p| p.outcome == Outcome::Start);
+    let pending = starting.filter_map(|planned| {
+        let manifest = &planned.manifest;
+        let health = Arc::new(Health::new(manifest.id.as_str().into()));
+        let root = open(planned.file.as_ref(), manifest, linked).ok()?;
+        let steps = Steps::of(root, manifest, &health).ok()?;
+        migration::preflight(&engine.latest_view(), &steps.wanted()).ok()
+    });
+    pending.filter(|plan| !plan.is_empty()).collect()
+}
+
 /// What every plugin that starts would do to its stores; nothing of it is kept.
 ///
 /// # Errors

@@ -58,6 +58,9 @@ pub enum ImportError {
     /// The directory to compare cannot be opened.
     #[error(transparent)]
     Open(Box<OpenError>),
+    /// The state of plugins has to be migrated before it can be compared; a line for each of them.
+    #[error("migrations of plugins are pending")]
+    Pending(Vec<String>),
     /// What was read back is not what the dump has.
     #[error("what was imported differs from the dump")]
     Differs(Box<Report>),
@@ -120,7 +123,7 @@ impl ImportError {
             ImportError::Plugins(problems) | ImportError::NotStarted(problems) => {
                 Some(lines(problems))
             }
-            ImportError::Catalog(problems) => Some(problems.join("\n")),
+            ImportError::Catalog(lines) | ImportError::Pending(lines) => Some(lines.join("\n")),
             ImportError::Differs(report) => Some(report.remarks().join("\n")),
             ImportError::Sql(error) => error.detail.clone(),
             ImportError::Leftovers { error, .. } => error.detail(),
@@ -170,6 +173,10 @@ impl ImportError {
             ImportError::Differs(_) => "Nothing was kept. This is a bug; please report it.",
             ImportError::Leftovers { .. } => {
                 "Remove the directory, or run the import again: it starts over."
+            }
+            ImportError::Pending(_) => {
+                "Start heliosdb-full on the database once, or run heliosdb-full plugin migrate, and \
+                 compare then. Nothing was changed."
             }
             // It says so itself.
             ImportError::Open(_) => return None,

@@ -2,14 +2,15 @@
 //!
 //! The current content is compared, so whatever somebody changed since is a difference, and is told
 //! from one that came with the import by looking AS OF the dump's snapshot. The database is opened as
-//! any program would open it, with its settings and plugins.
+//! any program would open it, with its settings and plugins; but nothing is migrated, because what was
+//! compared would then not be what was there.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use heliosdb_dump::{CompareOptions, Dump, Manifest, Progress};
-use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::boot::Planned;
+use heliosdb_plugin_host::{PluginHost, host};
 use heliosdb_sql::Instance;
 use heliosdb_sql::provenance;
 use heliosdb_storage::io::Io;
@@ -29,8 +30,8 @@ use crate::plugins;
 ///
 /// # Errors
 ///
-/// There is no answer: the dump is damaged, or the directory cannot be opened, for example because a
-/// server runs on it.
+/// There is no answer: the dump is damaged, the directory cannot be opened, for example because a server
+/// runs on it, or plugins have to migrate their state first.
 pub fn verify(
     file: &Path,
     directory: &Path,
@@ -61,6 +62,11 @@ pub fn verify(
     let compared = (|| {
         let plan = plugins::plan(disk.clone(), directory, &config, options.linked)?;
         let planned = plan.plugins.clone();
+        let pending = host::pending(&plan, options.linked, &engine);
+        if !pending.is_empty() {
+            let lines = pending.iter().map(ToString::to_string).collect();
+            return Err(ImportError::Pending(lines));
+        }
         let host = plugins::boot(plan, &config, options.linked, &engine)?;
         let sql = config.instance_options(host.clone(), options.edition);
         let instance = Instance::open(engine.clone(), sql)?;

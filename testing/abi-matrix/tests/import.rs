@@ -297,6 +297,33 @@ fn a_store_goes_up_and_is_taken_over() {
     assert!(!report.is_equal());
 }
 
+/// A comparison migrates nothing, so it has no answer while plugins wait for it.
+#[test]
+fn a_comparison_does_not_migrate() {
+    let place = Place::new();
+    place.import(&[root::<KeeperOne>()]).unwrap();
+    let linked = [root::<KeeperTwo>(), root::<Heir>()];
+    let options = VerifyOptions::new(&linked, "full");
+    for _ in 0..2 {
+        let compared = dump::verify(&place.path("dump"), &place.path("full"), &options, &Silent);
+        let error = compared.map(drop).unwrap_err();
+        assert!(matches!(error, ImportError::Pending(_)), "{error}");
+        let said = error.explain();
+        assert!(
+            said.contains("store things: goes from version 1 to 2"),
+            "{said}"
+        );
+    }
+    // It is as it was.
+    let report = place.verify(&[root::<KeeperOne>()]);
+    assert!(report.is_equal(), "{}", report.to_text());
+    let things = store_of(&report, "things");
+    assert_eq!(
+        (things.outcome, things.to_version),
+        (StoreOutcome::Kept, Some(1))
+    );
+}
+
 #[test]
 fn a_step_that_gives_up_leaves_nothing() {
     let place = Place::new();

@@ -68,3 +68,43 @@ fn equal_different_and_unknown() {
     let said = full.fails(2, &verify);
     assert!(said.contains("in use by another process"), "{said}");
 }
+
+/// A plugin that would change its state first is not asked to: there is no answer, and nothing happens.
+#[test]
+fn pending_migrations_are_not_run() {
+    let scratch = scratch();
+    let directory = scratch.path();
+    let Some(lite) = lite(directory) else { return };
+    cities(&lite, "db");
+    lite.ok(&["export", "--database", "db", "cities.dump"]);
+    let full = full(directory);
+    fs::create_dir(directory.join("x")).unwrap();
+    let settings = directory.join("x/heliosdb.toml");
+    fs::write(
+        &settings,
+        "[plugins.schema_registry]\nactivation = \"off\"\n",
+    )
+    .unwrap();
+    full.ok(&["import", "cities.dump", "--data", "x"]);
+    let verify = [
+        "verify-migration",
+        "--original",
+        "cities.dump",
+        "--data",
+        "x",
+    ];
+    full.ok(&verify);
+    fs::remove_file(&settings).unwrap();
+    // Twice: the first time has not done it.
+    for _ in 0..2 {
+        let said = full.fails(2, &verify);
+        assert!(
+            said.contains("migrations of plugins are pending")
+                && said.contains("adopts jsonschema.schemas@2")
+                && said.contains("HINT:  Start heliosdb-full on the database once"),
+            "{said}"
+        );
+    }
+    full.ok(&["plugin", "migrate", "--data", "x"]);
+    full.ok(&verify);
+}
