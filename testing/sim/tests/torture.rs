@@ -27,6 +27,7 @@ fn a_running_engine_agrees_with_the_oracle() {
     };
     let totals = run(1..60, &config);
     assert!(totals.commits > 500, "{totals}");
+    assert!(totals.compactions > 100, "{totals}");
 }
 
 /// Crashes at every I/O call in the three models, nested ones, failing calls and damage.
@@ -35,7 +36,10 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     let totals = run(1..16, &Config::default());
     assert!(totals.crashes.iter().all(|n| *n > 500), "{totals}");
     assert!(
-        totals.nested > 200 && totals.faults > 100 && totals.damages > 50,
+        totals.compactions > 10
+            && totals.nested > 200
+            && totals.faults > 100
+            && totals.damages > 50,
         "{totals}"
     );
 }
@@ -51,7 +55,7 @@ fn histories_leave_pages_that_a_codec_encoded() {
         let used = machine.engine().codecs_in_use();
         used.iter().map(|pages| pages.pages).sum::<u64>()
     };
-    let encoded: Vec<u64> = (1..16).map(encoded).collect();
+    let encoded: Vec<u64> = (1..31).map(encoded).collect();
     assert!(encoded.iter().sum::<u64>() > 30, "{encoded:?}");
 }
 

@@ -22,6 +22,7 @@ pub fn crash_at_every_call(seed: u64, config: &Config, totals: &mut Totals) -> R
     images.push(end_of(&disk));
     totals.calls += images.len() as u64;
     totals.commits += machine.commits() as u64;
+    totals.compactions += machine.compacted;
     for image in &images {
         for model in &config.models {
             let mut rng = Rng::new(seed).fork(image.call * 4 + *model as u64);

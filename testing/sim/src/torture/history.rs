@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use heliosdb_storage::ids::{CollectionId, RowId, Ts};
 use heliosdb_storage::{
-    Durability, Engine, Interrupt, Isolation, Options, ReadView, Savepoint, SequenceSpec,
+    Durability, Engine, Error, Interrupt, Isolation, Options, ReadView, Savepoint, SequenceSpec,
     Transaction,
 };
 
@@ -26,6 +26,8 @@ pub struct Machine {
     /// How often the database was opened on this machine.
     pub openings: u64,
     options: Options,
+    /// Compactions that did something.
+    pub compacted: u64,
     pub oracle: Oracle,
     /// (numbered calls made when it became known, commits then known to be durable), ascending.
     durable: Vec<(u64, usize)>,
@@ -62,6 +64,7 @@ impl Machine {
             engine: None,
             openings: 0,
             options,
+            compacted: 0,
             oracle: Oracle::default(),
             durable: vec![(0, 0)],
             acknowledged_values: Vec::new(),
@@ -84,6 +87,7 @@ impl Machine {
             engine: None,
             openings: 0,
             options: self.options.clone(),
+            compacted: 0,
             oracle: self.oracle.clone(),
             durable: vec![(0, least)],
             acknowledged_values: self.acknowledged_values.clone(),
@@ -114,6 +118,7 @@ impl Machine {
             engine: None,
             openings: 0,
             options: self.options.clone(),
+            compacted: 0,
             oracle: self.oracle.clone(),
             durable: Vec::new(),
             acknowledged_values: Vec::new(),
@@ -237,7 +242,15 @@ impl Machine {
     /// The world after `count` commits, read at the timestamp of the last of them.
     fn check_as_of(&self, count: usize) -> Result<()> {
         let ts = self.oracle.ts_of(count);
-        let view = self.engine().view_at(ts)?;
+        let (view, oldest) = (self.engine().view_at(ts), self.engine().oldest_ts());
+        let view = match view {
+            Err(Error::SnapshotTooOld { .. }) if ts < oldest => return Ok(()),
+            Ok(_) if ts < oldest => {
+                let what = format!("{ts} can be read, but history goes back to {oldest}");
+                return Err(Failure::Wrong(what));
+            }
+            view => view?,
+        };
         let checked = check_world(&view, &self.oracle.at(ts), std::iter::empty());
         checked.map_err(|failure| failure.of(format_args!("AS OF {ts}")))
     }
@@ -265,6 +278,7 @@ impl Machine {
         match self.rng.below(100) {
             0..2 => return self.engine().flush().map_err(Failure::from),
             2..6 => return self.check_live(),
+            8..14 => return self.compact(),
             6 => self
                 .disk
                 .jump(self.rng.below(20_000_000) as i64 - 10_000_000),
@@ -299,6 +313,28 @@ impl Machine {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Merge what is due, or everything. No more history goes than may.
+    fn compact(&mut self) -> Result<()> {
+        let before = self.engine().oldest_ts();
+        let interrupt = Interrupt::new();
+        let compacted = match self.rng.coin() {
+            true => self.engine().compact_all(&interrupt),
+            false => self.engine().compact(&interrupt),
+        };
+        let engine = self.engine();
+        let expired = match self.options.retention_micros {
+            Some(retention) => engine.now_micros().saturating_sub(retention),
+            None => 0,
+        };
+        let oldest = engine.oldest_ts();
+        if oldest > before.max(Ts(expired)) || oldest > engine.latest_view().ts() {
+            let what = format!("history is kept from {oldest} on, not from {expired}");
+            return Err(Failure::Wrong(what));
+        }
+        self.compacted += compacted?.compactions;
         Ok(())
     }
 
@@ -516,6 +552,8 @@ fn tiny_options(rng: &mut Rng) -> Options {
     Options {
         memtable_bytes_max: [2 << 10, 8 << 10, 16 << 10, 64 << 10][rng.index(4)],
         wal_segment_bytes: 64 << 10,
+        retention_micros: [None, Some(0), Some(0), Some(5_000_000)][rng.index(4)],
+        compaction_bytes_max: [2 << 10, 8 << 10, 1 << 30][rng.index(3)],
         page_bytes: [512, 2 << 10, 8 << 10][rng.index(3)],
         lock_timeout_micros: Some(0),
         ..Options::default()

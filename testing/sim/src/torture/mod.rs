@@ -6,7 +6,8 @@
 //! 2. What is there is a prefix of the commit order: no transaction is there in part, none without
 //!    those before it.
 //! 3. Indexes, row ids, ranges and definitions agree with the rows ([`check`]).
-//! 4. Reading AS OF an earlier commit gives the world of that commit.
+//! 4. Reading AS OF an earlier commit gives the world of that commit, or says that its history is gone,
+//!    which it is only when nobody holds on to it and its time is over.
 //! 5. No sequence value and no row id that a surviving commit used is given out again.
 //! 6. What a reopened database has shown stays, whatever happens next; also when the crash comes
 //!    during recovery.
@@ -104,7 +105,8 @@ impl<T> At<T> for Result<T> {
 /// What a torture is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Steps of one history; a step is a statement, an end of a transaction, a flush or a reopening.
+    /// Steps of one history; a step is a statement, an end of a transaction, a flush, a compaction or a
+    /// reopening.
     pub steps: usize,
     pub models: Vec<CrashModel>,
     /// One crash in so many is followed by a second history, crashed in its turn and during the
@@ -135,6 +137,8 @@ impl Default for Config {
 pub struct Totals {
     pub histories: u64,
     pub commits: u64,
+    /// That merged something.
+    pub compactions: u64,
     /// Numbered calls of histories, each of which was a crash point in each model.
     pub calls: u64,
     /// Crashes, by model, nested ones included.
@@ -156,11 +160,12 @@ impl fmt::Display for Totals {
         let [lost, reordered, torn] = self.crashes;
         write!(
             f,
-            "{} histories, {} commits, {} calls; crashes: {lost} lost, {reordered} reordered, \
+            "{} histories, {} commits, {} compactions, {} calls; crashes: {lost} lost, {reordered} reordered, \
              {torn} torn ({} nested); {} acknowledged commits checked, 0 lost; {} faults \
              ({} stops); {} damages ({} reported, 0 silent)",
             self.histories,
             self.commits,
+            self.compactions,
             self.calls,
             self.nested,
             self.commits_checked,
@@ -195,6 +200,7 @@ fn live(seed: u64, config: &Config, totals: &mut Totals) -> Result<(), Report> {
     machine.check_live().at(|| "the end".to_string())?;
     totals.histories += 1;
     totals.commits += machine.commits() as u64;
+    totals.compactions += machine.compacted;
     totals.calls += disk.calls();
     Ok(())
 }
