@@ -47,6 +47,7 @@
 //! # }
 //! ```
 
+pub mod check;
 pub mod config;
 mod database;
 pub mod dump;

@@ -10,8 +10,9 @@ use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::host::{self, manifests};
 pub use heliosdb_plugin_host::migration::{Finalized, Report, RolledBack};
 use heliosdb_plugin_host::service::MemoryLimit;
-use heliosdb_plugin_host::{PluginHost, RootRef, migration, store};
+use heliosdb_plugin_host::{PluginHost, RootRef, decoders, migration, store};
 use heliosdb_storage::Engine;
+use heliosdb_storage::codec::CodecSet;
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
@@ -50,6 +51,20 @@ pub(crate) fn boot(
     let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
     let timeout = config.plugins.start_timeout;
     Ok(PluginHost::boot(plan, linked, engine, timeout, &memory)?)
+}
+
+/// Those of the plan's plugins that have one of the codecs `names`, started to decode and for nothing
+/// else.
+pub(crate) fn decoders(
+    plan: &BootPlan,
+    config: &Config,
+    linked: &[RootRef],
+    names: &[Arc<str>],
+) -> Arc<dyn CodecSet> {
+    let limit = config.memory.plugin_limit.map_or(MEMORY_BYTES, |b| b.0);
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
+    let timeout = config.plugins.start_timeout;
+    Arc::new(decoders::decoders(plan, linked, names, timeout, &memory))
 }
 
 /// What a plugin would do to its stores at the next start, or why it could not start.

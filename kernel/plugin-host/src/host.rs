@@ -337,7 +337,12 @@ impl Boot<'_> {
         if let Some(file) = &planned.file {
             plan.guard().begin(file)?;
         }
-        let started = self.start_instance(planned, health, prepare);
+        let with = StartWith {
+            linked: self.linked,
+            start_timeout: self.start_timeout,
+            memory: self.memory,
+        };
+        let started = start_instance(&with, planned, health, |root| prepare(self, root));
         if let Some(file) = &planned.file {
             match &started {
                 Err(Ending::Hung) => plan.guard().hung(file)?,
@@ -345,40 +350,6 @@ impl Boot<'_> {
             }
         }
         Ok(started)
-    }
-
-    fn start_instance(
-        &self,
-        planned: &Planned,
-        health: &Arc<Health>,
-        prepare: impl FnOnce(&Self, RootRef) -> Result<(), String>,
-    ) -> Result<(Active, Provides), Ending> {
-        let manifest = &planned.manifest;
-        let root = open(planned.file.as_ref(), manifest, self.linked).map_err(Ending::Failed)?;
-        let vtables = Vtables::fetch(root, manifest).map_err(Ending::Failed)?;
-        prepare(self, root).map_err(Ending::Failed)?;
-        let handle = Handle::new(
-            manifest.id.as_str().into(),
-            &manifest.services,
-            self.memory.clone(),
-        );
-        let started = start_within(
-            self.start_timeout,
-            Start {
-                // A plugin may call back until it is stopped, which is when the process ends.
-                handle: Box::leak(Box::new(handle)),
-                vtables,
-                manifest: manifest.clone(),
-                settings: planned.settings.clone(),
-                health: health.clone(),
-            },
-        );
-        match started {
-            None => Err(Ending::Hung),
-            Some(Err(error)) if health.has_panicked() => Err(Ending::Panicked(say(&error))),
-            Some(Err(error)) => Err(Ending::Failed(say(&error))),
-            Some(Ok(started)) => Ok(started),
-        }
     }
 
     /// Brings the plugin's stores to the versions of its code.
@@ -444,6 +415,48 @@ pub fn dry_run(
             (manifest.id.clone(), try_it())
         })
         .collect()
+}
+
+/// What plugins are started with.
+pub(crate) struct StartWith<'a> {
+    pub linked: &'a [RootRef],
+    pub start_timeout: Duration,
+    pub memory: &'a Arc<dyn MemoryLimit>,
+}
+
+/// Opens, checks and starts. `prepare` runs before the start.
+pub(crate) fn start_instance(
+    with: &StartWith<'_>,
+    planned: &Planned,
+    health: &Arc<Health>,
+    prepare: impl FnOnce(RootRef) -> Result<(), String>,
+) -> Result<(Active, Provides), Ending> {
+    let manifest = &planned.manifest;
+    let root = open(planned.file.as_ref(), manifest, with.linked).map_err(Ending::Failed)?;
+    let vtables = Vtables::fetch(root, manifest).map_err(Ending::Failed)?;
+    prepare(root).map_err(Ending::Failed)?;
+    let handle = Handle::new(
+        manifest.id.as_str().into(),
+        &manifest.services,
+        with.memory.clone(),
+    );
+    let started = start_within(
+        with.start_timeout,
+        Start {
+            // A plugin may call back until it is stopped, which is when the process ends.
+            handle: Box::leak(Box::new(handle)),
+            vtables,
+            manifest: manifest.clone(),
+            settings: planned.settings.clone(),
+            health: health.clone(),
+        },
+    );
+    match started {
+        None => Err(Ending::Hung),
+        Some(Err(error)) if health.has_panicked() => Err(Ending::Panicked(say(&error))),
+        Some(Err(error)) => Err(Ending::Failed(say(&error))),
+        Some(Ok(started)) => Ok(started),
+    }
 }
 
 /// The root of a plugin, from its file or from the server itself.

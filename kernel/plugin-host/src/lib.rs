@@ -22,6 +22,7 @@ pub mod boot_guard;
 pub mod check;
 pub mod codec;
 pub mod config;
+pub mod decoders;
 pub mod digest;
 pub mod file;
 pub mod host;

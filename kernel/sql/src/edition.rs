@@ -23,7 +23,7 @@ use crate::error::{Result, SqlError, state};
 /// The edition of databases that do not say.
 pub const LITE: &str = "lite";
 
-const EDITION: CollectionId = CollectionId(21);
+pub(crate) const EDITION: CollectionId = CollectionId(21);
 const KEY: &[u8] = b"edition";
 const FORMAT: u8 = 0;
 

@@ -5,6 +5,7 @@
 //! data is, DDL commits, rolls back and is seen exactly as data is.
 
 pub mod bootstrap;
+pub mod check;
 pub(crate) mod meta;
 pub mod model;
 pub mod snapshot;

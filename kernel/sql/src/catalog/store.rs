@@ -103,7 +103,7 @@ pub fn is_object(collection: CollectionId, key: &[u8]) -> bool {
 }
 
 /// Takes a row in.
-fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> Result<()> {
+pub(super) fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> Result<()> {
     match key.first().copied() {
         Some(kind::SCHEMA) => snapshot.put(Object::Schema(decode(key, value)?)),
         Some(kind::TABLE) => snapshot.put(Object::Table(decode(key, value)?)),
