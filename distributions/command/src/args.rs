@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use heliosdb_kernel::AuthMethod;
 use heliosdb_kernel::config::parse_auth_method;
 
+use crate::check::Check;
 use crate::export::Export;
 use crate::output::Format;
 
@@ -35,6 +36,8 @@ pub enum Shared<P: Place, T: Target> {
     /// Write, check and list plugins.
     #[command(subcommand)]
     Plugin(Plugin<P>),
+    /// Read all of a database that is not running, and say what is damaged and where.
+    Check(Check<P>),
     /// Write the database into one file, which HeliosDB Full imports.
     Export(Export<P>),
 }
