@@ -239,6 +239,14 @@ impl Engine {
         self.inner().pins.oldest()
     }
 
+    /// Make final what [`Engine::view_at`] shows at `ts`: no later commit gets that time or an earlier
+    /// one, and all commits up to it are durable. `ts` must not be in the future, or the clock goes
+    /// there.
+    pub fn settle(&self, ts: Ts) -> Result<()> {
+        self.inner().log.pass(ts);
+        self.inner().log.wait_ts(ts)
+    }
+
     /// A collection id that was never handed out before.
     pub fn allocate_collection_id(&self) -> CollectionId {
         let mut collections = self.inner().collections.lock();

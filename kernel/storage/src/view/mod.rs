@@ -85,6 +85,22 @@ impl ReadView {
         self.0.ts
     }
 
+    /// The same without what the view's transaction wrote.
+    pub fn committed(&self) -> ReadView {
+        let ViewInner {
+            ts,
+            sources,
+            own: _,
+            tables,
+        } = &*self.0;
+        ReadView(Arc::new(ViewInner {
+            ts: *ts,
+            sources: Arc::clone(sources),
+            own: None,
+            tables: Arc::clone(tables),
+        }))
+    }
+
     /// The value of a key of a sorted collection.
     pub fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let found = self.lookup(Kind::Sorted, collection, key, |_, value| {

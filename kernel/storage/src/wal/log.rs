@@ -156,6 +156,12 @@ impl Log {
         Ok((ts, ticket))
     }
 
+    /// Give no later commit `ts` or a timestamp before it.
+    pub fn pass(&self, ts: Ts) {
+        let mut queue = self.queue.lock();
+        queue.last_ts = queue.last_ts.max(ts);
+    }
+
     /// Queue a record that is not a transaction.
     pub fn push(&self, record: Record) -> Result<Ticket> {
         let mut queue = self.queue.lock();

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use heliosdb_storage::datum::Datum;
-use heliosdb_storage::ids::RowId;
+use heliosdb_storage::ids::{RowId, Ts};
 use heliosdb_storage::*;
 
 use super::support::*;
@@ -246,6 +246,24 @@ fn an_index_built_later_has_the_rows_there_are() {
     index.id = ids::CollectionId(3001);
     let error = txn.build_index(&table(), &index).unwrap_err();
     assert!(matches!(error, Error::UniqueViolation { .. }), "{error}");
+}
+
+/// A commit takes the clock's time before it queues for its place, so a reader may come in between
+/// and read AS OF a time that the commit is still to get.
+#[test]
+fn nothing_commits_at_a_time_that_is_settled() {
+    let db = Database::new();
+    let then = Ts(db.engine.now_micros() + 3_600_000_000);
+    db.engine.settle(then).unwrap();
+    insert(&db.engine, &[row(1, "late")]);
+    assert!(db.engine.latest_view().ts() > then);
+    assert_eq!(scan(&db.engine.view_at(then).unwrap()), vec![]);
+
+    let mut txn = begin(&db.engine);
+    txn.insert(&table(), &batch(&[row(2, "async")])).unwrap();
+    let ts = txn.commit(Durability::Asynchronous).unwrap();
+    db.engine.settle(ts).unwrap();
+    assert!(db.engine.durable() >= ts);
 }
 
 #[test]
