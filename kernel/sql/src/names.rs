@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{self, Ident, ObjectName, ValueWithSpan, VisitMut, VisitorMut};
+use sqlparser::ast::{self, Ident, ObjectName, TableFactor, ValueWithSpan, VisitMut, VisitorMut};
 
 use crate::error::{Result, SqlError, state};
+use crate::plan::as_of::syntax as as_of;
 
 /// PostgreSQL's NAMEDATALEN − 1: longer identifiers are cut.
 pub const NAME_BYTES_MAX: usize = 63;
@@ -209,7 +210,7 @@ pub fn text_of<T: Clone + VisitMut + std::fmt::Display>(syntax: &T) -> String {
     syntax.to_string()
 }
 
-/// Doubles the quotes of plain strings.
+/// Doubles the quotes of plain strings, and puts AS OF before aliases.
 struct Quotes;
 
 impl VisitorMut for Quotes {
@@ -219,6 +220,11 @@ impl VisitorMut for Quotes {
         if let ast::Value::SingleQuotedString(text) = &mut value.value {
             *text = text.replace('\'', "''");
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        as_of::print(factor);
         ControlFlow::Continue(())
     }
 }

@@ -121,6 +121,35 @@ impl TableMeta {
         })
     }
 
+    /// The same with those indexes only that another catalog has as well.
+    pub fn with_indexes_of(self: &Arc<Self>, catalog: &CatalogSnapshot) -> Arc<TableMeta> {
+        let is_there = |index: &Index| {
+            let there = catalog.index(index.oid);
+            there.is_some_and(|there| there.collection == index.collection)
+        };
+        if self.indexes.iter().all(|index| is_there(index)) {
+            return self.clone();
+        }
+        let indexes: Vec<Arc<Index>> = self
+            .indexes
+            .iter()
+            .filter(|index| is_there(index))
+            .cloned()
+            .collect();
+        let storage = TableDef {
+            indexes: indexes.iter().map(|i| i.storage()).collect(),
+            ..self.storage.as_ref().clone()
+        };
+        Arc::new(TableMeta {
+            table: self.table.clone(),
+            storage: Arc::new(storage),
+            columns: self.columns.clone(),
+            schema: self.schema.clone(),
+            schema_with_row_id: self.schema_with_row_id.clone(),
+            indexes,
+        })
+    }
+
     /// An error of reading the table, with names where storage has numbers.
     pub fn explain(&self, error: heliosdb_storage::Error) -> SqlError {
         let heliosdb_storage::Error::CodecMissing { codec, column, .. } = &error else {

@@ -3,10 +3,11 @@
 use sqlparser::ast;
 
 use super::put;
-use crate::catalog::Relation;
 use crate::catalog::model::*;
+use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold, quoted_ident};
+use crate::plan::as_of::Slot;
 use crate::plan::context::PlanContext;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
@@ -100,7 +101,7 @@ impl Session {
             }
         }
         let mut query = create.query.as_ref().clone();
-        self.qualify_relations(&mut query)?;
+        self.qualify_relations(&mut query, &planned.uses.times);
         let view = View {
             oid: match &existing {
                 Some(v) => v.oid,
@@ -117,28 +118,63 @@ impl Session {
         done("CREATE VIEW")
     }
 
-    /// Puts the schema in front of every relation the query finds along the search path.
-    fn qualify_relations(&self, query: &mut ast::Query) -> Result<()> {
+    /// Puts the schema in front of every relation the query finds along the search path. `times` are
+    /// those that the query's own tables are read at, in order, with the catalogs of then.
+    fn qualify_relations(&self, query: &mut ast::Query, times: &[Slot]) {
         let catalog = self.info.catalog();
         let mut ctes = Vec::new();
         collect_ctes(query, &mut ctes);
+        let _ = ast::VisitMut::visit(
+            query,
+            &mut Qualifier {
+                session: self,
+                times: times.iter(),
+            },
+        );
         let _ = ast::visit_relations_mut(query, |name| {
-            let single = name.0.len() == 1;
-            let folded = names::parts(name).unwrap_or_default();
-            if single
-                && let Some(plain) = folded.first()
-                && !ctes.contains(plain)
-                && let Ok(Some(relation)) = self.find_relation(&catalog, name)
-                && let Some(schema) = catalog.schema(relation.schema())
-            {
-                name.0 = vec![
-                    ast::ObjectNamePart::Identifier(quoted_ident(&schema.name)),
-                    ast::ObjectNamePart::Identifier(quoted_ident(plain)),
-                ];
+            let plain = names::parts(name).unwrap_or_default();
+            if plain.first().is_some_and(|plain| !ctes.contains(plain)) {
+                self.qualify(&catalog, name);
             }
             std::ops::ControlFlow::<()>::Continue(())
         });
-        Ok(())
+    }
+
+    fn qualify(&self, catalog: &CatalogSnapshot, name: &mut ast::ObjectName) {
+        if name.0.len() == 1
+            && let Ok(Some(relation)) = self.find_relation(catalog, name)
+            && let Some(schema) = catalog.schema(relation.schema())
+        {
+            name.0 = [schema.name.as_str(), relation.name()]
+                .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
+                .into();
+        }
+    }
+}
+
+/// Qualifies the tables that have a time, in the order in which the planner takes the times.
+struct Qualifier<'a> {
+    session: &'a Session,
+    times: std::slice::Iter<'a, Slot>,
+}
+
+impl ast::VisitorMut for Qualifier<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(
+        &mut self,
+        factor: &mut ast::TableFactor,
+    ) -> std::ops::ControlFlow<()> {
+        if let ast::TableFactor::Table {
+            name,
+            version: Some(_),
+            ..
+        } = factor
+            && let Some(slot) = self.times.next()
+        {
+            self.session.qualify(&slot.catalog, name);
+        }
+        std::ops::ControlFlow::Continue(())
     }
 }
 

@@ -134,11 +134,15 @@ impl Session {
             name,
             alias,
             args: None,
+            version,
             ..
         } = &from.relation
         else {
             return Err(SqlError::unsupported("FOR UPDATE/SHARE of a subquery"));
         };
+        if version.is_some() {
+            return Err(not_allowed("AS OF"));
+        }
         if !from.joins.is_empty() {
             return Err(SqlError::unsupported("FOR UPDATE/SHARE of a join"));
         }

@@ -28,6 +28,7 @@ use crate::catalog::model::Table;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{fold, parts, quoted_ident};
+use crate::plan::as_of::syntax::misplaced;
 use crate::plan::compile::{Expressions, named_table, query, select};
 use crate::plan::context::TARGET;
 use crate::plan::query::{self, PlannedQuery};
@@ -162,6 +163,9 @@ fn single_table(
         ));
     }
     match &table.relation {
+        ast::TableFactor::Table {
+            version: Some(_), ..
+        } => Err(misplaced()),
         ast::TableFactor::Table {
             name,
             alias,

@@ -17,6 +17,7 @@ pub mod regex;
 pub mod series;
 pub mod system;
 pub mod text;
+pub mod time_travel;
 pub mod to_char;
 
 mod visible;
@@ -81,6 +82,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     series::register(&mut r);
     system::register(&mut r);
     text::register(&mut r);
+    time_travel::register(&mut r);
     to_char::register(&mut r);
     let mut all: BTreeMap<String, Arc<ScalarUDF>> = r
         .functions

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use heliosdb_plugin_host::services::StatementServices;
+use heliosdb_storage::ReadView;
 use sqlparser::ast;
 
 use crate::error::Result;
@@ -33,6 +34,7 @@ pub(crate) fn set_session(
     state: &mut SessionState,
     info: &Arc<SessionInfo>,
     services: Option<Arc<dyn StatementServices>>,
+    snapshot: ReadView,
 ) {
     let start = info.transaction_start();
     let engine = info.instance.engine().clone();
@@ -44,6 +46,7 @@ pub(crate) fn set_session(
         backend_pid: i32::try_from(info.pid).unwrap_or(i32::MAX),
         transaction_start: start,
         statement_start: info.statement_start(),
+        snapshot: Some(snapshot),
         format: info.format(),
         services: services.map(Services),
         clock: Some(Clock(Arc::new(move || {

@@ -12,6 +12,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -78,6 +79,11 @@ impl Expressions {
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(convert)?;
+        Expressions::of(plan, uses.take(), what)
+    }
+
+    /// The expressions of an analysed select list over relations.
+    pub fn of(plan: LogicalPlan, uses: Uses, what: &str) -> Result<Expressions> {
         let LogicalPlan::Projection(projection) = plan else {
             return Err(match plan {
                 LogicalPlan::Aggregate(_) => SqlError::new(
@@ -99,7 +105,7 @@ impl Expressions {
             fields: projection.schema.fields().iter().cloned().collect(),
             exprs: projection.expr,
             input: projection.input.schema().clone(),
-            uses: uses.take(),
+            uses,
         })
     }
 
@@ -208,6 +214,22 @@ impl Expressions {
         used
     }
 
+    /// The highest number of a parameter, 0 when there is none.
+    pub fn parameter_max(&self) -> usize {
+        let mut max = 0;
+        for expr in &self.exprs {
+            // It never fails.
+            let _ = expr.apply(|e| {
+                if let Expr::Placeholder(p) = e {
+                    let number = p.id.strip_prefix('$').and_then(|n| n.parse().ok());
+                    max = max.max(number.unwrap_or(0));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
+        }
+        max
+    }
+
     /// Makes the expressions ready to run in a statement.
     pub fn program(
         &self,
@@ -300,7 +322,6 @@ fn is_plain_input(plan: &LogicalPlan) -> bool {
 }
 
 fn has_subquery(expr: &Expr) -> bool {
-    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
     let mut found = false;
     let _ = expr.apply(|e| {
         found |= matches!(

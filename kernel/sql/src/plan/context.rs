@@ -18,8 +18,13 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
     TableSource, WindowUDF, col,
 };
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
+use heliosdb_storage::ReadView;
 
+use super::as_of::reference::{Reference, take};
+use super::as_of::time::When;
+use super::as_of::{self, Slot};
 use super::error::wrap;
 use super::provider::StoredTable;
 use crate::catalog::model::{Dependency, View};
@@ -27,9 +32,9 @@ use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::functions::Functions;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
-use crate::semantics::expr_planners;
 use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
+use crate::semantics::{SessionVars, expr_planners};
 use crate::session::info::SessionInfo;
 use crate::session::statement::parse_query;
 use crate::subplan;
@@ -51,6 +56,8 @@ pub(crate) struct Uses {
     pub tables: BTreeSet<Oid>,
     /// A function that changes state was named (`nextval`, `setval`, `set_config`).
     pub writes: bool,
+    /// The other times that tables are read at; those of the statement itself before those of views.
+    pub times: Vec<Slot>,
 }
 
 pub(crate) struct PlanContext<'a> {
@@ -66,6 +73,8 @@ pub(crate) struct PlanContext<'a> {
     depth: usize,
     /// Whose privileges count: a view's owner's for what the view reads.
     role: Role,
+    /// The slot of the time to read at, inside a view that is read at another time.
+    slot: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -96,7 +105,32 @@ impl<'a> PlanContext<'a> {
                 oid: info.user_oid,
                 superuser: info.superuser,
             },
+            slot: None,
         }
+    }
+
+    /// Adds times that tables are read at. Those whose parameters are not known yet are planned as of
+    /// now.
+    pub fn add_times(
+        &self,
+        times: &[When],
+        params: Option<&[ScalarValue]>,
+    ) -> std::result::Result<(), SqlError> {
+        let instance = &self.info.instance;
+        for when in times {
+            let view = when.view(instance.engine(), self.state, params)?;
+            let planned_for = view.as_ref().map(ReadView::ts);
+            let catalog = match view {
+                Some(view) => instance.catalog(&view)?,
+                None => self.info.catalog(),
+            };
+            self.uses.borrow_mut().times.push(Slot {
+                when: when.clone(),
+                planned_for,
+                catalog,
+            });
+        }
+        Ok(())
     }
 
     pub fn with_local(mut self, name: &str, schema: SchemaRef) -> PlanContext<'a> {
@@ -119,26 +153,27 @@ impl<'a> PlanContext<'a> {
                 "cross-database reference to \"{name}\""
             ))));
         }
-        let found = match name.schema() {
-            Some(schema) => {
-                let schema = self.catalog.schema_by_name(schema).ok_or_else(|| {
-                    wrap(SqlError::new(
-                        state::UNDEFINED_TABLE,
-                        format!("relation \"{schema}.{}\" does not exist", name.table()),
-                    ))
-                })?;
-                self.catalog.relation_in(schema.oid, name.table())
-            }
-            None => self
-                .catalog
-                .resolve(self.search_path.iter().map(String::as_str), name.table()),
+        let relation = self.find(self.catalog, name.schema(), name.table());
+        Ok((relation.map_err(wrap)?, target))
+    }
+
+    fn find(
+        &self,
+        catalog: &CatalogSnapshot,
+        schema: Option<&str>,
+        name: &str,
+    ) -> std::result::Result<Relation, SqlError> {
+        let found = match schema {
+            Some(schema) => catalog
+                .schema_by_name(schema)
+                .and_then(|schema| catalog.relation_in(schema.oid, name)),
+            None => catalog.resolve(self.search_path.iter().map(String::as_str), name),
         };
-        let relation = found.ok_or_else(|| wrap(undefined_table(name)))?;
-        Ok((relation, target))
+        found.ok_or_else(|| undefined_table(schema, name))
     }
 
     fn source(&self, relation: &Relation, target: bool) -> Result<Arc<dyn TableSource>> {
-        self.check_privilege(relation)?;
+        self.check_privilege(relation, relation.owner())?;
         match relation {
             Relation::Table(t) => {
                 let meta = self.catalog.table_meta(t.oid).map_err(wrap)?;
@@ -149,7 +184,7 @@ impl<'a> PlanContext<'a> {
             }
             Relation::View(v) => {
                 self.uses.borrow_mut().relations.insert(v.oid);
-                let plan = self.expand(v)?;
+                let plan = self.expand(v, v.owner, None)?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
             }
             Relation::Sequence(s) => {
@@ -167,8 +202,46 @@ impl<'a> PlanContext<'a> {
         }
     }
 
-    fn check_privilege(&self, relation: &Relation) -> Result<()> {
-        if self.role.superuser || relation.owner() == self.role.oid {
+    /// A relation as it was at the time of a slot.
+    fn past_source(
+        &self,
+        slot: usize,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Arc<dyn TableSource>> {
+        let past = self.uses.borrow().times.get(slot).cloned();
+        let past = past.ok_or_else(|| wrap(undefined_table(schema, name)))?;
+        let relation = self.find(&past.catalog, schema, name).map_err(|e| {
+            let format = &SessionVars::of(self.state.config_options()).format;
+            wrap(e.with_detail(past.explain(format)))
+        })?;
+        // What is still there has its present owner, and others depend on it.
+        let oid = relation.oid();
+        let present = self.catalog.relation(oid);
+        let owner = present.as_ref().unwrap_or(&relation).owner();
+        self.check_privilege(&relation, owner)?;
+        if present.is_some() {
+            self.uses.borrow_mut().relations.insert(oid);
+        }
+        match &relation {
+            Relation::Table(t) => {
+                let meta = past.catalog.table_meta(t.oid).map_err(wrap)?;
+                // A dump carries no entries of indexes that were dropped before it.
+                let meta = meta.with_indexes_of(self.catalog);
+                Ok(provider_as_source(Arc::new(StoredTable::at(meta, slot))))
+            }
+            Relation::View(v) => {
+                let plan = self.expand(v, owner, Some(slot))?;
+                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+            }
+            Relation::Sequence(_) | Relation::Index(_) => {
+                Err(wrap(as_of_unsupported(relation.kind(), relation.name())))
+            }
+        }
+    }
+
+    fn check_privilege(&self, relation: &Relation, owner: Oid) -> Result<()> {
+        if self.role.superuser || owner == self.role.oid {
             return Ok(());
         }
         Err(wrap(SqlError::new(
@@ -181,15 +254,15 @@ impl<'a> PlanContext<'a> {
         )))
     }
 
-    /// The plan of a view's query, with the view's column names.
-    fn expand(&self, view: &View) -> Result<LogicalPlan> {
+    /// The plan of a view's query, with the view's column names, read at the time of a slot.
+    fn expand(&self, view: &View, owner: Oid, slot: Option<usize>) -> Result<LogicalPlan> {
         if self.depth >= VIEW_DEPTH_MAX {
             return Err(wrap(SqlError::new(
                 state::PROGRAM_LIMIT_EXCEEDED,
                 "views are nested too deeply",
             )));
         }
-        let owner = self.catalog.role(view.owner);
+        let role = self.catalog.role(owner);
         let inner = PlanContext {
             state: self.state,
             catalog: self.catalog,
@@ -202,12 +275,17 @@ impl<'a> PlanContext<'a> {
             expr_planners: self.expr_planners.clone(),
             depth: self.depth + 1,
             role: Role {
-                oid: view.owner,
-                superuser: owner.is_some_and(|r| r.superuser),
+                oid: owner,
+                superuser: role.is_some_and(|r| r.superuser),
             },
+            slot,
         };
         let query = parse_query(&view.definition).map_err(wrap)?;
         let mut statement = sqlparser::ast::Statement::Query(query);
+        let first = self.uses.borrow().times.len();
+        let times = take(&mut statement, &self.info.database, first).map_err(wrap)?;
+        let times = as_of::time::plan(&inner, &times, &[], &mut Vec::new()).map_err(wrap)?;
+        inner.add_times(&times, Some(&[])).map_err(wrap)?;
         crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
         let plan = inner.planner().sql_statement_to_plan(statement)?;
         name_columns(plan, view.columns.iter().map(|c| c.name.as_str()))
@@ -245,15 +323,19 @@ pub(crate) fn name_columns<'n>(
     LogicalPlanBuilder::from(plan).project(exprs)?.build()
 }
 
-pub(crate) fn undefined_table(name: &TableReference) -> SqlError {
-    let shown = match name.schema() {
-        Some(schema) => format!("{schema}.{}", name.table()),
-        None => name.table().to_owned(),
+fn undefined_table(schema: Option<&str>, name: &str) -> SqlError {
+    let shown = match schema {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name.to_owned(),
     };
     SqlError::new(
         state::UNDEFINED_TABLE,
         format!("relation \"{shown}\" does not exist"),
     )
+}
+
+fn as_of_unsupported(kind: &str, name: &str) -> SqlError {
+    SqlError::unsupported(format!("AS OF for {kind} \"{name}\""))
 }
 
 impl ContextProvider for PlanContext<'_> {
@@ -264,17 +346,27 @@ impl ContextProvider for PlanContext<'_> {
             let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(schema.clone()));
             return Ok(provider_as_source(table));
         }
+        let reference = Reference::of(&name);
+        let (slot, schema) = match &reference {
+            Some(reference) => (Some(reference.slot), reference.schema),
+            None => (self.slot, name.schema()),
+        };
         // Built-in relations: those of pg_catalog are found without naming the schema.
         let session: Arc<dyn SessionView> = self.info.clone();
-        let builtin = match name.schema() {
+        let builtin = match schema {
             None => system_table("pg_catalog", name.table(), &session),
             Some(schema @ ("pg_catalog" | "information_schema")) => {
                 system_table(schema, name.table(), &session)
             }
             Some(_) => None,
         };
-        if let Some(table) = builtin {
-            return Ok(provider_as_source(table));
+        match (builtin, slot) {
+            (Some(_), Some(_)) => {
+                return Err(wrap(as_of_unsupported("system relation", name.table())));
+            }
+            (Some(table), None) => return Ok(provider_as_source(table)),
+            (None, Some(slot)) => return self.past_source(slot, schema, name.table()),
+            (None, None) => {}
         }
         let (relation, target) = self.resolve(&name)?;
         self.source(&relation, target)

@@ -101,19 +101,14 @@ fn fetch(
         .collect();
     let row_id = places.contains(&meta.columns.len());
     let index = &meta.storage.indexes[lookup.index];
+    let view = context.view_of(table.slot())?;
     let mut rows = Vec::new();
     for range in &lookup.ranges {
-        rows.extend(
-            context
-                .view
-                .index_rows(&meta.storage, index, range)
-                .map_err(wrap)?,
-        );
+        rows.extend(view.index_rows(&meta.storage, index, range).map_err(wrap)?);
     }
     rows.sort_unstable();
     rows.dedup();
-    let batch = context
-        .view
+    let batch = view
         .rows(&meta.storage, &rows, &columns, row_id)
         .map_err(|e| wrap(meta.explain(e)))?;
     let schema = Arc::new(full.project(&places)?);

@@ -16,23 +16,44 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use heliosdb_storage::ScanRequest;
 
+use super::as_of::time::shown;
 use super::error::wrap;
 use super::filter::{self, Bounds};
 use super::scan::{IndexScanExec, RowFetchExec, TableScanExec};
 use super::state::CurrentStatement;
 use crate::catalog::Oid;
 use crate::catalog::meta::TableMeta;
+use crate::semantics::SessionVars;
 
 #[derive(Debug)]
 pub(crate) struct StoredTable {
     meta: Arc<TableMeta>,
     /// Whether the hidden row id column is part of the schema: the table is a target of DML.
     target: bool,
+    /// The slot of the time to read it at, when that is not the statement's.
+    slot: Option<usize>,
 }
 
 impl StoredTable {
     pub fn new(meta: Arc<TableMeta>, target: bool) -> StoredTable {
-        StoredTable { meta, target }
+        StoredTable {
+            meta,
+            target,
+            slot: None,
+        }
+    }
+
+    /// A table at another time.
+    pub fn at(meta: Arc<TableMeta>, slot: usize) -> StoredTable {
+        StoredTable {
+            meta,
+            target: false,
+            slot: Some(slot),
+        }
+    }
+
+    pub fn slot(&self) -> Option<usize> {
+        self.slot
     }
 
     pub fn oid(&self) -> Oid {
@@ -120,11 +141,17 @@ impl TableProvider for StoredTable {
         }
 
         let bounds = Bounds::new(&self.meta, filters);
-        let estimate = context.view.row_count_estimate(self.meta.id());
+        let view = context.view_of(self.slot)?.clone();
+        let format = &SessionVars::of(state.config_options()).format;
+        let as_of = self.slot.map(|_| shown(view.ts(), format));
+        let estimate = view.row_count_estimate(self.meta.id());
+        let interrupt = context.interrupt.clone();
         if let Some(lookup) = bounds.best_index(&self.meta) {
             return Ok(Arc::new(IndexScanExec::new(
                 self.meta.clone(),
-                context,
+                view,
+                as_of,
+                interrupt,
                 lookup,
                 bounds.zone_ranges(),
                 columns,
@@ -142,8 +169,16 @@ impl TableProvider for StoredTable {
             // Filters above may drop rows, and then a limit must not apply below them.
             limit: limit.filter(|_| filters.is_empty()),
         };
-        let scan = TableScanExec::new(self.meta.clone(), context, request, schema, estimate)
-            .map_err(wrap)?;
+        let scan = TableScanExec::new(
+            self.meta.clone(),
+            view,
+            as_of,
+            interrupt,
+            request,
+            schema,
+            estimate,
+        );
+        let scan = scan.map_err(wrap)?;
         Ok(Arc::new(scan))
     }
 

@@ -1,5 +1,6 @@
 //! Plans a query, and runs a planned one with parameters against a view.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -12,8 +13,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::PlannerContext;
+use heliosdb_storage::ReadView;
 use sqlparser::ast;
 
+use super::as_of;
+use super::as_of::syntax::Time;
+use super::as_of::time::When;
 use super::context::{PlanContext, Uses};
 use super::direct;
 use super::error::convert;
@@ -21,8 +26,8 @@ use super::limit;
 use super::origin;
 use super::run;
 use super::state::{CurrentStatement, StatementContext};
-use crate::catalog::CatalogSnapshot;
-use crate::error::Result;
+use crate::catalog::{CatalogSnapshot, store};
+use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
@@ -37,6 +42,19 @@ pub(crate) struct PlannedQuery {
     pub columns: Arc<[ResultColumn]>,
     pub params: Vec<PgType>,
     pub uses: Uses,
+    /// What to plan again, when the query reads tables at other times.
+    source: Option<Arc<Source>>,
+}
+
+/// A query, ready to be planned.
+#[derive(Debug)]
+struct Source {
+    info: Arc<SessionInfo>,
+    statement: ast::Statement,
+    /// When tables are read, by slot.
+    times: Vec<Time>,
+    /// Of the parameters; what is not known is inferred.
+    types: Vec<Option<PgType>>,
 }
 
 /// Plans a query. `params` are the types known so far of `$1`, `$2` …; the rest is inferred.
@@ -48,87 +66,164 @@ pub(crate) fn plan(
     params: &[Option<PgType>],
 ) -> Result<PlannedQuery> {
     let mut statement = ast::Statement::Query(Box::new(query));
+    let times = as_of::reference::take(&mut statement, &info.database, 0)?;
     crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
     let mut types: Vec<Option<PgType>> = params
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))
         .collect();
-    let count = parameter_count(&statement).max(types.len());
+    let in_times = times.iter().filter_map(Time::expr).map(parameter_count);
+    let count = in_times.fold(parameter_count(&statement).max(types.len()), usize::max);
     types.resize(count, None);
     limit::infer(&statement, &mut types);
-    let uses = RefCell::new(Uses::default());
-    let mut plan = analyse(state, catalog, info, &uses, statement.clone(), &types)?;
-    if types.iter().any(Option::is_none) {
-        // What is unknown was planned as text; how it was used says what it should be.
-        let found = crate::semantics::infer_parameters(&plan)?;
-        for (number, ty) in &found {
-            if let Some(slot) = types.get_mut(number - 1)
+    as_of::time::infer(&times, &mut types);
+    let source = Source {
+        info: info.clone(),
+        statement,
+        times,
+        types,
+    };
+    source.plan(state, catalog, None)
+}
+
+impl Source {
+    /// Plans; with values of the parameters for the times that they say.
+    fn plan(
+        mut self,
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        params: Option<&[ScalarValue]>,
+    ) -> Result<PlannedQuery> {
+        let uses = RefCell::new(Uses::default());
+        let whens = self.plan_times(state, catalog, &uses)?;
+        let given = match params {
+            _ if whens.is_empty() => None,
+            Some(params) => Some(params.to_vec()),
+            None => self.info.given_parameters(&self.types)?,
+        };
+        let given = given.as_deref();
+        let mut plan = self.analyse(state, catalog, &whens, given, &uses)?;
+        if self.types.iter().any(Option::is_none) {
+            // What is unknown was planned as text; how it was used says what it should be.
+            let found = crate::semantics::infer_parameters(&plan)?;
+            self.infer(&found);
+            if !found.is_empty() {
+                plan = self.analyse(state, catalog, &whens, given, &uses)?;
+            }
+        }
+        let params: Vec<PgType> = self
+            .types
+            .iter()
+            .map(|t| t.clone().unwrap_or(PgType::Text))
+            .collect();
+        let columns: Arc<[ResultColumn]> = origin::result_columns(&plan).into();
+        let uses = uses.take();
+        let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
+        let plan = if keep {
+            state
+                .optimizer()
+                .optimize(plan, state, |_, _| {})
+                .map_err(convert)?
+        } else {
+            plan
+        };
+        let source = (!uses.times.is_empty()).then(|| Arc::new(self));
+        Ok(PlannedQuery {
+            plan,
+            optimised: keep,
+            columns,
+            params,
+            uses,
+            source,
+        })
+    }
+
+    /// Plans again for the times that these values say, in the catalog that the statement sees.
+    fn again(&self, state: &SessionState, params: &[ScalarValue]) -> Result<PlannedQuery> {
+        let source = Source {
+            info: self.info.clone(),
+            statement: self.statement.clone(),
+            times: self.times.clone(),
+            types: self.types.clone(),
+        };
+        source.plan(state, &self.info.catalog(), Some(params))
+    }
+
+    /// Plans when tables are read, which may tell types of parameters.
+    fn plan_times(
+        &mut self,
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        uses: &RefCell<Uses>,
+    ) -> Result<Vec<When>> {
+        if self.times.is_empty() {
+            return Ok(Vec::new());
+        }
+        let info = self.info.clone();
+        let context = PlanContext::new(state, catalog, &info, uses);
+        let mut found = Vec::new();
+        let whens = as_of::time::plan(&context, &self.times, &self.types, &mut found)?;
+        if !self.infer(&found) {
+            return Ok(whens);
+        }
+        as_of::time::plan(&context, &self.times, &self.types, &mut found)
+    }
+
+    /// Takes over what was found of parameters whose types are not known; false when it was nothing.
+    fn infer(&mut self, found: &[(usize, PgType)]) -> bool {
+        let mut some = false;
+        for (number, ty) in found {
+            if let Some(slot) = self.types.get_mut(number - 1)
                 && slot.is_none()
             {
                 *slot = Some(ty.clone());
+                some = true;
             }
         }
-        if !found.is_empty() {
-            plan = analyse(state, catalog, info, &uses, statement, &types)?;
-        }
+        some
     }
-    let params: Vec<PgType> = types
-        .into_iter()
-        .map(|t| t.unwrap_or(PgType::Text))
-        .collect();
-    let columns: Arc<[ResultColumn]> = origin::result_columns(&plan).into();
-    let uses = uses.take();
-    let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
-    let plan = if keep {
+
+    /// Plans and types the statement.
+    fn analyse(
+        &self,
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        times: &[When],
+        params: Option<&[ScalarValue]>,
+        uses: &RefCell<Uses>,
+    ) -> Result<LogicalPlan> {
+        uses.borrow_mut().times.clear();
+        let context = PlanContext::new(state, catalog, &self.info, uses);
+        context.add_times(times, params)?;
+        let mut planner_context = parameter_fields(&self.types);
+        let plan = context
+            .planner()
+            .sql_statement_to_plan_with_context(self.statement.clone(), &mut planner_context)
+            .map_err(convert)?;
         state
-            .optimizer()
-            .optimize(plan, state, |_, _| {})
-            .map_err(convert)?
-    } else {
-        plan
-    };
-    Ok(PlannedQuery {
-        plan,
-        optimised: keep,
-        columns,
-        params,
-        uses,
-    })
+            .analyzer()
+            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .map_err(convert)
+    }
 }
 
-/// Plans and types a statement.
-fn analyse(
-    state: &SessionState,
-    catalog: &CatalogSnapshot,
-    info: &Arc<SessionInfo>,
-    uses: &RefCell<Uses>,
-    statement: ast::Statement,
-    types: &[Option<PgType>],
-) -> Result<LogicalPlan> {
-    let context = PlanContext::new(state, catalog, info, uses);
-    let fields: Vec<Option<FieldRef>> = types
+/// What the planner is told of parameters. One of unknown type is text.
+pub(super) fn parameter_fields(types: &[Option<PgType>]) -> PlannerContext {
+    let fields = types
         .iter()
         .enumerate()
         .map(|(i, ty)| {
             let arrow = ty.as_ref().map_or(DataType::Utf8, PgType::arrow);
-            Some(Arc::new(Field::new(format!("${}", i + 1), arrow, true)))
+            Some(Arc::new(Field::new(format!("${}", i + 1), arrow, true)) as FieldRef)
         })
         .collect();
-    let mut planner_context = PlannerContext::new().with_prepare_param_data_types(fields);
-    let plan = context
-        .planner()
-        .sql_statement_to_plan_with_context(statement, &mut planner_context)
-        .map_err(convert)?;
-    state
-        .analyzer()
-        .execute_and_check(plan, state.config_options(), |_, _| {})
-        .map_err(convert)
+    PlannerContext::new().with_prepare_param_data_types(fields)
 }
 
 /// The highest number of a parameter.
-fn parameter_count(statement: &ast::Statement) -> usize {
+fn parameter_count(syntax: &impl ast::Visit) -> usize {
     let mut count = 0;
-    let _ = ast::visit_expressions(statement, |e| {
+    let _ = ast::visit_expressions(syntax, |e| {
         if let Some(n) = crate::dml::assign::parameter(e) {
             count = count.max(n.min(usize::from(u16::MAX)));
         }
@@ -201,18 +296,66 @@ impl PlannedQuery {
         crate::subplan::bind(plan, state).map_err(convert)
     }
 
+    /// The views of one execution's other times, and the query as planned for their catalogs.
+    fn at_times(
+        &self,
+        instance: &Instance,
+        state: &SessionState,
+        params: &[ScalarValue],
+    ) -> Result<(Cow<'_, PlannedQuery>, Vec<ReadView>)> {
+        let Some(source) = &self.source else {
+            return Ok((Cow::Borrowed(self), Vec::new()));
+        };
+        let views = |planned: &PlannedQuery| -> Result<Option<Vec<ReadView>>> {
+            let mut views = Vec::with_capacity(planned.uses.times.len());
+            for slot in &planned.uses.times {
+                let view = slot
+                    .when
+                    .view(instance.engine(), state, Some(params))?
+                    .ok_or_else(|| SqlError::internal("a time without its parameters"))?;
+                if store::version(&view)? != slot.catalog.version {
+                    return Ok(None);
+                }
+                views.push(view);
+            }
+            Ok(Some(views))
+        };
+        if let Some(views) = views(self)? {
+            return Ok((Cow::Borrowed(self), views));
+        }
+        let again = source.again(state, params)?;
+        let same = self.columns.len() == again.columns.len()
+            && self
+                .columns
+                .iter()
+                .zip(again.columns.iter())
+                .all(|(a, b)| a.ty == b.ty);
+        if !same {
+            return Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        match views(&again)? {
+            Some(views) => Ok((Cow::Owned(again), views)),
+            None => Err(SqlError::internal("a time that does not stand still")),
+        }
+    }
+
     /// The physical plan of one execution. `state` gets the statement's context.
     pub fn physical(
         &self,
         instance: &Instance,
         state: &mut SessionState,
-        context: StatementContext,
+        mut context: StatementContext,
         params: &[ScalarValue],
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (planned, times) = self.at_times(instance, state, params)?;
+        context.times = times;
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
-        let plan = self.bound(state, params)?;
+        let plan = planned.bound(state, params)?;
         let planner = state.query_planner().clone();
         run::block_on(
             instance.handle(),
@@ -226,14 +369,16 @@ impl PlannedQuery {
         &self,
         instance: &Instance,
         state: &mut SessionState,
-        context: StatementContext,
+        mut context: StatementContext,
         params: &[ScalarValue],
     ) -> Result<SendableRecordBatchStream> {
+        let (planned, times) = self.at_times(instance, state, params)?;
+        context.times = times;
         let context = Arc::new(context);
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(context.clone()))));
-        let plan = self.bound(state, params)?;
+        let plan = planned.bound(state, params)?;
         if let Some(batch) = direct::run(&plan, state, &context).map_err(convert)? {
             let schema = batch.schema();
             let batches = futures::stream::iter([Ok(batch)]);

@@ -23,13 +23,12 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use heliosdb_storage::ids::{ColumnId, RowId};
-use heliosdb_storage::{ColumnRange, ReadView, ScanRequest, TableScan};
+use heliosdb_storage::{ColumnRange, Interrupt, ReadView, ScanRequest, TableScan};
 use parking_lot::Mutex;
 
 use super::error::wrap;
 use super::filter::IndexLookup;
 use super::provider::row_statistics;
-use super::state::StatementContext;
 use crate::catalog::meta::TableMeta;
 use crate::types::extension::wrapped_as;
 
@@ -113,7 +112,10 @@ macro_rules! leaf {
 /// Reads a whole table.
 pub(crate) struct TableScanExec {
     meta: Arc<TableMeta>,
-    context: Arc<StatementContext>,
+    view: ReadView,
+    /// The view's time, for people, when it is not the statement's.
+    as_of: Option<String>,
+    interrupt: Arc<Interrupt>,
     request: ScanRequest,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
@@ -133,17 +135,21 @@ impl fmt::Debug for TableScanExec {
 impl TableScanExec {
     pub fn new(
         meta: Arc<TableMeta>,
-        context: Arc<StatementContext>,
+        view: ReadView,
+        as_of: Option<String>,
+        interrupt: Arc<Interrupt>,
         request: ScanRequest,
         schema: SchemaRef,
         estimate: u64,
     ) -> heliosdb_storage::Result<TableScanExec> {
-        let scans = context.view.scan(meta.storage.clone(), request.clone())?;
+        let scans = view.scan(meta.storage.clone(), request.clone())?;
         let scans: Vec<Option<TableScan>> = scans.into_iter().map(Some).collect();
         let properties = properties(&schema, scans.len().max(1));
         Ok(TableScanExec {
             meta,
-            context,
+            view,
+            as_of,
+            interrupt,
             request,
             schema,
             properties,
@@ -158,7 +164,6 @@ impl TableScanExec {
             return Ok(Some(scan));
         }
         let scans = self
-            .context
             .view
             .scan(self.meta.storage.clone(), self.request.clone())?;
         Ok(scans.into_iter().nth(partition))
@@ -168,6 +173,9 @@ impl TableScanExec {
 impl DisplayAs for TableScanExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TableScan: table={}", self.meta.table.name)?;
+        if let Some(time) = &self.as_of {
+            write!(f, ", as_of={time}")?;
+        }
         if let Some(limit) = self.request.limit {
             write!(f, ", limit={limit}")?;
         }
@@ -193,7 +201,7 @@ impl ExecutionPlan for TableScanExec {
         let scan = self.take(partition).map_err(wrap)?;
         let meta = self.meta.clone();
         let schema = self.schema.clone();
-        let interrupt = self.context.interrupt.clone();
+        let interrupt = self.interrupt.clone();
         let batches = scan.into_iter().flatten().map(move |batch| {
             interrupt.check().map_err(wrap)?;
             conform(&schema, &batch.map_err(|e| wrap(meta.explain(e)))?)
@@ -220,7 +228,10 @@ impl ExecutionPlan for TableScanExec {
 /// Reads the rows that an index names.
 pub(crate) struct IndexScanExec {
     meta: Arc<TableMeta>,
-    context: Arc<StatementContext>,
+    view: ReadView,
+    /// The view's time, for people, when it is not the statement's.
+    as_of: Option<String>,
+    interrupt: Arc<Interrupt>,
     lookup: IndexLookup,
     zone_ranges: Vec<ColumnRange>,
     columns: Vec<ColumnId>,
@@ -245,7 +256,9 @@ impl IndexScanExec {
     )]
     pub fn new(
         meta: Arc<TableMeta>,
-        context: Arc<StatementContext>,
+        view: ReadView,
+        as_of: Option<String>,
+        interrupt: Arc<Interrupt>,
         lookup: IndexLookup,
         zone_ranges: Vec<ColumnRange>,
         columns: Vec<ColumnId>,
@@ -256,7 +269,9 @@ impl IndexScanExec {
         let properties = properties(&schema, 1);
         IndexScanExec {
             meta,
-            context,
+            view,
+            as_of,
+            interrupt,
             lookup,
             zone_ranges,
             columns,
@@ -272,11 +287,7 @@ impl IndexScanExec {
         let index = &self.meta.storage.indexes[self.lookup.index];
         let mut rows = Vec::new();
         for range in &self.lookup.ranges {
-            rows.extend(
-                self.context
-                    .view
-                    .index_rows(&self.meta.storage, index, range)?,
-            );
+            rows.extend(self.view.index_rows(&self.meta.storage, index, range)?);
         }
         if self.lookup.ranges.len() > 1 {
             rows.sort_unstable();
@@ -287,7 +298,7 @@ impl IndexScanExec {
 
     /// The table itself, when the index names too much of it.
     fn full_scan(&self) -> heliosdb_storage::Result<Vec<TableScan>> {
-        self.context.view.scan(
+        self.view.scan(
             self.meta.storage.clone(),
             ScanRequest {
                 projection: self.columns.clone(),
@@ -309,7 +320,11 @@ impl DisplayAs for IndexScanExec {
             self.meta.table.name,
             self.meta.indexes[self.lookup.index].name,
             self.lookup.ranges.len()
-        )
+        )?;
+        match &self.as_of {
+            Some(time) => write!(f, ", as_of={time}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -328,7 +343,7 @@ impl ExecutionPlan for IndexScanExec {
         let rows = self.rows().map_err(wrap)?;
         #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
         let share = rows.len() as f64 / self.estimate.max(1) as f64;
-        let interrupt = self.context.interrupt.clone();
+        let interrupt = self.interrupt.clone();
         let schema = self.schema.clone();
         if rows.len() > INDEX_ROWS_FREE && share > INDEX_SHARE_MAX {
             let scans = self.full_scan().map_err(wrap)?;
@@ -340,7 +355,7 @@ impl ExecutionPlan for IndexScanExec {
             return Ok(stream(&self.schema, batches));
         }
         let (meta, columns, row_id) = (self.meta.clone(), self.columns.clone(), self.row_id);
-        let view = self.context.view.clone();
+        let view = self.view.clone();
         let chunks: Vec<Vec<RowId>> = rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec).collect();
         let batches = chunks.into_iter().map(move |rows| {
             interrupt.check().map_err(wrap)?;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::SessionConfig;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
@@ -22,10 +23,24 @@ use crate::catalog::Oid;
 #[derive(Debug)]
 pub(crate) struct StatementContext {
     pub view: ReadView,
+    /// What is read at other times, by slot.
+    pub times: Vec<ReadView>,
     pub interrupt: Arc<Interrupt>,
     /// Confines scans of DML targets to some rows, read from another view: the second look that
     /// READ COMMITTED takes at rows that changed while it waited for their locks.
     pub recheck: Option<Recheck>,
+}
+
+impl StatementContext {
+    /// What is read for a table with this slot of another time, or with none.
+    pub fn view_of(&self, slot: Option<usize>) -> Result<&ReadView> {
+        match slot {
+            None => Ok(&self.view),
+            Some(slot) => self.times.get(slot).ok_or_else(|| {
+                DataFusionError::Internal(format!("a scan at a time that is not known: {slot}"))
+            }),
+        }
+    }
 }
 
 /// How a state's configuration carries the context: taken out when the state goes back to the pool,

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 
 use heliosdb_plugin_host::services::StatementServices;
+use heliosdb_storage::ReadView;
 
 use crate::error::{Result, SqlError};
 use crate::types::Format;
@@ -46,6 +47,8 @@ pub struct SessionVars {
     pub transaction_start: i64,
     /// Start of the statement: `statement_timestamp()`.
     pub statement_start: i64,
+    /// What the statement sees.
+    pub snapshot: Option<ReadView>,
     /// The wall clock behind `clock_timestamp()`, microseconds since the Unix epoch. Without one it
     /// stands still at the start of the statement.
     pub clock: Option<Clock>,
@@ -65,6 +68,7 @@ impl Default for SessionVars {
             backend_pid: 0,
             transaction_start: 0,
             statement_start: 0,
+            snapshot: None,
             clock: None,
             format: Format::default(),
             services: None,
@@ -81,6 +85,12 @@ impl SessionVars {
                 "a plugin's function was called outside of a statement",
             )),
         }
+    }
+
+    /// What the statement sees.
+    pub fn snapshot(&self) -> Result<&ReadView> {
+        let none = || SqlError::internal("there is no snapshot outside of a statement");
+        self.snapshot.as_ref().ok_or_else(none)
     }
 
     /// The wall clock's time, never before the statement began.

@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use datafusion::scalar::ScalarValue;
 use heliosdb_storage::SequenceSpec;
 use heliosdb_storage::ids::CollectionId;
 use parking_lot::{Mutex, RwLock};
 
+use super::outcome::Value;
 use super::settings::Settings;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
@@ -20,7 +22,7 @@ use crate::functions::Functions;
 use crate::instance::Instance;
 use crate::pg_catalog::names::SessionNames;
 use crate::plugin::functions::PluginFunctions;
-use crate::types::Format;
+use crate::types::{Format, PgType};
 
 pub struct SessionInfo {
     pub instance: Arc<Instance>,
@@ -39,6 +41,8 @@ pub struct SessionInfo {
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
     transaction_start: RwLock<i64>,
     statement_start: RwLock<i64>,
+    /// Values of the parameters, while a statement is planned that runs once with these.
+    parameters: RwLock<Option<Arc<[Value]>>>,
 }
 
 #[derive(Default)]
@@ -79,6 +83,7 @@ impl SessionInfo {
             plugin_functions: Mutex::default(),
             transaction_start: RwLock::new(0),
             statement_start: RwLock::new(0),
+            parameters: RwLock::new(None),
         }
     }
 
@@ -141,6 +146,30 @@ impl SessionInfo {
 
     pub(crate) fn set_statement_start(&self, micros: i64) {
         *self.statement_start.write() = micros;
+    }
+
+    /// Plans with these values of the parameters in view, as far as a plan depends on them.
+    pub(crate) fn with_parameters<T>(&self, params: &[Value], plan: impl FnOnce() -> T) -> T {
+        let before = self.parameters.write().replace(params.into());
+        let planned = plan();
+        *self.parameters.write() = before;
+        planned
+    }
+
+    /// The values that are in view, as these types; NULL where the type is not known.
+    pub(crate) fn given_parameters(
+        self: &Arc<Self>,
+        types: &[Option<PgType>],
+    ) -> Result<Option<Vec<ScalarValue>>> {
+        let Some(given) = self.parameters.read().clone() else {
+            return Ok(None);
+        };
+        let format = self.format();
+        let values = types.iter().zip(given.iter()).map(|(ty, value)| match ty {
+            Some(ty) => value.bind(ty, &format),
+            None => Ok(ScalarValue::Null),
+        });
+        values.collect::<Result<_>>().map(Some)
     }
 
     /// The settings that shape how values read and print.

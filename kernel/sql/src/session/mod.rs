@@ -171,7 +171,9 @@ impl Session {
                 })
             });
         }
-        let prepared = self.prepare_statement(statement.clone(), &[])?;
+        let info = self.info.clone();
+        let prepared =
+            info.with_parameters(params, || self.prepare_statement(statement.clone(), &[]))?;
         self.execute_prepared(&prepared, params)
     }
 
@@ -448,6 +450,7 @@ impl Session {
     pub(crate) fn statement_context(&self, view: ReadView) -> StatementContext {
         StatementContext {
             view,
+            times: Vec::new(),
             interrupt: self.interrupt.clone(),
             recheck: None,
         }
@@ -488,7 +491,8 @@ impl Session {
         }
         let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
         state.execution_props_mut().query_execution_start_time = start;
-        crate::plan::bridge::set_session(state, &self.info, self.read_services());
+        let snapshot = self.statement_view();
+        crate::plan::bridge::set_session(state, &self.info, self.read_services(), snapshot);
     }
 
     pub(crate) fn lock_wait(&self) -> LockWait {
@@ -621,25 +625,7 @@ impl Session {
         types
             .iter()
             .zip(params)
-            .map(|(ty, value)| match value {
-                Value::Null => ScalarValue::try_from(&ty.arrow()).map_err(SqlError::from),
-                Value::Text(text) => crate::types::decode_text(ty, -1, text, &format),
-                Value::Typed(value) if value.data_type() == ty.arrow() => Ok(value.clone()),
-                Value::Typed(value) => {
-                    let from = crate::types::PgType::from_arrow(&value.data_type())
-                        .unwrap_or(crate::types::PgType::Unknown);
-                    let array = value.to_array().map_err(SqlError::from)?;
-                    let cast = crate::types::cast_array(
-                        &array,
-                        &from,
-                        ty,
-                        -1,
-                        crate::types::CastContext::Assignment,
-                        &format,
-                    )?;
-                    ScalarValue::try_from_array(&cast, 0).map_err(SqlError::from)
-                }
-            })
+            .map(|(ty, value)| value.bind(ty, &format))
             .collect()
     }
 }

@@ -13,7 +13,7 @@ use heliosdb_storage::Interrupt;
 use crate::error::{Result, SqlError};
 use crate::plan::run;
 use crate::transfer::CopyOut;
-use crate::types::PgType;
+use crate::types::{CastContext, Format, PgType, cast_array, decode_text};
 
 /// A command's completion tag: `INSERT 0 1`, `CREATE TABLE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,23 @@ pub enum Value {
     /// The textual form, read as the parameter's type.
     Text(String),
     Typed(ScalarValue),
+}
+
+impl Value {
+    /// The value as one of this type.
+    pub(crate) fn bind(&self, ty: &PgType, format: &Format) -> Result<ScalarValue> {
+        match self {
+            Value::Null => ScalarValue::try_from(&ty.arrow()).map_err(SqlError::from),
+            Value::Text(text) => decode_text(ty, -1, text, format),
+            Value::Typed(value) if value.data_type() == ty.arrow() => Ok(value.clone()),
+            Value::Typed(value) => {
+                let from = PgType::from_arrow(&value.data_type()).unwrap_or(PgType::Unknown);
+                let array = value.to_array().map_err(SqlError::from)?;
+                let cast = cast_array(&array, &from, ty, -1, CastContext::Assignment, format)?;
+                ScalarValue::try_from_array(&cast, 0).map_err(SqlError::from)
+            }
+        }
+    }
 }
 
 /// One column of a result, as RowDescription tells it.

@@ -114,6 +114,13 @@ impl Session {
             })
     }
 
+    /// The same for a statement that runs once, with these values: a plan that depends on them is made
+    /// for them.
+    pub fn prepare_for(&mut self, sql: &str, params: &[Value]) -> Result<Prepared> {
+        let info = self.info.clone();
+        info.with_parameters(params, || self.prepare(sql, &[]))
+    }
+
     pub(crate) fn prepare_statement(
         &mut self,
         statement: Statement,
@@ -216,7 +223,8 @@ impl Session {
         if params.is_empty() {
             return self.dispatch(statement, &[]);
         }
-        let plan = self.plan_ahead(statement, &[])?;
+        let info = self.info.clone();
+        let plan = info.with_parameters(params, || self.plan_ahead(statement, &[]))?;
         let prepared = Prepared {
             param_types: plan.params().to_vec(),
             columns: plan.columns(),

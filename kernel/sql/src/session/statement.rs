@@ -5,7 +5,7 @@
 //! whole text before any of it runs, as in PostgreSQL. A few statements that the dialect lacks are
 //! parsed here ([`StatementKind`]) or spelled the way it knows (`ABORT`, `CREATE USER`). Plugins have
 //! the first look: their commands stay text, and their clauses are taken out before the parser sees
-//! the rest ([`crate::plugin::grammar`]).
+//! the rest ([`crate::plugin::grammar`]). So is `AS OF` ([`crate::plan::as_of::syntax`]).
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::depth;
 use crate::error::{Result, SqlError, state};
+use crate::plan::as_of::syntax::{self as as_of, Clause};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
 use crate::plugin::operators;
 use crate::plugin::syntax::{CommandSyntax, Syntax};
@@ -67,6 +68,15 @@ pub(crate) struct AlterExtension {
 impl StatementKind {
     /// The syntax tree of what is plain SQL, or would be without clauses of plugins.
     pub fn ast(&self) -> Option<&ast::Statement> {
+        match self {
+            StatementKind::Sql(s)
+            | StatementKind::SqlWithKeyLock(s)
+            | StatementKind::SqlWithClauses(s, _) => Some(s),
+            _ => None,
+        }
+    }
+
+    fn ast_mut(&mut self) -> Option<&mut ast::Statement> {
         match self {
             StatementKind::Sql(s)
             | StatementKind::SqlWithKeyLock(s)
@@ -171,8 +181,33 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
     parse_stored(sql, |p| p.parse_query())
 }
 
+/// Takes the clauses AS OF out of the tokens.
+fn extract_times(lines: &LineStarts<'_>, tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Clause>> {
+    let clauses = as_of::extract(&PostgreSqlDialect {}, RECURSION_DEPTH_MAX, tokens);
+    clauses.map_err(|failure| match failure {
+        as_of::Failure::Syntax(e) => parser_error(lines, e),
+        as_of::Failure::Refused(e, at) => e.with_position(lines.position(at)),
+    })
+}
+
+/// Puts them into the tree; all of them have to find their table there.
+fn attach_times(
+    lines: &LineStarts<'_>,
+    tree: Option<&mut impl ast::VisitMut>,
+    clauses: Vec<Clause>,
+) -> Result<()> {
+    let left = match tree {
+        Some(tree) => as_of::attach(tree, clauses),
+        None => clauses.into_iter().next(),
+    };
+    match left {
+        Some(clause) => Err(as_of::misplaced().with_position(lines.position(clause.at))),
+        None => Ok(()),
+    }
+}
+
 /// Parses SQL that was printed from a syntax tree.
-fn parse_stored<T>(
+fn parse_stored<T: ast::VisitMut>(
     sql: &str,
     parse: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
 ) -> Result<T> {
@@ -182,10 +217,13 @@ fn parse_stored<T>(
         .tokenize_with_location()
         .map_err(|e| tokenizer_error(sql, e.message, e.location))?;
     operators::join_printed(&mut tokens);
+    let times = extract_times(&lines, &mut tokens)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
-    parse(&mut parser).map_err(|e| parser_error(&lines, e))
+    let mut tree = parse(&mut parser).map_err(|e| parser_error(&lines, e))?;
+    attach_times(&lines, Some(&mut tree), times)?;
+    Ok(tree)
 }
 
 fn push_statement(
@@ -278,6 +316,18 @@ fn parse_tokens(
         ));
     }
     operators::join(&mut tokens, syntax.operators());
+    let times = extract_times(lines, &mut tokens)?;
+    let mut kind = parse_known(lines, extracted.clauses, tokens)?;
+    attach_times(lines, kind.ast_mut(), times)?;
+    Ok(kind)
+}
+
+/// Parses what holds nothing any more that only plugins or this crate know.
+fn parse_known(
+    lines: &LineStarts<'_>,
+    clauses: Vec<PlacedClause>,
+    mut tokens: Vec<TokenWithSpan>,
+) -> Result<StatementKind> {
     spell_out_table(&mut tokens);
     spell_extension_options(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
@@ -346,8 +396,8 @@ fn parse_tokens(
             StatementKind::CreateUser(Box::new(role))
         }
         statement if key_lock => StatementKind::SqlWithKeyLock(Box::new(statement)),
-        statement if !extracted.clauses.is_empty() => {
-            StatementKind::SqlWithClauses(Box::new(statement), extracted.clauses)
+        statement if !clauses.is_empty() => {
+            StatementKind::SqlWithClauses(Box::new(statement), clauses)
         }
         statement => StatementKind::Sql(Box::new(statement)),
     })

@@ -17,6 +17,7 @@ mod query;
 mod regression;
 #[path = "../support/mod.rs"]
 mod support;
+mod time_travel;
 mod transaction;
 mod types;
 

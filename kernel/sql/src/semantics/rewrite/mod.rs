@@ -89,6 +89,13 @@ impl VisitorMut for Rewriter<'_> {
         {
             return ControlFlow::Break(SqlError::unsupported("TABLESAMPLE"));
         }
+        // The planner would read the present: times are taken out before.
+        if let TableFactor::Table {
+            version: Some(_), ..
+        } = factor
+        {
+            return ControlFlow::Break(SqlError::unsupported("AS OF here"));
+        }
         match from_function::to_subquery(factor, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),

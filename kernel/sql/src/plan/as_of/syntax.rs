@@ -1,0 +1,319 @@
+//! The syntax, which the parser does not have.
+//!
+//! ```text
+//! FROM name AS OF { NOW | TIMESTAMP expr | SCN expr } [[AS] alias]
+//! ```
+//!
+//! `AS OF` and one of these words in a row are nowhere valid PostgreSQL, where `of` after AS is a name
+//! that nothing but a list, a keyword or a comma may follow. So [`extract`] takes the clauses out of
+//! the tokens before the parser sees them, and [`attach`] puts them into the tree as the table's
+//! version. A clause and its table find each other by the place of the last word of the table's name;
+//! a clause that finds none is an error. In a tree a time is a [`TableVersion`], and [`print`] spells
+//! it as it is read, for definitions that are stored as text.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, Ident, ObjectNamePart, Spanned, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
+};
+use sqlparser::dialect::Dialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+
+use crate::error::{SqlError, state};
+
+/// When a table is to be read, as written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Time {
+    /// What the statement would see, without what its own transaction wrote.
+    Now,
+    Timestamp(Expr),
+    Scn(Expr),
+}
+
+impl Time {
+    fn into_version(self) -> TableVersion {
+        match self {
+            // A version needs an expression, and this time has none.
+            Time::Now => TableVersion::ForSystemTimeAsOf(Expr::value(Value::Null)),
+            Time::Timestamp(expr) => TableVersion::TimestampAsOf(expr),
+            Time::Scn(expr) => TableVersion::VersionAsOf(expr),
+        }
+    }
+
+    /// The time that a tree has for a table. `None` for versions that nothing here makes.
+    pub fn from_version(version: TableVersion) -> Option<Time> {
+        match version {
+            TableVersion::ForSystemTimeAsOf(_) => Some(Time::Now),
+            TableVersion::TimestampAsOf(expr) => Some(Time::Timestamp(expr)),
+            TableVersion::VersionAsOf(expr) => Some(Time::Scn(expr)),
+            TableVersion::Function(_) | TableVersion::Changes { .. } => None,
+        }
+    }
+
+    pub fn expr(&self) -> Option<&Expr> {
+        match self {
+            Time::Now => None,
+            Time::Timestamp(expr) | Time::Scn(expr) => Some(expr),
+        }
+    }
+}
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Time::Now => write!(f, "AS OF NOW"),
+            Time::Timestamp(expr) => write!(f, "AS OF TIMESTAMP {expr}"),
+            Time::Scn(expr) => write!(f, "AS OF SCN {expr}"),
+        }
+    }
+}
+
+/// A clause that was taken out.
+#[derive(Debug)]
+pub(crate) struct Clause {
+    /// Where the word before it begins.
+    table: Location,
+    /// Where it begins itself.
+    pub at: Location,
+    time: Time,
+}
+
+/// Why clauses cannot be taken out.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Syntax(ParserError),
+    Refused(Box<SqlError>, Location),
+}
+
+impl From<ParserError> for Failure {
+    fn from(error: ParserError) -> Failure {
+        Failure::Syntax(error)
+    }
+}
+
+/// Where a clause cannot stand.
+pub(crate) fn misplaced() -> SqlError {
+    SqlError::new(
+        state::SYNTAX_ERROR,
+        "AS OF can only follow the name of a table or view that a query reads",
+    )
+}
+
+fn is_word(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(w)
+        if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+/// Takes the clauses out of the tokens of a statement.
+pub(crate) fn extract(
+    dialect: &dyn Dialect,
+    depth_max: usize,
+    tokens: &mut Vec<TokenWithSpan>,
+) -> Result<Vec<Clause>, Failure> {
+    if !tokens.iter().any(|t| is_word(t, "of")) {
+        return Ok(Vec::new());
+    }
+    let mut parser = Parser::new(dialect)
+        .with_recursion_limit(depth_max)
+        .with_tokens_with_locations(tokens.clone());
+    let (mut clauses, mut taken) = (Vec::new(), Vec::new());
+    let mut before: Option<TokenWithSpan> = None;
+    loop {
+        let token = parser.next_token();
+        if token.token == Token::EOF {
+            break;
+        }
+        let [second, third] = parser.peek_tokens_ref::<2>();
+        let kind = ["now", "timestamp", "scn", "transaction"]
+            .into_iter()
+            .find(|kind| is_word(&token, "as") && is_word(second, "of") && is_word(third, kind));
+        let Some(kind) = kind else {
+            before = Some(token);
+            continue;
+        };
+        let (start, at) = (parser.get_current_index(), token.span.start);
+        let Some(name) = before.take().filter(|t| matches!(t.token, Token::Word(_))) else {
+            return Err(Failure::Refused(Box::new(misplaced()), at));
+        };
+        parser.next_token();
+        parser.next_token();
+        let time = match kind {
+            "now" => Time::Now,
+            "timestamp" => Time::Timestamp(parser.parse_expr()?),
+            "scn" => Time::Scn(parser.parse_expr()?),
+            _ => {
+                let error = SqlError::unsupported("AS OF TRANSACTION")
+                    .with_hint("Use AS OF SCN; helios_current_scn() gives the present one.");
+                return Err(Failure::Refused(Box::new(error), at));
+            }
+        };
+        clauses.push(Clause {
+            table: name.span.start,
+            at,
+            time,
+        });
+        taken.push(start..parser.index());
+        before = Some(parser.get_current_token().clone());
+    }
+    for range in taken.into_iter().rev() {
+        tokens.drain(range.start..range.end.min(tokens.len()));
+    }
+    Ok(clauses)
+}
+
+/// Gives the tables of a tree their times. The first clause that belongs to none comes back.
+pub(crate) fn attach(tree: &mut impl VisitMut, clauses: Vec<Clause>) -> Option<Clause> {
+    if clauses.is_empty() {
+        return None;
+    }
+    let mut attacher = Attacher(clauses);
+    let _ = tree.visit(&mut attacher);
+    attacher.0.into_iter().next()
+}
+
+struct Attacher(Vec<Clause>);
+
+impl VisitorMut for Attacher {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table {
+            name,
+            version: version @ None,
+            args: None,
+            ..
+        } = factor
+            && let Some(last) = name.0.last()
+            && let Some(place) = self.0.iter().position(|c| c.table == last.span().start)
+        {
+            *version = Some(self.0.remove(place).time.into_version());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Makes a tree print its times where the grammar has them: the parser's text has a version after the
+/// alias. What comes of it is fit for nothing else, since a name then holds a whole clause.
+pub(crate) fn print(factor: &mut TableFactor) {
+    if let TableFactor::Table { name, version, .. } = factor
+        && let Some(time) = version.take().and_then(Time::from_version)
+        && let Some(last) = name.0.pop()
+    {
+        let text = format!("{last} {time}");
+        name.0.push(ObjectNamePart::Identifier(Ident::new(text)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::tokenizer::Tokenizer;
+
+    use super::*;
+    use crate::names::text_of;
+
+    /// What is read of a statement, printed again; or why it is not.
+    fn read(sql: &str) -> Result<String, String> {
+        let dialect = PostgreSqlDialect {};
+        let mut tokens = Tokenizer::new(&dialect, sql)
+            .tokenize_with_location()
+            .unwrap();
+        let clauses = extract(&dialect, 50, &mut tokens).map_err(|e| match e {
+            Failure::Syntax(e) => e.to_string(),
+            Failure::Refused(e, at) => format!("{}{at}", e.message),
+        })?;
+        let mut statement = Parser::new(&dialect)
+            .with_tokens_with_locations(tokens)
+            .parse_statement()
+            .map_err(|e| e.to_string())?;
+        match attach(&mut statement, clauses) {
+            None => Ok(text_of(&statement)),
+            Some(clause) => Err(format!("misplaced{}", clause.at)),
+        }
+    }
+
+    fn check(sql: &str, expected: Expect) {
+        let text = read(sql);
+        if let Ok(text) = &text {
+            assert_eq!(
+                read(text).as_ref(),
+                Ok(text),
+                "what is printed is read again"
+            );
+        }
+        expected.assert_eq(&text.unwrap_or_else(|e| e));
+    }
+
+    #[test]
+    fn a_time_stands_between_a_table_and_its_alias() {
+        check(
+            "SELECT * FROM t AS OF NOW",
+            expect!["SELECT * FROM t AS OF NOW"],
+        );
+        check(
+            "select * from s.\"T\" as of scn 5 x, u As Of Timestamp '2026-01-01' AS y (a, b)",
+            expect![
+                "SELECT * FROM s.\"T\" AS OF SCN 5 x, u AS OF TIMESTAMP '2026-01-01' AS y (a, b)"
+            ],
+        );
+        check(
+            "SELECT 1 FROM t AS OF TIMESTAMP now() - interval '1 hour' LEFT JOIN
+               t AS OF SCN $1 AS old USING (id) WHERE a IN (SELECT b FROM u AS OF NOW)",
+            expect![
+                "SELECT 1 FROM t AS OF TIMESTAMP now() - INTERVAL '1 hour' LEFT JOIN t AS OF SCN $1 AS old USING(id) WHERE a IN (SELECT b FROM u AS OF NOW)"
+            ],
+        );
+        check(
+            "SELECT * FROM t AS OF TIMESTAMP 'it''s' FOR UPDATE",
+            expect!["SELECT * FROM t AS OF TIMESTAMP 'it''s' FOR UPDATE"],
+        );
+    }
+
+    #[test]
+    fn of_stays_a_name() {
+        for sql in [
+            "SELECT a AS of FROM t AS of",
+            "SELECT of.now FROM t AS of JOIN u AS of2 ON true",
+            "SELECT 'x AS OF NOW', \"AS OF NOW\" FROM t of",
+            "SELECT 1 AS of, now FROM timestamp",
+        ] {
+            assert_eq!(read(sql).as_deref(), Ok(sql));
+        }
+        check(
+            "SELECT * FROM t \"as\" /* AS OF NOW */",
+            expect!["SELECT * FROM t \"as\""],
+        );
+    }
+
+    #[test]
+    fn elsewhere_it_is_refused() {
+        check(
+            "SELECT a AS OF NOW FROM t",
+            expect!["misplaced at Line: 1, Column: 10"],
+        );
+        check(
+            "INSERT INTO t AS OF SCN 5 VALUES (1)",
+            expect!["misplaced at Line: 1, Column: 15"],
+        );
+        check(
+            "SELECT * FROM t x AS OF SCN 5",
+            expect!["misplaced at Line: 1, Column: 19"],
+        );
+        check(
+            "SELECT * FROM f() AS OF NOW",
+            expect![
+                "AS OF can only follow the name of a table or view that a query reads at Line: 1, Column: 19"
+            ],
+        );
+        check(
+            "SELECT * FROM t AS OF NOW (1)",
+            expect!["misplaced at Line: 1, Column: 17"],
+        );
+        check(
+            "SELECT * FROM t AS OF TRANSACTION 7",
+            expect!["AS OF TRANSACTION is not supported at Line: 1, Column: 17"],
+        );
+    }
+}
