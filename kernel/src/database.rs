@@ -449,8 +449,9 @@ pub(crate) fn run_one<'a>(
     sql: &str,
     params: &[&dyn ToSql],
 ) -> Result<Ran<'a>, SqlError> {
-    let prepared = session.prepare(sql, &[])?;
-    run_prepared(session, &prepared, &values(params))
+    let params = values(params);
+    let prepared = session.prepare_for(sql, &params)?;
+    run_prepared(session, &prepared, &params)
 }
 
 fn run_prepared<'a>(

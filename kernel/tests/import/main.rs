@@ -7,6 +7,7 @@
 
 mod failure;
 mod moved;
+mod past;
 mod refuse;
 mod space;
 mod verify;

@@ -158,3 +158,51 @@ fn a_driver_copies() {
         assert!(text.starts_with("0\ttext, 0\n1\ttext, 1\n"));
     });
 }
+
+/// A driver describes a statement before it binds, and runs it at one time and another.
+#[test]
+fn the_time_to_read_at_is_a_parameter() {
+    let served = Served::new(AuthMethod::Scram, 10);
+    with_client(&served, async |client| {
+        client
+            .batch_execute(
+                "create table t (id int primary key, n int); insert into t values (1, 10)",
+            )
+            .await
+            .unwrap();
+        let scn = "select helios_current_scn(), helios_timestamp(helios_current_scn())";
+        let before = client.query_one(scn, &[]).await.unwrap();
+        client
+            .batch_execute("update t set n = 20; alter table t add column other text")
+            .await
+            .unwrap();
+        let after = client.query_one(scn, &[]).await.unwrap();
+        let read = client
+            .prepare(
+                "select n, (select n from t where id = o.id) from t as of scn $1 o where id = $2",
+            )
+            .await
+            .unwrap();
+        assert_eq!(read.params(), [Type::INT8, Type::INT4]);
+        for (then, expected) in [(&before, 10), (&after, 20), (&before, 10)] {
+            let scn: i64 = then.get(0);
+            let row = client.query_one(&read, &[&scn, &1i32]).await.unwrap();
+            assert_eq!((row.get(0), row.get(1)), (expected, 20));
+        }
+        let read = client
+            .prepare("select n from t as of timestamp $1")
+            .await
+            .unwrap();
+        assert_eq!(read.params(), [Type::TIMESTAMPTZ]);
+        let all = client
+            .prepare("select * from t as of scn $1")
+            .await
+            .unwrap();
+        let error = client
+            .query(&all, &[&before.get::<_, i64>(0)])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "0A000");
+        drop(client);
+    });
+}
