@@ -1,5 +1,6 @@
-//! Runs the SQL of the documents: every statement of a page's `sql` blocks, in one database. A
-//! statement after `-- error 23514` must fail with that SQLSTATE, every other must succeed.
+//! Runs the SQL of the documents: every statement of a page's `sql` blocks, in one session. A
+//! statement after `-- error 23514` must fail with that SQLSTATE, every other must succeed. A query that
+//! ends in psql's `\gset` gives its columns' values to `:name` in what follows.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -9,8 +10,9 @@ use heliosdb_kernel::{Config, Database};
 use heliosdb_sqllogic::Edition;
 
 /// The pages, and the edition whose SQL they show.
-const PAGES: [(&str, Edition); 2] = [
+const PAGES: [(&str, Edition); 3] = [
     ("docs/json-schema.md", Edition::Lite),
+    ("docs/time-travel.md", Edition::Lite),
     ("docs/schema-registry.md", Edition::Full),
 ];
 
@@ -25,8 +27,22 @@ fn the_documents_say_what_happens() {
         let (config, linked) = (Config::default(), edition.linked().unwrap());
         let database =
             Database::open_edition(directory.path(), &config, &linked, edition.name()).unwrap();
-        for (expected, sql) in statements {
-            let outcome = database.query(&sql, &[]).map(drop);
+        let mut connection = database.connect().unwrap();
+        let mut variables: Vec<(String, String)> = Vec::new();
+        for (expected, mut sql) in statements {
+            for (name, value) in &variables {
+                sql = sql.replace(name, value);
+            }
+            let plain = sql.trim_end().strip_suffix("\\gset");
+            let outcome = connection.query(plain.unwrap_or(&sql), &[]);
+            if let (Some(_), Ok(rows)) = (plain, &outcome) {
+                let row = rows.one().unwrap();
+                for (at, column) in rows.columns().iter().enumerate() {
+                    let value: Option<String> = row.get(at).unwrap();
+                    variables.push((format!(":{}", column.name), value.unwrap()));
+                }
+            }
+            let outcome = outcome.map(drop);
             let code = outcome.as_ref().err().map(|e| e.code.as_str().to_owned());
             assert_eq!(code, expected, "{page}: {sql}\n{outcome:?}");
         }
@@ -38,6 +54,7 @@ fn statements(page: &str) -> Vec<(Option<String>, String)> {
     let mut statements = Vec::new();
     for block in page.split("```sql\n").skip(1) {
         let block = block.split("```").next().unwrap();
+        let block = block.replace("\\gset\n", "\\gset;\n");
         for piece in block.split(";\n") {
             let mut expected = None;
             let mut sql = Vec::new();

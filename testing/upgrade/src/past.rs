@@ -1,4 +1,4 @@
-//! A database at moments of its past, read through the engine: SQL reads only the present.
+//! A database at moments of its past, read through the engine, which shows more of it than SQL does.
 //!
 //! What is compared is what reading AS OF a time is made of: the definitions of the tables at that
 //! time, the rows of each with their ids, the entries of their indexes, and the catalog of SQL.
