@@ -27,8 +27,8 @@ pub struct Import {
     pub input: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
-    /// Bring what Lite's plugins keep to the form that Full has for it. An import always does; the flag
-    /// is there to say so in scripts.
+    /// Changes nothing: an import always brings what Lite's plugins keep to the form that Full has for it.
+    /// The flag is there to say so in scripts.
     #[arg(long)]
     pub migrate_lite_features: bool,
     /// Copies of the data, each on a node of its own. This version has one node.
@@ -37,7 +37,8 @@ pub struct Import {
     /// Do all of it, verify it, say what came of it, and keep nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Where to write the report. [default: DIR/migration-report.html; with --dry-run nowhere]
+    /// Where to write the report; that it can be is checked first. [default: DIR/migration-report.html;
+    /// with --dry-run nowhere]
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// The report as JSON on standard output, instead of a table.

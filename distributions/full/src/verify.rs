@@ -27,13 +27,14 @@ pub struct VerifyMigration {
     /// Whether every view can be planned, too; none is run. There are no materialized views yet.
     #[arg(long)]
     pub check_mvs: bool,
-    /// Branches, too.
+    /// Say what became of branches, too. There are none besides the main timeline in this version.
     #[arg(long)]
     pub check_branches: bool,
     /// Every entry of every index against the rows, too.
     #[arg(long)]
     pub check_indexes: bool,
-    /// Whether columns are compressed as they were asked to be, too.
+    /// Whether everything that a codec wrote can be read here, too. It says how many pages of each column
+    /// with COMPRESSION are in its codec; that is no difference, because pages choose what helps.
     #[arg(long)]
     pub check_compression: bool,
     /// Settings. [default: DIR/heliosdb.toml if it exists]

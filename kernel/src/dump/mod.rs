@@ -102,7 +102,8 @@ pub struct VerifyOptions<'a> {
     pub check_branches: bool,
     /// Every entry of every index against the rows.
     pub check_indexes: bool,
-    /// Whether columns are stored with the codecs they were given.
+    /// Whether everything that a codec wrote can be read, and how much of each column is in the codec
+    /// that it was given.
     pub check_compression: bool,
     /// Times in the past, per table, at which it is compared.
     pub history_samples: usize,

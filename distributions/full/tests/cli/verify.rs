@@ -108,3 +108,27 @@ fn pending_migrations_are_not_run() {
     full.ok(&["plugin", "migrate", "--data", "x"]);
     full.ok(&verify);
 }
+
+/// What the flags of both commands say is what they do.
+#[test]
+fn the_help_says_what_a_flag_does() {
+    let scratch = scratch();
+    let full = full(scratch.path());
+    // As one line, however wide it is printed.
+    let help = |command: &str| {
+        let out = full.ok(&[command, "--help"]);
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let import = help("import");
+    assert!(
+        import.contains("--migrate-lite-features Changes nothing: an import always brings"),
+        "{import}"
+    );
+    let verify = help("verify-migration");
+    for said in [
+        "--check-compression Whether everything that a codec wrote can be read here, too",
+        "--check-mvs Whether every view can be planned, too; none is run",
+    ] {
+        assert!(verify.contains(said), "{verify}");
+    }
+}
