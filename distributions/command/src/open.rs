@@ -108,7 +108,12 @@ impl Opened {
             text += &format!("{}\n", url(*address));
         }
         if self.auth == AuthMethod::Scram {
-            text += &format!("password in {}\n", directory.join(PASSWORD_FILE).display());
+            let file = directory.join(PASSWORD_FILE);
+            text += &match file.is_file() {
+                true => format!("password in {}\n", file.display()),
+                // It came with a dump, was set by SQL, or somebody took the file away.
+                false => format!("password of {FIRST_NAME} as it was set; it is in no file here\n"),
+            };
         }
         let mut out = io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -70,6 +70,14 @@ fn the_first_start_makes_a_password_that_works() {
     // The second start keeps it.
     let running = Running::start(&data, "scram");
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), password);
+    assert_eq!(running.stop(), Some(0));
+    // Without the file it names none.
+    fs::remove_file(&file).unwrap();
+    let running = Running::start(&data, "scram");
+    assert_eq!(
+        running.announced.last().unwrap(),
+        "password of helios as it was set; it is in no file here"
+    );
     drop(running);
 }
 
