@@ -88,7 +88,18 @@ fn absence(plugin: &PluginDescription, survey: &Survey) -> String {
         (Some(Outcome::Not(State::Disabled, _)), _) => "it is switched off".to_owned(),
         (Some(Outcome::Not(state, why)), _) => format!("it is {state}: {why}"),
         (_, Some(file)) => file.to_string(),
-        _ => "it is not here".to_owned(),
+        _ => {
+            // A file that cannot say whose it is may be this plugin's.
+            let nameless = survey.unreadable.iter().filter(|file| file.id.is_none());
+            let files: Vec<String> = nameless.map(ToString::to_string).collect();
+            match files.is_empty() {
+                true => "it is not here".to_owned(),
+                false => format!(
+                    "it is not here, unless in a file that cannot be read: {}",
+                    files.join("; ")
+                ),
+            }
+        }
     };
     format!("{why}; the dump has {}", uses(plugin))
 }

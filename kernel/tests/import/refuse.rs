@@ -76,6 +76,27 @@ fn every_missing_plugin_is_listed() {
     }
 }
 
+/// Somebody who has put a plugin there, and sees that it is not, is told what is wrong with the file.
+#[test]
+fn a_plugin_file_that_cannot_be_read_is_named() {
+    let place = Place::new();
+    place.open("lite").close().unwrap();
+    place.leave_store("lite", "gone", 1);
+    let db = place.open("lite");
+    place.export(&db, "d");
+    db.close().unwrap();
+    fs::create_dir_all(place.path("target/plugins")).unwrap();
+    fs::write(place.path("target/plugins/libgone.so"), "half a file").unwrap();
+    let said = place.import("d", "target").map(drop).unwrap_err().explain();
+    for part in [
+        "plugin \"gone\": it is not here, unless in a file that cannot be read: ",
+        "libgone.so\": ",
+        "; the dump has store things version 3",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
 #[test]
 fn a_directory_with_something_in_it_is_refused() {
     let place = Place::with_world();
