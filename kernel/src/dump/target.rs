@@ -11,7 +11,7 @@
 //! A name that is in no list here belongs to somebody else, and the directory is refused untouched.
 
 use std::io::{ErrorKind, Result as IoResult};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -88,6 +88,9 @@ impl Found {
             left_bytes: 0,
         };
         if !path.exists() {
+            if let Some(nowhere) = beyond_nothing(path) {
+                return Err(refused(format!("\"{}\" does not exist", nowhere.display())));
+            }
             found.missing = missing_levels(path);
             return Ok(found);
         }
@@ -170,6 +173,22 @@ impl Found {
         }
         path
     }
+}
+
+/// The directory that is not there and that the path leaves again by `..`.
+fn beyond_nothing(path: &Path) -> Option<PathBuf> {
+    let mut walked = PathBuf::new();
+    let mut nowhere = None;
+    for part in path.components() {
+        if part == Component::ParentDir && nowhere.is_some() {
+            return nowhere;
+        }
+        walked.push(part);
+        if nowhere.is_none() && !walked.exists() {
+            nowhere = Some(walked.clone());
+        }
+    }
+    None
 }
 
 /// How many directories are missing, from `path` upwards.

@@ -97,6 +97,27 @@ fn a_plugin_file_that_cannot_be_read_is_named() {
     }
 }
 
+/// What is not there has no parent to go up to; making it would leave it behind.
+#[test]
+fn a_target_beyond_a_directory_that_is_not_there_is_refused() {
+    let place = Place::with_world();
+    let before = names(place.directory.path());
+    for target in ["nox/../y", "nox/..", "nox/a/../../y"] {
+        for dry_run in [true, false] {
+            let options = ImportOptions {
+                dry_run,
+                ..into_full()
+            };
+            let error = place.import_with("world.dump", target, &options);
+            let said = error.map(drop).unwrap_err().to_string();
+            assert!(said.ends_with("nox\" does not exist"), "{said}");
+            assert_eq!(names(place.directory.path()), before);
+        }
+    }
+    fs::create_dir(place.path("here")).unwrap();
+    place.import("world.dump", "here/../y").unwrap();
+}
+
 #[test]
 fn a_directory_with_something_in_it_is_refused() {
     let place = Place::with_world();
