@@ -7,6 +7,14 @@
 
 use std::fmt;
 
+/// `1 row`, `2 rows`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
 /// What functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -30,8 +38,8 @@ pub enum Error {
     },
     /// The dump in the file is whole, and something follows it.
     #[error(
-        "\"{file}\" has {} bytes behind the end of the dump, which is at byte {end}",
-        bytes - end
+        "\"{file}\" has {} behind the end of the dump, which is at byte {end}",
+        counted(bytes - end, "byte")
     )]
     Appended { file: String, end: u64, bytes: u64 },
     #[error("\"{file}\" is damaged: {what} at byte {offset}: expected {expected}, found {found}")]

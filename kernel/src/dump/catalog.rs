@@ -17,7 +17,8 @@ use heliosdb_storage::{Engine, Interrupt, ReadView};
 
 use super::error::ImportError;
 use super::preflight::CATALOG_SECTION;
-use super::report::{CheckReport, Verdict, counted};
+use super::report::{CheckReport, Verdict};
+use super::text::counted;
 
 /// Compares every row of the dump with the database. `explained` says that a difference of today is
 /// known by its name already.
@@ -57,8 +58,8 @@ pub(super) fn compare(
         name: "catalog AS OF the snapshot".to_owned(),
         verdict: Verdict::of(lost == 0),
         details: vec![match lost {
-            0 => format!("{rows} rows"),
-            _ => format!("{lost} of {rows} rows are not as in the dump"),
+            0 => counted(rows, "row"),
+            _ => format!("not as in the dump: {lost} of {}", counted(rows, "row")),
         }],
     }];
     checks.push(history(past, &then)?);
@@ -67,7 +68,8 @@ pub(super) fn compare(
             name: "catalog".to_owned(),
             verdict: Verdict::ChangedSince,
             details: vec![format!(
-                "{changed} rows have changed in what no description shows, such as an oid"
+                "{} changed in what no description shows, such as an oid",
+                counted(changed, "row")
             )],
         });
     }

@@ -21,8 +21,9 @@ use heliosdb_storage::{Engine, Interrupt};
 
 use super::error::ImportError;
 use super::report::{
-    CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict, counted,
+    CheckReport, ObjectReport, ObjectsReport, PluginReport, SequenceReport, Verdict,
 };
+use super::text::counted;
 use crate::database::FIRST_NAME;
 
 /// Objects of the database against those of the dump, by kind and name.
@@ -250,8 +251,9 @@ pub(super) fn plugin_checks(
             details: vec![match check.problem {
                 Some(problem) => problem,
                 None => format!(
-                    "its plugin accepts {} entries of version {}",
-                    check.tally.entries, check.version
+                    "its plugin accepts {} of version {}",
+                    counted(check.tally.entries, "entry"),
+                    check.version
                 ),
             }],
         })
@@ -327,7 +329,8 @@ pub(super) fn compression(manifest: &Manifest, engine: &Engine, host: &PluginHos
             }
             let name = column_name(manifest, CollectionId(table.collection), place);
             details.push(format!(
-                "{name}: {with_it} of {all} pages in codec {wanted}"
+                "{name}: {with_it} of {} in codec {wanted}",
+                counted(all, "page")
             ));
         }
     }

@@ -12,7 +12,7 @@ use heliosdb_plugin_host::boot::BootError;
 use heliosdb_sql::SqlError;
 
 use super::report::Report;
-use super::text::bytes;
+use super::text::{bytes, counted};
 use crate::config::ConfigError;
 use crate::error::{Error, OpenError};
 
@@ -31,14 +31,14 @@ pub enum ImportError {
     #[error("a dump of HeliosDB {dump} cannot be imported into HeliosDB {here}")]
     Edition { dump: String, here: String },
     /// Rows of the catalog that this build does not understand.
-    #[error("this build cannot read {} entries of the dump's catalog", .0.len())]
+    #[error("this build cannot read {} of the dump's catalog", counted(.0.len() as u64, "entry"))]
     Catalog(Vec<String>),
     #[error("plugins that the dump needs are not ready here: {}", names(.0))]
     Plugins(Vec<PluginProblem>),
     #[error("cannot import into \"{}\": {why}", directory.display())]
     Target { directory: PathBuf, why: String },
     #[error(
-        "not enough space in \"{}\": the database may need {}, and {} are free",
+        "not enough space in \"{}\": the database may need {}, and there is room for {}",
         directory.display(),
         bytes(*needed_bytes),
         bytes(*free_bytes)

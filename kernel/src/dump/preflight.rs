@@ -17,6 +17,7 @@ use super::error::ImportError;
 use super::plugins::{self, Readiness};
 use super::settings::{self, Settings};
 use super::target::{CONFIG_FILE, Found, is_page_name};
+use super::text::counted;
 
 /// Problems of one kind that are listed; more say no more.
 const LISTED_MAX: usize = 20;
@@ -126,7 +127,7 @@ fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Result<(),
         TABLES => {
             let id = key
                 .try_into()
-                .map_err(|_| format!("a table's key of {} bytes", key.len()))?;
+                .map_err(|_| format!("a table's key of {}", counted(key.len() as u64, "byte")))?;
             let id = CollectionId(u32::from_be_bytes(id));
             decode_table(id, value).map(drop).map_err(|e| e.to_string())
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::html;
 use super::marker::{show_moment, show_time};
-use super::text::{Align, Grid, bytes, seconds};
+use super::text::{Align, Grid, bytes, counted, seconds};
 
 /// See the module's header.
 #[derive(Clone, Debug, Serialize)]
@@ -567,14 +567,6 @@ fn title_case(word: &str) -> String {
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => String::new(),
-    }
-}
-
-/// `1 row`, `2 rows`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
-    match n {
-        1 => format!("1 {noun}"),
-        n => format!("{n} {noun}s"),
     }
 }
 

@@ -4,7 +4,8 @@ use heliosdb_dump::{CompareOptions, Dump, Progress, TableComparison, compare_tab
 use heliosdb_storage::Engine;
 
 use super::error::ImportError;
-use super::report::{TableReport, Verdict, counted};
+use super::report::{TableReport, Verdict};
+use super::text::counted;
 
 /// Compares the tables of the dump with what the engine has, now and in the past.
 pub(super) fn compare(
@@ -29,9 +30,9 @@ fn report(table: TableComparison) -> TableReport {
     }
     for index in table.indexes.iter().filter(|index| !index.equal) {
         details.push(format!(
-            "the index of collection {} has {} entries for {}, or entries of other rows",
+            "the index of collection {} has {} for {}, or entries of other rows",
             index.collection,
-            index.entries,
+            counted(index.entries, "entry"),
             counted(index.rows, "row")
         ));
     }

@@ -80,6 +80,15 @@ fn one_line(cell: &str) -> String {
     cell.chars().map(visible).collect()
 }
 
+/// `1 row`, `2 rows`, `2 entries`.
+pub(super) fn counted(n: u64, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {noun}s"),
+    }
+}
+
 /// `1.5 GB`, in powers of 1024 as PostgreSQL's `pg_size_pretty`.
 pub(super) fn bytes(n: u64) -> String {
     let mut unit = "bytes";
@@ -92,7 +101,7 @@ pub(super) fn bytes(n: u64) -> String {
         unit = larger;
     }
     match unit {
-        "bytes" => format!("{n} bytes"),
+        "bytes" => counted(n, "byte"),
         unit => format!("{value:.1} {unit}"),
     }
 }
@@ -121,8 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn one_is_not_many() {
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "row")),
+            ["0 rows", "1 row", "2 rows"]
+        );
+        assert_eq!(
+            [1, 2].map(|n| counted(n, "entry")),
+            ["1 entry", "2 entries"]
+        );
+    }
+
+    #[test]
     fn numbers_read_well() {
-        assert_eq!(bytes(1023), "1023 bytes");
+        assert_eq!([0, 1, 1023].map(bytes), ["0 bytes", "1 byte", "1023 bytes"]);
         assert_eq!(bytes(1536), "1.5 kB");
         assert_eq!(bytes(u64::MAX), "16384.0 PB");
         assert_eq!(seconds(1_234_567), "1.234 s");

@@ -14,6 +14,7 @@ pub fn bytes(count: u64) -> String {
         unit += 1;
     }
     match (unit, value) {
+        (0, _) if count == 1 => "1 byte".to_owned(),
         (0, _) => format!("{count} bytes"),
         (_, value) if value < 9.95 => format!("{value:.1} {}", units[unit]),
         (_, value) => format!("{value:.0} {}", units[unit]),
@@ -43,11 +44,23 @@ mod tests {
 
     #[test]
     fn bytes_have_two_digits_or_three() {
-        let shown = [0, 999, 1000, 9_949, 9_951, 123_456, 999_600, 2_000_000_000].map(bytes);
+        let shown = [
+            0,
+            1,
+            999,
+            1000,
+            9_949,
+            9_951,
+            123_456,
+            999_600,
+            2_000_000_000,
+        ]
+        .map(bytes);
         assert_eq!(
             shown,
             [
                 "0 bytes",
+                "1 byte",
                 "999 bytes",
                 "1.0 kB",
                 "9.9 kB",

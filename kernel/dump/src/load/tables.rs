@@ -12,7 +12,7 @@ use heliosdb_storage::{Engine, LoadedState, Loader, ReadView};
 
 use crate::crew::{self, Work};
 use crate::digest::TableDigest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::format::FrameHeader;
 use crate::manifest::TableManifest;
 use crate::options::LoadOptions;
@@ -228,8 +228,10 @@ impl Work for Tables<'_> {
 /// Is what was read what the manifest says?
 fn check(table: &TableManifest, digest: &TableDigest) -> Result<()> {
     let what = || format!("table {}", table.label());
-    let counts =
-        |rows: u64, superseded: u64| format!("{rows} rows and {superseded} versions before");
+    let counts = |rows: u64, superseded: u64| {
+        let (rows, before) = (counted(rows, "row"), counted(superseded, "version"));
+        format!("{rows} and {before} before")
+    };
     let (expected, found) = (
         counts(table.rows, table.superseded),
         counts(digest.rows(), digest.superseded()),

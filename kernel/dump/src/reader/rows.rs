@@ -9,7 +9,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::ArrowError;
 
 use super::Dump;
-use crate::error::Result;
+use crate::error::{Result, counted};
 use crate::format::FrameHeader;
 
 /// Iterator over the batches of a section. It holds one frame in memory.
@@ -71,7 +71,7 @@ impl Dump {
         match rows == u64::from(frame.items) {
             true => Ok(batches),
             false => {
-                let expected = format!("{} rows", frame.items);
+                let expected = counted(frame.items.into(), "row");
                 Err(self.malformed(frame, &expected, rows.to_string()))
             }
         }
