@@ -12,7 +12,6 @@
 
 use heliosdb_dump::ExportOptions;
 use heliosdb_dump::options::LEVELS;
-use heliosdb_plugin_host::nearest;
 use sqlparser::ast::Ident;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -133,10 +132,8 @@ fn options_of(given: &[ExportOption], text: &str) -> Result<ExportOptions> {
             other => {
                 let message = format!("{STATEMENT} option \"{other}\" not recognized");
                 let error = failed(state::SYNTAX_ERROR, message);
-                return Err(match nearest(other, OPTIONS) {
-                    Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-                    None => error,
-                });
+                let hint = format!("Options are {}.", OPTIONS.join(", "));
+                return Err(error.with_hint(hint));
             }
         }
         seen.push(name);

@@ -452,7 +452,9 @@ fn what_export_database_refuses() {
     .assert_eq(&db.session_of("mortal").run("EXPORT DATABASE TO STDOUT"));
     expect![[r#"
         ERROR 42601: EXPORT DATABASE option "histori" not recognized
-        HINT: Did you mean "history"?
+        HINT: Options are history, mvs, branches, config, compression_level.
+        ERROR 42601: EXPORT DATABASE option "format" not recognized
+        HINT: Options are history, mvs, branches, config, compression_level.
         ERROR 42601: history requires a Boolean value
         ERROR 42601: conflicting or redundant options
         ERROR 42601: compression_level requires an integer value
@@ -467,6 +469,7 @@ fn what_export_database_refuses() {
     "#]]
     .assert_eq(&db.session().run(
         "EXPORT DATABASE TO STDOUT WITH (histori);
+         EXPORT DATABASE TO STDOUT (format 2);
          EXPORT DATABASE TO STDOUT WITH (history maybe);
          EXPORT DATABASE TO STDOUT (mvs, MVS off);
          EXPORT DATABASE TO STDOUT WITH (compression_level);
