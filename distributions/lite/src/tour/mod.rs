@@ -105,6 +105,7 @@ pub fn run(tour: &Tour) -> Result<(), Failed> {
 fn play(stage: &mut Stage, pause: bool) -> Result<usize, Trouble> {
     let begun = Instant::now();
     stage.welcome(STEPS.len())?;
+    upgrade::foresee(stage)?;
     let mut failed = Vec::new();
     for (i, step) in STEPS.iter().enumerate() {
         if pause && i > 0 && io::stdin().is_terminal() {

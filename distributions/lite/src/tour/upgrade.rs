@@ -36,8 +36,22 @@ pub const IMPORT: Step = Step {
     next: &[],
 };
 
+const FULL: &str = "heliosdb-full";
+const MISSING: &str = "heliosdb-full is neither beside this program nor in PATH; cargo build --release --bin heliosdb-full builds it";
+
 /// What an import leaves in the directory it made.
 const REPORT_FILE: &str = "migration-report.html";
+
+/// Before the first step: whether the last one can be played.
+pub fn foresee(stage: &Stage) -> Outcome {
+    match find(FULL)? {
+        Some(_) => Ok(()),
+        None => stage.say(&format!(
+            "The last step, \"{}\", will fail: {MISSING}.",
+            IMPORT.title
+        )),
+    }
+}
 
 fn export(stage: &mut Stage) -> Outcome {
     stage.say("A client inserts one row after the other while the export runs; the dump is of one moment.")?;
@@ -99,11 +113,7 @@ fn import(stage: &mut Stage) -> Outcome {
     let Some(dump) = stage.dump.clone() else {
         return Err(Trouble::failed("there is no dump to import"));
     };
-    let Some(full) = find("heliosdb-full")? else {
-        return Err(Trouble::failed(
-            "heliosdb-full is neither beside this program nor in PATH; cargo build --release --bin heliosdb-full builds it",
-        ));
-    };
+    let full = find(FULL)?.ok_or_else(|| Trouble::failed(MISSING))?;
     refuse_damage(stage, &full, &dump)?;
 
     let target = stage.path("full");

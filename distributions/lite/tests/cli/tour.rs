@@ -3,7 +3,9 @@
 //! It ends in Full, so `heliosdb-full` must stand beside `heliosdb-lite`, where `cargo test --workspace`
 //! puts both.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::{BINARY, lite, sql, text};
 
@@ -69,4 +71,31 @@ fn a_tour_that_cannot_begin_says_why() {
         let output = lite(&["tour", "--scale", scale]);
         assert_eq!(output.status.code(), Some(2), "{scale}");
     }
+}
+
+/// Nobody should wait for the last step to hear what it needs.
+#[test]
+fn a_tour_without_full_says_so_at_its_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let alone = directory.path().join("heliosdb-lite");
+    std::fs::copy(BINARY, &alone).unwrap();
+    let mut child = Command::new(&alone)
+        .args(["tour", "--scale", "0.01", "--keep"])
+        .arg(directory.path().join("tour"))
+        .env("PATH", "")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let before_the_first_step: Vec<String> = lines
+        .map(Result::unwrap)
+        .take_while(|line| !line.starts_with("━━ 1."))
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = before_the_first_step.join(" ");
+    assert!(
+        said.contains("will fail: heliosdb-full is neither beside this program nor in PATH"),
+        "{said}"
+    );
 }
