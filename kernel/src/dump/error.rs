@@ -11,6 +11,7 @@ use heliosdb_plugin_host::StateFileError;
 use heliosdb_plugin_host::boot::BootError;
 use heliosdb_sql::SqlError;
 
+use super::marker::show_time;
 use super::report::Report;
 use super::text::{bytes, counted};
 use crate::config::ConfigError;
@@ -37,6 +38,18 @@ pub enum ImportError {
     Plugins(Vec<PluginProblem>),
     #[error("cannot import into \"{}\": {why}", directory.display())]
     Target { directory: PathBuf, why: String },
+    /// An import whose end nobody saw is run again.
+    #[error(
+        "\"{}\" is already imported into \"{}\", at {}",
+        file.display(),
+        directory.display(),
+        show_time(*at_micros)
+    )]
+    Already {
+        file: PathBuf,
+        directory: PathBuf,
+        at_micros: u64,
+    },
     #[error(
         "not enough space in \"{}\": the database may need {}, and there is room for {}",
         directory.display(),
@@ -165,6 +178,10 @@ impl ImportError {
             ImportError::Target { .. } => {
                 "An import needs a directory that does not exist, is empty, or has only heliosdb.toml \
                  and plugins in it."
+            }
+            ImportError::Already { .. } => {
+                "verify-migration compares the two; helios_imports has what was imported. Nothing was \
+                 changed."
             }
             ImportError::Space { .. } => "Free some space, or import to another disk.",
             ImportError::NotStarted(_) => {

@@ -11,6 +11,7 @@
 
 mod catalog;
 mod compare;
+mod earlier;
 mod error;
 mod html;
 mod import;

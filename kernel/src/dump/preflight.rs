@@ -1,7 +1,8 @@
 //! Everything that may speak against an import, asked before anything is written.
 //!
 //! In this order, each kind to its end: the file, byte by byte; its edition; whether this build reads
-//! its catalog; the plugins that it needs; the target; space.
+//! its catalog; the plugins that it needs; the target; space. Only a target that has this very dump
+//! already is told at once: nothing else matters then.
 
 use std::fs::File;
 use std::io::Result as IoResult;
@@ -13,6 +14,7 @@ use heliosdb_storage::catalog::{CATALOG as TABLES, decode_table};
 use heliosdb_storage::ids::CollectionId;
 
 use super::ImportOptions;
+use super::earlier;
 use super::error::ImportError;
 use super::plugins::{self, Readiness};
 use super::settings::{self, Settings};
@@ -45,6 +47,15 @@ pub(super) fn preflight(
     check_catalog(&dump)?;
     // Looked at before its turn, because its settings and plugins count.
     let found = Found::look(target);
+    if let Err(ImportError::Target { directory, .. }) = &found
+        && let Some(at_micros) = earlier::imported_at(directory, &manifest.dump_id)
+    {
+        return Err(ImportError::Already {
+            file: file.to_path_buf(),
+            directory: directory.clone(),
+            at_micros,
+        });
+    }
     let has_config = match &found {
         Ok(found) => found.has_config,
         Err(_) => target.join(CONFIG_FILE).is_file(),

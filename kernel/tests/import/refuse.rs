@@ -191,3 +191,40 @@ fn a_page_has_a_name_of_its_own() {
         assert_eq!(names(place.directory.path()), before);
     }
 }
+
+/// Whoever imports once more, because nobody saw the end of it, hears that it is done.
+#[test]
+fn a_dump_that_is_there_already_is_told_from_another_database() {
+    let place = Place::with_world();
+    place.import("world.dump", "target").unwrap();
+    let other = place.open("other");
+    place.export(&other, "other.dump");
+    other.close().unwrap();
+    let before = contents(&place.path("target"));
+    let error = place.import("world.dump", "target").unwrap_err();
+    let said = error.explain();
+    for part in [
+        "world.dump\" is already imported into \"",
+        "verify-migration",
+        "helios_imports",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = place.import("other.dump", "target").unwrap_err().explain();
+    assert!(said.contains("it has a database"), "{said}");
+    assert!(contents(&place.path("target")) == before);
+    // Still so when it was used, and not while somebody has it.
+    let db = full(&place.path("target"));
+    db.execute("CREATE TABLE mine (a int)").unwrap();
+    let said = place
+        .import("world.dump", "target")
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("it has a database"), "{said}");
+    db.close().unwrap();
+    let said = place
+        .import("world.dump", "target")
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("is already imported"), "{said}");
+}
