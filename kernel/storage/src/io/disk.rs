@@ -85,11 +85,22 @@ impl Disk {
         let held = file.metadata()?;
         match fs::metadata(self.path(LOCK_FILE)?) {
             Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
-                Ok(Box::new(file))
+                Ok(Box::new(Lock(file)))
             }
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Err(Error::from(ErrorKind::WouldBlock)),
         }
+    }
+}
+
+/// The lock file, locked. It is unlocked and not just closed: a child process that
+/// another thread starts has a copy of the descriptor until its program runs, which would hold the lock.
+struct Lock(fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is open for as long as the file lives. Closing it does the rest.
+        unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
     }
 }
 
@@ -288,6 +299,19 @@ mod tests {
         let guard = second.lock_existing().unwrap().unwrap();
         assert!(disk.lock().is_err());
         drop(guard);
+    }
+
+    #[test]
+    fn the_lock_goes_although_a_child_has_the_descriptor() {
+        let (dir, disk) = disk();
+        drop(disk.lock().unwrap());
+        let file = fs::File::open(dir.path().join(LOCK_FILE)).unwrap();
+        let copy = file.try_clone().unwrap();
+        let guard = disk.flock(file).unwrap();
+        assert!(disk.lock().is_err());
+        drop(guard);
+        assert!(disk.lock().is_ok());
+        drop(copy);
     }
 
     #[test]
