@@ -51,6 +51,8 @@ pub struct StorageSection {
     pub wal_segment_size: Option<ByteSize>,
     /// Memory for pages read from segments.
     pub page_cache_size: Option<ByteSize>,
+    /// How long the past is kept.
+    pub retention: Option<Retention>,
 }
 
 /// `[memory]`: limits.
@@ -76,6 +78,13 @@ impl Default for ServerSection {
 /// A number of bytes, written `64MB` with PostgreSQL's units (B, kB, MB, GB, TB; powers of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
+
+/// How long the past is kept, written `7 days` (s, min, h, days) or `forever`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `None` is for ever.
+    pub micros: Option<u64>,
+}
 
 /// Why a configuration is refused: one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +203,46 @@ impl std::str::FromStr for ByteSize {
     }
 }
 
+impl std::str::FromStr for Retention {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Retention, String> {
+        if text == "forever" {
+            return Ok(Retention { micros: None });
+        }
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let seconds = match unit.trim_start() {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3600,
+            "d" | "day" | "days" => 24 * 3600,
+            _ => {
+                return Err(format!(
+                    "retention is \"{text}\", expected \"forever\" or a time such as \"7 days\" \
+                     (s, min, h, days)"
+                ));
+            }
+        };
+        let number = number.parse::<u64>().ok();
+        match number.and_then(|n| n.checked_mul(seconds * 1_000_000)) {
+            Some(micros) => Ok(Retention {
+                micros: Some(micros),
+            }),
+            None => Err(format!("retention is \"{text}\", which is no number")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Retention {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Retention, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
         struct Size;
@@ -235,7 +284,7 @@ mod tests {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
-             page_cache_size = \"1GB\"\n[memory]\nquery_limit = \"1GB\"\n\
+             page_cache_size = \"1GB\"\nretention = \"36 h\"\n[memory]\nquery_limit = \"1GB\"\n\
              plugin_limit = \"1MB\"\n",
             "f",
         )
@@ -245,6 +294,8 @@ mod tests {
         assert_eq!(config.storage.memtable_size, Some(ByteSize(8 << 20)));
         assert_eq!(config.storage.wal_segment_size, Some(ByteSize(64 << 10)));
         assert_eq!(config.storage.page_cache_size, Some(ByteSize(1 << 30)));
+        let retention = config.storage.retention.unwrap();
+        assert_eq!(retention.micros, Some(36 * 3600 * 1_000_000));
         assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
         assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
     }
@@ -275,6 +326,7 @@ mod tests {
         assert_eq!(written.memtable_bytes_max, storage.memtable_bytes_max);
         assert_eq!(written.wal_segment_bytes, storage.wal_segment_bytes);
         assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
+        assert_eq!(written.retention_micros, storage.retention_micros);
         let queries = heliosdb_sql::InstanceOptions::default();
         assert_eq!(
             config
@@ -282,6 +334,32 @@ mod tests {
                 .query_memory_bytes,
             queries.query_memory_bytes
         );
+    }
+
+    #[test]
+    fn the_past_is_kept_for_a_time_or_for_ever() {
+        let micros = |text: &str| {
+            let text = format!("[storage]\nretention = \"{text}\"\n");
+            let config = Config::parse(&text, "f")?;
+            Ok(config.storage_options().retention_micros)
+        };
+        let day = 24 * 3600 * 1_000_000;
+        assert_eq!(micros("1 day"), Ok(Some(day)));
+        assert_eq!(micros("30d"), Ok(Some(30 * day)));
+        assert_eq!(micros("0s"), Ok(Some(0)));
+        assert_eq!(micros("90 min"), Ok(Some(day / 16)));
+        assert_eq!(micros("forever"), Ok(None));
+        for wrong in [
+            "7",
+            "-1 days",
+            "7 parsecs",
+            "",
+            "days",
+            "99999999999999999 days",
+        ] {
+            let error: ConfigError = micros(wrong).unwrap_err();
+            assert!(error.to_string().contains("f:2: retention is"), "{error}");
+        }
     }
 
     #[test]

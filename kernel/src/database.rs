@@ -526,6 +526,9 @@ impl Config {
         if let Some(size) = storage.page_cache_size {
             options.page_cache_bytes = size.0 as usize;
         }
+        if let Some(retention) = storage.retention {
+            options.retention_micros = retention.micros;
+        }
         options
     }
 
