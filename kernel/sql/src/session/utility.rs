@@ -315,10 +315,35 @@ impl Session {
         done("ANALYZE")
     }
 
+    /// Old versions go by themselves when they are past their time; this is for who wants the space now.
     pub(crate) fn vacuum(&mut self, vacuum: &ast::VacuumStatement) -> Result<Outcome> {
-        let _ = vacuum;
-        Err(SqlError::unsupported("VACUUM")
-            .with_hint("Old row versions are removed by compaction, not by VACUUM."))
+        let ast::VacuumStatement {
+            // Everything is written anew either way.
+            full: _,
+            sort_only,
+            delete_only,
+            reindex,
+            recluster,
+            table_name,
+            threshold,
+            boost,
+        } = vacuum;
+        if table_name.is_some() {
+            return Err(SqlError::unsupported("VACUUM of a table or with options")
+                .with_hint("VACUUM alone is of all tables: they share their files."));
+        }
+        if *sort_only || *delete_only || *reindex || *recluster || *boost || threshold.is_some() {
+            return Err(SqlError::unsupported("this form of VACUUM"));
+        }
+        if self.txn.in_block() {
+            return Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                "VACUUM cannot run inside a transaction block",
+            ));
+        }
+        self.check_superuser("VACUUM")?;
+        self.instance.engine().compact_all(&self.interrupt)?;
+        done("VACUUM")
     }
 }
 

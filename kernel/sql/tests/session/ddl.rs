@@ -233,6 +233,8 @@ fn definitions_that_make_no_sense_are_refused() {
          CREATE INDEX ON p (lower(a));
          CREATE TRIGGER x BEFORE INSERT ON p EXECUTE FUNCTION f();
          LISTEN x;
+         VACUUM p;
+         BEGIN; VACUUM; ROLLBACK;
          VACUUM;",
         expect![[r#"
             ERROR 42701: column "a" specified more than once
@@ -254,8 +256,12 @@ fn definitions_that_make_no_sense_are_refused() {
             ERROR 0A000: an index on an expression is not supported
             ERROR 0A000: CREATE TRIGGER is not supported
             ERROR 0A000: LISTEN is not supported
-            ERROR 0A000: VACUUM is not supported
-            HINT: Old row versions are removed by compaction, not by VACUUM.
+            ERROR 0A000: VACUUM of a table or with options is not supported
+            HINT: VACUUM alone is of all tables: they share their files.
+            BEGIN
+            ERROR 25001: VACUUM cannot run inside a transaction block
+            ROLLBACK
+            VACUUM
         "#]],
     );
 }
