@@ -115,7 +115,11 @@ struct Import<'a> {
 impl Import<'_> {
     /// Steps 3 to 7. Whatever comes of it, the engine is closed afterwards.
     fn build(&self, watch: &mut Stopwatch<'_>) -> Result<Report, ImportError> {
-        let options = self.ready.settings.config.storage_options();
+        let options = heliosdb_storage::Options {
+            // All that the dump has must be there for the comparison at the end, however old it is.
+            compaction_in_background: false,
+            ..self.ready.settings.config.storage_options()
+        };
         let engine = Engine::open(self.target.io().clone(), options)?;
         let built = self.fill(&engine, watch);
         let closed = watch.show("close", || engine.close());
