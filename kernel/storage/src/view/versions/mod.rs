@@ -11,8 +11,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use super::ReadView;
-use crate::catalog::{CATALOG, decode_table};
-use crate::error::{Error, Result};
+use crate::catalog::{CATALOG, decode_table, table_of};
+use crate::error::Result;
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::memtable::{Chain, KeyBounds, Memtable, as_slices, full_bounds, split_key};
 use crate::schema::TableDef;
@@ -92,18 +92,6 @@ impl ReadView {
     /// The first RowId that was never handed out; of now, and not tied to the view's timestamp.
     pub fn next_row(&self, table: CollectionId) -> RowId {
         self.0.tables.next_row(table)
-    }
-}
-
-fn table_of(key: &[u8]) -> Result<CollectionId> {
-    match key.try_into() {
-        Ok(id) => Ok(CollectionId(u32::from_be_bytes(id))),
-        Err(_) => Err(Error::corruption(
-            "the key of a table",
-            0,
-            "4 bytes",
-            key.len(),
-        )),
     }
 }
 
