@@ -2,7 +2,7 @@
 //!
 //! A database is written by transactions, or, where it comes from another one with its history, by a
 //! [`Loader`]; it is read AS OF a timestamp, or whole, with all versions ([`ReadView::row_versions`],
-//! [`ReadView::versions`]).
+//! [`ReadView::versions`]). In the background its files are merged, and history goes when its time is over.
 //!
 //! It knows rows, keys, timestamps and files. It does not know SQL, names, networks or async: the
 //! layers above bring those.
@@ -42,7 +42,7 @@ pub mod segment;
 pub mod error;
 pub mod io;
 
-pub use compact::Compacted;
+pub use compact::{Compacted, HeldBy, Horizon};
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
 pub use interrupt::Interrupt;

@@ -76,6 +76,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn estimated_rows(&self, table: Oid) -> Option<u64>;
     /// How the pages of every table in segments are stored.
     fn column_pages(&self) -> Vec<ColumnPages>;
+    /// Sizes and counters of storage, and how far its history goes back.
+    fn storage_stats(&self) -> heliosdb_storage::Stats;
     /// The plugins of the server.
     fn plugins(&self) -> Arc<PluginHost>;
     /// Every collection of plugins' stores, with its size.

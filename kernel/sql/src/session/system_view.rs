@@ -86,6 +86,10 @@ impl SessionView for SessionInfo {
         self.instance.engine().column_pages()
     }
 
+    fn storage_stats(&self) -> heliosdb_storage::Stats {
+        self.instance.engine().stats()
+    }
+
     fn plugins(&self) -> Arc<PluginHost> {
         self.instance.plugins().clone()
     }

@@ -76,6 +76,32 @@ impl Compacted {
     }
 }
 
+/// How far history goes back, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Horizon {
+    /// See [`Engine::oldest_ts`](crate::Engine::oldest_ts).
+    pub oldest_ts: Ts,
+    /// `None` is for ever.
+    pub retention_micros: Option<u64>,
+    pub held_by: HeldBy,
+    /// The oldest snapshot that a transaction reads.
+    pub oldest_snapshot: Option<Ts>,
+}
+
+/// What keeps the next compaction from letting more history go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeldBy {
+    /// All of it is to be kept.
+    Forever,
+    /// It is not past its time.
+    #[default]
+    Retention,
+    /// A transaction's snapshot is older than what is past its time.
+    Snapshot,
+    /// The clock jumped, and nobody said that it is right.
+    Clock,
+}
+
 /// What to merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
@@ -188,6 +214,24 @@ impl EngineInner {
                     all.add(compacted);
                 }
             }
+        }
+    }
+
+    pub fn horizon(&self) -> Horizon {
+        let retention_micros = self.options.retention_micros;
+        let oldest_snapshot = self.pins.oldest_pin();
+        let expired = |retention: u64| Ts(self.io.now_micros().saturating_sub(retention));
+        let held_by = match (retention_micros, oldest_snapshot) {
+            (None, _) => HeldBy::Forever,
+            _ if self.compactor.clock_jumped() => HeldBy::Clock,
+            (Some(retention), Some(ts)) if ts < expired(retention) => HeldBy::Snapshot,
+            _ => HeldBy::Retention,
+        };
+        Horizon {
+            oldest_ts: self.pins.oldest(),
+            retention_micros,
+            held_by,
+            oldest_snapshot,
         }
     }
 

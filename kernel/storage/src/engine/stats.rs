@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::EngineInner;
-use crate::compact::Compacted;
+use crate::compact::{Compacted, Horizon};
 use crate::ids::{Lsn, Ts};
 
 /// Sizes and counters since the database was opened.
@@ -25,12 +25,7 @@ pub struct Stats {
     pub page_cache_bytes: usize,
     /// Since the database was opened.
     pub compacted: Compacted,
-    /// See [`Engine::oldest_ts`](crate::Engine::oldest_ts).
-    pub oldest_ts: Ts,
-    /// The oldest snapshot of a transaction, which keeps history from expiring.
-    pub oldest_snapshot: Option<Ts>,
-    /// Nothing expires, since the clock jumped.
-    pub clock_jumped: bool,
+    pub horizon: Horizon,
     /// Rows, keys and tables that somebody has locked or waits for.
     pub locked_objects: usize,
 }
@@ -59,9 +54,7 @@ impl Stats {
                 .sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
             compacted: engine.compactor.done(),
-            oldest_ts: engine.pins.oldest(),
-            oldest_snapshot: engine.pins.oldest_pin(),
-            clock_jumped: engine.compactor.clock_jumped(),
+            horizon: engine.horizon(),
             locked_objects: engine.locks.object_count(),
         }
     }

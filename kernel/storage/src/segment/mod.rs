@@ -1,4 +1,5 @@
-//! Segments: immutable files that hold what a flush took out of one timeline's memtable.
+//! Segments: immutable files that hold what a flush took out of one timeline's memtable, or what a load or a
+//! compaction wrote.
 //!
 //! ```text
 //! ┌────────────────────┐ 0
@@ -30,7 +31,7 @@
 //!    have nothing to say about it, whether that version is a put or a delete.
 //! 4. Every byte is covered by a checksum, and a page says which page it is, so that any damage is
 //!    found when the bytes concerned are read; before that it is not looked for.
-//! 5. Columns are stored under the types and numbers of the table at the time of the flush. A later
+//! 5. Columns are stored under the types and numbers of the table when the file was written. A later
 //!    column takes its missing value; a later drop makes it NULL.
 //! 6. A column's pages may be encoded by a codec from outside, which only who reads that column
 //!    needs. What the directory says, zone maps among it, is of the values and the same either way.

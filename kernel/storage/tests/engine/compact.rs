@@ -164,7 +164,9 @@ fn a_snapshot_keeps_what_it_sees() {
     update(&db.engine, &ids, "newest");
     compact_all(&db.engine);
     assert_eq!(scan(&txn.read_view())[0].1.1, "old");
-    assert_eq!(db.engine.stats().oldest_snapshot, Some(held));
+    let horizon = db.engine.stats().horizon;
+    assert_eq!(horizon.held_by, HeldBy::Snapshot);
+    assert_eq!(horizon.oldest_snapshot, Some(held));
     assert!(db.engine.oldest_ts() <= held);
     assert!(db.engine.view_at(later).is_ok());
     txn.rollback();

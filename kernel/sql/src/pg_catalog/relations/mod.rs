@@ -72,6 +72,7 @@ static RELATIONS: &[&Relation] = &[
     &plugin::HELIOS_PLUGIN_MIGRATIONS,
     &plugin::HELIOS_PLUGIN_OBJECTS,
     &storage::HELIOS_COMPRESSION_STATS,
+    &storage::HELIOS_RETENTION,
     &import::HELIOS_IMPORTS,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,

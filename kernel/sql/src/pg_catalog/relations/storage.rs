@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use heliosdb_storage::HeldBy;
+use heliosdb_storage::ids::Ts;
+
 use crate::catalog::model::{Column, Compression};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
@@ -17,6 +20,15 @@ relations! {
         schemaname Name, tablename Name, attname Name, collection Oid, attnum Int2, method Text,
         codec Text, pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8,
     } => Some(compression_rows);
+
+    /// How far history goes back (NULL: all the way), and what keeps it: `retention` when it is not past
+    /// its time, `forever` when that never comes, a `snapshot` that a transaction reads, or the `clock`,
+    /// which jumped. Then what there is in segments, and what merging them did since the server started.
+    HELIOS_RETENTION = pg_catalog.helios_retention 12907 'v' {
+        history_from Timestamptz, retention_seconds Int8, held_by Text, oldest_snapshot Timestamptz,
+        segments Int8, bytes Int8, compactions Int8, bytes_read Int8, bytes_written Int8,
+        versions_dropped Int8,
+    } => Some(retention_rows);
 }
 
 fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
@@ -66,6 +78,33 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let stats = ctx.session.storage_stats();
+    let (horizon, compacted) = (stats.horizon, stats.compacted);
+    let time = |ts: Ts| Datum::Timestamp(bytes(ts.0));
+    rows.push(row![
+        Some(horizon.oldest_ts)
+            .filter(|ts| *ts > Ts::ZERO)
+            .map_or(NULL, time),
+        horizon
+            .retention_micros
+            .map(|micros| bytes(micros / 1_000_000)),
+        match horizon.held_by {
+            HeldBy::Forever => "forever",
+            HeldBy::Retention => "retention",
+            HeldBy::Snapshot => "snapshot",
+            HeldBy::Clock => "clock",
+        },
+        horizon.oldest_snapshot.map_or(NULL, time),
+        bytes(stats.segments as u64),
+        bytes(stats.segment_bytes),
+        bytes(compacted.compactions),
+        bytes(compacted.bytes_in),
+        bytes(compacted.bytes_out),
+        bytes(compacted.versions_dropped)
+    ])
+}
+
 fn method(column: &Column) -> &str {
     column
         .compression
@@ -73,7 +112,7 @@ fn method(column: &Column) -> &str {
         .map_or("default", Compression::method)
 }
 
-/// Files end long before the range of `bigint` does.
+/// Files and time end long before the range of `bigint` does.
 fn bytes(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -8,8 +8,9 @@ use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::migration::MigrationRow;
 use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::codec::Encoding;
-use heliosdb_storage::ids::{CollectionId, ColumnId};
+use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
 use heliosdb_storage::segment::ColumnPages;
+use heliosdb_storage::{Compacted, HeldBy, Horizon, Stats};
 
 use crate::catalog::model::*;
 use crate::catalog::snapshot::CatalogSnapshot;
@@ -395,6 +396,27 @@ impl SessionView for Session {
             pages(0, Encoding::Plain, 3000),
             pages(1, Encoding::Codec("rle".into()), 30),
         ]
+    }
+
+    fn storage_stats(&self) -> Stats {
+        Stats {
+            segments: 3,
+            segment_bytes: 4000,
+            compacted: Compacted {
+                compactions: 2,
+                bytes_in: 9000,
+                bytes_out: 3500,
+                versions_dropped: 70,
+                ..Compacted::default()
+            },
+            horizon: Horizon {
+                oldest_ts: Ts(1_000_000),
+                retention_micros: Some(3_600_000_000),
+                held_by: HeldBy::Snapshot,
+                oldest_snapshot: Some(Ts(2_000_000)),
+            },
+            ..Stats::default()
+        }
     }
 
     fn plugins(&self) -> Arc<PluginHost> {

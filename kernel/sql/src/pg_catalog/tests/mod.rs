@@ -471,6 +471,19 @@ WHERE c.relname IN ('child', 'pg_nothing', 'vw') ORDER BY 1, 3",
 }
 
 #[test]
+fn how_far_history_goes_back_is_told_with_the_reason() {
+    check(
+        "SELECT history_from, retention_seconds, held_by, oldest_snapshot, segments, bytes, compactions,
+    bytes_read, bytes_written, versions_dropped FROM helios_retention",
+        expect![[r#"
+            history_from|retention_seconds|held_by|oldest_snapshot|segments|bytes|compactions|bytes_read|bytes_written|versions_dropped
+            timestamp with time zone|bigint|text|timestamp with time zone|bigint|bigint|bigint|bigint|bigint|bigint
+            1970-01-01 00:00:01+00|3600|snapshot|1970-01-01 00:00:02+00|3|4000|2|9000|3500|70
+        "#]],
+    );
+}
+
+#[test]
 fn what_columns_are_stored_as_is_told_by_name() {
     check(
         "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio
