@@ -14,19 +14,24 @@ use heliosdb_plugin_api::Result;
 
 use crate::bits::{self, VECTOR};
 use crate::float::Float;
-use crate::scheme::{alp, alp_rd, fsst};
+use crate::scheme::{alp, alp_rd, fsst, places};
 use crate::zstd;
 
 /// Runs of neighbours that a sample is made of.
 const RUNS: usize = 8;
-/// Bytes of a sample.
+/// Bytes of a sample of strings and of floats.
 const SAMPLE_BYTES: usize = 8 << 10;
+const FLOAT_SAMPLE_BYTES: usize = 4 << 10;
 /// Bytes of a sample that a symbol table is made for.
 const FSST_SAMPLE_BYTES: usize = 2 << 10;
-/// Strings that are looked at to guess how many different ones there are.
-const STRINGS_COUNTED: usize = 256;
-/// Vectors that are encoded to see how small they get.
-const VECTORS_ENCODED: usize = 2;
+/// Values that are looked at to guess how many different ones there are.
+const COUNTED: usize = 256;
+/// Runs of floats of a long block that are encoded to see how small they get, and their length.
+const RUNS_ENCODED: usize = 3;
+const RUN_ENCODED: usize = 192;
+/// Bits that hashes set to count different values.
+const HASHES: usize = 1 << 16;
+const HASH_SHIFT: u32 = u64::BITS - HASHES.ilog2();
 /// Percent by which sizes may differ and be called equal.
 const TIE_PERCENT: usize = 2;
 /// Percent by which the first level may be wrong about FSST.
@@ -64,6 +69,7 @@ pub enum ForStrings {
 pub enum ForFloats {
     Alp(Vec<Exponents>),
     AlpRd(RDEncoder),
+    Dictionary,
     Zstd,
 }
 
@@ -89,9 +95,14 @@ pub fn strings(strings: &[&[u8]], preference: Preference) -> Result<Choice<ForSt
             bytes: zstd + lengths,
         },
     };
-    if let Some(bytes) = dictionary_estimate(strings, total, best.bytes) {
-        let zstd_wins = best.scheme == ForStrings::Zstd && preference.zstd(best.bytes, bytes);
-        if !zstd_wins && bytes <= best.bytes + best.bytes * preference.zstd_saves_min / 100 {
+    // What is once in a dictionary is encoded by FSST.
+    let once = |bytes| scaled(zstd * FSST_OVER_ZSTD_PERCENT / 100, total, bytes);
+    if let Some(bytes) = dictionary_estimate(strings, total, best.bytes, once) {
+        let preferred = match best.scheme {
+            ForStrings::Zstd => !preference.zstd(best.bytes, bytes),
+            _ => bytes < best.bytes,
+        };
+        if preferred {
             best = Choice {
                 scheme: ForStrings::Dictionary,
                 bytes,
@@ -108,8 +119,8 @@ fn fsst_is_preferred(
     total: usize,
     preference: Preference,
 ) -> Option<usize> {
-    let first = zstd / 100 * FSST_OVER_ZSTD_PERCENT + SYMBOLS_BYTES.min(total / 4);
-    if preference.zstd(zstd, first - first / 100 * DOUBT_PERCENT) {
+    let first = zstd * FSST_OVER_ZSTD_PERCENT / 100 + SYMBOLS_BYTES.min(total / 4);
+    if preference.zstd(zstd, first * (100 - DOUBT_PERCENT) / 100) {
         return None;
     }
     let bytes = fsst_estimate(strings, total);
@@ -142,64 +153,120 @@ fn lengths_bytes(strings: &[&[u8]]) -> usize {
     strings.chunks(VECTOR).map(of_vector).sum()
 }
 
-/// About how many bytes a dictionary takes; `None` when that is surely more than `limit`.
-fn dictionary_estimate(strings: &[&[u8]], total: usize, limit: usize) -> Option<usize> {
-    let step = strings.len().div_ceil(STRINGS_COUNTED).max(1);
-    let seen: Vec<&[u8]> = strings.iter().copied().step_by(step).collect();
-    let different = seen.iter().collect::<HashSet<_>>().len();
-    // Drawn from n strings, k draws give about k²/2n pairs of equal ones.
-    let repeated = seen.len() - different;
-    let guess = match repeated {
-        0 => return None,
-        _ => (seen.len() * seen.len() / (2 * repeated)).max(different),
+/// About how many bytes a dictionary takes; `None` when that is surely more than `limit`. `once` says
+/// how long strings of so many bytes become.
+fn dictionary_estimate(
+    strings: &[&[u8]],
+    total: usize,
+    limit: usize,
+    once: impl Fn(usize) -> usize,
+) -> Option<usize> {
+    let step = strings.len().div_ceil(COUNTED).max(1);
+    let some = strings.iter().step_by(step);
+    let guess = drawn_from(some.clone().collect::<HashSet<_>>().len(), some.len());
+    let bytes = |distinct: usize| {
+        let distinct = distinct.min(strings.len());
+        let their_bytes = once(scaled(total, strings.len(), distinct));
+        with_places(distinct, their_bytes, strings.len())
     };
-    let guess = guess.min(strings.len());
-    let their_bytes = scaled(total, strings.len(), guess);
-    if dictionary_bytes_of(guess, their_bytes, strings.len()) > limit * 2 {
+    if bytes(guess) > limit + limit / 4 {
         return None;
     }
-    Some(dictionary_bytes(strings))
+    let hashes = strings.iter().map(|s| u64::from(crc32c::crc32c(s)));
+    Some(bytes(distinct(hashes)))
 }
 
 /// About how many bytes a dictionary takes for all of these strings.
 pub fn dictionary_bytes(strings: &[&[u8]]) -> usize {
-    let different = strings.iter().collect::<HashSet<_>>();
-    let their_bytes = different.iter().map(|s| s.len()).sum();
-    dictionary_bytes_of(different.len(), their_bytes, strings.len())
+    let distinct = strings.iter().collect::<HashSet<_>>();
+    let their_bytes: usize = distinct.iter().map(|s| s.len()).sum();
+    // FSST about halves many strings.
+    let halved = (their_bytes / 2 + SYMBOLS_BYTES).min(their_bytes);
+    with_places(distinct.len(), halved, strings.len())
 }
 
-fn dictionary_bytes_of(different: usize, their_bytes: usize, strings: usize) -> usize {
-    let width = bits::width(different.saturating_sub(1) as u64);
-    // FSST about halves the strings, when they are many.
-    let halved = (their_bytes / 2 + SYMBOLS_BYTES).min(their_bytes);
-    bits::packed_bytes(strings, width) + halved + different
+/// Bytes of a dictionary: of its values, a byte for the length of each, and a place for each row.
+fn with_places(distinct: usize, their_bytes: usize, rows: usize) -> usize {
+    bits::packed_bytes(rows, places::width(distinct)) + their_bytes + distinct
+}
+
+/// How many values there are when `drawn` of them drawn at random were `distinct` different ones.
+fn drawn_from(distinct: usize, drawn: usize) -> usize {
+    let (mut low, mut high) = (distinct, drawn * drawn);
+    while low < high {
+        let middle = low.midpoint(high);
+        // Expected of so many values: n (1 − e^(−k/n)).
+        let values = middle as f64;
+        let expected = values * (1.0 - (-(drawn as f64) / values).exp());
+        match expected.round() < distinct as f64 {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
+}
+
+/// About how many different values there are, by the bits that their hashes leave unset: linear
+/// counting (Whang, Vander-Zanden, Taylor, 1990). Blocks have 8,192 rows: it errs by 1 %.
+fn distinct(values: impl Iterator<Item = u64>) -> usize {
+    let mut set = vec![0u64; HASHES / 64];
+    for value in values {
+        let hash = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> HASH_SHIFT;
+        set[hash as usize / 64] |= 1 << (hash % 64);
+    }
+    let unset: u32 = set.iter().map(|bits| bits.count_zeros()).sum();
+    let share = f64::from(unset.max(1)) / HASHES as f64;
+    (-(HASHES as f64) * share.ln()).round() as usize
 }
 
 /// How to encode floats.
 pub fn floats<F: Float>(floats: &[F], preference: Preference) -> Result<Choice<ForFloats>> {
-    let best = decimals(floats);
-    let sample: Vec<F> = runs_of(floats, SAMPLE_BYTES / F::BYTES).concat();
+    let mut best = decimals(floats);
+    // A value by itself takes what it takes among the others.
+    let distinct = distinct(floats.iter().map(|f| f.bits())).min(floats.len());
+    let bytes = with_places(
+        distinct,
+        scaled(best.bytes, floats.len(), distinct),
+        floats.len(),
+    );
+    if bytes < best.bytes {
+        best = Choice {
+            scheme: ForFloats::Dictionary,
+            bytes,
+        };
+    }
+    let sample: Vec<F> = runs_of(floats, FLOAT_SAMPLE_BYTES / F::BYTES).concat();
     let bytes: Vec<u8> = sample.iter().flat_map(|f| f.le_bytes()).collect();
     let total = floats.len() * F::BYTES;
     let zstd = scaled(zstd::estimate(&bytes)?, bytes.len(), total);
-    Ok(match preference.zstd(zstd, best.bytes) {
-        true => Choice {
+    if preference.zstd(zstd, best.bytes) {
+        best = Choice {
             scheme: ForFloats::Zstd,
             bytes: zstd,
-        },
-        false => best,
-    })
+        };
+    }
+    Ok(best)
+}
+
+/// About how many bytes a dictionary takes for all of these floats.
+pub fn float_dictionary_bytes<F: Float>(floats: &[F]) -> usize {
+    let distinct = distinct(floats.iter().map(|f| f.bits()));
+    with_places(distinct, distinct * F::BYTES, floats.len())
 }
 
 /// ALP, or ALP-RD where that is smaller.
 pub fn decimals<F: Float>(floats: &[F]) -> Choice<ForFloats> {
     let candidates = alp::candidates(floats);
-    let vectors: Vec<&[F]> = floats.chunks(VECTOR).collect();
-    let step = vectors.len().div_ceil(VECTORS_ENCODED).max(1);
     let (mut seen, mut encoded) = (0, Vec::new());
-    for vector in vectors.into_iter().step_by(step) {
-        seen += vector.len();
-        alp::encode(vector, &candidates, &mut encoded);
+    let (runs, length) = match floats.len() {
+        ..=VECTOR => (1, VECTOR),
+        _ => (RUNS_ENCODED, RUN_ENCODED),
+    };
+    for run in 0..runs {
+        let run = &floats[floats.len() * run / runs..];
+        let run = &run[..run.len().min(length)];
+        seen += run.len();
+        alp::encode(run, &candidates, &mut encoded);
     }
     let alp = scaled(encoded.len(), seen, floats.len());
     // What ALP-RD cannot go below.
@@ -259,4 +326,23 @@ fn runs_of<T>(values: &[T], count: usize) -> Vec<&[T]> {
         &values[start..start + count / RUNS]
     };
     (0..RUNS).map(run).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_values_are_counted_well_enough() {
+        for count in [0u64, 1, 7, 100, 5000, 8192] {
+            let values = (0..count * 3).map(|i| (i % count).wrapping_mul(0x0123_4567_89ab));
+            let found = distinct(values) as u64;
+            assert!(found.abs_diff(count) <= count / 50, "{found} for {count}");
+        }
+        assert_eq!(drawn_from(1, 256), 1);
+        assert_eq!(drawn_from(16, 256), 16);
+        assert!((900..1100).contains(&drawn_from(226, 256)));
+        assert!(drawn_from(256, 256) > 30_000);
+        assert_eq!(drawn_from(0, 0), 0);
+    }
 }

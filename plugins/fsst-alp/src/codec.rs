@@ -25,7 +25,7 @@ pub enum Method {
     Auto,
     Fsst,
     Dictionary,
-    /// ALP-RD where that is smaller.
+    /// For floats; ALP-RD where that is smaller.
     Alp,
 }
 
@@ -157,14 +157,14 @@ impl Codec for BlockCodec {
                     _ => return Ok(None),
                 }
             }
-            (Values::Float32(constant), Kind::Float32, Scheme::Alp) => {
-                match compare_alp(reader, values, comparison, &constant)? {
+            (Values::Float32(constant), Kind::Float32, scheme) => {
+                match compare_floats(scheme, reader, values, comparison, &constant)? {
                     Some(found) => found,
                     None => return Ok(None),
                 }
             }
-            (Values::Float64(constant), Kind::Float64, Scheme::Alp) => {
-                match compare_alp(reader, values, comparison, &constant)? {
+            (Values::Float64(constant), Kind::Float64, scheme) => {
+                match compare_floats(scheme, reader, values, comparison, &constant)? {
                     Some(found) => found,
                     None => return Ok(None),
                 }
@@ -193,7 +193,12 @@ impl BlockCodec {
         match self.method {
             Method::Auto => choose::floats(floats, self.preference),
             Method::Alp => Ok(choose::decimals(floats)),
-            Method::Fsst | Method::Dictionary => Err(Error::contract("floats are no strings")),
+            Method::Dictionary => {
+                let bytes = choose::float_dictionary_bytes(floats);
+                let scheme = ForFloats::Dictionary;
+                Ok(Choice { scheme, bytes })
+            }
+            Method::Fsst => Err(Error::contract("floats are no strings")),
         }
     }
 }
@@ -224,12 +229,14 @@ pub fn encode_floats<F: Float>(
     let name = match scheme {
         ForFloats::Alp(_) => Scheme::Alp,
         ForFloats::AlpRd(_) => Scheme::AlpRd,
+        ForFloats::Dictionary => Scheme::Dictionary,
         ForFloats::Zstd => Scheme::Zstd,
     };
     framed(block, name, F::KIND, |out| {
         match scheme {
             ForFloats::Alp(candidates) => alp::encode(floats, candidates, out),
             ForFloats::AlpRd(encoder) => alp_rd::encode(floats, encoder, out),
+            ForFloats::Dictionary => dictionary::encode_floats(floats, out),
             ForFloats::Zstd => zstd::encode_floats(floats, out)?,
         }
         Ok(())
@@ -287,11 +294,14 @@ fn decode_floats<F: Float>(
         Scheme::Alp => Alp::<F>::read(reader, count)?.floats(range),
         Scheme::AlpRd => AlpRd::read::<F>(reader, count)?.floats(range),
         Scheme::Zstd => zstd::floats(reader, count, range),
-        Scheme::Fsst | Scheme::Dictionary => Err(damaged("its scheme takes no floats")),
+        Scheme::Dictionary => dictionary::Floats::<F>::read(reader, count)?.floats(range),
+        Scheme::Fsst => Err(damaged("its scheme takes no floats")),
     }
 }
 
-fn compare_alp<F: Float>(
+/// `None` when only decoding can tell.
+fn compare_floats<F: Float>(
+    scheme: Scheme,
     reader: Reader<'_>,
     values: usize,
     comparison: Comparison,
@@ -300,8 +310,14 @@ fn compare_alp<F: Float>(
     let Some(constant) = constant.first() else {
         return Ok(None);
     };
-    let alp = Alp::<F>::read(reader, values)?;
-    alp.compare(comparison, *constant).map(Some)
+    let found = match scheme {
+        Scheme::Alp => Alp::<F>::read(reader, values)?.compare(comparison, *constant)?,
+        Scheme::Dictionary => {
+            dictionary::Floats::<F>::read(reader, values)?.compare(comparison, *constant)?
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(found))
 }
 
 /// What an encoded block says about itself.

@@ -18,7 +18,7 @@
 mod bits;
 pub mod choose;
 pub mod codec;
-mod float;
+pub mod float;
 pub mod frame;
 mod lengths;
 mod nulls;

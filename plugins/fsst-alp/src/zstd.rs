@@ -1,8 +1,10 @@
 //! zstd, which takes what nothing better is known for. A whole block has to be decompressed for one
 //! value of it.
 
+use std::cell::RefCell;
 use std::io::Read;
 
+use ::zstd::bulk::Compressor;
 use heliosdb_plugin_api::{Error, Result, state};
 
 use crate::frame::damaged;
@@ -33,9 +35,21 @@ pub fn estimate(bytes: &[u8]) -> Result<usize> {
     Ok(at_level(bytes, QUICK_LEVEL)?.len())
 }
 
+thread_local! {
+    /// A compressor's tables take longer to make than a sample takes to compress.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
 fn at_level(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     let failed = |e| Error::new(state::OUT_OF_MEMORY, format!("zstd cannot compress: {e}"));
-    ::zstd::bulk::compress(bytes, level).map_err(failed)
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(Compressor::new(level).map_err(failed)?),
+        };
+        compressor.set_compression_level(level).map_err(failed)?;
+        compressor.compress(bytes).map_err(failed)
+    })
 }
 
 /// What was compressed, which had `length` bytes. The memory grows with what comes, for a length may

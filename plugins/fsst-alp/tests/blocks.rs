@@ -22,7 +22,7 @@ fn codec(method: Method) -> BlockCodec {
 
 fn methods(block: &ArrayRef) -> &'static [Method] {
     match block.data_type().is_floating() {
-        true => &[Method::Auto, Method::Alp],
+        true => &[Method::Auto, Method::Alp, Method::Dictionary],
         false => &[Method::Auto, Method::Fsst, Method::Dictionary],
     }
 }

@@ -27,7 +27,7 @@ const VECTORS_SEARCHED: usize = 8;
 /// Candidates of a block.
 const CANDIDATES: usize = 5;
 /// Floats of a vector that the candidates are tried on.
-const TRIED: usize = 64;
+const TRIED: usize = 32;
 /// Bits of the place of an exception.
 const PLACE_BITS: u32 = 10;
 const _: () = assert!(1 << PLACE_BITS == VECTOR);

@@ -1,20 +1,23 @@
-//! Each string once, and for each row which one it has: for columns of few strings.
+//! Each value once, and for each row which one it has: for columns of few values.
 //!
 //! ```text
-//! number of strings varint │ 0, lengths, strings │ width u8 │ for each vector: places, packed
-//!                            1, FSST length varint, FSST
+//! number of values varint │ strings: 0, lengths, bytes           │ places
+//!                           strings: 1, FSST length varint, FSST
+//!                           floats:  ALP length varint, ALP
 //! ```
 //!
-//! The strings rise, so a comparison is evaluated once for each string and then on places.
+//! The values rise. A comparison is evaluated once for each value and then looked up.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use heliosdb_plugin_api::{Comparison, Result};
 
+use super::alp::{self, Alp};
 use super::fsst::{self, Fsst};
-use crate::bits::{self, Packed, VECTOR};
-use crate::frame::{Reader, damaged, write_varint};
+use super::places::{self, Places};
+use crate::float::{Float, order};
+use crate::frame::{Reader, VALUE_BYTES_MAX, damaged, write_varint};
 use crate::lengths::{self, Lengths};
 use crate::predicate::holds;
 use crate::text::Strings;
@@ -31,14 +34,11 @@ pub fn encode(strings: &[&[u8]], out: &mut Vec<u8>) {
     }
     write_varint(distinct.len() as u64, out);
     write_distinct(&distinct, out);
-    let width = bits::width(distinct.len().saturating_sub(1) as u64);
-    out.push(width as u8);
-    let mut vector = Vec::with_capacity(VECTOR);
-    for chunk in strings.chunks(VECTOR) {
-        vector.clear();
-        vector.extend(chunk.iter().filter_map(|string| places.get(string)));
-        bits::pack(&vector, width, out);
-    }
+    let each: Vec<u64> = strings
+        .iter()
+        .filter_map(|s| places.get(s).copied())
+        .collect();
+    places::write(&each, distinct.len(), out);
 }
 
 fn write_distinct(distinct: &[&[u8]], out: &mut Vec<u8>) {
@@ -58,21 +58,44 @@ fn write_distinct(distinct: &[&[u8]], out: &mut Vec<u8>) {
     }
 }
 
+pub fn encode_floats<F: Float>(floats: &[F], out: &mut Vec<u8>) {
+    let mut bits: Vec<u64> = floats.iter().map(|f| f.bits()).collect();
+    bits.sort_unstable();
+    bits.dedup();
+    let mut distinct: Vec<F> = bits.into_iter().map(F::of_bits).collect();
+    // Those of one order are told apart by their bits, in which they are sorted already.
+    distinct.sort_by(|a, b| order(*a, *b));
+    let numbered = distinct.iter().enumerate();
+    let places: HashMap<u64, u64> = numbered
+        .map(|(place, f)| (f.bits(), place as u64))
+        .collect();
+    write_varint(distinct.len() as u64, out);
+    let mut values = Vec::new();
+    alp::encode(&distinct, &alp::candidates(&distinct), &mut values);
+    write_varint(values.len() as u64, out);
+    out.extend_from_slice(&values);
+    let each = floats.iter().filter_map(|f| places.get(&f.bits()).copied());
+    places::write(&each.collect::<Vec<_>>(), distinct.len(), out);
+}
+
+/// How many values there are: there is none that no row has.
+fn number(reader: &mut Reader<'_>, rows: usize) -> Result<usize> {
+    match reader.length()? {
+        number if number <= rows => Ok(number),
+        _ => Err(damaged("it has more values than rows")),
+    }
+}
+
 /// Encoded strings.
 #[derive(Debug)]
 pub struct Dictionary<'a> {
     distinct: Strings,
-    count: usize,
-    vectors: Vec<Packed<'a>>,
+    places: Places<'a>,
 }
 
 impl<'a> Dictionary<'a> {
     pub fn read(mut reader: Reader<'a>, count: usize) -> Result<Dictionary<'a>> {
-        let number = reader.length()?;
-        // There is no string that no row has.
-        if number > count {
-            return Err(damaged("it has more strings than rows"));
-        }
+        let number = number(&mut reader, count)?;
         let distinct = match reader.u8()? {
             PLAIN => {
                 let lengths = Lengths::read(&mut reader, number)?;
@@ -87,36 +110,21 @@ impl<'a> Dictionary<'a> {
             }
             _ => return Err(damaged("its form of strings is unknown")),
         };
-        let width = reader.width()?;
-        let mut vectors = Vec::new();
-        let mut left = count;
-        while left > 0 {
-            let rows = left.min(VECTOR);
-            let packed = reader.take(bits::packed_bytes(rows, width))?;
-            let packed = Packed::new(packed, width, rows);
-            vectors.push(packed.ok_or_else(|| damaged("a vector has a wrong length"))?);
-            left -= rows;
-        }
+        let places = Places::read(&mut reader, count)?;
         reader.end()?;
-        Ok(Dictionary {
-            distinct,
-            count,
-            vectors,
-        })
+        Ok(Dictionary { distinct, places })
     }
 
     pub fn strings(&self, range: Range<usize>) -> Result<Strings> {
         let distinct: Vec<&[u8]> = self.distinct.iter().collect();
         let mut strings = Strings::default();
-        self.each(range, |place| {
-            let string = distinct.get(place).ok_or_else(no_string)?;
+        for string in self.places.look_up(&distinct, range)? {
             strings.bytes.extend_from_slice(string);
-            if strings.bytes.len() > crate::frame::VALUE_BYTES_MAX {
+            if strings.bytes.len() > VALUE_BYTES_MAX {
                 return Err(damaged("its strings are too long"));
             }
             strings.ends.push(strings.bytes.len());
-            Ok(())
-        })?;
+        }
         Ok(strings)
     }
 
@@ -128,38 +136,46 @@ impl<'a> Dictionary<'a> {
     /// For which strings `wanted` says yes, asked once for each different one.
     pub fn matches(&self, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<bool>> {
         let wanted: Vec<bool> = self.distinct.iter().map(wanted).collect();
-        let mut found = Vec::with_capacity(self.count);
-        self.each(0..self.count, |place| {
-            found.push(*wanted.get(place).ok_or_else(no_string)?);
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn each(&self, range: Range<usize>, mut take: impl FnMut(usize) -> Result<()>) -> Result<()> {
-        let mut unpacked = [0; VECTOR];
-        let vectors = range.start / VECTOR..range.end.div_ceil(VECTOR);
-        let first = vectors.start * VECTOR;
-        let vectors = self.vectors.get(vectors).ok_or_else(no_string)?;
-        for (number, vector) in vectors.iter().enumerate() {
-            let start = first + number * VECTOR;
-            for (index, place) in vector.unpack(&mut unpacked).iter().enumerate() {
-                if range.contains(&(start + index)) {
-                    take(usize::try_from(*place).map_err(|_| no_string())?)?;
-                }
-            }
-        }
-        Ok(())
+        self.places.look_up_all(&wanted)
     }
 }
 
-fn no_string() -> heliosdb_plugin_api::Error {
-    damaged("a row has a string that is not there")
+/// Encoded floats.
+#[derive(Debug)]
+pub struct Floats<'a, F> {
+    distinct: Vec<F>,
+    places: Places<'a>,
+}
+
+impl<'a, F: Float> Floats<'a, F> {
+    pub fn read(mut reader: Reader<'a>, count: usize) -> Result<Floats<'a, F>> {
+        let number = number(&mut reader, count)?;
+        let length = reader.length()?;
+        let values = Reader::new(reader.take(length)?);
+        let distinct = Alp::read(values, number)?.floats(0..number)?;
+        let places = Places::read(&mut reader, count)?;
+        reader.end()?;
+        Ok(Floats { distinct, places })
+    }
+
+    pub fn floats(&self, range: Range<usize>) -> Result<Vec<F>> {
+        self.places.look_up(&self.distinct, range)
+    }
+
+    /// Which floats compare so with a constant.
+    pub fn compare(&self, comparison: Comparison, constant: F) -> Result<Vec<bool>> {
+        let each = self.distinct.iter();
+        let wanted: Vec<bool> = each
+            .map(|float| holds(comparison, order(*float, constant)))
+            .collect();
+        self.places.look_up_all(&wanted)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predicate::COMPARISONS;
 
     #[test]
     fn few_strings_come_back_and_compare() {
@@ -173,11 +189,31 @@ mod tests {
             let some = dictionary.strings(range.clone()).unwrap();
             assert!(some.iter().eq(strings[range].iter().copied()));
         }
-        for comparison in crate::predicate::COMPARISONS {
+        for comparison in COMPARISONS {
             let found = dictionary.compare(comparison, b"northx").unwrap();
             let expected = strings
                 .iter()
                 .map(|s| holds(comparison, (*s).cmp(b"northx")));
+            assert!(found.into_iter().eq(expected));
+        }
+    }
+
+    #[test]
+    fn few_floats_come_back_to_the_bit_and_compare() {
+        let few = [1.5, -0.0, 0.0, f64::NAN, -f64::NAN, f64::INFINITY, -7.25];
+        let floats: Vec<f64> = (0..2100).map(|i| few[i * i * i % 7]).collect();
+        let mut out = Vec::new();
+        encode_floats(&floats, &mut out);
+        assert!(out.len() < floats.len());
+        let dictionary = Floats::<f64>::read(Reader::new(&out), floats.len()).unwrap();
+        for range in [0..floats.len(), 1000..1100, 2099..2100, 5..5] {
+            let some = dictionary.floats(range.clone()).unwrap();
+            let bits = |f: &f64| f.to_bits();
+            assert!(some.iter().map(bits).eq(floats[range].iter().map(bits)));
+        }
+        for comparison in COMPARISONS {
+            let found = dictionary.compare(comparison, 0.0).unwrap();
+            let expected = floats.iter().map(|f| holds(comparison, order(*f, 0.0)));
             assert!(found.into_iter().eq(expected));
         }
     }

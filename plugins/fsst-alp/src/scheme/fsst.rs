@@ -64,17 +64,8 @@ impl<'a> Fsst<'a> {
     }
 
     pub fn strings(&self, range: Range<usize>) -> Result<Strings> {
-        let (mut start, ends) = self.lengths.ends(range)?;
-        let mut strings = Strings::default();
-        strings.ends.reserve(ends.len());
-        for end in ends {
-            let codes = self.codes.get(start..end);
-            let codes = codes.ok_or_else(|| damaged("its codes are too short"))?;
-            self.symbols.expand(codes, &mut strings.bytes)?;
-            strings.ends.push(strings.bytes.len());
-            start = end;
-        }
-        Ok(strings)
+        let (start, ends) = self.lengths.ends(range)?;
+        self.symbols.expand(self.codes, start, &ends)
     }
 
     /// Which strings compare so with a constant.

@@ -5,5 +5,6 @@ pub mod alp;
 pub mod alp_rd;
 pub mod dictionary;
 pub mod fsst;
+pub mod places;
 mod symbols;
 pub mod zstd;

@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use heliosdb_plugin_api::Result;
 
 use crate::frame::{Reader, damaged};
+use crate::text::Strings;
 
 const SYMBOL_BYTES_MAX: usize = 8;
 const SYMBOLS_MAX: usize = 255;
@@ -73,28 +74,47 @@ impl Symbols {
         &self.bytes[usize::from(code)][..usize::from(self.lengths[usize::from(code)])]
     }
 
-    /// Appends the string that has these codes.
-    pub fn expand(&self, codes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let start = out.len();
-        // Room for the longest, and for the padding that is written over by the next.
-        out.resize(start + (codes.len() + 1) * SYMBOL_BYTES_MAX, 0);
-        let mut end = start;
+    /// The strings whose codes begin at `start` and end at `ends`, which rise.
+    pub fn expand(&self, codes: &[u8], start: usize, ends: &[usize]) -> Result<Strings> {
+        let short = || damaged("its codes are too short");
+        let codes = codes.get(..ends.last().copied().unwrap_or(start));
+        let mut rest = codes
+            .and_then(|codes| codes.get(start..))
+            .ok_or_else(short)?;
+        // Room for the longest, and for the padding that the next symbol is written over.
+        let mut bytes = vec![0; (rest.len() + 1) * SYMBOL_BYTES_MAX];
+        let (mut start, mut written) = (start, 0);
+        let mut expanded = Vec::with_capacity(ends.len());
+        for end in ends {
+            let (codes, after) = rest
+                .split_at_checked(end.saturating_sub(start))
+                .ok_or_else(short)?;
+            written = self.expand_one(codes, &mut bytes, written)?;
+            expanded.push(written);
+            (start, rest) = (*end, after);
+        }
+        bytes.truncate(written);
+        Ok(Strings {
+            bytes,
+            ends: expanded,
+        })
+    }
+
+    /// Where the string ends that has these codes and is written from `end` on.
+    fn expand_one(&self, codes: &[u8], out: &mut [u8], mut end: usize) -> Result<usize> {
         let mut rest = codes.iter();
         while let Some(code) = rest.next() {
+            let room = out.get_mut(end..).and_then(<[u8]>::first_chunk_mut);
+            let room = room.ok_or_else(|| damaged("a string has no room"))?;
             let index = usize::from(*code);
             let length = usize::from(self.lengths[index]);
-            if length > 0 {
-                let room = out.get_mut(end..end + SYMBOL_BYTES_MAX);
-                let room = room.ok_or_else(|| damaged("a string has no room"))?;
-                room.copy_from_slice(&self.bytes[index]);
-                end += length;
-            } else {
-                out[end] = *escaped(*code, &mut rest)?;
-                end += 1;
+            *room = self.bytes[index];
+            if length == 0 {
+                room[0] = *escaped(*code, &mut rest)?;
             }
+            end += length.max(1);
         }
-        out.truncate(end);
-        Ok(())
+        Ok(end)
     }
 
     /// How the string that has these codes compares with another one. Not more of it is looked at
@@ -210,9 +230,8 @@ mod tests {
         for text in TEXTS.iter().chain(&[&b"unseen, the http:/"[..]]) {
             let codes = compressor.compress(text);
             assert_eq!(symbols.codes(text), codes);
-            let mut expanded = b"before".to_vec();
-            symbols.expand(&codes, &mut expanded).unwrap();
-            assert_eq!(expanded.strip_prefix(b"before"), Some(*text));
+            let expanded = symbols.expand(&codes, 0, &[codes.len()]).unwrap();
+            assert_eq!(expanded.bytes, *text);
         }
     }
 
@@ -235,12 +254,12 @@ mod tests {
     #[test]
     fn codes_without_meaning_are_damage() {
         let (_, symbols) = table();
-        let mut out = Vec::new();
-        assert!(symbols.expand(&[ESCAPE], &mut out).is_err());
+        assert!(symbols.expand(&[ESCAPE], 0, &[1]).is_err());
+        assert!(symbols.expand(&[], 0, &[1]).is_err());
         assert!(symbols.compare(&[ESCAPE], b"a").is_err());
         let unused = (0..ESCAPE).find(|code| symbols.symbol(*code).is_empty());
         let unused = unused.expect("these texts do not fill the table");
-        assert!(symbols.expand(&[unused], &mut out).is_err());
+        assert!(symbols.expand(&[unused], 0, &[1]).is_err());
         assert!(symbols.begins_with(&[unused], b"a").is_err());
         let counts = [200, 200, 0, 0, 0, 0, 0, 0];
         let table = [&counts[..], &[0; 600]].concat();
