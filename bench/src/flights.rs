@@ -13,7 +13,8 @@ use crate::table;
 const TABLES: [&str; 5] = ["airlines", "airports", "planes", "weather", "flights"];
 
 pub fn run(options: &Options) -> Result<(), String> {
-    let data = Path::new(&options.data);
+    let data = options.data.as_deref();
+    let data = Path::new(data.unwrap_or("../shared/data/nycflights13"));
     let read = |name: &str| {
         fs::read_to_string(data.join(name)).map_err(|e| format!("{}/{name}: {e}", data.display()))
     };

@@ -10,6 +10,7 @@
     reason = "a benchmark starts processes and reads the clock"
 )]
 
+mod codec;
 mod duckdb;
 mod dump;
 mod flights;
@@ -28,6 +29,7 @@ what:
   pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
+  codec       the codecs of fsst-alp beside their papers, and choosing beside trying all
   dump        dump and restore of TPC-H, beside pg_dump and pg_restore
   tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
 
@@ -35,7 +37,8 @@ options:
   --scale N      scale factor: of pgbench (10), of TPC-H (dump: 2, tpch: 1)
   --seconds N    length of one measurement of pgbench (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
-  --data DIR     where nycflights13 is (../shared/data/nycflights13)
+  --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
+                 directories dbtext, alp and nycflights13 are (../shared/data)
 ";
 
 /// Measurements of a cell, unless the benchmark has another default.
@@ -47,7 +50,7 @@ pub struct Options {
     pub scale: Option<f64>,
     pub seconds: u32,
     pub rounds: Option<u32>,
-    pub data: String,
+    pub data: Option<String>,
 }
 
 impl Options {
@@ -73,7 +76,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         scale: None,
         seconds: 10,
         rounds: None,
-        data: "../shared/data/nycflights13".to_owned(),
+        data: None,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -85,12 +88,13 @@ fn run(arguments: &[String]) -> Result<(), String> {
             "--scale" => options.scale = Some(scale(value()?)?),
             "--seconds" => options.seconds = number(value()?)?,
             "--rounds" => options.rounds = Some(number(value()?)?),
-            "--data" => options.data = value()?.clone(),
+            "--data" => options.data = Some(value()?.clone()),
             name if what.is_none() && !name.starts_with('-') => what = Some(name.to_owned()),
             other => return Err(format!("unknown argument {other}\n\n{USAGE}")),
         }
     }
     match what.as_deref() {
+        Some("codec") => codec::run(&options),
         Some("dump") => dump::run(&options),
         Some("pgbench") => pgbench::run(&options),
         Some("tpch") => tpch::run(&options),

@@ -90,6 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "heliosdb-full",
         &[
             "heliosdb-command",
+            "heliosdb-fsst-alp",
             "heliosdb-jsonschema",
             "heliosdb-kernel",
             "heliosdb-plugin-api",
@@ -101,6 +102,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "heliosdb-lite",
         &[
             "heliosdb-command",
+            "heliosdb-fsst-alp",
             "heliosdb-jsonschema",
             "heliosdb-kernel",
             "heliosdb-plugin-api",
@@ -158,7 +160,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("heliosdb-kill9", &[]),
-    ("heliosdb-bench", &["heliosdb-tpch"]),
+    (
+        "heliosdb-bench",
+        &["heliosdb-fsst-alp", "heliosdb-plugin-api", "heliosdb-tpch"],
+    ),
     ("heliosdb-tpch", &[]),
     ("xtask", &[]),
 ];
