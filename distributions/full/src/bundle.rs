@@ -6,6 +6,7 @@
 //! linker without a word, so each of [`PLUGINS`] is looked for at every start.
 
 use heliosdb_command::bundle;
+use heliosdb_fsst_alp as _;
 use heliosdb_jsonschema as _;
 use heliosdb_kernel::RootRef;
 use heliosdb_schema_registry as _;
@@ -14,7 +15,7 @@ use heliosdb_schema_registry as _;
 pub const EDITION: &str = "full";
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 2] = ["jsonschema", "schema_registry"];
+pub const PLUGINS: [&str; 3] = ["fsst_alp", "jsonschema", "schema_registry"];
 
 heliosdb_kernel::edition!(EDITION);
 

@@ -4,11 +4,12 @@
 //! linker without a word, so each of [`PLUGINS`] is looked for at every start.
 
 use heliosdb_command::bundle;
+use heliosdb_fsst_alp as _;
 use heliosdb_jsonschema as _;
 use heliosdb_kernel::RootRef;
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 1] = ["jsonschema"];
+pub const PLUGINS: [&str; 2] = ["fsst_alp", "jsonschema"];
 
 /// The bundled plugins.
 ///

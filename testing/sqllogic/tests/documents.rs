@@ -10,7 +10,8 @@ use heliosdb_kernel::{Config, Database};
 use heliosdb_sqllogic::Edition;
 
 /// The pages, and the edition whose SQL they show.
-const PAGES: [(&str, Edition); 3] = [
+const PAGES: [(&str, Edition); 4] = [
+    ("docs/compression.md", Edition::Lite),
     ("docs/json-schema.md", Edition::Lite),
     ("docs/time-travel.md", Edition::Lite),
     ("docs/schema-registry.md", Edition::Full),

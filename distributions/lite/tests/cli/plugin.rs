@@ -40,7 +40,7 @@ fn refused(data: &Path, statement: &str) -> String {
 fn the_list_says_what_a_start_would_do() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
-    assert_eq!(listed(data), ["jsonschema starts"]);
+    assert_eq!(listed(data), ["fsst_alp starts", "jsonschema starts"]);
     fs::create_dir(data.join("plugins")).unwrap();
     fs::write(data.join("plugins/noise.so"), "noise").unwrap();
     fs::write(
@@ -49,6 +49,7 @@ fn the_list_says_what_a_start_would_do() {
     )
     .unwrap();
     let expected = [
+        "fsst_alp starts",
         "jsonschema disabled switched off by activation = \"off\"",
         "noise.so failed it is not a shared library: an ELF file was expected",
     ];
@@ -267,6 +268,7 @@ fn a_new_plugin_builds_passes_its_suite_and_is_used_from_sql() {
     assert_eq!(
         listed(&data),
         [
+            "fsst_alp starts",
             "jsonschema starts",
             "runs starts",
             "sku2 starts",
@@ -356,7 +358,7 @@ fn a_plugin_that_ends_the_server_is_left_out_the_third_time(directory: &Path, da
         let output = run();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(
-            listed(data)[1].starts_with("doom quarantined"),
+            listed(data)[2].starts_with("doom quarantined"),
             "{:?}",
             listed(data)
         );
@@ -379,7 +381,7 @@ fn a_plugin_that_never_starts_is_not_waited_for(directory: &Path, data: &Path) {
     sql(data, &["-c", "SELECT 1"]);
     // It was given two chances.
     assert!(
-        listed(data)[2].starts_with("sleepy quarantined"),
+        listed(data)[3].starts_with("sleepy quarantined"),
         "{:?}",
         listed(data)
     );
