@@ -35,8 +35,8 @@ pub(super) fn compare(
         comparisons.push(HistoryComparison {
             ts,
             rows: expected.rows,
-            found_rows: found.rows,
-            equal: expected == found,
+            found_rows: found.map_or(0, |found| found.rows),
+            equal: Some(expected) == found,
         });
     }
     Ok(comparisons)
@@ -69,14 +69,14 @@ fn expected(comparing: &Comparing<'_>, table: &TableManifest, times: &[u64]) -> 
     Ok(sums)
 }
 
-/// What the engine shows at `ts`, read as a query reads it.
-fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Sum> {
+/// What the engine shows at `ts`, read as a query reads it; `None` when it no longer keeps that past.
+fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Option<Sum>> {
     let mut sum = Sum::default();
     let Some((def, _)) = comparing.then.tables.get(&table.collection) else {
-        return Ok(sum);
+        return Ok(Some(sum));
     };
     if def.columns.len() != table.columns.len() {
-        return Ok(sum);
+        return Ok(Some(sum));
     }
     let mut hasher = hasher(table);
     let columns = (0..def.columns.len()).map(|i| ColumnId(i as u16));
@@ -84,7 +84,10 @@ fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Sum
         row_id: true,
         ..ScanRequest::columns(columns.collect())
     };
-    let view = comparing.engine.view_at(ts)?;
+    let view = match comparing.engine.view_at(ts) {
+        Err(heliosdb_storage::Error::SnapshotTooOld { .. }) => return Ok(None),
+        view => view?,
+    };
     for scan in view.scan(def.clone(), request)? {
         for batch in scan {
             comparing.options.interrupt.check()?;
@@ -93,7 +96,7 @@ fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Sum
             comparing.progress.advance(batch.num_rows() as u64);
         }
     }
-    Ok(sum)
+    Ok(Some(sum))
 }
 
 fn hasher(table: &TableManifest) -> RowHasher {

@@ -102,8 +102,6 @@ pub fn compare_tables(
     progress: &dyn Progress,
 ) -> Result<Vec<TableComparison>> {
     let manifest = dump.manifest();
-    // Versions are compared, too. Where some may have been let go there is no answer.
-    engine.view_at(Ts(manifest.oldest_ts))?;
     let (now, then) = (
         Shown::new(engine.latest_view())?,
         Shown::new(engine.view_at(Ts(manifest.snapshot_ts))?)?,
