@@ -382,9 +382,16 @@ fn a_plugin_that_is_switched_off_is_not_there() {
     };
     let refused = import(false).map(drop).unwrap_err().explain();
     assert!(refused.contains("it is switched off"), "{refused}");
-    // Its state waits as it is, and goes up when it is switched on.
+    // Its state waits as it is, and goes up when the database is opened with the plugin on.
     let report = import(true).unwrap();
     assert_eq!(store_of(&report, "things").outcome, StoreOutcome::Orphaned);
+    let options = VerifyOptions::new(&linked, "full");
+    let compared = dump::verify(&place.path("dump"), &place.path("full"), &options, &Silent);
+    let error = compared.map(drop).unwrap_err();
+    assert!(matches!(error, ImportError::Pending(_)), "{error}");
+    let on = Config::default();
+    let full = Database::open_edition(place.path("full"), &on, &linked, "full").unwrap();
+    full.close().unwrap();
     let report = place.verify(&linked);
     assert_eq!(store_of(&report, "things").outcome, StoreOutcome::Migrated);
     assert!(report.is_equal(), "{}", report.to_text());
