@@ -261,7 +261,9 @@ impl EngineInner {
         };
         check()?;
         let horizon = self.pins.limit(history_wanted).max(self.pins.settled());
-        let view = self.view_now(|| self.latest(), None);
+        // Of all that is committed, and not AS OF a time before the sources were taken: a segment among
+        // them may hold columns of a definition that is newer than that time.
+        let view = self.view(Ts::MAX, None);
         let definitions = definitions::Definitions::read(&view, horizon)?;
         let segments = &view.0.sources.segments;
         let files = self.files(segments, horizon, &definitions);
