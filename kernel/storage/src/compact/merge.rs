@@ -53,6 +53,7 @@ impl Merging<'_> {
             .flat_map(|reader| reader.meta().collections.iter().copied())
             .collect();
         for id in ids {
+            (self.check)()?;
             if !self.definitions.is_dead(id) {
                 self.write_collection(&readers, id, &mut writer)?;
             }

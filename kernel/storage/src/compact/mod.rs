@@ -107,7 +107,7 @@ pub enum HeldBy {
 pub enum Goal {
     /// What the policy wants.
     Due,
-    /// All there is, into one file.
+    /// All there is when it begins, into one file.
     Everything,
 }
 
@@ -166,6 +166,11 @@ impl Compactor {
         self.changed.notify_all();
     }
 
+    /// Wait for the compaction that somebody is in the middle of.
+    pub fn wait(&self) {
+        drop(self.turn.lock());
+    }
+
     /// End the background's work, also in the middle.
     pub fn stop(&self) {
         self.interrupt.cancel();
@@ -199,10 +204,14 @@ impl EngineInner {
     /// then stays.
     pub fn compact(&self, goal: Goal, interrupt: &Interrupt) -> Result<Compacted> {
         let mut all = Compacted::default();
+        // What flushes bring meanwhile is not waited for: there may be no end of it.
+        let segments = self.sources();
+        let names = segments.segments.iter().map(|segment| &segment.meta().name);
+        let mut among: HashSet<String> = names.cloned().collect();
         loop {
             let mut clock = self.compactor.turn.lock();
             let wanted = self.history_wanted(&mut clock);
-            let compacted = self.compact_once(goal, wanted, interrupt);
+            let compacted = self.compact_once(goal, &mut among, wanted, interrupt);
             self.pins.give_up();
             if let Err(error) = &compacted {
                 self.note_unreadable(error);
@@ -247,10 +256,12 @@ impl EngineInner {
         }
     }
 
-    /// One merge; `None` when there is nothing to do.
+    /// One merge, of everything only `among` these files, which the new one is added to; `None` when there
+    /// is nothing to do.
     fn compact_once(
         &self,
         goal: Goal,
+        among: &mut HashSet<String>,
         history_wanted: Ts,
         interrupt: &Interrupt,
     ) -> Result<Option<Compacted>> {
@@ -269,18 +280,27 @@ impl EngineInner {
         let files = self.files(segments, horizon, &definitions);
         let range = match goal {
             Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
-            Goal::Everything => policy::everything(&files),
+            Goal::Everything => {
+                let late = |segment: &&SegmentReader| !among.contains(&segment.meta().name);
+                let late = segments.iter().take_while(late).count();
+                let range = policy::everything(&files[late..]);
+                range.map(|range| late + range.start..late + range.end)
+            }
         };
         let Some(range) = range else {
             return Ok(None);
         };
-        // Pins may have been taken since, but of the present.
-        let horizon = self.pins.plan(horizon);
+        let planned = self.pins.plan(horizon);
+        // Pins may have been taken since, but of the present; a load may have raised the horizon.
+        let definitions = match planned == horizon {
+            true => definitions,
+            false => definitions::Definitions::read(&view, planned)?,
+        };
         let merging = Merging {
             engine: self,
             sources: &view.0.sources,
             range: range.clone(),
-            horizon,
+            horizon: planned,
             definitions: &definitions,
             check: &check,
         };
@@ -296,6 +316,7 @@ impl EngineInner {
             let _ = self.io.remove(&name_of(number));
         }
         let merged = published?;
+        among.extend(merged.iter().map(|reader| reader.meta().name.clone()));
         self.remove_files(&segments[range.clone()]);
         Ok(Some(compacted(&segments[range], merged.as_ref())))
     }

@@ -398,6 +398,8 @@ impl Open {
             return Ok(());
         };
         background.stop(&self.inner);
+        // One that a session asked for ends, too, before the directory may be somebody else's.
+        self.inner.compactor.wait();
         // A log that has stopped refuses, and its close says why.
         let _ = self
             .inner

@@ -81,11 +81,12 @@ impl Disk {
         if taken != 0 {
             return Err(Error::last_os_error());
         }
+        let lock = Lock(file);
         // Whoever had it may have removed it: then the lock is of a file that nobody else will meet.
-        let held = file.metadata()?;
+        let held = lock.0.metadata()?;
         match fs::metadata(self.path(LOCK_FILE)?) {
             Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => {
-                Ok(Box::new(Lock(file)))
+                Ok(Box::new(lock))
             }
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Err(Error::from(ErrorKind::WouldBlock)),
@@ -93,8 +94,8 @@ impl Disk {
     }
 }
 
-/// The lock file, locked. It is unlocked and not just closed: a child process that
-/// another thread starts has a copy of the descriptor until its program runs, which would hold the lock.
+/// The lock file, locked. It is unlocked and not just closed: a child process that another thread starts
+/// has a copy of the descriptor until its program runs, which would hold the lock.
 struct Lock(fs::File);
 
 impl Drop for Lock {

@@ -25,7 +25,7 @@ use crate::catalog::{CATALOG, catalog_key, encode_table};
 use crate::compact::Pin;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
+use crate::ids::{CollectionId, RowId, TimelineId, TxnId};
 use crate::interrupt::Interrupt;
 use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
 use crate::memtable::full_key;
@@ -81,9 +81,8 @@ pub struct Transaction {
     interrupt: Arc<Interrupt>,
     writes: Arc<RwLock<WriteSet>>,
     held: Vec<Arc<LockObject>>,
-    snapshot: Option<Ts>,
-    /// Keeps what the statement's snapshot sees until the next statement's.
-    pin: Option<Pin>,
+    /// The statement's snapshot, whose history stays while it is here.
+    snapshot: Option<Pin>,
     /// Highest timestamp that anything was read at.
     read_ts: AtomicU64,
     used_sequence: bool,
@@ -95,7 +94,7 @@ impl std::fmt::Debug for Transaction {
         f.debug_struct("Transaction")
             .field("id", &self.id)
             .field("isolation", &self.isolation)
-            .field("snapshot", &self.snapshot)
+            .field("snapshot", &self.snapshot.as_ref().map(Pin::ts))
             .finish_non_exhaustive()
     }
 }
@@ -115,7 +114,6 @@ impl Transaction {
             writes: Arc::default(),
             held: Vec::new(),
             snapshot: None,
-            pin: None,
             read_ts: AtomicU64::new(0),
             used_sequence: false,
             plans: HashMap::new(),
@@ -133,28 +131,31 @@ impl Transaction {
     /// Take the statement's snapshot.
     pub fn begin_statement(&mut self) {
         if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
-            let pin = self.engine.pins.pin_now(|| self.engine.latest());
-            self.snapshot = Some(pin.ts());
-            self.pin = Some(pin);
+            self.snapshot = Some(self.pin_latest());
         }
+    }
+
+    fn pin_latest(&self) -> Pin {
+        self.engine.pins.pin_now(|| self.engine.latest())
     }
 
     /// Let what is read next see the latest state, under REPEATABLE READ too; nothing may be written
     /// until [`Transaction::set_snapshot`] puts the statement's own snapshot, which this returns, back.
-    pub fn look_at_latest(&mut self) -> Option<Ts> {
-        self.snapshot.replace(self.engine.latest())
+    pub fn look_at_latest(&mut self) -> Option<Pin> {
+        let latest = self.pin_latest();
+        self.snapshot.replace(latest)
     }
 
     /// The end of what [`Transaction::look_at_latest`] began.
-    pub fn set_snapshot(&mut self, snapshot: Option<Ts>) {
+    pub fn set_snapshot(&mut self, snapshot: Option<Pin>) {
         self.snapshot = snapshot;
     }
 
     /// The statement's snapshot and the writes made before this call. Without a statement begun it
     /// reads the latest state.
     pub fn read_view(&self) -> ReadView {
-        match self.snapshot {
-            Some(ts) => self.view_of(|own| self.engine.view(ts, Some(own))),
+        match &self.snapshot {
+            Some(snapshot) => self.view_of(|own| self.engine.view(snapshot.ts(), Some(own))),
             None => self.latest_view(),
         }
     }
@@ -241,7 +242,8 @@ impl Transaction {
     ) -> Result<RowLock> {
         let key = row_key(row);
         self.lock_key(table, &key, mode, wait)?;
-        let snapshot = self.snapshot.unwrap_or_else(|| self.engine.latest());
+        let snapshot = self.snapshot.as_ref().map(Pin::ts);
+        let snapshot = snapshot.unwrap_or_else(|| self.engine.latest());
         let found = self
             .latest_view()
             .lookup(Kind::BARE_ROWS, table, &key, |ts, value| {
@@ -284,7 +286,8 @@ impl Transaction {
     /// Under REPEATABLE READ, a key that someone has written since the snapshot may not be written:
     /// own writes would hide what the snapshot still shows.
     fn check_unchanged(&self, collection: CollectionId, key: &[u8]) -> Result<()> {
-        if let (Isolation::RepeatableRead, Some(snapshot)) = (self.isolation, self.snapshot) {
+        if let (Isolation::RepeatableRead, Some(snapshot)) = (self.isolation, &self.snapshot) {
+            let snapshot = snapshot.ts();
             let newer = self
                 .latest_view()
                 .lookup(Kind::Sorted, collection, key, |ts, _| {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use heliosdb_storage::catalog::CATALOG;
 use heliosdb_storage::datum::Datum;
@@ -99,6 +100,57 @@ fn space_comes_back_and_history_goes_at_its_time() {
         Compacted::default(),
         "nothing to do"
     );
+    db.check();
+}
+
+/// A statement inside a statement takes a snapshot of its own, and the outer one goes on with its own.
+#[test]
+fn a_snapshot_that_is_put_back_still_has_its_history() {
+    let db = forgetful();
+    let ids = insert(&db.engine, &[row(1, "first")]);
+    let mut txn = begin(&db.engine);
+    let outer = scan(&txn.read_view());
+    update(&db.engine, &ids, "second");
+    insert(&db.engine, &[row(2, "other")]);
+    db.engine.flush().unwrap();
+    let own = txn.look_at_latest();
+    txn.begin_statement();
+    txn.set_snapshot(own);
+    update(&db.engine, &ids, "third");
+    compact_all(&db.engine);
+    assert_eq!(scan(&txn.read_view()), outer);
+    assert_eq!(superseded(&db.engine.latest_view()), 2);
+    drop(txn);
+    compact_all(&db.engine);
+    assert_eq!(superseded(&db.engine.latest_view()), 0);
+}
+
+/// As fast as they come, flushes do not keep it from ending: one merge, of what was there.
+#[test]
+fn everything_is_what_there_was() {
+    const FLUSHES: i64 = 300;
+    let db = forgetful();
+    for part in 0..3 {
+        let rows: Vec<Row> = (part * 5000..(part + 1) * 5000)
+            .map(|i| row(i, "a"))
+            .collect();
+        insert(&db.engine, &rows);
+        db.engine.flush().unwrap();
+    }
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let more = 20_000..20_000 + FLUSHES;
+            for id in more.take_while(|_| !ended.load(Ordering::Relaxed)) {
+                insert(&db.engine, &[row(id, "late")]);
+                db.engine.flush().unwrap();
+            }
+        });
+        let done = compact_all(&db.engine);
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!((done.compactions, done.files_out), (1, 1));
+    });
+    assert!(scan(&db.engine.latest_view()).len() >= 15_000);
     db.check();
 }
 
