@@ -30,7 +30,7 @@ use crate::options::Options;
 use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::versions::all_live;
-use crate::view::{Superversion, row_of};
+use crate::view::{Layer, Superversion, row_of};
 use crate::wal::record::Record;
 
 /// The directory of segment files.
@@ -224,7 +224,7 @@ impl EngineInner {
     /// Whether nothing more fits in front of the flushes.
     fn is_full(&self) -> bool {
         let sources = self.sources();
-        sources.frozen.len() >= self.options.memtables_frozen_max
+        sources.frozen().count() >= self.options.memtables_frozen_max
             && sources.active.bytes() > self.options.memtable_bytes_max
     }
 
@@ -248,7 +248,7 @@ impl EngineInner {
     fn freeze_when_due(&self) -> bool {
         let sources = self.sources();
         if sources.active.bytes() <= self.options.memtable_bytes_max
-            || sources.frozen.len() >= self.options.memtables_frozen_max
+            || sources.frozen().count() >= self.options.memtables_frozen_max
         {
             return false;
         }
@@ -291,12 +291,11 @@ impl EngineInner {
             return;
         }
         sources.active.freeze(self.tables.all_live());
-        let mut frozen = vec![Arc::clone(&sources.active)];
-        frozen.extend(sources.frozen.iter().cloned());
+        let frozen = Layer::Memtable(Arc::clone(&sources.active));
+        let layers = std::iter::once(frozen).chain(sources.layers.iter().cloned());
         self.set_sources(Superversion {
             active: Arc::new(Memtable::new(sources.active.timeline())),
-            frozen,
-            segments: sources.segments.clone(),
+            layers: layers.collect(),
         });
     }
 
@@ -341,7 +340,7 @@ impl EngineInner {
     }
 
     fn try_flush_frozen(&self, next_segment: &mut u64) -> Result<()> {
-        while let Some(memtable) = self.sources().frozen.last().cloned() {
+        while let Some(memtable) = self.sources().frozen().next_back().cloned() {
             self.log.wait_ts(memtable.ts_max())?;
             let number = *next_segment;
             *next_segment += 1;
@@ -370,16 +369,13 @@ impl EngineInner {
     /// Step 5.
     fn swap(&self, memtable: &Arc<Memtable>, reader: SegmentReader) {
         let _window = self.freeze.write();
-        let sources = self.sources();
-        let mut frozen = sources.frozen.clone();
-        frozen.retain(|other| !Arc::ptr_eq(other, memtable));
-        let mut segments = vec![reader];
-        segments.extend(sources.segments.iter().cloned());
-        self.set_sources(Superversion {
-            active: Arc::clone(&sources.active),
-            frozen,
-            segments,
-        });
+        let mut sources = Superversion::clone(&self.sources());
+        for layer in &mut sources.layers {
+            if matches!(layer, Layer::Memtable(other) if Arc::ptr_eq(other, memtable)) {
+                *layer = Layer::Segment(reader.clone());
+            }
+        }
+        self.set_sources(sources);
     }
 
     /// Step 3.

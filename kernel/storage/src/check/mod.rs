@@ -49,7 +49,7 @@ use crate::memtable::Memtable;
 use crate::recovery;
 use crate::segment::{self, Extent, Inventory, PageCache, SegmentReader};
 use crate::tables::Tables;
-use crate::view::{ReadView, Superversion, ViewInner};
+use crate::view::{Layer, ReadView, Superversion, ViewInner};
 use crate::wal::record::LoggedTransaction;
 
 /// How to check.
@@ -193,8 +193,7 @@ impl<'a> Check<'a> {
             ts: self.manifest.last_ts,
             sources: Arc::new(Superversion {
                 active: Arc::clone(memtable),
-                frozen: Vec::new(),
-                segments,
+                layers: segments.into_iter().map(Layer::Segment).collect(),
             }),
             own: None,
             tables: Arc::clone(&self.tables),

@@ -1,7 +1,7 @@
 //! Writing one segment of several.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
 use super::definitions::Definitions;
 use super::keep::Keep;
@@ -11,9 +11,8 @@ use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
 use crate::ids::{CollectionId, TimelineId, Ts};
-use crate::memtable::{as_slices, full_bounds};
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
-use crate::view::Superversion;
+use crate::view::{Layer, Superversion};
 
 /// For pages that are being read; most are read once.
 const CACHE_BYTES: usize = 8 << 20;
@@ -22,8 +21,9 @@ const CACHE_BYTES: usize = 8 << 20;
 pub struct Merging<'a> {
     pub engine: &'a EngineInner,
     pub sources: &'a Superversion,
-    /// Of the sources' segments.
+    /// Of the sources' layers: segments.
     pub range: Range<usize>,
+    pub segments: Vec<SegmentReader>,
     pub horizon: Ts,
     pub definitions: &'a Definitions,
     /// Says when to stop.
@@ -31,8 +31,8 @@ pub struct Merging<'a> {
 }
 
 impl Merging<'_> {
-    fn segments(&self) -> &[SegmentReader] {
-        &self.sources.segments[self.range.clone()]
+    pub fn segments(&self) -> &[SegmentReader] {
+        &self.segments
     }
 
     /// Write segment `number`, and sync it and its name; `None` when nothing is left, and no file.
@@ -82,10 +82,10 @@ impl Merging<'_> {
             .filter(|reader| reader.has(id))
             .cloned()
             .collect();
-        let older = &self.sources.segments[self.range.end..];
+        let older = &self.sources.layers[self.range.end..];
         let keep = Keep {
             horizon: self.horizon,
-            is_oldest: !older.iter().any(|segment| segment.has(id)),
+            is_oldest: !older.iter().any(|layer| layer.has(id)),
         };
         if readers.iter().any(|reader| reader.has_rows(id)) {
             let table = self.definitions.table(id);
@@ -104,14 +104,11 @@ impl Merging<'_> {
     /// Collections past their time of which something is in memory or in another file.
     fn dead_elsewhere(&self) -> HashSet<CollectionId> {
         let (newer, older) = (
-            &self.sources.segments[..self.range.start],
-            &self.sources.segments[self.range.end..],
+            &self.sources.layers[..self.range.start],
+            &self.sources.layers[self.range.end..],
         );
         let is_there = |id: &CollectionId| {
-            let bounds = full_bounds(*id, Bound::Unbounded, Bound::Unbounded);
-            let (from, to) = as_slices(&bounds);
-            let in_memory = self.sources.memtables().any(|m| m.ends(from, to).is_some());
-            in_memory || newer.iter().chain(older).any(|segment| segment.has(*id))
+            self.sources.active.has(*id) || newer.iter().chain(older).any(|layer| layer.has(*id))
         };
         self.definitions.dead().filter(is_there).collect()
     }
@@ -139,14 +136,14 @@ pub fn versions(segment: &SegmentReader) -> u64 {
 /// are past their time, versions that ended before the horizon, and deletes that hide nothing.
 pub fn garbage_bytes(
     segment: &SegmentReader,
-    older: &[SegmentReader],
+    older: &[Layer],
     horizon: Ts,
     definitions: &Definitions,
 ) -> u64 {
     let collections = segment.collection_bytes().into_iter();
     let garbage = collections.map(|c| {
         let id = c.collection;
-        let is_oldest = || !older.iter().any(|segment| segment.has(id));
+        let is_oldest = || !older.iter().any(|layer| layer.has(id));
         match id {
             // Definitions may have to stay for the sake of what they name.
             CATALOG => 0,

@@ -50,7 +50,7 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::manifest::CompactionEdit;
 use crate::segment::SegmentReader;
-use crate::view::Superversion;
+use crate::view::{Layer, Superversion};
 use crate::wal::record::Record;
 
 /// What compactions did.
@@ -205,8 +205,8 @@ impl EngineInner {
     pub fn compact(&self, goal: Goal, interrupt: &Interrupt) -> Result<Compacted> {
         let mut all = Compacted::default();
         // What flushes bring meanwhile is not waited for: there may be no end of it.
-        let segments = self.sources();
-        let names = segments.segments.iter().map(|segment| &segment.meta().name);
+        let sources = self.sources();
+        let names = sources.segments().map(|segment| &segment.meta().name);
         let mut among: HashSet<String> = names.cloned().collect();
         loop {
             let mut clock = self.compactor.turn.lock();
@@ -276,13 +276,16 @@ impl EngineInner {
         // them may hold columns of a definition that is newer than that time.
         let view = self.view(Ts::MAX, None);
         let definitions = definitions::Definitions::read(&view, horizon)?;
-        let segments = &view.0.sources.segments;
-        let files = self.files(segments, horizon, &definitions);
+        let sources = &view.0.sources;
+        let files = self.files(sources, horizon, &definitions);
         let range = match goal {
             Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
             Goal::Everything => {
-                let late = |segment: &&SegmentReader| !among.contains(&segment.meta().name);
-                let late = segments.iter().take_while(late).count();
+                let late = |layer: &&Layer| match layer {
+                    Layer::Memtable(_) => true,
+                    Layer::Segment(segment) => !among.contains(&segment.meta().name),
+                };
+                let late = sources.layers.iter().take_while(late).count();
                 let range = policy::everything(&files[late..]);
                 range.map(|range| late + range.start..late + range.end)
             }
@@ -298,8 +301,13 @@ impl EngineInner {
         };
         let merging = Merging {
             engine: self,
-            sources: &view.0.sources,
-            range: range.clone(),
+            segments: sources.layers[range.clone()]
+                .iter()
+                .filter_map(Layer::segment)
+                .cloned()
+                .collect(),
+            sources,
+            range,
             horizon: planned,
             definitions: &definitions,
             check: &check,
@@ -308,7 +316,7 @@ impl EngineInner {
         let written = merging.write(number);
         let published = written.and_then(|reader| {
             let lost = merging.loses_history(reader.as_ref());
-            self.publish(&segments[range.clone()], number, reader.as_ref(), lost)?;
+            self.publish(merging.segments(), number, reader.as_ref(), lost)?;
             Ok(reader)
         });
         if published.is_err() && self.is_open() && self.log.check().is_ok() {
@@ -317,21 +325,29 @@ impl EngineInner {
         }
         let merged = published?;
         among.extend(merged.iter().map(|reader| reader.meta().name.clone()));
-        self.remove_files(&segments[range.clone()]);
-        Ok(Some(compacted(&segments[range], merged.as_ref())))
+        self.remove_files(merging.segments());
+        Ok(Some(compacted(merging.segments(), merged.as_ref())))
     }
 
-    /// What the policy is to know of the segments.
+    /// What the policy is to know of the layers. A memtable parts what is newer from what is older: its
+    /// segment will stand between them.
     fn files(
         &self,
-        segments: &[SegmentReader],
+        sources: &Superversion,
         horizon: Ts,
         definitions: &definitions::Definitions,
     ) -> Vec<File> {
         let codecs = self.flusher.codecs().current();
         let unreadable = self.compactor.unreadable.lock();
-        let files = segments.iter().enumerate().map(|(place, segment)| {
-            let older = &segments[place + 1..];
+        let files = sources.layers.iter().enumerate().map(|(place, layer)| {
+            let Layer::Segment(segment) = layer else {
+                return File {
+                    bytes: 0,
+                    garbage_bytes: 0,
+                    readable: false,
+                };
+            };
+            let older = &sources.layers[place + 1..];
             let mut needed = segment.codecs().into_iter();
             File {
                 bytes: segment.meta().bytes,
@@ -371,19 +387,21 @@ impl EngineInner {
         self.pins.settle();
         let _window = self.freeze.write();
         let sources = self.sources();
-        let removed = |reader: &SegmentReader| {
-            let name = &reader.meta().name;
-            segments.iter().any(|segment| segment.meta().name == *name)
+        let removed = |layer: &Layer| match layer {
+            Layer::Memtable(_) => false,
+            Layer::Segment(reader) => {
+                let name = &reader.meta().name;
+                segments.iter().any(|segment| segment.meta().name == *name)
+            }
         };
-        let mut readers = sources.segments.clone();
-        if let Some(place) = readers.iter().position(removed) {
-            readers.retain(|reader| !removed(reader));
-            readers.splice(place..place, merged.cloned());
+        let mut layers = sources.layers.clone();
+        if let Some(place) = layers.iter().position(removed) {
+            layers.retain(|layer| !removed(layer));
+            layers.splice(place..place, merged.cloned().map(Layer::Segment));
         }
         self.set_sources(Superversion {
             active: Arc::clone(&sources.active),
-            frozen: sources.frozen.clone(),
-            segments: readers,
+            layers,
         });
         Ok(())
     }

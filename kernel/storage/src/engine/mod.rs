@@ -20,7 +20,7 @@ use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::transaction::{Isolation, Transaction};
-use crate::view::{OwnWrites, ReadView, Superversion, ViewInner};
+use crate::view::{Layer, OwnWrites, ReadView, Superversion, ViewInner};
 use crate::wal::log::Log;
 use crate::wal::record::Record;
 
@@ -182,8 +182,7 @@ impl Engine {
             freeze: RwLock::default(),
             sources: RwLock::new(Arc::new(Superversion {
                 active: Arc::new(memtable),
-                frozen: Vec::new(),
-                segments,
+                layers: segments.into_iter().map(Layer::Segment).collect(),
             })),
             next_txn: AtomicU64::new(1),
             collections: Mutex::new(Collections {
@@ -361,7 +360,7 @@ impl Engine {
     /// How the pages of every column in segments are stored. Reads no page.
     pub fn column_pages(&self) -> Vec<ColumnPages> {
         let mut inventory = Inventory::default();
-        for segment in &self.inner().sources().segments {
+        for segment in self.inner().sources().segments() {
             inventory.add(segment);
         }
         inventory.finish()

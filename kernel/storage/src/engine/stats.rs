@@ -44,14 +44,10 @@ impl Stats {
             wal_position,
             wal_files,
             memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
-            memtables_frozen: sources.frozen.len(),
+            memtables_frozen: sources.frozen().count(),
             flushes: engine.flusher.flushes.load(Ordering::Relaxed),
-            segments: sources.segments.len(),
-            segment_bytes: sources
-                .segments
-                .iter()
-                .map(|segment| segment.meta().bytes)
-                .sum(),
+            segments: sources.segments().count(),
+            segment_bytes: sources.segments().map(|segment| segment.meta().bytes).sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
             compacted: engine.compactor.done(),
             horizon: engine.horizon(),

@@ -8,7 +8,6 @@
 //! 4. Wait until the record is durable, and swap the segments in. Nobody could see them before: the
 //!    first commit that may know of them comes after.
 
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,10 +18,9 @@ use crate::error::{Error, Result};
 use crate::flush::entry_of;
 use crate::ids::{CollectionId, RowId};
 use crate::manifest::{LoadEdit, TableCounts};
-use crate::memtable::{as_slices, full_bounds};
 use crate::segment::SegmentReader;
 use crate::sequence::SequenceState;
-use crate::view::Superversion;
+use crate::view::{Layer, Superversion};
 
 impl Files {
     pub fn publish(&self, state: LoadedState) -> Result<()> {
@@ -41,7 +39,7 @@ impl Files {
             engine.flush_in_turn(&mut turn)?;
             let _window = engine.freeze.write();
             let sources = engine.sources();
-            if !sources.frozen.is_empty() {
+            if sources.frozen().next().is_some() {
                 continue;
             }
             check_new(&sources, &segments)?;
@@ -124,10 +122,10 @@ fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -
 }
 
 fn with_segments(sources: &Superversion, new: &[SegmentReader]) -> Superversion {
+    let new = new.iter().cloned().map(Layer::Segment);
     Superversion {
         active: Arc::clone(&sources.active),
-        frozen: sources.frozen.clone(),
-        segments: new.iter().chain(&sources.segments).cloned().collect(),
+        layers: new.chain(sources.layers.iter().cloned()).collect(),
     }
 }
 
@@ -137,10 +135,7 @@ fn check_new(sources: &Superversion, segments: &[SegmentReader]) -> Result<()> {
         .iter()
         .flat_map(|segment| &segment.meta().collections)
     {
-        let bounds = full_bounds(*id, Bound::Unbounded, Bound::Unbounded);
-        let (from, to) = as_slices(&bounds);
-        let in_memory = sources.memtables().any(|m| m.ends(from, to).is_some());
-        if in_memory || sources.segments.iter().any(|segment| segment.has(*id)) {
+        if sources.active.has(*id) || sources.layers.iter().any(|layer| layer.has(*id)) {
             return Err(Error::invalid(format!(
                 "collection {id} is not empty and cannot be loaded"
             )));

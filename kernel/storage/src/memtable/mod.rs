@@ -146,6 +146,15 @@ impl Memtable {
         Some([first.key().clone(), last.key().clone()])
     }
 
+    /// Whether anything of a collection is in here.
+    pub fn has(&self, collection: CollectionId) -> bool {
+        let bounds = full_bounds(collection, Bound::Unbounded, Bound::Unbounded);
+        self.map
+            .range::<[u8], _>(as_slices(&bounds))
+            .next()
+            .is_some()
+    }
+
     /// Add a version of a full key.
     pub fn insert(&self, key: Box<[u8]>, slot: Arc<TxnSlot>, value: Option<Box<[u8]>>) {
         let mut bytes = VERSION_OVERHEAD_BYTES + value.as_ref().map_or(0, |v| v.len());

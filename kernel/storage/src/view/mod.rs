@@ -5,8 +5,8 @@
 //!
 //! Visibility, in one place: of a key's versions a view sees the newest one with commit timestamp ≤
 //! its own; a transaction's view sees, before that, the transaction's own writes up to the view's
-//! creation. Sources are asked newest first — own writes, active memtable, frozen memtables,
-//! segments — and the first that knows the key at that timestamp decides. That a put or delete in a
+//! creation. Sources are asked newest first — own writes, the active memtable, then frozen memtables
+//! and segments by age — and the first that knows the key at that timestamp decides. That a put or delete in a
 //! newer source hides the row in all older ones is the whole kill rule.
 
 use std::ops::Bound;
@@ -32,7 +32,7 @@ pub mod versions;
 pub use index::IndexRange;
 pub use range::RangeIter;
 pub use scan::{ScanRequest, TableScan};
-pub(crate) use superversion::{Kind, Superversion, Wanted};
+pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
 
 /// A transaction's writes up to a number.

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use super::{OwnWrites, ReadView};
+use super::{OwnWrites, ReadView, Source};
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
-use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
+use crate::memtable::{Memtable, full_bounds, full_key, split_key};
 use crate::segment::EntryRange;
 
 /// The first chunk is small, because most ranges are; later ones grow to the maximum.
@@ -97,7 +97,7 @@ impl Stream {
 }
 
 /// A source, with its next item looked at already.
-struct Source {
+struct Head {
     stream: Stream,
     head: Option<Item>,
 }
@@ -105,7 +105,7 @@ struct Source {
 /// Iterator over `(key, value)` of a sorted collection, in key order.
 pub struct RangeIter {
     /// Newest first.
-    sources: Vec<Source>,
+    sources: Vec<Head>,
     failed: bool,
 }
 
@@ -118,43 +118,38 @@ impl RangeIter {
     ) -> Result<RangeIter> {
         let bounds = full_bounds(collection, from, to);
         let inner = &view.0;
-        let own = inner.own.iter().map(|own| Origin::Own(own.clone()));
-        let memtables = inner
-            .sources
-            .memtables()
-            .map(|m| Origin::Memtable(Arc::clone(m)));
-        let mut sources = Vec::new();
-        for origin in own.chain(memtables) {
-            let (full_from, full_to) = as_slices(&bounds);
-            let mut chunked = Chunked {
+        let memory = |origin| {
+            Stream::Memory(Chunked {
                 origin,
                 collection,
-                from: full_from.map(Box::from),
-                to: full_to.map(Box::from),
+                from: bounds.0.clone(),
+                to: bounds.1.clone(),
                 at: inner.ts,
                 chunk: VecDeque::new(),
                 chunk_size: CHUNK_MIN,
                 exhausted: false,
-            };
-            if let Some(head) = chunked.next() {
-                sources.push(Source {
-                    stream: Stream::Memory(chunked),
-                    head: Some(head),
-                });
-            }
+            })
+        };
+        let mut streams = Vec::new();
+        streams.extend(inner.own.iter().map(|own| memory(Origin::Own(own.clone()))));
+        for source in inner.sources.sources() {
+            streams.push(match source {
+                Source::Memtable(memtable) => memory(Origin::Memtable(Arc::clone(memtable))),
+                Source::Segment(segment) => {
+                    let entries = segment.range(collection, from, to, inner.ts)?;
+                    Stream::Segment(Box::new(entries))
+                }
+            });
         }
-        for segment in &inner.sources.segments {
-            let entries = segment.range(collection, from, to, inner.ts)?;
-            let mut stream = Stream::Segment(Box::new(entries));
+        let mut heads = Vec::new();
+        for mut stream in streams {
             if let Some(head) = stream.next()? {
-                sources.push(Source {
-                    stream,
-                    head: Some(head),
-                });
+                let head = Some(head);
+                heads.push(Head { stream, head });
             }
         }
         Ok(RangeIter {
-            sources,
+            sources: heads,
             failed: false,
         })
     }

@@ -4,12 +4,13 @@
 //! the newest source that *decides* it at the view's timestamp, which is the newest one with any
 //! version, put or delete, that old. What newer sources decide, a segment's scan leaves out:
 //!
-//! * the RowIds decided in memory are collected once, and only as far as the segments' ids reach,
-//!   since newly inserted rows lie behind them;
+//! * the RowIds decided in memory are collected once, and only as far as the ids of older segments
+//!   reach, since newly inserted rows lie behind them;
 //! * a segment that is wholly older than the view decides the bitmap of RowIds it carries.
 //!
 //! So killing rows is a union of bitmaps, never a merge of sorted runs. In-memory sources are walked
-//! by RowId, a batch at a time, and look a row up in the newer in-memory sources instead.
+//! by RowId, a batch at a time; they leave out what newer segments decide, and look a row up in the
+//! newer in-memory sources.
 //!
 //! A scan is cut into parts: ranges of a segment's blocks, ranges of a memtable's RowIds. Parts stand
 //! from the oldest source to the newest, so rows come in about the order of their insertion, and are
@@ -22,9 +23,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use roaring::RoaringTreemap;
 
-use super::{ReadView, row_of};
+use super::{OwnWrites, ReadView, Source, row_of};
 use crate::error::Result;
-use crate::ids::{CollectionId, ColumnId, RowId};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::{KeyBounds, Memtable, as_slices, full_bounds, full_key, split_key};
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
@@ -68,8 +69,12 @@ impl ScanRequest {
 
 /// A piece of a scan.
 enum Part {
-    /// Rows of one in-memory source; 0 is the newest.
-    Memory { source: usize, bounds: KeyBounds },
+    /// Rows of one in-memory source, but those that newer sources decide.
+    Memory {
+        source: Memory,
+        newer: Arc<Newer>,
+        bounds: KeyBounds,
+    },
     /// Blocks of one segment, and the rows in it that newer sources decide.
     Segment {
         reader: SegmentReader,
@@ -108,39 +113,54 @@ impl std::fmt::Debug for TableScan {
     }
 }
 
-/// The in-memory sources of a view, newest first: own writes (`None`), then memtables.
-fn memory_sources(view: &ReadView) -> impl Iterator<Item = Option<&Arc<Memtable>>> {
-    let own = view.0.own.iter().map(|_| None);
-    own.chain(view.0.sources.memtables().map(Some))
+/// An in-memory source.
+#[derive(Clone)]
+enum Memory {
+    Own(OwnWrites),
+    Memtable(Arc<Memtable>),
 }
 
-/// Visit what one in-memory source decides at the view's timestamp.
-fn visit_memory(
-    view: &ReadView,
-    memtable: Option<&Arc<Memtable>>,
-    bounds: &KeyBounds,
-    mut visit: impl FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
-) {
-    let (from, to) = as_slices(bounds);
-    match (memtable, &view.0.own) {
-        (Some(memtable), _) => memtable.visit(from, to, |key, chain| match chain.find(view.0.ts) {
-            Some(version) => visit(key, version.value()),
-            None => ControlFlow::Continue(()),
-        }),
-        (None, Some(own)) => own.set.read().visit(from, to, own.limit, visit),
-        (None, None) => {}
+/// The sources that are newer than an in-memory one.
+#[derive(Clone, Default)]
+struct Newer {
+    memory: Vec<Memory>,
+    /// What segments among them decide.
+    in_segments: RoaringTreemap,
+}
+
+impl Memory {
+    /// Visit what is decided here at `at`.
+    fn visit(
+        &self,
+        at: Ts,
+        bounds: &KeyBounds,
+        mut visit: impl FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
+    ) {
+        let (from, to) = as_slices(bounds);
+        match self {
+            Memory::Memtable(memtable) => {
+                memtable.visit(from, to, |key, chain| match chain.find(at) {
+                    Some(version) => visit(key, version.value()),
+                    None => ControlFlow::Continue(()),
+                })
+            }
+            Memory::Own(own) => own.set.read().visit(from, to, own.limit, visit),
+        }
+    }
+
+    /// Whether a key is decided here.
+    fn decides(&self, at: Ts, key: &[u8]) -> bool {
+        match self {
+            Memory::Memtable(memtable) => memtable.find(key, at).is_some(),
+            Memory::Own(own) => own.set.read().get(key, own.limit).is_some(),
+        }
     }
 }
 
-/// Whether one of the newest `count` in-memory sources decides a key.
-fn decided_in_memory(view: &ReadView, count: usize, key: &[u8]) -> bool {
-    memory_sources(view)
-        .take(count)
-        .any(|memtable| match (memtable, &view.0.own) {
-            (Some(memtable), _) => memtable.find(key, view.0.ts).is_some(),
-            (None, Some(own)) => own.set.read().get(key, own.limit).is_some(),
-            (None, None) => false,
-        })
+impl Newer {
+    fn decides(&self, at: Ts, key: &[u8], row: RowId) -> bool {
+        self.in_segments.contains(row.0) || self.memory.iter().any(|m| m.decides(at, key))
+    }
 }
 
 impl TableScan {
@@ -151,7 +171,8 @@ impl TableScan {
     /// Up to a batch of an in-memory source's rows, and where to go on, if anywhere.
     fn memory_batch(
         &self,
-        source: usize,
+        source: &Memory,
+        newer: &Newer,
         bounds: &KeyBounds,
     ) -> Result<(RecordBatch, Option<Box<[u8]>>)> {
         let plan = &*self.plan;
@@ -162,16 +183,19 @@ impl TableScan {
         let mut builder = BatchBuilder::new(&plan.table, &plan.projection, plan.row_id)?;
         let mut last = None;
         let mut failed = None;
-        let memtable = memory_sources(&plan.view).nth(source).flatten();
-        visit_memory(&plan.view, memtable, bounds, |key, value| {
+        let at = plan.view.ts();
+        source.visit(at, bounds, |key, value| {
             let Some(value) = value else {
                 return ControlFlow::Continue(());
             };
-            if decided_in_memory(&plan.view, source, key) {
-                return ControlFlow::Continue(());
-            }
-            let pushed = row_of(split_key(key).1).and_then(|row| builder.push(row, value));
-            if let Err(e) = pushed {
+            let mut push = || {
+                let row = row_of(split_key(key).1)?;
+                match newer.decides(at, key, row) {
+                    true => Ok(()),
+                    false => builder.push(row, value),
+                }
+            };
+            if let Err(e) = push() {
                 failed = Some(e);
                 return ControlFlow::Break(());
             }
@@ -199,11 +223,18 @@ impl TableScan {
             return Ok(None);
         };
         match part {
-            Part::Memory { source, bounds } => {
-                let (batch, last) = self.memory_batch(source, &bounds)?;
+            Part::Memory {
+                source,
+                newer,
+                bounds,
+            } => {
+                let (batch, last) = self.memory_batch(&source, &newer, &bounds)?;
                 if let Some(last) = last {
-                    let bounds = (Bound::Excluded(last), bounds.1);
-                    self.parts.push_front(Part::Memory { source, bounds });
+                    self.parts.push_front(Part::Memory {
+                        source,
+                        newer,
+                        bounds: (Bound::Excluded(last), bounds.1),
+                    });
                 }
                 Ok(Some(batch))
             }
@@ -275,115 +306,155 @@ impl Iterator for TableScan {
     }
 }
 
-/// The segments' parts, oldest first, with their weights.
-fn segment_parts(
-    view: &ReadView,
-    table: CollectionId,
-    partitions: usize,
-) -> Result<Vec<(Part, u64)>> {
-    let mut present = Vec::new();
-    let mut highest = None;
-    for segment in &view.0.sources.segments {
-        let decided = segment.decided(table, view.ts())?;
-        if let Some(max) = decided.max() {
-            highest = highest.max(Some(max));
-            present.push((segment, decided));
-        }
-    }
-    let Some(highest) = highest else {
-        return Ok(Vec::new());
-    };
+/// A source of rows, and what it decides if it is a segment.
+enum RowSource {
+    Memory(Memory),
+    Segment(SegmentReader, Arc<RoaringTreemap>),
+}
 
-    let mut newer = RoaringTreemap::new();
-    let to = row_key(RowId(highest));
-    let bounds = full_bounds(table, Bound::Unbounded, Bound::Included(&to));
-    for memtable in memory_sources(view) {
-        let mut failed = None;
-        visit_memory(view, memtable, &bounds, |key, _| {
-            match row_of(split_key(key).1) {
-                Ok(row) => {
-                    newer.insert(row.0);
-                    ControlFlow::Continue(())
-                }
-                Err(e) => {
-                    failed = Some(e);
-                    ControlFlow::Break(())
+/// The sources that may have rows of a table, newest first.
+fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource>> {
+    let own = view.0.own.iter().cloned().map(Memory::Own);
+    let mut sources: Vec<_> = own.map(RowSource::Memory).collect();
+    for source in view.0.sources.sources() {
+        match source {
+            Source::Memtable(memtable) => {
+                sources.push(RowSource::Memory(Memory::Memtable(Arc::clone(memtable))));
+            }
+            Source::Segment(segment) => {
+                let decided = segment.decided(table, view.ts())?;
+                if !decided.is_empty() {
+                    sources.push(RowSource::Segment(segment.clone(), decided));
                 }
             }
-        });
-        if let Some(error) = failed {
-            return Err(error);
         }
     }
+    Ok(sources)
+}
+
+/// The parts of a scan, oldest first, with their weights.
+fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<(Part, u64)>> {
+    let sources = row_sources(view, table)?;
+    // The highest RowId in segments that are older than each source.
+    let mut reach = vec![None; sources.len()];
+    for place in (1..sources.len()).rev() {
+        reach[place - 1] = match &sources[place] {
+            RowSource::Segment(_, decided) => reach[place].max(decided.max()),
+            RowSource::Memory(_) => reach[place],
+        };
+    }
+    let mut memory_left = sources
+        .iter()
+        .filter(|source| matches!(source, RowSource::Memory(_)))
+        .count();
 
     let mut parts = Vec::new();
-    for (segment, decided) in present {
-        let exclude = Arc::new(&newer & &*decided);
-        let wholly_hidden = exclude.len() == decided.len();
-        newer |= &*decided;
-        if wholly_hidden {
-            continue;
-        }
-        let blocks = segment.block_count(table);
-        let pieces = partitions.min(blocks).max(1);
-        // Newest segment first here, so the pieces go in backwards, too.
-        for piece in (0..pieces).rev() {
-            let blocks = blocks * piece / pieces..blocks * (piece + 1) / pieces;
-            let weight = blocks.len() as u64;
-            let exclude = Arc::clone(&exclude);
-            parts.push((
-                Part::Segment {
-                    reader: segment.clone(),
-                    exclude,
-                    blocks,
-                },
-                weight,
-            ));
+    let mut newer = Newer::default();
+    // What newer sources decide, as far as older segments reach.
+    let mut decided_by_newer = RoaringTreemap::new();
+    for (source, reach) in sources.into_iter().zip(reach) {
+        match source {
+            RowSource::Memory(memory) => {
+                memory_left -= 1;
+                let pieces = memory_parts(&memory, &newer, table, partitions)?;
+                parts.extend(pieces.into_iter().rev());
+                if let Some(reach) = reach {
+                    note_decided(&memory, view.ts(), table, reach, &mut decided_by_newer)?;
+                }
+                newer.memory.push(memory);
+            }
+            RowSource::Segment(segment, decided) => {
+                let exclude = Arc::new(&decided_by_newer & &*decided);
+                let wholly_hidden = exclude.len() == decided.len();
+                decided_by_newer |= &*decided;
+                if memory_left > 0 {
+                    newer.in_segments |= &*decided;
+                }
+                if wholly_hidden {
+                    continue;
+                }
+                let blocks = segment.block_count(table);
+                let pieces = partitions.min(blocks).max(1);
+                for piece in (0..pieces).rev() {
+                    let blocks = blocks * piece / pieces..blocks * (piece + 1) / pieces;
+                    let weight = blocks.len() as u64;
+                    let part = Part::Segment {
+                        reader: segment.clone(),
+                        exclude: Arc::clone(&exclude),
+                        blocks,
+                    };
+                    parts.push((part, weight));
+                }
+            }
         }
     }
     parts.reverse();
     Ok(parts)
 }
 
-/// The in-memory sources' parts, oldest first, with their weights.
+/// Add the rows up to `reach` that an in-memory source decides.
+fn note_decided(
+    memory: &Memory,
+    at: Ts,
+    table: CollectionId,
+    reach: u64,
+    decided: &mut RoaringTreemap,
+) -> Result<()> {
+    let to = row_key(RowId(reach));
+    let bounds = full_bounds(table, Bound::Unbounded, Bound::Included(&to));
+    let mut failed = None;
+    memory.visit(at, &bounds, |key, _| match row_of(split_key(key).1) {
+        Ok(row) => {
+            decided.insert(row.0);
+            ControlFlow::Continue(())
+        }
+        Err(e) => {
+            failed = Some(e);
+            ControlFlow::Break(())
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+/// An in-memory source's parts by rising RowId, with their weights.
 fn memory_parts(
-    view: &ReadView,
+    memory: &Memory,
+    newer: &Newer,
     table: CollectionId,
     partitions: usize,
 ) -> Result<Vec<(Part, u64)>> {
+    let bounds = full_bounds(table, Bound::Unbounded, Bound::Unbounded);
+    let newer = Arc::new(newer.clone());
+    let part = |bounds| Part::Memory {
+        source: memory.clone(),
+        newer: Arc::clone(&newer),
+        bounds,
+    };
+    let Memory::Memtable(memtable) = memory else {
+        return Ok(vec![(part(bounds), 1)]);
+    };
+    let (from, to) = as_slices(&bounds);
+    let Some([first, last]) = memtable.ends(from, to) else {
+        return Ok(Vec::new());
+    };
+    let (first, last) = (
+        row_of(split_key(&first).1)?.0,
+        row_of(split_key(&last).1)?.0,
+    );
+    // Ids may be sparse; as a weight their spread is good enough.
+    let spread = last - first;
+    let pieces = (spread / ROWS_PER_WEIGHT).clamp(1, partitions as u64);
     let mut parts = Vec::new();
-    let sources: Vec<_> = memory_sources(view).collect();
-    for (source, memtable) in sources.into_iter().enumerate().rev() {
-        let bounds = full_bounds(table, Bound::Unbounded, Bound::Unbounded);
-        let Some(memtable) = memtable else {
-            parts.push((Part::Memory { source, bounds }, 1));
-            continue;
+    let mut from = bounds.0;
+    for piece in 1..=pieces {
+        let next = first + (u128::from(spread) * u128::from(piece) / u128::from(pieces)) as u64;
+        let cut = full_key(table, &row_key(RowId(next)));
+        let to = match piece == pieces {
+            true => bounds.1.clone(),
+            false => Bound::Excluded(cut.clone()),
         };
-        let (from, to) = as_slices(&bounds);
-        let Some([first, last]) = memtable.ends(from, to) else {
-            continue;
-        };
-        let (first, last) = (
-            row_of(split_key(&first).1)?.0,
-            row_of(split_key(&last).1)?.0,
-        );
-        // Ids may be sparse; as a weight their spread is good enough.
-        let spread = last - first;
-        let pieces = (spread / ROWS_PER_WEIGHT).clamp(1, partitions as u64);
-        let mut from = bounds.0;
-        for piece in 1..=pieces {
-            let next = first + (u128::from(spread) * u128::from(piece) / u128::from(pieces)) as u64;
-            let cut = full_key(table, &row_key(RowId(next)));
-            let to = match piece == pieces {
-                true => bounds.1.clone(),
-                false => Bound::Excluded(cut.clone()),
-            };
-            let bounds = (std::mem::replace(&mut from, Bound::Included(cut)), to);
-            parts.push((
-                Part::Memory { source, bounds },
-                1 + spread / pieces / ROWS_PER_WEIGHT,
-            ));
-        }
+        let bounds = (std::mem::replace(&mut from, Bound::Included(cut)), to);
+        parts.push((part(bounds), 1 + spread / pieces / ROWS_PER_WEIGHT));
     }
     Ok(parts)
 }
@@ -394,8 +465,7 @@ pub(super) fn scan(
     req: ScanRequest,
 ) -> Result<Vec<TableScan>> {
     let partitions = req.partitions.max(1);
-    let mut parts = segment_parts(view, table.id, partitions)?;
-    parts.extend(memory_parts(view, table.id, partitions)?);
+    let parts = parts(view, table.id, partitions)?;
     let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
     let plan = Arc::new(Plan {
         view: view.clone(),

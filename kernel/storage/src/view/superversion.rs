@@ -50,21 +50,75 @@ impl Wanted {
     }
 }
 
-/// One immutable set of sources. Readers hold it; freeze and flush replace it.
+/// A source to which nothing is added any more.
+#[derive(Clone)]
+pub enum Layer {
+    /// Frozen; a flush will put a segment in its place.
+    Memtable(Arc<Memtable>),
+    Segment(SegmentReader),
+}
+
+impl Layer {
+    pub fn segment(&self) -> Option<&SegmentReader> {
+        match self {
+            Layer::Segment(segment) => Some(segment),
+            Layer::Memtable(_) => None,
+        }
+    }
+
+    /// Whether anything of a collection is in it.
+    pub fn has(&self, collection: CollectionId) -> bool {
+        match self {
+            Layer::Memtable(memtable) => memtable.has(collection),
+            Layer::Segment(segment) => segment.has(collection),
+        }
+    }
+}
+
+/// What versions are read from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Memtable(&'a Arc<Memtable>),
+    Segment(&'a SegmentReader),
+}
+
+/// One immutable set of sources. Readers hold it; whatever changes the set replaces it.
 ///
-/// For any one key, all versions in a source are newer than those in the sources after it.
+/// For any one key, all versions in a source are newer than those in the sources after it. Memtables
+/// and segments may stand in any order.
+#[derive(Clone)]
 pub struct Superversion {
     pub active: Arc<Memtable>,
     /// Newest first.
-    pub frozen: Vec<Arc<Memtable>>,
-    /// Newest first.
-    pub segments: Vec<SegmentReader>,
+    pub layers: Vec<Layer>,
 }
 
 impl Superversion {
+    /// All sources, newest first.
+    pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
+        let layers = self.layers.iter().map(|layer| match layer {
+            Layer::Memtable(memtable) => Source::Memtable(memtable),
+            Layer::Segment(segment) => Source::Segment(segment),
+        });
+        std::iter::once(Source::Memtable(&self.active)).chain(layers)
+    }
+
     /// All memtables, newest first.
     pub fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
-        std::iter::once(&self.active).chain(&self.frozen)
+        std::iter::once(&self.active).chain(self.frozen())
+    }
+
+    /// The memtables that wait for their flush, newest first.
+    pub fn frozen(&self) -> impl DoubleEndedIterator<Item = &Arc<Memtable>> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::Memtable(memtable) => Some(memtable),
+            Layer::Segment(_) => None,
+        })
+    }
+
+    /// All segments, newest first.
+    pub fn segments(&self) -> impl Iterator<Item = &SegmentReader> {
+        self.layers.iter().filter_map(Layer::segment)
     }
 
     /// Call `f` with the newest version of a full key at `at`.
@@ -75,14 +129,18 @@ impl Superversion {
         at: Ts,
         f: impl FnOnce(Ts, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
-        for memtable in self.memtables() {
-            if let Some(version) = memtable.find(full, at) {
-                let ts = version.ts().unwrap_or(at);
-                return Ok(Some(f(ts, version.value())));
-            }
-        }
         let (collection, key) = split_key(full);
-        for segment in &self.segments {
+        for source in self.sources() {
+            let segment = match source {
+                Source::Memtable(memtable) => {
+                    if let Some(version) = memtable.find(full, at) {
+                        let ts = version.ts().unwrap_or(at);
+                        return Ok(Some(f(ts, version.value())));
+                    }
+                    continue;
+                }
+                Source::Segment(segment) => segment,
+            };
             let found = match kind {
                 Kind::Rows(columns) => {
                     segment.row_version(collection, row_of(key)?, at, columns)?

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use super::ReadView;
+use super::{ReadView, Source};
 use crate::catalog::{CATALOG, decode_table, table_of};
 use crate::error::Result;
 use crate::ids::{CollectionId, RowId, Ts};
@@ -247,15 +247,18 @@ impl Versions {
             waiting: Waiting::new(),
             failed: false,
         };
-        let mut ranks = 0..;
-        for (rank, memtable) in ranks.by_ref().zip(sources.memtables()) {
-            let cursor = MemtableCursor::new(memtable, collection, at);
-            let chunk = VecDeque::new();
-            versions.open(rank, Stream::Memtable { cursor, chunk })?;
-        }
-        for (rank, segment) in ranks.zip(&sources.segments) {
-            if let Some(key) = segment.first_key(collection)? {
-                versions.waiting.push(key.to_vec(), rank, segment.clone());
+        for (rank, source) in sources.sources().enumerate() {
+            match source {
+                Source::Memtable(memtable) => {
+                    let cursor = MemtableCursor::new(memtable, collection, at);
+                    let chunk = VecDeque::new();
+                    versions.open(rank, Stream::Memtable { cursor, chunk })?;
+                }
+                Source::Segment(segment) => {
+                    if let Some(key) = segment.first_key(collection)? {
+                        versions.waiting.push(key.to_vec(), rank, segment.clone());
+                    }
+                }
             }
         }
         Ok(versions)

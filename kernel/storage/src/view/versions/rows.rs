@@ -34,7 +34,7 @@ use crate::memtable::{Memtable, as_slices, full_bounds, split_key};
 use crate::row::{BatchBuilder, ROW_ID_COLUMN, batch, batch_schema};
 use crate::schema::TableDef;
 use crate::segment::{RowPick, RowRun, RowRuns, compact};
-use crate::view::{ReadView, row_of};
+use crate::view::{ReadView, Source, row_of};
 
 /// Rows in a batch, at most.
 const BATCH_ROWS: usize = 8192;
@@ -129,8 +129,12 @@ struct MemtableRuns {
 }
 
 enum MemtablePick {
-    /// Of each row that no newer memtable decides the version at the view's timestamp, if a put.
-    Visible { newer: Vec<Arc<Memtable>> },
+    /// Of each row that no newer source decides the version at the view's timestamp, if a put.
+    Visible {
+        newer: Vec<Arc<Memtable>>,
+        /// Rows that newer segments decide.
+        segments: RoaringTreemap,
+    },
     /// All versions of rows that are in `among` or have several.
     All { among: Arc<RoaringTreemap> },
 }
@@ -145,8 +149,10 @@ impl MemtableRuns {
         let visible = matches!(pick, MemtablePick::Visible { .. });
         self.cursor.visit(
             |key, chain| match pick {
-                MemtablePick::Visible { newer } => {
+                MemtablePick::Visible { newer, segments } => {
+                    let row = row_of(split_key(key).1);
                     newer.iter().all(|other| other.find(key, at).is_none())
+                        && (segments.is_empty() || row.is_ok_and(|row| !segments.contains(row.0)))
                 }
                 MemtablePick::All { among } => {
                     let several = |v: &crate::memtable::Version| v.prev().is_some();
@@ -469,24 +475,30 @@ impl RowVersionScan {
 fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
     let (sources, at) = (&view.0.sources, view.ts());
     let mut streams = Vec::new();
-    let mut newer_memtables = Vec::new();
-    for memtable in sources.memtables() {
-        let newer = newer_memtables.clone();
-        let pick = MemtablePick::Visible { newer };
-        streams.push(memtable_stream(memtable, table, at, pick));
-        newer_memtables.push(Arc::clone(memtable));
-    }
-    let mut newer = RoaringTreemap::new();
-    for memtable in sources.memtables() {
-        newer |= rows_in(memtable, table.id, |chain| chain.find(at).is_some())?;
-    }
-    for segment in &sources.segments {
+    let mut newer_memtables: Vec<Arc<Memtable>> = Vec::new();
+    // What newer segments decide, and what newer sources do.
+    let (mut in_segments, mut newer) = (RoaringTreemap::new(), RoaringTreemap::new());
+    for source in sources.sources() {
+        let segment = match source {
+            Source::Memtable(memtable) => {
+                let pick = MemtablePick::Visible {
+                    newer: newer_memtables.clone(),
+                    segments: in_segments.clone(),
+                };
+                streams.push(memtable_stream(memtable, table, at, pick));
+                newer_memtables.push(Arc::clone(memtable));
+                newer |= rows_in(memtable, table.id, |chain| chain.find(at).is_some())?;
+                continue;
+            }
+            Source::Segment(segment) => segment,
+        };
         let decided = segment.decided(table.id, at)?;
         if decided.is_empty() {
             continue;
         }
         let exclude = Arc::new(&newer & &*decided);
         newer |= &*decided;
+        in_segments |= &*decided;
         for hist in [false, true] {
             let exclude = Arc::clone(&exclude);
             let runs = segment.row_runs(table, RowPick::Visible { exclude }, at, hist)?;
@@ -504,26 +516,32 @@ fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
         several |= &seen & rows;
         seen |= rows;
     };
-    for memtable in sources.memtables() {
-        note(&rows_in(memtable, table.id, |_| true)?);
-    }
-    for segment in &sources.segments {
-        if let Some(rows) = segment.row_ids(table.id)? {
-            note(&rows);
+    for source in sources.sources() {
+        match source {
+            Source::Memtable(memtable) => note(&rows_in(memtable, table.id, |_| true)?),
+            Source::Segment(segment) => {
+                if let Some(rows) = segment.row_ids(table.id)? {
+                    note(&rows);
+                }
+            }
         }
     }
     let among = Arc::new(several);
     let mut streams = Vec::new();
-    for memtable in sources.memtables() {
-        let among = Arc::clone(&among);
-        let pick = MemtablePick::All { among };
-        streams.push(memtable_stream(memtable, table, at, pick));
-    }
-    for segment in &sources.segments {
-        for hist in [false, true] {
-            let among = Arc::clone(&among);
-            let runs = segment.row_runs(table, RowPick::All { among }, at, hist)?;
-            streams.push(Stream::Segment(Box::new(runs)));
+    for source in sources.sources() {
+        match source {
+            Source::Memtable(memtable) => {
+                let among = Arc::clone(&among);
+                let pick = MemtablePick::All { among };
+                streams.push(memtable_stream(memtable, table, at, pick));
+            }
+            Source::Segment(segment) => {
+                for hist in [false, true] {
+                    let among = Arc::clone(&among);
+                    let runs = segment.row_runs(table, RowPick::All { among }, at, hist)?;
+                    streams.push(Stream::Segment(Box::new(runs)));
+                }
+            }
         }
     }
     Ok(streams)
