@@ -30,7 +30,7 @@ use crate::options::Options;
 use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::versions::all_live;
-use crate::view::{Layer, Superversion, row_of};
+use crate::view::{Layer, Path, Superversion, row_of};
 use crate::wal::record::Record;
 
 /// The directory of segment files.
@@ -467,7 +467,8 @@ impl TableDefs<'_> {
         if let Some(known) = self.known.get(&collection) {
             return Ok(known.clone());
         }
-        let def = self.engine.sources().newest_definition(collection)?;
+        let path = Path::new(&self.engine.main, Ts::MAX);
+        let def = path.newest_definition(collection)?;
         let def = def.map(all_live);
         self.known.insert(collection, def.clone());
         Ok(def)

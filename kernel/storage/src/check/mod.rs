@@ -49,7 +49,7 @@ use crate::memtable::Memtable;
 use crate::recovery;
 use crate::segment::{self, Extent, Inventory, PageCache, SegmentReader};
 use crate::tables::Tables;
-use crate::view::{Layer, ReadView, Superversion, ViewInner};
+use crate::view::{Layer, Path, ReadView, Superversion, ViewInner};
 use crate::wal::record::LoggedTransaction;
 
 /// How to check.
@@ -189,12 +189,12 @@ impl<'a> Check<'a> {
     }
 
     fn view_of(&self, memtable: &Arc<Memtable>, segments: Vec<SegmentReader>) -> ReadView {
+        let sources = Superversion {
+            active: Arc::clone(memtable),
+            layers: segments.into_iter().map(Layer::Segment).collect(),
+        };
         ReadView(Arc::new(ViewInner {
-            ts: self.manifest.last_ts,
-            sources: Arc::new(Superversion {
-                active: Arc::clone(memtable),
-                layers: segments.into_iter().map(Layer::Segment).collect(),
-            }),
+            path: Path::only(Arc::new(sources), self.manifest.last_ts),
             own: None,
             tables: Arc::clone(&self.tables),
         }))

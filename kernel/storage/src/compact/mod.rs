@@ -276,7 +276,7 @@ impl EngineInner {
         // them may hold columns of a definition that is newer than that time.
         let view = self.view(Ts::MAX, None);
         let definitions = definitions::Definitions::read(&view, horizon)?;
-        let sources = &view.0.sources;
+        let sources = view.0.path.own();
         let files = self.files(sources, horizon, &definitions);
         let range = match goal {
             Goal::Due => policy::next(&files, self.options.compaction_bytes_max),

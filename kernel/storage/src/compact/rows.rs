@@ -117,7 +117,7 @@ impl Source {
         if matches!(&pick, RowPick::All { among } if among.is_empty()) {
             return Ok(None);
         }
-        let runs = reader.row_runs(table, pick, Ts::MAX, hist)?;
+        let runs = reader.row_runs(table, usize::MAX, pick, Ts::MAX, hist)?;
         let next = runs.next_row()?;
         Ok(next.map(|next| Source {
             runs,

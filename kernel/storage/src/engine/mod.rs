@@ -9,7 +9,7 @@ use crate::codec::{CodecSet, Encoding};
 use crate::compact::{Compacted, Compactor, Goal, Pins};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
-use crate::ids::{CollectionId, Ts, TxnId};
+use crate::ids::{CollectionId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::load::{LoadOptions, Loader};
@@ -19,8 +19,9 @@ use crate::recovery::{self, Recovered};
 use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
+use crate::timeline::Timeline;
 use crate::transaction::{Isolation, Transaction};
-use crate::view::{Layer, OwnWrites, ReadView, Superversion, ViewInner};
+use crate::view::{Layer, OwnWrites, Path, ReadView, Superversion, ViewInner};
 use crate::wal::log::Log;
 use crate::wal::record::Record;
 
@@ -66,7 +67,8 @@ pub(crate) struct EngineInner {
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
-    sources: RwLock<Arc<Superversion>>,
+    /// The timeline that everybody is on.
+    pub main: Arc<Timeline>,
     next_txn: AtomicU64,
     collections: Mutex<Collections>,
     sequences: Sequences,
@@ -85,7 +87,7 @@ struct Collections {
 
 impl EngineInner {
     pub fn sources(&self) -> Arc<Superversion> {
-        Arc::clone(&self.sources.read())
+        self.main.sources()
     }
 
     pub fn latest(&self) -> Ts {
@@ -94,10 +96,8 @@ impl EngineInner {
 
     /// A view at `ts`. The sources are taken after the timestamp, so they hold all commits up to it.
     pub fn view(&self, ts: Ts, own: Option<OwnWrites>) -> ReadView {
-        let sources = self.sources();
         ReadView(Arc::new(ViewInner {
-            ts,
-            sources,
+            path: Path::new(&self.main, ts),
             own,
             tables: Arc::clone(&self.tables),
         }))
@@ -145,7 +145,7 @@ impl EngineInner {
 
     /// Swap the sources. The caller holds the freeze lock.
     pub fn set_sources(&self, sources: Superversion) {
-        *self.sources.write() = Arc::new(sources);
+        self.main.set_sources(sources);
     }
 }
 
@@ -180,10 +180,14 @@ impl Engine {
             options,
             tables: Arc::new(tables),
             freeze: RwLock::default(),
-            sources: RwLock::new(Arc::new(Superversion {
-                active: Arc::new(memtable),
-                layers: segments.into_iter().map(Layer::Segment).collect(),
-            })),
+            main: Timeline::new(
+                TimelineId::MAIN,
+                None,
+                Superversion {
+                    active: Arc::new(memtable),
+                    layers: segments.into_iter().map(Layer::Segment).collect(),
+                },
+            ),
             next_txn: AtomicU64::new(1),
             collections: Mutex::new(Collections {
                 next: manifest.next_collection,

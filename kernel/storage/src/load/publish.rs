@@ -16,11 +16,11 @@ use super::files::{Files, Finished, TableSummary};
 use super::table::NUMBER_MAX;
 use crate::error::{Error, Result};
 use crate::flush::entry_of;
-use crate::ids::{CollectionId, RowId};
+use crate::ids::{CollectionId, RowId, Ts};
 use crate::manifest::{LoadEdit, TableCounts};
 use crate::segment::SegmentReader;
 use crate::sequence::SequenceState;
-use crate::view::{Layer, Superversion};
+use crate::view::{Layer, Path, Superversion};
 
 impl Files {
     pub fn publish(&self, state: LoadedState) -> Result<()> {
@@ -43,7 +43,7 @@ impl Files {
                 continue;
             }
             check_new(&sources, &segments)?;
-            check_defined(&with_segments(&sources, &segments), &tables)?;
+            check_defined(with_segments(&sources, &segments), &tables)?;
             // From here on the log may name the files.
             self.published.store(true, Ordering::Release);
             let ticket = engine.log.push_load(edit.clone())?;
@@ -135,7 +135,7 @@ fn check_new(sources: &Superversion, segments: &[SegmentReader]) -> Result<()> {
         .iter()
         .flat_map(|segment| &segment.meta().collections)
     {
-        if sources.active.has(*id) || sources.layers.iter().any(|layer| layer.has(*id)) {
+        if sources.has(*id) {
             return Err(Error::invalid(format!(
                 "collection {id} is not empty and cannot be loaded"
             )));
@@ -145,9 +145,10 @@ fn check_new(sources: &Superversion, segments: &[SegmentReader]) -> Result<()> {
 }
 
 /// Without its definition a table's rows could be neither flushed nor read.
-fn check_defined(sources: &Superversion, tables: &[TableSummary]) -> Result<()> {
+fn check_defined(sources: Superversion, tables: &[TableSummary]) -> Result<()> {
+    let path = Path::only(Arc::new(sources), Ts::MAX);
     for table in tables {
-        let Some(def) = sources.newest_definition(table.id)? else {
+        let Some(def) = path.newest_definition(table.id)? else {
             return Err(Error::invalid(format!("table {} is not defined", table.id)));
         };
         let types = def.columns.iter().map(|column| &column.ty);

@@ -27,6 +27,8 @@ use crate::schema::{ColumnType, TableDef};
 #[derive(Clone, Debug)]
 pub struct RowScan {
     pub projection: Vec<ColumnId>,
+    /// What is in the file of columns from this number on is not the table's.
+    pub columns_max: usize,
     /// Append the row ids, as `_rowid`.
     pub row_id: bool,
     pub at: Ts,
@@ -71,10 +73,10 @@ impl SegmentReader {
         let mut blocks = 0..0;
         if let Some((_, collection, rows)) = self.rows(table.id)? {
             for column in &scan.projection {
-                columns.push(self.scan_column(table, rows, *column)?);
+                columns.push(self.scan_column(table, scan.columns_max, rows, *column)?);
             }
             for range in &scan.ranges {
-                let column = self.scan_column(table, rows, range.column)?;
+                let column = self.scan_column(table, scan.columns_max, rows, range.column)?;
                 if let ScanColumn::Stored(column) = column {
                     let ty = &rows.columns[usize::from(column.0)].ty;
                     zones.extend(ZoneFilter::new(range, ty)?);
@@ -103,6 +105,7 @@ impl SegmentReader {
     pub(super) fn scan_column(
         &self,
         table: &TableDef,
+        columns_max: usize,
         rows: &Rows,
         column: ColumnId,
     ) -> Result<ScanColumn> {
@@ -119,7 +122,8 @@ impl SegmentReader {
                 value,
             })
         };
-        match rows.columns.get(index) {
+        let stored = rows.columns.get(index).filter(|_| index < columns_max);
+        match stored {
             _ if def.dropped => constant(None),
             Some(stored) if stored.dropped => constant(None),
             Some(stored) if stored.ty == def.ty => Ok(ScanColumn::Stored(column)),

@@ -69,13 +69,22 @@ pub struct RowRuns {
 }
 
 impl SegmentReader {
-    /// The versions of `table` in HEAD, or in HIST, that began at or before `at`.
-    pub fn row_runs(&self, table: &TableDef, pick: RowPick, at: Ts, hist: bool) -> Result<RowRuns> {
+    /// The versions of `table` in HEAD, or in HIST, that began at or before `at`. What is in the file of
+    /// columns from number `columns_max` on is not the table's.
+    pub fn row_runs(
+        &self,
+        table: &TableDef,
+        columns_max: usize,
+        pick: RowPick,
+        at: Ts,
+        hist: bool,
+    ) -> Result<RowRuns> {
         let mut columns = Vec::new();
         let mut blocks = 0..0;
         if let Some((_, collection, rows)) = self.rows(table.id)? {
             for column in 0..table.columns.len() {
-                columns.push(self.scan_column(table, rows, ColumnId(column as u16))?);
+                let column = ColumnId(column as u16);
+                columns.push(self.scan_column(table, columns_max, rows, column)?);
             }
             let visible = matches!(pick, RowPick::Visible { .. });
             blocks = match hist {

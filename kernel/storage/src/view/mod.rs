@@ -5,9 +5,10 @@
 //!
 //! Visibility, in one place: of a key's versions a view sees the newest one with commit timestamp ≤
 //! its own; a transaction's view sees, before that, the transaction's own writes up to the view's
-//! creation. Sources are asked newest first — own writes, the active memtable, then frozen memtables
-//! and segments by age — and the first that knows the key at that timestamp decides. That a put or delete in a
-//! newer source hides the row in all older ones is the whole kill rule.
+//! creation. Sources are asked newest first — own writes, the active memtable, frozen memtables and
+//! segments by age, then those of the timelines that this one branched off from ([`path`]) — and the
+//! first that knows the key at that timestamp decides. That a put or delete in a newer source hides the
+//! row in all older ones is the whole kill rule.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -24,12 +25,14 @@ use crate::tables::Tables;
 use crate::transaction::writeset::WriteSet;
 
 pub mod index;
+pub mod path;
 pub mod range;
 pub mod scan;
 pub mod superversion;
 pub mod versions;
 
 pub use index::IndexRange;
+pub(crate) use path::Path;
 pub use range::RangeIter;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
@@ -43,8 +46,7 @@ pub(crate) struct OwnWrites {
 }
 
 pub(crate) struct ViewInner {
-    pub ts: Ts,
-    pub sources: Arc<Superversion>,
+    pub path: Path,
     pub own: Option<OwnWrites>,
     pub tables: Arc<Tables>,
 }
@@ -56,7 +58,7 @@ pub struct ReadView(pub(crate) Arc<ViewInner>);
 impl std::fmt::Debug for ReadView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReadView")
-            .field("ts", &self.0.ts)
+            .field("ts", &self.ts())
             .finish_non_exhaustive()
     }
 }
@@ -82,20 +84,18 @@ pub(crate) fn row_of(bytes: &[u8]) -> Result<RowId> {
 impl ReadView {
     /// The timestamp this view reads at.
     pub fn ts(&self) -> Ts {
-        self.0.ts
+        self.0.path.ts()
     }
 
     /// The same without what the view's transaction wrote.
     pub fn committed(&self) -> ReadView {
         let ViewInner {
-            ts,
-            sources,
+            path,
             own: _,
             tables,
         } = &*self.0;
         ReadView(Arc::new(ViewInner {
-            ts: *ts,
-            sources: Arc::clone(sources),
+            path: path.clone(),
             own: None,
             tables: Arc::clone(tables),
         }))
@@ -180,7 +180,7 @@ impl ReadView {
             }
         }
         self.0
-            .sources
-            .find(kind, &full, self.0.ts, |ts, value| f(Some(ts), value))
+            .path
+            .find(kind, &full, self.ts(), |ts, value| f(Some(ts), value))
     }
 }

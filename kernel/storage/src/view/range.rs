@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use super::{OwnWrites, ReadView, Source};
+use super::{OwnWrites, ReadView};
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
-use crate::memtable::{Memtable, full_bounds, full_key, split_key};
+use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
 use crate::segment::EntryRange;
+use crate::view;
 
 /// The first chunk is small, because most ranges are; later ones grow to the maximum.
 const CHUNK_MIN: usize = 16;
@@ -97,7 +98,7 @@ impl Stream {
 }
 
 /// A source, with its next item looked at already.
-struct Head {
+struct Source {
     stream: Stream,
     head: Option<Item>,
 }
@@ -105,7 +106,7 @@ struct Head {
 /// Iterator over `(key, value)` of a sorted collection, in key order.
 pub struct RangeIter {
     /// Newest first.
-    sources: Vec<Head>,
+    sources: Vec<Source>,
     failed: bool,
 }
 
@@ -117,39 +118,45 @@ impl RangeIter {
         to: Bound<&[u8]>,
     ) -> Result<RangeIter> {
         let bounds = full_bounds(collection, from, to);
-        let inner = &view.0;
-        let memory = |origin| {
+        let chunked = |origin, at| {
+            let (full_from, full_to) = as_slices(&bounds);
             Stream::Memory(Chunked {
                 origin,
                 collection,
-                from: bounds.0.clone(),
-                to: bounds.1.clone(),
-                at: inner.ts,
+                from: full_from.map(Box::from),
+                to: full_to.map(Box::from),
+                at,
                 chunk: VecDeque::new(),
                 chunk_size: CHUNK_MIN,
                 exhausted: false,
             })
         };
-        let mut streams = Vec::new();
-        streams.extend(inner.own.iter().map(|own| memory(Origin::Own(own.clone()))));
-        for source in inner.sources.sources() {
-            streams.push(match source {
-                Source::Memtable(memtable) => memory(Origin::Memtable(Arc::clone(memtable))),
-                Source::Segment(segment) => {
-                    let entries = segment.range(collection, from, to, inner.ts)?;
+        let mut sources = Vec::new();
+        let mut add = |mut stream: Stream| -> Result<()> {
+            if let Some(head) = stream.next()? {
+                sources.push(Source {
+                    stream,
+                    head: Some(head),
+                });
+            }
+            Ok(())
+        };
+        if let Some(own) = &view.0.own {
+            add(chunked(Origin::Own(own.clone()), view.ts()))?;
+        }
+        for (source, level) in view.0.path.sources() {
+            add(match source {
+                view::Source::Memtable(memtable) => {
+                    chunked(Origin::Memtable(Arc::clone(memtable)), level.cap)
+                }
+                view::Source::Segment(segment) => {
+                    let entries = segment.range(collection, from, to, level.cap)?;
                     Stream::Segment(Box::new(entries))
                 }
-            });
-        }
-        let mut heads = Vec::new();
-        for mut stream in streams {
-            if let Some(head) = stream.next()? {
-                let head = Some(head);
-                heads.push(Head { stream, head });
-            }
+            })?;
         }
         Ok(RangeIter {
-            sources: heads,
+            sources,
             failed: false,
         })
     }

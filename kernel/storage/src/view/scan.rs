@@ -1,12 +1,12 @@
 //! Reading a whole table.
 //!
 //! Rows come from the segments, the memtables and the transaction's own writes; each row comes from
-//! the newest source that *decides* it at the view's timestamp, which is the newest one with any
-//! version, put or delete, that old. What newer sources decide, a segment's scan leaves out:
+//! the newest source that *decides* it at its level's cap ([`super::path`]), which is the newest one with
+//! any version, put or delete, that old. What newer sources decide, a segment's scan leaves out:
 //!
 //! * the RowIds decided in memory are collected once, and only as far as the ids of older segments
 //!   reach, since newly inserted rows lie behind them;
-//! * a segment that is wholly older than the view decides the bitmap of RowIds it carries.
+//! * a segment that is wholly older than the cap decides the bitmap of RowIds it carries.
 //!
 //! So killing rows is a union of bitmaps, never a merge of sorted runs. In-memory sources are walked
 //! by RowId, a batch at a time; they leave out what newer segments decide, and look a row up in the
@@ -30,6 +30,7 @@ use crate::memtable::{KeyBounds, Memtable, as_slices, full_bounds, full_key, spl
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::segment::{RowScan, SegmentReader, SegmentScan};
+use crate::view::path::Level;
 use crate::view::row_key;
 
 pub use crate::segment::ColumnRange;
@@ -80,12 +81,13 @@ enum Part {
         reader: SegmentReader,
         exclude: Arc<RoaringTreemap>,
         blocks: Range<usize>,
+        cap: Ts,
+        columns_max: usize,
     },
 }
 
 /// What all partitions of a scan share.
 struct Plan {
-    view: ReadView,
     table: Arc<TableDef>,
     projection: Vec<ColumnId>,
     row_id: bool,
@@ -117,7 +119,8 @@ impl std::fmt::Debug for TableScan {
 #[derive(Clone)]
 enum Memory {
     Own(OwnWrites),
-    Memtable(Arc<Memtable>),
+    /// With its cap.
+    Memtable(Arc<Memtable>, Ts),
 }
 
 /// The sources that are newer than an in-memory one.
@@ -129,17 +132,16 @@ struct Newer {
 }
 
 impl Memory {
-    /// Visit what is decided here at `at`.
+    /// Visit what is decided here.
     fn visit(
         &self,
-        at: Ts,
         bounds: &KeyBounds,
         mut visit: impl FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
     ) {
         let (from, to) = as_slices(bounds);
         match self {
-            Memory::Memtable(memtable) => {
-                memtable.visit(from, to, |key, chain| match chain.find(at) {
+            Memory::Memtable(memtable, cap) => {
+                memtable.visit(from, to, |key, chain| match chain.find(*cap) {
                     Some(version) => visit(key, version.value()),
                     None => ControlFlow::Continue(()),
                 })
@@ -149,17 +151,17 @@ impl Memory {
     }
 
     /// Whether a key is decided here.
-    fn decides(&self, at: Ts, key: &[u8]) -> bool {
+    fn decides(&self, key: &[u8]) -> bool {
         match self {
-            Memory::Memtable(memtable) => memtable.find(key, at).is_some(),
+            Memory::Memtable(memtable, cap) => memtable.find(key, *cap).is_some(),
             Memory::Own(own) => own.set.read().get(key, own.limit).is_some(),
         }
     }
 }
 
 impl Newer {
-    fn decides(&self, at: Ts, key: &[u8], row: RowId) -> bool {
-        self.in_segments.contains(row.0) || self.memory.iter().any(|m| m.decides(at, key))
+    fn decides(&self, key: &[u8], row: RowId) -> bool {
+        self.in_segments.contains(row.0) || self.memory.iter().any(|m| m.decides(key))
     }
 }
 
@@ -183,14 +185,13 @@ impl TableScan {
         let mut builder = BatchBuilder::new(&plan.table, &plan.projection, plan.row_id)?;
         let mut last = None;
         let mut failed = None;
-        let at = plan.view.ts();
-        source.visit(at, bounds, |key, value| {
+        source.visit(bounds, |key, value| {
             let Some(value) = value else {
                 return ControlFlow::Continue(());
             };
             let mut push = || {
                 let row = row_of(split_key(key).1)?;
-                match newer.decides(at, key, row) {
+                match newer.decides(key, row) {
                     true => Ok(()),
                     false => builder.push(row, value),
                 }
@@ -242,12 +243,15 @@ impl TableScan {
                 reader,
                 exclude,
                 blocks,
+                cap,
+                columns_max,
             } => {
                 let plan = &*self.plan;
                 let scan = RowScan {
                     projection: plan.projection.clone(),
                     row_id: plan.row_id,
-                    at: plan.view.ts(),
+                    at: cap,
+                    columns_max,
                     exclude,
                     ranges: plan.ranges.clone(),
                     blocks,
@@ -307,24 +311,25 @@ impl Iterator for TableScan {
 }
 
 /// A source of rows, and what it decides if it is a segment.
-enum RowSource {
+enum RowSource<'a> {
     Memory(Memory),
-    Segment(SegmentReader, Arc<RoaringTreemap>),
+    Segment(&'a SegmentReader, &'a Level, Arc<RoaringTreemap>),
 }
 
 /// The sources that may have rows of a table, newest first.
-fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource>> {
+fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>>> {
     let own = view.0.own.iter().cloned().map(Memory::Own);
     let mut sources: Vec<_> = own.map(RowSource::Memory).collect();
-    for source in view.0.sources.sources() {
+    for (source, level) in view.0.path.sources() {
         match source {
             Source::Memtable(memtable) => {
-                sources.push(RowSource::Memory(Memory::Memtable(Arc::clone(memtable))));
+                let memory = Memory::Memtable(Arc::clone(memtable), level.cap);
+                sources.push(RowSource::Memory(memory));
             }
             Source::Segment(segment) => {
-                let decided = segment.decided(table, view.ts())?;
+                let decided = segment.decided(table, level.cap)?;
                 if !decided.is_empty() {
-                    sources.push(RowSource::Segment(segment.clone(), decided));
+                    sources.push(RowSource::Segment(segment, level, decided));
                 }
             }
         }
@@ -339,7 +344,7 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
     let mut reach = vec![None; sources.len()];
     for place in (1..sources.len()).rev() {
         reach[place - 1] = match &sources[place] {
-            RowSource::Segment(_, decided) => reach[place].max(decided.max()),
+            RowSource::Segment(_, _, decided) => reach[place].max(decided.max()),
             RowSource::Memory(_) => reach[place],
         };
     }
@@ -359,11 +364,11 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 let pieces = memory_parts(&memory, &newer, table, partitions)?;
                 parts.extend(pieces.into_iter().rev());
                 if let Some(reach) = reach {
-                    note_decided(&memory, view.ts(), table, reach, &mut decided_by_newer)?;
+                    note_decided(&memory, table, reach, &mut decided_by_newer)?;
                 }
                 newer.memory.push(memory);
             }
-            RowSource::Segment(segment, decided) => {
+            RowSource::Segment(segment, level, decided) => {
                 let exclude = Arc::new(&decided_by_newer & &*decided);
                 let wholly_hidden = exclude.len() == decided.len();
                 decided_by_newer |= &*decided;
@@ -373,6 +378,7 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 if wholly_hidden {
                     continue;
                 }
+                let columns_max = level.columns(table)?;
                 let blocks = segment.block_count(table);
                 let pieces = partitions.min(blocks).max(1);
                 for piece in (0..pieces).rev() {
@@ -382,6 +388,8 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                         reader: segment.clone(),
                         exclude: Arc::clone(&exclude),
                         blocks,
+                        cap: level.cap,
+                        columns_max,
                     };
                     parts.push((part, weight));
                 }
@@ -395,7 +403,6 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
 /// Add the rows up to `reach` that an in-memory source decides.
 fn note_decided(
     memory: &Memory,
-    at: Ts,
     table: CollectionId,
     reach: u64,
     decided: &mut RoaringTreemap,
@@ -403,7 +410,7 @@ fn note_decided(
     let to = row_key(RowId(reach));
     let bounds = full_bounds(table, Bound::Unbounded, Bound::Included(&to));
     let mut failed = None;
-    memory.visit(at, &bounds, |key, _| match row_of(split_key(key).1) {
+    memory.visit(&bounds, |key, _| match row_of(split_key(key).1) {
         Ok(row) => {
             decided.insert(row.0);
             ControlFlow::Continue(())
@@ -430,7 +437,7 @@ fn memory_parts(
         newer: Arc::clone(&newer),
         bounds,
     };
-    let Memory::Memtable(memtable) = memory else {
+    let Memory::Memtable(memtable, _) = memory else {
         return Ok(vec![(part(bounds), 1)]);
     };
     let (from, to) = as_slices(&bounds);
@@ -468,7 +475,6 @@ pub(super) fn scan(
     let parts = parts(view, table.id, partitions)?;
     let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
     let plan = Arc::new(Plan {
-        view: view.clone(),
         table,
         projection: req.projection,
         row_id: req.row_id,

@@ -1,14 +1,11 @@
-//! The committed sources of a read, newest first, swapped as one.
+//! The committed sources of one timeline, newest first, swapped as one.
 
 use std::sync::Arc;
 
-use crate::catalog::{CATALOG, catalog_key, decode_table};
-use crate::error::Result;
-use crate::ids::{CollectionId, ColumnId, Ts};
-use crate::memtable::{Memtable, full_key, split_key};
+use crate::ids::{CollectionId, ColumnId};
+use crate::memtable::Memtable;
 use crate::schema::TableDef;
 use crate::segment::{RowColumns, SegmentReader};
-use crate::view::row_of;
 
 /// What a collection holds; the two are laid out differently in segments.
 #[derive(Clone, Copy, Debug)]
@@ -121,53 +118,8 @@ impl Superversion {
         self.layers.iter().filter_map(Layer::segment)
     }
 
-    /// Call `f` with the newest version of a full key at `at`.
-    pub fn find<R>(
-        &self,
-        kind: Kind<'_>,
-        full: &[u8],
-        at: Ts,
-        f: impl FnOnce(Ts, Option<&[u8]>) -> R,
-    ) -> Result<Option<R>> {
-        let (collection, key) = split_key(full);
-        for source in self.sources() {
-            let segment = match source {
-                Source::Memtable(memtable) => {
-                    if let Some(version) = memtable.find(full, at) {
-                        let ts = version.ts().unwrap_or(at);
-                        return Ok(Some(f(ts, version.value())));
-                    }
-                    continue;
-                }
-                Source::Segment(segment) => segment,
-            };
-            let found = match kind {
-                Kind::Rows(columns) => {
-                    segment.row_version(collection, row_of(key)?, at, columns)?
-                }
-                Kind::Sorted => segment.entry(collection, key, at)?,
-            };
-            if let Some((ts, value)) = found {
-                return Ok(Some(f(ts, value.as_deref())));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The newest definition that a collection ever had, also when it is dropped now; `None` when it
-    /// is not a table.
-    pub fn newest_definition(&self, collection: CollectionId) -> Result<Option<TableDef>> {
-        let full = full_key(CATALOG, &catalog_key(collection));
-        let mut at = Ts::MAX;
-        loop {
-            let found = self.find(Kind::Sorted, &full, at, |ts, value| {
-                (ts, value.map(|bytes| decode_table(collection, bytes)))
-            })?;
-            match found {
-                None => return Ok(None),
-                Some((_, Some(def))) => return def.map(Some),
-                Some((ts, None)) => at = Ts(ts.0.saturating_sub(1)),
-            }
-        }
+    /// Whether any source has anything of a collection.
+    pub fn has(&self, collection: CollectionId) -> bool {
+        self.active.has(collection) || self.layers.iter().any(|layer| layer.has(collection))
     }
 }

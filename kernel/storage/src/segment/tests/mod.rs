@@ -56,6 +56,7 @@ fn same_row(a: &[Datum], b: &[Datum]) -> bool {
 fn everything(table: &TableDef, at: Ts) -> RowScan {
     RowScan {
         projection: (0..table.columns.len() as u16).map(ColumnId).collect(),
+        columns_max: usize::MAX,
         row_id: true,
         at,
         exclude: Arc::default(),

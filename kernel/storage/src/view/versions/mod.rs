@@ -1,6 +1,7 @@
 //! All that a view knows, not just what it sees: every version that began at or before its timestamp.
 //!
-//! This is what a copy of a database with its history reads. The order of sources does the work: of
+//! This is what a copy of a database with its history reads. Of a branch that is its own versions and
+//! those of the timelines above it up to the forks. The order of sources does the work: of
 //! one key, all versions in a source are newer than those in the sources after it, so the versions of
 //! a key are those of the sources one after the other, and each ends where the one before it begins.
 //!
@@ -212,11 +213,10 @@ impl Stream {
 /// Iterator over the versions of a sorted collection, by key, newest first.
 pub struct Versions {
     collection: CollectionId,
-    at: Ts,
     /// Those that are read, in no order.
     open: Vec<Open>,
-    /// Segments that begin further on, with their ranks.
-    waiting: Waiting<Vec<u8>, SegmentReader>,
+    /// Segments that begin further on, with their caps and ranks.
+    waiting: Waiting<Vec<u8>, (SegmentReader, Ts)>,
     failed: bool,
 }
 
@@ -239,24 +239,23 @@ impl std::fmt::Debug for Versions {
 
 impl Versions {
     fn new(view: &ReadView, collection: CollectionId) -> Result<Versions> {
-        let (sources, at) = (&view.0.sources, view.ts());
         let mut versions = Versions {
             collection,
-            at,
             open: Vec::new(),
             waiting: Waiting::new(),
             failed: false,
         };
-        for (rank, source) in sources.sources().enumerate() {
+        for (rank, (source, level)) in view.0.path.sources().enumerate() {
             match source {
                 Source::Memtable(memtable) => {
-                    let cursor = MemtableCursor::new(memtable, collection, at);
+                    let cursor = MemtableCursor::new(memtable, collection, level.cap);
                     let chunk = VecDeque::new();
                     versions.open(rank, Stream::Memtable { cursor, chunk })?;
                 }
                 Source::Segment(segment) => {
                     if let Some(key) = segment.first_key(collection)? {
-                        versions.waiting.push(key.to_vec(), rank, segment.clone());
+                        let segment = (segment.clone(), level.cap);
+                        versions.waiting.push(key.to_vec(), rank, segment);
                     }
                 }
             }
@@ -281,10 +280,10 @@ impl Versions {
         let least = loop {
             let least = self.least();
             let next = least.map(|least| &self.open[least].head.key);
-            let Some((rank, segment)) = self.waiting.pop_due(next) else {
+            let Some((rank, (segment, cap))) = self.waiting.pop_due(next) else {
                 break least;
             };
-            if let Some(entries) = segment.entry_versions(self.collection, self.at)? {
+            if let Some(entries) = segment.entry_versions(self.collection, cap)? {
                 self.open(rank, Stream::Segment(Box::new(entries)))?;
             }
         };

@@ -33,7 +33,8 @@ use crate::ids::{CollectionId, ColumnId, Ts};
 use crate::memtable::{Memtable, as_slices, full_bounds, split_key};
 use crate::row::{BatchBuilder, ROW_ID_COLUMN, batch, batch_schema};
 use crate::schema::TableDef;
-use crate::segment::{RowPick, RowRun, RowRuns, compact};
+use crate::segment::{RowPick, RowRun, RowRuns, SegmentReader, compact};
+use crate::view::path::Level;
 use crate::view::{ReadView, Source, row_of};
 
 /// Rows in a batch, at most.
@@ -60,7 +61,8 @@ pub enum RowVersions {
 pub struct RowVersionScan {
     schema: SchemaRef,
     which: RowVersions,
-    at: Ts,
+    /// By rank, the newest timestamp that a stream shows.
+    caps: Vec<Ts>,
     /// Those that the merge has come to, in no order.
     pub(super) open: Vec<Open>,
     /// The others, by the row that they may go on with.
@@ -129,11 +131,11 @@ struct MemtableRuns {
 }
 
 enum MemtablePick {
-    /// Of each row that no newer source decides the version at the view's timestamp, if a put.
+    /// Of each row that nothing newer decides the version at the cap, if a put: neither memtables at
+    /// their caps, nor segments, if there are newer ones.
     Visible {
-        newer: Vec<Arc<Memtable>>,
-        /// Rows that newer segments decide.
-        segments: RoaringTreemap,
+        newer: Vec<(Arc<Memtable>, Ts)>,
+        exclude: Option<Arc<RoaringTreemap>>,
     },
     /// All versions of rows that are in `among` or have several.
     All { among: Arc<RoaringTreemap> },
@@ -149,10 +151,14 @@ impl MemtableRuns {
         let visible = matches!(pick, MemtablePick::Visible { .. });
         self.cursor.visit(
             |key, chain| match pick {
-                MemtablePick::Visible { newer, segments } => {
-                    let row = row_of(split_key(key).1);
-                    newer.iter().all(|other| other.find(key, at).is_none())
-                        && (segments.is_empty() || row.is_ok_and(|row| !segments.contains(row.0)))
+                MemtablePick::Visible { newer, exclude } => {
+                    let known = |rows: &Arc<RoaringTreemap>| {
+                        row_of(split_key(key).1).is_ok_and(|row| rows.contains(row.0))
+                    };
+                    !exclude.as_ref().is_some_and(known)
+                        && newer
+                            .iter()
+                            .all(|(other, at)| other.find(key, *at).is_none())
                 }
                 MemtablePick::All { among } => {
                     let several = |v: &crate::memtable::Version| v.prev().is_some();
@@ -347,14 +353,14 @@ impl RowVersionScan {
         let mut scan = RowVersionScan {
             schema: schema_of(table, which)?,
             which,
-            at: view.ts(),
+            caps: streams.iter().map(|(_, cap)| *cap).collect(),
             open: Vec::new(),
             waiting: Waiting::new(),
             newer: None,
             pending: Pending::default(),
             failed: false,
         };
-        for (rank, stream) in streams.into_iter().enumerate() {
+        for (rank, (stream, _)) in streams.into_iter().enumerate() {
             scan.put_aside(rank, stream)?;
         }
         Ok(scan)
@@ -436,11 +442,13 @@ impl RowVersionScan {
     fn look_at(&mut self, source: usize) -> Result<()> {
         let Open { rank, run, at, .. } = &self.open[source];
         let (row, begin) = (run.ids[*at], run.begins[*at]);
+        // What ends after the cap of its timeline goes on in those that branched off before.
         let known = run.ends.as_ref().map(|ends| ends[*at]);
+        let known = known.filter(|end| *end <= self.caps[*rank].0);
         let newer = self.newer.filter(|(newer, _)| *newer == row);
         let end = known.or(newer.map(|(_, begin)| begin));
         let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(*at));
-        if let (Some(end), false) = (end.filter(|end| *end <= self.at.0), deleted) {
+        if let (Some(end), false) = (end, deleted) {
             let place = self.pending.place(*rank, run);
             self.pending.rows.push((place, *at));
             self.pending.ends.push(end);
@@ -471,52 +479,50 @@ impl RowVersionScan {
     }
 }
 
-/// The streams of what a view sees, which have no row in common.
-fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
-    let (sources, at) = (&view.0.sources, view.ts());
+/// The streams of what a view sees, which have no row in common, with their caps.
+fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> {
     let mut streams = Vec::new();
-    let mut newer_memtables: Vec<Arc<Memtable>> = Vec::new();
-    // What newer segments decide, and what newer sources do.
-    let (mut in_segments, mut newer) = (RoaringTreemap::new(), RoaringTreemap::new());
-    for source in sources.sources() {
-        let segment = match source {
+    let mut newer_memtables = Vec::new();
+    let (mut newer, mut newer_in_segments) = (RoaringTreemap::new(), false);
+    for (source, level) in view.0.path.sources() {
+        let at = level.cap;
+        match source {
             Source::Memtable(memtable) => {
                 let pick = MemtablePick::Visible {
                     newer: newer_memtables.clone(),
-                    segments: in_segments.clone(),
+                    exclude: newer_in_segments.then(|| Arc::new(newer.clone())),
                 };
-                streams.push(memtable_stream(memtable, table, at, pick));
-                newer_memtables.push(Arc::clone(memtable));
+                streams.push((memtable_stream(memtable, table, at, pick), at));
+                newer_memtables.push((Arc::clone(memtable), at));
                 newer |= rows_in(memtable, table.id, |chain| chain.find(at).is_some())?;
-                continue;
             }
-            Source::Segment(segment) => segment,
-        };
-        let decided = segment.decided(table.id, at)?;
-        if decided.is_empty() {
-            continue;
-        }
-        let exclude = Arc::new(&newer & &*decided);
-        newer |= &*decided;
-        in_segments |= &*decided;
-        for hist in [false, true] {
-            let exclude = Arc::clone(&exclude);
-            let runs = segment.row_runs(table, RowPick::Visible { exclude }, at, hist)?;
-            streams.push(Stream::Segment(Box::new(runs)));
+            Source::Segment(segment) => {
+                let decided = segment.decided(table.id, at)?;
+                if decided.is_empty() {
+                    continue;
+                }
+                let exclude = Arc::new(&newer & &*decided);
+                newer |= &*decided;
+                newer_in_segments = true;
+                for hist in [false, true] {
+                    let exclude = Arc::clone(&exclude);
+                    let pick = RowPick::Visible { exclude };
+                    streams.push(segment_stream(segment, table, pick, level, hist)?);
+                }
+            }
         }
     }
     Ok(streams)
 }
 
-/// The streams of all versions that are superseded, or supersede one.
-fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
-    let (sources, at) = (&view.0.sources, view.ts());
+/// The streams of all versions that are superseded, or supersede one, with their caps.
+fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> {
     let (mut seen, mut several) = (RoaringTreemap::new(), RoaringTreemap::new());
     let mut note = |rows: &RoaringTreemap| {
         several |= &seen & rows;
         seen |= rows;
     };
-    for source in sources.sources() {
+    for (source, _) in view.0.path.sources() {
         match source {
             Source::Memtable(memtable) => note(&rows_in(memtable, table.id, |_| true)?),
             Source::Segment(segment) => {
@@ -528,23 +534,38 @@ fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<Stream>> {
     }
     let among = Arc::new(several);
     let mut streams = Vec::new();
-    for source in sources.sources() {
+    for (source, level) in view.0.path.sources() {
+        let among = || Arc::clone(&among);
         match source {
             Source::Memtable(memtable) => {
-                let among = Arc::clone(&among);
-                let pick = MemtablePick::All { among };
-                streams.push(memtable_stream(memtable, table, at, pick));
+                let pick = MemtablePick::All { among: among() };
+                let stream = memtable_stream(memtable, table, level.cap, pick);
+                streams.push((stream, level.cap));
             }
             Source::Segment(segment) => {
                 for hist in [false, true] {
-                    let among = Arc::clone(&among);
-                    let runs = segment.row_runs(table, RowPick::All { among }, at, hist)?;
-                    streams.push(Stream::Segment(Box::new(runs)));
+                    let pick = RowPick::All { among: among() };
+                    streams.push(segment_stream(segment, table, pick, level, hist)?);
                 }
             }
         }
     }
     Ok(streams)
+}
+
+fn segment_stream(
+    segment: &SegmentReader,
+    table: &Arc<TableDef>,
+    pick: RowPick,
+    level: &Level,
+    hist: bool,
+) -> Result<(Stream, Ts)> {
+    let columns = match level.below {
+        Some(_) if !segment.has(table.id) => usize::MAX,
+        _ => level.columns(table.id)?,
+    };
+    let runs = segment.row_runs(table, columns, pick, level.cap, hist)?;
+    Ok((Stream::Segment(Box::new(runs)), level.cap))
 }
 
 fn memtable_stream(

@@ -89,7 +89,7 @@ fn of_segments_beside_each_other_one_is_open() {
         let rows = numbers(part * 20..(part + 1) * 20);
         segment(&engine, |txn| txn.insert(&table(), &rows).unwrap());
     }
-    assert_eq!(engine.latest_view().0.sources.segments().count(), 41);
+    assert_eq!(engine.latest_view().0.path.own().segments().count(), 41);
     let (rows, room) = read(&engine, RowVersions::Current);
     assert_eq!((rows, room), (800, LEAST_ROOM));
     assert_eq!(read(&engine, RowVersions::Superseded), (0, 0));
