@@ -261,6 +261,10 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let message = "the history of the time asked for is no longer kept";
                 SqlError::new(state::INVALID_PARAMETER_VALUE, message).with_hint(hint)
             }
+            Error::SnapshotTooNew { .. } => SqlError::new(
+                state::INVALID_PARAMETER_VALUE,
+                "the time asked for is in the future",
+            ),
             Error::KeyTooLong { bytes, max_bytes } => SqlError::new(
                 state::PROGRAM_LIMIT_EXCEEDED,
                 format!("index row size {bytes} exceeds maximum {max_bytes}"),

@@ -2,7 +2,7 @@
 //!
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
-//!    `RowTooLong`, `Invalid`, `CodecMissing`, `SnapshotTooOld`, `DirectoryLocked`, `NotADatabase`): the
+//!    `RowTooLong`, `Invalid`, `CodecMissing`, `SnapshotTooOld`, `SnapshotTooNew`, `DirectoryLocked`, `NotADatabase`): the
 //!    kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
@@ -83,6 +83,9 @@ pub enum Error {
     /// A read AS OF a time of which the database no longer knows everything.
     #[error("the state of {asked} is no longer kept: history goes back to {oldest}")]
     SnapshotTooOld { asked: Ts, oldest: Ts },
+    /// A read of a time of which not all is committed yet.
+    #[error("{asked} is in the future: what is committed by {latest} is known")]
+    SnapshotTooNew { asked: Ts, latest: Ts },
     #[error("the database directory is in use by another process")]
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]

@@ -53,6 +53,6 @@ pub use sequence::SequenceSpec;
 pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
 pub use view::scan::ColumnRange;
 pub use view::{
-    EverTable, IndexRange, RangeIter, ReadView, RowVersionScan, RowVersions, ScanRequest,
-    TableScan, Version, Versions,
+    Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
+    RowChanges, RowVersionScan, RowVersions, ScanRequest, TableScan, Version, Versions,
 };

@@ -16,11 +16,13 @@ use crate::load::{LoadOptions, Loader};
 use crate::lock::LockManager;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
+use crate::schema::TableDef;
 use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::timeline::Timeline;
 use crate::transaction::{Isolation, Transaction};
+use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
 use crate::view::{Layer, OwnWrites, Path, ReadView, Superversion, ViewInner};
 use crate::wal::log::Log;
 use crate::wal::record::Record;
@@ -233,6 +235,46 @@ impl Engine {
         // The sources first: those of a later compaction come after it told how far they go back.
         let view = self.inner().view(ts.min(self.inner().latest()), None);
         self.inner().pins.check(view.ts())?;
+        Ok(view)
+    }
+
+    /// What was committed to a table in the span of the request; see [`crate::view::changes`]. A span that
+    /// begins before the history that is kept is `SnapshotTooOld`; one that ends after
+    /// the newest commit is `SnapshotTooNew`, for more may come to be in it, unless [`Engine::settle`] has
+    /// ended that. What is read may not be durable: one who remembers it ends at [`Engine::durable`].
+    pub fn changes(&self, table: &Arc<TableDef>, request: ChangesRequest) -> Result<RowChanges> {
+        let view = self.view_between(request.since, request.until)?;
+        RowChanges::new(view, table, request)
+    }
+
+    /// [`Engine::changes`] of a sorted collection.
+    pub fn entry_changes(
+        &self,
+        collection: CollectionId,
+        since: Ts,
+        until: Ts,
+        which: Changes,
+    ) -> Result<EntryChanges> {
+        let view = self.view_between(since, until)?;
+        EntryChanges::new(view, collection, since, which)
+    }
+
+    /// A view of `until` whose sources know all since `since`.
+    fn view_between(&self, since: Ts, until: Ts) -> Result<ReadView> {
+        let latest = self.inner().log.passed();
+        if until > latest {
+            return Err(Error::SnapshotTooNew {
+                asked: until,
+                latest,
+            });
+        }
+        if since > until {
+            return Err(Error::invalid(format!(
+                "changes from {since} to {until}, which is before"
+            )));
+        }
+        let view = self.inner().view(until, None);
+        self.inner().pins.check(since)?;
         Ok(view)
     }
 

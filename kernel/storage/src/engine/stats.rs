@@ -23,6 +23,8 @@ pub struct Stats {
     pub segments: usize,
     pub segment_bytes: u64,
     pub page_cache_bytes: usize,
+    /// Pages of segments that readers asked for.
+    pub pages_read: u64,
     /// Since the database was opened.
     pub compacted: Compacted,
     pub horizon: Horizon,
@@ -49,6 +51,7 @@ impl Stats {
             segments: sources.segments().count(),
             segment_bytes: sources.segments().map(|segment| segment.meta().bytes).sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
+            pages_read: engine.flusher.cache().asked(),
             compacted: engine.compactor.done(),
             horizon: engine.horizon(),
             locked_objects: engine.locks.object_count(),

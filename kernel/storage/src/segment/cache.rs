@@ -62,6 +62,8 @@ struct Shard {
     /// Where the search for a page to drop goes on.
     hand: usize,
     bytes: usize,
+    /// Lookups.
+    asked: u64,
 }
 
 struct Slot {
@@ -82,6 +84,11 @@ impl PageCache {
         })
     }
 
+    /// How many pages readers asked for, whether they were there or had to be read.
+    pub fn asked(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.lock().asked).sum()
+    }
+
     /// Bytes of the pages held now.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes).sum()
@@ -100,6 +107,7 @@ impl PageCache {
 
     pub(super) fn get(&self, key: PageKey) -> Option<Page> {
         let mut shard = self.shard(key).lock();
+        shard.asked += 1;
         let place = *shard.index.get(&key)?;
         let slot = &mut shard.slots[place];
         slot.used = true;

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
 use crate::schema::ColumnDef;
 
-/// Version 0: may change without notice until the format settles.
-pub(super) const VERSION: u32 = 0;
+/// May change without notice until the format settles. 1: pages of entries have a span of time.
+pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER_MAGIC: [u8; 8] = *b"HELIOSEG";
 pub(super) const TRAILER_MAGIC: [u8; 8] = *b"SEGHELIO";
 pub(super) const HEADER_BYTES: usize = 32;
@@ -240,5 +240,8 @@ pub(super) struct Sorted {
 pub(super) struct SortedPage {
     pub place: PagePlace,
     pub entries: u32,
+    /// Of begin timestamps.
+    pub min_ts: Ts,
+    pub max_ts: Ts,
     pub first_key: Vec<u8>,
 }

@@ -51,6 +51,7 @@ mod sorted;
 
 mod writer;
 
+mod begun;
 mod range;
 mod reader;
 mod scan;
@@ -59,6 +60,7 @@ mod versions;
 mod check;
 mod inventory;
 
+pub(crate) use self::begun::Begun;
 pub use self::cache::PageCache;
 pub(crate) use self::check::{Extent, check, check_order};
 pub use self::filter::ColumnRange;

@@ -198,18 +198,20 @@ impl SegmentReader {
             if block.min_row > row.0 {
                 break;
             }
+            // Nothing in it is old enough, so of a row of many versions it is not read.
+            if block.min_ts > at {
+                continue;
+            }
             let ids = self.row_ids_of(c, block)?;
             let begins = self.begins(c, block)?;
             let start = ids.partition_point(|id| *id < row.0);
-            for position in start..ids.len() {
-                if ids[position] != row.0 {
-                    return Ok(None);
-                }
-                if begins[position] <= at.0 {
-                    return self
-                        .version(index, rows, block, position, columns)
-                        .map(Some);
-                }
+            let end = start + ids[start..].partition_point(|id| *id == row.0);
+            // From newest to oldest.
+            let position = start + begins[start..end].partition_point(|begin| *begin > at.0);
+            if position < end {
+                return self
+                    .version(index, rows, block, position, columns)
+                    .map(Some);
             }
         }
         Ok(None)
@@ -382,7 +384,7 @@ impl SegmentReader {
     }
 
     /// The collection's place in the directory.
-    fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
+    pub(super) fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
         let place = *self.0.places.get(&c)?;
         Some((place, self.0.directory.collections.get(place)?))
     }

@@ -24,6 +24,7 @@ use crate::schema::TableDef;
 use crate::tables::Tables;
 use crate::transaction::writeset::WriteSet;
 
+pub mod changes;
 pub mod index;
 pub mod path;
 pub mod range;
@@ -31,6 +32,7 @@ pub mod scan;
 pub mod superversion;
 pub mod versions;
 
+pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges};
 pub use index::IndexRange;
 pub(crate) use path::Path;
 pub use range::RangeIter;

@@ -162,6 +162,11 @@ impl Log {
         queue.last_ts = queue.last_ts.max(ts);
     }
 
+    /// No later commit gets this timestamp or one before it.
+    pub fn passed(&self) -> Ts {
+        self.queue.lock().last_ts
+    }
+
     /// Queue a record that is not a transaction.
     pub fn push(&self, record: Record) -> Result<Ticket> {
         let mut queue = self.queue.lock();

@@ -1,6 +1,7 @@
 //! The engine through its public face, on the real disk.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod changes;
 mod codec;
 mod compact;
 mod flush;

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use heliosdb_storage::ids::{CollectionId, RowId, Ts};
 use heliosdb_storage::*;
 
+use super::changes::{Signed, entries_between, rows_between};
 use super::support::*;
 
 const STORE: CollectionId = CollectionId(500);
@@ -23,9 +24,45 @@ fn at<K: Ord + Clone, V: Clone>(versions: &Versions<K, V>, ts: Ts) -> Vec<(K, V)
     versions.iter().filter_map(seen).collect()
 }
 
+/// What [`Engine::changes`] and [`Engine::entry_changes`] are to give.
+fn between<K: Ord + Clone, V: Clone>(
+    versions: &Versions<K, V>,
+    since: Ts,
+    until: Ts,
+    which: Changes,
+) -> Vec<Signed<K, V>> {
+    let mut changes = Vec::new();
+    for (key, versions) in versions {
+        let image = |ts: Ts| {
+            let seen = versions.iter().rev().find(|(begin, _)| *begin <= ts);
+            seen.and_then(|(_, value)| value.clone())
+        };
+        let begun = versions.iter().map(|(begin, _)| *begin);
+        let begun: Vec<Ts> = begun.filter(|ts| since < *ts && *ts <= until).collect();
+        let ends: Vec<(Ts, Ts)> = match which {
+            Changes::Every => begun.iter().map(|ts| (Ts(ts.0 - 1), *ts)).collect(),
+            Changes::Net => begun
+                .last()
+                .map(|last| (since, *last))
+                .into_iter()
+                .collect(),
+        };
+        for (before, after) in ends {
+            for (sign, value) in [(-1, image(before)), (1, image(after))] {
+                changes.extend(value.map(|value| (after, key.clone(), sign, value)));
+            }
+        }
+    }
+    match which {
+        Changes::Every => changes.sort_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2))),
+        Changes::Net => {}
+    }
+    changes
+}
+
 /// A transaction's changes on top.
 #[derive(Clone, Default)]
-struct Changes {
+struct Written {
     store: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     rows: BTreeMap<RowId, Option<Row>>,
 }
@@ -47,7 +84,7 @@ impl Model {
         self.random % n
     }
 
-    fn live(&self, changes: &Changes) -> Vec<(RowId, Row)> {
+    fn live(&self, changes: &Written) -> Vec<(RowId, Row)> {
         let mut rows: BTreeMap<_, _> = at(&self.rows, Ts::MAX).into_iter().collect();
         for (id, row) in &changes.rows {
             match row {
@@ -58,7 +95,7 @@ impl Model {
         rows.into_iter().collect()
     }
 
-    fn write(&mut self, txn: &mut Transaction, changes: &mut Changes) {
+    fn write(&mut self, txn: &mut Transaction, changes: &mut Written) {
         let key = vec![b'k', self.below(40) as u8];
         match self.below(6) {
             0 | 1 => {
@@ -101,7 +138,7 @@ impl Model {
 
     fn transaction(&mut self, engine: &Engine) {
         let mut txn = begin(engine);
-        let mut changes = Changes::default();
+        let mut changes = Written::default();
         for _ in 0..self.below(6) {
             let savepoint = (txn.savepoint(), changes.clone());
             for _ in 0..self.below(4) {
@@ -163,6 +200,34 @@ impl Model {
             .sum();
         assert_eq!(by_names, rows.len(), "names at {ts}");
     }
+
+    /// What came between two times that are not past, in both ways.
+    fn check_changes(&mut self, engine: &Engine) {
+        let mut time = || match self.commits.len() as u64 {
+            0 => Ts::ZERO,
+            n => {
+                let n = self.below(n) as usize;
+                Ts(self.commits[n].0 - self.below(2))
+            }
+        };
+        let (a, b) = (time(), time());
+        let (since, until) = (a.min(b), a.max(b));
+        for which in [Changes::Net, Changes::Every] {
+            let rows = rows_between(engine, since, until, which);
+            if since < engine.oldest_ts() {
+                assert!(
+                    matches!(rows, Err(Error::SnapshotTooOld { .. })),
+                    "{rows:?}"
+                );
+                continue;
+            }
+            let expected = between(&self.rows, since, until, which);
+            assert_eq!(rows.unwrap(), expected, "{which:?} {since} to {until}");
+            let entries = entries_between(engine, STORE, since, until, which).unwrap();
+            let expected = between(&self.store, since, until, which);
+            assert_eq!(entries, expected, "{which:?} {since} to {until}");
+        }
+    }
 }
 
 /// What is done to segments.
@@ -218,6 +283,7 @@ fn run(seed: u64, steps: usize, merging: Merging) -> usize {
                 db = db.reopen();
             }
             2 => model.check(&db.engine.latest_view()),
+            3 => model.check_changes(&db.engine),
             20 => {
                 let old = db.engine.latest_view();
                 db.engine.flush().unwrap();
@@ -247,8 +313,11 @@ fn run(seed: u64, steps: usize, merging: Merging) -> usize {
                 Err(e) => panic!("{e}"),
             }
         }
+        for _ in 0..10 {
+            model.check_changes(&db.engine);
+        }
         model.check(&db.engine.latest_view());
-        let live = model.live(&Changes::default()).len() as u64;
+        let live = model.live(&Written::default()).len() as u64;
         assert_eq!(db.engine.latest_view().row_count_estimate(TABLE), live);
         db.engine.flush().unwrap();
         db = db.reopen();

@@ -152,11 +152,20 @@ impl SortedCheck<'_, '_> {
             .is_none_or(|first| first.key != sorted.first_key)
         {
             let what = format!("expected the first key to be {}", hex(&sorted.first_key));
+            self.report.damage(place.clone(), what);
+        }
+        let mut span = Span::new();
+        entries.iter().for_each(|entry| span.cover(entry.begin));
+        let said = Span {
+            min: sorted.min_ts,
+            max: sorted.max_ts,
+        };
+        if span != said {
+            let what = format!("expected versions of {said}, found {span}");
             self.report.damage(place, what);
         }
-        entries
-            .iter()
-            .for_each(|entry| self.span.cover(entry.begin));
+        self.span.cover(span.min);
+        self.span.cover(span.max);
         Ok(Some(entries))
     }
 }

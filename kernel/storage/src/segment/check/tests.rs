@@ -214,6 +214,8 @@ fn the_directory_is_held_against_the_pages() {
     finds("expected versions of", |p| p.directory.max_ts.0 += 1);
     finds("entries, found", |p| p.sorted().entries += 1);
     finds("first key", |p| p.sorted().head[2].first_key.push(0));
+    finds("expected versions of", |p| p.sorted().head[2].min_ts.0 -= 1);
+    finds("expected versions of", |p| p.sorted().hist[1].max_ts.0 += 1);
     finds("a collection is there twice", |p| {
         let again = p.directory.collections[1].clone();
         p.directory.collections.push(again);

@@ -11,7 +11,7 @@
 //!   flags     1 has a zone map, 2 its max is cut, 4 has a codec
 //!   zone map  min: u8 length, bytes │ max: u8 length, bytes
 //!   sorted    bloom place │ entries u64 │ count u32, HEAD pages … │ count u32, HIST pages …
-//!   page      place │ entries u32 │ first key: u32 length, bytes
+//!   page      place │ entries u32 │ min_ts u64 │ max_ts u64 │ first key: u32 length, bytes
 //! place       offset u64 │ raw_bytes u32 │ stored_bytes u32
 //! type        tag u8; decimal: precision u8, scale i8; array: the item's type
 //! ```
@@ -202,6 +202,8 @@ impl Encoder {
             for page in pages {
                 self.place(&page.place);
                 self.u32(page.entries);
+                self.u64(page.min_ts.0);
+                self.u64(page.max_ts.0);
                 self.u32(page.first_key.len() as u32);
                 self.0.extend_from_slice(&page.first_key);
             }
@@ -389,10 +391,13 @@ impl<'a> Decoder<'a> {
         let page = |input: &mut Self| {
             let place = input.place()?;
             let entries = input.u32()?;
+            let (min_ts, max_ts) = (Ts(input.u64()?), Ts(input.u64()?));
             let len = input.u32()?;
             Ok(SortedPage {
                 place,
                 entries,
+                min_ts,
+                max_ts,
                 first_key: input.take(len as usize)?.to_vec(),
             })
         };

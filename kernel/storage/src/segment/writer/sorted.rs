@@ -21,6 +21,9 @@ pub(super) struct SortedWriter {
 struct RunWriter {
     kind: PageKind,
     builder: SortedPageBuilder,
+    /// Of the open page.
+    min_ts: Ts,
+    max_ts: Ts,
     pages: Vec<SortedPage>,
 }
 
@@ -29,6 +32,8 @@ impl SortedWriter {
         let run = |kind| RunWriter {
             kind,
             builder: Default::default(),
+            min_ts: Ts::MAX,
+            max_ts: Ts::ZERO,
             pages: Vec::new(),
         };
         SortedWriter {
@@ -61,6 +66,8 @@ impl SortedWriter {
             &mut self.hist
         };
         run.builder.push(key, begin, end, value);
+        run.min_ts = run.min_ts.min(begin);
+        run.max_ts = run.max_ts.max(begin);
         if run.builder.bytes() >= self.page_bytes {
             run.close_page(self.id, output)?;
         }
@@ -115,6 +122,8 @@ impl RunWriter {
         self.pages.push(SortedPage {
             place,
             entries,
+            min_ts: std::mem::replace(&mut self.min_ts, Ts::MAX),
+            max_ts: std::mem::replace(&mut self.max_ts, Ts::ZERO),
             first_key,
         });
         Ok(())

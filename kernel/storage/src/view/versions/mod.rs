@@ -106,24 +106,27 @@ pub(crate) fn all_live(mut def: TableDef) -> TableDef {
 }
 
 /// Where the versions of one memtable are read on: behind a version of a key, or behind a key.
-struct MemtableCursor {
+pub(super) struct MemtableCursor {
     memtable: Arc<Memtable>,
     bounds: KeyBounds,
     /// The bounds begin with this key, and its versions from here on are read already.
     inside: Option<(Box<[u8]>, Ts)>,
     at: Ts,
+    /// What began by then is left out.
+    pub after: Ts,
     /// Of each key only the newest version.
     newest_only: bool,
-    done: bool,
+    pub done: bool,
 }
 
 impl MemtableCursor {
-    fn new(memtable: &Arc<Memtable>, collection: CollectionId, at: Ts) -> MemtableCursor {
+    pub fn new(memtable: &Arc<Memtable>, collection: CollectionId, at: Ts) -> MemtableCursor {
         MemtableCursor {
             memtable: Arc::clone(memtable),
             bounds: full_bounds(collection, Bound::Unbounded, Bound::Unbounded),
             inside: None,
             at,
+            after: Ts::ZERO,
             newest_only: false,
             done: false,
         }
@@ -131,7 +134,7 @@ impl MemtableCursor {
 
     /// Visit versions from where the last call stopped, until `visit` breaks after one of them or
     /// there are no more. `wanted` may turn a key down.
-    fn visit(
+    pub fn visit(
         &mut self,
         mut wanted: impl FnMut(&[u8], &Chain) -> bool,
         mut visit: impl FnMut(&[u8], Ts, Option<&[u8]>) -> ControlFlow<()>,
@@ -148,11 +151,14 @@ impl MemtableCursor {
             };
             let mut next = chain.find(limit);
             while let Some(version) = next {
-                if let Some(begin) = version.ts()
-                    && visit(split_key(key).1, begin, version.value()).is_break()
-                {
-                    stopped = Some((Box::from(key), begin));
-                    return ControlFlow::Break(());
+                if let Some(begin) = version.ts() {
+                    if begin <= self.after {
+                        break;
+                    }
+                    if visit(split_key(key).1, begin, version.value()).is_break() {
+                        stopped = Some((Box::from(key), begin));
+                        return ControlFlow::Break(());
+                    }
                 }
                 next = match self.newest_only {
                     true => None,
