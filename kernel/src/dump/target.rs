@@ -514,6 +514,10 @@ impl Io for Held {
         self.disk.monotonic_micros()
     }
 
+    fn thread_cpu_micros(&self) -> u64 {
+        self.disk.thread_cpu_micros()
+    }
+
     fn random_u64(&self) -> u64 {
         self.disk.random_u64()
     }

@@ -237,6 +237,10 @@ impl Io for Killed {
         self.disk.monotonic_micros()
     }
 
+    fn thread_cpu_micros(&self) -> u64 {
+        self.disk.thread_cpu_micros()
+    }
+
     fn random_u64(&self) -> u64 {
         self.disk.random_u64()
     }

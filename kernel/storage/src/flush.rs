@@ -8,6 +8,9 @@
 //! 4. *Publish* it with a flush record in the log, and wait for that to be durable.
 //! 5. *Swap* the memtable for the segment in the sources, and remove WAL files nobody needs now.
 //!
+//! In the background step 3 goes at the pace of the CPU governor ([`crate::governor`]) while nobody waits
+//! for the flush and fewer memtables wait than may.
+//!
 //! A crash or failure before step 4 leaves a file that no manifest names: the next open removes it.
 //! A failed flush is tried again with the next one; the memtable stays readable meanwhile.
 
@@ -15,13 +18,14 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLockWriteGuard};
 
 use crate::codec::Codecs;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
+use crate::governor::{Pace, Pressure, Share};
 use crate::ids::{CollectionId, Ts};
 use crate::io::Io;
 use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
@@ -63,8 +67,13 @@ pub struct Flusher {
     turn: Mutex<u64>,
     state: Mutex<FlushState>,
     changed: Condvar,
+    /// Who waits for a flush, or for its turn.
+    waited: AtomicUsize,
     pub flushes: AtomicU64,
 }
+
+/// Versions of a memtable between two looks at the pace.
+const PACE_VERSIONS: usize = 256;
 
 #[derive(Default)]
 struct FlushState {
@@ -83,6 +92,7 @@ impl Flusher {
             turn: Mutex::new(manifest.next_segment),
             state: Mutex::default(),
             changed: Condvar::new(),
+            waited: 0.into(),
             flushes: AtomicU64::new(0),
         }
     }
@@ -98,7 +108,10 @@ impl Flusher {
 
     /// Flushes and loads wait for each other here; the next segment's number.
     pub fn turn(&self) -> MutexGuard<'_, u64> {
-        self.turn.lock()
+        self.waited.fetch_add(1, Ordering::SeqCst);
+        let turn = self.turn.lock();
+        self.waited.fetch_sub(1, Ordering::SeqCst);
+        turn
     }
 
     /// Open a segment that is open already, to read all of it past the cache that everybody shares.
@@ -203,6 +216,13 @@ impl EngineInner {
         if !self.is_full() {
             return Ok(());
         }
+        self.flusher.waited.fetch_add(1, Ordering::SeqCst);
+        let admitted = self.wait_for_room();
+        self.flusher.waited.fetch_sub(1, Ordering::SeqCst);
+        admitted
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
         self.flusher.want();
         let mut state = self.flusher.state.lock();
         while self.is_full() {
@@ -274,8 +294,13 @@ impl EngineInner {
 
     /// The background thread.
     pub fn flush_when_wanted(&self) {
+        let pace = self.governor.pace(Share::Storage, "flushing");
         while self.flusher.sleep() {
-            let outcome = self.flush_frozen();
+            pace.resume();
+            let mut turn = self.flusher.turn();
+            let outcome = self.flush_at(&mut turn, Some(&pace));
+            drop(turn);
+            pace.rest();
             if let Err(e) = &outcome {
                 tracing::error!("flush: {e}");
             }
@@ -313,7 +338,22 @@ impl EngineInner {
 
     /// The same for one who has the turn.
     pub fn flush_in_turn(&self, next_segment: &mut u64) -> Result<()> {
-        self.stop_after_sync(self.try_flush_frozen(next_segment))
+        self.flush_at(next_segment, None)
+    }
+
+    fn flush_at(&self, next_segment: &mut u64, pace: Option<&Pace<'_>>) -> Result<()> {
+        self.stop_after_sync(self.try_flush_frozen(next_segment, pace))
+    }
+
+    /// Why a flush in the background should not be held up.
+    fn flush_pressure(&self) -> Pressure {
+        if self.is_stopping() || self.flusher.waited.load(Ordering::SeqCst) > 0 {
+            return Pressure::Waited;
+        }
+        match self.sources().frozen().count() >= self.options.memtables_frozen_max {
+            true => Pressure::Debt,
+            false => Pressure::None,
+        }
     }
 
     /// Stop the engine when `outcome` is that a sync failed.
@@ -339,12 +379,12 @@ impl EngineInner {
         self.stop_after_sync(synced.map_err(|e| Error::io("sync", SEGMENTS, e)))
     }
 
-    fn try_flush_frozen(&self, next_segment: &mut u64) -> Result<()> {
+    fn try_flush_frozen(&self, next_segment: &mut u64, pace: Option<&Pace<'_>>) -> Result<()> {
         while let Some(memtable) = self.sources().frozen().next_back().cloned() {
             self.log.wait_ts(memtable.ts_max())?;
             let number = *next_segment;
             *next_segment += 1;
-            let written = self.write_segment(number, &memtable);
+            let written = self.write_segment(number, &memtable, pace);
             if written.is_err() {
                 // As far as it goes; the next open removes what is left.
                 let _ = self.io.remove(&name_of(number));
@@ -379,7 +419,12 @@ impl EngineInner {
     }
 
     /// Step 3.
-    fn write_segment(&self, number: u64, memtable: &Memtable) -> Result<SegmentReader> {
+    fn write_segment(
+        &self,
+        number: u64,
+        memtable: &Memtable,
+        pace: Option<&Pace<'_>>,
+    ) -> Result<SegmentReader> {
         let name = name_of(number);
         let options = SegmentOptions {
             page_bytes: self.options.page_bytes,
@@ -393,7 +438,12 @@ impl EngineInner {
         };
         let mut current: Option<(CollectionId, bool)> = None;
         let mut failed = None;
+        let mut versions = 0;
         memtable.visit(Bound::Unbounded, Bound::Unbounded, |full, chain| {
+            versions += 1;
+            if let Some(pace) = pace.filter(|_| versions % PACE_VERSIONS == 0) {
+                pace.step(&|| self.flush_pressure());
+            }
             let (collection, key) = split_key(full);
             let wrote = (|| {
                 let are_rows = match current {

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod codec;
 
 pub mod engine;
+pub mod governor;
 pub mod interrupt;
 pub mod load;
 pub mod options;

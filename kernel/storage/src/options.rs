@@ -1,6 +1,7 @@
 //! What an operator may set for the engine. Sizes are bytes.
 
 use crate::error::{Error, Result};
+use crate::governor::Caps;
 use crate::wal::batch::ALIGNMENT;
 
 /// Settings of one [`Engine`](crate::engine::Engine); none of them changes what a file means.
@@ -24,6 +25,11 @@ pub struct Options {
     pub retention_micros: Option<u64>,
     /// Whether segments are merged in the background, as they come.
     pub compaction_in_background: bool,
+    /// Segment files that merges which are due would take away, past which compaction goes over its CPU
+    /// budget.
+    pub compaction_debt_files_max: usize,
+    /// How much of the machine the background may use.
+    pub cpu: Caps,
     /// A segment file above this size is not merged with others any more.
     pub compaction_bytes_max: u64,
     /// Names that may be in a directory before its database: an operator's own files. Anything else
@@ -52,7 +58,7 @@ impl Options {
         if self.memtables_frozen_max == 0 {
             return Err(Error::invalid("memtables_frozen_max must be at least 1"));
         }
-        Ok(())
+        self.cpu.check()
     }
 }
 
@@ -68,6 +74,8 @@ impl Default for Options {
             lock_timeout_micros: None,
             retention_micros: Some(RETENTION_MICROS),
             compaction_in_background: true,
+            compaction_debt_files_max: 16,
+            cpu: Caps::default(),
             compaction_bytes_max: 1 << 30,
             expected_names: &[],
         }

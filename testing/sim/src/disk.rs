@@ -454,6 +454,10 @@ impl Io for SimDisk {
         state.clock.monotonic_micros
     }
 
+    fn thread_cpu_micros(&self) -> u64 {
+        0
+    }
+
     fn random_u64(&self) -> u64 {
         self.state.lock().rng.next_u64()
     }

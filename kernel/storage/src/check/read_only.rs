@@ -70,6 +70,10 @@ impl Io for ReadOnly {
         self.0.monotonic_micros()
     }
 
+    fn thread_cpu_micros(&self) -> u64 {
+        self.0.thread_cpu_micros()
+    }
+
     fn random_u64(&self) -> u64 {
         self.0.random_u64()
     }

@@ -14,6 +14,8 @@
 //! since they only add what is newer. After each flush the background does what the policy wants, where
 //! there is a background.
 //!
+//! In the background it works at the pace of the CPU governor ([`pace`]).
+//!
 //! Promises:
 //!
 //! 1. What a view AS OF the horizon or later shows is the same before and after.
@@ -27,13 +29,14 @@ mod definitions;
 mod entries;
 mod keep;
 mod merge;
+mod pace;
 mod pins;
 mod policy;
 mod rows;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -41,6 +44,7 @@ pub use self::pins::{Pin, Pins};
 
 use self::clock::Clock;
 use self::merge::{Merging, garbage_bytes};
+use self::pace::{Background, Caller};
 use self::policy::File;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
@@ -123,6 +127,8 @@ pub struct Compactor {
     /// Ends the background's work.
     interrupt: Arc<Interrupt>,
     clock_jumped: AtomicBool,
+    /// Who waits for the turn, and does not want to wait for long.
+    waited: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -141,6 +147,7 @@ impl Compactor {
             changed: Condvar::new(),
             interrupt: Interrupt::new(),
             clock_jumped: false.into(),
+            waited: 0.into(),
         }
     }
 
@@ -192,17 +199,27 @@ impl Compactor {
 impl EngineInner {
     /// The background thread.
     pub fn compact_when_wanted(&self) {
+        let background = Background::new(&self.governor);
         while self.compactor.sleep() {
-            match self.compact(Goal::Due, &self.compactor.interrupt) {
+            match self.compact_for(Caller::Background(&background), Goal::Due) {
                 Ok(_) | Err(Error::Canceled | Error::Stopped { .. }) => {}
                 Err(e) => tracing::error!("compaction: {e}"),
             }
+            background.rest();
         }
     }
 
-    /// Merge until the goal is reached. `interrupt` ends it between two pages; what was published until
-    /// then stays.
+    /// Merge until the goal is reached, as fast as can be: somebody waits. `interrupt` ends it between
+    /// two pages; what was published until then stays.
     pub fn compact(&self, goal: Goal, interrupt: &Interrupt) -> Result<Compacted> {
+        self.compactor.waited.fetch_add(1, Ordering::SeqCst);
+        self.governor.wake();
+        let compacted = self.compact_for(Caller::Waiting(interrupt), goal);
+        self.compactor.waited.fetch_sub(1, Ordering::SeqCst);
+        compacted
+    }
+
+    fn compact_for(&self, caller: Caller<'_>, goal: Goal) -> Result<Compacted> {
         let mut all = Compacted::default();
         // What flushes bring meanwhile is not waited for: there may be no end of it.
         let sources = self.sources();
@@ -211,7 +228,7 @@ impl EngineInner {
         loop {
             let mut clock = self.compactor.turn.lock();
             let wanted = self.history_wanted(&mut clock);
-            let compacted = self.compact_once(goal, &mut among, wanted, interrupt);
+            let compacted = self.compact_once(goal, &mut among, wanted, caller);
             self.pins.give_up();
             if let Err(error) = &compacted {
                 self.note_unreadable(error);
@@ -263,13 +280,10 @@ impl EngineInner {
         goal: Goal,
         among: &mut HashSet<String>,
         history_wanted: Ts,
-        interrupt: &Interrupt,
+        caller: Caller<'_>,
     ) -> Result<Option<Compacted>> {
         self.log.check()?;
-        let check = || match self.is_stopping() {
-            true => Err(Error::Canceled),
-            false => interrupt.check(),
-        };
+        let check = || caller.check(self);
         check()?;
         let horizon = self.pins.limit(history_wanted).max(self.pins.settled());
         // Of all that is committed, and not AS OF a time before the sources were taken: a segment among
@@ -293,6 +307,10 @@ impl EngineInner {
         let Some(range) = range else {
             return Ok(None);
         };
+        if let Caller::Background(background) = caller {
+            let debt = policy::debt(&files, self.options.compaction_bytes_max);
+            background.begin(debt, sources.segments().count());
+        }
         let planned = self.pins.plan(horizon);
         // Pins may have been taken since, but of the present; a load may have raised the horizon.
         let definitions = match planned == horizon {

@@ -62,6 +62,20 @@ pub fn next(files: &[File], bytes_max: u64) -> Option<Range<usize>> {
         .or_else(|| starts().find(wasteful).map(|place| place..place + 1))
 }
 
+/// How many files merges that are due would take away, each of them and what they make due.
+pub fn debt(files: &[File], bytes_max: u64) -> usize {
+    let mut left = files.to_vec();
+    while let Some(range) = next(&left, bytes_max).filter(|range| range.len() > 1) {
+        let merged = File {
+            bytes: left[range.clone()].iter().map(|file| file.bytes).sum(),
+            garbage_bytes: 0,
+            readable: true,
+        };
+        left.splice(range, [merged]);
+    }
+    files.len() - left.len()
+}
+
 /// The neighbours to merge next so that in the end everything is one file; `None` when it is, and has
 /// nothing that would go. What cannot be read stays, and what is on either side of it, apart.
 pub fn everything(files: &[File]) -> Option<Range<usize>> {
@@ -138,6 +152,18 @@ mod tests {
             some[1].readable = false;
             assert_eq!(next(&some, 1024 * MB), None);
         }
+    }
+
+    #[test]
+    fn the_debt_is_what_merges_would_take_away() {
+        let debt = |sizes: &[u64]| debt(&files(sizes), 1024 * MB);
+        assert_eq!(debt(&[64; 3]), 0);
+        assert_eq!(debt(&[64; 4]), 3);
+        assert_eq!(debt(&[64, 64, 64, 64, 256, 256, 256]), 6);
+        // What is written anew for its garbage alone stays one file.
+        let mut some = files(&[1, 2000, 3]);
+        some[1].garbage_bytes = 1000 * MB;
+        assert_eq!(super::debt(&some, 1024 * MB), 0);
     }
 
     /// Flushes of one size, merged as the policy wants: the files stay few, and every byte is written

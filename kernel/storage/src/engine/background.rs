@@ -45,6 +45,7 @@ impl Background {
         engine.log.wake_idle();
         engine.flusher.stop();
         engine.compactor.stop();
+        engine.governor.wake();
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a background thread panicked");

@@ -9,6 +9,7 @@ use crate::codec::{CodecSet, Encoding};
 use crate::compact::{Compacted, Compactor, Goal, Pins};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
+use crate::governor::Governor;
 use crate::ids::{CollectionId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
@@ -66,6 +67,7 @@ pub(crate) struct EngineInner {
     /// How far history goes back, and who needs it.
     pub pins: Arc<Pins>,
     pub compactor: Compactor,
+    pub governor: Arc<Governor>,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
@@ -178,6 +180,7 @@ impl Engine {
             flusher,
             pins: Pins::new(manifest.history_from),
             compactor: Compactor::new(&*io),
+            governor: Governor::new(Arc::clone(&io), options.cpu),
             io,
             options,
             tables: Arc::new(tables),
@@ -339,6 +342,12 @@ impl Engine {
     /// The clock is right, though it jumped: let history expire by it.
     pub fn confirm_clock(&self) {
         self.inner().compactor.confirm_clock(&*self.inner().io);
+    }
+
+    /// Who says how much of the machine the background may use: storage's own, and that of whoever else
+    /// asks.
+    pub fn governor(&self) -> &Arc<Governor> {
+        &self.inner().governor
     }
 
     /// The engine's clock: microseconds since the Unix epoch. Whatever wants the time above storage

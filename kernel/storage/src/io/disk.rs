@@ -15,7 +15,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{File, Io, OpenMode};
 
@@ -26,7 +26,6 @@ pub const LOCK_FILE: &str = "lock";
 #[derive(Debug)]
 pub struct Disk {
     root: PathBuf,
-    started: Instant,
     random: AtomicU64,
 }
 
@@ -47,11 +46,7 @@ impl Disk {
         let mut seed = [0u8; 8];
         fill_random(&mut seed)?;
         let random = AtomicU64::new(u64::from_le_bytes(seed));
-        Ok(Disk {
-            root,
-            started: Instant::now(),
-            random,
-        })
+        Ok(Disk { root, random })
     }
 
     /// The directory.
@@ -103,6 +98,21 @@ impl Drop for Lock {
         // SAFETY: the descriptor is open for as long as the file lives. Closing it does the rest.
         unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) };
     }
+}
+
+/// A clock of the operating system, in microseconds.
+fn clock_micros(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a timespec that is writable for the whole call. It fails for clocks that
+    // the system does not have, and both are older than any that we run on.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    let (seconds, nanos) = (time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u64);
+    seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(nanos / 1_000)
 }
 
 fn fill_random(buf: &mut [u8]) -> Result<()> {
@@ -194,7 +204,13 @@ impl Io for Disk {
     }
 
     fn monotonic_micros(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        // CLOCK_MONOTONIC stands still while the machine is suspended, and the wall clock would seem
+        // to have jumped.
+        clock_micros(libc::CLOCK_BOOTTIME)
+    }
+
+    fn thread_cpu_micros(&self) -> u64 {
+        clock_micros(libc::CLOCK_THREAD_CPUTIME_ID)
     }
 
     fn random_u64(&self) -> u64 {
@@ -320,6 +336,28 @@ mod tests {
         let (_dir, disk) = disk();
         assert!(disk.lock_existing().unwrap().is_none());
         assert!(disk.list("").unwrap().is_empty());
+    }
+
+    /// A suspended machine is not to be had here; but which clock it is can be seen.
+    #[test]
+    fn the_monotonic_clock_goes_on_while_the_machine_is_suspended() {
+        let (_dir, disk) = disk();
+        let before = clock_micros(libc::CLOCK_BOOTTIME);
+        let now = disk.monotonic_micros();
+        assert!((before..=clock_micros(libc::CLOCK_BOOTTIME)).contains(&now));
+    }
+
+    #[test]
+    fn a_threads_time_is_its_own() {
+        let (_dir, disk) = disk();
+        let idle = std::thread::scope(|scope| {
+            let began = disk.thread_cpu_micros();
+            while disk.thread_cpu_micros() < began + 20_000 {
+                std::hint::spin_loop();
+            }
+            scope.spawn(|| disk.thread_cpu_micros()).join().unwrap()
+        });
+        assert!(idle < 20_000, "{idle}");
     }
 
     #[test]

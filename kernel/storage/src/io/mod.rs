@@ -57,8 +57,12 @@ pub trait Io: Send + Sync + 'static {
 
     /// Wall clock, microseconds since the Unix epoch. May jump either way.
     fn now_micros(&self) -> u64;
-    /// Monotonic clock in microseconds from an arbitrary start.
+    /// Monotonic clock in microseconds from an arbitrary start. It goes on while the machine is
+    /// suspended, as the wall clock does.
     fn monotonic_micros(&self) -> u64;
+    /// CPU time that the calling thread has used, in microseconds; always 0 where nothing runs in the
+    /// background.
+    fn thread_cpu_micros(&self) -> u64;
     fn random_u64(&self) -> u64;
     /// Run `work` on a thread of its own. The simulated disk refuses, and the engine then does its
     /// background work inline, so that one seed replays one history.

@@ -5,6 +5,7 @@ mod changes;
 mod codec;
 mod compact;
 mod flush;
+mod governor;
 mod history;
 mod load;
 mod model;

@@ -93,6 +93,10 @@ impl Io for MemoryIo {
         0
     }
 
+    fn thread_cpu_micros(&self) -> u64 {
+        0
+    }
+
     fn random_u64(&self) -> u64 {
         4
     }
