@@ -253,6 +253,7 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let hint = format!("Install or enable the plugin that provides codec \"{codec}\".");
                 SqlError::new(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(hint)
             }
+            Error::Expression { sqlstate, message } => SqlError::new(SqlState(sqlstate), message),
             Error::SnapshotTooOld { oldest, .. } => {
                 let mut time = String::new();
                 let micros = i64::try_from(oldest.0).unwrap_or(i64::MAX);

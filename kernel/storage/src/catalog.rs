@@ -4,16 +4,20 @@
 //! key is the table's collection id, big-endian; the value:
 //!
 //! ```text
-//! version u16 │ columns u16 │ column … │ indexes u16 │ index …
+//! version u16 │ columns u16 │ column … │ indexes u16 │ index … │ computed u16 │ computed …
 //! column: type │ flags u8 (1 dropped, 2 has a codec) │
 //!         missing u32 length + bytes, length u32::MAX when there is none │
 //!         codec: u8 length, name; only when the flag is set
 //! type:   tag u8 │ numeric(p,s): p u8, s i8 │ array: the item's type
 //! index:  id u32 │ unique u8 │ columns u16 │ { column u16 │ descending u8 │ nulls_first u8 } …
+//!         │ predicate u16, u16::MAX when there is none
+//! computed: type │ inputs u16 │ { column u16 } … │ condition u16, u16::MAX when there is none │
+//!         expression: u32 length, UTF-8
 //! ```
 //!
-//! Integers are little-endian. Trailing bytes are damage. Version 1 is written when a column has a
-//! codec; version 0 is the same but for the flag, so that builds before it still read what they can.
+//! Integers are little-endian. Trailing bytes are damage. Version 2 is written when there are computed
+//! columns or predicates, which version 1 has no place for; version 1 when a column has a codec; version 0
+//! is the same but for the flag. So builds before each still read what they can.
 
 use std::sync::Arc;
 
@@ -21,7 +25,7 @@ use crate::codec::CODEC_NAME_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
 use crate::parse::Parser;
-use crate::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
+use crate::schema::{ColumnDef, ColumnType, ComputedColumn, IndexDef, KeyColumn, TableDef};
 
 /// The collection that holds table definitions.
 pub const CATALOG: CollectionId = CollectionId(0);
@@ -30,9 +34,11 @@ pub const FIRST_COLLECTION: CollectionId = CollectionId(1024);
 
 const VERSION: u16 = 0;
 const VERSION_CODECS: u16 = 1;
+const VERSION_COMPUTED: u16 = 2;
 const DROPPED: u8 = 1;
 const HAS_CODEC: u8 = 2;
 const NO_MISSING: u32 = u32::MAX;
+const NO_COLUMN: u16 = u16::MAX;
 const NESTING_MAX: usize = 8;
 
 /// The key of a table's definition.
@@ -94,11 +100,20 @@ fn count(what: &str, n: usize) -> Result<u16> {
     u16::try_from(n).map_err(|_| Error::invalid(format!("a table with {n} {what}")))
 }
 
+fn version_of(def: &TableDef) -> u16 {
+    if !def.computed.is_empty() || def.indexes.iter().any(|index| index.predicate.is_some()) {
+        VERSION_COMPUTED
+    } else if def.columns.iter().any(|c| c.compression.is_some()) {
+        VERSION_CODECS
+    } else {
+        VERSION
+    }
+}
+
 /// The stored form of a definition.
 pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let codecs = def.columns.iter().any(|c| c.compression.is_some());
-    let version = if codecs { VERSION_CODECS } else { VERSION };
+    let version = version_of(def);
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&count("columns", def.columns.len())?.to_le_bytes());
     for column in &def.columns {
@@ -136,6 +151,26 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
             out.extend_from_slice(&column.column.0.to_le_bytes());
             out.push(u8::from(column.descending));
             out.push(u8::from(column.nulls_first));
+        }
+        if version == VERSION_COMPUTED {
+            let predicate = index.predicate.map_or(NO_COLUMN, |column| column.0);
+            out.extend_from_slice(&predicate.to_le_bytes());
+        }
+    }
+    if version == VERSION_COMPUTED {
+        out.extend_from_slice(&count("computed columns", def.computed.len())?.to_le_bytes());
+        for computed in &def.computed {
+            encode_type(&computed.ty, &mut out);
+            out.extend_from_slice(&count("inputs", computed.inputs.len())?.to_le_bytes());
+            for input in &computed.inputs {
+                out.extend_from_slice(&input.0.to_le_bytes());
+            }
+            let condition = computed.condition.map_or(NO_COLUMN, |column| column.0);
+            out.extend_from_slice(&condition.to_le_bytes());
+            let len = u32::try_from(computed.expression.len());
+            let len = len.map_err(|_| Error::invalid("an expression of 4 GiB"))?;
+            out.extend_from_slice(&len.to_le_bytes());
+            out.extend_from_slice(computed.expression.as_bytes());
         }
     }
     Ok(out)
@@ -179,16 +214,33 @@ fn parse_codec(p: &mut Parser<'_>) -> Result<Arc<str>> {
     }
 }
 
+fn parse_computed(p: &mut Parser<'_>) -> Result<ComputedColumn> {
+    let ty = parse_type(p, 0)?;
+    let mut inputs = Vec::new();
+    for _ in 0..p.u16("a number of inputs")? {
+        inputs.push(ColumnId(p.u16("an input")?));
+    }
+    let condition = Some(p.u16("a condition")?).filter(|id| *id != NO_COLUMN);
+    let len = p.u32("the length of an expression")?;
+    let expression = std::str::from_utf8(p.take(len as usize, "an expression")?);
+    Ok(ComputedColumn {
+        ty,
+        inputs,
+        condition: condition.map(ColumnId),
+        expression: expression.map_err(|_| p.damaged("an expression"))?.into(),
+    })
+}
+
 /// Read the stored form of table `id`.
 pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
     let name = format!("definition of table {id}");
     let mut p = Parser::new(bytes, &name, 0);
     let version = p.u16("a version")?;
-    if version > VERSION_CODECS {
+    if version > VERSION_COMPUTED {
         return Err(Error::UnsupportedVersion {
             file: name,
             found: version.into(),
-            supported: VERSION_CODECS.into(),
+            supported: VERSION_COMPUTED.into(),
         });
     }
     let mut columns = Vec::new();
@@ -230,16 +282,28 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
                 nulls_first: p.bool("a flag")?,
             });
         }
+        let predicate = match version {
+            VERSION_COMPUTED => Some(p.u16("a predicate")?).filter(|id| *id != NO_COLUMN),
+            _ => None,
+        };
         indexes.push(IndexDef {
             id,
             columns: keys,
             unique,
+            predicate: predicate.map(ColumnId),
         });
+    }
+    let mut computed = Vec::new();
+    if version == VERSION_COMPUTED {
+        for _ in 0..p.u16("a number of computed columns")? {
+            computed.push(parse_computed(&mut p)?);
+        }
     }
     p.end()?;
     Ok(TableDef {
         id,
         columns,
+        computed,
         indexes,
     })
 }
@@ -280,8 +344,28 @@ mod tests {
                     nulls_first: false,
                 }],
                 unique: true,
+                predicate: None,
             }],
+            computed: Vec::new(),
         }
+    }
+
+    fn with_computed() -> TableDef {
+        let mut def = with_codec();
+        let computed = |ty, expression: &str| ComputedColumn {
+            ty,
+            condition: None,
+            inputs: vec![ColumnId(0), ColumnId(2)],
+            expression: expression.into(),
+        };
+        def.computed = vec![
+            computed(ColumnType::Text, "lower(c2[1])"),
+            computed(ColumnType::Bool, "c0 > 5"),
+        ];
+        def.computed[0].condition = Some(ColumnId::computed(1));
+        def.indexes[0].columns[0].column = ColumnId::computed(0);
+        def.indexes[0].predicate = Some(ColumnId::computed(1));
+        def
     }
 
     fn with_codec() -> TableDef {
@@ -295,11 +379,10 @@ mod tests {
         let bytes = encode_table(&def()).unwrap();
         assert_eq!(bytes[..2], [0, 0], "as before codecs");
         assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def());
-        let bytes = encode_table(&with_codec()).unwrap();
-        assert_eq!(
-            decode_table(CollectionId(2000), &bytes).unwrap(),
-            with_codec()
-        );
+        for def in [with_codec(), with_computed()] {
+            let bytes = encode_table(&def).unwrap();
+            assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def);
+        }
     }
 
     #[test]
@@ -313,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_cut_or_longer_definition_is_damage() {
-        for def in [def(), with_codec()] {
+        for def in [def(), with_codec(), with_computed()] {
             let mut bytes = encode_table(&def).unwrap();
             for len in 0..bytes.len() {
                 assert!(

@@ -2,7 +2,8 @@
 //!
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
-//!    `RowTooLong`, `Invalid`, `CodecMissing`, `SnapshotTooOld`, `SnapshotTooNew`, `DirectoryLocked`, `NotADatabase`): the
+//!    `RowTooLong`, `Invalid`, `CodecMissing`, `Expression`, `SnapshotTooOld`, `SnapshotTooNew`,
+//!    `DirectoryLocked`, `NotADatabase`): the
 //!    kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
@@ -80,6 +81,9 @@ pub enum Error {
         offset: u64,
         detail: String,
     },
+    /// What an expression gives for a row cannot be computed.
+    #[error("{message}")]
+    Expression { sqlstate: [u8; 5], message: String },
     /// A read AS OF a time of which the database no longer knows everything.
     #[error("the state of {asked} is no longer kept: history goes back to {oldest}")]
     SnapshotTooOld { asked: Ts, oldest: Ts },

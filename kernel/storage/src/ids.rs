@@ -46,7 +46,7 @@ id! {
 }
 id! {
     /// A column of a table, counted from 0 in order of creation and never reused, so that a row
-    /// written before an ALTER TABLE still means what it meant.
+    /// written before an ALTER TABLE still means what it meant. From 2¹⁵ on: a column that is computed.
     ColumnId(u16), "col:"
 }
 id! {
@@ -57,6 +57,21 @@ id! {
 id! {
     /// Byte position in the write-ahead log, counted over the life of the database.
     Lsn(u64), "lsn:"
+}
+
+impl ColumnId {
+    const FIRST_COMPUTED: u16 = 1 << 15;
+
+    /// The `n`th [computed column](crate::schema::ComputedColumn) of a definition. Unlike the ids of stored
+    /// columns it is good for that definition alone.
+    pub const fn computed(n: u16) -> ColumnId {
+        ColumnId(Self::FIRST_COMPUTED | n)
+    }
+
+    /// Its place among the computed columns, if it is one.
+    pub fn as_computed(self) -> Option<usize> {
+        self.0.checked_sub(Self::FIRST_COMPUTED).map(usize::from)
+    }
 }
 
 impl TimelineId {

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod schema;
 
 pub mod codec;
+pub mod expression;
 
 pub mod engine;
 pub mod governor;

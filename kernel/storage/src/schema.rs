@@ -162,6 +162,20 @@ impl ColumnDef {
     }
 }
 
+/// A column that no row stores: whoever asks for it gets what its expression gives for the row's other
+/// columns. Index keys on expressions and the conditions of partial indexes are of this kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComputedColumn {
+    pub ty: ColumnType,
+    /// The stored columns that the expression reads.
+    pub inputs: Vec<ColumnId>,
+    /// It is NULL, and nothing is evaluated, where this boolean column is not true.
+    pub condition: Option<ColumnId>,
+    /// For the [`Expressions`](crate::expression::Expressions) of the layer above, which calls column
+    /// `n` of the table `cn`. It must give the same for the same row for ever.
+    pub expression: Arc<str>,
+}
+
 /// One column of an index key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyColumn {
@@ -177,6 +191,16 @@ pub struct IndexDef {
     pub columns: Vec<KeyColumn>,
     /// Refuse a second live row with equal columns. A key with a NULL equals no other.
     pub unique: bool,
+    /// Rows where this boolean column is not true have no entries.
+    pub predicate: Option<ColumnId>,
+}
+
+impl IndexDef {
+    /// What has to be known of a row to make its entry: the columns of the key, then the predicate.
+    pub fn reads(&self) -> Vec<ColumnId> {
+        let keys = self.columns.iter().map(|key| key.column);
+        keys.chain(self.predicate).collect()
+    }
 }
 
 /// A table as storage sees it. `columns[i]` is [`ColumnId`] `i`.
@@ -184,5 +208,17 @@ pub struct IndexDef {
 pub struct TableDef {
     pub id: CollectionId,
     pub columns: Vec<ColumnDef>,
+    /// `computed[i]` is [`ColumnId::computed`]`(i)`.
+    pub computed: Vec<ComputedColumn>,
     pub indexes: Vec<IndexDef>,
+}
+
+impl TableDef {
+    /// The type of a column, stored or computed.
+    pub fn column_type(&self, column: ColumnId) -> Option<&ColumnType> {
+        match column.as_computed() {
+            Some(n) => self.computed.get(n).map(|column| &column.ty),
+            None => self.columns.get(usize::from(column.0)).map(|def| &def.ty),
+        }
+    }
 }

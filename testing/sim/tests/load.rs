@@ -34,6 +34,7 @@ fn table() -> TableDef {
             ColumnDef::new(ColumnType::Int64),
             ColumnDef::new(ColumnType::Text),
         ],
+        computed: Vec::new(),
         indexes: vec![IndexDef {
             id: BY_KEY,
             columns: vec![KeyColumn {
@@ -42,6 +43,7 @@ fn table() -> TableDef {
                 nulls_first: false,
             }],
             unique: true,
+            predicate: None,
         }],
     }
 }

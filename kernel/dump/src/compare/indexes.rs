@@ -49,7 +49,7 @@ pub(super) fn compare(
     let (mut rows, mut entries) = (Sum::default(), Sum::default());
     let request = ScanRequest {
         row_id: true,
-        ..ScanRequest::columns(index.columns.iter().map(|key| key.column).collect())
+        ..ScanRequest::columns(index.reads())
     };
     for scan in shown.view.scan(Arc::new(def.clone()), request)? {
         for batch in scan {

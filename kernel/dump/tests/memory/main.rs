@@ -71,6 +71,7 @@ fn table() -> TableDef {
     TableDef {
         id: TABLE,
         columns: types.into_iter().map(ColumnDef::new).collect(),
+        computed: Vec::new(),
         indexes: Vec::new(),
     }
 }

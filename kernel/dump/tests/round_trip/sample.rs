@@ -83,6 +83,7 @@ pub fn all_types() -> TableDef {
     TableDef {
         id: ALL_TYPES,
         columns: types.map(ColumnDef::new).collect(),
+        computed: Vec::new(),
         indexes: Vec::new(),
     }
 }
@@ -201,16 +202,19 @@ pub fn changed() -> TableDef {
     TableDef {
         id: CHANGED,
         columns: types.into_iter().map(ColumnDef::new).collect(),
+        computed: Vec::new(),
         indexes: vec![
             IndexDef {
                 id: CHANGED_BY_ID,
                 columns: vec![key(0, false)],
                 unique: true,
+                predicate: None,
             },
             IndexDef {
                 id: CHANGED_BY_NAME,
                 columns: vec![key(1, true)],
                 unique: false,
+                predicate: None,
             },
         ],
     }
@@ -234,6 +238,7 @@ fn table(id: CollectionId) -> TableDef {
     TableDef {
         id,
         columns: vec![ColumnDef::new(ColumnType::Int64)],
+        computed: Vec::new(),
         indexes: Vec::new(),
     }
 }

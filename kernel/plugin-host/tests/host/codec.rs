@@ -66,6 +66,7 @@ fn table() -> TableDef {
     TableDef {
         id: CollectionId(2000),
         columns: vec![column],
+        computed: Vec::new(),
         indexes: Vec::new(),
     }
 }

@@ -68,6 +68,7 @@ impl Index {
                 })
                 .collect(),
             unique: self.unique,
+            predicate: None,
         }
     }
 }
@@ -107,6 +108,7 @@ impl TableMeta {
         let storage = TableDef {
             id: table.collection_id(),
             columns: defs,
+            computed: Vec::new(),
             indexes: indexes.iter().map(|i| i.storage()).collect(),
         };
         let schema = Arc::new(ArrowSchema::new(fields.clone()));

@@ -205,7 +205,7 @@ fn check_index(
     report: &mut Report<'_>,
 ) -> Result<()> {
     report.totals.indexes += 1;
-    let columns: Vec<ColumnId> = index.columns.iter().map(|key| key.column).collect();
+    let columns = index.reads();
     let mut of_rows = Sum::default();
     each_batch(view, table, columns, |batch| {
         entry_keys(table, index, batch, |row, key| of_rows.add(key, row))?;
@@ -269,7 +269,7 @@ fn entries_of_rows(
     report: &mut Report<'_>,
     wrong: &mut Wrong,
 ) -> Result<()> {
-    let columns: Vec<ColumnId> = index.columns.iter().map(|key| key.column).collect();
+    let columns = index.reads();
     let mut keys: Vec<(RowId, Vec<u8>)> = Vec::new();
     each_batch(view, table, columns, |batch| {
         report.advance(batch.num_rows() as u64)?;
@@ -308,7 +308,7 @@ fn own_key(
     index: &IndexDef,
     row: RowId,
 ) -> Result<Option<Vec<u8>>> {
-    let columns: Vec<ColumnId> = index.columns.iter().map(|key| key.column).collect();
+    let columns = index.reads();
     let batch = view.rows(table, &[row], &columns, true)?;
     let mut own = None;
     entry_keys(table, index, &batch, |_, key| own = Some(key.to_vec()))?;
@@ -350,7 +350,7 @@ fn look_up(
     wrong: &mut Wrong,
 ) -> Result<()> {
     report.advance(entries.len() as u64)?;
-    let columns: Vec<ColumnId> = index.columns.iter().map(|key| key.column).collect();
+    let columns = index.reads();
     let rows: Vec<RowId> = entries.iter().map(|(_, row)| *row).collect();
     // The visible ones, in this order.
     let batch = view.rows(table, &rows, &columns, true)?;
@@ -361,11 +361,11 @@ fn look_up(
     let mut keys = keys.into_iter().peekable();
     for (key, row) in entries {
         match keys.next_if(|(visible, _)| visible == row) {
-            None => wrong.add(
-                index.id,
-                report,
-                format!("an entry names row {row}, which is not there"),
-            ),
+            None => {
+                let or = index.predicate.map_or("", |_| ", or has none");
+                let what = format!("an entry names row {row}, which is not there{or}");
+                wrong.add(index.id, report, what);
+            }
             Some((_, own)) if own != *key => {
                 let what = format!("an entry of row {row} has another key than the row");
                 wrong.add(index.id, report, what);

@@ -39,6 +39,7 @@ use self::log::ReadLog;
 use crate::catalog::FIRST_COLLECTION;
 use crate::codec::{CodecSet, Codecs, Encoding};
 use crate::error::{Error, Result};
+use crate::expression::{Evaluator, Expressions};
 use crate::flush::{entry_of, name_of};
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::interrupt::Interrupt;
@@ -77,6 +78,7 @@ impl Default for CheckOptions {
 pub struct Check<'a> {
     report: Report<'a>,
     codecs: Arc<Codecs>,
+    evaluator: Arc<Evaluator>,
     manifest: Manifest,
     /// Newest first.
     segments: Vec<SegmentReader>,
@@ -147,6 +149,7 @@ impl<'a> Check<'a> {
         Ok(Check {
             report,
             codecs,
+            evaluator: Evaluator::none(),
             manifest,
             segments,
             memtable: Arc::new(memtable),
@@ -177,6 +180,11 @@ impl<'a> Check<'a> {
         self.codecs.set(codecs);
     }
 
+    /// Compute the keys of entries with these.
+    pub fn set_expressions(&mut self, expressions: Arc<dyn Expressions>) {
+        self.evaluator.set(expressions);
+    }
+
     /// Whether the log and all segments are there. If not, a view may show something else than what
     /// was committed.
     pub fn is_whole(&self) -> bool {
@@ -197,6 +205,7 @@ impl<'a> Check<'a> {
             path: Path::only(Arc::new(sources), self.manifest.last_ts),
             own: None,
             tables: Arc::clone(&self.tables),
+            evaluator: Arc::clone(&self.evaluator),
         }))
     }
 

@@ -54,6 +54,7 @@ pub fn merge(
     let times = TableDef {
         id: table.id,
         columns: Vec::new(),
+        computed: Vec::new(),
         indexes: Vec::new(),
     };
     let mut sources = Vec::new();

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::codec::{CodecSet, Encoding};
 use crate::compact::{Compacted, Compactor, Goal, Pins};
 use crate::error::{Error, Result};
+use crate::expression::{Evaluator, Expressions};
 use crate::flush::Flusher;
 use crate::governor::Governor;
 use crate::ids::{CollectionId, TimelineId, Ts, TxnId};
@@ -62,6 +63,7 @@ pub(crate) struct EngineInner {
     pub options: Options,
     pub locks: LockManager,
     pub tables: Arc<Tables>,
+    pub evaluator: Arc<Evaluator>,
     pub log: Log,
     pub flusher: Flusher,
     /// How far history goes back, and who needs it.
@@ -104,6 +106,7 @@ impl EngineInner {
             path: Path::new(&self.main, ts),
             own,
             tables: Arc::clone(&self.tables),
+            evaluator: Arc::clone(&self.evaluator),
         }))
     }
 
@@ -184,6 +187,7 @@ impl Engine {
             io,
             options,
             tables: Arc::new(tables),
+            evaluator: Evaluator::none(),
             freeze: RwLock::default(),
             main: Timeline::new(
                 TimelineId::MAIN,
@@ -410,6 +414,11 @@ impl Engine {
     /// that is read. An engine opens without any.
     pub fn set_codecs(&self, codecs: Arc<dyn CodecSet>) {
         self.inner().flusher.codecs().set(codecs);
+    }
+
+    /// Evaluate expressions of computed columns so from now on. An engine opens without.
+    pub fn set_expressions(&self, expressions: Arc<dyn Expressions>) {
+        self.inner().evaluator.set(expressions);
     }
 
     /// How the pages of every column in segments are stored. Reads no page.

@@ -11,8 +11,10 @@
 //!   when the other row had gone; until then nobody may ask it. Every time from its making on has all
 //!   claims that live then, because those do not overlap, and end after all that are left out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::{Array, ArrayRef};
 use parking_lot::Mutex;
 
 use super::files::{Age, Files};
@@ -20,7 +22,7 @@ use super::run::Claim;
 use super::series::{Content, Series};
 use super::sorter::Sorter;
 use crate::error::{Error, Result};
-use crate::ids::{RowId, Ts};
+use crate::ids::{ColumnId, RowId, Ts};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::segment::RowRun;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
@@ -61,21 +63,58 @@ impl IndexLoader {
 
     /// Add the claims of rows: current ones when they have no ends.
     pub fn push(&mut self, run: &RowRun) -> Result<()> {
+        match self.arrays(&run.columns, run.count()) {
+            Ok(arrays) => self.push_keys(run, &arrays, 0..run.count()),
+            // So some version is of before the index, which then could not be made for it.
+            Err(Error::Expression { .. }) if run.ends.is_some() => {
+                for row in 0..run.count() {
+                    let columns: Vec<ArrayRef> = run
+                        .columns
+                        .iter()
+                        .map(|array| array.slice(row, 1))
+                        .collect();
+                    match self.arrays(&columns, 1) {
+                        Ok(arrays) => self.push_keys(run, &arrays, row..row + 1)?,
+                        Err(Error::Expression { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the index reads of `rows` rows, whose stored columns are `columns`.
+    fn arrays(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>> {
+        let stored = |column: ColumnId| Ok(Arc::clone(&columns[usize::from(column.0)]));
+        let arrays = self.def().reads().into_iter().map(|column| {
+            let Some(n) = column.as_computed() else {
+                return stored(column);
+            };
+            let evaluator = &self.files.engine.evaluator;
+            evaluator.compute(&self.table, n, rows, &stored)
+        });
+        arrays.collect()
+    }
+
+    /// Add the claims of `rows`, whose keys are in `arrays`.
+    fn push_keys(&mut self, run: &RowRun, arrays: &[ArrayRef], rows: Range<usize>) -> Result<()> {
         let table = Arc::clone(&self.table);
         let def = &table.indexes[self.index];
-        let columns = def.columns.iter();
-        let arrays = columns.map(|key| &run.columns[usize::from(key.column.0)]);
-        let mut encoder = EntryEncoder::new(def, &self.types, arrays)?;
-        for (row, id) in run.ids.iter().enumerate() {
-            match encoder.encode(row, RowId(*id), &mut self.entry) {
-                Ok(()) => {}
+        let mut encoder = EntryEncoder::new(def, &self.types, arrays.iter())?;
+        for (place, row) in rows.enumerate() {
+            let id = run.ids[row];
+            match encoder.encode(place, RowId(id), &mut self.entry) {
+                Ok(true) => {}
+                Ok(false) => continue,
                 // So the index did not exist yet.
                 Err(Error::KeyTooLong { .. }) if run.ends.is_some() => continue,
                 Err(error) => return Err(error),
             }
             let end = run.ends.as_ref().map_or(STANDS, |ends| ends[row]);
             self.sorter
-                .push(&self.entry.key, run.begins[row], end, *id)?;
+                .push(&self.entry.key, run.begins[row], end, id)?;
         }
         Ok(())
     }

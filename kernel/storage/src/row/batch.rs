@@ -24,11 +24,10 @@ pub(crate) fn batch_schema(
 ) -> Result<SchemaRef> {
     let mut fields = Vec::with_capacity(projection.len() + 1);
     for (position, column) in projection.iter().enumerate() {
-        let def = table
-            .columns
-            .get(usize::from(column.0))
+        let ty = table
+            .column_type(*column)
             .ok_or_else(|| Error::invalid(format!("no column {column} in table {}", table.id)))?;
-        fields.push(Field::new(format!("c{position}"), def.ty.arrow(), true));
+        fields.push(Field::new(format!("c{position}"), ty.arrow(), true));
     }
     if with_row_id {
         fields.push(Field::new(ROW_ID_COLUMN, DataType::UInt64, false));

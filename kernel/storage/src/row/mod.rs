@@ -41,8 +41,8 @@ use crate::schema::{ColumnType, TableDef};
 const NATTS_BYTES: usize = 2;
 /// Bytes of one end offset.
 const OFFSET_BYTES: usize = 4;
-/// More columns than natts can count; PostgreSQL stops at 1,600.
-pub const COLUMNS_MAX: usize = u16::MAX as usize;
+/// As many as [`ColumnId`] can tell from computed ones; PostgreSQL stops at 1,600.
+pub const COLUMNS_MAX: usize = 1 << 15;
 
 /// Reads and writes the rows of one [`TableDef`]. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ pub(crate) fn table(types: &[ColumnType]) -> TableDef {
     TableDef {
         id: CollectionId(2000),
         columns: types.iter().cloned().map(ColumnDef::new).collect(),
+        computed: Vec::new(),
         indexes: Vec::new(),
     }
 }

@@ -127,6 +127,7 @@ impl SegmentReader {
                 Run::Rows(rows) => Some(RowCodec::new(&TableDef {
                     id: collection.id,
                     columns: rows.columns.clone(),
+                    computed: Vec::new(),
                     indexes: Vec::new(),
                 })?),
                 Run::Sorted(_) => None,
@@ -257,6 +258,7 @@ impl SegmentReader {
             narrow = RowCodec::new(&TableDef {
                 id: c,
                 columns,
+                computed: Vec::new(),
                 indexes: Vec::new(),
             })?;
             codec = &narrow;

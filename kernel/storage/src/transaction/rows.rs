@@ -7,15 +7,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 
 use super::Transaction;
 use crate::catalog::{CATALOG, catalog_key};
 use crate::datum::Datum;
+use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, RowId};
+use crate::expression::{Evaluator, inputs_of};
+use crate::ids::{CollectionId, ColumnId, RowId};
 use crate::lock::{LockWait, RowLockMode};
-use crate::row::{RowCodec, RowEncoder, RowRef};
+use crate::row::{BatchBuilder, RowCodec, RowEncoder, RowRef};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
 use crate::view::index::{EntryEncoder, EntryKey, entry_key, key_types};
@@ -43,21 +45,61 @@ pub(super) struct TablePlan {
     key_types: Vec<Vec<ColumnType>>,
     /// What has to be known of a row that goes away.
     key_columns: Wanted,
+    /// The live columns of the table, as batches of rows have them.
+    live: Vec<ColumnId>,
+    /// The places of the computed columns that some index reads.
+    computed: Vec<usize>,
 }
 
 impl TablePlan {
     fn new(def: &TableDef) -> Result<TablePlan> {
         let key_types = def.indexes.iter().map(|index| key_types(def, index));
-        let keys = def.indexes.iter().flat_map(|index| &index.columns);
+        let mut read: Vec<ColumnId> = def.indexes.iter().flat_map(IndexDef::reads).collect();
+        let mut computed: Vec<usize> = read.iter().filter_map(|id| id.as_computed()).collect();
+        computed.sort_unstable();
+        computed.dedup();
+        for n in &computed {
+            read.extend(inputs_of(def, *n)?);
+        }
+        let columns = (0u16..).zip(&def.columns);
+        let live = columns.filter(|(_, column)| !column.dropped);
         Ok(TablePlan {
-            key_columns: Wanted::new(def, keys.map(|key| key.column)),
+            key_columns: Wanted::new(def, read),
             codec: RowCodec::new(def)?,
             key_types: key_types.collect::<Result<_>>()?,
+            live: live.map(|(id, _)| ColumnId(id)).collect(),
+            computed,
             def: def.clone(),
         })
     }
 
-    fn entry(&self, index: usize, row: &RowRef<'_>, id: RowId) -> Result<EntryKey> {
+    /// The computed columns of new rows.
+    fn compute(&self, evaluator: &Evaluator, batch: &RecordBatch) -> Result<Computed> {
+        let mut computed = Computed::default();
+        let input = |input| {
+            let place = self.live.iter().position(|live| *live == input);
+            place
+                .and_then(|place| batch.columns().get(place).cloned())
+                .ok_or_else(|| Error::invalid(format!("a batch without column {input}")))
+        };
+        for &n in &self.computed {
+            let values = evaluator.compute(&self.def, n, batch.num_rows(), &input)?;
+            computed.push(n, &self.def.computed[n].ty, &values)?;
+        }
+        Ok(computed)
+    }
+
+    /// The computed columns of one stored row.
+    fn compute_stored(&self, evaluator: &Evaluator, row: &[u8]) -> Result<Computed> {
+        if self.computed.is_empty() {
+            return Ok(Computed::default());
+        }
+        let mut builder = BatchBuilder::new(&self.def, &self.live, false)?;
+        builder.push(RowId(0), row)?;
+        self.compute(evaluator, &builder.finish()?)
+    }
+
+    fn entry(&self, index: usize, row: &Keyed<'_>, id: RowId) -> Result<Option<EntryKey>> {
         entry_key(
             &self.key_types[index],
             &self.def.indexes[index],
@@ -66,12 +108,57 @@ impl TablePlan {
         )
     }
 
-    /// The entries of a row, one per index.
-    fn entries(&self, id: RowId, bytes: &[u8]) -> Result<Vec<EntryKey>> {
-        let row = self.codec.row(bytes)?;
+    /// The entries of a row, one per index that it is in.
+    fn entries(&self, id: RowId, row: &Keyed<'_>) -> Result<Vec<Option<EntryKey>>> {
         (0..self.def.indexes.len())
-            .map(|i| self.entry(i, &row, id))
+            .map(|i| self.entry(i, row, id))
             .collect()
+    }
+}
+
+/// Value bytes of computed columns, each with its place among them.
+#[derive(Default)]
+struct Computed {
+    columns: Vec<(usize, PerRow)>,
+}
+
+type PerRow = Vec<Option<Box<[u8]>>>;
+
+impl Computed {
+    fn push(&mut self, n: usize, ty: &ColumnType, array: &ArrayRef) -> Result<()> {
+        let values = ColumnValues::new(ty, array.as_ref())?;
+        let rows = (0..array.len()).map(|row| {
+            if values.is_null(row) {
+                return Ok(None);
+            }
+            let mut bytes = Vec::new();
+            values.write(row, &mut bytes)?;
+            Ok(Some(bytes.into()))
+        });
+        self.columns.push((n, rows.collect::<Result<_>>()?));
+        Ok(())
+    }
+}
+
+/// A row, as far as keys are made of it.
+struct Keyed<'a> {
+    stored: RowRef<'a>,
+    computed: &'a Computed,
+    /// Its place in `computed`.
+    place: usize,
+}
+
+impl<'a> Keyed<'a> {
+    fn value(&self, column: ColumnId) -> Result<Option<&'a [u8]>> {
+        match column.as_computed() {
+            None => self.stored.value(column),
+            Some(n) => {
+                let computed = self.computed.columns.iter().find(|(place, _)| *place == n);
+                let values = computed.and_then(|(_, values)| values.get(self.place));
+                let value = values.ok_or_else(|| Error::internal("a key that is not computed"))?;
+                Ok(value.as_deref())
+            }
+        }
     }
 }
 
@@ -97,6 +184,7 @@ impl Transaction {
     pub fn insert(&mut self, table: &TableDef, batch: &RecordBatch) -> Result<Vec<RowId>> {
         let plan = self.plan(table)?;
         let encoder = RowEncoder::new(&plan.codec, batch)?;
+        let computed = plan.compute(&self.engine.evaluator, batch)?;
         let first = self
             .engine
             .tables
@@ -109,9 +197,14 @@ impl Transaction {
             }
             let id = RowId(first.0 + row as u64);
             let bytes = encode(&encoder, row)?;
-            let entries = plan.entries(id, &bytes)?;
+            let keyed = Keyed {
+                stored: plan.codec.row(&bytes)?,
+                computed: &computed,
+                place: row,
+            };
+            let entries = plan.entries(id, &keyed)?;
             if let Some((index, _)) = self.conflict(&plan, &entries, None)? {
-                return Err(violation(&plan, index, &bytes)?);
+                return Err(violation(&plan, index, &keyed)?);
             }
             self.insert_encoded(&plan, id, bytes, &entries)?;
             ids.push(id);
@@ -132,7 +225,13 @@ impl Transaction {
         let encoder = RowEncoder::new(&plan.codec, batch)?;
         let bytes = encode(&encoder, row)?;
         let id = self.engine.tables.get(table.id).allocate(1);
-        let entries = plan.entries(id, &bytes)?;
+        let computed = plan.compute(&self.engine.evaluator, &batch.slice(row, 1))?;
+        let keyed = Keyed {
+            stored: plan.codec.row(&bytes)?,
+            computed: &computed,
+            place: 0,
+        };
+        let entries = plan.entries(id, &keyed)?;
         match self.conflict(&plan, &entries, arbiter)? {
             None => {
                 self.insert_encoded(&plan, id, bytes, &entries)?;
@@ -146,7 +245,7 @@ impl Transaction {
                         row,
                     })
                 } else {
-                    Err(violation(&plan, index, &bytes)?)
+                    Err(violation(&plan, index, &keyed)?)
                 }
             }
         }
@@ -163,6 +262,7 @@ impl Transaction {
         }
         let plan = self.plan(table)?;
         let encoder = RowEncoder::new(&plan.codec, batch)?;
+        let computed = plan.compute(&self.engine.evaluator, batch)?;
         for (place, &id) in rows.iter().enumerate() {
             if place % 1024 == 0 {
                 self.interrupt.check()?;
@@ -173,16 +273,31 @@ impl Transaction {
                     "update of row {id}, which is not there"
                 )));
             };
-            let (old_row, new_row) = (plan.codec.row(&old)?, plan.codec.row(&new)?);
+            let old_row = Keyed {
+                stored: plan.codec.row(&old)?,
+                computed: &plan.compute_stored(&self.engine.evaluator, &old)?,
+                place: 0,
+            };
+            let new_row = Keyed {
+                stored: plan.codec.row(&new)?,
+                computed: &computed,
+                place,
+            };
             for (i, index) in plan.def.indexes.iter().enumerate() {
                 let before = plan.entry(i, &old_row, id)?;
                 let after = plan.entry(i, &new_row, id)?;
-                if before.key == after.key {
+                if before.as_ref().map(|entry| &entry.key) == after.as_ref().map(|entry| &entry.key)
+                {
                     continue;
                 }
-                self.take_entry(index, &before)?;
+                if let Some(before) = before {
+                    self.take_entry(index, &before)?;
+                }
+                let Some(after) = after else {
+                    continue;
+                };
                 if index.unique && !after.has_null && self.taken(index, &after.key)?.is_some() {
-                    return Err(violation(&plan, i, &new)?);
+                    return Err(violation(&plan, i, &new_row)?);
                 }
                 self.write(
                     index.id,
@@ -208,9 +323,15 @@ impl Transaction {
                     "delete of row {id}, which is not there"
                 )));
             };
-            let row = plan.codec.row(&old)?;
+            let row = Keyed {
+                stored: plan.codec.row(&old)?,
+                computed: &plan.compute_stored(&self.engine.evaluator, &old)?,
+                place: 0,
+            };
             for (i, index) in plan.def.indexes.iter().enumerate() {
-                self.take_entry(index, &plan.entry(i, &row, id)?)?;
+                if let Some(entry) = plan.entry(i, &row, id)? {
+                    self.take_entry(index, &entry)?;
+                }
             }
             self.write(table.id, &row_key(id), WriteKind::Delete, None)?;
         }
@@ -222,8 +343,7 @@ impl Transaction {
     /// not serve reads AS OF a time before this transaction.
     pub fn build_index(&mut self, table: &TableDef, index: &IndexDef) -> Result<()> {
         let types = key_types(table, index)?;
-        let columns: Vec<_> = index.columns.iter().map(|key| key.column).collect();
-        let mut request = ScanRequest::columns(columns.clone());
+        let mut request = ScanRequest::columns(index.reads());
         request.row_id = true;
         for scan in self.latest_view().scan(Arc::new(table.clone()), request)? {
             for batch in scan {
@@ -234,7 +354,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Add the entries of a batch of key columns and row ids.
+    /// Add the entries of a batch of what the index reads and row ids.
     fn build_entries(
         &mut self,
         table: &TableDef,
@@ -254,10 +374,14 @@ impl Transaction {
         let mut entry = EntryKey::default();
         for row in 0..batch.num_rows() {
             let id = RowId(ids.value(row));
-            encoder.encode(row, id, &mut entry)?;
+            if !encoder.encode(row, id, &mut entry)? {
+                continue;
+            }
             // Nobody else writes to the table, so the keys need no locks.
             if index.unique && !entry.has_null && self.entry_of(index, &entry.key)?.is_some() {
-                let key = columns.iter().map(|a| Datum::from_array(a.as_ref(), row));
+                let key = columns[..types.len()]
+                    .iter()
+                    .map(|a| Datum::from_array(a.as_ref(), row));
                 let key = key.collect::<Result<_>>()?;
                 return Err(Error::UniqueViolation {
                     table: table.id,
@@ -280,12 +404,15 @@ impl Transaction {
     fn conflict(
         &mut self,
         plan: &TablePlan,
-        entries: &[EntryKey],
+        entries: &[Option<EntryKey>],
         arbiter: Option<CollectionId>,
     ) -> Result<Option<(usize, RowId)>> {
         let mut found = None;
         for (i, (index, entry)) in plan.def.indexes.iter().zip(entries).enumerate() {
-            if !index.unique || entry.has_null {
+            let Some(entry) = entry.as_ref().filter(|entry| !entry.has_null) else {
+                continue;
+            };
+            if !index.unique {
                 continue;
             }
             if let Some(other) = self.taken(index, &entry.key)? {
@@ -331,9 +458,12 @@ impl Transaction {
         plan: &TablePlan,
         id: RowId,
         bytes: Vec<u8>,
-        entries: &[EntryKey],
+        entries: &[Option<EntryKey>],
     ) -> Result<()> {
         for (index, entry) in plan.def.indexes.iter().zip(entries) {
+            let Some(entry) = entry else {
+                continue;
+            };
             self.write(
                 index.id,
                 &entry.key,
@@ -352,18 +482,19 @@ impl Transaction {
 
 /// The error for a taken key. Under REPEATABLE READ, too, it is the violation and not a
 /// serialization failure: the key is taken whatever the snapshot.
-fn violation(plan: &TablePlan, index: usize, bytes: &[u8]) -> Result<Error> {
+fn violation(plan: &TablePlan, index: usize, row: &Keyed<'_>) -> Result<Error> {
+    let types = plan.key_types[index].iter();
     let index = &plan.def.indexes[index];
-    let row = plan.codec.row(bytes)?;
-    let key = index
-        .columns
-        .iter()
-        .map(|key| row.datum(key.column))
-        .collect::<Result<_>>()?;
+    let key = types
+        .zip(&index.columns)
+        .map(|(ty, key)| match row.value(key.column)? {
+            None => Ok(Datum::Null),
+            Some(bytes) => Datum::from_value(ty, bytes),
+        });
     Ok(Error::UniqueViolation {
         table: plan.def.id,
         index: index.id,
-        key,
+        key: key.collect::<Result<_>>()?,
     })
 }
 

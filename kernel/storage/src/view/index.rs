@@ -3,12 +3,14 @@
 //! An entry's value is the RowId, 8 bytes big-endian. Its key is the encoded columns; when the index
 //! is not unique, or when a key column is NULL (a NULL equals nothing), the RowId follows the columns
 //! so that equal columns of different rows are different keys.
+//!
+//! A row for which the index's predicate is not true has no entry.
 
 use std::ops::Bound;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 
 use super::{ReadView, row_of};
 use crate::datum::Datum;
@@ -49,8 +51,9 @@ impl IndexRange {
 /// The types of an index's key columns.
 pub fn key_types(table: &TableDef, index: &IndexDef) -> Result<Vec<ColumnType>> {
     let column = |id: ColumnId| {
-        let def = table.columns.get(usize::from(id.0));
-        def.map(|def| def.ty.clone())
+        table
+            .column_type(id)
+            .cloned()
             .ok_or_else(|| Error::invalid(format!("index {} is on no column {id}", index.id)))
     };
     index.columns.iter().map(|key| column(key.column)).collect()
@@ -90,13 +93,18 @@ impl EntryKey {
     }
 }
 
-/// The entry of row `id` in `index`; `value` gives the value bytes of a column.
+/// The entry of row `id` in `index`, if it has one; `value` gives the value bytes of a column.
 pub(crate) fn entry_key<'a>(
     types: &[ColumnType],
     index: &IndexDef,
     id: RowId,
     mut value: impl FnMut(ColumnId) -> Result<Option<&'a [u8]>>,
-) -> Result<EntryKey> {
+) -> Result<Option<EntryKey>> {
+    if let Some(predicate) = index.predicate
+        && value(predicate)? != Some(TRUE)
+    {
+        return Ok(None);
+    }
     let mut entry = EntryKey {
         key: Vec::new(),
         has_null: false,
@@ -105,8 +113,11 @@ pub(crate) fn entry_key<'a>(
         entry.append(ty, value(column.column)?, *column)?;
     }
     entry.finish(index, id)?;
-    Ok(entry)
+    Ok(Some(entry))
 }
+
+/// Value bytes of a boolean that is true.
+const TRUE: &[u8] = &[1];
 
 /// Makes the entries of the rows of a batch in one index.
 pub(crate) struct EntryEncoder<'a> {
@@ -114,28 +125,45 @@ pub(crate) struct EntryEncoder<'a> {
     types: &'a [ColumnType],
     /// Per key column.
     values: Vec<ColumnValues<'a>>,
+    predicate: Option<&'a BooleanArray>,
     scratch: Vec<u8>,
 }
 
 impl<'a> EntryEncoder<'a> {
-    /// `arrays` are those of the key columns.
+    /// `arrays` are those of [`IndexDef::reads`].
     pub fn new(
         index: &'a IndexDef,
         types: &'a [ColumnType],
-        arrays: impl Iterator<Item = &'a ArrayRef>,
+        mut arrays: impl Iterator<Item = &'a ArrayRef>,
     ) -> Result<EntryEncoder<'a>> {
-        let values = types.iter().zip(arrays);
+        let values = types.iter().zip(arrays.by_ref());
         let values = values.map(|(ty, array)| ColumnValues::new(ty, array.as_ref()));
+        let values = values.collect::<Result<_>>()?;
+        let predicate = match index.predicate {
+            None => None,
+            Some(_) => Some(
+                arrays
+                    .next()
+                    .and_then(|array| array.as_boolean_opt())
+                    .ok_or_else(|| Error::invalid("a predicate that is not boolean"))?,
+            ),
+        };
         Ok(EntryEncoder {
             index,
             types,
-            values: values.collect::<Result<_>>()?,
+            values,
+            predicate,
             scratch: Vec::new(),
         })
     }
 
-    /// Make `entry` that of row `row` of the batch, which is row `id` of the table.
-    pub fn encode(&mut self, row: usize, id: RowId, entry: &mut EntryKey) -> Result<()> {
+    /// Make `entry` that of row `row` of the batch, which is row `id` of the table; whether it has one.
+    pub fn encode(&mut self, row: usize, id: RowId, entry: &mut EntryKey) -> Result<bool> {
+        if let Some(predicate) = self.predicate
+            && !(predicate.is_valid(row) && predicate.value(row))
+        {
+            return Ok(false);
+        }
         entry.key.clear();
         entry.has_null = false;
         let columns = self.types.iter().zip(&self.index.columns);
@@ -148,19 +176,20 @@ impl<'a> EntryEncoder<'a> {
             values.write(row, &mut self.scratch)?;
             entry.append(ty, Some(&self.scratch), *column)?;
         }
-        entry.finish(self.index, id)
+        entry.finish(self.index, id)?;
+        Ok(true)
     }
 }
 
-/// Call `each` with the RowId of every row of `batch` and the key of its entry in `index`. The batch is
-/// the index's columns in order, then the RowIds.
+/// Call `each` with the RowId of every row of `batch` that has an entry in `index`, and the entry's key.
+/// The batch is what [`IndexDef::reads`] names, in that order, then the RowIds.
 pub fn entry_keys(
     table: &TableDef,
     index: &IndexDef,
     batch: &RecordBatch,
     mut each: impl FnMut(RowId, &[u8]),
 ) -> Result<()> {
-    let (types, width) = (key_types(table, index)?, index.columns.len());
+    let (types, width) = (key_types(table, index)?, index.reads().len());
     let ids = batch.columns().get(width);
     let Some(ids) = ids.and_then(|ids| ids.as_primitive_opt::<UInt64Type>()) else {
         return Err(Error::invalid("a batch of keys without RowIds"));
@@ -168,8 +197,9 @@ pub fn entry_keys(
     let mut encoder = EntryEncoder::new(index, &types, batch.columns()[..width].iter())?;
     let mut entry = EntryKey::default();
     for (row, id) in ids.values().iter().enumerate() {
-        encoder.encode(row, RowId(*id), &mut entry)?;
-        each(RowId(*id), &entry.key);
+        if encoder.encode(row, RowId(*id), &mut entry)? {
+            each(RowId(*id), &entry.key);
+        }
     }
     Ok(())
 }

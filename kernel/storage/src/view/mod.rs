@@ -17,6 +17,7 @@ use arrow_array::RecordBatch;
 use parking_lot::RwLock;
 
 use crate::error::{Error, Result};
+use crate::expression::Evaluator;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::full_key;
 use crate::row::BatchBuilder;
@@ -25,6 +26,7 @@ use crate::tables::Tables;
 use crate::transaction::writeset::WriteSet;
 
 pub mod changes;
+mod computed;
 pub mod index;
 pub mod path;
 pub mod range;
@@ -33,6 +35,7 @@ pub mod superversion;
 pub mod versions;
 
 pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges};
+pub(crate) use computed::Computing;
 pub use index::IndexRange;
 pub(crate) use path::Path;
 pub use range::RangeIter;
@@ -51,6 +54,7 @@ pub(crate) struct ViewInner {
     pub path: Path,
     pub own: Option<OwnWrites>,
     pub tables: Arc<Tables>,
+    pub evaluator: Arc<Evaluator>,
 }
 
 /// See the module's header. Cheap to clone.
@@ -95,11 +99,13 @@ impl ReadView {
             path,
             own: _,
             tables,
+            evaluator,
         } = &*self.0;
         ReadView(Arc::new(ViewInner {
             path: path.clone(),
             own: None,
             tables: Arc::clone(tables),
+            evaluator: Arc::clone(evaluator),
         }))
     }
 
@@ -134,6 +140,17 @@ impl ReadView {
         projection: &[ColumnId],
         row_id: bool,
     ) -> Result<RecordBatch> {
+        let asked = projection.iter();
+        if asked
+            .into_iter()
+            .any(|column| column.as_computed().is_some())
+        {
+            let table = Arc::new(table.clone());
+            let computing = Computing::new(&self.0.evaluator, &table, projection, row_id)?;
+            if let Some(computing) = computing {
+                return computing.finish(&self.rows(&table, rows, computing.stored(), row_id)?);
+            }
+        }
         let mut builder = BatchBuilder::new(table, projection, row_id)?;
         let wanted = Wanted::new(table, projection.iter().copied());
         for &row in rows {

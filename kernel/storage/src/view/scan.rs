@@ -23,7 +23,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use roaring::RoaringTreemap;
 
-use super::{OwnWrites, ReadView, Source, row_of};
+use super::{Computing, OwnWrites, ReadView, Source, row_of};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::{KeyBounds, Memtable, as_slices, full_bounds, full_key, split_key};
@@ -93,6 +93,8 @@ struct Plan {
     row_id: bool,
     ranges: Vec<ColumnRange>,
     batch_rows: usize,
+    /// What was asked for, where that is more than the projection.
+    computing: Option<Computing>,
 }
 
 /// One partition of a scan: an iterator over batches, none of them empty.
@@ -293,7 +295,11 @@ impl TableScan {
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(n);
         }
-        Ok(Some(batch.slice(0, n)))
+        let batch = batch.slice(0, n);
+        match &self.plan.computing {
+            None => Ok(Some(batch)),
+            Some(computing) => computing.finish(&batch).map(Some),
+        }
     }
 }
 
@@ -472,14 +478,19 @@ pub(super) fn scan(
     req: ScanRequest,
 ) -> Result<Vec<TableScan>> {
     let partitions = req.partitions.max(1);
+    let computing = Computing::new(&view.0.evaluator, &table, &req.projection, req.row_id)?;
+    let stored = computing
+        .as_ref()
+        .map(|computing| computing.stored().to_vec());
     let parts = parts(view, table.id, partitions)?;
     let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
     let plan = Arc::new(Plan {
         table,
-        projection: req.projection,
+        projection: stored.unwrap_or(req.projection),
         row_id: req.row_id,
         ranges: req.ranges,
         batch_rows: req.batch_rows.max(1),
+        computing,
     });
     let empty = || TableScan {
         plan: Arc::clone(&plan),

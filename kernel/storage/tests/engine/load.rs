@@ -29,13 +29,13 @@ fn loaders_and_versions_may_cross_threads() {
 
 /// How to copy.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+pub struct Cut {
     segment_bytes: u64,
     memory_bytes: usize,
     batch_rows: usize,
 }
 
-const WHOLE: Cut = Cut {
+pub const WHOLE: Cut = Cut {
     segment_bytes: 256 << 20,
     memory_bytes: 64 << 20,
     batch_rows: 8192,
@@ -104,7 +104,7 @@ fn state(engine: &Engine, view: &ReadView) -> LoadedState {
 }
 
 /// All of `from` in a new database, in one load or in two with commits between.
-fn copy(from: &Engine, cut: Cut, twice: bool) -> Database {
+pub fn copy(from: &Engine, cut: Cut, twice: bool) -> Database {
     let view = from.latest_view();
     let db = empty();
     let mut loader = db.engine.loader(cut.options()).unwrap();

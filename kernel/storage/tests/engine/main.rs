@@ -4,6 +4,7 @@
 mod changes;
 mod codec;
 mod compact;
+mod computed;
 mod flush;
 mod governor;
 mod history;

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, Int64Array, RecordBatch, StringViewArray, UInt64Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringViewArray, UInt64Array,
+};
 use arrow_schema::{Field, Schema};
 use heliosdb_storage::check::{Check, CheckOptions, Finding, Kind, Watch};
+use heliosdb_storage::expression::{ExpressionError, Expressions};
 use heliosdb_storage::ids::{CollectionId, ColumnId, RowId};
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, KeyColumn, TableDef};
@@ -79,6 +84,7 @@ fn findings(dir: &tempfile::TempDir) -> Vec<Finding> {
     let io: Arc<dyn io::Io> = Arc::new(Disk::open(dir.path()).unwrap());
     let mut findings = Findings::default();
     let mut check = Check::open(&io, &CheckOptions::default(), &mut findings).unwrap();
+    check.set_expressions(Arc::new(Arithmetic));
     check.run().unwrap();
     drop(check);
     findings.0
@@ -100,7 +106,46 @@ impl Watch for Findings {
 }
 
 pub fn open(dir: &tempfile::TempDir, options: &Options) -> Result<Engine> {
-    Engine::open(Arc::new(Disk::open(dir.path()).unwrap()), options.clone())
+    let engine = Engine::open(Arc::new(Disk::open(dir.path()).unwrap()), options.clone())?;
+    engine.set_expressions(Arc::new(Arithmetic));
+    Ok(engine)
+}
+
+/// All the expressions that tests know.
+struct Arithmetic;
+
+pub const LAST_DIGIT: &str = "c0 % 10";
+pub const LARGE: &str = "c0 > 50";
+/// There is none for 0.
+pub const SHARE: &str = "1000 / c0";
+
+impl Expressions for Arithmetic {
+    fn evaluate(
+        &self,
+        expression: &str,
+        rows: &RecordBatch,
+        ty: &ColumnType,
+    ) -> Result<ArrayRef, ExpressionError> {
+        assert_eq!(rows.schema().field(0).name(), "c0");
+        let numbers = rows.column(0).as_primitive::<Int64Type>();
+        if expression == LARGE {
+            assert_eq!(*ty, ColumnType::Bool);
+            let large: BooleanArray = numbers.iter().map(|n| n.map(|n| n > 50)).collect();
+            return Ok(Arc::new(large));
+        }
+        let computed = numbers.iter().map(|n| match (n, expression) {
+            (None, _) => Ok(None),
+            (Some(n), LAST_DIGIT) => Ok(Some(n % 10)),
+            (Some(0), SHARE) => Err(ExpressionError {
+                sqlstate: *b"22012",
+                message: "division by zero".into(),
+            }),
+            (Some(n), SHARE) => Ok(Some(1000 / n)),
+            other => panic!("{other:?}"),
+        });
+        let computed: Int64Array = computed.collect::<Result<_, _>>()?;
+        Ok(Arc::new(computed))
+    }
 }
 
 pub fn begin(engine: &Engine) -> Transaction {
@@ -121,16 +166,19 @@ pub fn table() -> TableDef {
             ColumnDef::new(ColumnType::Int64),
             ColumnDef::new(ColumnType::Text),
         ],
+        computed: Vec::new(),
         indexes: vec![
             IndexDef {
                 id: BY_ID,
                 columns: vec![key(0)],
                 unique: true,
+                predicate: None,
             },
             IndexDef {
                 id: BY_NAME,
                 columns: vec![key(1)],
                 unique: false,
+                predicate: None,
             },
         ],
     }

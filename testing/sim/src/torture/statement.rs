@@ -93,6 +93,7 @@ impl Machine {
         let def = TableDef {
             id,
             columns: columns.to_vec(),
+            computed: Vec::new(),
             indexes: vec![primary, secondary],
         };
         self.define(open, def)
@@ -109,6 +110,7 @@ impl Machine {
             id,
             columns: vec![key],
             unique,
+            predicate: None,
         }
     }
 
@@ -358,6 +360,7 @@ impl Machine {
                 def.indexes.push(index.clone());
                 let all: Vec<_> = rows(world, &def).into_values().collect();
                 let only = TableDef {
+                    computed: Vec::new(),
                     indexes: vec![index.clone()],
                     ..def.clone()
                 };

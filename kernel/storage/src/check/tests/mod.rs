@@ -213,6 +213,7 @@ fn table(engine: &Engine) -> TableDef {
         id: engine.allocate_collection_id(),
         columns,
         unique,
+        predicate: None,
     };
     TableDef {
         id: engine.allocate_collection_id(),
@@ -224,6 +225,7 @@ fn table(engine: &Engine) -> TableDef {
                 ..ColumnDef::new(ColumnType::Text)
             },
         ],
+        computed: Vec::new(),
         indexes: vec![
             index(vec![key(0)], true),
             index(vec![key(1), key(0)], false),
@@ -244,6 +246,7 @@ fn database() -> Database {
         table: TableDef {
             id: CollectionId(0),
             columns: Vec::new(),
+            computed: Vec::new(),
             indexes: Vec::new(),
         },
         store: CollectionId(0),
@@ -253,6 +256,7 @@ fn database() -> Database {
     let table = table(&engine);
     let gone = TableDef {
         id: engine.allocate_collection_id(),
+        computed: Vec::new(),
         indexes: Vec::new(),
         ..table.clone()
     };

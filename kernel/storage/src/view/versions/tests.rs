@@ -24,6 +24,7 @@ fn table() -> Arc<TableDef> {
     Arc::new(TableDef {
         id: TABLE,
         columns: vec![ColumnDef::new(ColumnType::Int64)],
+        computed: Vec::new(),
         indexes: Vec::new(),
     })
 }
