@@ -40,6 +40,8 @@ use crate::wal::record::Record;
 /// The directory of segment files.
 pub const SEGMENTS: &str = "segments";
 const EXTENSION: &str = ".seg";
+/// A clean stop leaves no more in memtables: some ten thousand versions, for 20 ms of replay.
+const REPLAY_BYTES_MAX: usize = 4 << 20;
 
 /// The name of a segment's file.
 pub fn name_of(number: u64) -> String {
@@ -210,6 +212,11 @@ impl EngineInner {
     /// commit, with the reason: memory would grow without bound.
     pub fn admit(&self) -> Result<()> {
         self.log.admit()?;
+        self.admit_to_memtable()
+    }
+
+    /// The same for what is in the log already.
+    pub fn admit_to_memtable(&self) -> Result<()> {
         if self.is_inline() {
             return self.admit_inline();
         }
@@ -261,6 +268,17 @@ impl EngineInner {
                 tracing::warn!("flush: {e}");
                 self.log.check()
             }
+        }
+    }
+
+    /// Leave the next open little to replay. Below some bytes a segment costs more than it spares.
+    pub fn flush_for_reopening(&self) {
+        let unflushed: usize = self.sources().memtables().map(|m| m.bytes()).sum();
+        if unflushed > REPLAY_BYTES_MAX.min(self.options.memtable_bytes_max)
+            && let Err(e) = self.flush_all()
+        {
+            // The log has it all.
+            tracing::warn!("flush: {e}");
         }
     }
 

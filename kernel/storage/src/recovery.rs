@@ -3,12 +3,15 @@
 //! 1. No WAL file: a new database when there is nothing else, an error when there is. (A crash while
 //!    a database was being made leaves a lock file and empty directories, which count as nothing: the
 //!    first WAL file appears, whole, as the last step.)
-//! 2. Otherwise the log is read from its oldest file: the manifest there, then every record after it.
-//!    Transactions newer than what the segments hold go into a fresh memtable.
+//! 2. Otherwise the log is read from its oldest file: the manifest there, then every record after it. That
+//!    gives the newest manifest, and where the log ends.
 //! 3. Batches that nothing proves to be synced are written and synced again, and so are the names of
 //!    the files, since a sync that failed in an earlier process may have left either in memory only:
 //!    from here on everything that was read is durable. Files wholly behind the end of the log go.
 //! 4. The log goes on in a new epoch.
+//! 5. With the engine around it ([`refill`]) the log is read once more, from the first file that segments do
+//!    not cover: transactions that are newer than those go into the memtable, which is flushed like any
+//!    other when it is full. So memory does not grow with the log.
 //!
 //! A process stops when a directory sync fails, and no later sync proves that the names of before are
 //! on disk. So a file that nothing was written to yet is not trusted to keep its name: recovery removes
@@ -20,11 +23,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::flush::SEGMENTS;
-use crate::ids::{RowId, TimelineId, Ts};
+use crate::ids::{CollectionId, RowId, Ts};
 use crate::io::Io;
 use crate::load;
 use crate::manifest::Manifest;
-use crate::memtable::{Memtable, TxnSlot, full_key};
 use crate::options::Options;
 use crate::tables::Tables;
 use crate::transaction::writeset::WriteKind;
@@ -34,15 +36,20 @@ use crate::wal::reader::{self, Replay, Tail};
 use crate::wal::record::{Logged, LoggedTransaction};
 use crate::wal::writer::{FIRST_EPOCH, Position, Writer};
 
+pub mod refill;
+
+pub use refill::Unflushed;
+
 /// What an open database starts from.
 pub struct Recovered {
     pub writer: Writer,
     pub manifest: Manifest,
-    pub memtable: Memtable,
     pub tables: Tables,
+    /// Step 5 is to read this.
+    pub unflushed: Unflushed,
 }
 
-/// See the module's header. The caller has locked the directory.
+/// Steps 1 to 4. The caller has locked the directory.
 pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     let files = file::open_all(&**io)?;
     if files.is_empty() {
@@ -57,7 +64,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     tracing::info!(
         end = tail.lsn.0,
         epoch = tail.epoch,
-        transactions = replayed.transactions.len(),
+        transactions = replayed.transactions,
         "read the log"
     );
     if files.len() == 1 && replayed.is_new() && tail.epoch == FIRST_EPOCH {
@@ -70,12 +77,8 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         io.sync_dir(directory)
             .map_err(|e| Error::io("sync", directory, e))?;
     }
-    let Replayed {
-        manifest,
-        transactions,
-        ..
-    } = replayed;
-    let (memtable, tables) = fill(&manifest, &transactions)?;
+    let manifest = replayed.manifest;
+    let unflushed = Unflushed::new(&files, manifest.flushed_ts, tail.lsn);
     let epoch = tail
         .epoch
         .checked_add(1)
@@ -96,9 +99,9 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     )?;
     Ok(Recovered {
         writer,
+        tables: counted(&manifest),
         manifest,
-        memtable,
-        tables,
+        unflushed,
     })
 }
 
@@ -160,8 +163,8 @@ fn make(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     Ok(Recovered {
         writer,
         manifest: Manifest::default(),
-        memtable: Memtable::new(TimelineId::MAIN),
         tables: Tables::default(),
+        unflushed: Unflushed::default(),
     })
 }
 
@@ -200,37 +203,22 @@ fn settle(
     Ok(files)
 }
 
-/// Fill a memtable and the counters.
-pub fn fill(manifest: &Manifest, transactions: &[LoggedTransaction]) -> Result<(Memtable, Tables)> {
-    let memtable = Memtable::new(TimelineId::MAIN);
+/// The counters as of what segments hold.
+pub fn counted(manifest: &Manifest) -> Tables {
     let tables = Tables::default();
     for (table, counts) in &manifest.tables {
         let counters = tables.get(*table);
         counters.reserve_below(counts.next_row);
         counters.add_live(i64::try_from(counts.live_rows).unwrap_or(i64::MAX));
     }
-    for transaction in transactions {
-        let slot = TxnSlot::committed(transaction.ts);
-        transaction.writes(|write| {
-            match write.kind {
-                WriteKind::Insert => tables.get(write.collection).add_live(1),
-                WriteKind::Delete => tables.get(write.collection).add_live(-1),
-                _ => {}
-            }
-            let key = full_key(write.collection, write.key);
-            memtable.insert(key, Arc::clone(&slot), write.value.map(Box::from));
-            Ok(())
-        })?;
-        memtable.note_commit(transaction.ts);
-    }
-    Ok((memtable, tables))
+    tables
 }
 
 /// What the log's records lead to.
 pub struct Replayed {
     pub manifest: Manifest,
-    /// Not in segments yet.
-    pub transactions: Vec<LoggedTransaction>,
+    /// How many there were.
+    pub transactions: u64,
     /// Newest commit that begins in each file.
     ts_max: Vec<Ts>,
 }
@@ -239,46 +227,55 @@ impl Replayed {
     pub fn new(files: usize) -> Replayed {
         Replayed {
             manifest: Manifest::default(),
-            transactions: Vec::new(),
+            transactions: 0,
             ts_max: vec![Ts::ZERO; files],
         }
     }
 
     /// Whether the log says nothing but that there is a database.
     fn is_new(&self) -> bool {
-        self.transactions.is_empty() && self.manifest == Manifest::default()
+        self.transactions == 0 && self.manifest == Manifest::default()
     }
 
-    fn forget_flushed(&mut self) {
-        let flushed = self.manifest.flushed_ts;
-        self.transactions
-            .retain(|transaction| transaction.ts > flushed);
+    /// A transaction that begins in file number `file`.
+    pub fn transaction(&mut self, file: usize, transaction: &LoggedTransaction) -> Result<()> {
+        self.transactions += 1;
+        self.ts_max[file] = self.ts_max[file].max(transaction.ts);
+        self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
+        // Keys come in order, so a table's rows come together, the newest last.
+        let mut newest: Option<(CollectionId, RowId)> = None;
+        let mut reserve = |newest: Option<(CollectionId, RowId)>| {
+            if let Some((table, row)) = newest {
+                self.manifest
+                    .reserve_rows(table, RowId(row.0.saturating_add(1)));
+            }
+        };
+        transaction.writes(|write| {
+            if write.kind == WriteKind::Insert {
+                let row = row_of(write.key)?;
+                match &mut newest {
+                    Some((table, newest)) if *table == write.collection => {
+                        *newest = row.max(*newest);
+                    }
+                    _ => reserve(newest.replace((write.collection, row))),
+                }
+            }
+            Ok(())
+        })?;
+        reserve(newest);
+        Ok(())
     }
 }
 
 impl Replay for Replayed {
     fn manifest(&mut self, manifest: Manifest) -> Result<()> {
         self.manifest = manifest;
-        self.forget_flushed();
         Ok(())
     }
 
     fn record(&mut self, file: usize, record: Logged) -> Result<()> {
         match record {
-            Logged::Transaction(transaction) => {
-                self.ts_max[file] = self.ts_max[file].max(transaction.ts);
-                self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
-                transaction.writes(|write| {
-                    if write.kind == WriteKind::Insert {
-                        let next = RowId(row_of(write.key)?.0.saturating_add(1));
-                        self.manifest.reserve_rows(write.collection, next);
-                    }
-                    Ok(())
-                })?;
-                if transaction.ts > self.manifest.flushed_ts {
-                    self.transactions.push(transaction);
-                }
-            }
+            Logged::Transaction(transaction) => self.transaction(file, &transaction)?,
             Logged::Sequence(id, state) => {
                 self.manifest.sequences.insert(id, state);
             }
@@ -291,10 +288,7 @@ impl Replay for Replayed {
             }
             Logged::Load(edit) => edit.apply(&mut self.manifest),
             Logged::Compaction(edit) => edit.apply(&mut self.manifest),
-            Logged::Flush(edit) => {
-                edit.apply(&mut self.manifest);
-                self.forget_flushed();
-            }
+            Logged::Flush(edit) => edit.apply(&mut self.manifest),
         }
         Ok(())
     }

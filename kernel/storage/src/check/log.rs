@@ -36,13 +36,17 @@ pub fn read(io: &Arc<dyn Io>, report: &mut Report<'_>) -> Result<Option<ReadLog>
     let mut survey = Survey {
         replayed: Replayed::new(files.files.len()),
         report: &mut *report,
+        transactions: Vec::new(),
         last: Ts::ZERO,
         oldest: None,
     };
     let mut errors = Vec::new();
     let tail = reader::survey(&files.files, &mut survey, &mut |error| errors.push(error))?;
     let Survey {
-        replayed, oldest, ..
+        replayed,
+        transactions,
+        oldest,
+        ..
     } = survey;
     let mut whole = files.whole && errors.is_empty();
     report.totals.log_files = files.files.len() as u64;
@@ -62,7 +66,7 @@ pub fn read(io: &Arc<dyn Io>, report: &mut Report<'_>) -> Result<Option<ReadLog>
     }
     Ok(Some(ReadLog {
         manifest: replayed.manifest,
-        transactions: replayed.transactions,
+        transactions,
         whole,
     }))
 }
@@ -169,32 +173,57 @@ fn check_beginning(
 struct Survey<'a, 'r> {
     replayed: Replayed,
     report: &'a mut Report<'r>,
+    /// Not in segments yet.
+    transactions: Vec<LoggedTransaction>,
     /// Newest commit so far.
     last: Ts,
     /// Newest commit that the oldest manifest knows of.
     oldest: Option<Ts>,
 }
 
+impl Survey<'_, '_> {
+    fn forget_flushed(&mut self) {
+        let flushed = self.replayed.manifest.flushed_ts;
+        self.transactions
+            .retain(|transaction| transaction.ts > flushed);
+    }
+
+    fn transaction(&mut self, file: usize, transaction: LoggedTransaction) -> Result<()> {
+        if transaction.ts <= self.last {
+            let place = Place::file(&transaction.origin.file).at(transaction.origin.offset);
+            let (found, last) = (transaction.ts, self.last);
+            let what = format!("a commit of {found} follows one of {last}");
+            self.report.damage(place, what);
+        }
+        self.last = self.last.max(transaction.ts);
+        // Every write must read back.
+        self.replayed.transaction(file, &transaction)?;
+        if transaction.ts > self.replayed.manifest.flushed_ts {
+            self.transactions.push(transaction);
+        }
+        Ok(())
+    }
+}
+
 impl Replay for Survey<'_, '_> {
     fn manifest(&mut self, manifest: Manifest) -> Result<()> {
         self.oldest.get_or_insert(manifest.last_ts);
-        self.replayed.manifest(manifest)
+        self.replayed.manifest(manifest)?;
+        self.forget_flushed();
+        Ok(())
     }
 
     fn record(&mut self, file: usize, record: Logged) -> Result<()> {
         self.report.totals.log_records += 1;
         self.report.advance(0)?;
-        if let Logged::Transaction(transaction) = &record {
-            if transaction.ts <= self.last {
-                let place = Place::file(&transaction.origin.file).at(transaction.origin.offset);
-                let (found, last) = (transaction.ts, self.last);
-                let what = format!("a commit of {found} follows one of {last}");
-                self.report.damage(place, what);
+        match record {
+            Logged::Transaction(transaction) => self.transaction(file, transaction),
+            Logged::Flush(_) => {
+                self.replayed.record(file, record)?;
+                self.forget_flushed();
+                Ok(())
             }
-            self.last = self.last.max(transaction.ts);
-            // Every write must read back.
-            transaction.writes(|_| Ok(()))?;
+            _ => self.replayed.record(file, record),
         }
-        self.replayed.record(file, record)
     }
 }

@@ -141,11 +141,14 @@ impl<'a> Check<'a> {
             segments.push(segment);
         }
         check_numbers(&manifest, &segments, &transactions, &mut report)?;
-        let filled = recovery::fill(&manifest, &transactions);
-        let filled = report.take(Place::default, filled)?;
-        whole &= filled.is_some();
-        let (memtable, tables) =
-            filled.unwrap_or_else(|| (Memtable::new(TimelineId::MAIN), Tables::default()));
+        let (memtable, tables) = (
+            Memtable::new(TimelineId::MAIN),
+            recovery::counted(&manifest),
+        );
+        for transaction in &transactions {
+            let replayed = memtable.replay(transaction, &tables);
+            whole &= report.take(Place::default, replayed)?.is_some();
+        }
         Ok(Check {
             report,
             codecs,

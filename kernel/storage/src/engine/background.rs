@@ -21,22 +21,29 @@ pub fn is_inline(io: &dyn Io) -> bool {
 }
 
 impl Background {
-    pub fn start(engine: &Arc<EngineInner>) -> Background {
-        let mut threads = Vec::new();
+    /// The thread that an engine needs whose memtable is filled from the log.
+    pub fn start_flushing(engine: &Arc<EngineInner>) -> Background {
+        let mut background = Background {
+            threads: Vec::new(),
+        };
+        background.spawn(engine, "helios-flush", EngineInner::flush_when_wanted);
+        background
+    }
+
+    /// The others.
+    pub fn start(&mut self, engine: &Arc<EngineInner>) {
+        self.spawn(engine, "helios-wal", write_log);
+        if engine.options.compaction_in_background {
+            self.spawn(engine, "helios-compact", EngineInner::compact_when_wanted);
+        }
+    }
+
+    fn spawn(&mut self, engine: &Arc<EngineInner>, name: &str, work: fn(&EngineInner)) {
         if !engine.inline {
             let inner = Arc::clone(engine);
-            let write = Box::new(move || write_log(&inner));
-            threads.extend(engine.io.spawn("helios-wal", write));
-            let inner = Arc::clone(engine);
-            let flush = Box::new(move || inner.flush_when_wanted());
-            threads.extend(engine.io.spawn("helios-flush", flush));
-            if engine.options.compaction_in_background {
-                let inner = Arc::clone(engine);
-                let compact = Box::new(move || inner.compact_when_wanted());
-                threads.extend(engine.io.spawn("helios-compact", compact));
-            }
+            self.threads
+                .extend(engine.io.spawn(name, Box::new(move || work(&inner))));
         }
-        Background { threads }
     }
 
     /// End the threads; what they had begun is finished first, but for a compaction, of which nothing stays.

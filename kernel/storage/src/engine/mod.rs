@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::load::{LoadOptions, Loader};
 use crate::lock::LockManager;
+use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::schema::TableDef;
@@ -168,8 +169,8 @@ impl Engine {
         let Recovered {
             writer,
             manifest,
-            memtable,
             tables,
+            unflushed,
         } = recovery::recover(&io, &options)?;
         let flusher = Flusher::new(&manifest, &options);
         let segments = flusher.open_segments(&io, &manifest)?;
@@ -193,7 +194,7 @@ impl Engine {
                 TimelineId::MAIN,
                 None,
                 Superversion {
-                    active: Arc::new(memtable),
+                    active: Arc::new(Memtable::new(TimelineId::MAIN)),
                     layers: segments.into_iter().map(Layer::Segment).collect(),
                 },
             ),
@@ -208,7 +209,12 @@ impl Engine {
             loading: false.into(),
             directory: Mutex::new(Some(directory)),
         });
-        let background = Background::start(&inner);
+        let mut background = Background::start_flushing(&inner);
+        if let Err(error) = inner.refill(&unflushed) {
+            background.stop(&inner);
+            return Err(error);
+        }
+        background.start(&inner);
         Ok(Engine(Arc::new(Open {
             inner,
             background: Mutex::new(Some(background)),
@@ -463,6 +469,7 @@ impl Open {
         background.stop(&self.inner);
         // One that a session asked for ends, too, before the directory may be somebody else's.
         self.inner.compactor.wait();
+        self.inner.flush_for_reopening();
         // A log that has stopped refuses, and its close says why.
         let _ = self
             .inner

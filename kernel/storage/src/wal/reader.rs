@@ -71,7 +71,21 @@ pub fn read(files: &[WalFile], replay: &mut impl Replay) -> Result<Tail> {
         .ok_or_else(|| Error::internal("a log without a batch"))
 }
 
-/// The same to see what is there: damage goes to `damaged`, and reading goes on behind it, with the
+/// Read `files`, which were read before and end at `end`, once more.
+pub fn read_until(files: &[WalFile], end: Lsn, replay: &mut impl Replay) -> Result<()> {
+    let mut reader = Reader::new(files);
+    while reader.lsn < end
+        && let Some((header, bytes)) = reader.next()?
+    {
+        reader.deliver(&header, &bytes, replay)?;
+    }
+    match reader.lsn >= end {
+        true => Ok(()),
+        false => Err(Error::internal("a log that ends before its end")),
+    }
+}
+
+/// The same as [`read`] to see what is there: damage goes to `damaged`, and reading goes on behind it, with the
 /// next batch that is whole. `None` when there is no such batch at all. Errors are of another kind than
 /// damage.
 pub fn survey(

@@ -75,6 +75,63 @@ fn a_crash_keeps_every_acknowledged_commit() {
     }
 }
 
+/// A log of many memtables is flushed while it is replayed, and another crash on the way changes nothing.
+#[test]
+fn a_log_longer_than_memory_is_flushed_while_it_is_replayed() {
+    let db = Database::new();
+    let name = "x".repeat(500);
+    for i in 0..200 {
+        insert(&db.engine, &[row(i, &name), row(1000 + i, &name)]);
+    }
+    let copy = crash(&db);
+    let options = Options {
+        memtable_bytes_max: 64 << 10,
+        memtables_frozen_max: 1,
+        ..db.options.clone()
+    };
+    for _ in 0..2 {
+        let engine = open(&copy, &options).unwrap();
+        let stats = engine.stats();
+        assert!(stats.segments > 4, "{stats:?}");
+        assert!(stats.memtable_bytes < 3 * options.memtable_bytes_max);
+        assert!(stats.memtables_frozen <= 1);
+        assert_eq!(ids_in(&engine), ids_in(&db.engine));
+        let view = engine.latest_view();
+        assert_eq!(view.row_count_estimate(TABLE), 400);
+        assert_eq!(by_id(&view, 7).len(), 1);
+        assert_eq!(by_name(&view, &name).len(), 400);
+    }
+    let engine = open(&copy, &options).unwrap();
+    let dir = copy;
+    Database {
+        dir,
+        engine,
+        options,
+    }
+    .check();
+}
+
+#[test]
+fn a_clean_stop_leaves_little_to_replay() {
+    let options = Options {
+        memtable_bytes_max: 64 << 10,
+        ..small()
+    };
+    let db = Database::with(options);
+    let rows: Vec<Row> = (0..300).map(|i| row(i, "x")).collect();
+    insert(&db.engine, &rows);
+    assert!(db.engine.stats().memtable_bytes > 64 << 10);
+    let db = db.reopen();
+    assert_eq!(db.engine.stats().memtable_bytes, 0);
+    assert_eq!(db.engine.stats().segments, 1);
+    // What is little stays in the log.
+    insert(&db.engine, &[row(5000, "y")]);
+    let db = db.reopen();
+    assert!(db.engine.stats().memtable_bytes > 0);
+    assert_eq!(db.engine.stats().segments, 1);
+    assert_eq!(ids_in(&db.engine).len(), 301);
+}
+
 #[test]
 fn large_transactions_span_batches_and_files() {
     let mut db = Database::new();
@@ -86,7 +143,10 @@ fn large_transactions_span_batches_and_files() {
         expected.extend(rows.iter().map(|r| r.0.unwrap()));
         insert(&db.engine, &rows);
         if round % 2 == 1 {
-            db = db.reopen();
+            // Not a clean stop, which would flush them.
+            let dir = crash(&db);
+            let engine = open(&dir, &db.options).unwrap();
+            db = Database { dir, engine, ..db };
         }
         assert_eq!(ids_in(&db.engine), expected);
     }

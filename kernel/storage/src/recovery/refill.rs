@@ -1,0 +1,119 @@
+//! Filling the memtable from the log, which is the last step of opening a database.
+//!
+//! The engine around it is whole, nobody has it yet, and of its threads only the one that flushes runs.
+//! A memtable that is full is frozen and waits for its flush as after a commit, so a log takes no more
+//! memory than its transactions did: that of
+//! [`Options::memtables_frozen_max`](crate::options::Options::memtables_frozen_max) memtables and one
+//! more, however long it is. A crash in the middle leaves what a crash in any flush leaves.
+//!
+//! It is shared with the check of a closed database, which has no engine ([`Memtable::replay`]).
+
+use std::sync::Arc;
+
+use crate::engine::EngineInner;
+use crate::error::Result;
+use crate::ids::{CollectionId, Lsn, Ts};
+use crate::manifest::Manifest;
+use crate::memtable::{Memtable, TxnSlot, full_key};
+use crate::tables::Tables;
+use crate::transaction::writeset::WriteKind;
+use crate::wal::file::WalFile;
+use crate::wal::reader::{self, Replay};
+use crate::wal::record::{Logged, LoggedTransaction};
+
+/// The part of the log that may have transactions that are not in segments.
+#[derive(Default)]
+pub struct Unflushed {
+    files: Vec<WalFile>,
+    flushed: Ts,
+    end: Lsn,
+}
+
+impl Unflushed {
+    /// Of `files`, which are all of the log and know their newest commits.
+    pub fn new(files: &[WalFile], flushed: Ts, end: Lsn) -> Unflushed {
+        let first = files.iter().position(|file| file.ts_max > flushed);
+        Unflushed {
+            files: first.map_or(Vec::new(), |first| files[first..].to_vec()),
+            flushed,
+            end,
+        }
+    }
+}
+
+impl Memtable {
+    /// Put the versions of a logged transaction in, and count rows.
+    pub fn replay(&self, transaction: &LoggedTransaction, tables: &Tables) -> Result<()> {
+        let slot = TxnSlot::committed(transaction.ts);
+        // Keys come in order, so a table's rows come together.
+        let mut live: Option<(CollectionId, i64)> = None;
+        let count = |live: Option<(CollectionId, i64)>| {
+            if let Some((table, delta)) = live {
+                tables.get(table).add_live(delta);
+            }
+        };
+        transaction.writes(|write| {
+            let delta = match write.kind {
+                WriteKind::Insert => 1,
+                WriteKind::Delete => -1,
+                _ => 0,
+            };
+            if delta != 0 {
+                match &mut live {
+                    Some((table, sum)) if *table == write.collection => *sum += delta,
+                    _ => count(live.replace((write.collection, delta))),
+                }
+            }
+            let key = full_key(write.collection, write.key);
+            self.insert(key, Arc::clone(&slot), write.value.map(Box::from));
+            Ok(())
+        })?;
+        count(live);
+        self.note_commit(transaction.ts);
+        Ok(())
+    }
+}
+
+impl EngineInner {
+    /// Step 5 of [`recovery`](super).
+    pub fn refill(&self, unflushed: &Unflushed) -> Result<()> {
+        if unflushed.files.is_empty() {
+            return Ok(());
+        }
+        let mut refill = Refill {
+            engine: self,
+            flushed: unflushed.flushed,
+            transactions: 0,
+        };
+        reader::read_until(&unflushed.files, unflushed.end, &mut refill)?;
+        tracing::info!(transactions = refill.transactions, "replayed the log");
+        Ok(())
+    }
+}
+
+struct Refill<'a> {
+    engine: &'a EngineInner,
+    flushed: Ts,
+    transactions: u64,
+}
+
+impl Replay for Refill<'_> {
+    fn manifest(&mut self, _: Manifest) -> Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, _: usize, record: Logged) -> Result<()> {
+        let Logged::Transaction(transaction) = record else {
+            return Ok(());
+        };
+        if transaction.ts <= self.flushed {
+            return Ok(());
+        }
+        self.transactions += 1;
+        self.engine.admit_to_memtable()?;
+        let sources = self.engine.sources();
+        sources.active.replay(&transaction, &self.engine.tables)?;
+        self.engine.after_commit();
+        Ok(())
+    }
+}
