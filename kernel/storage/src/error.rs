@@ -1,10 +1,10 @@
 //! The errors of storage, in three kinds.
 //!
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
-//!    `Deadlock`, `LockNotAvailable`, `Canceled`, `OutOfMemory`, `DiskFull`, `KeyTooLong`,
-//!    `RowTooLong`, `Invalid`, `CodecMissing`, `Expression`, `SnapshotTooOld`, `SnapshotTooNew`,
-//!    `DirectoryLocked`, `NotADatabase`): the
-//!    kind says what to do next.
+//!    `ReadWriteDependency`, `ReadOnlyTransaction`, `Deadlock`, `LockNotAvailable`, `Canceled`,
+//!    `OutOfMemory`, `DiskFull`, `KeyTooLong`, `RowTooLong`, `Invalid`, `CodecMissing`, `Expression`,
+//!    `SnapshotTooOld`, `SnapshotTooNew`, `DirectoryLocked`, `NotADatabase`): the kind says what to do
+//!    next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
 //! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
@@ -32,6 +32,11 @@ pub enum Error {
     },
     #[error("could not serialize access due to concurrent update")]
     SerializationFailure,
+    /// SERIALIZABLE: the transactions that committed beside this one and it have no order.
+    #[error("could not serialize access due to read/write dependencies among transactions")]
+    ReadWriteDependency { reason: &'static str },
+    #[error("cannot execute a write in a read-only transaction")]
+    ReadOnlyTransaction,
     #[error("deadlock detected: {detail}")]
     Deadlock { detail: String },
     #[error("could not obtain the lock")]

@@ -24,6 +24,7 @@ use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::timeline::Timeline;
+use crate::transaction::ssi::Ssi;
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
 use crate::view::{Layer, OwnWrites, Path, ReadView, Superversion, ViewInner};
@@ -63,6 +64,7 @@ pub(crate) struct EngineInner {
     pub io: Arc<dyn Io>,
     pub options: Options,
     pub locks: LockManager,
+    pub serializable: Arc<Ssi>,
     pub tables: Arc<Tables>,
     pub evaluator: Arc<Evaluator>,
     pub log: Log,
@@ -180,6 +182,7 @@ impl Engine {
         }
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
+            serializable: Ssi::new(!inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
             pins: Pins::new(manifest.history_from),
@@ -227,8 +230,36 @@ impl Engine {
 
     /// Start a transaction. `interrupt` is the session's.
     pub fn begin(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
+        self.start(isolation, false, interrupt)
+    }
+
+    /// Start one that will write nothing.
+    pub fn begin_read_only(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
+        self.start(isolation, true, interrupt)
+    }
+
+    /// Start one that is SERIALIZABLE and READ ONLY, once there is a snapshot for which it need not
+    /// fear to be refused: PostgreSQL's DEFERRABLE.
+    pub fn begin_deferrable(&self, interrupt: Arc<Interrupt>) -> Result<Transaction> {
+        let mut transaction = self.start(Isolation::Serializable, true, interrupt);
+        transaction.defer()?;
+        Ok(transaction)
+    }
+
+    fn start(
+        &self,
+        isolation: Isolation,
+        read_only: bool,
+        interrupt: Arc<Interrupt>,
+    ) -> Transaction {
         let id = TxnId(self.inner().next_txn.fetch_add(1, Ordering::Relaxed));
-        Transaction::new(Arc::clone(self.inner()), id, isolation, interrupt)
+        Transaction::new(
+            Arc::clone(self.inner()),
+            id,
+            isolation,
+            read_only,
+            interrupt,
+        )
     }
 
     /// What may be shown to someone who will not commit: everything durable, and everything

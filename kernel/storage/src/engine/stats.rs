@@ -30,6 +30,8 @@ pub struct Stats {
     pub horizon: Horizon,
     /// Rows, keys and tables that somebody has locked or waits for.
     pub locked_objects: usize,
+    /// Transactions that wait for a lock.
+    pub lock_waits: usize,
 }
 
 impl Stats {
@@ -55,6 +57,7 @@ impl Stats {
             compacted: engine.compactor.done(),
             horizon: engine.horizon(),
             locked_objects: engine.locks.object_count(),
+            lock_waits: engine.locks.waiting_count(),
         }
     }
 }

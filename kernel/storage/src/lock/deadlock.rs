@@ -56,6 +56,11 @@ impl WaitGraph {
         Err(detail.join("\n"))
     }
 
+    /// How many wait.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
     /// What `owner` waits for.
     #[cfg(test)]
     pub fn waiting_object(&self, owner: TxnId) -> Option<Arc<LockObject>> {

@@ -117,6 +117,11 @@ impl LockManager {
         }
     }
 
+    /// Transactions that wait.
+    pub fn waiting_count(&self) -> usize {
+        self.graph.waiting_count()
+    }
+
     /// Objects that are locked or waited for.
     pub fn object_count(&self) -> usize {
         self.table.object_count()

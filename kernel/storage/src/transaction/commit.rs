@@ -1,15 +1,17 @@
 //! Commit: steps 1 to 4 of a transaction's end.
 //!
 //! 1. Build the log record and put the versions into the memtable, behind a pending slot: slow work,
-//!    outside of every mutex, and invisible.
+//!    outside of every mutex but that of SERIALIZABLE, and invisible.
 //! 2. At the commit point (the log's queue mutex) take the timestamp, queue the record and flip the
-//!    slot: from here on every reader agrees.
+//!    slot: from here on every reader agrees. SERIALIZABLE puts its check around that, from before the
+//!    versions go into the memtable, since what is there cannot be taken back.
 //! 3. Give the locks back, before the disk is waited for: contended rows do not wait for the disk.
 //! 4. Wait until the record is durable, and with it everything the transaction read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::ssi::{self, KeyRanges};
 use super::writeset::{FinalWrite, WriteKind};
 use super::{Durability, Transaction};
 use crate::catalog::CATALOG;
@@ -20,11 +22,16 @@ use crate::wal::record::TransactionRecord;
 
 impl Transaction {
     /// Make the writes visible to all, and with `Synchronous` durable. The commit timestamp, or, when
-    /// nothing was written, the highest timestamp read.
+    /// nothing was written, the highest timestamp read. `ReadWriteDependency` when SERIALIZABLE cannot
+    /// let it through; then nothing of it stays.
     pub fn commit(mut self, durability: Durability) -> Result<Ts> {
         let engine = Arc::clone(&self.engine);
         let mut writes = std::mem::take(&mut *self.writes.write());
+        let serial = self.serial.take();
         if writes.is_empty() {
+            if let Some(serial) = serial {
+                serial.commit(KeyRanges::default(), false, || Ok((engine.latest(), ())))?;
+            }
             let read_ts = Ts(self.read_ts.load(Ordering::Relaxed));
             self.release_locks();
             if durability == Durability::Synchronous {
@@ -56,9 +63,14 @@ impl Transaction {
             }
         }
         let record = record.seal();
+        let serial = serial.map(|serial| {
+            let keys = finals.iter().map(|write| &*write.key);
+            let writes = ssi::writes_of(keys, engine.serializable.limits());
+            (serial, writes)
+        });
 
         let slot = TxnSlot::pending();
-        let (ts, ticket) = {
+        let publish = || {
             let _window = engine.freeze.read();
             let sources = engine.sources();
             for write in finals {
@@ -71,7 +83,11 @@ impl Transaction {
             for (table, delta) in live {
                 engine.tables.get(table).add_live(delta);
             }
-            committed
+            Ok(committed)
+        };
+        let (ts, ticket) = match serial {
+            None => publish()?,
+            Some((serial, writes)) => serial.commit(writes, true, publish)?,
         };
         self.release_locks();
         let written = match durability {

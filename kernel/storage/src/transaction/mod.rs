@@ -3,12 +3,14 @@
 //! The life of a transaction:
 //!
 //! 1. `begin` gives it an id, which only the lock manager sees.
-//! 2. `begin_statement` takes a snapshot: READ COMMITTED a new one each time, REPEATABLE READ once.
+//! 2. `begin_statement` takes a snapshot: READ COMMITTED a new one each time, REPEATABLE READ and
+//!    SERIALIZABLE once.
 //! 3. Reads go through views of that snapshot; writes lock what they touch, check uniqueness against
-//!    the *latest* versions, and go to the private [`writeset`]. Nobody else sees them.
+//!    the *latest* versions, and go to the private [`writeset`]. Nobody else sees them. SERIALIZABLE
+//!    notes what it reads, too ([`ssi`]).
 //! 4. `commit` builds the WAL record, puts the versions into the memtable behind a pending slot,
 //!    takes its place in the log and its timestamp under one short mutex, flips the slot, gives the
-//!    locks back, and only then waits for the disk.
+//!    locks back, and only then waits for the disk. SERIALIZABLE may be refused before.
 //! 5. `rollback`, or dropping the transaction, gives the locks back and forgets the writes.
 //!
 //! Reading the latest state may show a commit that is not durable yet. The rule that makes that safe:
@@ -34,10 +36,12 @@ use crate::view::{Kind, OwnWrites, ReadView, row_key};
 
 mod commit;
 mod rows;
+pub(crate) mod ssi;
 pub(crate) mod writeset;
 
 pub use rows::InsertOutcome;
 use rows::TablePlan;
+use ssi::{Reads, Serial};
 use writeset::{WriteKind, WriteSet};
 
 /// Which snapshot each statement reads.
@@ -47,6 +51,15 @@ pub enum Isolation {
     ReadCommitted,
     /// The latest committed state when the first statement started.
     RepeatableRead,
+    /// The same; and what commits could have run one transaction after the other ([`ssi`]).
+    Serializable,
+}
+
+impl Isolation {
+    /// Whether all statements read the same snapshot, so that what changed since may not be written.
+    pub fn keeps_snapshot(self) -> bool {
+        self != Isolation::ReadCommitted
+    }
 }
 
 /// What a commit waits for.
@@ -78,6 +91,9 @@ pub struct Transaction {
     engine: Arc<EngineInner>,
     id: TxnId,
     isolation: Isolation,
+    read_only: bool,
+    /// The transaction's part in SERIALIZABLE, from its snapshot on.
+    serial: Option<Serial>,
     interrupt: Arc<Interrupt>,
     writes: Arc<RwLock<WriteSet>>,
     held: Vec<Arc<LockObject>>,
@@ -104,12 +120,15 @@ impl Transaction {
         engine: Arc<EngineInner>,
         id: TxnId,
         isolation: Isolation,
+        read_only: bool,
         interrupt: Arc<Interrupt>,
     ) -> Transaction {
         Transaction {
             engine,
             id,
             isolation,
+            read_only,
+            serial: None,
             interrupt,
             writes: Arc::default(),
             held: Vec::new(),
@@ -130,8 +149,39 @@ impl Transaction {
 
     /// Take the statement's snapshot.
     pub fn begin_statement(&mut self) {
-        if self.snapshot.is_none() || self.isolation == Isolation::ReadCommitted {
-            self.snapshot = Some(self.pin_latest());
+        if self.snapshot.is_some() && self.isolation.keeps_snapshot() {
+            return;
+        }
+        let pin = match self.isolation {
+            Isolation::Serializable => {
+                let snapshot = || {
+                    let pin = self.pin_latest();
+                    (pin.ts(), pin)
+                };
+                let serializable = &self.engine.serializable;
+                let (serial, pin) = serializable.begin(self.id, self.read_only, snapshot);
+                self.serial = Some(serial);
+                pin
+            }
+            _ => self.pin_latest(),
+        };
+        self.snapshot = Some(pin);
+    }
+
+    /// Take a snapshot that no transaction beside this one can make inconsistent, waiting for one:
+    /// DEFERRABLE, of a SERIALIZABLE transaction that is read-only. Before the first statement.
+    pub(crate) fn defer(&mut self) -> Result<()> {
+        loop {
+            self.begin_statement();
+            let Some(serial) = &self.serial else {
+                return Ok(());
+            };
+            let serializable = &self.engine.serializable;
+            if serializable.wait_safe(serial, &self.interrupt)? {
+                return Ok(());
+            }
+            self.serial = None;
+            self.snapshot = None;
         }
     }
 
@@ -155,21 +205,30 @@ impl Transaction {
     /// reads the latest state.
     pub fn read_view(&self) -> ReadView {
         match &self.snapshot {
-            Some(snapshot) => self.view_of(|own| self.engine.view(snapshot.ts(), Some(own))),
+            Some(snapshot) => {
+                let reads = self.serial.as_ref().map(Serial::reads).cloned();
+                self.view_of(reads, |own| self.engine.view(snapshot.ts(), Some(own)))
+            }
             None => self.latest_view(),
         }
     }
 
-    /// The newest committed state and all own writes so far.
+    /// The newest committed state and all own writes so far: for what locks guard, since SERIALIZABLE
+    /// does not note what is read here.
     pub fn latest_view(&self) -> ReadView {
         let latest = || self.engine.latest();
-        self.view_of(|own| self.engine.view_now(latest, Some(own)))
+        self.view_of(None, |own| self.engine.view_now(latest, Some(own)))
     }
 
-    fn view_of(&self, view: impl FnOnce(OwnWrites) -> ReadView) -> ReadView {
+    fn view_of(
+        &self,
+        reads: Option<Arc<Reads>>,
+        view: impl FnOnce(OwnWrites) -> ReadView,
+    ) -> ReadView {
         let own = OwnWrites {
             set: Arc::clone(&self.writes),
             limit: self.writes.write().mark(),
+            reads,
         };
         let view = view(own);
         self.read_ts.fetch_max(view.ts().0, Ordering::Relaxed);
@@ -231,7 +290,7 @@ impl Transaction {
 
     /// Lock a row and say what became of it since the statement's snapshot.
     ///
-    /// REPEATABLE READ answers a change with `SerializationFailure`, except for FOR KEY SHARE on a
+    /// REPEATABLE READ and SERIALIZABLE answer a change with `SerializationFailure`, except for FOR KEY SHARE on a
     /// row that still lives: a change that left the key alone does not conflict with it.
     pub fn lock_row(
         &mut self,
@@ -254,13 +313,11 @@ impl Transaction {
             None => Ok(RowLock::Gone),
             Some((false, true)) => Ok(RowLock::Held),
             Some((false, false)) => Ok(RowLock::Gone),
-            Some((true, live)) => match (self.isolation, live) {
-                (Isolation::ReadCommitted, true) => Ok(RowLock::Changed),
-                (Isolation::ReadCommitted, false) => Ok(RowLock::Gone),
-                (Isolation::RepeatableRead, true) if mode == RowLockMode::KeyShare => {
-                    Ok(RowLock::Changed)
-                }
-                (Isolation::RepeatableRead, _) => Err(Error::SerializationFailure),
+            Some((true, live)) => match (self.isolation.keeps_snapshot(), live) {
+                (false, true) => Ok(RowLock::Changed),
+                (false, false) => Ok(RowLock::Gone),
+                (true, true) if mode == RowLockMode::KeyShare => Ok(RowLock::Changed),
+                (true, _) => Err(Error::SerializationFailure),
             },
         }
     }
@@ -283,10 +340,10 @@ impl Transaction {
         self.check_unchanged(collection, key)
     }
 
-    /// Under REPEATABLE READ, a key that someone has written since the snapshot may not be written:
-    /// own writes would hide what the snapshot still shows.
+    /// Under a snapshot that is kept, a key that someone has written since may not be written: own
+    /// writes would hide what the snapshot still shows.
     fn check_unchanged(&self, collection: CollectionId, key: &[u8]) -> Result<()> {
-        if let (Isolation::RepeatableRead, Some(snapshot)) = (self.isolation, &self.snapshot) {
+        if let (true, Some(snapshot)) = (self.isolation.keeps_snapshot(), &self.snapshot) {
             let snapshot = snapshot.ts();
             let newer = self
                 .latest_view()
@@ -307,6 +364,9 @@ impl Transaction {
         kind: WriteKind,
         value: Option<Box<[u8]>>,
     ) -> Result<()> {
+        if self.read_only {
+            return Err(Error::ReadOnlyTransaction);
+        }
         let mut writes = self.writes.write();
         writes.write(full_key(collection, key), kind, value);
         let limit_bytes = self.engine.options.transaction_bytes_max;

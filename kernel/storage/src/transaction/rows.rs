@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::expression::{Evaluator, inputs_of};
 use crate::ids::{CollectionId, ColumnId, RowId};
 use crate::lock::{LockWait, RowLockMode};
+use crate::memtable::full_key;
 use crate::row::{BatchBuilder, RowCodec, RowEncoder, RowRef};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
@@ -203,8 +204,8 @@ impl Transaction {
                 place: row,
             };
             let entries = plan.entries(id, &keyed)?;
-            if let Some((index, _)) = self.conflict(&plan, &entries, None)? {
-                return Err(violation(&plan, index, &keyed)?);
+            if let Some((index, entry, _)) = self.conflict(&plan, &entries, None)? {
+                return Err(self.violation(&plan, index, entry, &keyed)?);
             }
             self.insert_encoded(&plan, id, bytes, &entries)?;
             ids.push(id);
@@ -237,15 +238,20 @@ impl Transaction {
                 self.insert_encoded(&plan, id, bytes, &entries)?;
                 Ok(InsertOutcome::Inserted(id))
             }
-            Some((index, row)) => {
+            Some((index, entry, row)) => {
                 let index_id = plan.def.indexes[index].id;
                 if arbiter.is_none_or(|arbiter| arbiter == index_id) {
+                    // Whoever keeps a snapshot must not act on a row that it does not show.
+                    self.check_unchanged(index_id, &entry.key)?;
+                    if let Some(serial) = &self.serial {
+                        serial.reads().note_key(index_id, &entry.key);
+                    }
                     Ok(InsertOutcome::Conflict {
                         index: index_id,
                         row,
                     })
                 } else {
-                    Err(violation(&plan, index, &keyed)?)
+                    Err(self.violation(&plan, index, entry, &keyed)?)
                 }
             }
         }
@@ -297,7 +303,7 @@ impl Transaction {
                     continue;
                 };
                 if index.unique && !after.has_null && self.taken(index, &after.key)?.is_some() {
-                    return Err(violation(&plan, i, &new_row)?);
+                    return Err(self.violation(&plan, i, &after, &new_row)?);
                 }
                 self.write(
                     index.id,
@@ -401,12 +407,12 @@ impl Transaction {
 
     /// Lock the unique keys of a new row, and find the first that is taken: the index's place in the
     /// table's list and the row that has the key. The arbiter's conflict comes before the others'.
-    fn conflict(
+    fn conflict<'e>(
         &mut self,
         plan: &TablePlan,
-        entries: &[Option<EntryKey>],
+        entries: &'e [Option<EntryKey>],
         arbiter: Option<CollectionId>,
-    ) -> Result<Option<(usize, RowId)>> {
+    ) -> Result<Option<(usize, &'e EntryKey, RowId)>> {
         let mut found = None;
         for (i, (index, entry)) in plan.def.indexes.iter().zip(entries).enumerate() {
             let Some(entry) = entry.as_ref().filter(|entry| !entry.has_null) else {
@@ -417,9 +423,9 @@ impl Transaction {
             }
             if let Some(other) = self.taken(index, &entry.key)? {
                 if arbiter == Some(index.id) {
-                    return Ok(Some((i, other)));
+                    return Ok(Some((i, entry, other)));
                 }
-                found = found.or(Some((i, other)));
+                found = found.or(Some((i, entry, other)));
             }
         }
         Ok(found)
@@ -453,6 +459,37 @@ impl Transaction {
         self.write(index.id, &entry.key, WriteKind::Remove, None)
     }
 
+    /// The error for a taken key. With a snapshot that is kept, too, it is the violation and not a
+    /// serialization failure: the key is taken whatever the snapshot. But SERIALIZABLE says so only if
+    /// there is an order of transactions in which it is: who looked for the key before, found nothing,
+    /// and now finds it taken by somebody who did the same, is refused instead, and may retry
+    /// (PostgreSQL's `_bt_check_unique` does likewise).
+    fn violation(
+        &self,
+        plan: &TablePlan,
+        index: usize,
+        entry: &EntryKey,
+        row: &Keyed<'_>,
+    ) -> Result<Error> {
+        let types = plan.key_types[index].iter();
+        let index = &plan.def.indexes[index];
+        if let Some(serial) = &self.serial {
+            serial.check_taken(&full_key(index.id, &entry.key))?;
+            serial.reads().note_key(index.id, &entry.key);
+        }
+        let key = types
+            .zip(&index.columns)
+            .map(|(ty, key)| match row.value(key.column)? {
+                None => Ok(Datum::Null),
+                Some(bytes) => Datum::from_value(ty, bytes),
+            });
+        Ok(Error::UniqueViolation {
+            table: plan.def.id,
+            index: index.id,
+            key: key.collect::<Result<_>>()?,
+        })
+    }
+
     fn insert_encoded(
         &mut self,
         plan: &TablePlan,
@@ -478,24 +515,6 @@ impl Transaction {
             Some(bytes.into()),
         )
     }
-}
-
-/// The error for a taken key. Under REPEATABLE READ, too, it is the violation and not a
-/// serialization failure: the key is taken whatever the snapshot.
-fn violation(plan: &TablePlan, index: usize, row: &Keyed<'_>) -> Result<Error> {
-    let types = plan.key_types[index].iter();
-    let index = &plan.def.indexes[index];
-    let key = types
-        .zip(&index.columns)
-        .map(|(ty, key)| match row.value(key.column)? {
-            None => Ok(Datum::Null),
-            Some(bytes) => Datum::from_value(ty, bytes),
-        });
-    Ok(Error::UniqueViolation {
-        table: plan.def.id,
-        index: index.id,
-        key: key.collect::<Result<_>>()?,
-    })
 }
 
 fn encode(encoder: &RowEncoder<'_>, row: usize) -> Result<Vec<u8>> {

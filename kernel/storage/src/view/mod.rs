@@ -23,6 +23,7 @@ use crate::memtable::full_key;
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::tables::Tables;
+use crate::transaction::ssi::Reads;
 use crate::transaction::writeset::WriteSet;
 
 pub mod changes;
@@ -43,11 +44,13 @@ pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
 
-/// A transaction's writes up to a number.
+/// What a view has of its transaction: its writes up to a number.
 #[derive(Clone)]
 pub(crate) struct OwnWrites {
     pub set: Arc<RwLock<WriteSet>>,
     pub limit: u64,
+    /// Under SERIALIZABLE, where the view notes what it reads, before it does.
+    pub reads: Option<Arc<Reads>>,
 }
 
 pub(crate) struct ViewInner {
@@ -93,7 +96,7 @@ impl ReadView {
         self.0.path.ts()
     }
 
-    /// The same without what the view's transaction wrote.
+    /// The same without what the view's transaction wrote, and without a note of what is read.
     pub fn committed(&self) -> ReadView {
         let ViewInner {
             path,
@@ -182,6 +185,11 @@ impl ReadView {
         Ok(found?.flatten())
     }
 
+    /// Where to note what is about to be read, if anywhere. Every way to read goes by here.
+    pub(crate) fn noting(&self) -> Option<&Reads> {
+        self.0.own.as_ref()?.reads.as_deref()
+    }
+
     /// Call `f` with the version this view sees of a key: its timestamp (`None` for the
     /// transaction's own write) and its value (`None` for a delete). `None` when there is none.
     pub(crate) fn lookup<R>(
@@ -192,6 +200,9 @@ impl ReadView {
         f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
         let full = full_key(collection, key);
+        if let Some(reads) = self.noting() {
+            reads.note_key(collection, key);
+        }
         if let Some(own) = &self.0.own {
             let set = own.set.read();
             if let Some(value) = set.get(&full, own.limit) {

@@ -117,6 +117,9 @@ impl RangeIter {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<RangeIter> {
+        if let Some(reads) = view.noting() {
+            reads.note_range(collection, from, to);
+        }
         let bounds = full_bounds(collection, from, to);
         let chunked = |origin, at| {
             let (full_from, full_to) = as_slices(&bounds);

@@ -477,6 +477,9 @@ pub(super) fn scan(
     table: Arc<TableDef>,
     req: ScanRequest,
 ) -> Result<Vec<TableScan>> {
+    if let Some(reads) = view.noting() {
+        reads.note_range(table.id, Bound::Unbounded, Bound::Unbounded);
+    }
     let partitions = req.partitions.max(1);
     let computing = Computing::new(&view.0.evaluator, &table, &req.projection, req.row_id)?;
     let stored = computing

@@ -11,5 +11,6 @@ mod history;
 mod load;
 mod model;
 mod recovery;
+mod serializable;
 mod support;
 mod transactions;

@@ -55,6 +55,9 @@ pub struct EverTable {
 impl ReadView {
     /// All versions of a sorted collection, by key, newest first.
     pub fn versions(&self, collection: CollectionId) -> Result<Versions> {
+        if let Some(reads) = self.noting() {
+            reads.note_range(collection, Bound::Unbounded, Bound::Unbounded);
+        }
         Versions::new(self, collection)
     }
 
@@ -87,6 +90,9 @@ impl ReadView {
         table: &Arc<TableDef>,
         which: RowVersions,
     ) -> Result<RowVersionScan> {
+        if let Some(reads) = self.noting() {
+            reads.note_range(table.id, Bound::Unbounded, Bound::Unbounded);
+        }
         RowVersionScan::new(self, table, which)
     }
 
