@@ -233,6 +233,12 @@ impl From<heliosdb_storage::Error> for SqlError {
                 state::SERIALIZATION_FAILURE,
                 "could not serialize access due to concurrent update",
             ),
+            Error::ReadWriteDependency { reason } => {
+                SqlError::new(state::SERIALIZATION_FAILURE, message)
+                    .with_detail(format!("Reason code: {reason}"))
+                    .with_hint("The transaction might succeed if retried.")
+            }
+            Error::ReadOnlyTransaction => SqlError::new(state::READ_ONLY_SQL_TRANSACTION, message),
             Error::Deadlock { detail } => {
                 SqlError::new(state::DEADLOCK_DETECTED, "deadlock detected").with_detail(detail)
             }

@@ -7,6 +7,7 @@ use sqlparser::ast::{self, Statement as Ast};
 
 use super::outcome::{CommandTag, Outcome, Rows};
 use super::statement::{Statement, StatementKind};
+use super::transaction::GivenModes;
 use super::{Session, done};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
@@ -24,7 +25,7 @@ pub(crate) fn is_allowed_in_failed_block(kind: &StatementKind) -> bool {
 
 pub(crate) fn is_transaction_control(kind: &StatementKind) -> bool {
     match kind {
-        StatementKind::Sql(s) => matches!(
+        StatementKind::Sql(s) | StatementKind::SqlWithDeferrable(s, _) => matches!(
             **s,
             Ast::Commit { .. }
                 | Ast::Rollback { .. }
@@ -69,6 +70,11 @@ impl Session {
                     _ => Err(SqlError::internal("clauses in another statement")),
                 }
             }
+            StatementKind::SqlWithDeferrable(ast, deferrable) => match ast.as_ref() {
+                Ast::StartTransaction { .. } => self.start_transaction(ast, Some(*deferrable)),
+                Ast::Set(set) => self.set_transaction(set, Some(*deferrable)),
+                _ => Err(SqlError::internal("DEFERRABLE in another statement")),
+            },
             StatementKind::Sql(ast) => self.dispatch_sql(ast, params, false),
             StatementKind::SqlWithKeyLock(ast) => self.dispatch_sql(ast, params, true),
         }
@@ -82,19 +88,7 @@ impl Session {
     ) -> Result<Outcome> {
         match ast {
             // Transactions.
-            Ast::StartTransaction {
-                modes,
-                begin,
-                modifier,
-                statements,
-                ..
-            } => {
-                if modifier.is_some() || !statements.is_empty() {
-                    return Err(SqlError::unsupported("this form of BEGIN"));
-                }
-                let tag = if *begin { "BEGIN" } else { "START TRANSACTION" };
-                self.begin(modes, tag).map(Outcome::Command)
-            }
+            Ast::StartTransaction { .. } => self.start_transaction(ast, None),
             Ast::Commit {
                 chain,
                 modifier: None,
@@ -130,6 +124,23 @@ impl Session {
                 self.begin_statement_snapshot();
                 self.dispatch_work(ast, params, key_lock)
             }
+        }
+    }
+
+    fn start_transaction(&mut self, ast: &Ast, deferrable: Option<bool>) -> Result<Outcome> {
+        match ast {
+            Ast::StartTransaction {
+                modes,
+                begin,
+                modifier: None,
+                statements,
+                ..
+            } if statements.is_empty() => {
+                let tag = if *begin { "BEGIN" } else { "START TRANSACTION" };
+                let given = GivenModes { modes, deferrable };
+                self.begin(given, tag).map(Outcome::Command)
+            }
+            _ => Err(SqlError::unsupported("this form of BEGIN")),
         }
     }
 

@@ -395,7 +395,7 @@ impl Session {
     /// A view and the catalog in it. In a transaction, its statement snapshot; outside, what is
     /// visible to readers.
     pub(crate) fn read_view(&mut self) -> Result<(ReadView, Arc<CatalogSnapshot>)> {
-        let view = if self.txn.is_explicit() || self.txn.has_storage() {
+        let view = if self.reads_in_transaction() {
             self.transaction()?.read_view()
         } else {
             // One view for the whole statement: what planning saw is what runs.
@@ -517,7 +517,7 @@ impl Session {
         if store::version(&latest)? == version {
             return Ok(false);
         }
-        if self.is_repeatable_read() {
+        if self.keeps_snapshot() {
             return Ok(false);
         }
         let transaction = self.transaction()?;

@@ -78,7 +78,7 @@ parameters! {
     "client_encoding" "UTF8" Kind::Only(&["UTF8", "UTF-8", "UNICODE"]), true, "Sets the client's character set encoding.";
     "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
     "datestyle" "ISO, MDY" Kind::DateStyle, true, "Sets the display format for date and time values.";
-    "default_transaction_deferrable" "off" Kind::Only(&["off", "false", "0", "no"]), false, "Sets the default deferrable status of new transactions.";
+    "default_transaction_deferrable" "off" Kind::Bool, false, "Sets the default deferrable status of new transactions.";
     "default_transaction_isolation" "read committed" Kind::Enum(ISOLATION_LEVELS), false, "Sets the transaction isolation level of each new transaction.";
     "default_transaction_read_only" "off" Kind::Bool, false, "Sets the default read-only status of new transactions.";
     "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";

@@ -43,6 +43,8 @@ pub(crate) enum StatementKind {
     Sql(Box<ast::Statement>),
     /// SELECT … FOR NO KEY UPDATE or FOR KEY SHARE, which the dialect spells without the key.
     SqlWithKeyLock(Box<ast::Statement>),
+    /// BEGIN or SET TRANSACTION with DEFERRABLE (`true`) or NOT DEFERRABLE, which the dialect lacks.
+    SqlWithDeferrable(Box<ast::Statement>, bool),
     /// CREATE USER: CREATE ROLE that logs in.
     CreateUser(Box<ast::CreateRole>),
     CreateSequence(CreateSequence),
@@ -71,6 +73,7 @@ impl StatementKind {
         match self {
             StatementKind::Sql(s)
             | StatementKind::SqlWithKeyLock(s)
+            | StatementKind::SqlWithDeferrable(s, _)
             | StatementKind::SqlWithClauses(s, _) => Some(s),
             _ => None,
         }
@@ -80,6 +83,7 @@ impl StatementKind {
         match self {
             StatementKind::Sql(s)
             | StatementKind::SqlWithKeyLock(s)
+            | StatementKind::SqlWithDeferrable(s, _)
             | StatementKind::SqlWithClauses(s, _) => Some(s),
             _ => None,
         }
@@ -355,7 +359,14 @@ fn parse_known(
     }
     let mut create_user = false;
     let mut key_lock = false;
-    if is_word(first, Keyword::ABORT) {
+    let mut deferrable = None;
+    let modes = is_word(first, Keyword::BEGIN)
+        || is_word(first, Keyword::START)
+        || (is_word(first, Keyword::SET)
+            && (is_word(second, Keyword::TRANSACTION) || is_word(second, Keyword::SESSION)));
+    if modes {
+        deferrable = take_deferrable(&mut tokens);
+    } else if is_word(first, Keyword::ABORT) {
         if let Some(at) = tokens
             .iter()
             .position(|t| !matches!(t.token, Token::Whitespace(_)))
@@ -396,6 +407,9 @@ fn parse_known(
             StatementKind::CreateUser(Box::new(role))
         }
         statement if key_lock => StatementKind::SqlWithKeyLock(Box::new(statement)),
+        statement if deferrable.is_some() => {
+            StatementKind::SqlWithDeferrable(Box::new(statement), deferrable == Some(true))
+        }
         statement if !clauses.is_empty() => {
             StatementKind::SqlWithClauses(Box::new(statement), clauses)
         }
@@ -553,6 +567,34 @@ fn drop_key_lock_words(tokens: &mut Vec<TokenWithSpan>) -> bool {
         tokens.remove(*p);
     }
     !drop.is_empty()
+}
+
+/// Takes DEFERRABLE or NOT DEFERRABLE out of a list of transaction modes, with the comma beside it. Of
+/// several the last counts.
+fn take_deferrable(tokens: &mut Vec<TokenWithSpan>) -> Option<bool> {
+    let mut found = None;
+    let mut from = 0;
+    loop {
+        let at: Vec<usize> = (from..tokens.len())
+            .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
+            .collect();
+        let word = |i: usize, w: &str| at.get(i).is_some_and(|p| word_is(Some(&&tokens[*p]), w));
+        let comma = |i: usize| at.get(i).is_some_and(|p| tokens[*p].token == Token::Comma);
+        let Some(place) = (0..at.len()).find(|i| word(*i, "deferrable")) else {
+            return found;
+        };
+        let not = place > 0 && word(place - 1, "not");
+        found = Some(!not);
+        let first = if not { place - 1 } else { place };
+        let (mut drop_from, mut drop_to) = (at[first], at[place]);
+        if first > 0 && comma(first - 1) {
+            drop_from = at[first - 1];
+        } else if comma(place + 1) {
+            drop_to = at[place + 1];
+        }
+        tokens.drain(drop_from..=drop_to);
+        from = drop_from;
+    }
 }
 
 /// ALTER TABLE whose every action was a clause of a plugin: what is left names the table.

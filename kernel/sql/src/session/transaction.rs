@@ -39,10 +39,29 @@ pub(crate) struct TransactionState {
     started: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Modes {
-    repeatable_read: bool,
+    isolation: Isolation,
     read_only: bool,
+    deferrable: bool,
+}
+
+impl Default for Modes {
+    fn default() -> Modes {
+        Modes {
+            isolation: Isolation::ReadCommitted,
+            read_only: false,
+            deferrable: false,
+        }
+    }
+}
+
+/// What BEGIN and SET TRANSACTION may give.
+#[derive(Clone, Copy)]
+pub(crate) struct GivenModes<'a> {
+    pub modes: &'a [TransactionMode],
+    /// DEFERRABLE or NOT DEFERRABLE.
+    pub deferrable: Option<bool>,
 }
 
 struct Frame {
@@ -107,15 +126,15 @@ impl Session {
     /// The storage transaction of the running statement, begun if there is none.
     pub(crate) fn transaction(&mut self) -> Result<&mut Transaction> {
         if self.txn.storage.is_none() {
-            let isolation = if self.effective_modes()?.repeatable_read {
-                Isolation::RepeatableRead
-            } else {
-                Isolation::ReadCommitted
+            let modes = self.effective_modes();
+            let (engine, interrupt) = (self.instance.engine(), self.interrupt.clone());
+            let mut transaction = match (modes.isolation, modes.read_only) {
+                (Isolation::Serializable, true) if modes.deferrable => {
+                    engine.begin_deferrable(interrupt)?
+                }
+                (isolation, true) => engine.begin_read_only(isolation, interrupt),
+                (isolation, false) => engine.begin(isolation, interrupt),
             };
-            let mut transaction = self
-                .instance
-                .engine()
-                .begin(isolation, self.interrupt.clone());
             transaction.begin_statement();
             for frame in &mut self.txn.savepoints {
                 frame.mark = Some(transaction.savepoint());
@@ -129,36 +148,47 @@ impl Session {
     }
 
     /// The modes of the transaction: given by BEGIN in a block, by the defaults outside.
-    fn effective_modes(&self) -> Result<Modes> {
+    fn effective_modes(&self) -> Modes {
         if self.txn.explicit {
-            return Ok(self.txn.modes);
+            return self.txn.modes;
         }
         self.default_modes()
     }
 
-    fn default_modes(&self) -> Result<Modes> {
-        self.info.with_settings(|s| {
-            Ok(Modes {
-                repeatable_read: match s.value("default_transaction_isolation") {
-                    "serializable" => return Err(serializable()),
-                    "repeatable read" => true,
-                    _ => false,
-                },
-                read_only: s.value("default_transaction_read_only") == "on",
-            })
+    fn default_modes(&self) -> Modes {
+        self.info.with_settings(|s| Modes {
+            isolation: match s.value("default_transaction_isolation") {
+                "serializable" => Isolation::Serializable,
+                "repeatable read" => Isolation::RepeatableRead,
+                _ => Isolation::ReadCommitted,
+            },
+            read_only: s.value("default_transaction_read_only") == "on",
+            deferrable: s.value("default_transaction_deferrable") == "on",
         })
     }
 
-    pub(crate) fn is_repeatable_read(&self) -> bool {
-        self.txn
-            .storage
-            .as_ref()
-            .is_some_and(|t| t.isolation() == Isolation::RepeatableRead)
+    /// Whether all statements of the storage transaction read one snapshot.
+    pub(crate) fn keeps_snapshot(&self) -> bool {
+        let storage = self.txn.storage.as_ref();
+        storage.is_some_and(|t| t.isolation().keeps_snapshot())
+    }
+
+    /// Whether what only reads needs a storage transaction, too: in a block, for its snapshot, which is
+    /// one for all statements even where the block is implicit; and under SERIALIZABLE, which has to
+    /// know of every read.
+    pub(crate) fn reads_in_transaction(&self) -> bool {
+        self.txn.explicit
+            || self.txn.storage.is_some()
+            || match self.default_modes().isolation {
+                Isolation::ReadCommitted => false,
+                Isolation::RepeatableRead => self.txn.implicit,
+                Isolation::Serializable => true,
+            }
     }
 
     /// 25006 in a read-only transaction.
     pub(crate) fn check_writable(&self, what: &str) -> Result<()> {
-        if self.effective_modes()?.read_only {
+        if self.effective_modes().read_only {
             return Err(SqlError::new(
                 state::READ_ONLY_SQL_TRANSACTION,
                 format!("cannot execute {what} in a read-only transaction"),
@@ -187,7 +217,7 @@ impl Session {
         i64::try_from(self.instance.engine().now_micros()).unwrap_or(i64::MAX)
     }
 
-    pub(crate) fn begin(&mut self, modes: &[TransactionMode], tag: &str) -> Result<CommandTag> {
+    pub(crate) fn begin(&mut self, modes: GivenModes<'_>, tag: &str) -> Result<CommandTag> {
         if self.txn.explicit {
             self.warn(
                 state::ACTIVE_SQL_TRANSACTION,
@@ -196,8 +226,7 @@ impl Session {
             self.set_transaction_modes(modes)?;
             return Ok(CommandTag::new(tag));
         }
-        let mut chosen = self.default_modes()?;
-        apply_modes(&mut chosen, modes)?;
+        let chosen = self.default_modes().with(modes)?;
         // In an implicit block, what ran before BEGIN becomes part of the block.
         self.txn.explicit = true;
         self.txn.failed = false;
@@ -207,15 +236,22 @@ impl Session {
     }
 
     /// SET TRANSACTION and the modes of a second BEGIN.
-    pub(crate) fn set_transaction_modes(&mut self, modes: &[TransactionMode]) -> Result<()> {
-        let mut chosen = self.effective_modes()?;
-        let before = chosen;
-        apply_modes(&mut chosen, modes)?;
-        if chosen.repeatable_read != before.repeatable_read && self.txn.storage.is_some() {
-            return Err(SqlError::new(
-                state::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-            ));
+    pub(crate) fn set_transaction_modes(&mut self, modes: GivenModes<'_>) -> Result<()> {
+        let before = self.effective_modes();
+        let chosen = before.with(modes)?;
+        if self.txn.storage.is_some() {
+            let late = if chosen.isolation != before.isolation {
+                Some("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            } else if before.read_only && !chosen.read_only {
+                Some("transaction read-write mode must be set before any query")
+            } else if modes.deferrable.is_some() {
+                Some("SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
+            } else {
+                None
+            };
+            if let Some(message) = late {
+                return Err(SqlError::new(state::ACTIVE_SQL_TRANSACTION, message));
+            }
         }
         if !self.txn.explicit {
             self.warn(
@@ -230,21 +266,18 @@ impl Session {
     }
 
     /// SET SESSION CHARACTERISTICS AS TRANSACTION.
-    pub(crate) fn set_session_modes(&mut self, modes: &[TransactionMode]) -> Result<()> {
-        let mut chosen = self.default_modes()?;
-        apply_modes(&mut chosen, modes)?;
+    pub(crate) fn set_session_modes(&mut self, modes: GivenModes<'_>) -> Result<()> {
+        let chosen = self.default_modes().with(modes)?;
         self.info.change_settings(|s| {
-            s.set("default_transaction_isolation", isolation_name(chosen))?;
-            s.set("default_transaction_read_only", on_off(chosen.read_only))
+            s.set("default_transaction_isolation", chosen.isolation_name())?;
+            s.set("default_transaction_read_only", on_off(chosen.read_only))?;
+            s.set("default_transaction_deferrable", on_off(chosen.deferrable))
         })
     }
 
     fn show_modes(&mut self) {
         let modes = self.txn.modes;
-        self.info.change_settings(|s| {
-            s.set_internal("transaction_isolation", isolation_name(modes));
-            s.set_internal("transaction_read_only", on_off(modes.read_only));
-        });
+        self.info.change_settings(|s| modes.show(s));
     }
 
     pub(crate) fn commit_block(&mut self, chain: bool) -> Result<CommandTag> {
@@ -349,11 +382,8 @@ impl Session {
         };
         self.rows_failed
             .store(false, std::sync::atomic::Ordering::SeqCst);
-        let modes = self.default_modes().unwrap_or_default();
-        self.info.change_settings(|s| {
-            s.set_internal("transaction_isolation", isolation_name(modes));
-            s.set_internal("transaction_read_only", on_off(modes.read_only));
-        });
+        let modes = self.default_modes();
+        self.info.change_settings(|s| modes.show(s));
     }
 
     /// A statement failed: the block fails with it, or the statement's own transaction ends.
@@ -482,42 +512,48 @@ impl Session {
     }
 }
 
-fn apply_modes(modes: &mut Modes, given: &[TransactionMode]) -> Result<()> {
-    for mode in given {
-        match mode {
-            TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => modes.read_only = true,
-            TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => {
-                modes.read_only = false;
-            }
-            TransactionMode::IsolationLevel(level) => match level {
-                TransactionIsolationLevel::ReadUncommitted
-                | TransactionIsolationLevel::ReadCommitted => modes.repeatable_read = false,
-                TransactionIsolationLevel::RepeatableRead => modes.repeatable_read = true,
-                TransactionIsolationLevel::Serializable => return Err(serializable()),
-                TransactionIsolationLevel::Snapshot => {
-                    return Err(SqlError::unsupported("isolation level SNAPSHOT"));
+impl Modes {
+    /// These, as a statement changes them.
+    fn with(mut self, given: GivenModes<'_>) -> Result<Modes> {
+        for mode in given.modes {
+            match mode {
+                TransactionMode::AccessMode(mode) => {
+                    self.read_only = *mode == TransactionAccessMode::ReadOnly;
                 }
-            },
+                TransactionMode::IsolationLevel(level) => {
+                    self.isolation = match level {
+                        TransactionIsolationLevel::ReadUncommitted
+                        | TransactionIsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+                        TransactionIsolationLevel::RepeatableRead => Isolation::RepeatableRead,
+                        TransactionIsolationLevel::Serializable => Isolation::Serializable,
+                        TransactionIsolationLevel::Snapshot => {
+                            return Err(SqlError::unsupported("isolation level SNAPSHOT"));
+                        }
+                    };
+                }
+            }
+        }
+        self.deferrable = given.deferrable.unwrap_or(self.deferrable);
+        Ok(self)
+    }
+
+    fn isolation_name(self) -> &'static str {
+        match self.isolation {
+            Isolation::ReadCommitted => "read committed",
+            Isolation::RepeatableRead => "repeatable read",
+            Isolation::Serializable => "serializable",
         }
     }
-    Ok(())
-}
 
-fn isolation_name(modes: Modes) -> &'static str {
-    if modes.repeatable_read {
-        "repeatable read"
-    } else {
-        "read committed"
+    fn show(self, settings: &mut Settings) {
+        settings.set_internal("transaction_isolation", self.isolation_name());
+        settings.set_internal("transaction_read_only", on_off(self.read_only));
+        settings.set_internal("transaction_deferrable", on_off(self.deferrable));
     }
 }
 
 fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
-}
-
-fn serializable() -> SqlError {
-    SqlError::unsupported("isolation level SERIALIZABLE")
-        .with_hint("Use REPEATABLE READ, which is snapshot isolation.")
 }
 
 fn no_block(what: &str) -> SqlError {

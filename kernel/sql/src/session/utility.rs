@@ -10,6 +10,7 @@ use sqlparser::ast::{self, ContextModifier, DiscardObject, Expr, Ident, Set};
 
 use super::outcome::{Outcome, ResultColumn, Rows};
 use super::settings::Settings;
+use super::transaction::GivenModes;
 use super::{Session, done};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
@@ -130,23 +131,7 @@ impl Session {
                 charset_name,
                 collation_name: None,
             } => self.set_parameter("client_encoding", &charset_name.value, false),
-            Set::SetTransaction {
-                modes,
-                snapshot: None,
-                session: false,
-            } => {
-                self.set_transaction_modes(modes)?;
-                done("SET")
-            }
-            Set::SetTransaction {
-                modes,
-                snapshot: None,
-                session: true,
-            } => {
-                self.set_session_modes(modes)?;
-                done("SET")
-            }
-            Set::SetTransaction { .. } => Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT")),
+            Set::SetTransaction { .. } => self.set_transaction(set, None),
             Set::SetRole { .. } => Err(SqlError::unsupported("SET ROLE")),
             Set::SetSessionAuthorization(_) => {
                 Err(SqlError::unsupported("SET SESSION AUTHORIZATION"))
@@ -155,9 +140,32 @@ impl Session {
         }
     }
 
+    /// SET TRANSACTION and SET SESSION CHARACTERISTICS AS TRANSACTION.
+    pub(crate) fn set_transaction(
+        &mut self,
+        set: &Set,
+        deferrable: Option<bool>,
+    ) -> Result<Outcome> {
+        let Set::SetTransaction {
+            modes,
+            snapshot: None,
+            session,
+        } = set
+        else {
+            return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
+        };
+        let given = GivenModes { modes, deferrable };
+        match session {
+            true => self.set_session_modes(given)?,
+            false => self.set_transaction_modes(given)?,
+        }
+        done("SET")
+    }
+
     fn set_parameter(&mut self, name: &str, value: &str, local: bool) -> Result<Outcome> {
         if name.eq_ignore_ascii_case("transaction_isolation")
             || name.eq_ignore_ascii_case("transaction_read_only")
+            || name.eq_ignore_ascii_case("transaction_deferrable")
         {
             return Err(
                 SqlError::unsupported(format!("SET {name}")).with_hint("Use SET TRANSACTION.")

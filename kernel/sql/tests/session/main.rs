@@ -10,6 +10,7 @@ mod dump;
 mod durability;
 mod flights;
 mod functions;
+mod isolation;
 mod json;
 mod observer;
 mod plugin;

@@ -17,7 +17,7 @@ fn a_failed_block_accepts_only_its_end() {
          BEGIN; BEGIN; COMMIT; COMMIT; ROLLBACK;
          SAVEPOINT x;
          BEGIN; ROLLBACK TO nope; ROLLBACK;
-         BEGIN ISOLATION LEVEL SERIALIZABLE;
+         BEGIN ISOLATION LEVEL SNAPSHOT;
          BEGIN READ ONLY; INSERT INTO t VALUES (3); ROLLBACK;
          BEGIN ISOLATION LEVEL REPEATABLE READ; SHOW transaction_isolation; COMMIT;
          SHOW transaction_isolation;
@@ -55,8 +55,7 @@ fn a_failed_block_accepts_only_its_end() {
             BEGIN
             ERROR 3B001: savepoint "nope" does not exist
             ROLLBACK
-            ERROR 0A000: isolation level SERIALIZABLE is not supported
-            HINT: Use REPEATABLE READ, which is snapshot isolation.
+            ERROR 0A000: isolation level SNAPSHOT is not supported
             BEGIN
             ERROR 25006: cannot execute INSERT in a read-only transaction
             ROLLBACK

@@ -18,6 +18,7 @@ use heliosdb_storage::{Engine, Options};
 
 pub mod letters;
 pub mod points;
+pub mod stage;
 pub mod watcher;
 pub mod words;
 

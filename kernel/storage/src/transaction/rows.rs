@@ -406,7 +406,7 @@ impl Transaction {
     }
 
     /// Lock the unique keys of a new row, and find the first that is taken: the index's place in the
-    /// table's list and the row that has the key. The arbiter's conflict comes before the others'.
+    /// table's list, the key, and the row that has it. The arbiter's conflict comes before the others'.
     fn conflict<'e>(
         &mut self,
         plan: &TablePlan,
