@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "heliosdb-sql",
         &[
             "heliosdb-dump",
+            "heliosdb-isolation",
             "heliosdb-plugin-api",
             "heliosdb-plugin-host",
             "heliosdb-storage",
@@ -137,6 +138,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "heliosdb-storage",
         ],
     ),
+    ("heliosdb-isolation", &["heliosdb-storage"]),
     ("heliosdb-sim", &["heliosdb-storage"]),
     (
         "heliosdb-upgrade",

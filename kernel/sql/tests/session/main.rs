@@ -12,6 +12,7 @@ mod flights;
 mod functions;
 mod isolation;
 mod json;
+mod list_append;
 mod observer;
 mod plugin;
 mod query;
