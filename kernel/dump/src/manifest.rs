@@ -78,6 +78,9 @@ pub struct TableManifest {
     /// Commit times at which this table's content was another than at the snapshot; at most
     /// [`SAMPLES_MAX`], evenly chosen, rising.
     pub samples: Vec<u64>,
+    /// The first time AS OF which the dump answers for this table, if not the manifest's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ts: Option<u64>,
 }
 
 impl TableManifest {

@@ -272,6 +272,12 @@ impl From<heliosdb_storage::Error> for SqlError {
                 state::INVALID_PARAMETER_VALUE,
                 "the time asked for is in the future",
             ),
+            Error::PinExists { .. } => SqlError::new(state::DUPLICATE_OBJECT, message),
+            Error::NoSuchPin { .. } => SqlError::new(state::UNDEFINED_OBJECT, message),
+            Error::CursorExpired { .. } => {
+                let hint = "Make what followed it anew, and the cursor.";
+                SqlError::new(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(hint)
+            }
             Error::KeyTooLong { bytes, max_bytes } => SqlError::new(
                 state::PROGRAM_LIMIT_EXCEEDED,
                 format!("index row size {bytes} exceeds maximum {max_bytes}"),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use heliosdb_dump::{Dump, Manifest, Progress};
 use heliosdb_plugin_host::{migration, store};
 use heliosdb_storage::catalog::{CATALOG as TABLES, decode_table};
+use heliosdb_storage::history::named::{NamedPin, PINS};
 use heliosdb_storage::ids::CollectionId;
 
 use super::ImportOptions;
@@ -142,6 +143,9 @@ fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Result<(),
             let id = CollectionId(u32::from_be_bytes(id));
             decode_table(id, value).map(drop).map_err(|e| e.to_string())
         }
+        PINS => NamedPin::decode(key, value)
+            .map(drop)
+            .map_err(|e| e.to_string()),
         store::STORES => store::decode(key, value)
             .map(drop)
             .map_err(|e| e.to_string()),

@@ -208,6 +208,7 @@ fn table() -> TableDef {
             predicate: None,
         }],
         computed: Vec::new(),
+        retention: None,
     }
 }
 

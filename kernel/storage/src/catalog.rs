@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! version u16 │ columns u16 │ column … │ indexes u16 │ index … │ computed u16 │ computed …
+//! │ retention
 //! column: type │ flags u8 (1 dropped, 2 has a codec) │
 //!         missing u32 length + bytes, length u32::MAX when there is none │
 //!         codec: u8 length, name; only when the flag is set
@@ -13,10 +14,12 @@
 //!         │ predicate u16, u16::MAX when there is none
 //! computed: type │ inputs u16 │ { column u16 } … │ condition u16, u16::MAX when there is none │
 //!         expression: u32 length, UTF-8
+//! retention: microseconds u64, u64::MAX for ever
 //! ```
 //!
-//! Integers are little-endian. Trailing bytes are damage. Version 2 is written when there are computed
-//! columns or predicates, which version 1 has no place for; version 1 when a column has a codec; version 0
+//! Integers are little-endian. Trailing bytes are damage. Version 3 is written when the table has a
+//! retention of its own; version 2, which has no place for it, when there are computed columns or
+//! predicates, which version 1 has no place for; version 1 when a column has a codec; version 0
 //! is the same but for the flag. So builds before each still read what they can.
 
 use std::sync::Arc;
@@ -25,7 +28,9 @@ use crate::codec::CODEC_NAME_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
 use crate::parse::Parser;
-use crate::schema::{ColumnDef, ColumnType, ComputedColumn, IndexDef, KeyColumn, TableDef};
+use crate::schema::{
+    ColumnDef, ColumnType, ComputedColumn, IndexDef, KeyColumn, Retention, TableDef,
+};
 
 /// The collection that holds table definitions.
 pub const CATALOG: CollectionId = CollectionId(0);
@@ -35,6 +40,8 @@ pub const FIRST_COLLECTION: CollectionId = CollectionId(1024);
 const VERSION: u16 = 0;
 const VERSION_CODECS: u16 = 1;
 const VERSION_COMPUTED: u16 = 2;
+const VERSION_RETENTION: u16 = 3;
+const FOREVER: u64 = u64::MAX;
 const DROPPED: u8 = 1;
 const HAS_CODEC: u8 = 2;
 const NO_MISSING: u32 = u32::MAX;
@@ -101,7 +108,10 @@ fn count(what: &str, n: usize) -> Result<u16> {
 }
 
 fn version_of(def: &TableDef) -> u16 {
-    if !def.computed.is_empty() || def.indexes.iter().any(|index| index.predicate.is_some()) {
+    if def.retention.is_some() {
+        VERSION_RETENTION
+    } else if !def.computed.is_empty() || def.indexes.iter().any(|index| index.predicate.is_some())
+    {
         VERSION_COMPUTED
     } else if def.columns.iter().any(|c| c.compression.is_some()) {
         VERSION_CODECS
@@ -152,12 +162,12 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
             out.push(u8::from(column.descending));
             out.push(u8::from(column.nulls_first));
         }
-        if version == VERSION_COMPUTED {
+        if version >= VERSION_COMPUTED {
             let predicate = index.predicate.map_or(NO_COLUMN, |column| column.0);
             out.extend_from_slice(&predicate.to_le_bytes());
         }
     }
-    if version == VERSION_COMPUTED {
+    if version >= VERSION_COMPUTED {
         out.extend_from_slice(&count("computed columns", def.computed.len())?.to_le_bytes());
         for computed in &def.computed {
             encode_type(&computed.ty, &mut out);
@@ -173,6 +183,11 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
             out.extend_from_slice(computed.expression.as_bytes());
         }
     }
+    let retention = def.retention.map(|retention| match retention {
+        Retention::Forever => FOREVER,
+        Retention::Micros(micros) => micros,
+    });
+    out.extend(retention.iter().flat_map(|micros| micros.to_le_bytes()));
     Ok(out)
 }
 
@@ -236,11 +251,11 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
     let name = format!("definition of table {id}");
     let mut p = Parser::new(bytes, &name, 0);
     let version = p.u16("a version")?;
-    if version > VERSION_COMPUTED {
+    if version > VERSION_RETENTION {
         return Err(Error::UnsupportedVersion {
             file: name,
             found: version.into(),
-            supported: VERSION_COMPUTED.into(),
+            supported: VERSION_RETENTION.into(),
         });
     }
     let mut columns = Vec::new();
@@ -283,7 +298,7 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
             });
         }
         let predicate = match version {
-            VERSION_COMPUTED => Some(p.u16("a predicate")?).filter(|id| *id != NO_COLUMN),
+            VERSION_COMPUTED.. => Some(p.u16("a predicate")?).filter(|id| *id != NO_COLUMN),
             _ => None,
         };
         indexes.push(IndexDef {
@@ -294,16 +309,24 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
         });
     }
     let mut computed = Vec::new();
-    if version == VERSION_COMPUTED {
+    if version >= VERSION_COMPUTED {
         for _ in 0..p.u16("a number of computed columns")? {
             computed.push(parse_computed(&mut p)?);
         }
     }
+    let retention = match version {
+        VERSION_RETENTION => Some(match p.u64("a retention")? {
+            FOREVER => Retention::Forever,
+            micros => Retention::Micros(micros),
+        }),
+        _ => None,
+    };
     p.end()?;
     Ok(TableDef {
         id,
         columns,
         computed,
+        retention,
         indexes,
     })
 }
@@ -347,6 +370,14 @@ mod tests {
                 predicate: None,
             }],
             computed: Vec::new(),
+            retention: None,
+        }
+    }
+
+    fn with_retention(retention: Retention) -> TableDef {
+        TableDef {
+            retention: Some(retention),
+            ..with_computed()
         }
     }
 
@@ -379,7 +410,16 @@ mod tests {
         let bytes = encode_table(&def()).unwrap();
         assert_eq!(bytes[..2], [0, 0], "as before codecs");
         assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def());
-        for def in [with_codec(), with_computed()] {
+        let retentions = [
+            Retention::Forever,
+            Retention::Micros(0),
+            Retention::Micros(5),
+        ];
+        let with_retentions = retentions.map(with_retention);
+        for def in [with_codec(), with_computed()]
+            .into_iter()
+            .chain(with_retentions)
+        {
             let bytes = encode_table(&def).unwrap();
             assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def);
         }
@@ -396,7 +436,12 @@ mod tests {
 
     #[test]
     fn a_cut_or_longer_definition_is_damage() {
-        for def in [def(), with_codec(), with_computed()] {
+        for def in [
+            def(),
+            with_codec(),
+            with_computed(),
+            with_retention(Retention::Micros(9)),
+        ] {
             let mut bytes = encode_table(&def).unwrap();
             for len in 0..bytes.len() {
                 assert!(

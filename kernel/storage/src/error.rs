@@ -95,6 +95,13 @@ pub enum Error {
     /// A read of a time of which not all is committed yet.
     #[error("{asked} is in the future: what is committed by {latest} is known")]
     SnapshotTooNew { asked: Ts, latest: Ts },
+    #[error("pin \"{name}\" already exists")]
+    PinExists { name: String },
+    #[error("pin \"{name}\" does not exist")]
+    NoSuchPin { name: String },
+    /// The owner of a cursor did not move it for too long.
+    #[error("cursor \"{name}\" is invalid: it stood still at {ts} for longer than max_pin_age")]
+    CursorExpired { name: String, ts: Ts },
     #[error("the database directory is in use by another process")]
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]

@@ -23,6 +23,7 @@ pub mod transaction;
 pub mod view;
 
 pub mod catalog;
+pub mod history;
 pub mod lock;
 pub mod memtable;
 pub mod tables;
@@ -47,6 +48,7 @@ pub mod io;
 pub use compact::{Compacted, HeldBy, Horizon};
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
+pub use history::{NamedPin, PinKind, PinState};
 pub use interrupt::Interrupt;
 pub use load::{LoadOptions, LoadedState, LoadedTable, Loader, SortedLoader, TableLoader};
 pub use lock::{LockWait, RowLockMode, TableLockMode};

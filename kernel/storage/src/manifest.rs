@@ -6,24 +6,26 @@
 //! newer one with a durable manifest makes it unnecessary.
 //!
 //! ```text
-//! manifest: flushed_ts u64 │ last_ts u64 │ history_from u64 │ next_segment u64
-//!           │ next_collection u32 │ segments u32 │ segment … │ tables u32 │ table …
+//! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ horizons │ next_collection u32
+//!           │ segments u32 │ segment … │ tables u32 │ table …
 //!           │ sequences u32 │ sequence …
 //! segment:  number u64 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
 //! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
-//! compaction: history_from u64 │ removed u32 │ { number u64 } … │ added u32 │ segment …
-//! load:     last_ts u64 │ history_from u64 │ next_collection u32 │ segments u32 │ segment …
+//! compaction: horizons │ removed u32 │ { number u64 } … │ added u32 │ segment …
+//! load:     last_ts u64 │ horizons │ next_collection u32 │ segments u32 │ segment …
 //!           │ tables u32 │ table … │ sequences u32 │ sequence …
 //! ```
+//!
+//! [Horizons](crate::history::horizons) have their own home.
 //!
 //! Invariants:
 //!
 //! 1. The segments hold every version that the log tells of at or before `flushed_ts`, and none newer.
 //!    What loads brought is in segments alone, and does not touch `flushed_ts`.
-//! 2. From `history_from` on the segments tell the state of every time; of times before it, parts may
-//!    be gone for good. It never falls.
+//! 2. From its horizon on the segments tell the state of a collection at every time; of times before it,
+//!    parts may be gone for good. No horizon falls.
 //! 3. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
 //!    record before this point names.
 
@@ -31,6 +33,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::FIRST_COLLECTION;
 use crate::error::Result;
+use crate::history::Horizons;
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
@@ -61,7 +64,7 @@ pub struct Manifest {
     pub flushed_ts: Ts,
     pub last_ts: Ts,
     /// See invariant 2.
-    pub history_from: Ts,
+    pub horizons: Horizons,
     pub next_segment: u64,
     pub next_collection: CollectionId,
     /// Oldest first.
@@ -76,7 +79,7 @@ impl Default for Manifest {
         Manifest {
             flushed_ts: Ts::ZERO,
             last_ts: Ts::ZERO,
-            history_from: Ts::ZERO,
+            horizons: Horizons::default(),
             next_segment: 1,
             next_collection: FIRST_COLLECTION,
             segments: Vec::new(),
@@ -100,8 +103,8 @@ pub struct FlushEdit {
 pub struct LoadEdit {
     /// No commit from here on has this timestamp or an older one.
     pub last_ts: Ts,
-    /// What was loaded tells of no time before.
-    pub history_from: Ts,
+    /// What was loaded tells of no time before; the collections that are named, of none before another.
+    pub horizons: Horizons,
     pub next_collection: CollectionId,
     /// Oldest first. Nothing else holds anything of their collections.
     pub segments: Vec<SegmentEntry>,
@@ -112,7 +115,7 @@ pub struct LoadEdit {
 /// What a compaction changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactionEdit {
-    pub history_from: Ts,
+    pub horizons: Horizons,
     /// Neighbours in the manifest's order.
     pub removed: Vec<u64>,
     /// What stands in their place, oldest first.
@@ -223,10 +226,10 @@ fn parse_list<'a, T, L: FromIterator<T>>(
 
 impl Manifest {
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let times = [self.flushed_ts.0, self.last_ts.0, self.history_from.0];
-        for n in times.into_iter().chain([self.next_segment]) {
+        for n in [self.flushed_ts.0, self.last_ts.0, self.next_segment] {
             out.extend_from_slice(&n.to_le_bytes());
         }
+        self.horizons.encode(out);
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
         let tables = self.tables.iter().map(|(id, counts)| (*id, *counts));
         let sequences = self.sequences.iter().map(|(id, state)| (*id, *state));
@@ -252,15 +255,15 @@ impl Manifest {
     pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
         let flushed_ts = Ts(p.u64("a timestamp")?);
         let last_ts = Ts(p.u64("a timestamp")?);
-        let history_from = Ts(p.u64("a timestamp")?);
         let next_segment = p.u64("a segment's number")?;
+        let horizons = Horizons::parse(p)?;
         let next_collection = CollectionId(p.u32("a collection")?);
         let (segments, tables, sequences) = parse_lists(p)?;
         p.end()?;
         Ok(Manifest {
             flushed_ts,
             last_ts,
-            history_from,
+            horizons,
             next_segment,
             next_collection,
             segments,
@@ -308,7 +311,7 @@ impl FlushEdit {
 
 impl CompactionEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.history_from.0.to_le_bytes());
+        self.horizons.encode(out);
         put_count(out, self.removed.len());
         for number in &self.removed {
             out.extend_from_slice(&number.to_le_bytes());
@@ -320,9 +323,9 @@ impl CompactionEdit {
     }
 
     pub fn parse(p: &mut Parser<'_>) -> Result<CompactionEdit> {
-        let history_from = Ts(p.u64("a timestamp")?);
+        let horizons = Horizons::parse(p)?;
         let mut edit = CompactionEdit {
-            history_from,
+            horizons,
             removed: Vec::new(),
             added: Vec::new(),
         };
@@ -337,7 +340,7 @@ impl CompactionEdit {
 
     /// An edit that is in the manifest already finds nothing to remove, and changes nothing.
     pub fn apply(&self, manifest: &mut Manifest) {
-        manifest.history_from = manifest.history_from.max(self.history_from);
+        manifest.horizons = manifest.horizons.join(&self.horizons);
         for segment in &self.added {
             manifest.next_segment = manifest.next_segment.max(segment.number + 1);
         }
@@ -353,7 +356,7 @@ impl CompactionEdit {
 impl LoadEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.last_ts.0.to_le_bytes());
-        out.extend_from_slice(&self.history_from.0.to_le_bytes());
+        self.horizons.encode(out);
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
         let (tables, sequences) = (self.tables.iter(), self.sequences.iter());
         encode_lists(&self.segments, tables.copied(), sequences.copied(), out);
@@ -361,12 +364,12 @@ impl LoadEdit {
 
     pub fn parse(p: &mut Parser<'_>) -> Result<LoadEdit> {
         let last_ts = Ts(p.u64("a timestamp")?);
-        let history_from = Ts(p.u64("a timestamp")?);
+        let horizons = Horizons::parse(p)?;
         let next_collection = CollectionId(p.u32("a collection")?);
         let (segments, tables, sequences) = parse_lists(p)?;
         Ok(LoadEdit {
             last_ts,
-            history_from,
+            horizons,
             next_collection,
             segments,
             tables,
@@ -376,7 +379,8 @@ impl LoadEdit {
 
     pub fn apply(&self, manifest: &mut Manifest) {
         manifest.last_ts = manifest.last_ts.max(self.last_ts);
-        manifest.history_from = manifest.history_from.max(self.history_from);
+        let own: Vec<_> = self.horizons.own().collect();
+        manifest.horizons.load(self.horizons.all(), &own);
         manifest.next_collection = manifest.next_collection.max(self.next_collection);
         for segment in &self.segments {
             manifest.add_segment(segment);
@@ -401,7 +405,7 @@ mod tests {
         };
         let edit = LoadEdit {
             last_ts: Ts(70),
-            history_from: Ts(50),
+            horizons: Horizons::new(Ts(50)),
             next_collection: CollectionId(3000),
             segments: vec![SegmentEntry {
                 number: 9,
@@ -426,7 +430,7 @@ mod tests {
         let mut once = Manifest::default();
         edit.apply(&mut once);
         assert_eq!((once.last_ts, once.flushed_ts), (Ts(70), Ts::ZERO));
-        assert_eq!(once.history_from, Ts(50));
+        assert_eq!(once.horizons.all(), Ts(50));
         assert_eq!((once.next_segment, once.next_collection.0), (10, 3000));
         let mut twice = once.clone();
         edit.apply(&mut twice);
@@ -446,7 +450,7 @@ mod tests {
             ts_max: Ts(9),
         };
         let edit = CompactionEdit {
-            history_from: Ts(7),
+            horizons: Horizons::new(Ts(7)),
             removed: vec![3, 2],
             added: vec![segment(6)],
         };
@@ -467,7 +471,7 @@ mod tests {
         };
         edit.apply(&mut manifest);
         assert_eq!(numbers(&manifest), [1, 6, 4]);
-        assert_eq!((manifest.next_segment, manifest.history_from), (7, Ts(7)));
+        assert_eq!((manifest.next_segment, manifest.horizons.all()), (7, Ts(7)));
         let once = manifest.clone();
         edit.apply(&mut manifest);
         assert_eq!(manifest, once, "between the halves of an edit");
@@ -483,7 +487,7 @@ mod tests {
     #[test]
     fn a_manifest_reads_back_and_takes_edits() {
         let mut manifest = Manifest {
-            history_from: Ts(3),
+            horizons: Horizons::new(Ts(3)),
             ..Manifest::default()
         };
         let edit = FlushEdit {

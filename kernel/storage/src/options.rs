@@ -23,6 +23,8 @@ pub struct Options {
     pub lock_timeout_micros: Option<u64>,
     /// How long the past is kept to be read AS OF; `None` is for ever.
     pub retention_micros: Option<u64>,
+    /// How far a cursor may be behind before it holds no history any more; `None` is without end.
+    pub max_pin_age_micros: Option<u64>,
     /// Whether segments are merged in the background, as they come.
     pub compaction_in_background: bool,
     /// Segment files that merges which are due would take away, past which compaction goes over its CPU
@@ -42,6 +44,9 @@ pub const WAL_SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
 /// A week.
 const RETENTION_MICROS: u64 = 7 * 24 * 3600 * 1_000_000;
+
+/// 30 days.
+const MAX_PIN_AGE_MICROS: u64 = 30 * 24 * 3600 * 1_000_000;
 
 impl Options {
     /// Refuse what cannot work.
@@ -73,6 +78,7 @@ impl Default for Options {
             transaction_bytes_max: 2 << 30,
             lock_timeout_micros: None,
             retention_micros: Some(RETENTION_MICROS),
+            max_pin_age_micros: Some(MAX_PIN_AGE_MICROS),
             compaction_in_background: true,
             compaction_debt_files_max: 16,
             cpu: Caps::default(),

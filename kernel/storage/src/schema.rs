@@ -211,6 +211,15 @@ pub struct TableDef {
     /// `computed[i]` is [`ColumnId::computed`]`(i)`.
     pub computed: Vec<ComputedColumn>,
     pub indexes: Vec<IndexDef>,
+    /// How long its past is kept, if not as long as the database's.
+    pub retention: Option<Retention>,
+}
+
+/// How long the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    Forever,
+    Micros(u64),
 }
 
 impl TableDef {

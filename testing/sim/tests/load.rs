@@ -35,6 +35,7 @@ fn table() -> TableDef {
             ColumnDef::new(ColumnType::Text),
         ],
         computed: Vec::new(),
+        retention: None,
         indexes: vec![IndexDef {
             id: BY_KEY,
             columns: vec![KeyColumn {

@@ -84,11 +84,12 @@ fn found(comparing: &Comparing<'_>, table: &TableManifest, ts: Ts) -> Result<Opt
         row_id: true,
         ..ScanRequest::columns(columns.collect())
     };
-    let view = match comparing.engine.view_at(ts) {
+    let scans = comparing.engine.view_at(ts);
+    let scans = match scans.and_then(|view| view.scan(def.clone(), request)) {
         Err(heliosdb_storage::Error::SnapshotTooOld { .. }) => return Ok(None),
-        view => view?,
+        scans => scans?,
     };
-    for scan in view.scan(def.clone(), request)? {
+    for scan in scans {
         for batch in scan {
             comparing.options.interrupt.check()?;
             let batch = batch?;

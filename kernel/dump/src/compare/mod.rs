@@ -111,7 +111,8 @@ pub fn compare_tables(
     for (place, table) in manifest.tables.iter().enumerate() {
         tasks.push((place, Task::Content));
         rows += table.rows + table.superseded;
-        let times = samples(table, manifest.oldest_ts, options.history_samples);
+        let oldest = table.oldest_ts.unwrap_or(manifest.oldest_ts);
+        let times = samples(table, oldest, options.history_samples);
         if !times.is_empty() {
             rows += table.rows * times.len() as u64;
             tasks.push((place, Task::History(times)));

@@ -1,8 +1,8 @@
-//! The system collections: storage's table definitions, the SQL layer's catalog, and the plugin host's
-//! two, all in one section.
+//! The system collections: storage's table definitions and pins, the SQL layer's catalog, and the plugin
+//! host's two, all in one section.
 //!
 //! All versions of storage's and the SQL layer's are exported, so that AS OF finds old definitions with
-//! old rows. The plugin host's two are cut down, because they name collections that are not in the
+//! old rows; of the pins those that there are, for what they hold is there. The plugin host's two are cut down, because they name collections that are not in the
 //! dump:
 //!
 //! * Of the **directory of stores** only the rows of live stores. An older version of such a row that
@@ -18,6 +18,7 @@ use heliosdb_plugin_host::migration::{MIGRATIONS, MigrationState, migrations};
 use heliosdb_plugin_host::store::{self, STORES, StoreState};
 use heliosdb_storage::ReadView;
 use heliosdb_storage::catalog::CATALOG;
+use heliosdb_storage::history::named::PINS;
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::view::Version;
 
@@ -32,7 +33,7 @@ pub(super) fn export(
     pipeline: &mut Pipeline<'_>,
     oldest: &mut Oldest,
 ) -> Result<()> {
-    let mut collections = vec![CATALOG, STORES, MIGRATIONS];
+    let mut collections = vec![CATALOG, PINS, STORES, MIGRATIONS];
     collections.extend(&export.described.system_collections);
     collections.sort_unstable();
     collections.dedup();
@@ -50,6 +51,7 @@ pub(super) fn export(
             }
             let current = newest && version.value.is_some();
             let wanted = match collection {
+                PINS => current && export.options.history,
                 MIGRATIONS => current && live.steps.contains(&version.key),
                 STORES => live.keep(&mut version)? && (current || export.options.history),
                 _ => current || export.options.history,

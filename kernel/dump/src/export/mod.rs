@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use heliosdb_plugin_host::store::{self, StoreState};
+use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Engine, Interrupt, ReadView};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -99,13 +100,22 @@ impl Export<'_> {
             .begin("exporting plugin stores, entries", None);
         let stores = stores::export(self, pipeline, &mut oldest)?;
         self.progress.end();
-        let tables = tables::export(self, pipeline, &mut oldest)?;
+        let mut tables = tables::export(self, pipeline, &mut oldest)?;
         let config = self.described.config.as_ref();
         let config = config.filter(|_| self.options.config);
         if let Some(config) = config {
             export_config(config, pipeline)?;
         }
         let described = self.described;
+        let since = |horizon: Ts| match self.options.history {
+            true => oldest.0.max(horizon.0).min(snapshot_ts),
+            false => snapshot_ts,
+        };
+        let oldest_ts = since(engine.oldest_ts());
+        for table in &mut tables {
+            let own = since(engine.oldest_ts_of(CollectionId(table.collection)));
+            table.oldest_ts = Some(own).filter(|own| *own != oldest_ts);
+        }
         Ok(Manifest {
             format: FORMAT_VERSION,
             edition: described.edition.clone(),
@@ -115,10 +125,7 @@ impl Export<'_> {
             created_at_micros: engine.now_micros(),
             database: described.database.clone(),
             snapshot_ts,
-            oldest_ts: match self.options.history {
-                true => oldest.0.max(engine.oldest_ts().0).min(snapshot_ts),
-                false => snapshot_ts,
-            },
+            oldest_ts,
             included: self.included(),
             left_out: self.left_out()?,
             objects: described.objects.clone(),

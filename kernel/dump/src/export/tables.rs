@@ -116,6 +116,7 @@ fn export_table(
             true => samples.finish(),
             false => Vec::new(),
         },
+        oldest_ts: None,
     })
 }
 

@@ -56,6 +56,7 @@ fn state(manifest: &Manifest) -> LoadedState {
     LoadedState {
         last_ts: Ts(manifest.snapshot_ts),
         history_from: Ts(manifest.oldest_ts),
+        tables_from: Vec::new(),
         next_collection: CollectionId(manifest.next_collection),
         sequences: sequences
             .map(|s| (CollectionId(s.collection), s.value, s.is_called))

@@ -79,6 +79,11 @@ pub fn load_tables(
     loader.publish(LoadedState {
         last_ts: Ts(manifest.snapshot_ts),
         history_from: Ts(manifest.oldest_ts),
+        tables_from: manifest
+            .tables
+            .iter()
+            .filter_map(|table| Some((CollectionId(table.collection), Ts(table.oldest_ts?))))
+            .collect(),
         next_collection: engine
             .next_collection()
             .max(CollectionId(manifest.next_collection)),

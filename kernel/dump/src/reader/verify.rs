@@ -274,6 +274,10 @@ fn check_content(manifest: &Manifest) -> Result<(), Unfit> {
     }
     let mut wanted: Vec<(String, u64)> = Vec::new();
     for table in &manifest.tables {
+        if let Some(oldest) = table.oldest_ts.filter(|ts| *ts > manifest.snapshot_ts) {
+            let expected = format!("an oldest time of at most {}", manifest.snapshot_ts);
+            return Err((expected, oldest.to_string()));
+        }
         if table.columns.len() != table.column_digests.len() {
             let expected = format!("{} digests of columns", table.columns.len());
             return Err((expected, table.column_digests.len().to_string()));

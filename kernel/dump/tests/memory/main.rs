@@ -72,6 +72,7 @@ fn table() -> TableDef {
         id: TABLE,
         columns: types.into_iter().map(ColumnDef::new).collect(),
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     }
 }

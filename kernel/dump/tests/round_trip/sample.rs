@@ -84,6 +84,7 @@ pub fn all_types() -> TableDef {
         id: ALL_TYPES,
         columns: types.map(ColumnDef::new).collect(),
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     }
 }
@@ -203,6 +204,7 @@ pub fn changed() -> TableDef {
         id: CHANGED,
         columns: types.into_iter().map(ColumnDef::new).collect(),
         computed: Vec::new(),
+        retention: None,
         indexes: vec![
             IndexDef {
                 id: CHANGED_BY_ID,
@@ -239,6 +241,7 @@ fn table(id: CollectionId) -> TableDef {
         id,
         columns: vec![ColumnDef::new(ColumnType::Int64)],
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     }
 }

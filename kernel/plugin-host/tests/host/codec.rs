@@ -67,6 +67,7 @@ fn table() -> TableDef {
         id: CollectionId(2000),
         columns: vec![column],
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     }
 }

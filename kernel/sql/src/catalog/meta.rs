@@ -109,6 +109,7 @@ impl TableMeta {
             id: table.collection_id(),
             columns: defs,
             computed: Vec::new(),
+            retention: None,
             indexes: indexes.iter().map(|i| i.storage()).collect(),
         };
         let schema = Arc::new(ArrowSchema::new(fields.clone()));

@@ -15,7 +15,8 @@ use arrow_array::types::UInt64Type;
 use super::finding::{Place, Report};
 use crate::catalog::{CATALOG, decode_table};
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, ColumnId, RowId};
+use crate::history::named::{NamedPin, PINS, PinKind, pins_of};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::schema::{IndexDef, TableDef};
 use crate::view::index::entry_keys;
 use crate::view::scan::ScanRequest;
@@ -26,9 +27,15 @@ const SHOWN_MAX: u64 = 10;
 /// Entries whose rows are looked up together.
 const LOOKUP_ROWS: usize = 1024;
 
-/// Check all tables of `view`; `logged` shows the part of it that is in the log alone. The error is a
-/// cancelation.
-pub fn check(view: &ReadView, logged: &ReadView, report: &mut Report<'_>) -> Result<()> {
+/// Check all tables of `view`; `logged` shows the part of it that is in the log alone. History goes back to
+/// `horizon`, but for tables that have their own. The error is a cancelation.
+pub fn check(
+    view: &ReadView,
+    logged: &ReadView,
+    horizon: Ts,
+    report: &mut Report<'_>,
+) -> Result<()> {
+    check_pins(view, horizon, report)?;
     for table in tables(view, report)? {
         let table = Arc::new(table);
         report.totals.tables += 1;
@@ -60,6 +67,29 @@ fn judged<T>(
             Ok(None)
         }
     }
+}
+
+/// Pins must be of times that there were, and what a point holds must be there. A cursor may have been
+/// left behind.
+fn check_pins(view: &ReadView, horizon: Ts, report: &mut Report<'_>) -> Result<()> {
+    let place = || Place::collection(PINS);
+    let Some(pins) = report.take(place, pins_of(view))? else {
+        return Ok(());
+    };
+    for NamedPin { name, kind, ts, .. } in pins {
+        if ts > view.ts() {
+            let what = format!(
+                "pin \"{name}\" is at {ts}, after the last commit, {}",
+                view.ts()
+            );
+            report.damage(place(), what);
+        }
+        if kind == PinKind::Point && ts < horizon {
+            let what = format!("pin \"{name}\" is at {ts}, and history goes back to {horizon}");
+            report.damage(place(), what);
+        }
+    }
+    Ok(())
 }
 
 /// The tables there are.

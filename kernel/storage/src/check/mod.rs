@@ -209,6 +209,7 @@ impl<'a> Check<'a> {
             own: None,
             tables: Arc::clone(&self.tables),
             evaluator: Arc::clone(&self.evaluator),
+            horizons: None,
         }))
     }
 
@@ -229,7 +230,8 @@ impl<'a> Check<'a> {
             let (view, logged) = (self.view(), self.view_of(&self.memtable, Vec::new()));
             self.report
                 .begin("checking tables and indexes (rows)", None);
-            logic::check(&view, &logged, &mut self.report)?;
+            let horizon = self.manifest.horizons.all();
+            logic::check(&view, &logged, horizon, &mut self.report)?;
             self.report.end();
         } else {
             let what =

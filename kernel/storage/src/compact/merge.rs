@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
-use super::definitions::Definitions;
+use super::definitions::Judged;
 use super::keep::Keep;
 use super::{entries, rows};
 use crate::catalog::CATALOG;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
-use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::history::Horizons;
+use crate::ids::{CollectionId, TimelineId};
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::{Layer, Superversion};
 
@@ -24,8 +25,8 @@ pub struct Merging<'a> {
     /// Of the sources' layers: segments.
     pub range: Range<usize>,
     pub segments: Vec<SegmentReader>,
-    pub horizon: Ts,
-    pub definitions: &'a Definitions,
+    pub horizons: &'a Horizons,
+    pub definitions: &'a Judged,
     /// Says when to stop.
     pub check: &'a dyn Fn() -> Result<()>,
 }
@@ -84,7 +85,7 @@ impl Merging<'_> {
             .collect();
         let older = &self.sources.layers[self.range.end..];
         let keep = Keep {
-            horizon: self.horizon,
+            horizon: self.horizons.of(id),
             is_oldest: !older.iter().any(|layer| layer.has(id)),
         };
         if readers.iter().any(|reader| reader.has_rows(id)) {
@@ -113,13 +114,16 @@ impl Merging<'_> {
         self.definitions.dead().filter(is_there).collect()
     }
 
-    /// Whether `merged` tells less of times before the horizon than the segments did.
+    /// Whether `merged` tells less of times before the horizons than the segments did: fewer versions, or
+    /// fewer values of them.
     pub fn loses_history(&self, merged: Option<&SegmentReader>) -> bool {
         let before: u64 = self.segments().iter().map(versions).sum();
-        let collections = self.segments().iter().flat_map(|s| &s.meta().collections);
-        let mut tables = collections.filter_map(|id| self.definitions.table(*id));
-        before > merged.map_or(0, versions)
-            || tables.any(|table| table.columns.iter().any(|column| column.dropped))
+        let loses_columns = |segment: &SegmentReader| {
+            let tables = segment.meta().collections.iter();
+            let mut tables = tables.filter_map(|id| self.definitions.table(*id));
+            tables.any(|table| segment.has_dropped_values(table))
+        };
+        before > merged.map_or(0, versions) || self.segments().iter().any(loses_columns)
     }
 }
 
@@ -137,8 +141,8 @@ pub fn versions(segment: &SegmentReader) -> u64 {
 pub fn garbage_bytes(
     segment: &SegmentReader,
     older: &[Layer],
-    horizon: Ts,
-    definitions: &Definitions,
+    horizons: &Horizons,
+    definitions: &Judged,
 ) -> u64 {
     let collections = segment.collection_bytes().into_iter();
     let garbage = collections.map(|c| {
@@ -149,7 +153,7 @@ pub fn garbage_bytes(
             CATALOG => 0,
             _ if definitions.is_dead(id) => c.bytes,
             // What ends in this file ends by its newest version.
-            _ if c.max_ts > horizon => 0,
+            _ if c.max_ts > horizons.of(id) => 0,
             // A delete takes its RowId and its time at least.
             _ if is_oldest() => c.hist_bytes + c.tombstones * 16,
             _ => c.hist_bytes,

@@ -40,19 +40,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-pub use self::pins::{Pin, Pins};
+pub use self::pins::{Holder, Pin, Pins};
 
 use self::clock::Clock;
+use self::definitions::{Definitions, Judged};
 use self::merge::{Merging, garbage_bytes};
 use self::pace::{Background, Caller};
 use self::policy::File;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::{entry_of, name_of, number_of};
+use crate::history::Horizons;
 use crate::ids::Ts;
 use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::manifest::CompactionEdit;
+use crate::schema::Retention;
 use crate::segment::SegmentReader;
 use crate::view::{Layer, Superversion};
 use crate::wal::record::Record;
@@ -81,7 +84,7 @@ impl Compacted {
 }
 
 /// How far history goes back, and why.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Horizon {
     /// See [`Engine::oldest_ts`](crate::Engine::oldest_ts).
     pub oldest_ts: Ts,
@@ -93,7 +96,7 @@ pub struct Horizon {
 }
 
 /// What keeps the next compaction from letting more history go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HeldBy {
     /// All of it is to be kept.
     Forever,
@@ -102,6 +105,8 @@ pub enum HeldBy {
     Retention,
     /// A transaction's snapshot is older than what is past its time.
     Snapshot,
+    /// A pin or a cursor is, which is named.
+    Named(String),
     /// The clock jumped, and nobody said that it is right.
     Clock,
 }
@@ -227,8 +232,10 @@ impl EngineInner {
         let mut among: HashSet<String> = names.cloned().collect();
         loop {
             let mut clock = self.compactor.turn.lock();
-            let wanted = self.history_wanted(&mut clock);
-            let compacted = self.compact_once(goal, &mut among, wanted, caller);
+            let now = clock.now(&*self.io);
+            let jumped = clock.has_jumped();
+            self.compactor.clock_jumped.store(jumped, Ordering::Relaxed);
+            let compacted = self.compact_once(goal, &mut among, now, caller);
             self.pins.give_up();
             if let Err(error) = &compacted {
                 self.note_unreadable(error);
@@ -245,32 +252,46 @@ impl EngineInner {
 
     pub fn horizon(&self) -> Horizon {
         let retention_micros = self.options.retention_micros;
-        let oldest_snapshot = self.pins.oldest_pin();
-        let expired = |retention: u64| Ts(self.io.now_micros().saturating_sub(retention));
-        let held_by = match (retention_micros, oldest_snapshot) {
-            (None, _) => HeldBy::Forever,
-            _ if self.compactor.clock_jumped() => HeldBy::Clock,
-            (Some(retention), Some(ts)) if ts < expired(retention) => HeldBy::Snapshot,
-            _ => HeldBy::Retention,
-        };
+        let retention = retention_micros.map_or(Retention::Forever, Retention::Micros);
         Horizon {
-            oldest_ts: self.pins.oldest(),
+            oldest_ts: self.pins.horizons().all(),
             retention_micros,
-            held_by,
-            oldest_snapshot,
+            held_by: self.held_by(retention),
+            oldest_snapshot: self.pins.snapshots().first().map(|(ts, _)| *ts),
         }
     }
 
-    /// How far back history is wanted, not to speak of those who hold on to it.
-    fn history_wanted(&self, clock: &mut Clock) -> Ts {
-        let visible = self.log.visible();
-        let now = clock.now(&*self.io);
-        let jumped = clock.has_jumped();
-        self.compactor.clock_jumped.store(jumped, Ordering::Relaxed);
-        match (now, self.options.retention_micros) {
-            (Some(now), Some(retention)) => Ts(now.saturating_sub(retention)).min(visible),
-            _ => Ts::ZERO,
+    /// What keeps what is to be kept for so long.
+    pub fn held_by(&self, retention: Retention) -> HeldBy {
+        let Retention::Micros(micros) = retention else {
+            return HeldBy::Forever;
+        };
+        if self.compactor.clock_jumped() {
+            return HeldBy::Clock;
         }
+        let past = Ts(self.io.now_micros().saturating_sub(micros));
+        let holder = self.pins.oldest(self.cursors_expire_before());
+        match holder.filter(|holder| holder.ts() < past) {
+            None => HeldBy::Retention,
+            Some(Holder::Snapshot(_)) => HeldBy::Snapshot,
+            Some(Holder::Named(pin)) => HeldBy::Named(pin.name),
+        }
+    }
+
+    /// How far back history is wanted, not to speak of those who hold on to it. When the clock cannot be
+    /// believed all of it is.
+    fn history_wanted(&self, now: Option<u64>, visible: Ts, definitions: &Definitions) -> Horizons {
+        let wanted = |retention| match (now, retention) {
+            (Some(now), Retention::Micros(kept)) => Ts(now.saturating_sub(kept)).min(visible),
+            _ => Ts::ZERO,
+        };
+        let retention = self.options.retention_micros;
+        let retention = retention.map_or(Retention::Forever, Retention::Micros);
+        let mut horizons = Horizons::new(wanted(retention));
+        for (id, retention) in definitions.retentions() {
+            horizons.set(id, wanted(retention));
+        }
+        horizons
     }
 
     /// One merge, of everything only `among` these files, which the new one is added to; `None` when there
@@ -279,19 +300,23 @@ impl EngineInner {
         &self,
         goal: Goal,
         among: &mut HashSet<String>,
-        history_wanted: Ts,
+        now: Option<u64>,
         caller: Caller<'_>,
     ) -> Result<Option<Compacted>> {
         self.log.check()?;
         let check = || caller.check(self);
         check()?;
-        let horizon = self.pins.limit(history_wanted).max(self.pins.settled());
+        let visible = self.log.visible();
         // Of all that is committed, and not AS OF a time before the sources were taken: a segment among
         // them may hold columns of a definition that is newer than that time.
         let view = self.view(Ts::MAX, None);
-        let definitions = definitions::Definitions::read(&view, horizon)?;
+        let definitions = Definitions::read(&view)?;
+        let wanted = self.history_wanted(now, visible, &definitions);
+        let expired = self.cursors_expire_before();
+        let horizons = self.pins.limit(&wanted, expired);
+        let judged = definitions.at(&horizons);
         let sources = view.0.path.own();
-        let files = self.files(sources, horizon, &definitions);
+        let files = self.files(sources, &horizons, &judged);
         let range = match goal {
             Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
             Goal::Everything => {
@@ -311,12 +336,9 @@ impl EngineInner {
             let debt = policy::debt(&files, self.options.compaction_bytes_max);
             background.begin(debt, sources.segments().count());
         }
-        let planned = self.pins.plan(horizon);
-        // Pins may have been taken since, but of the present; a load may have raised the horizon.
-        let definitions = match planned == horizon {
-            true => definitions,
-            false => definitions::Definitions::read(&view, planned)?,
-        };
+        // Pins may have been taken since, or let go; a load may have raised the horizons.
+        let planned = self.pins.plan(&wanted, expired);
+        let judged = definitions.at(&planned);
         let merging = Merging {
             engine: self,
             segments: sources.layers[range.clone()]
@@ -326,8 +348,8 @@ impl EngineInner {
                 .collect(),
             sources,
             range,
-            horizon: planned,
-            definitions: &definitions,
+            horizons: &planned,
+            definitions: &judged,
             check: &check,
         };
         let number = self.take_segment_number()?;
@@ -352,8 +374,8 @@ impl EngineInner {
     fn files(
         &self,
         sources: &Superversion,
-        horizon: Ts,
-        definitions: &definitions::Definitions,
+        horizons: &Horizons,
+        definitions: &Judged,
     ) -> Vec<File> {
         let codecs = self.flusher.codecs().current();
         let unreadable = self.compactor.unreadable.lock();
@@ -369,7 +391,7 @@ impl EngineInner {
             let mut needed = segment.codecs().into_iter();
             File {
                 bytes: segment.meta().bytes,
-                garbage_bytes: garbage_bytes(segment, older, horizon, definitions),
+                garbage_bytes: garbage_bytes(segment, older, horizons, definitions),
                 readable: !unreadable.contains(&segment.meta().name)
                     && needed.all(|name| codecs.codec(&name).is_some()),
             }
@@ -393,7 +415,7 @@ impl EngineInner {
             number_of(name).ok_or_else(|| Error::internal(format!("\"{name}\" has no number")))
         });
         let edit = CompactionEdit {
-            history_from: self.pins.oldest(),
+            horizons: Horizons::clone(&self.pins.horizons()),
             removed: numbers.collect::<Result<_>>()?,
             added: merged
                 .iter()

@@ -1,14 +1,16 @@
-//! The horizon: how far history goes back, and who keeps it from rising.
+//! How far horizons may rise: who holds on to the past.
 //!
-//! 1. A read AS OF a time before the horizon is refused; of every time from it on everything is known.
-//! 2. A compaction *plans* a horizon before it leaves any version out, which from then on is the one that
-//!    readers are held against, and *settles* it when the log has it. One that fails lets it fall back.
-//! 3. No plan passes a pin, and no pin is taken before the horizon. A pin of the present is taken under
-//!    the same lock as a plan is made, so neither misses the other.
+//! 1. A read AS OF a time before a collection's horizon is refused; of every time from it on everything is
+//!    known ([`Horizons`]).
+//! 2. A compaction *plans* horizons before it leaves any version out, which from then on are the ones that
+//!    readers are held against, and *settles* them when the log has them. One that fails lets them fall
+//!    back.
+//! 3. No plan passes a pin, and no pin is taken before the horizon. A pin is taken under the same lock as a
+//!    plan is made, so neither misses the other.
 //!
-//! Snapshots of transactions are the only pins there are: they outlive the views that statements make of
-//! them. A view needs none, since it holds its files. What else is to keep history (a tag, a branch's
-//! fork, a cursor of changes) would be pinned here, too, with a name that tells who holds it.
+//! There are snapshots of transactions, which outlive the views that statements make of them, and pins
+//! with names ([`crate::history::named`]), of which this has a copy. A view needs none, since it holds its
+//! files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,30 +19,66 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
+use crate::history::{Horizons, NamedPin, PinKind};
 use crate::ids::Ts;
 
 /// See the module's header.
 pub struct Pins {
-    /// What readers are held against, for those who only look.
-    oldest: AtomicU64,
+    /// From there on everything can be read.
+    last: AtomicU64,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The log has it.
-    settled: Ts,
+    /// The log has them.
+    settled: Horizons,
     /// Of the compaction that is under way.
-    planned: Option<Ts>,
+    planned: Option<Horizons>,
+    /// What readers are held against.
+    current: Arc<Horizons>,
     /// How many snapshots there are of each time.
     snapshots: BTreeMap<Ts, usize>,
+    named: BTreeMap<String, NamedPin>,
+}
+
+/// Who holds on to the past, and to what time of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Snapshot(Ts),
+    Named(NamedPin),
+}
+
+impl Holder {
+    pub fn ts(&self) -> Ts {
+        match self {
+            Holder::Snapshot(ts) => *ts,
+            Holder::Named(pin) => pin.ts,
+        }
+    }
 }
 
 impl State {
-    fn limit(&self, wanted: Ts) -> Ts {
-        match self.snapshots.keys().next() {
-            Some(oldest) if !cfg!(feature = "planted-gc-drops-pinned") => wanted.min(*oldest),
-            _ => wanted,
+    /// Who holds the oldest time, if not a cursor of before `expired`.
+    fn oldest(&self, expired: Ts) -> Option<Holder> {
+        let valid = |pin: &&NamedPin| pin.kind == PinKind::Point || pin.ts >= expired;
+        let named = self.named.values().filter(valid).min_by_key(|pin| pin.ts);
+        let snapshot = self.snapshots.keys().next();
+        match (snapshot, named) {
+            (Some(ts), Some(pin)) if pin.ts < *ts => Some(Holder::Named(pin.clone())),
+            (Some(ts), _) => Some(Holder::Snapshot(*ts)),
+            (None, pin) => pin.cloned().map(Holder::Named),
         }
+    }
+
+    fn limit(&self, expired: Ts) -> Ts {
+        match self.oldest(expired) {
+            Some(oldest) if !cfg!(feature = "planted-gc-drops-pinned") => oldest.ts(),
+            _ => Ts::MAX,
+        }
+    }
+
+    fn risen(&self, wanted: &Horizons, expired: Ts) -> Horizons {
+        self.settled.risen(wanted, self.limit(expired))
     }
 }
 
@@ -69,27 +107,42 @@ impl Drop for Pin {
 }
 
 impl Pins {
-    pub fn new(settled: Ts) -> Arc<Pins> {
+    pub fn new(settled: Horizons) -> Arc<Pins> {
         Arc::new(Pins {
-            oldest: AtomicU64::new(settled.0),
+            last: AtomicU64::new(settled.last().0),
             state: Mutex::new(State {
+                current: Arc::new(settled.clone()),
                 settled,
                 planned: None,
                 snapshots: BTreeMap::new(),
+                named: BTreeMap::new(),
             }),
         })
     }
 
-    /// The horizon.
-    pub fn oldest(&self) -> Ts {
-        Ts(self.oldest.load(Ordering::Acquire))
+    /// What readers are held against.
+    pub fn horizons(&self) -> Arc<Horizons> {
+        Arc::clone(&self.state.lock().current)
     }
 
-    /// Refuse what is before the horizon. Who has taken the sources of a read before is safe.
+    /// The horizons, for one who reads `asked`; `None` when that is after all of them.
+    pub fn before(&self, asked: Ts) -> Option<Arc<Horizons>> {
+        match asked.0 < self.last.load(Ordering::Acquire) {
+            true => Some(self.horizons()),
+            false => None,
+        }
+    }
+
+    /// Refuse what no collection remembers. Who has taken the sources of a read before is safe.
     pub fn check(&self, asked: Ts) -> Result<()> {
-        let oldest = self.oldest();
-        match asked < oldest {
-            true => Err(Error::SnapshotTooOld { asked, oldest }),
+        let Some(horizons) = self.before(asked) else {
+            return Ok(());
+        };
+        match asked < horizons.first() {
+            true => Err(Error::SnapshotTooOld {
+                asked,
+                oldest: horizons.first(),
+            }),
             false => Ok(()),
         }
     }
@@ -105,59 +158,110 @@ impl Pins {
         }
     }
 
-    /// How far the horizon may rise: not past `wanted`, nor past any pin.
-    pub fn limit(&self, wanted: Ts) -> Ts {
-        self.state.lock().limit(wanted)
-    }
-
-    /// Refuse readers before `horizon`, or before where the horizon is, if that is later, which is
-    /// returned. One plan at a time; it ends with [`Pins::settle`] or [`Pins::give_up`].
-    pub fn plan(&self, horizon: Ts) -> Ts {
+    /// Pin a time of the past, which all but tables with a shorter retention must remember.
+    pub fn pin_at(self: &Arc<Self>, ts: Ts) -> Result<Pin> {
         let mut state = self.state.lock();
-        let horizon = state.limit(horizon).max(state.settled);
-        state.planned = Some(horizon);
-        self.tell(&state);
-        horizon
+        let oldest = state.current.all();
+        if ts < oldest {
+            return Err(Error::SnapshotTooOld { asked: ts, oldest });
+        }
+        *state.snapshots.entry(ts).or_default() += 1;
+        Ok(Pin {
+            pins: Arc::clone(self),
+            ts,
+        })
     }
 
-    /// The log has the horizon that was planned.
+    /// This is what a name holds from now on. Whoever says so holds it as well until this returns.
+    pub fn name(&self, name: &str, pin: Option<NamedPin>) {
+        let mut state = self.state.lock();
+        match pin {
+            Some(pin) => state.named.insert(name.to_owned(), pin),
+            None => state.named.remove(name),
+        };
+    }
+
+    /// These are all that have names.
+    pub fn name_all(&self, pins: Vec<NamedPin>) {
+        let pins = pins.into_iter().map(|pin| (pin.name.clone(), pin));
+        self.state.lock().named = pins.collect();
+    }
+
+    /// How far horizons may rise: not past what is `wanted`, nor past any pin, of which cursors of before
+    /// `expired` are none.
+    pub fn limit(&self, wanted: &Horizons, expired: Ts) -> Horizons {
+        self.state.lock().risen(wanted, expired)
+    }
+
+    /// Refuse readers from now on what a compaction up to [`Pins::limit`] takes; how far that is now. One
+    /// plan at a time; it ends with [`Pins::settle`] or [`Pins::give_up`].
+    pub fn plan(&self, wanted: &Horizons, expired: Ts) -> Horizons {
+        let mut state = self.state.lock();
+        let planned = state.risen(wanted, expired);
+        state.planned = Some(planned.clone());
+        self.tell(&mut state);
+        planned
+    }
+
+    /// The log has the horizons that were planned.
     pub fn settle(&self) {
         let mut state = self.state.lock();
         if let Some(planned) = state.planned.take() {
-            state.settled = state.settled.max(planned);
+            state.settled = state.settled.join(&planned);
         }
-        self.tell(&state);
+        self.tell(&mut state);
     }
 
     /// Nothing came of the plan.
     pub fn give_up(&self) {
         let mut state = self.state.lock();
         state.planned = None;
-        self.tell(&state);
+        self.tell(&mut state);
     }
 
-    /// The horizon that the log has.
-    pub fn settled(&self) -> Ts {
-        self.state.lock().settled
+    /// Who holds the oldest time; cursors of before `expired` hold none.
+    pub fn oldest(&self, expired: Ts) -> Option<Holder> {
+        self.state.lock().oldest(expired)
     }
 
-    /// The oldest pin.
-    pub fn oldest_pin(&self) -> Option<Ts> {
-        self.state.lock().snapshots.keys().next().copied()
+    /// The times of snapshots, and how many there are of each.
+    pub fn snapshots(&self) -> Vec<(Ts, usize)> {
+        let state = self.state.lock();
+        state.snapshots.iter().map(|(ts, n)| (*ts, *n)).collect()
     }
 
-    /// The horizon is `ts` or later, as the log has it.
-    pub fn raise_to(&self, ts: Ts) {
+    /// Whether a load may bring collections whose history begins at `all`: nothing that is held may be
+    /// before that, for AS OF that time the database would not be whole any more.
+    pub fn check_load(&self, all: Ts, expired: Ts) -> Result<()> {
+        let holder = self.oldest(expired).filter(|holder| holder.ts() < all);
+        let Some(holder) = holder else {
+            return Ok(());
+        };
+        let who = match &holder {
+            Holder::Snapshot(_) => "a snapshot".to_owned(),
+            Holder::Named(pin) => format!("pin \"{}\"", pin.name),
+        };
+        let ts = holder.ts();
+        Err(Error::invalid(format!(
+            "a load with the history from {all} on, while {who} holds that of {ts}"
+        )))
+    }
+
+    /// The log has a load.
+    pub fn load(&self, horizons: &Horizons) {
         let mut state = self.state.lock();
-        state.settled = state.settled.max(ts);
-        self.tell(&state);
+        let own: Vec<_> = horizons.own().collect();
+        state.settled.load(horizons.all(), &own);
+        self.tell(&mut state);
     }
 
-    fn tell(&self, state: &State) {
-        let oldest = state
-            .planned
-            .map_or(state.settled, |p| p.max(state.settled));
-        self.oldest.store(oldest.0, Ordering::Release);
+    fn tell(&self, state: &mut State) {
+        let current = match &state.planned {
+            None => state.settled.clone(),
+            Some(planned) => state.settled.join(planned),
+        };
+        self.last.store(current.last().0, Ordering::Release);
+        state.current = Arc::new(current);
     }
 }
 
@@ -165,38 +269,99 @@ impl Pins {
 mod tests {
     use super::*;
 
+    const NEVER: Ts = Ts::ZERO;
+
+    fn pins(settled: u64) -> Arc<Pins> {
+        Pins::new(Horizons::new(Ts(settled)))
+    }
+
+    fn plan(pins: &Pins, wanted: u64) -> Ts {
+        pins.plan(&Horizons::new(Ts(wanted)), NEVER).all()
+    }
+
+    fn oldest(pins: &Pins) -> Ts {
+        pins.horizons().all()
+    }
+
+    fn named(name: &str, kind: PinKind, ts: u64) -> NamedPin {
+        NamedPin {
+            name: name.to_owned(),
+            kind,
+            ts: Ts(ts),
+            created_micros: 0,
+            owner: String::new(),
+            reason: String::new(),
+        }
+    }
+
     #[test]
     fn what_is_before_the_horizon_is_refused() {
-        let pins = Pins::new(Ts(5));
+        let pins = pins(5);
         assert!(pins.check(Ts(5)).is_ok());
         let refused = pins.check(Ts(4)).unwrap_err();
-        let Error::SnapshotTooOld { asked, oldest } = refused else {
+        let Error::SnapshotTooOld {
+            asked,
+            oldest: from,
+        } = refused
+        else {
             panic!("{refused}")
         };
-        assert_eq!((asked, oldest), (Ts(4), Ts(5)));
-        pins.raise_to(Ts(9));
-        pins.raise_to(Ts(7));
-        assert_eq!(pins.oldest(), Ts(9));
+        assert_eq!((asked, from), (Ts(4), Ts(5)));
+        pins.load(&Horizons::new(Ts(9)));
+        pins.load(&Horizons::new(Ts(7)));
+        assert_eq!(oldest(&pins), Ts(9));
+        assert!(pins.pin_at(Ts(8)).is_err());
+        assert!(pins.pin_at(Ts(9)).is_ok());
     }
 
     #[test]
     #[cfg(not(feature = "planted-gc-drops-pinned"))]
     fn the_horizon_rises_to_the_oldest_pin_and_stays_where_the_log_has_it() {
-        let pins = Pins::new(Ts(5));
+        let pins = pins(5);
         let (old, again) = (pins.pin_now(|| Ts(20)), pins.pin_now(|| Ts(20)));
         let new = pins.pin_now(|| Ts(30));
-        assert_eq!(pins.plan(Ts(40)), Ts(20));
-        assert_eq!(pins.oldest(), Ts(20));
+        assert_eq!(plan(&pins, 40), Ts(20));
+        assert_eq!(oldest(&pins), Ts(20));
         pins.give_up();
-        assert_eq!(pins.oldest(), Ts(5));
+        assert_eq!(oldest(&pins), Ts(5));
         drop(old);
-        assert_eq!(pins.limit(Ts(40)), Ts(20));
+        assert_eq!(pins.limit(&Horizons::new(Ts(40)), NEVER).all(), Ts(20));
         drop(again);
-        assert_eq!(pins.plan(Ts(40)), Ts(30));
+        assert_eq!(plan(&pins, 40), Ts(30));
         pins.settle();
-        assert_eq!((pins.oldest(), pins.settled()), (Ts(30), Ts(30)));
+        pins.give_up();
+        assert_eq!(oldest(&pins), Ts(30));
         drop(new);
-        assert_eq!(pins.plan(Ts(1)), Ts(30), "it never falls");
-        assert_eq!(pins.oldest_pin(), None);
+        assert_eq!(plan(&pins, 1), Ts(30), "it never falls");
+        assert_eq!(pins.oldest(NEVER), None);
+    }
+
+    #[test]
+    #[cfg(not(feature = "planted-gc-drops-pinned"))]
+    fn names_hold_and_a_cursor_too_far_behind_does_not() {
+        let pins = pins(5);
+        pins.name("point", Some(named("point", PinKind::Point, 20)));
+        pins.name("cursor", Some(named("cursor", PinKind::Cursor, 10)));
+        let limit = |expired| pins.limit(&Horizons::new(Ts(40)), Ts(expired)).all();
+        assert_eq!((limit(0), limit(10), limit(11)), (Ts(10), Ts(10), Ts(20)));
+        assert_eq!(limit(39), Ts(20), "a point does not expire");
+        pins.name("point", None);
+        pins.name("cursor", Some(named("cursor", PinKind::Cursor, 30)));
+        assert_eq!((limit(0), limit(31)), (Ts(30), Ts(40)));
+        pins.name_all(vec![named("other", PinKind::Point, 7)]);
+        assert_eq!(limit(31), Ts(7));
+    }
+
+    #[test]
+    fn a_load_does_not_take_what_is_held() {
+        let pins = pins(0);
+        let check = |all, expired| pins.check_load(Ts(all), Ts(expired));
+        let snapshot = pins.pin_now(|| Ts(6));
+        assert!(check(7, 0).is_err());
+        assert!(check(6, 0).is_ok());
+        drop(snapshot);
+        pins.name("cursor", Some(named("cursor", PinKind::Cursor, 6)));
+        assert!(check(7, 0).is_err());
+        assert!(check(7, 7).is_ok(), "it has expired");
     }
 }

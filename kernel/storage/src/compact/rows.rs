@@ -55,6 +55,7 @@ pub fn merge(
         id: table.id,
         columns: Vec::new(),
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     };
     let mut sources = Vec::new();

@@ -103,13 +103,16 @@ impl EngineInner {
         self.log.latest()
     }
 
-    /// A view at `ts`. The sources are taken after the timestamp, so they hold all commits up to it.
+    /// A view at `ts`. The sources are taken after the timestamp, so they hold all commits up to it, and
+    /// before the horizons, so those hold for them.
     pub fn view(&self, ts: Ts, own: Option<OwnWrites>) -> ReadView {
+        let path = Path::new(&self.main, ts);
         ReadView(Arc::new(ViewInner {
-            path: Path::new(&self.main, ts),
+            path,
             own,
             tables: Arc::clone(&self.tables),
             evaluator: Arc::clone(&self.evaluator),
+            horizons: self.pins.before(ts),
         }))
     }
 
@@ -118,7 +121,7 @@ impl EngineInner {
         loop {
             let view = self.view(now(), own.clone());
             // A compaction may have come between the timestamp and the sources.
-            if self.pins.check(view.ts()).is_ok() {
+            if view.0.horizons.is_none() {
                 return view;
             }
         }
@@ -185,7 +188,7 @@ impl Engine {
             serializable: Ssi::new(!inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
-            pins: Pins::new(manifest.history_from),
+            pins: Pins::new(manifest.horizons.clone()),
             compactor: Compactor::new(&*io),
             governor: Governor::new(Arc::clone(&io), options.cpu),
             io,
@@ -213,7 +216,7 @@ impl Engine {
             directory: Mutex::new(Some(directory)),
         });
         let mut background = Background::start_flushing(&inner);
-        if let Err(error) = inner.refill(&unflushed) {
+        if let Err(error) = inner.refill(&unflushed).and_then(|()| inner.read_pins()) {
             background.stop(&inner);
             return Err(error);
         }
@@ -224,7 +227,7 @@ impl Engine {
         })))
     }
 
-    fn inner(&self) -> &Arc<EngineInner> {
+    pub(crate) fn inner(&self) -> &Arc<EngineInner> {
         &self.0.inner
     }
 
@@ -273,8 +276,8 @@ impl Engine {
         self.inner().view_now(|| self.inner().latest(), None)
     }
 
-    /// The database AS OF `ts`; one that is still to come reads the newest committed state. One before
-    /// [`Engine::oldest_ts`] is `SnapshotTooOld`.
+    /// The database AS OF `ts`; one that is still to come reads the newest committed state. A time that
+    /// nothing remembers is `SnapshotTooOld`, and so is reading a table AS OF a time before its horizon.
     pub fn view_at(&self, ts: Ts) -> Result<ReadView> {
         // The sources first: those of a later compaction come after it told how far they go back.
         let view = self.inner().view(ts.min(self.inner().latest()), None);
@@ -287,7 +290,7 @@ impl Engine {
     /// the newest commit is `SnapshotTooNew`, for more may come to be in it, unless [`Engine::settle`] has
     /// ended that. What is read may not be durable: one who remembers it ends at [`Engine::durable`].
     pub fn changes(&self, table: &Arc<TableDef>, request: ChangesRequest) -> Result<RowChanges> {
-        let view = self.view_between(request.since, request.until)?;
+        let view = self.view_between(table.id, request.since, request.until)?;
         RowChanges::new(view, table, request)
     }
 
@@ -299,12 +302,12 @@ impl Engine {
         until: Ts,
         which: Changes,
     ) -> Result<EntryChanges> {
-        let view = self.view_between(since, until)?;
+        let view = self.view_between(collection, since, until)?;
         EntryChanges::new(view, collection, since, which)
     }
 
     /// A view of `until` whose sources know all since `since`.
-    fn view_between(&self, since: Ts, until: Ts) -> Result<ReadView> {
+    fn view_between(&self, collection: CollectionId, since: Ts, until: Ts) -> Result<ReadView> {
         let latest = self.inner().log.passed();
         if until > latest {
             return Err(Error::SnapshotTooNew {
@@ -318,14 +321,26 @@ impl Engine {
             )));
         }
         let view = self.inner().view(until, None);
-        self.inner().pins.check(since)?;
-        Ok(view)
+        let oldest = self.inner().pins.before(since).map(|h| h.of(collection));
+        match oldest.filter(|oldest| since < *oldest) {
+            None => Ok(view),
+            Some(oldest) => Err(Error::SnapshotTooOld {
+                asked: since,
+                oldest,
+            }),
+        }
     }
 
-    /// How far history goes back: the first time AS OF which the database can be read. It rises when
+    /// How far history goes back: the first time AS OF which the database can be read, but for tables with
+    /// a retention of their own. It rises when
     /// compaction lets history go, and falls only back to where it was, when that came to nothing.
     pub fn oldest_ts(&self) -> Ts {
-        self.inner().pins.oldest()
+        self.inner().pins.horizons().all()
+    }
+
+    /// [`Engine::oldest_ts`] of one collection: later or earlier, if its table has a retention of its own.
+    pub fn oldest_ts_of(&self, collection: CollectionId) -> Ts {
+        self.inner().pins.horizons().of(collection)
     }
 
     /// Make final what [`Engine::view_at`] shows at `ts`: no later commit gets that time or an earlier

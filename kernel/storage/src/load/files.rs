@@ -39,6 +39,7 @@ pub struct Finished {
 pub struct TableSummary {
     pub id: CollectionId,
     pub types: Vec<ColumnType>,
+    pub indexes: Vec<CollectionId>,
     pub live_rows: u64,
     pub row_max: RowId,
 }

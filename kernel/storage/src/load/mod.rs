@@ -16,7 +16,8 @@
 //! every lookup has to ask; large ones have files of their own, cut at `segment_bytes`.
 //!
 //! It does not know where versions come from, and does not look at the catalog's rows that it loads,
-//! except that every loaded table must be defined in it when all is published.
+//! except that every loaded table must be defined in it when all is published. Nor may it take from whoever
+//! holds history: a load that begins its own after a pin is refused.
 
 mod entries;
 mod files;
@@ -72,6 +73,8 @@ pub struct LoadedState {
     /// What is loaded has all of its history from then on; AS OF a time before, the database cannot be
     /// read afterwards.
     pub history_from: Ts,
+    /// Tables whose history begins at another time than that.
+    pub tables_from: Vec<(CollectionId, Ts)>,
     /// The first collection id that may be handed out.
     pub next_collection: CollectionId,
     /// As [`Engine::sequences`](crate::Engine::sequences) gives them.

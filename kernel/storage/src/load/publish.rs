@@ -16,6 +16,8 @@ use super::files::{Files, Finished, TableSummary};
 use super::table::NUMBER_MAX;
 use crate::error::{Error, Result};
 use crate::flush::entry_of;
+use crate::history::Horizons;
+use crate::history::named::PINS;
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::manifest::{LoadEdit, TableCounts};
 use crate::segment::SegmentReader;
@@ -44,9 +46,12 @@ impl Files {
             }
             check_new(&sources, &segments)?;
             check_defined(with_segments(&sources, &segments), &tables)?;
+            let expired = engine.cursors_expire_before();
+            engine.pins.check_load(edit.horizons.all(), expired)?;
             // From here on the log may name the files.
             self.published.store(true, Ordering::Release);
             let ticket = engine.log.push_load(edit.clone())?;
+            engine.pins.load(&edit.horizons);
             for (table, counts) in &edit.tables {
                 let counters = engine.tables.get(*table);
                 counters.reserve_below(counts.next_row);
@@ -56,9 +61,11 @@ impl Files {
             break ticket;
         };
         engine.log.wait(ticket)?;
-        engine.pins.raise_to(edit.history_from);
         let _window = engine.freeze.write();
         engine.set_sources(with_segments(&engine.sources(), &segments));
+        if segments.iter().any(|segment| segment.has(PINS)) {
+            engine.read_pins()?;
+        }
         Ok(())
     }
 }
@@ -105,10 +112,24 @@ fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -
         }
         counts.next_row = next_row;
     }
+    let mut horizons = Horizons::new(history_from);
+    for (id, from) in state.tables_from {
+        let Some(table) = tables.iter().find(|table| table.id == id) else {
+            return Err(Error::invalid(format!("table {id} was not loaded")));
+        };
+        if from > last_ts {
+            return Err(Error::invalid(format!(
+                "a load that ends at {last_ts} and has the history of table {id} from {from} on"
+            )));
+        }
+        for id in std::iter::once(&id).chain(&table.indexes) {
+            horizons.set(*id, from);
+        }
+    }
     let sequences = state.sequences.into_iter();
     Ok(LoadEdit {
         last_ts,
-        history_from,
+        horizons,
         next_collection: state.next_collection,
         segments: finished
             .iter()

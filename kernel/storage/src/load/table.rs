@@ -156,6 +156,7 @@ impl TableLoader {
         self.files.end(Some(TableSummary {
             id: self.table.id,
             types: columns.map(|column| column.ty.clone()).collect(),
+            indexes: self.table.indexes.iter().map(|index| index.id).collect(),
             live_rows: self.loaded.rows,
             row_max: RowId(self.row_max),
         }));

@@ -18,6 +18,7 @@ pub(crate) fn table(types: &[ColumnType]) -> TableDef {
         id: CollectionId(2000),
         columns: types.iter().cloned().map(ColumnDef::new).collect(),
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     }
 }

@@ -128,6 +128,7 @@ impl SegmentReader {
                     id: collection.id,
                     columns: rows.columns.clone(),
                     computed: Vec::new(),
+                    retention: None,
                     indexes: Vec::new(),
                 })?),
                 Run::Sorted(_) => None,
@@ -259,6 +260,7 @@ impl SegmentReader {
                 id: c,
                 columns,
                 computed: Vec::new(),
+                retention: None,
                 indexes: Vec::new(),
             })?;
             codec = &narrow;
@@ -372,6 +374,24 @@ impl SegmentReader {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a column that is dropped in `table` has values in this file.
+    pub fn has_dropped_values(&self, table: &TableDef) -> bool {
+        let Some((_, collection)) = self.find(table.id) else {
+            return false;
+        };
+        let Run::Rows(rows) = &collection.run else {
+            return false;
+        };
+        let dropped = |column: &usize| table.columns[*column].dropped;
+        let dropped: Vec<usize> = (0..table.columns.len()).filter(dropped).collect();
+        rows.head.iter().chain(&rows.hist).any(|block| {
+            let pages = dropped
+                .iter()
+                .filter_map(|column| block.columns.get(*column));
+            pages.flatten().any(|page| page.nulls < block.rows)
+        })
     }
 
     /// Whether anything of a collection is in this file.

@@ -16,6 +16,7 @@ use super::writeset::{FinalWrite, WriteKind};
 use super::{Durability, Transaction};
 use crate::catalog::CATALOG;
 use crate::error::Result;
+use crate::history::named::pin_of;
 use crate::ids::{CollectionId, Ts};
 use crate::memtable::{TxnSlot, split_key};
 use crate::wal::record::TransactionRecord;
@@ -89,6 +90,7 @@ impl Transaction {
             None => publish()?,
             Some((serial, writes)) => serial.commit(writes, true, publish)?,
         };
+        self.hand_over_pins();
         self.release_locks();
         let written = match durability {
             Durability::Synchronous => engine.log.wait(ticket),
@@ -97,6 +99,27 @@ impl Transaction {
         written?;
         engine.after_commit();
         Ok(ts)
+    }
+}
+
+impl Transaction {
+    /// What the transaction held, the pins that it wrote hold from here on. Nobody else has written them:
+    /// their locks are held.
+    fn hand_over_pins(&mut self) {
+        if self.pins.is_empty() {
+            return;
+        }
+        let view = self.engine.view(Ts::MAX, None);
+        for name in std::mem::take(&mut self.pins) {
+            match pin_of(&view, &name) {
+                Ok(pin) => self.engine.pins.name(&name, pin),
+                Err(e) => {
+                    // Then as long as the database is open.
+                    tracing::error!("pin \"{name}\" cannot be read: {e}");
+                    self.holds.drain(..).for_each(std::mem::forget);
+                }
+            }
+        }
     }
 }
 

@@ -17,7 +17,7 @@
 //! a synchronous commit, even of a transaction that wrote nothing, returns only when everything the
 //! transaction read is durable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +27,8 @@ use crate::catalog::{CATALOG, catalog_key, encode_table};
 use crate::compact::Pin;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, RowId, TimelineId, TxnId};
+use crate::history::named::PINS;
+use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
 use crate::memtable::full_key;
@@ -99,6 +100,10 @@ pub struct Transaction {
     held: Vec<Arc<LockObject>>,
     /// The statement's snapshot, whose history stays while it is here.
     snapshot: Option<Pin>,
+    /// Times that pins are to hold once this has committed.
+    holds: Vec<Pin>,
+    /// Pins that were written.
+    pins: BTreeSet<String>,
     /// Highest timestamp that anything was read at.
     read_ts: AtomicU64,
     used_sequence: bool,
@@ -133,6 +138,8 @@ impl Transaction {
             writes: Arc::default(),
             held: Vec::new(),
             snapshot: None,
+            holds: Vec::new(),
+            pins: BTreeSet::new(),
             read_ts: AtomicU64::new(0),
             used_sequence: false,
             plans: HashMap::new(),
@@ -238,6 +245,30 @@ impl Transaction {
     /// Whether nothing was written (a commit will not add to the log).
     pub fn is_read_only(&self) -> bool {
         self.writes.read().is_empty()
+    }
+
+    pub(crate) fn engine(&self) -> &EngineInner {
+        &self.engine
+    }
+
+    /// Keep the history since `ts` until the transaction has ended.
+    pub(crate) fn hold(&mut self, ts: Ts) -> Result<()> {
+        let latest = self.engine.log.passed();
+        if ts > latest {
+            return Err(Error::SnapshotTooNew { asked: ts, latest });
+        }
+        self.holds.push(self.engine.pins.pin_at(ts)?);
+        Ok(())
+    }
+
+    /// Nobody else writes a pin until the transaction has ended.
+    pub(crate) fn lock_pin(&mut self, name: &str) -> Result<()> {
+        self.lock_key(PINS, name.as_bytes(), RowLockMode::Update, LockWait::Block)
+    }
+
+    /// A pin is about to be written.
+    pub(crate) fn touch_pin(&mut self, name: &str) {
+        self.pins.insert(name.to_owned());
     }
 
     /// Lock a table, in PostgreSQL's mode.

@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 
 use crate::error::{Error, Result};
 use crate::expression::Evaluator;
+use crate::history::Horizons;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::full_key;
 use crate::row::BatchBuilder;
@@ -58,6 +59,8 @@ pub(crate) struct ViewInner {
     pub own: Option<OwnWrites>,
     pub tables: Arc<Tables>,
     pub evaluator: Arc<Evaluator>,
+    /// How far back collections go, when some of them may not go back to the view's time.
+    pub horizons: Option<Arc<Horizons>>,
 }
 
 /// See the module's header. Cheap to clone.
@@ -103,13 +106,27 @@ impl ReadView {
             own: _,
             tables,
             evaluator,
+            horizons,
         } = &*self.0;
         ReadView(Arc::new(ViewInner {
             path: path.clone(),
             own: None,
             tables: Arc::clone(tables),
             evaluator: Arc::clone(evaluator),
+            horizons: horizons.clone(),
         }))
+    }
+
+    /// Refuse to read a collection as it was before its history.
+    pub(crate) fn check_kept(&self, collection: CollectionId) -> Result<()> {
+        let oldest = self.0.horizons.as_ref().map(|h| h.of(collection));
+        match oldest.filter(|oldest| self.ts() < *oldest) {
+            None => Ok(()),
+            Some(oldest) => Err(Error::SnapshotTooOld {
+                asked: self.ts(),
+                oldest,
+            }),
+        }
     }
 
     /// The value of a key of a sorted collection.
@@ -199,6 +216,7 @@ impl ReadView {
         key: &[u8],
         f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
+        self.check_kept(collection)?;
         let full = full_key(collection, key);
         if let Some(reads) = self.noting() {
             reads.note_key(collection, key);

@@ -117,6 +117,7 @@ impl RangeIter {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<RangeIter> {
+        view.check_kept(collection)?;
         if let Some(reads) = view.noting() {
             reads.note_range(collection, from, to);
         }

@@ -477,6 +477,7 @@ pub(super) fn scan(
     table: Arc<TableDef>,
     req: ScanRequest,
 ) -> Result<Vec<TableScan>> {
+    view.check_kept(table.id)?;
     if let Some(reads) = view.noting() {
         reads.note_range(table.id, Bound::Unbounded, Bound::Unbounded);
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use heliosdb_storage::catalog::CATALOG;
 use heliosdb_storage::datum::Datum;
-use heliosdb_storage::ids::{CollectionId, RowId, Ts};
+use heliosdb_storage::history::named::PINS;
+use heliosdb_storage::ids::{CollectionId, ColumnId, RowId, Ts};
 use heliosdb_storage::schema::{ColumnDef, ColumnType, IndexDef, TableDef};
 use heliosdb_storage::*;
 use proptest::prelude::*;
@@ -97,6 +98,7 @@ fn state(engine: &Engine, view: &ReadView) -> LoadedState {
     LoadedState {
         last_ts: view.ts(),
         history_from: engine.oldest_ts(),
+        tables_from: Vec::new(),
         next_collection: engine.next_collection(),
         sequences: engine.sequences(),
         next_rows: vec![(TABLE, view.next_row(TABLE))],
@@ -580,4 +582,96 @@ fn history_goes_back_no_further_than_what_was_loaded() {
     };
     check(&db.engine);
     check(&db.reopen().engine);
+}
+
+/// A dump has of each table what its database had, and of pins those that it was given.
+#[test]
+fn a_table_may_come_with_less_history_than_others_or_with_more() {
+    /// Not one of those that go back as far as any.
+    const OTHER: CollectionId = CollectionId(2600);
+    let db = Database::new();
+    let ids = insert(&db.engine, &[row(1, "a")]);
+    let mut times = Vec::new();
+    for name in ["b", "c", "d"] {
+        let mut txn = begin(&db.engine);
+        txn.put(OTHER, b"k", name.as_bytes()).unwrap();
+        txn.update(&table(), &ids, &batch(&[row(1, name)])).unwrap();
+        times.push(txn.commit(Durability::Synchronous).unwrap());
+    }
+    let mut txn = begin(&db.engine);
+    let pin = NamedPin {
+        name: "p".to_owned(),
+        kind: PinKind::Point,
+        ts: times[1],
+        created_micros: 0,
+        owner: String::new(),
+        reason: String::new(),
+    };
+    txn.create_pin(pin).unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    let view = db.engine.latest_view();
+    for (all, own) in [(times[0], times[1]), (times[1], times[0])] {
+        let copy = empty();
+        let loader = copy.engine.loader(WHOLE.options()).unwrap();
+        for collection in [CATALOG, OTHER, PINS] {
+            load_sorted(&loader, &view, collection).unwrap();
+        }
+        load_table(&loader, &view, &only_table(&view), WHOLE).unwrap();
+        let whole = LoadedState {
+            history_from: all,
+            tables_from: vec![(TABLE, own)],
+            ..state(&db.engine, &view)
+        };
+        loader.publish(whole).unwrap();
+        assert_eq!(copy.engine.pins().unwrap(), db.engine.pins().unwrap());
+        let check = |engine: &Engine| {
+            assert_eq!(engine.oldest_ts(), all);
+            for ts in &times {
+                let view = engine.view_at(*ts).unwrap();
+                let request = ScanRequest::columns(vec![ColumnId(1)]);
+                let scanned = view.scan(Arc::new(table()), request).map(drop);
+                let found = view.range(BY_ID, Bound::Unbounded, Bound::Unbounded);
+                let stored = view.get(OTHER, b"k").map(drop);
+                let found = found.map(drop);
+                for (outcome, from) in [(scanned, own), (found, own), (stored, all)] {
+                    match outcome {
+                        Ok(()) => assert!(*ts >= from),
+                        Err(Error::SnapshotTooOld { oldest, .. }) => {
+                            assert_eq!(oldest, from);
+                            assert!(*ts < from);
+                        }
+                        Err(e) => panic!("{e}"),
+                    }
+                }
+            }
+        };
+        check(&copy.engine);
+        check(&copy.reopen().engine);
+    }
+}
+
+/// Somebody was promised a time of which the database would not be whole any more.
+#[test]
+fn a_load_does_not_take_what_a_pin_holds() {
+    let db = Database::new();
+    let held = db.engine.latest_view().ts();
+    let snapshot = begin(&db.engine);
+    let load = |history_from: Ts| {
+        let loader = db.engine.loader(LoadOptions::default()).unwrap();
+        loader.publish(LoadedState {
+            last_ts: Ts(held.0 + 20),
+            history_from,
+            ..LoadedState::default()
+        })
+    };
+    let refused = load(Ts(held.0 + 10)).unwrap_err();
+    assert!(
+        refused.to_string().contains("a snapshot holds"),
+        "{refused}"
+    );
+    assert_eq!(db.engine.oldest_ts(), Ts::ZERO);
+    load(held).unwrap();
+    snapshot.rollback();
+    load(Ts(held.0 + 10)).unwrap();
+    assert_eq!(db.engine.oldest_ts(), Ts(held.0 + 10));
 }

@@ -256,7 +256,7 @@ fn a_version_from_the_future_is_refused() {
     match open(&copy, &db.options) {
         Err(Error::UnsupportedVersion {
             found: 9,
-            supported: 1,
+            supported: 2,
             ..
         }) => {}
         other => panic!("{:?}", other.map(|_| ())),

@@ -167,6 +167,7 @@ pub fn table() -> TableDef {
             ColumnDef::new(ColumnType::Text),
         ],
         computed: Vec::new(),
+        retention: None,
         indexes: vec![
             IndexDef {
                 id: BY_ID,

@@ -94,6 +94,7 @@ impl Machine {
             id,
             columns: columns.to_vec(),
             computed: Vec::new(),
+            retention: None,
             indexes: vec![primary, secondary],
         };
         self.define(open, def)
@@ -361,6 +362,7 @@ impl Machine {
                 let all: Vec<_> = rows(world, &def).into_values().collect();
                 let only = TableDef {
                     computed: Vec::new(),
+                    retention: None,
                     indexes: vec![index.clone()],
                     ..def.clone()
                 };

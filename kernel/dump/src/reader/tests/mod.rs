@@ -183,6 +183,7 @@ pub(crate) fn small_dump() -> Vec<u8> {
                 column_digests: digest.columns().to_vec(),
                 versions_digest: digest.versions(),
                 samples: vec![120],
+                oldest_ts: None,
             },
             TableManifest {
                 collection: TABLE + 1,
@@ -195,6 +196,7 @@ pub(crate) fn small_dump() -> Vec<u8> {
                 column_digests: vec![],
                 versions_digest: Digest::default(),
                 samples: vec![],
+                oldest_ts: None,
             },
         ];
         pipeline.section("config".to_owned());
@@ -300,6 +302,7 @@ fn a_large_batch_is_cut_into_frames() {
             column_digests: digest.columns().to_vec(),
             versions_digest: digest.versions(),
             samples: vec![],
+            oldest_ts: None,
         });
         Ok(manifest)
     })

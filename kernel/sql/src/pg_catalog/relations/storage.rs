@@ -93,6 +93,7 @@ fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             HeldBy::Forever => "forever",
             HeldBy::Retention => "retention",
             HeldBy::Snapshot => "snapshot",
+            HeldBy::Named(_) => "pin",
             HeldBy::Clock => "clock",
         },
         horizon.oldest_snapshot.map_or(NULL, time),

@@ -226,6 +226,7 @@ fn table(engine: &Engine) -> TableDef {
             },
         ],
         computed: Vec::new(),
+        retention: None,
         indexes: vec![
             index(vec![key(0)], true),
             index(vec![key(1), key(0)], false),
@@ -247,6 +248,7 @@ fn database() -> Database {
             id: CollectionId(0),
             columns: Vec::new(),
             computed: Vec::new(),
+            retention: None,
             indexes: Vec::new(),
         },
         store: CollectionId(0),
@@ -257,6 +259,7 @@ fn database() -> Database {
     let gone = TableDef {
         id: engine.allocate_collection_id(),
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
         ..table.clone()
     };

@@ -25,6 +25,7 @@ fn table() -> Arc<TableDef> {
         id: TABLE,
         columns: vec![ColumnDef::new(ColumnType::Int64)],
         computed: Vec::new(),
+        retention: None,
         indexes: Vec::new(),
     })
 }
