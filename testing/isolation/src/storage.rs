@@ -143,6 +143,7 @@ fn table() -> Arc<TableDef> {
             predicate: None,
         }],
         computed: Vec::new(),
+        retention: None,
     })
 }
 
