@@ -1,4 +1,5 @@
-//! Column codecs: encodings of a column's pages that live outside of storage.
+//! Column codecs: encodings of a column's pages. Some are built in ([`BuiltIn`]); the others live outside
+//! of storage, and this is what is asked of them.
 //!
 //! A column names the codec its pages are to be written with; what that name stands for is the
 //! [`CodecSet`]'s business, which the layer above hands to the engine and may exchange at any time.
@@ -11,6 +12,9 @@
 //!    form that a page without codec has, and held against the checksum of that form. So a page is
 //!    either what was written or an error that names the codec.
 //! 3. *Missing.* A codec that is not there fails the reads of the columns it encoded, and no others.
+//!
+//! What a codec from outside filters, or decodes of a part of a page, could be held against nothing; so it is
+//! asked for whole pages only.
 //!
 //! Only columns of rows have codecs. The log, the catalog, indexes and stores never do, so neither
 //! recovery nor opening a database needs one.
@@ -104,9 +108,43 @@ impl Codecs {
 
 /// The name a column gives to have its pages stored as they are. No codec is asked for it.
 pub const NONE: &str = "none";
-/// The name a column gives for zstd where that makes a page shorter, which is also what one without
-/// any name gets. No codec is asked for it.
+/// The name a column gives for zstd where that makes a page shorter. No codec is asked for it. A column
+/// without any name gets what is best for each page: a built-in codec, zstd, or nothing.
 pub const ZSTD: &str = "zstd";
+
+/// A codec that storage brings itself, for columns that name none. Which one a page gets is chosen by
+/// its values, page by page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BuiltIn {
+    /// Whole numbers by their distance from a reference, or from the one before, in as few bits as that
+    /// needs (FastLanes).
+    Bitpacking,
+    /// Each distinct value once, and which one each row has.
+    Dictionary,
+    /// Runs of equal values.
+    Runs,
+    /// Lengths as whole numbers, and the bytes in zstd.
+    Strings,
+}
+
+impl BuiltIn {
+    pub const ALL: [BuiltIn; 4] = [
+        BuiltIn::Bitpacking,
+        BuiltIn::Dictionary,
+        BuiltIn::Runs,
+        BuiltIn::Strings,
+    ];
+
+    /// The name people know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            BuiltIn::Bitpacking => "bitpacking",
+            BuiltIn::Dictionary => "dict",
+            BuiltIn::Runs => "rle",
+            BuiltIn::Strings => "strings",
+        }
+    }
+}
 
 /// How the pages of a column are stored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,16 +152,18 @@ pub enum Encoding {
     /// As they are.
     Plain,
     Zstd,
+    BuiltIn(BuiltIn),
     /// By the codec of that name.
     Codec(Arc<str>),
 }
 
 impl Encoding {
-    /// The name by which a column asks for it.
+    /// The name by which a column asks for it, where it can.
     pub fn name(&self) -> &str {
         match self {
             Encoding::Plain => NONE,
             Encoding::Zstd => ZSTD,
+            Encoding::BuiltIn(codec) => codec.name(),
             Encoding::Codec(name) => name,
         }
     }

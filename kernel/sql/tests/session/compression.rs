@@ -110,20 +110,20 @@ SELECT count(*) FROM helios_compression_stats WHERE tablename = 't' AND method <
             CHECKPOINT
             attname | method | codec | pages | halved
             a | runs | runs | 1 | t
-            b | default | zstd | 1 | t
+            b | default | dict | 1 | t
             c | none | none | 1 | f
-            id | default | zstd | 1 | t
+            id | default | bitpacking | 1 | t
             ALTER TABLE
             INSERT 0 1000
             CHECKPOINT
             attname | method | codec | pages | halved
             a | runs | runs | 2 | t
+            b | runs | dict | 1 | t
             b | runs | runs | 1 | t
-            b | runs | zstd | 1 | t
             c | zstd | none | 1 | f
             c | zstd | zstd | 1 | t
             d | runs | runs | 1 | t
-            id | default | zstd | 2 | t
+            id | default | bitpacking | 2 | t
             a | b | c | d | count
             a | b | c | d | 1000
             a0 | b | c | d | 499
@@ -242,7 +242,7 @@ ALTER TABLE t ALTER a SET COMPRESSION runs;"
             attname | method | codec | pages | halved
             a | runs | runs | 1 | t
             a | runs | zstd | 1 | t
-            id | default | zstd | 2 | t
+            id | default | bitpacking | 2 | t
             ERROR 0A000: codec runs cannot be used: plugin "pack" is disabled
             HINT: Set activation = "on" under [plugins.pack] in heliosdb.toml and restart the server.
         "#]],

@@ -1,4 +1,6 @@
-//! The page cache: decoded pages of all open segments, under one byte budget.
+//! The page cache: pages of all open segments, under one byte budget. Columns are there decoded, or, when
+//! a scan of more than a part of the cache read them, as built-in codecs stored them: several times as
+//! many then fit.
 //!
 //! Pages are immutable, so a cached one is never wrong; the cache is only a bound on memory. It is
 //! cut into shards, each behind its own lock, held for a lookup and never for I/O. A shard drops
@@ -11,12 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 
 use super::filter::Bloom;
 use super::sorted::SortedPageData;
+use crate::codec::BuiltIn;
 
 const SHARDS: usize = 16;
 
@@ -24,6 +27,8 @@ const SHARDS: usize = 16;
 #[derive(Clone)]
 pub(super) enum Page {
     Column(ArrayRef),
+    /// A column as it is stored by a built-in codec.
+    Stored(BuiltIn, Buffer),
     Numbers(ScalarBuffer<u64>),
     Deleted(BooleanBuffer),
     RowBitmap(Arc<RoaringTreemap>),
@@ -35,6 +40,7 @@ impl Page {
     fn bytes(&self) -> usize {
         match self {
             Page::Column(array) => array.get_array_memory_size(),
+            Page::Stored(_, payload) => payload.capacity(),
             Page::Numbers(numbers) => numbers.inner().capacity(),
             Page::Deleted(bits) => bits.inner().capacity(),
             Page::RowBitmap(rows) => rows.serialized_size(),
@@ -87,6 +93,11 @@ impl PageCache {
     /// How many pages readers asked for, whether they were there or had to be read.
     pub fn asked(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().asked).sum()
+    }
+
+    /// Bytes of the pages it may hold.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.shard_bytes_max * SHARDS
     }
 
     /// Bytes of the pages held now.

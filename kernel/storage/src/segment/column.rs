@@ -14,9 +14,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::make_view;
-use arrow_array::{Array, ArrayRef, BooleanArray, StringViewArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, StringViewArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
 use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
@@ -368,31 +367,73 @@ pub(super) fn decode_column(ty: &ColumnType, rows: usize, page: &Buffer) -> Resu
             Ok(Arc::new(BooleanArray::new(bits, nulls)))
         }
         _ if ty.fixed_width_bytes().is_some() => fixed_array(ty, rows, values, nulls),
+        _ => {
+            let starts: Vec<u32> = (0..=rows).map(|row| offset(row) as u32).collect();
+            variable_array(ty, &starts, values, nulls)
+        }
+    }
+}
+
+/// The array of values of a variable width: one begins at each of `starts` but the last, and ends where
+/// the next one does.
+pub(super) fn variable_array(
+    ty: &ColumnType,
+    starts: &[u32],
+    values: Buffer,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    let rows = starts.len().saturating_sub(1);
+    match ty {
         ColumnType::Text | ColumnType::Json => {
-            let mut views = Vec::with_capacity(rows);
-            for row in 0..rows {
-                let (start, end) = (offset(row), offset(row + 1));
-                let value = values.get(start..end).ok_or_else(short)?;
-                views.push(make_view(value, 0, start as u32));
-            }
-            let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![values], nulls);
-            let array = array.map_err(damaged)?;
+            // One look at all bytes and at where they are cut; views by themselves are looked at one
+            // by one.
+            let texts = match i32::try_from(values.len()) {
+                Ok(_) => string_views(starts, values, nulls)?,
+                Err(_) => return Err(too_long(values.len())),
+            };
             Ok(match ty {
-                ColumnType::Json => Arc::new(array.to_binary_view()),
-                _ => Arc::new(array),
+                ColumnType::Json => Arc::new(texts.to_binary_view()),
+                _ => Arc::new(texts),
             })
         }
         ColumnType::Array(_) => {
+            let short = || malformed("values that rise", format!("{} bytes", values.len()));
             let mut builder = ColumnBuilder::new(ty, rows);
             for row in 0..rows {
-                let value = values.get(offset(row)..offset(row + 1)).ok_or_else(short)?;
+                let (start, end) = (starts[row] as usize, starts[row + 1] as usize);
+                let value = values.get(start..end).ok_or_else(short)?;
                 let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
                 builder.append(if null { None } else { Some(value) })?;
             }
             builder.finish()
         }
-        _ => bytes_array(ty, (0..=rows).map(offset), values, nulls),
+        _ => bytes_array(
+            ty,
+            starts.iter().map(|start| *start as usize),
+            values,
+            nulls,
+        ),
     }
+}
+
+fn string_views(
+    starts: &[u32],
+    values: Buffer,
+    nulls: Option<NullBuffer>,
+) -> Result<StringViewArray> {
+    let rise = starts.windows(2).all(|pair| pair[0] <= pair[1]);
+    if !rise
+        || starts
+            .last()
+            .is_some_and(|end| *end as usize > values.len())
+    {
+        let expected = format!("offsets that rise to {}", values.len());
+        return Err(malformed(expected, "others"));
+    }
+    let starts = starts.iter().map(|start| *start as i32);
+    let offsets = OffsetBuffer::new(starts.collect::<Vec<_>>().into());
+    let texts = StringArray::try_new(offsets, values, nulls).map_err(damaged)?;
+    Ok(StringViewArray::from(&texts))
 }
 
 /// The numbers in a page of `rows` u64.

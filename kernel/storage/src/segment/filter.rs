@@ -1,16 +1,19 @@
-//! What spares a read: zone maps for row blocks, bloom filters for keys.
+//! What spares a read: zone maps for row blocks, ranges for their rows, bloom filters for keys.
 //!
-//! Both may say "perhaps" when the truth is no, and never say no when it is yes.
+//! Zone maps and bloom filters may say "perhaps" when the truth is no, and never say no when it is yes.
+//! [`ValueRange`] is exact.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
-use arrow_buffer::Buffer;
+use arrow_array::Array;
+use arrow_buffer::{BooleanBuffer, Buffer};
 
 use super::format::ZoneMap;
-use crate::datum::{Datum, malformed};
+use crate::datum::arrow::ColumnValues;
+use crate::datum::{Datum, fixed, malformed};
 use crate::error::Result;
 use crate::ids::ColumnId;
-use crate::key::append_ordered;
+use crate::key::{append_ordered, ordered_bytes, ordered_fixed};
 use crate::schema::ColumnType;
 
 /// A condition `lower ≤ column ≤ upper` (or strict, or open) that every wanted row meets. NULL
@@ -75,6 +78,221 @@ impl ZoneFilter {
         };
         below_upper && above_lower
     }
+
+    /// Whether all values of a page with these bounds are in the range.
+    pub fn must_match(&self, zone: &ZoneMap) -> bool {
+        let above_lower = match &self.lower {
+            Bound::Unbounded => true,
+            Bound::Included(lower) => zone.min >= *lower,
+            Bound::Excluded(lower) => zone.min > *lower,
+        };
+        let below_upper = match &self.upper {
+            Bound::Unbounded => true,
+            _ if zone.max_cut => false,
+            Bound::Included(upper) => zone.max <= *upper,
+            Bound::Excluded(upper) => zone.max < *upper,
+        };
+        above_lower && below_upper
+    }
+}
+
+/// A [`ColumnRange`] that values are held against, in the form they have in pages.
+pub(super) struct ValueRange(Bounds);
+
+enum Bounds {
+    /// Of whole numbers, both ends inside.
+    Numbers(i128, i128),
+    /// Of the ordered forms of other fixed widths.
+    Ordered(Bound<u128>, Bound<u128>),
+    /// Of the ordered parts of variable widths.
+    Bytes(Bound<Vec<u8>>, Bound<Vec<u8>>),
+}
+
+impl ValueRange {
+    /// `None` when the range rules nothing out that can be told by it.
+    pub fn new(range: &ColumnRange, ty: &ColumnType) -> Result<Option<ValueRange>> {
+        let known = |bound: &Bound<Datum>| {
+            !matches!(
+                bound,
+                Bound::Unbounded | Bound::Included(Datum::Null) | Bound::Excluded(Datum::Null)
+            )
+        };
+        let (has_lower, has_upper) = (known(&range.lower), known(&range.upper));
+        if matches!(ty, ColumnType::Array(_)) || !(has_lower || has_upper) {
+            return Ok(None);
+        }
+        let value = |bound: &Bound<Datum>| -> Result<Bound<Vec<u8>>> {
+            let write = |datum: &Datum| {
+                let mut value = Vec::new();
+                datum.write_value(ty, &mut value).map(|()| value)
+            };
+            Ok(match bound {
+                Bound::Included(datum) if *datum != Datum::Null => Bound::Included(write(datum)?),
+                Bound::Excluded(datum) if *datum != Datum::Null => Bound::Excluded(write(datum)?),
+                _ => Bound::Unbounded,
+            })
+        };
+        let (lower, upper) = (value(&range.lower)?, value(&range.upper)?);
+        Ok(Some(ValueRange(if is_whole_number(ty) {
+            let low = match &lower {
+                Bound::Included(value) => whole_number(ty, value)?,
+                Bound::Excluded(value) => match whole_number(ty, value)?.checked_add(1) {
+                    Some(low) => low,
+                    None => return Ok(Some(ValueRange(Bounds::Numbers(1, 0)))),
+                },
+                Bound::Unbounded => i128::MIN,
+            };
+            let high = match &upper {
+                Bound::Included(value) => whole_number(ty, value)?,
+                Bound::Excluded(value) => match whole_number(ty, value)?.checked_sub(1) {
+                    Some(high) => high,
+                    None => return Ok(Some(ValueRange(Bounds::Numbers(1, 0)))),
+                },
+                Bound::Unbounded => i128::MAX,
+            };
+            Bounds::Numbers(low, high)
+        } else if ty.fixed_width_bytes().is_some() {
+            let ordered = |bound: Bound<Vec<u8>>| -> Result<Bound<u128>> {
+                Ok(match bound {
+                    Bound::Included(value) => Bound::Included(ordered_fixed(ty, &value)?),
+                    Bound::Excluded(value) => Bound::Excluded(ordered_fixed(ty, &value)?),
+                    Bound::Unbounded => Bound::Unbounded,
+                })
+            };
+            Bounds::Ordered(ordered(lower)?, ordered(upper)?)
+        } else {
+            let ordered = |bound: Bound<Vec<u8>>| -> Result<Bound<Vec<u8>>> {
+                Ok(match bound {
+                    Bound::Included(value) => Bound::Included(ordered_bytes(ty, &value)?.to_vec()),
+                    Bound::Excluded(value) => Bound::Excluded(ordered_bytes(ty, &value)?.to_vec()),
+                    Bound::Unbounded => Bound::Unbounded,
+                })
+            };
+            Bounds::Bytes(ordered(lower)?, ordered(upper)?)
+        })))
+    }
+
+    /// The range of whole numbers as distances from `base`, both ends inside, as far as distances of 64
+    /// bits go; `None` when none of those is in the range.
+    pub fn numbers_from(&self, base: i128) -> Option<(u64, u64)> {
+        let Bounds::Numbers(low, high) = self.0 else {
+            return None;
+        };
+        if low > high || high < base {
+            return None;
+        }
+        let distance = |number: i128| {
+            // Not below the base: what overflows is far above it.
+            u64::try_from(number.checked_sub(base).unwrap_or(i128::MAX))
+        };
+        let low = if low <= base { 0 } else { distance(low).ok()? };
+        Some((low, distance(high).unwrap_or(u64::MAX)))
+    }
+
+    /// Which values of an array of `ty` lie in the range. NULL does not.
+    pub fn select(&self, ty: &ColumnType, array: &dyn Array) -> Result<BooleanBuffer> {
+        let values = ColumnValues::new(ty, array)?;
+        let rows = array.len();
+        let slots = values.slots(0..rows);
+        let inside = match (&self.0, slots) {
+            (Bounds::Numbers(low, high), Some(slots)) => {
+                let (low, high) = (*low, *high);
+                match ty {
+                    ColumnType::Int16 => in_range(slots, low, high, i16::from_le_bytes),
+                    ColumnType::Int32 | ColumnType::Date => {
+                        in_range(slots, low, high, i32::from_le_bytes)
+                    }
+                    ColumnType::Oid => in_range(slots, low, high, u32::from_le_bytes),
+                    ColumnType::Decimal { .. } => in_range(slots, low, high, i128::from_le_bytes),
+                    _ => in_range(slots, low, high, i64::from_le_bytes),
+                }
+            }
+            _ => {
+                let mut value = Vec::new();
+                let mut failed = None;
+                let inside = BooleanBuffer::collect_bool(rows, |row| {
+                    value.clear();
+                    if values.is_null(row) {
+                        return false;
+                    }
+                    let inside = values
+                        .write(row, &mut value)
+                        .and_then(|()| self.holds(ty, &value));
+                    inside.unwrap_or_else(|e| {
+                        failed = Some(e);
+                        false
+                    })
+                });
+                match failed {
+                    Some(error) => return Err(error),
+                    None => inside,
+                }
+            }
+        };
+        Ok(match array.nulls() {
+            Some(nulls) => &inside & nulls.inner(),
+            None => inside,
+        })
+    }
+
+    /// Whether the value, in its bytes, lies in the range.
+    fn holds(&self, ty: &ColumnType, value: &[u8]) -> Result<bool> {
+        Ok(match &self.0 {
+            Bounds::Numbers(low, high) => (*low..=*high).contains(&whole_number(ty, value)?),
+            Bounds::Ordered(low, high) => {
+                (low.as_ref(), high.as_ref()).contains(&ordered_fixed(ty, value)?)
+            }
+            Bounds::Bytes(low, high) => {
+                let value = ordered_bytes(ty, value)?;
+                let (low, high) = (
+                    low.as_ref().map(Vec::as_slice),
+                    high.as_ref().map(Vec::as_slice),
+                );
+                <(Bound<&[u8]>, Bound<&[u8]>) as RangeBounds<[u8]>>::contains(&(low, high), value)
+            }
+        })
+    }
+}
+
+fn in_range<const N: usize, T: Into<i128>>(
+    slots: &[u8],
+    low: i128,
+    high: i128,
+    value: impl Fn([u8; N]) -> T,
+) -> BooleanBuffer {
+    let (slots, _) = slots.as_chunks::<N>();
+    BooleanBuffer::collect_bool(slots.len(), |row| {
+        let value = value(slots[row]).into();
+        low <= value && value <= high
+    })
+}
+
+/// Whether values of a type are whole numbers, and order as such.
+fn is_whole_number(ty: &ColumnType) -> bool {
+    matches!(
+        ty,
+        ColumnType::Bool
+            | ColumnType::Int16
+            | ColumnType::Int32
+            | ColumnType::Int64
+            | ColumnType::Decimal { .. }
+            | ColumnType::Date
+            | ColumnType::Time
+            | ColumnType::Timestamp
+            | ColumnType::TimestampTz
+            | ColumnType::Oid
+    )
+}
+
+fn whole_number(ty: &ColumnType, value: &[u8]) -> Result<i128> {
+    Ok(match ty {
+        ColumnType::Bool => i128::from(fixed::<1>(value)?[0]),
+        ColumnType::Int16 => i16::from_le_bytes(fixed(value)?).into(),
+        ColumnType::Int32 | ColumnType::Date => i32::from_le_bytes(fixed(value)?).into(),
+        ColumnType::Oid => u32::from_le_bytes(fixed(value)?).into(),
+        ColumnType::Decimal { .. } => i128::from_le_bytes(fixed(value)?),
+        _ => i64::from_le_bytes(fixed(value)?).into(),
+    })
 }
 
 const BLOOM_BITS_PER_KEY: u64 = 10;

@@ -11,19 +11,24 @@ mod directory;
 
 use std::sync::Arc;
 
+use super::encoding::Rival;
+use crate::codec::BuiltIn;
 use crate::datum::fixed;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
 use crate::schema::ColumnDef;
 
-/// May change without notice until the format settles. 1: pages of entries have a span of time.
-pub(super) const VERSION: u32 = 1;
+/// May change without notice until the format settles; older files are refused. 1: pages of entries have
+/// a span of time. 2: built-in codecs.
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER_MAGIC: [u8; 8] = *b"HELIOSEG";
 pub(super) const TRAILER_MAGIC: [u8; 8] = *b"SEGHELIO";
 pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const TRAILER_BYTES: usize = 40;
 /// Bytes of header and trailer that their own checksum covers.
 const CHECKED_BYTES: usize = 28;
+/// A block closes with this many rows: a page of 8-byte values is then 64 KiB.
+pub(super) const BLOCK_ROWS_MAX: usize = 8192;
 /// Zone map bounds are cut to this many bytes.
 pub(super) const ZONE_BYTES_MAX: usize = 16;
 
@@ -213,8 +218,17 @@ pub(super) struct ColumnPage {
     pub nulls: u32,
     /// `None` when there is no value, or the type has none.
     pub zone: Option<ZoneMap>,
-    /// The codec from outside that the page is encoded with.
-    pub codec: Option<Arc<str>>,
+    pub codec: Option<PageCodec>,
+    /// What the codec was preferred to, and about how long the page would have been.
+    pub rival: Option<(Rival, u32)>,
+}
+
+/// What a column page is encoded with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PageCodec {
+    BuiltIn(BuiltIn),
+    /// One from outside.
+    Named(Arc<str>),
 }
 
 /// Bounds of the values in a page, as [`crate::key`] orders them.

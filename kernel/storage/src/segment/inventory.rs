@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::format::{Block, ColumnPage, PagePlace, Run};
+use super::format::{Block, ColumnPage, PageCodec, PagePlace, Run};
 use super::reader::SegmentReader;
 use crate::codec::Encoding;
 use crate::ids::{CollectionId, ColumnId, Ts};
@@ -130,7 +130,10 @@ impl SegmentReader {
             };
             for block in rows.head.iter().chain(&rows.hist) {
                 let pages = block.columns.iter().flatten();
-                codecs.extend(pages.filter_map(|page| page.codec.clone()));
+                codecs.extend(pages.filter_map(|page| match &page.codec {
+                    Some(PageCodec::Named(name)) => Some(Arc::clone(name)),
+                    _ => None,
+                }));
             }
         }
         codecs
@@ -149,7 +152,8 @@ fn places_of(block: &Block) -> impl Iterator<Item = PagePlace> {
 /// zstd is used where it makes a page shorter, and nowhere else.
 fn encoding(page: &ColumnPage) -> Encoding {
     match &page.codec {
-        Some(codec) => Encoding::Codec(codec.clone()),
+        Some(PageCodec::Named(name)) => Encoding::Codec(Arc::clone(name)),
+        Some(PageCodec::BuiltIn(codec)) => Encoding::BuiltIn(*codec),
         None if page.place.stored_bytes < page.place.raw_bytes => Encoding::Zstd,
         None => Encoding::Plain,
     }

@@ -33,8 +33,8 @@
 //!    found when the bytes concerned are read; before that it is not looked for.
 //! 5. Columns are stored under the types and numbers of the table when the file was written. A later
 //!    column takes its missing value; a later drop makes it NULL.
-//! 6. A column's pages may be encoded by a codec from outside, which only who reads that column
-//!    needs. What the directory says, zone maps among it, is of the values and the same either way.
+//! 6. A column's pages may be encoded, each by another codec: a built-in one, which suits its values, or
+//!    one from outside, which only who reads that column needs. What the directory says, zone maps among it, is of the values and the same either way.
 //!
 //! [`SegmentWriter`] streams a file out; [`SegmentReader`] reads the directory when opened, and
 //! pages on demand through a [`PageCache`]. Which files exist, and which of them a snapshot may
@@ -45,7 +45,9 @@ mod format;
 mod cache;
 mod column;
 mod encoded;
+mod encoding;
 mod filter;
+mod input;
 mod page;
 mod sorted;
 

@@ -7,7 +7,8 @@
 //! crc32c   of everything after it, the stored bytes included
 //! column   the ColumnId of a column page, else 0
 //! rows     rows, entries, or 0
-//! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name
+//! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name, 3 bitpacking, 4 dictionary,
+//!          5 runs, 6 strings
 //! position of this header in the file, so that a page written elsewhere is not taken for this one
 //! ```
 
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use arrow_buffer::{Buffer, MutableBuffer};
 
 use super::format::{HEADER_BYTES, PagePlace, check_crc};
+use crate::codec::BuiltIn;
 use crate::datum::{fixed, malformed};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
@@ -46,8 +48,8 @@ pub(super) enum PageKind {
     Bloom = 9,
 }
 
-const CODEC_PLAIN: u8 = 0;
-const CODEC_ZSTD: u8 = 1;
+pub(super) const CODEC_PLAIN: u8 = 0;
+pub(super) const CODEC_ZSTD: u8 = 1;
 /// Encoded by a codec that the stored bytes name; see [`super::encoded`].
 const CODEC_NAMED: u8 = 2;
 
@@ -68,20 +70,63 @@ pub(super) enum Compression {
     Zstd,
 }
 
-/// Frames pages. Keeps the compressor's memory between pages.
-pub(super) struct PageFramer {
+/// The codes of the built-in codecs in headers and in the directory.
+pub(super) fn built_in_code(codec: BuiltIn) -> u8 {
+    match codec {
+        BuiltIn::Bitpacking => 3,
+        BuiltIn::Dictionary => 4,
+        BuiltIn::Runs => 5,
+        BuiltIn::Strings => 6,
+    }
+}
+
+pub(super) fn built_in_of(code: u8) -> Option<BuiltIn> {
+    let mut all = BuiltIn::ALL.into_iter();
+    all.find(|codec| built_in_code(*codec) == code)
+}
+
+/// Compresses. Keeps its memory between pages.
+pub(super) struct Zstd {
     compressor: zstd::bulk::Compressor<'static>,
     compressed: Vec<u8>,
 }
 
-impl PageFramer {
-    pub fn new() -> Result<PageFramer> {
+impl Zstd {
+    pub fn new() -> Result<Zstd> {
         let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)
             .map_err(|e| Error::io("compress", "a page", e))?;
-        Ok(PageFramer {
+        Ok(Zstd {
             compressor,
             compressed: Vec::new(),
         })
+    }
+
+    /// `raw` compressed, if that is worth storing.
+    pub fn compress(&mut self, raw: &[u8]) -> Option<&[u8]> {
+        if raw.len() < COMPRESS_BYTES_MIN {
+            return None;
+        }
+        let worth = worth(raw.len());
+        // A destination just short of raw stops the compressor early on what does not shrink.
+        self.compressed.resize(worth, 0);
+        let done = self
+            .compressor
+            .compress_to_buffer(raw, &mut self.compressed[..]);
+        match done {
+            Ok(len) if saves_enough(len, raw.len()) => Some(&self.compressed[..len]),
+            _ => None,
+        }
+    }
+}
+
+/// Frames pages.
+pub(super) struct PageFramer {
+    pub zstd: Zstd,
+}
+
+impl PageFramer {
+    pub fn new() -> Result<PageFramer> {
+        Ok(PageFramer { zstd: Zstd::new()? })
     }
 
     /// Append page `id` with payload `raw` to `out`, whose end is byte `offset` of the file.
@@ -95,10 +140,13 @@ impl PageFramer {
     ) -> Result<PagePlace> {
         let raw_bytes =
             u32::try_from(raw.len()).map_err(|_| Error::RowTooLong { bytes: raw.len() })?;
-        let (codec, stored) = if compression == Compression::Zstd && self.compress(raw) {
-            (CODEC_ZSTD, &self.compressed[..])
-        } else {
-            (CODEC_PLAIN, raw)
+        let compressed = match compression {
+            Compression::Zstd => self.zstd.compress(raw),
+            Compression::None => None,
+        };
+        let (codec, stored) = match compressed {
+            Some(compressed) => (CODEC_ZSTD, compressed),
+            None => (CODEC_PLAIN, raw),
         };
         // Not longer than raw.
         let stored_bytes = stored.len() as u32;
@@ -109,26 +157,6 @@ impl PageFramer {
         };
         write_page(id, codec, place, stored, out);
         Ok(place)
-    }
-
-    /// Whether `self.compressed` now holds `raw` and is worth storing.
-    fn compress(&mut self, raw: &[u8]) -> bool {
-        if raw.len() < COMPRESS_BYTES_MIN {
-            return false;
-        }
-        let worth = worth(raw.len());
-        // A destination just short of raw stops the compressor early on what does not shrink.
-        self.compressed.resize(worth, 0);
-        let done = self
-            .compressor
-            .compress_to_buffer(raw, &mut self.compressed[..]);
-        match done {
-            Ok(len) if saves_enough(len, raw.len()) => {
-                self.compressed.truncate(len);
-                true
-            }
-            _ => false,
-        }
     }
 }
 
@@ -142,10 +170,11 @@ pub(super) fn saves_enough(bytes: usize, raw_bytes: usize) -> bool {
     bytes < worth(raw_bytes)
 }
 
-/// Append column page `id`, whose payload of `raw_bytes` a codec turned into `stored`, to `out`, whose
-/// end is byte `offset` of the file.
+/// Append page `id`, whose payload of `raw_bytes` a codec turned into `stored`, to `out`, whose end is
+/// byte `offset` of the file. No built-in codec is one from outside.
 pub(super) fn frame_encoded(
     id: PageId,
+    codec: Option<BuiltIn>,
     raw_bytes: usize,
     stored: &[u8],
     offset: u64,
@@ -157,7 +186,8 @@ pub(super) fn frame_encoded(
         raw_bytes: length(raw_bytes)?,
         stored_bytes: length(stored.len())?,
     };
-    write_page(id, CODEC_NAMED, place, stored, out);
+    let codec = codec.map_or(CODEC_NAMED, built_in_code);
+    write_page(id, codec, place, stored, out);
     Ok(place)
 }
 
@@ -189,14 +219,18 @@ pub(super) enum Payload {
     Raw(Buffer),
     /// Stored bytes that [`super::encoded`] makes a raw payload of.
     Encoded(Vec<u8>),
+    /// Stored bytes of a built-in codec; see [`super::encoding`].
+    BuiltIn(BuiltIn, Buffer),
 }
 
 impl Payload {
-    /// The payload of a page that is not a column's, which are never encoded.
+    /// The payload of a page of a kind that is never encoded.
     pub fn raw(self) -> Result<Buffer> {
         match self {
             Payload::Raw(raw) => Ok(raw),
-            Payload::Encoded(_) => Err(malformed("a page without codec", "one with a codec")),
+            Payload::Encoded(_) | Payload::BuiltIn(..) => {
+                Err(malformed("a page without codec", "one with a codec"))
+            }
         }
     }
 }
@@ -232,17 +266,34 @@ pub(super) fn read_page(
             Ok(Payload::Raw(Buffer::from_slice_ref(stored)))
         }
         CODEC_NAMED => Ok(Payload::Encoded(stored.to_vec())),
-        CODEC_ZSTD => {
-            let mut raw = MutableBuffer::from_len_zeroed(raw_bytes);
-            let len = decompress(stored, &mut raw)
-                .map_err(|e| Error::corruption(name, place.offset, "a zstd frame", e))?;
-            if len != raw_bytes {
-                let expected = format!("{raw_bytes} bytes after decompression");
-                return Err(Error::corruption(name, place.offset, expected, len));
-            }
-            Ok(Payload::Raw(raw.into()))
-        }
-        other => Err(Error::corruption(name, place.offset, "a codec", other)),
+        CODEC_ZSTD => decompressed(stored, raw_bytes)
+            .map(Payload::Raw)
+            .map_err(|e| match e {
+                Error::Corruption {
+                    expected, found, ..
+                } => Error::corruption(name, place.offset, expected, found),
+                other => other,
+            }),
+        other => match built_in_of(other) {
+            Some(codec) => Ok(Payload::BuiltIn(
+                codec,
+                Buffer::from_vec(bytes).slice(PAGE_HEADER_BYTES),
+            )),
+            None => Err(Error::corruption(name, place.offset, "a codec", other)),
+        },
+    }
+}
+
+/// `stored` decompressed, which are `raw_bytes`.
+pub(super) fn decompressed(stored: &[u8], raw_bytes: usize) -> Result<Buffer> {
+    let mut raw = MutableBuffer::from_len_zeroed(raw_bytes);
+    let len = decompress(stored, &mut raw).map_err(|e| malformed("a zstd frame", e))?;
+    match len == raw_bytes {
+        true => Ok(raw.into()),
+        false => Err(malformed(
+            format!("{raw_bytes} bytes after decompression"),
+            len,
+        )),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod pages;
 
+pub(super) use self::pages::{Keep, Picked};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,8 +12,8 @@ use roaring::RoaringTreemap;
 use super::SegmentMeta;
 use super::cache::{Page, PageCache};
 use super::format::{
-    Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted, SortedPage,
-    TRAILER_BYTES, Trailer, check_crc, decode_header,
+    BLOCK_ROWS_MAX, Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted,
+    SortedPage, TRAILER_BYTES, Trailer, check_crc, decode_header,
 };
 use super::page::{PageId, PageKind, place_is_inside, read_exact};
 use super::range::RunCursor;
@@ -22,6 +24,9 @@ use crate::ids::{CollectionId, ColumnId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
 use crate::row::{RowCodec, write_row};
 use crate::schema::TableDef;
+
+/// Only scans that decode to less than this part of the cache keep there what they decoded.
+const SCAN_CACHE_SHARE: usize = 4;
 
 /// A version found: when it began, and its bytes, `None` for a delete.
 pub type Version = (Ts, Option<Vec<u8>>);
@@ -159,6 +164,21 @@ impl SegmentReader {
     /// Where the pages end.
     pub(super) fn directory_offset(&self) -> u64 {
         self.0.directory_offset
+    }
+
+    /// How a scan of all rows of these columns is to leave them in the cache, so that it leaves room for
+    /// what is read by the row.
+    pub(super) fn keep(&self, rows: &Rows, columns: impl Iterator<Item = ColumnId>) -> Keep {
+        let pages = |column: ColumnId| {
+            let blocks = rows.head.iter().chain(&rows.hist);
+            let pages = blocks.filter_map(move |b| b.columns.get(usize::from(column.0))?.as_ref());
+            pages.map(|page| page.place.raw_bytes as usize)
+        };
+        let decoded: usize = columns.flat_map(pages).sum();
+        match decoded <= self.0.cache.bytes_max() / SCAN_CACHE_SHARE {
+            true => Keep::Decoded,
+            false => Keep::Stored,
+        }
     }
 
     /// Everything in this file.
@@ -460,9 +480,10 @@ fn check_places(name: &str, directory_offset: u64, directory: &Directory) -> Res
             Run::Rows(rows) => {
                 check(&rows.bitmap)?;
                 for block in rows.head.iter().chain(&rows.hist) {
-                    if block.rows == 0 || block.tombstones > block.rows {
+                    let rows = block.rows as usize;
+                    if !(1..=BLOCK_ROWS_MAX).contains(&rows) || block.tombstones > block.rows {
                         let found = format!("{} of {}", block.tombstones, block.rows);
-                        let expected = "a block with at most its rows deleted";
+                        let expected = "a block of some rows with at most those deleted";
                         return Err(Error::corruption(name, directory_offset, expected, found));
                     }
                     check(&block.row_ids)?;

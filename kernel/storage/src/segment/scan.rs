@@ -1,23 +1,24 @@
 //! Row runs as Arrow batches, a block at a time.
 //!
-//! For each block: what the directory rules out is not read; then RowIds, timestamps and tombstones
-//! settle which rows are wanted, reading only those pages that could matter; then the columns. When
-//! all rows are wanted the batch is the cached pages themselves, otherwise they are filtered.
+//! For each block: what the directory rules out is not read; then RowIds, timestamps, tombstones and the
+//! columns that ranges are about settle which rows are wanted, reading only those pages that could
+//! matter, and encoded ones without decoding them; then the columns, of which only the wanted rows are
+//! decoded (Abadi et al., "Materialization Strategies in a Column-Oriented DBMS", ICDE 2007). When all
+//! rows are wanted and the pages are cached decoded, they are the batch.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
-use arrow_select::filter::FilterBuilder;
 use roaring::RoaringTreemap;
 
-use super::filter::{ColumnRange, ZoneFilter};
+use super::filter::{ColumnRange, ValueRange, ZoneFilter};
 use super::format::{Block, Rows};
-use super::reader::SegmentReader;
+use super::reader::{Keep, Picked, SegmentReader};
+use crate::datum::Datum;
 use crate::datum::arrow::ColumnBuilder;
-use crate::datum::{Datum, malformed};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, Ts};
 use crate::row::{batch, batch_schema};
@@ -34,7 +35,7 @@ pub struct RowScan {
     pub at: Ts,
     /// Rows decided by newer sources.
     pub exclude: Arc<RoaringTreemap>,
-    /// Blocks without a row that meets all of these are left out. Other rows may come along.
+    /// Rows that do not meet all of these are left out, where the file can tell.
     pub ranges: Vec<ColumnRange>,
     /// Of `0..block_count`: the part of the segment this scan reads.
     pub blocks: Range<usize>,
@@ -49,8 +50,16 @@ pub struct SegmentScan {
     row_id: bool,
     at: Ts,
     exclude: Arc<RoaringTreemap>,
-    zones: Vec<ZoneFilter>,
+    filters: Vec<Filter>,
+    keep: Keep,
     blocks: Range<usize>,
+}
+
+/// A range that rows are held against.
+struct Filter {
+    zone: ZoneFilter,
+    /// `None` when values cannot be held against it.
+    values: Option<ValueRange>,
 }
 
 /// Where a projected column comes from.
@@ -69,8 +78,9 @@ impl SegmentReader {
     pub fn scan_rows(&self, table: &Arc<TableDef>, scan: RowScan) -> Result<SegmentScan> {
         let schema = batch_schema(table, &scan.projection, scan.row_id)?;
         let mut columns = Vec::new();
-        let mut zones = Vec::new();
+        let mut filters = Vec::new();
         let mut blocks = 0..0;
+        let mut keep = Keep::Decoded;
         if let Some((_, collection, rows)) = self.rows(table.id)? {
             for column in &scan.projection {
                 columns.push(self.scan_column(table, scan.columns_max, rows, *column)?);
@@ -79,9 +89,15 @@ impl SegmentReader {
                 let column = self.scan_column(table, scan.columns_max, rows, range.column)?;
                 if let ScanColumn::Stored(column) = column {
                     let ty = &rows.columns[usize::from(column.0)].ty;
-                    zones.extend(ZoneFilter::new(range, ty)?);
+                    let Some(zone) = ZoneFilter::new(range, ty)? else {
+                        continue;
+                    };
+                    let values = ValueRange::new(range, ty)?;
+                    filters.push(Filter { zone, values });
                 }
             }
+            let ranges = scan.ranges.iter().map(|range| range.column);
+            keep = self.keep(rows, scan.projection.iter().copied().chain(ranges));
             // HEAD alone has the newest versions.
             let needed = match scan.at >= collection.max_ts {
                 true => rows.head.len(),
@@ -97,7 +113,8 @@ impl SegmentReader {
             row_id: scan.row_id,
             at: scan.at,
             exclude: scan.exclude,
-            zones,
+            filters,
+            keep,
             blocks,
         })
     }
@@ -145,26 +162,30 @@ impl SegmentReader {
 }
 
 impl ScanColumn {
+    fn is(&self, other: ColumnId) -> bool {
+        matches!(self, ScanColumn::Stored(column) if *column == other)
+    }
+
     pub(super) fn is_constant(&self) -> bool {
         matches!(self, ScanColumn::Constant { .. })
     }
 
-    /// The column of a block, of which `pick` keeps `len` rows.
+    /// The rows of a block's column that were picked.
     pub(super) fn array(
         &self,
         reader: &SegmentReader,
         collection: CollectionId,
         rows: &Rows,
         block: &Block,
-        len: usize,
-        pick: impl FnOnce(ArrayRef) -> Result<ArrayRef>,
+        picked: &Picked,
+        keep: Keep,
     ) -> Result<ArrayRef> {
         match self {
-            ScanColumn::Constant { ty, value } => constant(ty, value.as_deref(), len),
-            ScanColumn::Stored(column) => match reader.column(collection, rows, block, *column)? {
-                Some(array) => pick(array),
-                None => Err(Error::internal(format!("no page of {column:?}"))),
-            },
+            ScanColumn::Constant { ty, value } => constant(ty, value.as_deref(), picked.count()),
+            ScanColumn::Stored(column) => {
+                let part = reader.column_part(collection, rows, block, *column, picked, keep)?;
+                part.ok_or_else(|| Error::internal(format!("no page of {column:?}")))
+            }
         }
     }
 }
@@ -181,51 +202,93 @@ impl SegmentScan {
         if block.min_ts > self.at || block.tombstones == block.rows || self.ruled_out(block) {
             return Ok(None);
         }
-        let filter = match self.wanted(block)? {
-            None => None,
-            Some(wanted) if wanted.count_set_bits() == 0 => return Ok(None),
-            Some(wanted) if wanted.count_set_bits() == wanted.len() => None,
-            Some(wanted) => {
-                let wanted = BooleanArray::new(wanted, None);
-                let mut filter = FilterBuilder::new(&wanted);
-                if self.columns.len() > 1 {
-                    filter = filter.optimize();
-                }
-                Some(filter.build())
+        let mut wanted = self.wanted(block)?;
+        let mut decoded = Vec::new();
+        for filter in &self.filters {
+            if wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.count_set_bits() == 0)
+            {
+                return Ok(None);
             }
-        };
-        let len = filter
-            .as_ref()
-            .map_or(block.rows as usize, |filter| filter.count());
-        let pick = |array: ArrayRef| match &filter {
-            None => Ok(array),
-            Some(filter) => filter
-                .filter(&array)
-                .map_err(|e| malformed("an array that can be filtered", e)),
-        };
+            let Some((column, inside)) = self.inside(rows, block, filter, &mut decoded)? else {
+                continue;
+            };
+            debug_assert_eq!(inside.len(), block.rows as usize, "{column:?}");
+            wanted = Some(match wanted {
+                Some(wanted) => &wanted & &inside,
+                None => inside,
+            });
+        }
+        let picked = Picked::new(block.rows as usize, wanted);
+        if picked.count() == 0 {
+            return Ok(None);
+        }
         let mut columns = Vec::with_capacity(self.columns.len() + 1);
         for column in &self.columns {
-            columns.push(column.array(&self.reader, self.collection, rows, block, len, pick)?);
+            let known = decoded.iter().find(|(known, _)| column.is(*known));
+            columns.push(match known {
+                Some((_, array)) => picked.of(array)?,
+                None => column.array(
+                    &self.reader,
+                    self.collection,
+                    rows,
+                    block,
+                    &picked,
+                    self.keep,
+                )?,
+            });
         }
         if self.row_id {
-            let ids = self.reader.row_ids_of(self.collection, block)?;
-            columns.push(pick(Arc::new(UInt64Array::new(ids, None)))?);
+            let ids: ArrayRef = {
+                let ids = self.reader.row_ids_of(self.collection, block)?;
+                Arc::new(UInt64Array::new(ids, None))
+            };
+            columns.push(picked.of(&ids)?);
         }
-        batch(Arc::clone(&self.schema), columns, len).map(Some)
+        batch(Arc::clone(&self.schema), columns, picked.count()).map(Some)
+    }
+
+    /// Which rows of the block meet a range; `None` when all do, or none can be told not to. What had to be
+    /// decoded for that joins `decoded`.
+    fn inside(
+        &self,
+        rows: &Rows,
+        block: &Block,
+        filter: &Filter,
+        decoded: &mut Vec<(ColumnId, ArrayRef)>,
+    ) -> Result<Option<(ColumnId, BooleanBuffer)>> {
+        let column = filter.zone.column;
+        let page = block.columns.get(usize::from(column.0));
+        let (Some(values), Some(Some(page))) = (&filter.values, page) else {
+            return Ok(None);
+        };
+        if page.nulls == 0
+            && page
+                .zone
+                .as_ref()
+                .is_some_and(|zone| filter.zone.must_match(zone))
+        {
+            return Ok(None);
+        }
+        let (inside, array) =
+            self.reader
+                .column_filter(self.collection, rows, block, column, values, self.keep)?;
+        decoded.extend(array.map(|array| (column, array)));
+        Ok(Some((column, inside)))
     }
 
     /// Whether zone maps show that no row of the block is wanted.
     fn ruled_out(&self, block: &Block) -> bool {
-        self.zones
-            .iter()
-            .any(|zone| match block.columns.get(usize::from(zone.column.0)) {
-                Some(Some(page)) => match &page.zone {
-                    Some(bounds) => !zone.may_match(bounds),
-                    // No value at all: only NULLs, which meet no range.
-                    None => page.nulls == block.rows,
-                },
-                _ => false,
-            })
+        let mut zones = self.filters.iter().map(|filter| &filter.zone);
+        zones.any(|zone| match block.columns.get(usize::from(zone.column.0)) {
+            Some(Some(page)) => match &page.zone {
+                Some(bounds) => !zone.may_match(bounds),
+                // No value at all: only NULLs, which meet no range.
+                None => page.nulls == block.rows,
+            },
+            _ => false,
+        })
     }
 
     /// Which rows to return; `None` for all.

@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 
+use super::input::{Input, push_varint};
 use crate::datum::{fixed, malformed};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::Ts;
 
 const RESTART_INTERVAL: u32 = 16;
@@ -46,9 +47,12 @@ impl SortedPageBuilder {
         if self.entries == 0 {
             self.first_key = key.to_vec();
         }
-        self.varint(shared as u32);
-        self.varint((key.len() - shared) as u32);
-        self.varint(value.map_or(0, |value| value.len() as u32 + 1));
+        push_varint(shared as u32, &mut self.out);
+        push_varint((key.len() - shared) as u32, &mut self.out);
+        push_varint(
+            value.map_or(0, |value| value.len() as u32 + 1),
+            &mut self.out,
+        );
         self.out.extend_from_slice(&begin.0.to_le_bytes());
         if let Some(end) = end {
             self.out.extend_from_slice(&end.0.to_le_bytes());
@@ -58,14 +62,6 @@ impl SortedPageBuilder {
         self.last_key.truncate(shared);
         self.last_key.extend_from_slice(&key[shared..]);
         self.entries += 1;
-    }
-
-    fn varint(&mut self, mut v: u32) {
-        while v >= 0x80 {
-            self.out.push(v as u8 | 0x80);
-            v >>= 7;
-        }
-        self.out.push(v as u8);
     }
 
     pub fn bytes(&self) -> usize {
@@ -196,10 +192,7 @@ impl PageCursor {
         if self.next >= self.page.entries_end {
             return Ok(false);
         }
-        let mut input = Input {
-            bytes: &self.page.bytes[..self.page.entries_end],
-            at: self.next,
-        };
+        let mut input = Input::new(&self.page.bytes[..self.page.entries_end], self.next);
         let shared = input.varint()? as usize;
         let unshared = input.varint()? as usize;
         let value = input.varint()?.checked_sub(1);
@@ -220,12 +213,12 @@ impl PageCursor {
         self.value = match value {
             None => None,
             Some(len) => {
-                let start = input.at;
+                let start = input.position();
                 input.take(len as usize)?;
-                Some((start, input.at))
+                Some((start, input.position()))
             }
         };
-        self.next = input.at;
+        self.next = input.position();
         Ok(true)
     }
 
@@ -238,49 +231,4 @@ impl PageCursor {
     pub fn value(&self) -> Option<&[u8]> {
         self.value.map(|(start, end)| &self.page.bytes[start..end])
     }
-}
-
-struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Input<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let taken = self
-            .at
-            .checked_add(len)
-            .and_then(|end| self.bytes.get(self.at..end));
-        match taken {
-            Some(taken) => {
-                self.at += len;
-                Ok(taken)
-            }
-            None => Err(damaged_entry("its end")),
-        }
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_le_bytes(fixed(self.take(8)?)?))
-    }
-
-    fn varint(&mut self) -> Result<u32> {
-        let mut v = 0u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.take(1)?[0];
-            let bits = u32::from(byte & 0x7F);
-            if shift == 28 && byte > 0x0F {
-                break;
-            }
-            v |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(v);
-            }
-        }
-        Err(damaged_entry("a varint of more than 32 bits"))
-    }
-}
-
-fn damaged_entry(found: &str) -> Error {
-    malformed("a whole entry", found)
 }

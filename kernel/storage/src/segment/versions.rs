@@ -10,13 +10,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryViewArray, BooleanArray, StringViewArray, UInt64Array};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_schema::DataType;
-use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use arrow_select::nullif::nullif;
 use roaring::RoaringTreemap;
 
 use super::format::{Block, Rows};
 use super::range::RunCursor;
-use super::reader::SegmentReader;
+use super::reader::{Keep, Picked, SegmentReader};
 use super::scan::ScanColumn;
 use crate::datum::malformed;
 use crate::error::Result;
@@ -143,19 +142,15 @@ impl RowRuns {
         let begins = self.reader.begins(c, block)?;
         let ends = self.reader.ends(c, block)?;
         let deleted = self.reader.deleted(c, block)?;
-        let filter = match self.wanted(block, &ids, &begins, ends.as_ref(), deleted.as_ref()) {
-            None => None,
-            Some(wanted) if wanted.count_set_bits() == 0 => return Ok(None),
-            Some(wanted) if wanted.count_set_bits() == wanted.len() => None,
-            Some(wanted) => {
-                let filter = FilterBuilder::new(&BooleanArray::new(wanted, None));
-                Some(filter.optimize().build())
-            }
-        };
+        let wanted = self.wanted(block, &ids, &begins, ends.as_ref(), deleted.as_ref());
+        let picked = Picked::new(block.rows as usize, wanted);
+        if picked.count() == 0 {
+            return Ok(None);
+        }
         self.run(
             rows,
             block,
-            filter.as_ref(),
+            &picked,
             RowRun {
                 ids,
                 begins,
@@ -235,26 +230,14 @@ impl RowRuns {
         wanted
     }
 
-    /// `whole`, of which the columns are still to be read, as far as `filter` goes.
-    fn run(
-        &self,
-        rows: &Rows,
-        block: &Block,
-        filter: Option<&FilterPredicate>,
-        whole: RowRun,
-    ) -> Result<RowRun> {
-        let len = filter.map_or(whole.count(), FilterPredicate::count);
-        let pick = |array: ArrayRef| match filter {
-            None => Ok(array),
-            Some(filter) => filter
-                .filter(&array)
-                .map_err(|e| malformed("an array that can be filtered", e)),
-        };
+    /// Of `whole`, of which the columns are still to be read, the rows that were picked.
+    fn run(&self, rows: &Rows, block: &Block, picked: &Picked, whole: RowRun) -> Result<RowRun> {
         let numbers = |numbers: ScalarBuffer<u64>| -> Result<ScalarBuffer<u64>> {
-            match filter {
+            match picked.rows() {
                 None => Ok(numbers),
                 Some(_) => {
-                    let picked = pick(Arc::new(UInt64Array::new(numbers, None)))?;
+                    let numbers: ArrayRef = Arc::new(UInt64Array::new(numbers, None));
+                    let picked = picked.of(&numbers)?;
                     Ok(picked
                         .as_primitive::<arrow_array::types::UInt64Type>()
                         .values()
@@ -271,12 +254,15 @@ impl RowRuns {
         };
         let visible = matches!(self.pick, RowPick::Visible { .. });
         if let Some(deleted) = whole.deleted.filter(|_| !visible) {
-            let bits = pick(Arc::new(BooleanArray::new(deleted, None)))?;
+            let deleted: ArrayRef = Arc::new(BooleanArray::new(deleted, None));
+            let bits = picked.of(&deleted)?;
             run.deleted = Some(bits.as_boolean().values().clone());
         }
         for column in &self.columns {
-            let array = column.array(&self.reader, self.collection, rows, block, len, pick)?;
-            run.columns.push(match (filter, &run.deleted) {
+            // What is copied is read once.
+            let (reader, keep) = (&self.reader, Keep::Stored);
+            let array = column.array(reader, self.collection, rows, block, picked, keep)?;
+            run.columns.push(match (picked.rows(), &run.deleted) {
                 (Some(_), _) if !column.is_constant() => compact(array),
                 // What a column is given that a row does not have yet, a delete is not given.
                 (_, Some(deleted)) if column.is_constant() => {

@@ -19,10 +19,13 @@ use std::sync::Arc;
 
 use super::SegmentMeta;
 use super::encoded::PageEncoder;
-use super::format::{Collection, Directory, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header};
+use super::encoding::{Chooser, Rival, integers};
+use super::format::{
+    Collection, Directory, PageCodec, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header,
+};
 use super::page::{Compression, PageFramer, PageId, frame_encoded};
 use super::versions::RowRun;
-use crate::codec::{self, CodecSet};
+use crate::codec::{self, BuiltIn, CodecSet};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
@@ -82,6 +85,7 @@ impl SegmentWriter {
             buffer: encode_header(timeline.0).to_vec(),
             framer: PageFramer::new()?,
             encoder: PageEncoder::new(codecs),
+            chooser: Chooser::default(),
         };
         Ok(SegmentWriter {
             output,
@@ -224,6 +228,13 @@ impl SegmentWriter {
     }
 }
 
+/// A column page that was written.
+struct WrittenColumn {
+    place: PagePlace,
+    codec: Option<PageCodec>,
+    rival: Option<(Rival, u32)>,
+}
+
 /// The file and what of it is not written yet.
 struct Output {
     file: Arc<dyn File>,
@@ -232,6 +243,7 @@ struct Output {
     buffer: Vec<u8>,
     framer: PageFramer,
     encoder: PageEncoder,
+    chooser: Chooser,
 }
 
 impl Output {
@@ -250,33 +262,74 @@ impl Output {
         Ok(place)
     }
 
-    /// Write a page of `column` in the way the column asks for; the codec it has now, which it has
-    /// only if that was of any use.
-    fn column_page(
+    /// Write a page of numbers, bit-packed when that is shorter.
+    fn numbers_page(&mut self, id: PageId, numbers: &[u64]) -> Result<PagePlace> {
+        let raw_bytes = std::mem::size_of_val(numbers);
+        if integers::encoded_bytes(numbers) >= raw_bytes {
+            let raw: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+            return self.framed(id, &raw, Compression::None);
+        }
+        let mut packed = Vec::new();
+        integers::encode(numbers, &mut packed);
+        self.encoded(id, Some(BuiltIn::Bitpacking), raw_bytes, &packed)
+    }
+
+    /// Write a page that a codec, built in or from outside, made `stored` of.
+    fn encoded(
         &mut self,
         id: PageId,
-        column: &ColumnDef,
-        raw: &[u8],
-    ) -> Result<(PagePlace, Option<Arc<str>>)> {
-        let codec = match column.compression.as_ref() {
-            Some(name) if **name == *codec::NONE => {
-                return Ok((self.framed(id, raw, Compression::None)?, None));
-            }
-            Some(name) if **name == *codec::ZSTD => None,
-            codec => codec,
-        };
-        let encoded = codec.and_then(|codec| {
-            let rows = id.rows as usize;
-            let stored = self.encoder.encode(codec, &column.ty, rows, raw)?;
-            Some((codec, stored))
-        });
-        let Some((codec, stored)) = encoded else {
-            return Ok((self.page(id, raw)?, None));
-        };
-        let position = self.position();
-        let place = frame_encoded(id, raw.len(), &stored, position, &mut self.buffer)?;
+        codec: Option<BuiltIn>,
+        raw_bytes: usize,
+        stored: &[u8],
+    ) -> Result<PagePlace> {
+        let (position, out) = (self.position(), &mut self.buffer);
+        let place = frame_encoded(id, codec, raw_bytes, stored, position, out)?;
         self.write_when_full()?;
-        Ok((place, Some(Arc::clone(codec))))
+        Ok(place)
+    }
+
+    /// Write a page of `column` in the way the column asks for, where that is of any use, and otherwise
+    /// in the way that suits its values.
+    fn column_page(&mut self, id: PageId, column: &ColumnDef, raw: &[u8]) -> Result<WrittenColumn> {
+        let plain = |place| WrittenColumn {
+            place,
+            codec: None,
+            rival: None,
+        };
+        let named = match column.compression.as_ref() {
+            Some(name) if **name == *codec::NONE => {
+                return self.framed(id, raw, Compression::None).map(plain);
+            }
+            Some(name) if **name == *codec::ZSTD => return self.page(id, raw).map(plain),
+            named => named,
+        };
+        let rows = id.rows as usize;
+        if let Some(name) = named
+            && let Some(stored) = self.encoder.encode(name, &column.ty, rows, raw)
+        {
+            return Ok(WrittenColumn {
+                place: self.encoded(id, None, raw.len(), &stored)?,
+                codec: Some(PageCodec::Named(Arc::clone(name))),
+                rival: None,
+            });
+        }
+        let Output {
+            chooser, framer, ..
+        } = self;
+        let choice = chooser.choose(&column.ty, rows, raw, &mut framer.zstd)?;
+        let rival = choice.rival;
+        let rival = rival.map(|(rival, bytes)| (rival, u32::try_from(bytes).unwrap_or(u32::MAX)));
+        let Some((codec, stored)) = choice.encoded else {
+            return Ok(WrittenColumn {
+                rival,
+                ..plain(self.page(id, raw)?)
+            });
+        };
+        Ok(WrittenColumn {
+            place: self.encoded(id, Some(codec), raw.len(), &stored)?,
+            codec: Some(PageCodec::BuiltIn(codec)),
+            rival,
+        })
     }
 
     fn write_when_full(&mut self) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::check::finding::{Finding, Kind, Watch};
-use crate::codec::{Codecs, NoCodecs};
+use crate::codec::{BuiltIn, Codecs, NoCodecs};
 use crate::datum::Datum;
 use crate::ids::{RowId, TimelineId};
 use crate::interrupt::Interrupt;
@@ -15,8 +15,10 @@ use crate::io::{Io, OpenMode};
 use crate::row::RowCodec;
 use crate::row::tests::{batch_of, table};
 use crate::schema::{ColumnType, TableDef};
+use crate::segment::encoding::integers::Integers;
 use crate::segment::format::{Block, Directory, Rows, Sorted, Trailer, ZoneMap};
-use crate::segment::page::{Compression, PageFramer, PageId, PageKind, read_page};
+use crate::segment::input::Input;
+use crate::segment::page::{Compression, PageFramer, PageId, PageKind, Payload, read_page};
 use crate::segment::{PageCache, SegmentOptions, SegmentWriter};
 
 const NAME: &str = "a.seg";
@@ -127,7 +129,15 @@ impl Parts {
         let file = io.open(NAME, OpenMode::CreateNew).unwrap();
         file.write_at(&self.pages, 0).unwrap();
         let payload = read_page(&*file, NAME, place, id).unwrap();
-        let mut raw = payload.raw().unwrap().to_vec();
+        let mut raw = match payload {
+            Payload::BuiltIn(BuiltIn::Bitpacking, packed) if kind != PageKind::Column => {
+                let mut input = Input::new(&packed, 0);
+                let numbers = Integers::parse(&mut input, rows as usize).unwrap();
+                let numbers = numbers.decode::<u64>(0).into_iter();
+                numbers.flat_map(u64::to_le_bytes).collect()
+            }
+            payload => payload.raw().unwrap().to_vec(),
+        };
         change(&mut raw);
         let at = self.pages.len() as u64;
         let mut framer = PageFramer::new().unwrap();

@@ -7,8 +7,11 @@
 //!             count u32, HEAD blocks … │ count u32, HIST blocks …
 //!   block     rows u32 │ tombstones u32 │ min_row u64 │ max_row u64 │ min_ts u64 │ max_ts u64 │
 //!             places of: RowIds, begins, ends (HIST), tombstones (if any) │
-//!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec: u8 length, name
-//!   flags     1 has a zone map, 2 its max is cut, 4 has a codec
+//!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec │ rival
+//!   flags     1 has a zone map, 2 its max is cut, 4 has a codec from outside, 8 has a built-in one,
+//!             16 has a rival
+//!   codec     from outside: u8 length, name; built-in: its code in page headers u8
+//!   rival     code u8, as in page headers │ about how many bytes the page would have u32
 //!   zone map  min: u8 length, bytes │ max: u8 length, bytes
 //!   sorted    bloom place │ entries u64 │ count u32, HEAD pages … │ count u32, HIST pages …
 //!   page      place │ entries u32 │ min_ts u64 │ max_ts u64 │ first key: u32 length, bytes
@@ -19,13 +22,16 @@
 use std::sync::Arc;
 
 use super::{
-    Block, Collection, ColumnPage, Directory, PagePlace, Rows, Run, Sorted, SortedPage,
+    Block, Collection, ColumnPage, Directory, PageCodec, PagePlace, Rows, Run, Sorted, SortedPage,
     ZONE_BYTES_MAX, ZoneMap,
 };
+use crate::codec::BuiltIn;
 use crate::datum::fixed;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
 use crate::schema::{ColumnDef, ColumnType};
+use crate::segment::encoding::Rival;
+use crate::segment::page::{CODEC_PLAIN, CODEC_ZSTD, built_in_code, built_in_of};
 
 /// Arrays of arrays of … deeper than this are damage.
 const TYPE_DEPTH_MAX: usize = 16;
@@ -34,7 +40,9 @@ const KIND_SORTED: u8 = 2;
 const ZONE_PRESENT: u8 = 1;
 const ZONE_MAX_CUT: u8 = 2;
 const HAS_CODEC: u8 = 4;
-const FLAGS: u8 = ZONE_PRESENT | ZONE_MAX_CUT | HAS_CODEC;
+const HAS_BUILT_IN: u8 = 8;
+const HAS_RIVAL: u8 = 16;
+const FLAGS: u8 = ZONE_PRESENT | ZONE_MAX_CUT | HAS_CODEC | HAS_BUILT_IN | HAS_RIVAL;
 
 impl Directory {
     pub fn encode(&self) -> Vec<u8> {
@@ -181,15 +189,31 @@ impl Encoder {
                 Some(zone) if zone.max_cut => ZONE_PRESENT | ZONE_MAX_CUT,
                 Some(_) => ZONE_PRESENT,
             };
-            self.u8(zone | column.codec.as_ref().map_or(0, |_| HAS_CODEC));
+            let codec = match &column.codec {
+                None => 0,
+                Some(PageCodec::Named(_)) => HAS_CODEC,
+                Some(PageCodec::BuiltIn(_)) => HAS_BUILT_IN,
+            };
+            let rival = if column.rival.is_some() { HAS_RIVAL } else { 0 };
+            self.u8(zone | codec | rival);
             if let Some(zone) = &column.zone {
                 for bound in [&zone.min, &zone.max] {
                     debug_assert!(bound.len() <= ZONE_BYTES_MAX);
                     self.short_bytes(bound);
                 }
             }
-            if let Some(codec) = &column.codec {
-                self.short_bytes(codec.as_bytes());
+            match &column.codec {
+                None => {}
+                Some(PageCodec::Named(name)) => self.short_bytes(name.as_bytes()),
+                Some(PageCodec::BuiltIn(codec)) => self.u8(built_in_code(*codec)),
+            }
+            if let Some((rival, bytes)) = column.rival {
+                self.u8(match rival {
+                    Rival::Plain => CODEC_PLAIN,
+                    Rival::Zstd => CODEC_ZSTD,
+                    Rival::BuiltIn(codec) => built_in_code(codec),
+                });
+                self.u32(bytes);
             }
         }
     }
@@ -369,19 +393,41 @@ impl<'a> Decoder<'a> {
                 max_cut: flags & ZONE_MAX_CUT != 0,
             })
         };
-        let codec = if flags & HAS_CODEC == 0 {
-            None
-        } else {
-            match std::str::from_utf8(self.short_bytes()?) {
-                Ok(name) => Some(Arc::from(name)),
+        let codec = match flags & (HAS_CODEC | HAS_BUILT_IN) {
+            0 => None,
+            HAS_CODEC => match std::str::from_utf8(self.short_bytes()?) {
+                Ok(name) => Some(PageCodec::Named(Arc::from(name))),
                 Err(e) => return Err(self.damaged("the name of a codec", e)),
-            }
+            },
+            HAS_BUILT_IN => Some(PageCodec::BuiltIn(self.built_in()?)),
+            _ => return Err(self.damaged("one codec", "two")),
+        };
+        let rival = match flags & HAS_RIVAL {
+            0 => None,
+            _ => Some((self.rival()?, self.u32()?)),
         };
         Ok(ColumnPage {
             place,
             nulls,
             zone,
             codec,
+            rival,
+        })
+    }
+
+    fn built_in(&mut self) -> Result<BuiltIn> {
+        let code = self.u8()?;
+        built_in_of(code).ok_or_else(|| self.damaged("a built-in codec", code))
+    }
+
+    fn rival(&mut self) -> Result<Rival> {
+        Ok(match self.u8()? {
+            CODEC_PLAIN => Rival::Plain,
+            CODEC_ZSTD => Rival::Zstd,
+            code => match built_in_of(code) {
+                Some(codec) => Rival::BuiltIn(codec),
+                None => return Err(self.damaged("a codec", code)),
+            },
         })
     }
 

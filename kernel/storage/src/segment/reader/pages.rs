@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
+use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 use super::{Inner, SegmentReader};
+use crate::codec::BuiltIn;
 use crate::datum::malformed;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId};
@@ -13,10 +15,64 @@ use crate::schema::ColumnType;
 use crate::segment::cache::Page;
 use crate::segment::column::{decode_bits, decode_column, decode_numbers};
 use crate::segment::encoded::EncodedPage;
-use crate::segment::filter::Bloom;
-use crate::segment::format::{Block, PagePlace, Rows, Sorted, SortedPage};
+use crate::segment::encoding::StoredColumn;
+use crate::segment::encoding::integers::Integers;
+use crate::segment::filter::{Bloom, ValueRange};
+use crate::segment::format::{Block, ColumnPage, PageCodec, PagePlace, Rows, Sorted, SortedPage};
+use crate::segment::input::Input;
 use crate::segment::page::{PageId, PageKind, Payload, read_page};
 use crate::segment::sorted::SortedPageData;
+
+/// In what form a column that is read is to stay in the cache. One that is there already stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::segment) enum Keep {
+    Decoded,
+    /// As it is stored, where a built-in codec did that.
+    Stored,
+}
+
+/// Rows of a block.
+pub(in crate::segment) struct Picked {
+    count: usize,
+    /// `None` for all.
+    some: Option<(BooleanBuffer, FilterPredicate)>,
+}
+
+impl Picked {
+    /// The rows that `wanted` has a bit for; without it all `rows`.
+    pub fn new(rows: usize, wanted: Option<BooleanBuffer>) -> Picked {
+        let some = wanted
+            .filter(|wanted| wanted.count_set_bits() < wanted.len())
+            .map(|wanted| {
+                let filter = FilterBuilder::new(&BooleanArray::new(wanted.clone(), None));
+                (wanted, filter.optimize().build())
+            });
+        Picked {
+            count: some.as_ref().map_or(rows, |(_, filter)| filter.count()),
+            some,
+        }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// `None` for all.
+    pub fn rows(&self) -> Option<&BooleanBuffer> {
+        self.some.as_ref().map(|(rows, _)| rows)
+    }
+
+    /// Those of an array of all rows.
+    pub fn of(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        match &self.some {
+            None => Ok(Arc::clone(array)),
+            Some((_, filter)) => filter
+                .filter(array)
+                .map_err(|e| malformed("an array that can be filtered", e)),
+        }
+    }
+}
 
 impl SegmentReader {
     pub(super) fn page(
@@ -37,16 +93,20 @@ impl SegmentReader {
             return Ok(page);
         }
         let payload = read_page(&**file, &meta.name, place, id)?;
-        // What the payload says is wrong knows neither file nor place; a checksum that fits makes
-        // this the writer's fault, not the disk's.
-        let page = decode(payload).map_err(|e| match e {
-            Error::Corruption {
-                expected, found, ..
-            } => Error::corruption(&meta.name, place.offset, expected, found),
-            other => other,
-        })?;
+        let page = decode(payload).map_err(|e| self.at(place, e))?;
         cache.insert(key, page.clone());
         Ok(page)
+    }
+
+    /// What a payload says is wrong knows neither file nor place; a checksum that fits makes it the
+    /// writer's fault, not the disk's.
+    fn at(&self, place: PagePlace, error: Error) -> Error {
+        match error {
+            Error::Corruption {
+                expected, found, ..
+            } => Error::corruption(&self.0.meta.name, place.offset, expected, found),
+            other => other,
+        }
     }
 
     fn numbers(
@@ -63,9 +123,20 @@ impl SegmentReader {
             rows: block.rows,
         };
         let rows = block.rows as usize;
-        match self.page(place, id, |page| {
-            Ok(Page::Numbers(decode_numbers(rows, &page.raw()?)?))
-        })? {
+        let decode = |payload| {
+            Ok(Page::Numbers(match payload {
+                Payload::BuiltIn(BuiltIn::Bitpacking, packed) => {
+                    let mut input = Input::new(&packed, 0);
+                    let numbers = Integers::parse(&mut input, rows)?;
+                    if !input.is_at_end() {
+                        return Err(malformed("the end of the numbers", "more bytes"));
+                    }
+                    numbers.decode::<u64>(0).into()
+                }
+                payload => decode_numbers(rows, &payload.raw()?)?,
+            }))
+        };
+        match self.page(place, id, decode)? {
             Page::Numbers(numbers) => Ok(numbers),
             _ => Err(wrong_page()),
         }
@@ -131,6 +202,104 @@ impl SegmentReader {
         block: &Block,
         column: ColumnId,
     ) -> Result<Option<ArrayRef>> {
+        match self.column_page(c, rows, block, column, Keep::Decoded)? {
+            None => Ok(None),
+            Some(Page::Column(array)) => Ok(Some(array)),
+            Some(Page::Stored(codec, payload)) => {
+                let array = self.stored(rows, block, column, codec, &payload, |stored| {
+                    stored.decode(None)
+                })?;
+                let key = (self.0.number, page_of(block, column)?.place.offset);
+                self.0.cache.insert(key, Page::Column(Arc::clone(&array)));
+                Ok(Some(array))
+            }
+            Some(_) => Err(wrong_page()),
+        }
+    }
+
+    /// Some rows of a column of a block, or all; `None` as of [`SegmentReader::column`].
+    pub(in crate::segment) fn column_part(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+        picked: &Picked,
+        keep: Keep,
+    ) -> Result<Option<ArrayRef>> {
+        match self.column_page(c, rows, block, column, keep)? {
+            None => Ok(None),
+            Some(Page::Column(array)) => picked.of(&array).map(Some),
+            Some(Page::Stored(codec, payload)) => self
+                .stored(rows, block, column, codec, &payload, |stored| {
+                    stored.decode(picked.rows())
+                })
+                .map(Some),
+            Some(_) => Err(wrong_page()),
+        }
+    }
+
+    /// Which rows of a block have a value in `range`. Where that takes decoding the column, it comes, too.
+    pub(in crate::segment) fn column_filter(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+        range: &ValueRange,
+        keep: Keep,
+    ) -> Result<(BooleanBuffer, Option<ArrayRef>)> {
+        let ty = &rows.columns[usize::from(column.0)].ty;
+        let array = match self.column_page(c, rows, block, column, keep)? {
+            None => return Err(Error::internal(format!("no page of {column:?}"))),
+            Some(Page::Column(array)) => array,
+            Some(Page::Stored(BuiltIn::Strings, payload)) => {
+                let codec = BuiltIn::Strings;
+                self.stored(rows, block, column, codec, &payload, |stored| {
+                    stored.decode(None)
+                })?
+            }
+            Some(Page::Stored(codec, payload)) => {
+                let inside = self.stored(rows, block, column, codec, &payload, |stored| {
+                    stored.filter(range)
+                })?;
+                return Ok((inside, None));
+            }
+            Some(_) => return Err(wrong_page()),
+        };
+        Ok((range.select(ty, &array)?, Some(array)))
+    }
+
+    /// What `f` makes of a column page as a built-in codec stored it.
+    fn stored<T>(
+        &self,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+        codec: BuiltIn,
+        payload: &Buffer,
+        f: impl FnOnce(StoredColumn<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let place = page_of(block, column)?.place;
+        let stored = StoredColumn {
+            codec,
+            ty: &rows.columns[usize::from(column.0)].ty,
+            rows: block.rows as usize,
+            raw_bytes: place.raw_bytes as usize,
+            payload,
+        };
+        f(stored).map_err(|e| self.at(place, e))
+    }
+
+    /// A column page, in the form that `keep` prefers or the cache has.
+    fn column_page(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+        keep: Keep,
+    ) -> Result<Option<Page>> {
         let index = usize::from(column.0);
         let Some(Some(page)) = block.columns.get(index) else {
             return Ok(None);
@@ -146,20 +315,32 @@ impl SegmentReader {
         let decode = |payload| {
             let raw = match (payload, &page.codec) {
                 (Payload::Raw(raw), None) => raw,
-                (Payload::Encoded(stored), Some(codec)) => {
+                (Payload::Encoded(stored), Some(PageCodec::Named(codec))) => {
                     self.decode_encoded(id, page.place, codec, ty, &stored)?
                 }
-                (Payload::Raw(_), Some(codec)) => {
-                    return Err(malformed(format!("a page of codec \"{codec}\""), "none"));
+                (Payload::BuiltIn(codec, payload), Some(PageCodec::BuiltIn(said)))
+                    if codec == *said =>
+                {
+                    if let Keep::Stored = keep {
+                        return Ok(Page::Stored(codec, payload));
+                    }
+                    let stored = StoredColumn {
+                        codec,
+                        ty,
+                        rows,
+                        raw_bytes: page.place.raw_bytes as usize,
+                        payload: &payload,
+                    };
+                    return Ok(Page::Column(stored.decode(None)?));
                 }
-                (Payload::Encoded(_), None) => return Err(malformed("no codec", "one")),
+                (_, Some(codec)) => {
+                    return Err(malformed(format!("a page of {codec:?}"), "another"));
+                }
+                (_, None) => return Err(malformed("no codec", "one")),
             };
             Ok(Page::Column(decode_column(ty, rows, &raw)?))
         };
-        match self.page(page.place, id, decode)? {
-            Page::Column(array) => Ok(Some(array)),
-            _ => Err(wrong_page()),
-        }
+        self.page(page.place, id, decode).map(Some)
     }
 
     /// The raw payload of a column page that is stored as codec `name` made it.
@@ -230,6 +411,13 @@ impl SegmentReader {
             Page::Bloom(bloom) => Ok(bloom),
             _ => Err(wrong_page()),
         }
+    }
+}
+
+fn page_of(block: &Block, column: ColumnId) -> Result<&ColumnPage> {
+    match block.columns.get(usize::from(column.0)) {
+        Some(Some(page)) => Ok(page),
+        _ => Err(Error::internal(format!("no page of {column:?}"))),
     }
 }
 

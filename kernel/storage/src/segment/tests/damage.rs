@@ -148,7 +148,7 @@ fn another_version_is_named() {
         Err(Error::UnsupportedVersion {
             found, supported, ..
         }) => {
-            assert_eq!((found, supported), (9, 1));
+            assert_eq!((found, supported), (9, 2));
         }
         other => panic!("{other:?}"),
     }

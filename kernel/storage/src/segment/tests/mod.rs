@@ -4,8 +4,10 @@
 mod codec;
 mod columns;
 mod damage;
+mod encoding;
 mod memory_io;
 mod model;
+mod pushdown;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -241,13 +243,16 @@ fn zone_maps_skip_blocks_and_never_a_match() {
         Bound::Included(number(500)),
         Bound::Excluded(number(510)),
     );
-    assert!(few.len() < 200 && (500..510).all(|n| few.contains_key(&n)));
+    assert_eq!(
+        few.into_keys().collect::<Vec<_>>(),
+        Vec::from_iter(500..510)
+    );
     assert!(found(0, Bound::Excluded(number(999)), Bound::Unbounded).is_empty());
     assert!(found(0, Bound::Unbounded, Bound::Excluded(number(0))).is_empty());
     assert!(found(0, Bound::Included(number(999)), Bound::Unbounded).contains_key(&999));
-    // The bounds of text are cut within the common prefix: nothing may be left out for it.
-    let all = found(1, Bound::Included(text(3)), Bound::Included(text(3)));
-    assert_eq!(all.len(), 1000);
+    // The bounds of text are cut within the common prefix: no block may be left out for it.
+    let one = found(1, Bound::Included(text(3)), Bound::Included(text(3)));
+    assert_eq!(one.into_keys().collect::<Vec<_>>(), [3]);
     let after = Bound::Included(Datum::Bytes(b"b".to_vec()));
     assert!(found(1, after, Bound::Unbounded).is_empty());
 }

@@ -12,13 +12,11 @@ use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::row::RowCodec;
 use crate::schema::{ColumnDef, TableDef};
 use crate::segment::column::{BitBuilder, ColumnPageBuilder};
-use crate::segment::format::{Block, Collection, ColumnPage, Rows, Run};
+use crate::segment::format::{BLOCK_ROWS_MAX, Block, Collection, ColumnPage, Rows, Run};
 use crate::segment::page::{PageId, PageKind};
 use crate::segment::versions::RowRun;
 
-/// A block closes with this many rows: a page of 8-byte values is then 64 KiB.
-const BLOCK_ROWS_MAX: usize = 8192;
-/// Or when a column has this many pages' worth of bytes.
+/// A block closes when a column has this many pages' worth of bytes.
 const BLOCK_PAGES_MAX: usize = 4;
 
 pub(super) struct RowsWriter {
@@ -294,13 +292,8 @@ impl RunWriter {
             rows,
         };
         let no_column = ColumnId(0);
-        let mut raw = Vec::new();
-        let mut numbers = |output: &mut Output, kind, numbers: &[u64]| {
-            raw.clear();
-            for number in numbers {
-                raw.extend_from_slice(&number.to_le_bytes());
-            }
-            output.page(id(kind, no_column), &raw)
+        let numbers = |output: &mut Output, kind, numbers: &[u64]| {
+            output.numbers_page(id(kind, no_column), numbers)
         };
         let row_ids = numbers(output, PageKind::RowIds, &self.row_ids)?;
         let begins = numbers(output, PageKind::Begins, &self.begins)?;
@@ -313,6 +306,7 @@ impl RunWriter {
             _ => Some(output.page(id(PageKind::Deleted, no_column), self.deleted.bytes())?),
         };
         let mut columns = Vec::with_capacity(self.columns.len());
+        let mut raw = Vec::new();
         for (index, (column, def)) in self.columns.iter_mut().zip(defs).enumerate() {
             let Some(column) = column else {
                 columns.push(None);
@@ -321,12 +315,13 @@ impl RunWriter {
             let (nulls, zone) = (column.nulls(), column.zone_map()?);
             column.take(&mut raw);
             let id = id(PageKind::Column, ColumnId(index as u16));
-            let (place, codec) = output.column_page(id, def, &raw)?;
+            let written = output.column_page(id, def, &raw)?;
             columns.push(Some(ColumnPage {
-                place,
+                place: written.place,
                 nulls,
                 zone,
-                codec,
+                codec: written.codec,
+                rival: written.rival,
             }));
         }
         self.blocks.push(Block {
