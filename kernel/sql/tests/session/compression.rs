@@ -240,8 +240,8 @@ ALTER TABLE t ALTER a SET COMPRESSION runs;"
             INSERT 0 1000
             CHECKPOINT
             attname | method | codec | pages | halved
+            a | runs | dict | 1 | t
             a | runs | runs | 1 | t
-            a | runs | zstd | 1 | t
             id | default | bitpacking | 2 | t
             ERROR 0A000: codec runs cannot be used: plugin "pack" is disabled
             HINT: Set activation = "on" under [plugins.pack] in heliosdb.toml and restart the server.

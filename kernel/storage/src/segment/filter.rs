@@ -323,6 +323,11 @@ impl Bloom {
         bytes
     }
 
+    /// The bytes of a filter that spares nothing and takes no room.
+    pub fn of_everything() -> Vec<u8> {
+        vec![u8::MAX; 8]
+    }
+
     pub fn decode(page: Buffer) -> Result<Bloom> {
         if page.is_empty() || !page.len().is_multiple_of(8) {
             return Err(malformed("a bloom filter", format!("{} bytes", page.len())));

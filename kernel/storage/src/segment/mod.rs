@@ -46,6 +46,7 @@ mod cache;
 mod column;
 mod encoded;
 mod encoding;
+mod entries;
 mod filter;
 mod input;
 mod page;

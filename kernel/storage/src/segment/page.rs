@@ -8,7 +8,7 @@
 //! column   the ColumnId of a column page, else 0
 //! rows     rows, entries, or 0
 //! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name, 3 bitpacking, 4 dictionary,
-//!          5 runs, 6 strings
+//!          5 runs, 6 strings, 7 entries
 //! position of this header in the file, so that a page written elsewhere is not taken for this one
 //! ```
 
@@ -69,6 +69,9 @@ pub(super) enum Compression {
     /// Where it saves enough.
     Zstd,
 }
+
+/// Entries as [`super::entries`] stores them.
+const CODEC_ENTRIES: u8 = 7;
 
 /// The codes of the built-in codecs in headers and in the directory.
 pub(super) fn built_in_code(codec: BuiltIn) -> u8 {
@@ -170,11 +173,19 @@ pub(super) fn saves_enough(bytes: usize, raw_bytes: usize) -> bool {
     bytes < worth(raw_bytes)
 }
 
-/// Append page `id`, whose payload of `raw_bytes` a codec turned into `stored`, to `out`, whose end is
-/// byte `offset` of the file. No built-in codec is one from outside.
+/// What turned a payload into stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EncodedBy {
+    Named,
+    BuiltIn(BuiltIn),
+    Entries,
+}
+
+/// Append page `id`, whose payload of `raw_bytes` was turned into `stored`, to `out`, whose end is byte
+/// `offset` of the file.
 pub(super) fn frame_encoded(
     id: PageId,
-    codec: Option<BuiltIn>,
+    by: EncodedBy,
     raw_bytes: usize,
     stored: &[u8],
     offset: u64,
@@ -186,7 +197,11 @@ pub(super) fn frame_encoded(
         raw_bytes: length(raw_bytes)?,
         stored_bytes: length(stored.len())?,
     };
-    let codec = codec.map_or(CODEC_NAMED, built_in_code);
+    let codec = match by {
+        EncodedBy::Named => CODEC_NAMED,
+        EncodedBy::BuiltIn(codec) => built_in_code(codec),
+        EncodedBy::Entries => CODEC_ENTRIES,
+    };
     write_page(id, codec, place, stored, out);
     Ok(place)
 }
@@ -221,6 +236,8 @@ pub(super) enum Payload {
     Encoded(Vec<u8>),
     /// Stored bytes of a built-in codec; see [`super::encoding`].
     BuiltIn(BuiltIn, Buffer),
+    /// Stored bytes of [`super::entries`].
+    Entries(Buffer),
 }
 
 impl Payload {
@@ -228,7 +245,7 @@ impl Payload {
     pub fn raw(self) -> Result<Buffer> {
         match self {
             Payload::Raw(raw) => Ok(raw),
-            Payload::Encoded(_) | Payload::BuiltIn(..) => {
+            Payload::Encoded(_) | Payload::BuiltIn(..) | Payload::Entries(_) => {
                 Err(malformed("a page without codec", "one with a codec"))
             }
         }
@@ -274,6 +291,9 @@ pub(super) fn read_page(
                 } => Error::corruption(name, place.offset, expected, found),
                 other => other,
             }),
+        CODEC_ENTRIES => Ok(Payload::Entries(
+            Buffer::from_vec(bytes).slice(PAGE_HEADER_BYTES),
+        )),
         other => match built_in_of(other) {
             Some(codec) => Ok(Payload::BuiltIn(
                 codec,

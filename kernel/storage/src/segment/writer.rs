@@ -20,10 +20,11 @@ use std::sync::Arc;
 use super::SegmentMeta;
 use super::encoded::PageEncoder;
 use super::encoding::{Chooser, Rival, integers};
+use super::entries::encode_entries;
 use super::format::{
     Collection, Directory, PageCodec, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header,
 };
-use super::page::{Compression, PageFramer, PageId, frame_encoded};
+use super::page::{Compression, EncodedBy, PageFramer, PageId, PageKind, frame_encoded};
 use super::versions::RowRun;
 use crate::codec::{self, BuiltIn, CodecSet};
 use crate::error::{Error, Result};
@@ -271,19 +272,29 @@ impl Output {
         }
         let mut packed = Vec::new();
         integers::encode(numbers, &mut packed);
-        self.encoded(id, Some(BuiltIn::Bitpacking), raw_bytes, &packed)
+        let by = EncodedBy::BuiltIn(BuiltIn::Bitpacking);
+        self.encoded(id, by, raw_bytes, &packed)
     }
 
-    /// Write a page that a codec, built in or from outside, made `stored` of.
+    /// Write a page of entries.
+    fn entries_page(&mut self, id: PageId, raw: &[u8]) -> Result<PagePlace> {
+        let hist = id.kind == PageKind::EntriesHist;
+        match encode_entries(raw, hist, &mut self.framer.zstd)? {
+            Some(stored) => self.encoded(id, EncodedBy::Entries, raw.len(), &stored),
+            None => self.page(id, raw),
+        }
+    }
+
+    /// Write a page that was made `stored`.
     fn encoded(
         &mut self,
         id: PageId,
-        codec: Option<BuiltIn>,
+        by: EncodedBy,
         raw_bytes: usize,
         stored: &[u8],
     ) -> Result<PagePlace> {
         let (position, out) = (self.position(), &mut self.buffer);
-        let place = frame_encoded(id, codec, raw_bytes, stored, position, out)?;
+        let place = frame_encoded(id, by, raw_bytes, stored, position, out)?;
         self.write_when_full()?;
         Ok(place)
     }
@@ -308,7 +319,7 @@ impl Output {
             && let Some(stored) = self.encoder.encode(name, &column.ty, rows, raw)
         {
             return Ok(WrittenColumn {
-                place: self.encoded(id, None, raw.len(), &stored)?,
+                place: self.encoded(id, EncodedBy::Named, raw.len(), &stored)?,
                 codec: Some(PageCodec::Named(Arc::clone(name))),
                 rival: None,
             });
@@ -326,7 +337,7 @@ impl Output {
             });
         };
         Ok(WrittenColumn {
-            place: self.encoded(id, Some(codec), raw.len(), &stored)?,
+            place: self.encoded(id, EncodedBy::BuiltIn(codec), raw.len(), &stored)?,
             codec: Some(PageCodec::BuiltIn(codec)),
             rival,
         })

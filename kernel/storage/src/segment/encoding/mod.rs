@@ -27,7 +27,7 @@ mod bits;
 mod choose;
 pub(super) mod integers;
 mod raw;
-mod values;
+pub(super) mod values;
 
 use std::sync::Arc;
 

@@ -118,7 +118,11 @@ pub(super) fn array_of(
 }
 
 /// Append `bytes`, in zstd where that is shorter.
-pub(super) fn encode_bytes(bytes: &[u8], zstd: &mut Zstd, out: &mut Vec<u8>) -> Result<()> {
+pub(in crate::segment) fn encode_bytes(
+    bytes: &[u8],
+    zstd: &mut Zstd,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let length = |len: usize| u32::try_from(len).map_err(|_| Error::RowTooLong { bytes: len });
     let stored = zstd.compress(bytes).unwrap_or(bytes);
     out.extend_from_slice(&length(bytes.len())?.to_le_bytes());
@@ -128,7 +132,7 @@ pub(super) fn encode_bytes(bytes: &[u8], zstd: &mut Zstd, out: &mut Vec<u8>) -> 
 }
 
 /// At most `bytes_max` bytes that [`encode_bytes`] appended.
-pub(super) fn decode_bytes(bytes_max: usize, input: &mut Input<'_>) -> Result<Buffer> {
+pub(in crate::segment) fn decode_bytes(bytes_max: usize, input: &mut Input<'_>) -> Result<Buffer> {
     let (raw, stored) = (input.u32()? as usize, input.u32()? as usize);
     let bytes = input.take(stored)?;
     match raw {

@@ -17,6 +17,7 @@ use crate::segment::column::{decode_bits, decode_column, decode_numbers};
 use crate::segment::encoded::EncodedPage;
 use crate::segment::encoding::StoredColumn;
 use crate::segment::encoding::integers::Integers;
+use crate::segment::entries::decode_entries;
 use crate::segment::filter::{Bloom, ValueRange};
 use crate::segment::format::{Block, ColumnPage, PageCodec, PagePlace, Rows, Sorted, SortedPage};
 use crate::segment::input::Input;
@@ -389,8 +390,14 @@ impl SegmentReader {
             column: ColumnId(0),
             rows: page.entries,
         };
-        let decode = |page: Payload| {
-            let page = SortedPageData::decode(page.raw()?, hist)?;
+        let decode = |payload| {
+            let raw = match payload {
+                Payload::Entries(stored) => {
+                    decode_entries(&stored, hist, page.place.raw_bytes as usize)?
+                }
+                payload => payload.raw()?,
+            };
+            let page = SortedPageData::decode(raw, hist)?;
             Ok(Page::Entries(Arc::new(page)))
         };
         match self.page(page.place, id, decode)? {

@@ -5,6 +5,7 @@ mod codec;
 mod columns;
 mod damage;
 mod encoding;
+mod entries;
 mod memory_io;
 mod model;
 mod pushdown;

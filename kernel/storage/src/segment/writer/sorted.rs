@@ -4,6 +4,7 @@ use super::{Order, Output, collection};
 use crate::datum::VALUE_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::segment::entries::ends_key;
 use crate::segment::filter::{Bloom, bloom_hash};
 use crate::segment::format::{Collection, Run, Sorted, SortedPage};
 use crate::segment::page::{PageId, PageKind};
@@ -14,6 +15,8 @@ pub(super) struct SortedWriter {
     page_bytes: usize,
     order: Order<Vec<u8>>,
     hashes: Vec<u64>,
+    /// Whether an entry is more than a key with its row behind it, which nobody looks up by itself.
+    looked_up: bool,
     head: RunWriter,
     hist: RunWriter,
 }
@@ -41,6 +44,7 @@ impl SortedWriter {
             page_bytes,
             order: Order::new(),
             hashes: Vec::new(),
+            looked_up: false,
             head: run(PageKind::Entries),
             hist: run(PageKind::EntriesHist),
         }
@@ -61,6 +65,7 @@ impl SortedWriter {
         self.order.check_key(key, begin, end)?;
         let run = if end.is_none() {
             self.hashes.push(bloom_hash(key));
+            self.looked_up |= !value.is_some_and(|value| ends_key(key, value));
             &mut self.head
         } else {
             &mut self.hist
@@ -87,7 +92,11 @@ impl SortedWriter {
             column: ColumnId(0),
             rows: 0,
         };
-        let bloom = output.page(page, &Bloom::build(&self.hashes))?;
+        let bloom = match self.looked_up {
+            true => Bloom::build(&self.hashes),
+            false => Bloom::of_everything(),
+        };
+        let bloom = output.page(page, &bloom)?;
         let entries = self.hashes.len() as u64;
         let (head, hist) = (self.head.pages, self.hist.pages);
         let run = Run::Sorted(Sorted {
@@ -118,7 +127,7 @@ impl RunWriter {
             column: ColumnId(0),
             rows: entries,
         };
-        let place = output.page(page, &raw)?;
+        let place = output.entries_page(page, &raw)?;
         self.pages.push(SortedPage {
             place,
             entries,
