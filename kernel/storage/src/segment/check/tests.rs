@@ -16,6 +16,7 @@ use crate::row::RowCodec;
 use crate::row::tests::{batch_of, table};
 use crate::schema::{ColumnType, TableDef};
 use crate::segment::encoding::integers::Integers;
+use crate::segment::entries::decode_entries;
 use crate::segment::format::{Block, Directory, Rows, Sorted, Trailer, ZoneMap};
 use crate::segment::input::Input;
 use crate::segment::page::{Compression, PageFramer, PageId, PageKind, Payload, read_page};
@@ -135,6 +136,11 @@ impl Parts {
                 let numbers = Integers::parse(&mut input, rows as usize).unwrap();
                 let numbers = numbers.decode::<u64>(0).into_iter();
                 numbers.flat_map(u64::to_le_bytes).collect()
+            }
+            Payload::Entries(stored) => {
+                let hist = kind == PageKind::EntriesHist;
+                let page = decode_entries(&stored, hist, place.raw_bytes as usize);
+                page.unwrap().to_vec()
             }
             payload => payload.raw().unwrap().to_vec(),
         };
