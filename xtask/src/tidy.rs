@@ -180,7 +180,6 @@ const HOMES: &[(&str, &str)] = &[
     ("sqllogictest", "heliosdb-sqllogic"),
     ("fsst", "heliosdb-fsst-alp"),
     ("alp", "heliosdb-fsst-alp"),
-    ("fastlanes", "heliosdb-fsst-alp"),
 ];
 
 /// Fixtures that stand for plugins of foreign builds, and may name what those would name.
