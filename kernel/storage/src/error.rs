@@ -3,8 +3,8 @@
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `ReadWriteDependency`, `ReadOnlyTransaction`, `Deadlock`, `LockNotAvailable`, `Canceled`,
 //!    `OutOfMemory`, `DiskFull`, `KeyTooLong`, `RowTooLong`, `Invalid`, `CodecMissing`, `Expression`,
-//!    `SnapshotTooOld`, `SnapshotTooNew`, `DirectoryLocked`, `NotADatabase`): the kind says what to do
-//!    next.
+//!    `SnapshotTooOld`, `SnapshotTooNew`, `NotCovered`, `DirectoryNotEmpty`, `ArchiveConflict`, `DirectoryLocked`, `NotADatabase`): the
+//!    kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
 //! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
@@ -102,6 +102,25 @@ pub enum Error {
     /// The owner of a cursor did not move it for too long.
     #[error("cursor \"{name}\" is invalid: it stood still at {ts} for longer than max_pin_age")]
     CursorExpired { name: String, ts: Ts },
+    /// A restore to a time that a backup and its archive do not have.
+    #[error(
+        "the state of {asked} cannot be restored: the backup and the archive cover {from} to {to} ({why})"
+    )]
+    NotCovered {
+        asked: Ts,
+        from: Ts,
+        to: Ts,
+        why: String,
+    },
+    /// A directory that is to become a database.
+    #[error("the directory is not empty: it has \"{found}\"")]
+    DirectoryNotEmpty { found: String },
+    /// Under the name of what is to be archived there is something else.
+    #[error(
+        "the archive has another \"{file}\", which differs from byte {offset} on: it belongs to another \
+         copy of this database, or is damaged"
+    )]
+    ArchiveConflict { file: String, offset: u64 },
     #[error("the database directory is in use by another process")]
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]

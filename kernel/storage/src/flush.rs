@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLockWriteGuard};
 
+use crate::archive::Archiver;
 use crate::codec::Codecs;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
@@ -136,11 +137,13 @@ impl Flusher {
         SegmentReader::open(io, name, expected, &self.cache, &self.codecs)
     }
 
-    /// Open the manifest's segments, newest first, and remove files that it does not name.
+    /// Open the manifest's segments, newest first, and remove files that it does not name, but for those
+    /// that are still to be archived.
     pub fn open_segments(
         &self,
         io: &Arc<dyn Io>,
         manifest: &Manifest,
+        archiver: Option<&Archiver>,
     ) -> Result<Vec<SegmentReader>> {
         let names = match io.list(SEGMENTS) {
             Ok(names) => names,
@@ -148,11 +151,9 @@ impl Flusher {
             Err(e) => return Err(Error::io("list", SEGMENTS, e)),
         };
         for number in names.iter().filter_map(|name| parse_name(name)) {
-            if manifest
-                .segments
-                .iter()
-                .all(|segment| segment.number != number)
-            {
+            let named = |segment: &SegmentEntry| segment.number == number;
+            let kept = archiver.is_some_and(|archiver| archiver.needs(number));
+            if !kept && !manifest.segments.iter().any(named) {
                 let name = name_of(number);
                 io.remove(&name)
                     .map_err(|e| Error::io("remove", &name, e))?;
@@ -308,6 +309,7 @@ impl EngineInner {
         if !self.is_inline() && self.freeze_when_due() {
             self.flusher.want();
         }
+        self.archive_when_complete();
     }
 
     /// The background thread.
@@ -419,6 +421,7 @@ impl EngineInner {
             self.flusher.flushes.fetch_add(1, Ordering::Relaxed);
             self.flusher.changed.notify_all();
             self.compactor.want();
+            self.archive_when_complete();
             self.log.remove_obsolete(memtable.ts_max())?;
         }
         Ok(())

@@ -29,12 +29,15 @@ pub mod memtable;
 pub mod tables;
 pub mod timeline;
 
+pub mod archive;
+pub mod backup;
 pub mod check;
 mod compact;
 mod flush;
 mod manifest;
 mod parse;
 mod recovery;
+mod removal;
 mod wal;
 
 pub mod datum;
@@ -45,6 +48,9 @@ pub mod segment;
 pub mod error;
 pub mod io;
 
+pub use archive::{ArchiveDirectory, ArchiveState};
+pub use backup::restore::{Coverage, RestoreOptions, Restored, coverage, restore};
+pub use backup::{BackedUp, back_up_closed};
 pub use compact::{Compacted, HeldBy, Horizon};
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};

@@ -1,5 +1,6 @@
 //! What an operator may set for the engine. Sizes are bytes.
 
+use crate::archive::ArchiveDirectory;
 use crate::error::{Error, Result};
 use crate::governor::Caps;
 use crate::wal::batch::ALIGNMENT;
@@ -34,6 +35,11 @@ pub struct Options {
     pub cpu: Caps,
     /// A segment file above this size is not merged with others any more.
     pub compaction_bytes_max: u64,
+    /// Where the log is archived to.
+    pub archive: Option<ArchiveDirectory>,
+    /// An operator's files beside those of the database, and directories of such files, that its backups
+    /// have copies of.
+    pub companions: &'static [&'static str],
     /// Names that may be in a directory before its database: an operator's own files. Anything else
     /// there means that the directory is something other than an empty place for a new database.
     pub expected_names: &'static [&'static str],
@@ -83,6 +89,8 @@ impl Default for Options {
             compaction_debt_files_max: 16,
             cpu: Caps::default(),
             compaction_bytes_max: 1 << 30,
+            archive: None,
+            companions: &[],
             expected_names: &[],
         }
     }

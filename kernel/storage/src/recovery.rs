@@ -21,12 +21,13 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use crate::backup::label;
 use crate::error::{Error, Result};
 use crate::flush::SEGMENTS;
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::io::Io;
 use crate::load;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::options::Options;
 use crate::tables::Tables;
 use crate::transaction::writeset::WriteKind;
@@ -45,6 +46,8 @@ pub struct Recovered {
     pub writer: Writer,
     pub manifest: Manifest,
     pub tables: Tables,
+    /// Segments that the log names and tells nothing else of.
+    pub brought: Vec<SegmentEntry>,
     /// Step 5 is to read this.
     pub unflushed: Unflushed,
 }
@@ -58,6 +61,8 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     file::discard_prepared(&**io)?;
     load::discard_runs(&**io)?;
     make_directory(&**io, SEGMENTS)?;
+    // A backup that is opened to write is a database and no base of a restore any more.
+    file::discard(&**io, label::FILE)?;
 
     let mut replayed = Replayed::new(files.len());
     let tail = reader::read(&files, &mut replayed)?;
@@ -77,7 +82,9 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         io.sync_dir(directory)
             .map_err(|e| Error::io("sync", directory, e))?;
     }
-    let manifest = replayed.manifest;
+    let Replayed {
+        manifest, brought, ..
+    } = replayed;
     let unflushed = Unflushed::new(&files, manifest.flushed_ts, tail.lsn);
     let epoch = tail
         .epoch
@@ -101,6 +108,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         writer,
         tables: counted(&manifest),
         manifest,
+        brought,
         unflushed,
     })
 }
@@ -159,10 +167,13 @@ fn make(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         make_directory(&**io, directory)?;
     }
     let database = io.random_u64();
-    let writer = Writer::create(Arc::clone(io), options.wal_segment_bytes, database)?;
+    let manifest = Manifest::default();
+    let bytes = options.wal_segment_bytes;
+    let writer = Writer::create(Arc::clone(io), bytes, database, manifest.clone())?;
     Ok(Recovered {
         writer,
-        manifest: Manifest::default(),
+        manifest,
+        brought: Vec::new(),
         tables: Tables::default(),
         unflushed: Unflushed::default(),
     })
@@ -219,6 +230,8 @@ pub struct Replayed {
     pub manifest: Manifest,
     /// How many there were.
     pub transactions: u64,
+    /// Segments that records named and tell nothing else of.
+    pub brought: Vec<SegmentEntry>,
     /// Newest commit that begins in each file.
     ts_max: Vec<Ts>,
 }
@@ -228,6 +241,7 @@ impl Replayed {
         Replayed {
             manifest: Manifest::default(),
             transactions: 0,
+            brought: Vec::new(),
             ts_max: vec![Ts::ZERO; files],
         }
     }
@@ -274,6 +288,7 @@ impl Replay for Replayed {
     }
 
     fn record(&mut self, file: usize, record: Logged) -> Result<()> {
+        self.brought.extend_from_slice(record.brings());
         match record {
             Logged::Transaction(transaction) => self.transaction(file, &transaction)?,
             Logged::Sequence(id, state) => {

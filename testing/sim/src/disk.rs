@@ -1,11 +1,13 @@
 //! [`SimDisk`]: the simulated machine behind [`Io`].
 //!
 //! Calls that can change the disk are numbered from 1; so, separately, are calls that read it. A
-//! crash or a fault is planned by number. Nothing here uses the real clock, the real file system or
+//! crash or a fault is planned by number. A machine may have several directories ([`SimDisk::directory`]),
+//! as a database, its backup and its archive are; they share the numbers and the crash. Nothing here uses the real clock, the real file system or
 //! a thread: a seed and the calls made are all that decides what happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -29,6 +31,7 @@ pub enum Call {
     SyncData,
     SyncDir,
     Rename,
+    Link,
     Remove,
 }
 
@@ -71,7 +74,10 @@ struct State {
     calls: u64,
     reads: u64,
     crashed: bool,
-    locked: bool,
+    /// Directories that somebody has.
+    locked: BTreeSet<String>,
+    /// Whether a file may have two names.
+    links: bool,
     plan: Plan,
     trace: Vec<Call>,
     /// Images are kept only when asked for.
@@ -87,10 +93,12 @@ struct Clock {
     monotonic_micros: u64,
 }
 
-/// The simulated machine. Clones share it.
+/// The simulated machine, or one directory of it. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// Empty, or the directory's name and a slash.
+    prefix: String,
 }
 
 impl SimDisk {
@@ -122,7 +130,8 @@ impl SimDisk {
             calls: 0,
             reads: 0,
             crashed: false,
-            locked: false,
+            locked: BTreeSet::new(),
+            links: true,
             plan: Plan::default(),
             trace: Vec::new(),
             images: None,
@@ -131,6 +140,31 @@ impl SimDisk {
         };
         SimDisk {
             state: Arc::new(Mutex::new(state)),
+            prefix: String::new(),
+        }
+    }
+
+    /// A directory of this machine, made when it is not there: as durable as one that an operator made
+    /// long ago.
+    pub fn directory(&self, name: &str) -> SimDisk {
+        let name = format!("{}{name}", self.prefix);
+        self.state.lock().names.had_dir(&name);
+        SimDisk {
+            state: Arc::clone(&self.state),
+            prefix: name + "/",
+        }
+    }
+
+    /// No file gets a second name from now on, as between two file systems.
+    pub fn forbid_links(&self) {
+        self.state.lock().links = false;
+    }
+
+    /// The machine's name for one of this directory.
+    fn full(&self, name: &str) -> String {
+        match name.is_empty() {
+            true => self.prefix.trim_end_matches('/').to_owned(),
+            false => format!("{}{name}", self.prefix),
         }
     }
 
@@ -237,21 +271,21 @@ impl SimDisk {
             .live()
             .files()
             .into_iter()
-            .map(|(name, id)| (name, len(id)))
+            .filter_map(|(name, id)| Some((name.strip_prefix(&self.prefix)?.to_owned(), len(id))))
             .collect()
     }
 
     /// The content of a file as the process sees it.
     pub fn content(&self, name: &str) -> Result<Vec<u8>> {
         let state = self.state.lock();
-        let id = state.names.live().get(name)?;
+        let id = state.names.live().get(&self.full(name))?;
         Ok(state.files[&id].live.clone())
     }
 
     /// Spoil stored bytes of a file. True when a byte changed.
     pub fn damage(&self, name: &str, damage: Damage) -> Result<bool> {
         let mut state = self.state.lock();
-        let id = state.names.live().get(name)?;
+        let id = state.names.live().get(&self.full(name))?;
         let file = state.file(id);
         let stale = match damage {
             Damage::StaleBlock { block } => file.stored.stale.get(&block).cloned(),
@@ -354,6 +388,7 @@ impl Io for SimDisk {
         let mut state = self.state.lock();
         let id = if mode == OpenMode::CreateNew {
             let id = state.next_file;
+            let name = &self.full(name);
             state.names.vacant(name)?;
             state.next_file += 1;
             state.files.insert(id, SimFile::default());
@@ -361,7 +396,7 @@ impl Io for SimDisk {
             id
         } else {
             state.enter_read()?;
-            state.names.live().get(name)?
+            state.names.live().get(&self.full(name))?
         };
         let writable = mode != OpenMode::Read;
         Ok(Arc::new(Handle {
@@ -379,6 +414,7 @@ impl Io for SimDisk {
                 format!("not a directory: {name:?}"),
             ));
         }
+        let name = &self.full(name);
         if state.names.has_dir(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, name.to_string()));
         }
@@ -390,6 +426,7 @@ impl Io for SimDisk {
 
     fn remove_dir(&self, name: &str) -> Result<()> {
         let mut state = self.state.lock();
+        let name = &self.full(name);
         if !state.names.live().list(name)?.is_empty() {
             return Err(Error::new(ErrorKind::DirectoryNotEmpty, name.to_string()));
         }
@@ -402,23 +439,38 @@ impl Io for SimDisk {
     fn list(&self, dir: &str) -> Result<Vec<String>> {
         let mut state = self.state.lock();
         state.enter_read()?;
-        state.names.live().list(dir)
+        state.names.live().list(&self.full(dir))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.state
-            .lock()
-            .change_names(Call::Rename, |names, seq| names.rename(seq, from, to))
+        self.state.lock().change_names(Call::Rename, |names, seq| {
+            names.rename(seq, &self.full(from), &self.full(to))
+        })
+    }
+
+    fn root(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(self.full("")))
+    }
+
+    fn link(&self, from: &Path, to: &str) -> Result<()> {
+        let from = from.to_str().ok_or(ErrorKind::InvalidInput)?;
+        let mut state = self.state.lock();
+        if !state.links {
+            return Err(Error::from(ErrorKind::CrossesDevices));
+        }
+        let to = self.full(to);
+        state.change_names(Call::Link, |names, seq| names.link(seq, from, &to))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        self.state
-            .lock()
-            .change_names(Call::Remove, |names, seq| names.remove(seq, name))
+        self.state.lock().change_names(Call::Remove, |names, seq| {
+            names.remove(seq, &self.full(name))
+        })
     }
 
     fn sync_dir(&self, dir: &str) -> Result<()> {
         let mut state = self.state.lock();
+        let dir = &self.full(dir);
         let fault = state.enter(Call::SyncDir, false)?;
         state.reached(Call::SyncDir)?;
         if let Some(fault) = fault {
@@ -431,13 +483,10 @@ impl Io for SimDisk {
     fn lock(&self) -> Result<Box<dyn Send + Sync>> {
         let mut state = self.state.lock();
         state.alive()?;
-        if state.locked {
+        if !state.locked.insert(self.prefix.clone()) {
             return Err(Error::new(ErrorKind::WouldBlock, "the directory is in use"));
         }
-        state.locked = true;
-        Ok(Box::new(DirectoryLock {
-            state: self.state.clone(),
-        }))
+        Ok(Box::new(DirectoryLock { disk: self.clone() }))
     }
 
     fn now_micros(&self) -> u64 {
@@ -468,12 +517,12 @@ impl Io for SimDisk {
 }
 
 struct DirectoryLock {
-    state: Arc<Mutex<State>>,
+    disk: SimDisk,
 }
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        self.state.lock().locked = false;
+        self.disk.state.lock().locked.remove(&self.disk.prefix);
     }
 }
 

@@ -55,7 +55,7 @@ impl Effect {
     fn held_by(&self) -> &str {
         match self {
             Effect::Entry { dir, .. } => dir,
-            Effect::MakeDir { .. } | Effect::RemoveDir { .. } => "",
+            Effect::MakeDir { dir } | Effect::RemoveDir { dir } => parent(dir),
         }
     }
 }
@@ -195,6 +195,13 @@ impl Names {
         );
     }
 
+    /// A directory that is there, and was when the machine started.
+    pub fn had_dir(&mut self, dir: &str) {
+        for tree in [&mut self.live, &mut self.durable] {
+            tree.0.entry(dir.to_string()).or_default();
+        }
+    }
+
     pub fn remove_dir(&mut self, seq: u64, dir: &str) {
         let dir = dir.to_string();
         self.push(seq, vec![Effect::RemoveDir { dir }]);
@@ -212,6 +219,12 @@ impl Names {
             self.push(seq, vec![gone, entry(to_dir, to_file, Some(id))]);
         }
         Ok(())
+    }
+
+    /// A second name for a file.
+    pub fn link(&mut self, seq: u64, from: &str, to: &str) -> Result<()> {
+        let id = self.live.get(from)?;
+        self.create(seq, to, id)
     }
 
     pub fn remove(&mut self, seq: u64, name: &str) -> Result<()> {
@@ -288,7 +301,8 @@ impl Names {
             }
         }
         // A directory whose own name is lost takes its entries with it, synced or not.
-        tree.0.retain(|dir, _| !lost_dirs.contains(dir));
+        let is_lost = |dir: &str| lost_dirs.iter().any(|lost| lost.as_str() == dir);
+        tree.0.retain(|dir, _| !ancestors(dir).any(is_lost));
         tree
     }
 
@@ -316,11 +330,21 @@ fn entry(dir: &str, file: &str, to: Option<FileId>) -> Effect {
     }
 }
 
-/// A name as (directory, file): at most two components, neither of them empty or special.
+/// The directory that `dir` is in; the root is in itself.
+pub fn parent(dir: &str) -> &str {
+    dir.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// `dir` and all that it is in, but for the root.
+fn ancestors(dir: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(dir), |dir| Some(parent(dir))).take_while(|dir| !dir.is_empty())
+}
+
+/// A name as (directory, file), no component of which is empty or special.
 fn split(name: &str) -> Result<(&str, &str)> {
     let (dir, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('/');
-    if plain(file) && (plain(dir) || (dir.is_empty() && !name.starts_with('/'))) {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if plain(file) && name.split('/').all(plain) {
         Ok((dir, file))
     } else {
         Err(Error::new(

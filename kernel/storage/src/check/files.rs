@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::finding::{Place, Report};
+use crate::backup::label;
 use crate::error::{Error, Result};
 use crate::flush::{SEGMENTS, parse_name};
 use crate::io::Io;
@@ -32,7 +33,7 @@ pub fn check(
     expected: &[&str],
     report: &mut Report<'_>,
 ) -> Result<()> {
-    let ours = [LOCK_FILE, DIRECTORY, SEGMENTS, LOAD];
+    let ours = [LOCK_FILE, DIRECTORY, SEGMENTS, LOAD, label::FILE];
     for name in list(io, "")? {
         if !ours.contains(&name.as_str()) && !expected.contains(&name.as_str()) {
             report.note(Place::file(&name), "not a file of the database");

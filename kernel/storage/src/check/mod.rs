@@ -36,6 +36,7 @@ pub use self::read_only::ReadOnly;
 
 use self::finding::Report;
 use self::log::ReadLog;
+use crate::backup::unfinished;
 use crate::catalog::FIRST_COLLECTION;
 use crate::codec::{CodecSet, Codecs, Encoding};
 use crate::error::{Error, Result};
@@ -104,6 +105,7 @@ impl<'a> Check<'a> {
             ErrorKind::WouldBlock => Error::DirectoryLocked,
             _ => Error::io("lock", LOCK_FILE, e),
         })?;
+        unfinished::refuse(&**io)?;
         let io = ReadOnly::over(Arc::clone(io));
         let mut report = Report::new(watch, &options.interrupt);
         report.begin("reading the log", None);

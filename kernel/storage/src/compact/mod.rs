@@ -365,7 +365,9 @@ impl EngineInner {
         }
         let merged = published?;
         among.extend(merged.iter().map(|reader| reader.meta().name.clone()));
-        self.remove_files(merging.segments());
+        for segment in merging.segments() {
+            self.remove_segment(&segment.meta().name);
+        }
         Ok(Some(compacted(merging.segments(), merged.as_ref())))
     }
 
@@ -444,19 +446,6 @@ impl EngineInner {
             layers,
         });
         Ok(())
-    }
-
-    /// As far as it goes: the next open removes what is left.
-    fn remove_files(&self, segments: &[SegmentReader]) {
-        if !self.is_open() {
-            return;
-        }
-        for segment in segments {
-            let name = &segment.meta().name;
-            if let Err(e) = self.io.remove(name) {
-                tracing::warn!("removing \"{name}\": {e}");
-            }
-        }
     }
 
     /// Do not try a damaged file again.

@@ -33,6 +33,9 @@ impl Background {
     /// The others.
     pub fn start(&mut self, engine: &Arc<EngineInner>) {
         self.spawn(engine, "helios-wal", write_log);
+        if engine.archiver.is_some() {
+            self.spawn(engine, "helios-archive", EngineInner::archive_when_wanted);
+        }
         if engine.options.compaction_in_background {
             self.spawn(engine, "helios-compact", EngineInner::compact_when_wanted);
         }
@@ -52,6 +55,9 @@ impl Background {
         engine.log.wake_idle();
         engine.flusher.stop();
         engine.compactor.stop();
+        if let Some(archiver) = &engine.archiver {
+            archiver.stop();
+        }
         engine.governor.wake();
         for thread in self.threads {
             if thread.join().is_err() {

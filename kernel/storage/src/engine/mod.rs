@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::archive::{ArchiveState, Archiver};
+use crate::backup::unfinished;
 use crate::codec::{CodecSet, Encoding};
 use crate::compact::{Compacted, Compactor, Goal, Pins};
 use crate::error::{Error, Result};
@@ -19,6 +21,7 @@ use crate::lock::LockManager;
 use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
+use crate::removal::Removals;
 use crate::schema::TableDef;
 use crate::segment::{ColumnPages, Inventory};
 use crate::sequence::{SequenceSpec, SequenceState, Sequences};
@@ -72,6 +75,8 @@ pub(crate) struct EngineInner {
     /// How far history goes back, and who needs it.
     pub pins: Arc<Pins>,
     pub compactor: Compactor,
+    pub removals: Removals,
+    pub archiver: Option<Archiver>,
     pub governor: Arc<Governor>,
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
@@ -170,15 +175,22 @@ impl Engine {
             std::io::ErrorKind::WouldBlock => Error::DirectoryLocked,
             _ => Error::io("lock", crate::io::disk::LOCK_FILE, e),
         })?;
+        unfinished::refuse(&*io)?;
         let inline = background::is_inline(&*io);
         let Recovered {
             writer,
             manifest,
             tables,
+            brought,
             unflushed,
         } = recovery::recover(&io, &options)?;
         let flusher = Flusher::new(&manifest, &options);
-        let segments = flusher.open_segments(&io, &manifest)?;
+        let archiver = Archiver::open(&options, &*io, writer.start(), brought)?;
+        let segments = flusher.open_segments(&io, &manifest, archiver.as_ref())?;
+        let removals = Removals::default();
+        if let Some(archiver) = &archiver {
+            removals.postpone(archiver.unnamed(&manifest));
+        }
         let sequences = Sequences::default();
         for (id, state) in &manifest.sequences {
             sequences.restore(*id, *state);
@@ -188,6 +200,8 @@ impl Engine {
             serializable: Ssi::new(!inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
+            removals,
+            archiver,
             pins: Pins::new(manifest.horizons.clone()),
             compactor: Compactor::new(&*io),
             governor: Governor::new(Arc::clone(&io), options.cpu),
@@ -215,6 +229,9 @@ impl Engine {
             loading: false.into(),
             directory: Mutex::new(Some(directory)),
         });
+        if inner.archiver.is_some() {
+            inner.log.set_archived(inner.log.start());
+        }
         let mut background = Background::start_flushing(&inner);
         if let Err(error) = inner.refill(&unflushed).and_then(|()| inner.read_pins()) {
             background.stop(&inner);
@@ -490,6 +507,16 @@ impl Engine {
         pages
     }
 
+    /// How far the log is archived; `None` when it is not to be.
+    pub fn archive_state(&self) -> Option<ArchiveState> {
+        self.inner().archive_state()
+    }
+
+    /// Archive all that is durable now, also of the file of the log that is written to.
+    pub fn archive(&self) -> Result<()> {
+        self.inner().archive(true)
+    }
+
     /// Start loading what another database held; see [`crate::load`].
     pub fn loader(&self, options: LoadOptions) -> Result<Loader> {
         Loader::new(Arc::clone(self.inner()), options)
@@ -522,6 +549,8 @@ impl Open {
             .log
             .push(Record::row_ids(self.inner.tables.all_next_rows()));
         let closed = self.inner.log.close();
+        // A failure is told, and the log keeps what is not archived.
+        let _ = self.inner.archive(true);
         self.inner.directory.lock().take();
         closed
     }

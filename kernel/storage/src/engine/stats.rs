@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::EngineInner;
+use crate::archive::ArchiveState;
 use crate::compact::{Compacted, Horizon};
 use crate::ids::{Lsn, Ts};
 
@@ -28,6 +29,8 @@ pub struct Stats {
     /// Since the database was opened.
     pub compacted: Compacted,
     pub horizon: Horizon,
+    /// How far the log is archived; `None` when it is not to be.
+    pub archive: Option<ArchiveState>,
     /// Rows, keys and tables that somebody has locked or waits for.
     pub locked_objects: usize,
     /// Transactions that wait for a lock.
@@ -56,6 +59,7 @@ impl Stats {
             pages_read: engine.flusher.cache().asked(),
             compacted: engine.compactor.done(),
             horizon: engine.horizon(),
+            archive: engine.archive_state(),
             locked_objects: engine.locks.object_count(),
             lock_waits: engine.locks.waiting_count(),
         }

@@ -172,6 +172,14 @@ impl Io for Disk {
         fs::remove_file(self.path(name)?)
     }
 
+    fn root(&self) -> Option<PathBuf> {
+        Some(self.root.clone())
+    }
+
+    fn link(&self, from: &Path, to: &str) -> Result<()> {
+        fs::hard_link(from, self.path(to)?)
+    }
+
     fn sync_dir(&self, dir: &str) -> Result<()> {
         fs::File::open(self.path(dir)?)?.sync_all()
     }
@@ -358,6 +366,20 @@ mod tests {
             scope.spawn(|| disk.thread_cpu_micros()).join().unwrap()
         });
         assert!(idle < 20_000, "{idle}");
+    }
+
+    #[test]
+    fn a_linked_file_is_the_same_file() {
+        let ((_a, here), (_b, there)) = (disk(), disk());
+        let file = here.open("a", OpenMode::CreateNew).unwrap();
+        there.link(&here.root().join("a"), "b").unwrap();
+        file.write_at(b"x", 0).unwrap();
+        here.remove("a").unwrap();
+        let mut buf = [0];
+        let linked = there.open("b", OpenMode::Read).unwrap();
+        assert_eq!(linked.read_at(&mut buf, 0).unwrap(), 1);
+        assert_eq!(&buf, b"x");
+        assert!(there.link(&here.root().join("a"), "c").is_err());
     }
 
     #[test]

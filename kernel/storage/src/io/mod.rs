@@ -14,7 +14,8 @@
 //!    proves nothing. The engine stops.
 //! 4. `read_at` returns what was written by this process, synced or not.
 
-use std::io::Result;
+use std::io::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub mod disk;
@@ -43,6 +44,16 @@ pub trait Io: Send + Sync + 'static {
     fn list(&self, dir: &str) -> Result<Vec<String>>;
     fn rename(&self, from: &str, to: &str) -> Result<()>;
     fn remove(&self, name: &str) -> Result<()>;
+    /// Where the directory is, for [`Io::link`] of another one.
+    fn root(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Give a file of another directory, which is at `from`, a second name here: the two are one file.
+    /// Whoever asks copies when that cannot be, as between file systems.
+    fn link(&self, from: &Path, to: &str) -> Result<()> {
+        let what = format!("\"{}\" cannot be linked to \"{to}\"", from.display());
+        Err(Error::new(ErrorKind::Unsupported, what))
+    }
     /// Make the names in `dir` durable.
     fn sync_dir(&self, dir: &str) -> Result<()>;
     /// Take the directory for this process until the guard is dropped; `WouldBlock` when another

@@ -49,6 +49,9 @@ impl Files {
             let expired = engine.cursors_expire_before();
             engine.pins.check_load(edit.horizons.all(), expired)?;
             // From here on the log may name the files.
+            if let Some(archiver) = &engine.archiver {
+                archiver.need(&edit.segments);
+            }
             self.published.store(true, Ordering::Release);
             let ticket = engine.log.push_load(edit.clone())?;
             engine.pins.load(&edit.horizons);

@@ -115,7 +115,8 @@ pub fn prepare(io: &dyn Io, name: &'static str, len: u64) -> Result<Prepared> {
     Ok(Prepared { name, file, len })
 }
 
-fn discard(io: &dyn Io, name: &str) -> Result<()> {
+/// Remove a file that may not be there.
+pub fn discard(io: &dyn Io, name: &str) -> Result<()> {
     match io.remove(name) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),

@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::file;
+use super::file::{self, WalFile};
 use super::record::{Effect, Record, SealedTransaction};
 use super::writer::Writer;
+use crate::backup::Point;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Ts};
 use crate::io::Io;
@@ -73,6 +74,14 @@ pub struct Log {
     latest: AtomicU64,
     durable: AtomicU64,
     acknowledged: AtomicU64,
+    /// Files before this are full, and synced.
+    complete: AtomicU64,
+    /// Files before this may go, as far as the archive is concerned; without one all may.
+    archived: AtomicU64,
+    /// Newest commit up to which segments make the log unnecessary.
+    flushed: AtomicU64,
+    /// One removal of a file at a time.
+    removing: Mutex<()>,
     stats: LogStats,
 }
 
@@ -93,6 +102,10 @@ impl Log {
             queued: Condvar::new(),
             low: AtomicBool::new(writer.is_low()),
             preparing: Mutex::default(),
+            complete: AtomicU64::new(writer.complete_through().0),
+            archived: AtomicU64::new(u64::MAX),
+            flushed: AtomicU64::new(0),
+            removing: Mutex::default(),
             writer: Mutex::new(writer),
             latest: AtomicU64::new(last_ts.0),
             durable: AtomicU64::new(last_ts.0),
@@ -124,6 +137,17 @@ impl Log {
     pub fn position(&self) -> (Lsn, usize) {
         let writer = self.writer.lock();
         (writer.position(), writer.file_count())
+    }
+
+    /// A moment between two group commits; everything that was queued before the call is in it.
+    pub fn point(&self) -> Result<Point> {
+        self.wait(self.last_ticket())?;
+        if let Some(point) = self.writer.lock().point() {
+            return Ok(point);
+        }
+        // Only a write that failed leaves something behind that is not synced.
+        self.check()?;
+        Err(Error::internal("a log that is not synced"))
     }
 
     /// `Error::Stopped` once the log has stopped.
@@ -264,6 +288,8 @@ impl Log {
         writer.append(&records)?;
         writer.sync()?;
         self.low.store(writer.is_low(), Ordering::Release);
+        self.complete
+            .store(writer.complete_through().0, Ordering::Release);
         if writer.wants_prepared().is_some() {
             self.queued.notify_one();
         }
@@ -351,15 +377,60 @@ impl Log {
 
     /// Remove the files that recovery does not need once commits up to `flushed` are in segments.
     /// One that cannot be removed stays the oldest, for the next call: removing those after it would
-    /// leave a gap. One call at a time.
+    /// leave a gap. So does one that is not archived.
     pub fn remove_obsolete(&self, flushed: Ts) -> Result<()> {
+        self.flushed.fetch_max(flushed.0, Ordering::AcqRel);
+        self.remove_archived()
+    }
+
+    /// The same, when files were archived since.
+    pub fn remove_archived(&self) -> Result<()> {
+        let _removing = self.removing.lock();
+        let flushed = Ts(self.flushed.load(Ordering::Acquire));
         loop {
-            let Some(name) = self.writer.lock().obsolete(flushed) else {
+            let obsolete = self.writer.lock().obsolete(flushed, self.archived());
+            let Some(name) = obsolete else {
                 return Ok(());
             };
             file::remove(&*self.io, &name)?;
             self.writer.lock().forget_oldest();
         }
+    }
+
+    /// Whose log it is.
+    pub fn database(&self) -> u64 {
+        self.writer.lock().database()
+    }
+
+    /// Where the oldest file begins.
+    pub fn start(&self) -> Lsn {
+        self.writer.lock().start()
+    }
+
+    /// Files before this are full, and synced.
+    pub fn complete_through(&self) -> Lsn {
+        Lsn(self.complete.load(Ordering::Acquire))
+    }
+
+    /// Those files, oldest first, and where the log is synced to.
+    pub fn complete_files(&self) -> (Vec<WalFile>, Lsn) {
+        self.writer.lock().complete_files()
+    }
+
+    /// The file that the synced part of the log ends in, and where.
+    pub fn last_file(&self) -> Result<(WalFile, Lsn)> {
+        let last = self.writer.lock().last_file();
+        last.ok_or_else(|| Error::internal("a log without a file"))
+    }
+
+    /// See [`Log::set_archived`].
+    pub fn archived(&self) -> Lsn {
+        Lsn(self.archived.load(Ordering::Acquire))
+    }
+
+    /// Keep files from `lsn` on, which is in the archive.
+    pub fn set_archived(&self, lsn: Lsn) {
+        self.archived.store(lsn.0, Ordering::Release);
     }
 
     /// Write what is left and mark the end. The log takes nothing afterwards.

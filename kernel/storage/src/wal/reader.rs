@@ -43,6 +43,32 @@ pub trait Replay {
     fn manifest(&mut self, manifest: Manifest) -> Result<()>;
     /// A record that begins in file number `file`.
     fn record(&mut self, file: usize, record: Logged) -> Result<()>;
+    /// The same, as it is in the log, for those who write it once more.
+    fn raw(&mut self, file: usize, record: RawRecord<'_>) -> Result<()> {
+        self.record(file, record.parse()?)
+    }
+    /// What comes next is in this batch, which follows those before.
+    fn batch(&mut self, _header: &BatchHeader) -> Result<()> {
+        Ok(())
+    }
+    /// Nothing more has to be read.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// A record as it is in the log.
+pub struct RawRecord<'a> {
+    pub bytes: &'a [u8],
+    pub origin: &'a Origin,
+}
+
+impl RawRecord<'_> {
+    pub fn parse(&self) -> Result<Logged> {
+        let kind = self.bytes[record::HEADER_BYTES - 1];
+        let body = self.bytes[record::HEADER_BYTES..].to_vec();
+        record::parse(kind, body, self.origin)
+    }
 }
 
 /// Reads one batch after the other.
@@ -63,7 +89,9 @@ struct Reader<'a> {
 /// Read all of `files`, which are not empty.
 pub fn read(files: &[WalFile], replay: &mut impl Replay) -> Result<Tail> {
     let mut reader = Reader::new(files);
-    while let Some((header, bytes)) = reader.next()? {
+    while !replay.is_done()
+        && let Some((header, bytes)) = reader.next()?
+    {
         reader.deliver(&header, &bytes, replay)?;
     }
     reader
@@ -79,10 +107,22 @@ pub fn read_until(files: &[WalFile], end: Lsn, replay: &mut impl Replay) -> Resu
     {
         reader.deliver(&header, &bytes, replay)?;
     }
-    match reader.lsn >= end {
-        true => Ok(()),
-        false => Err(Error::internal("a log that ends before its end")),
+    reader.ended_at(end)
+}
+
+/// Call `visit` with the batches of `files` up to `end`: file number, header, and the whole of it.
+pub fn batches(
+    files: &[WalFile],
+    end: Lsn,
+    mut visit: impl FnMut(usize, &BatchHeader, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut reader = Reader::new(files);
+    while reader.lsn < end
+        && let Some((header, bytes)) = reader.next()?
+    {
+        visit(reader.file, &header, &bytes)?;
     }
+    reader.ended_at(end)
 }
 
 /// The same as [`read`] to see what is there: damage goes to `damaged`, and reading goes on behind it, with the
@@ -133,6 +173,23 @@ impl<'a> Reader<'a> {
             begun: false,
             unproven: Vec::new(),
         }
+    }
+
+    /// That the log goes as far as is known.
+    fn ended_at(&self, end: Lsn) -> Result<()> {
+        if self.lsn >= end {
+            return Ok(());
+        }
+        let file = self.files.get(self.file).or(self.files.last());
+        let (name, start) = file.map_or(("", Lsn(0)), |file| (&*file.name, file.start));
+        let expected = format!("the log up to {end}");
+        let found = format!("its end at {}", self.lsn);
+        Err(Error::corruption(
+            name,
+            self.lsn.0.saturating_sub(start.0),
+            expected,
+            found,
+        ))
     }
 
     fn tail(self) -> Option<Tail> {
@@ -264,6 +321,7 @@ impl Reader<'_> {
         bytes: &[u8],
         replay: &mut impl Replay,
     ) -> Result<()> {
+        replay.batch(header)?;
         let file = &self.files[self.file];
         let offset = header.lsn.0 - file.start.0;
         let payload = &bytes[HEADER_BYTES..HEADER_BYTES + header.payload_bytes as usize];
@@ -324,9 +382,11 @@ impl Reader<'_> {
             }) else {
                 break;
             };
-            let kind = rest[record::HEADER_BYTES - 1];
-            let body = rest[record::HEADER_BYTES..end].to_vec();
-            replay.record(self.partial_file, record::parse(kind, body, &origin)?)?;
+            let raw = RawRecord {
+                bytes: &rest[..end],
+                origin: &origin,
+            };
+            replay.raw(self.partial_file, raw)?;
             self.partial_file = self.file;
             rest = &rest[end..];
         }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
-use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest};
+use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest, SegmentEntry};
 use crate::memtable::split_key;
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
@@ -256,6 +256,20 @@ pub struct Origin {
 }
 
 impl LoggedTransaction {
+    /// Highest RowId that it inserted, per table.
+    pub fn rows(&self) -> Result<BTreeMap<CollectionId, RowId>> {
+        let mut rows = BTreeMap::new();
+        self.writes(|write| {
+            if write.kind == WriteKind::Insert {
+                let row = crate::view::row_of(write.key)?;
+                let highest: &mut RowId = rows.entry(write.collection).or_default();
+                *highest = row.max(*highest);
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
     /// Call `visit` with each write in order.
     pub fn writes(&self, mut visit: impl FnMut(LoggedWrite<'_>) -> Result<()>) -> Result<()> {
         let mut p = Parser::new(&self.body, &self.origin.file, self.origin.offset);
@@ -294,6 +308,41 @@ pub enum Logged {
     RowIds(Vec<(CollectionId, RowId)>),
     Load(LoadEdit),
     Compaction(CompactionEdit),
+}
+
+impl Logged {
+    /// When it was committed, if it is a commit or a load. The latter may be older than those before.
+    pub fn commit_ts(&self) -> Option<Ts> {
+        match self {
+            Logged::Transaction(transaction) => Some(transaction.ts),
+            Logged::Load(edit) => Some(edit.last_ts),
+            _ => None,
+        }
+    }
+
+    /// Segments with what the log tells nothing else of.
+    pub fn brings(&self) -> &[SegmentEntry] {
+        match self {
+            Logged::Load(edit) => &edit.segments,
+            _ => &[],
+        }
+    }
+
+    /// What it changes in the manifest.
+    pub fn effect(self) -> Result<Effect> {
+        Ok(match self {
+            Logged::Transaction(transaction) => Effect::Transaction {
+                ts: transaction.ts,
+                rows: transaction.rows()?,
+            },
+            Logged::Sequence(id, state) => Effect::Sequence(id, state),
+            Logged::NextCollection(id) => Effect::NextCollection(id),
+            Logged::Flush(edit) => Effect::Flush(edit),
+            Logged::RowIds(next) => Effect::RowIds(next),
+            Logged::Load(edit) => Effect::Load(edit),
+            Logged::Compaction(edit) => Effect::Compaction(edit),
+        })
+    }
 }
 
 /// Read the body of a record of `kind`.

@@ -12,6 +12,7 @@ use super::batch::{
 };
 use super::file::{self, Prepared, WalFile};
 use super::record::{Effect, Record};
+use crate::backup::Point;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, TimelineId, Ts};
 use crate::io::Io;
@@ -48,7 +49,13 @@ pub struct Writer {
 
 impl Writer {
     /// Make the log of a new database: its first file, opened by a manifest, appears at once.
-    pub fn create(io: Arc<dyn Io>, segment_bytes: u64, database: u64) -> Result<Writer> {
+    /// `manifest` is what it starts from.
+    pub fn create(
+        io: Arc<dyn Io>,
+        segment_bytes: u64,
+        database: u64,
+        manifest: Manifest,
+    ) -> Result<Writer> {
         let mut writer = Writer {
             io,
             segment_bytes,
@@ -60,7 +67,7 @@ impl Writer {
             },
             synced_through: Lsn(0),
             files: VecDeque::new(),
-            manifest: Manifest::default(),
+            manifest,
             prepared: None,
             unsynced_files: 0,
             buffer: Vec::new(),
@@ -108,6 +115,47 @@ impl Writer {
 
     pub fn position(&self) -> Lsn {
         self.position.lsn
+    }
+
+    pub fn database(&self) -> u64 {
+        self.position.database
+    }
+
+    pub fn start(&self) -> Lsn {
+        self.files.front().map_or(Lsn(0), |file| file.start)
+    }
+
+    /// Where the first file begins that is not full, or not synced.
+    pub fn complete_through(&self) -> Lsn {
+        let complete = |file: &&WalFile| file.end() <= self.synced_through;
+        let last = self.files.iter().rfind(complete);
+        last.map_or(self.start(), WalFile::end)
+    }
+
+    /// Files before that, and where the log is synced to.
+    pub fn complete_files(&self) -> (Vec<WalFile>, Lsn) {
+        let complete = |file: &&WalFile| file.end() <= self.synced_through;
+        let files = self.files.iter().filter(complete).cloned();
+        (files.collect(), self.synced_through)
+    }
+
+    /// The file that the synced part ends in, and where.
+    pub fn last_file(&self) -> Option<(WalFile, Lsn)> {
+        let begins = |file: &&WalFile| file.start < self.synced_through;
+        let last = self.files.iter().rfind(begins)?;
+        Some((last.clone(), self.synced_through))
+    }
+
+    /// The moment; `None` when not all of it is synced.
+    pub fn point(&self) -> Option<Point> {
+        (self.synced_through == self.position.lsn).then(|| Point {
+            files: self.files.iter().cloned().collect(),
+            database: self.position.database,
+            epoch: self.position.epoch,
+            end: self.position.lsn,
+            crc: self.position.crc,
+            manifest: self.manifest.clone(),
+        })
     }
 
     pub fn file_count(&self) -> usize {
@@ -294,12 +342,14 @@ impl Writer {
         self.sync()
     }
 
-    /// The oldest file, if recovery does not need it once everything up to `flushed` is in segments.
+    /// The oldest file, if recovery does not need it once everything up to `flushed` is in segments, nor
+    /// the archive, which has what is before `archived`.
     /// The last file always stays, and it opens with a durable manifest or comes after one that does.
-    pub fn obsolete(&self, flushed: Ts) -> Option<String> {
+    pub fn obsolete(&self, flushed: Ts, archived: Lsn) -> Option<String> {
         let oldest = self.files.front()?;
         let spare = self.files.len() > 1 + self.unsynced_files;
-        (spare && oldest.ts_max <= flushed).then(|| oldest.name.clone())
+        let needed = oldest.ts_max > flushed || oldest.end() > archived;
+        (spare && !needed).then(|| oldest.name.clone())
     }
 
     /// The oldest file was [`obsolete`](Self::obsolete), and is removed.

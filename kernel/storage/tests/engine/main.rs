@@ -1,6 +1,8 @@
 //! The engine through its public face, on the real disk.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod archive;
+mod backup;
 mod changes;
 mod codec;
 mod compact;

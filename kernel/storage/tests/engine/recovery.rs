@@ -8,25 +8,6 @@ use heliosdb_storage::*;
 
 use super::support::*;
 
-/// What a crash right now would leave: a copy of the directory's files.
-fn crash(db: &Database) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(db.dir.path(), copy.path());
-    copy
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_dir(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
-
 fn wal_files(dir: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(dir.join("wal"))
         .unwrap()

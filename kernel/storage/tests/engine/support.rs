@@ -1,5 +1,7 @@
 //! A database in a temporary directory with one table: `(id int8 unique, name text)`.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -80,7 +82,7 @@ impl Database {
 }
 
 /// What a check of a closed database finds.
-fn findings(dir: &tempfile::TempDir) -> Vec<Finding> {
+pub fn findings(dir: &tempfile::TempDir) -> Vec<Finding> {
     let io: Arc<dyn io::Io> = Arc::new(Disk::open(dir.path()).unwrap());
     let mut findings = Findings::default();
     let mut check = Check::open(&io, &CheckOptions::default(), &mut findings).unwrap();
@@ -267,4 +269,23 @@ pub fn by_name(view: &ReadView, name: &str) -> Vec<RowId> {
     let range = IndexRange::equal(vec![datum::Datum::Bytes(name.as_bytes().to_vec())]);
     view.index_rows(&table(), &table().indexes[1], &range)
         .unwrap()
+}
+
+/// What a crash right now would leave: a copy of the directory's files.
+pub fn crash(db: &Database) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(db.dir.path(), copy.path());
+    copy
+}
+
+pub fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_dir(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }
