@@ -22,6 +22,7 @@ use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::{bootstrap, store};
 use crate::edition;
 use crate::error::{Result, SqlError, state};
+use crate::plan::computed::IndexExpressions;
 use crate::plan::state::{CurrentStatement, new_state};
 use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
@@ -138,6 +139,7 @@ impl Instance {
             .with_memory_pool(Arc::new(FairSpillPool::new(options.query_memory_bytes)))
             .build_arc()
             .map_err(crate::plan::error::convert)?;
+        engine.set_expressions(Arc::new(IndexExpressions));
         let catalog = store::load(&engine.latest_view())?;
         let syntax = syntax(&options.plugins, &catalog);
         let instance = Arc::new(Instance {

@@ -30,6 +30,7 @@ pub mod types;
 
 pub use error::{Result, SqlError, SqlState};
 pub use instance::{Instance, InstanceOptions};
+pub use plan::computed::IndexExpressions;
 pub use plugin::names::is_builtin;
 pub use role::ScramSecret;
 pub use session::outcome::{

@@ -13,6 +13,7 @@ use heliosdb_dump::Progress;
 use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::migration::MIGRATIONS;
 use heliosdb_plugin_host::{RootRef, store};
+use heliosdb_sql::IndexExpressions;
 use heliosdb_sql::catalog::check::{self as catalog, Names};
 use heliosdb_storage::check::{
     Check, CheckOptions as StorageOptions, Finding, Kind, Place, ReadOnly, Totals, Watch,
@@ -101,6 +102,7 @@ fn run(
         interrupt: Arc::clone(&options.interrupt),
     };
     let mut check = Check::open(&io, &settings, &mut found)?;
+    check.set_expressions(Arc::new(IndexExpressions));
     let plan = plugins::plan(io, directory, options.config, options.linked);
     let in_use = check.codecs_in_use();
     if let Ok(plan) = &plan

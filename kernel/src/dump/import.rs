@@ -21,7 +21,7 @@ use heliosdb_dump::{CompareOptions, Dump, LoadOptions, Progress, load_state, loa
 use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::file::Sha256;
 use heliosdb_sql::provenance::{self, Provenance};
-use heliosdb_sql::{Instance, edition};
+use heliosdb_sql::{IndexExpressions, Instance, edition};
 use heliosdb_storage::Engine;
 
 use super::error::ImportError;
@@ -121,6 +121,7 @@ impl Import<'_> {
             ..self.ready.settings.config.storage_options()
         };
         let engine = Engine::open(self.target.io().clone(), options)?;
+        engine.set_expressions(Arc::new(IndexExpressions));
         let built = self.fill(&engine, watch);
         let closed = watch.show("close", || engine.close());
         let mut report = built?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heliosdb_storage::ids::{CollectionId, ColumnId};
-use heliosdb_storage::schema::{ColumnDef, IndexDef, KeyColumn, TableDef};
+use heliosdb_storage::schema::{ColumnDef, ComputedColumn, IndexDef, KeyColumn, TableDef};
 
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
@@ -55,22 +55,46 @@ impl Column {
 }
 
 impl Index {
-    pub(crate) fn storage(&self) -> IndexDef {
-        IndexDef {
-            id: CollectionId(self.collection),
-            columns: self
-                .columns
-                .iter()
-                .map(|c| KeyColumn {
-                    column: ColumnId(c.column),
-                    descending: c.descending,
-                    nulls_first: c.nulls_first,
-                })
-                .collect(),
-            unique: self.unique,
-            predicate: None,
+    /// What storage knows of it; what it computes comes behind what other indexes do.
+    fn storage(&self, computed: &mut Vec<ComputedColumn>) -> Result<IndexDef> {
+        let mut add = |e: &IndexExpression, condition| {
+            let ty = PgType::from_oid(e.type_oid)
+                .ok_or_else(|| SqlError::internal(format!("type {} is not known", e.type_oid)))?;
+            let place = computed.len() as u16;
+            computed.push(ComputedColumn {
+                ty: ty.column_type(e.typmod)?,
+                inputs: e.columns.iter().copied().map(ColumnId).collect(),
+                condition,
+                expression: e.expression.as_str().into(),
+            });
+            Ok::<_, SqlError>(ColumnId::computed(place))
+        };
+        let predicate = self.predicate.as_ref().map(|e| add(e, None)).transpose()?;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for part in &self.columns {
+            columns.push(KeyColumn {
+                column: match self.expression(part) {
+                    Some(expression) => add(expression, predicate)?,
+                    None => ColumnId(part.column),
+                },
+                descending: part.descending,
+                nulls_first: part.nulls_first,
+            });
         }
+        Ok(IndexDef {
+            id: CollectionId(self.collection),
+            columns,
+            unique: self.unique,
+            predicate,
+        })
     }
+}
+
+/// The indexes of a table as storage knows them, and what they compute.
+fn indexes_in_storage(indexes: &[Arc<Index>]) -> Result<(Vec<IndexDef>, Vec<ComputedColumn>)> {
+    let mut computed = Vec::new();
+    let defs = indexes.iter().map(|index| index.storage(&mut computed));
+    Ok((defs.collect::<Result<_>>()?, computed))
 }
 
 impl TableMeta {
@@ -105,12 +129,13 @@ impl TableMeta {
             });
         }
         let indexes: Vec<Arc<Index>> = catalog.indexes_of(table.oid).cloned().collect();
+        let (in_storage, computed) = indexes_in_storage(&indexes)?;
         let storage = TableDef {
             id: table.collection_id(),
             columns: defs,
-            computed: Vec::new(),
+            computed,
             retention: None,
-            indexes: indexes.iter().map(|i| i.storage()).collect(),
+            indexes: in_storage,
         };
         let schema = Arc::new(ArrowSchema::new(fields.clone()));
         fields.push(Field::new(ROW_ID, DataType::UInt64, false));
@@ -125,13 +150,13 @@ impl TableMeta {
     }
 
     /// The same with those indexes only that another catalog has as well.
-    pub fn with_indexes_of(self: &Arc<Self>, catalog: &CatalogSnapshot) -> Arc<TableMeta> {
+    pub fn with_indexes_of(self: &Arc<Self>, catalog: &CatalogSnapshot) -> Result<Arc<TableMeta>> {
         let is_there = |index: &Index| {
             let there = catalog.index(index.oid);
             there.is_some_and(|there| there.collection == index.collection)
         };
         if self.indexes.iter().all(|index| is_there(index)) {
-            return self.clone();
+            return Ok(self.clone());
         }
         let indexes: Vec<Arc<Index>> = self
             .indexes
@@ -139,18 +164,20 @@ impl TableMeta {
             .filter(|index| is_there(index))
             .cloned()
             .collect();
+        let (in_storage, computed) = indexes_in_storage(&indexes)?;
         let storage = TableDef {
-            indexes: indexes.iter().map(|i| i.storage()).collect(),
+            indexes: in_storage,
+            computed,
             ..self.storage.as_ref().clone()
         };
-        Arc::new(TableMeta {
+        Ok(Arc::new(TableMeta {
             table: self.table.clone(),
             storage: Arc::new(storage),
             columns: self.columns.clone(),
             schema: self.schema.clone(),
             schema_with_row_id: self.schema_with_row_id.clone(),
             indexes,
-        })
+        }))
     }
 
     /// An error of reading the table, with names where storage has numbers.

@@ -266,11 +266,32 @@ pub struct Index {
     /// The primary key or unique constraint it enforces (invariant 3).
     pub constraint: Option<Oid>,
     pub primary: bool,
+    /// See [`IndexColumn::column`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expressions: Vec<IndexExpression>,
+    /// Only rows for which this is true are in the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<IndexExpression>,
 }
+
+/// An expression over the columns of an index's table, which it calls `c0`, `c1` … by their places.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexExpression {
+    pub expression: String,
+    /// The columns that it reads.
+    pub columns: Vec<ColumnId16>,
+    pub type_oid: Oid,
+    pub typmod: i32,
+}
+
+/// The first of the places that stand for expressions of an index.
+pub const EXPRESSION: ColumnId16 = 1 << 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexColumn {
+    /// The place of a column, or [`EXPRESSION`] + the place of an expression of the index.
     pub column: ColumnId16,
     pub descending: bool,
     pub nulls_first: bool,
@@ -508,6 +529,26 @@ impl Table {
     /// A column that is known to exist, by place.
     pub fn column_at(&self, column: ColumnId16) -> Option<&Column> {
         self.columns.get(usize::from(column))
+    }
+}
+
+impl Index {
+    /// Whether every row has an entry, whose key is made of columns.
+    pub fn is_plain(&self) -> bool {
+        self.expressions.is_empty() && self.predicate.is_none()
+    }
+
+    /// The expression that a part of the key is.
+    pub fn expression(&self, part: &IndexColumn) -> Option<&IndexExpression> {
+        let place = part.column.checked_sub(EXPRESSION)?;
+        self.expressions.get(usize::from(place))
+    }
+
+    /// Whether entries depend on a column of the table.
+    pub fn reads(&self, column: ColumnId16) -> bool {
+        let mut expressions = self.expressions.iter().chain(&self.predicate);
+        self.columns.iter().any(|c| c.column == column)
+            || expressions.any(|e| e.columns.contains(&column))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Whether they hold of the rows that are there is `super::validate`'s.
 
 use heliosdb_storage::TableLockMode;
-use heliosdb_storage::ids::ColumnId;
+use heliosdb_storage::ids::{CollectionId, ColumnId};
 use sqlparser::ast::{self, Expr};
 
 use super::create_table::check_characteristics;
@@ -273,6 +273,8 @@ impl Session {
             unique: true,
             constraint: Some(constraint),
             primary,
+            expressions: Vec::new(),
+            predicate: None,
         };
         let kind = if primary {
             ConstraintKind::PrimaryKey {
@@ -320,6 +322,17 @@ impl Session {
                 state::WRONG_OBJECT_TYPE,
                 format!("index \"{index}\" is not a unique index or already has a constraint"),
             ));
+        }
+        let parts = [
+            (found.predicate.is_some(), "is a partial index"),
+            (!found.expressions.is_empty(), "contains expressions"),
+        ];
+        if let Some((_, why)) = parts.iter().find(|(is, _)| *is) {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!("index \"{index}\" {why}"),
+            )
+            .with_detail("Cannot create a primary key or unique constraint using such an index."));
         }
         let mut index = found.as_ref().clone();
         let places: Vec<u16> = index.columns.iter().map(|c| c.column).collect();
@@ -371,17 +384,21 @@ impl Session {
         mut changes: Vec<Change>,
         fill: bool,
     ) -> Result<()> {
-        let (table, storage) = (index.table, index.storage());
+        let (table, collection) = (index.table, CollectionId(index.collection));
         changes.push(put!(Index, index));
         let catalog = self.change_catalog(changes)?;
         let meta = catalog.table_meta(table)?;
+        let mut indexes = meta.storage.indexes.iter();
+        let Some(storage) = indexes.find(|index| index.id == collection) else {
+            return Err(SqlError::internal("an index that is not its table's"));
+        };
         let schema_name = catalog
             .schema(meta.table.schema)
             .map_or_else(String::new, |s| s.name.clone());
         let format = self.info.format();
         if fill {
             self.transaction()?
-                .build_index(&meta.storage, &storage)
+                .build_index(&meta.storage, storage)
                 .map_err(|e| {
                     let e = explain_unique(&meta, &schema_name, &format, e);
                     could_not_create(e, &meta, storage.id.0)
@@ -608,7 +625,7 @@ impl Session {
             let mut want = referenced_columns.clone();
             have.sort_unstable();
             want.sort_unstable();
-            i.unique && have == want
+            i.unique && i.is_plain() && have == want
         };
         let index = catalog.indexes_of(parent.oid).find(|i| same_set(i)).ok_or_else(|| {
             SqlError::new(

@@ -398,7 +398,7 @@ impl Session {
             roots.push(constraint.oid);
         }
         for index in catalog.indexes_of(table.oid) {
-            if index.constraint.is_none() && index.columns.iter().any(|c| c.column == place) {
+            if index.constraint.is_none() && index.reads(place) {
                 roots.push(index.oid);
             }
         }

@@ -1,15 +1,21 @@
 //! CREATE INDEX and ALTER INDEX.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
 use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, Expr};
 
 use super::put;
-use crate::catalog::Relation;
 use crate::catalog::model::*;
+use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
+use crate::plan::compile::{Expressions, Local};
+use crate::plan::computed;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
+use crate::types::PgType;
 
 impl Session {
     pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Outcome> {
@@ -19,9 +25,6 @@ impl Session {
             return Err(SqlError::unsupported(format!(
                 "index access method {method}"
             )));
-        }
-        if create.predicate.is_some() {
-            return Err(SqlError::unsupported("a partial index"));
         }
         if !create.include.is_empty() {
             return Err(SqlError::unsupported("INCLUDE columns of an index"));
@@ -37,26 +40,36 @@ impl Session {
         }
         let table = self.ddl_table(&create.table_name, TableLockMode::Share)?;
         let (_, catalog) = self.write_view()?;
+        let predicate = match &create.predicate {
+            Some(expr) => Some(self.index_predicate(&catalog, &table, expr)?),
+            None => None,
+        };
         let mut columns = Vec::new();
+        let mut expressions = Vec::new();
         let mut column_names = Vec::new();
         for c in &create.columns {
-            let Expr::Identifier(ident) = &c.column.expr else {
-                return Err(SqlError::unsupported("an index on an expression"));
-            };
             if c.operator_class.is_some() {
                 return Err(SqlError::unsupported("an operator class"));
             }
-            let name = fold(ident);
-            let (id, _) = table.column(&name).ok_or_else(|| {
-                SqlError::new(
-                    state::UNDEFINED_COLUMN,
-                    format!("column \"{name}\" does not exist"),
-                )
-            })?;
-            super::constraint::check_indexable(&table, id.0)?;
+            let (column, name) = match unwrap_parentheses(&c.column.expr) {
+                Expr::Identifier(ident) => {
+                    let name = fold(ident);
+                    let (id, _) = table.column(&name).ok_or_else(|| undefined_column(&name))?;
+                    super::constraint::check_indexable(&table, id.0)?;
+                    (id.0, name)
+                }
+                expr => {
+                    let key = self.index_key(&catalog, &table, expr)?;
+                    expressions.push(key);
+                    (
+                        EXPRESSION + (expressions.len() - 1) as u16,
+                        expression_name(expr),
+                    )
+                }
+            };
             let descending = c.column.options.asc == Some(false);
             columns.push(IndexColumn {
-                column: id.0,
+                column,
                 descending,
                 nulls_first: c.column.options.nulls_first.unwrap_or(descending),
             });
@@ -93,9 +106,123 @@ impl Session {
             unique: create.unique,
             constraint: None,
             primary: false,
+            expressions,
+            predicate,
         };
         self.add_index(index, Vec::new(), true)?;
         done("CREATE INDEX")
+    }
+
+    /// An expression that is a part of a key.
+    fn index_key(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        table: &Table,
+        expr: &Expr,
+    ) -> Result<IndexExpression> {
+        let key = self.index_expression(catalog, table, expr, "index expression")?;
+        let ty = PgType::from_oid(key.type_oid);
+        if !ty.is_some_and(|ty| ty.is_comparable() && ty.extension().is_none()) {
+            let name = format_type(key.type_oid);
+            return Err(SqlError::new(
+                state::UNDEFINED_OBJECT,
+                format!(
+                    "data type {name} has no default operator class for access method \"btree\""
+                ),
+            )
+            .with_hint(
+                "You must specify an operator class for the index or define a default operator \
+                 class for the data type.",
+            ));
+        }
+        Ok(key)
+    }
+
+    fn index_predicate(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        table: &Table,
+        expr: &Expr,
+    ) -> Result<IndexExpression> {
+        let predicate = self.index_expression(catalog, table, expr, "index predicate")?;
+        if predicate.type_oid != PgType::Bool.oid() {
+            let name = format_type(predicate.type_oid);
+            return Err(SqlError::new(
+                state::DATATYPE_MISMATCH,
+                format!("argument of WHERE must be type boolean, not type {name}"),
+            ));
+        }
+        Ok(predicate)
+    }
+
+    /// An expression over a table's columns that gives the same for the same row for ever.
+    fn index_expression(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        table: &Table,
+        expr: &Expr,
+        what: &str,
+    ) -> Result<IndexExpression> {
+        let meta = catalog.table_meta(table.oid)?;
+        let (used, ty, immutable) = self.with_state(|session, state| {
+            let local = Local {
+                name: &table.name,
+                schema: meta.schema.clone(),
+            };
+            let exprs = Expressions::plan_exprs(
+                state,
+                catalog,
+                &session.info,
+                &[local],
+                vec![expr.clone()],
+                &format!("{what}s"),
+            )?;
+            Ok((
+                exprs.columns_used(),
+                exprs.pg_type(0),
+                exprs.are_immutable()?,
+            ))
+        })?;
+        if !immutable {
+            return Err(SqlError::new(
+                state::INVALID_OBJECT_DEFINITION,
+                format!("functions in {what} must be marked IMMUTABLE"),
+            ));
+        }
+        let ty = match ty {
+            PgType::Unknown => PgType::Text,
+            ty => ty,
+        };
+        let columns: Vec<u16> = used.iter().map(|place| meta.columns[*place].id.0).collect();
+        if let Some(column) = columns
+            .iter()
+            .filter_map(|c| table.column_at(*c))
+            .find(|c| c.extension_type.is_some())
+        {
+            let name = &column.name;
+            return Err(SqlError::unsupported(format!(
+                "column \"{name}\", whose type is a plugin's, in an {what}"
+            )));
+        }
+        let stored = IndexExpression {
+            expression: computed::to_stored(expr, table),
+            columns,
+            type_oid: ty.oid(),
+            typmod: -1,
+        };
+        // Whoever opens the database has no session, and no functions of plugins.
+        let inputs = stored.columns.iter().map(|column| {
+            let def = &meta.storage.columns[usize::from(*column)];
+            Field::new(format!("c{column}"), def.ty.arrow(), true)
+        });
+        let schema = Arc::new(Schema::new(inputs.collect::<Vec<_>>()));
+        computed::compile(&stored.expression, &schema).map_err(|e| match e.code {
+            state::UNDEFINED_FUNCTION => {
+                SqlError::unsupported(format!("a function of a plugin in an {what}"))
+            }
+            _ => e,
+        })?;
+        Ok(stored)
     }
 
     pub(crate) fn alter_index(
@@ -135,4 +262,44 @@ impl Session {
         self.change_catalog(changes)?;
         done("ALTER INDEX")
     }
+}
+
+fn undefined_column(name: &str) -> SqlError {
+    SqlError::new(
+        state::UNDEFINED_COLUMN,
+        format!("column \"{name}\" does not exist"),
+    )
+}
+
+fn unwrap_parentheses(mut expr: &Expr) -> &Expr {
+    while let Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    expr
+}
+
+/// What a column of an index is called that is an expression.
+fn expression_name(expr: &Expr) -> String {
+    match expr {
+        Expr::Function(function) => names::parts(&function.name)
+            .ok()
+            .and_then(|mut parts| parts.pop())
+            .unwrap_or_else(|| "expr".to_owned()),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => match expr.as_ref() {
+            Expr::Identifier(ident) => fold(ident),
+            inner => expression_name(inner),
+        },
+        Expr::Extract { .. } => "extract".to_owned(),
+        Expr::AtTimeZone { .. } => "timezone".to_owned(),
+        Expr::Substring { .. } => "substring".to_owned(),
+        Expr::Trim { .. } => "btrim".to_owned(),
+        Expr::Position { .. } => "position".to_owned(),
+        Expr::Overlay { .. } => "overlay".to_owned(),
+        Expr::Case { .. } => "case".to_owned(),
+        _ => "expr".to_owned(),
+    }
+}
+
+fn format_type(oid: Oid) -> String {
+    PgType::from_oid(oid).map_or_else(|| oid.to_string(), |ty| ty.name().to_owned())
 }

@@ -295,6 +295,7 @@ fn children(
     let width = fk.key.columns.len();
     let index = child.storage.indexes.iter().find(|i| {
         same_types
+            && i.predicate.is_none()
             && i.columns.len() >= width
             && i.columns[..width]
                 .iter()

@@ -307,7 +307,7 @@ fn find_arbiter<'a>(target: &'a WriteTarget, wanted: &ast::ConflictTarget) -> Re
                 .find(|i| {
                     let mut have: Vec<u16> = i.columns.iter().map(|c| c.column).collect();
                     have.sort_unstable();
-                    i.unique && have == wanted
+                    i.unique && i.is_plain() && have == wanted
                 })
                 .map(Arc::as_ref)
                 .ok_or_else(|| {

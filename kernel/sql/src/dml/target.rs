@@ -172,9 +172,15 @@ impl WriteTarget {
     }
 
     /// Whether a change of these columns (by place) can change a key that an index or a foreign key
-    /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE.
+    /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE. No foreign key relies on
+    /// an index that is not plain.
     pub fn changes_key(&self, places: &[usize]) -> bool {
-        self.meta.indexes.iter().filter(|i| i.unique).any(|i| {
+        let mut keys = self
+            .meta
+            .indexes
+            .iter()
+            .filter(|i| i.unique && i.is_plain());
+        keys.any(|i| {
             i.columns.iter().any(|c| {
                 places
                     .iter()

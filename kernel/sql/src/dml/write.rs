@@ -21,9 +21,10 @@ use super::target::WriteTarget;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::Program;
+use crate::plan::computed::shown;
 use crate::plugin::constraint::{PluginCheck, explain};
 use crate::session::Session;
-use crate::types::{Format, encode_text, extension};
+use crate::types::{Format, PgType, encode_text, extension};
 
 /// Values longer than this are cut in messages, as PostgreSQL does.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -300,7 +301,21 @@ pub(crate) fn explain_unique(
     let Some(found) = meta.indexes.iter().find(|i| i.collection == index.0) else {
         return SqlError::from(error);
     };
-    let columns: Vec<u16> = found.columns.iter().map(|c| c.column).collect();
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for (part, value) in found.columns.iter().zip(key) {
+        let column = meta.table.column_at(part.column);
+        let (name, ty, typmod) = match (found.expression(part), column) {
+            (Some(e), _) => (
+                shown(e, &meta.table),
+                PgType::from_oid(e.type_oid),
+                e.typmod,
+            ),
+            (None, Some(c)) => (c.name.clone(), Some(c.ty()), c.typmod),
+            (None, None) => continue,
+        };
+        names.push(name);
+        values.push(ty.map_or_else(String::new, |ty| value_text(&ty, typmod, value, format)));
+    }
     SqlError::new(
         state::UNIQUE_VIOLATION,
         format!(
@@ -310,40 +325,40 @@ pub(crate) fn explain_unique(
     )
     .with_detail(format!(
         "Key ({})=({}) already exists.",
-        meta.names(&columns),
-        key_text(meta, &columns, key, format)
+        names.join(", "),
+        values.join(", ")
     ))
     .with_table(schema_name, &meta.table.name)
     .with_constraint(&found.name)
 }
 
-/// The values of a key as messages show them.
+/// The values of a key of columns as messages show them.
 pub(crate) fn key_text(
     meta: &crate::catalog::meta::TableMeta,
     columns: &[u16],
     key: &[Datum],
     format: &Format,
 ) -> String {
-    let values: Vec<String> = columns
-        .iter()
-        .zip(key)
-        .map(|(column, value)| {
-            let mut text = String::new();
-            let def = meta.storage.columns.get(usize::from(*column));
-            let ty = meta
-                .table
-                .column_at(*column)
-                .map(crate::catalog::model::Column::ty);
-            if let (Some(def), Some(ty)) = (def, ty)
-                && let Ok(array) = value.to_array(&def.ty)
-                && array.is_valid(0)
-            {
-                encode_text(array.as_ref(), 0, &ty, format, &mut text);
-            } else {
-                text.push_str("null");
-            }
-            text
+    let values = columns.iter().zip(key).map(|(column, value)| {
+        let column = meta.table.column_at(*column);
+        column.map_or_else(String::new, |c| {
+            value_text(&c.ty(), c.typmod, value, format)
         })
-        .collect();
-    values.join(", ")
+    });
+    values.collect::<Vec<_>>().join(", ")
+}
+
+fn value_text(ty: &PgType, typmod: i32, value: &Datum, format: &Format) -> String {
+    let mut text = String::new();
+    let array = ty
+        .column_type(typmod)
+        .ok()
+        .and_then(|stored| value.to_array(&stored).ok());
+    match array {
+        Some(array) if array.is_valid(0) => {
+            encode_text(array.as_ref(), 0, ty, format, &mut text);
+        }
+        _ => text.push_str("null"),
+    }
+    text
 }

@@ -7,9 +7,11 @@ use super::SystemContext;
 use super::deparse;
 use super::names::{qualified_relation_name, quote_ident, relation_name};
 use crate::catalog::model::{
-    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, PluginConstraint,
+    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, IndexExpression, PluginConstraint,
     ReferentialAction, Table, View,
 };
+use crate::plan::computed::shown;
+use crate::session::statement::parse_expression;
 
 /// The names of columns, quoted and separated by commas.
 fn column_list(table: Option<&Table>, columns: &[ColumnId16]) -> String {
@@ -111,8 +113,69 @@ pub fn default(
     Some(deparse::expression(ctx, text, Some(table), target, pretty))
 }
 
-fn index_column(table: Option<&Table>, part: &IndexColumn) -> String {
-    let mut sql = column_name(table, part.column);
+/// A column of an index: a column of the table, a call, or any other expression in parentheses.
+fn index_key(
+    ctx: &SystemContext,
+    table: Option<&Table>,
+    index: &Index,
+    part: &IndexColumn,
+) -> String {
+    let Some(expression) = index.expression(part) else {
+        return column_name(table, part.column);
+    };
+    let text = index_expression(ctx, table, expression, false);
+    match is_call(&expression.expression) {
+        true => text,
+        false => format!("({text})"),
+    }
+}
+
+/// Whether an expression looks like the call of a function.
+fn is_call(expression: &str) -> bool {
+    use sqlparser::ast::Expr;
+    matches!(
+        parse_expression(expression),
+        Ok(Expr::Function(_)
+            | Expr::Extract { .. }
+            | Expr::Substring { .. }
+            | Expr::Trim { .. }
+            | Expr::Position { .. }
+            | Expr::Overlay { .. })
+    )
+}
+
+fn index_expression(
+    ctx: &SystemContext,
+    table: Option<&Table>,
+    expression: &IndexExpression,
+    pretty: bool,
+) -> String {
+    let Some(table) = table else {
+        return expression.expression.clone();
+    };
+    let text = shown(expression, table);
+    deparse::expression(ctx, &text, Some(table), None, pretty)
+}
+
+/// What an index's expressions and its predicate are, as `pg_index` has them: none are NULL.
+pub fn index_expressions(ctx: &SystemContext, index: &Index) -> (Option<String>, Option<String>) {
+    let table = ctx.catalog.table(index.table).map(AsRef::as_ref);
+    let shown = |e: &IndexExpression| match table {
+        Some(table) => shown(e, table),
+        None => e.expression.clone(),
+    };
+    let expressions: Vec<String> = index.expressions.iter().map(shown).collect();
+    let expressions = (!expressions.is_empty()).then(|| expressions.join(", "));
+    (expressions, index.predicate.as_ref().map(shown))
+}
+
+fn index_column(
+    ctx: &SystemContext,
+    table: Option<&Table>,
+    index: &Index,
+    part: &IndexColumn,
+) -> String {
+    let mut sql = index_key(ctx, table, index, part);
     match (part.descending, part.nulls_first) {
         (true, true) => sql.push_str(" DESC"),
         (true, false) => sql.push_str(" DESC NULLS LAST"),
@@ -133,10 +196,16 @@ pub fn index(ctx: &SystemContext, index: &Index, pretty: bool) -> String {
     let columns: Vec<String> = index
         .columns
         .iter()
-        .map(|c| index_column(table, c))
+        .map(|c| index_column(ctx, table, index, c))
         .collect();
+    let predicate = index
+        .predicate
+        .as_ref()
+        .map_or_else(String::new, |predicate| {
+            format!(" WHERE {}", index_expression(ctx, table, predicate, pretty))
+        });
     format!(
-        "CREATE {}INDEX {} ON {} USING btree ({})",
+        "CREATE {}INDEX {} ON {} USING btree ({}){predicate}",
         if index.unique { "UNIQUE " } else { "" },
         quote_ident(&index.name),
         on.unwrap_or_default(),
@@ -150,7 +219,7 @@ pub fn index_part(ctx: &SystemContext, index: &Index, number: i64) -> Option<Str
     let part = index
         .columns
         .get(usize::try_from(number).ok()?.checked_sub(1)?)?;
-    Some(column_name(table, part.column))
+    Some(index_key(ctx, table, index, part))
 }
 
 /// A view's query.

@@ -20,6 +20,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use sqlparser::ast;
 
+use super::computed::is_immutable;
 use super::context::{PlanContext, Uses};
 use super::error::convert;
 use super::origin::described_type;
@@ -230,18 +231,34 @@ impl Expressions {
         max
     }
 
+    /// Whether the values depend on the row alone, for ever.
+    pub fn are_immutable(&self) -> Result<bool> {
+        let mut each = self.exprs.iter();
+        each.try_fold(true, |all, e| Ok(all && is_immutable(e, &self.input)?))
+    }
+
+    /// One of them as an optimised plan has it.
+    pub fn simplified(&self, state: &SessionState, at: usize) -> Result<Expr> {
+        let expr = self.exprs[at].clone();
+        self.simplifier(state).simplify(expr).map_err(convert)
+    }
+
+    fn simplifier(&self, state: &SessionState) -> ExprSimplifier {
+        let context = SimplifyContext::builder()
+            .with_schema(self.input.clone())
+            .with_config_options(state.config_options().clone())
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+            .build();
+        ExprSimplifier::new(context)
+    }
+
     /// Makes the expressions ready to run in a statement.
     pub fn program(
         &self,
         state: &SessionState,
         params: &[datafusion::scalar::ScalarValue],
     ) -> Result<Program> {
-        let context = SimplifyContext::builder()
-            .with_schema(self.input.clone())
-            .with_config_options(state.config_options().clone())
-            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-            .build();
-        let simplifier = ExprSimplifier::new(context);
+        let simplifier = self.simplifier(state);
         let exprs = self
             .exprs
             .iter()

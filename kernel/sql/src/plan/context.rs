@@ -227,7 +227,7 @@ impl<'a> PlanContext<'a> {
             Relation::Table(t) => {
                 let meta = past.catalog.table_meta(t.oid).map_err(wrap)?;
                 // A dump carries no entries of indexes that were dropped before it.
-                let meta = meta.with_indexes_of(self.catalog);
+                let meta = meta.with_indexes_of(self.catalog).map_err(wrap)?;
                 Ok(provider_as_source(Arc::new(StoredTable::at(meta, slot))))
             }
             Relation::View(v) => {

@@ -1,21 +1,26 @@
 //! From pushed-down predicates to index ranges and zone-map hints.
 //!
-//! Only conjuncts of the form `column op constant` (and `column IN (constants)`) are read; every
+//! Only conjuncts of the form `column op constant` (and `column IN (constants)`) are read, where for a
+//! column an expression may stand that an index is on; every
 //! predicate stays in the plan as a filter as well, so what is derived here need only never exclude
 //! a row that qualifies.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::ColumnId;
+use heliosdb_storage::schema::IndexDef;
 use heliosdb_storage::{ColumnRange, IndexRange};
 
+use super::computed::{compile, normal};
+use super::partial::is_implied;
 use crate::catalog::meta::TableMeta;
-use crate::catalog::model::Index;
 
 /// More alternatives than this in an IN list are left to the filter.
 const IN_LIST_MAX: usize = 256;
@@ -34,6 +39,10 @@ struct ColumnBounds {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bounds {
     columns: Vec<ColumnBounds>,
+    /// What the table's indexes compute, by place; `None` where that is not known.
+    computed: Vec<Option<Expr>>,
+    /// The predicates themselves, where an index might need them.
+    filters: Vec<Expr>,
 }
 
 /// An index and the parts of it that hold every qualifying row.
@@ -63,9 +72,48 @@ pub(crate) fn is_usable(filter: &Expr) -> bool {
     }
 }
 
+/// Whether an index of the table might make use of a predicate of any other shape.
+pub(crate) fn may_be_indexed(meta: &TableMeta, filter: &Expr) -> bool {
+    let mut plain = !meta.storage.computed.is_empty();
+    // It never fails.
+    let _ = filter.apply(|e| {
+        plain &= !matches!(
+            e,
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+        );
+        Ok(match plain {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    });
+    plain
+}
+
+/// The expressions that the table's indexes compute.
+fn computed(meta: &TableMeta) -> Vec<Option<Expr>> {
+    let columns = meta.storage.computed.iter().map(|column| {
+        let inputs = column.inputs.iter().map(|input| {
+            let def = meta.storage.columns.get(usize::from(input.0))?;
+            Some(Field::new(format!("c{}", input.0), def.ty.arrow(), true))
+        });
+        let schema = Arc::new(Schema::new(inputs.collect::<Option<Vec<_>>>()?));
+        let compiled = compile(&column.expression, &schema).ok()?;
+        Some(compiled.logical.clone())
+    });
+    columns.collect()
+}
+
 impl Bounds {
     pub fn new(meta: &TableMeta, filters: &[Expr]) -> Bounds {
         let mut bounds = Bounds::default();
+        if !meta.storage.computed.is_empty() {
+            bounds.computed = computed(meta);
+            bounds.filters = filters.iter().map(|filter| normal(meta, filter)).collect();
+        }
         for filter in filters {
             bounds.add(meta, filter);
         }
@@ -83,20 +131,20 @@ impl Bounds {
                 self.add(meta, right);
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-                if let Some(name) = column_of(left) {
-                    self.compare(meta, name, *op, right);
-                } else if let (Some(name), Some(op)) = (column_of(right), op.swap()) {
-                    self.compare(meta, name, op, left);
+                if let Some(column) = self.find(meta, left) {
+                    self.compare(&column, *op, right);
+                } else if let (Some(column), Some(op)) = (self.find(meta, right), op.swap()) {
+                    self.compare(&column, op, left);
                 }
             }
             Expr::Between(b) if !b.negated => {
-                if let Some(name) = column_of(&b.expr) {
-                    self.compare(meta, name, Operator::GtEq, &b.low);
-                    self.compare(meta, name, Operator::LtEq, &b.high);
+                if let Some(column) = self.find(meta, &b.expr) {
+                    self.compare(&column, Operator::GtEq, &b.low);
+                    self.compare(&column, Operator::LtEq, &b.high);
                 }
             }
             Expr::InList(l) if !l.negated && l.list.len() <= IN_LIST_MAX => {
-                let Some((column, ty)) = column_of(&l.expr).and_then(|n| find(meta, n)) else {
+                let Some((column, ty)) = self.find(meta, &l.expr) else {
                     return;
                 };
                 let values: Option<Vec<Datum>> = l.list.iter().map(|e| constant(e, &ty)).collect();
@@ -106,7 +154,7 @@ impl Bounds {
                 }
             }
             Expr::IsNull(e) => {
-                if let Some((column, _)) = column_of(e).and_then(|n| find(meta, n)) {
+                if let Some((column, _)) = self.find(meta, e) {
                     self.column(column).equal = Some(vec![Datum::Null]);
                 }
             }
@@ -119,17 +167,31 @@ impl Bounds {
         }
     }
 
-    fn compare(&mut self, meta: &TableMeta, name: &str, op: Operator, value: &Expr) {
-        let Some((column, ty)) = find(meta, name) else {
-            return;
-        };
-        let Some(value) = constant(value, &ty) else {
+    /// The column that an expression is, stored or computed.
+    fn find(&self, meta: &TableMeta, expr: &Expr) -> Option<(ColumnId, DataType)> {
+        if let Some(name) = column_of(expr) {
+            return find(meta, name);
+        }
+        if self.computed.is_empty() || scalar(expr).is_some() {
+            return None;
+        }
+        let wanted = normal(meta, expr);
+        let place = self
+            .computed
+            .iter()
+            .position(|known| known.as_ref() == Some(&wanted))?;
+        let ty = meta.storage.computed[place].ty.arrow();
+        Some((ColumnId::computed(u16::try_from(place).ok()?), ty))
+    }
+
+    fn compare(&mut self, (column, ty): &(ColumnId, DataType), op: Operator, value: &Expr) {
+        let Some(value) = constant(value, ty) else {
             return;
         };
         if value == Datum::Null {
             return;
         }
-        let bounds = self.column(column);
+        let bounds = self.column(*column);
         match op {
             Operator::Eq => bounds.equal = Some(vec![value]),
             Operator::Lt => bounds.upper = Bound::Excluded(value),
@@ -164,6 +226,7 @@ impl Bounds {
     pub fn zone_ranges(&self) -> Vec<ColumnRange> {
         self.columns
             .iter()
+            .filter(|c| c.column.as_computed().is_none())
             .filter_map(|c| match c.equal.as_deref() {
                 Some([value]) if *value != Datum::Null => Some(ColumnRange {
                     column: c.column,
@@ -181,13 +244,13 @@ impl Bounds {
     }
 
     /// The index that narrows most: a whole unique key first, then the longest equal prefix, then a
-    /// range on the first column.
+    /// range on the first column, then a partial index whose rows are all wanted.
     pub fn best_index(&self, meta: &TableMeta) -> Option<IndexLookup> {
-        if self.columns.is_empty() {
+        if self.columns.is_empty() && self.filters.is_empty() {
             return None;
         }
         let mut best: Option<((bool, usize, u8), IndexLookup)> = None;
-        for (i, index) in meta.indexes.iter().enumerate() {
+        for (i, index) in meta.storage.indexes.iter().enumerate() {
             let Some((score, lookup)) = self.lookup(i, index) else {
                 continue;
             };
@@ -198,15 +261,26 @@ impl Bounds {
         best.map(|(_, lookup)| lookup)
     }
 
-    fn lookup(&self, place: usize, index: &Index) -> Option<((bool, usize, u8), IndexLookup)> {
+    /// Whether all rows that qualify are in the index.
+    fn covers(&self, index: &IndexDef) -> bool {
+        let Some(predicate) = index.predicate else {
+            return true;
+        };
+        let known = predicate
+            .as_computed()
+            .and_then(|n| self.computed.get(n)?.as_ref());
+        known.is_some_and(|predicate| is_implied(predicate, &self.filters))
+    }
+
+    fn lookup(&self, place: usize, index: &IndexDef) -> Option<((bool, usize, u8), IndexLookup)> {
+        if !self.covers(index) {
+            return None;
+        }
         let mut prefixes: Vec<Vec<Datum>> = vec![Vec::new()];
         let mut equal = 0;
         let mut has_null = false;
         for key in &index.columns {
-            let Some(values) = self
-                .get(ColumnId(key.column))
-                .and_then(|c| c.equal.as_ref())
-            else {
+            let Some(values) = self.get(key.column).and_then(|c| c.equal.as_ref()) else {
                 break;
             };
             if prefixes.len() * values.len() > IN_LIST_MAX {
@@ -225,16 +299,13 @@ impl Bounds {
                 .collect();
             equal += 1;
         }
-        let next = index
-            .columns
-            .get(equal)
-            .and_then(|k| self.get(ColumnId(k.column)));
+        let next = index.columns.get(equal).and_then(|k| self.get(k.column));
         let (lower, upper) = match next {
             Some(c) if c.equal.is_none() => (c.lower.clone(), c.upper.clone()),
             _ => (Bound::Unbounded, Bound::Unbounded),
         };
         let ends = u8::from(lower != Bound::Unbounded) + u8::from(upper != Bound::Unbounded);
-        if equal == 0 && ends == 0 {
+        if equal == 0 && ends == 0 && index.predicate.is_none() {
             return None;
         }
         let unique = index.unique && equal == index.columns.len() && !has_null;

@@ -9,6 +9,7 @@
 pub(crate) mod as_of;
 pub(crate) mod bridge;
 pub(crate) mod compile;
+pub mod computed;
 pub(crate) mod context;
 pub(crate) mod direct;
 pub(crate) mod error;
@@ -16,6 +17,7 @@ pub(crate) mod explain;
 pub(crate) mod filter;
 mod limit;
 pub(crate) mod origin;
+mod partial;
 pub(crate) mod provider;
 pub(crate) mod query;
 pub(crate) mod run;

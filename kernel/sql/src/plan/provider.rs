@@ -86,7 +86,7 @@ impl TableProvider for StoredTable {
         Ok(filters
             .iter()
             .map(|f| {
-                if filter::is_usable(f) {
+                if filter::is_usable(f) || filter::may_be_indexed(&self.meta, f) {
                     TableProviderFilterPushDown::Inexact
                 } else {
                     TableProviderFilterPushDown::Unsupported

@@ -82,6 +82,12 @@ impl PgFunction {
         })
     }
 
+    /// How much the overload for arguments of these types may vary; `None` when there is none.
+    pub fn volatility_for(&self, types: &[DataType]) -> Option<Volatility> {
+        let resolved = resolve(&self.overloads, types).ok()?;
+        Some(self.overloads[resolved.index].volatility)
+    }
+
     pub fn overloads(&self) -> &[Overload] {
         &self.overloads
     }

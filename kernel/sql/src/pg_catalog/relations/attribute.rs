@@ -129,11 +129,12 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             continue;
         };
         for (place, part) in index.columns.iter().enumerate() {
-            let Some(column) = table.column_at(part.column) else {
-                continue;
+            let (name, ty, typmod) = match (index.expression(part), table.column_at(part.column)) {
+                (Some(e), _) => ("expr", e.type_oid, e.typmod),
+                (None, Some(column)) => (column.name.as_str(), column.type_oid, column.typmod),
+                (None, None) => continue,
             };
-            let (ty, typmod) = (column.type_oid, column.typmod);
-            rows.push(attribute(index.oid, &column.name, place, ty, typmod).row())?;
+            rows.push(attribute(index.oid, name, place, ty, typmod).row())?;
         }
     }
     for sequence in ctx.catalog.sequences() {

@@ -1,12 +1,12 @@
 //! `pg_constraint` and `pg_index`.
 
-use crate::catalog::model::{ColumnId16, ConstraintKind, Index, Oid, Table};
+use crate::catalog::model::{ColumnId16, ConstraintKind, Index, IndexColumn, Oid, Table};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{btree_class, builtin_type, equality_operator};
 use crate::pg_catalog::datum::Datum;
-use crate::pg_catalog::deparse;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::{definition, deparse};
 
 relations! {
     PG_CONSTRAINT = pg_catalog.pg_constraint 2606 'r' {
@@ -111,8 +111,13 @@ fn index_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         let types: Vec<Oid> = index
             .columns
             .iter()
-            .map(|c| type_of(table, c.column))
+            .map(|c| match index.expression(c) {
+                Some(expression) => expression.type_oid,
+                None => type_of(table, c.column),
+            })
             .collect();
+        let (expressions, predicate) = definition::index_expressions(ctx, index);
+        let tree = |text: Option<String>| text.map(|text| deparse::node_tree(None, &text));
         let collations: Vec<Oid> = types
             .iter()
             .map(|t| builtin_type(*t).map_or(0, |t| t.collation))
@@ -139,15 +144,19 @@ fn index_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             collations,
             classes,
             options(index),
-            NULL,
-            NULL,
+            tree(expressions),
+            tree(predicate),
         ])?;
     }
     Ok(())
 }
 
 fn keys(index: &Index) -> Vec<i16> {
-    index.columns.iter().map(|c| c.column as i16 + 1).collect()
+    let key = |c: &IndexColumn| match index.expression(c) {
+        Some(_) => 0,
+        None => c.column as i16 + 1,
+    };
+    index.columns.iter().map(key).collect()
 }
 
 /// `pg_index.indoption`: bit 0 is DESC, bit 1 is NULLS FIRST.

@@ -1,6 +1,6 @@
 //! `pg_description`, `pg_depend` and `pg_rewrite`: what is said of objects, and what holds them.
 
-use crate::catalog::model::{Compression, ConstraintKind, Dependency, Oid, View, oid};
+use crate::catalog::model::{Compression, ConstraintKind, Dependency, EXPRESSION, Oid, View, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
@@ -205,8 +205,12 @@ fn depend_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         match index.constraint {
             Some(enforced) => add(class(index.oid), INTERNAL, constraint(enforced))?,
             None => {
-                for part in &index.columns {
-                    add(class(index.oid), AUTO, column(index.table, part.column))?;
+                let parts = index.columns.iter().map(|part| part.column);
+                let parts = parts.filter(|place| *place < EXPRESSION);
+                let expressions = index.expressions.iter().chain(&index.predicate);
+                let read = expressions.flat_map(|e| e.columns.iter().copied());
+                for place in parts.chain(read) {
+                    add(class(index.oid), AUTO, column(index.table, place))?;
                 }
             }
         }

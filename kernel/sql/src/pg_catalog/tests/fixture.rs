@@ -92,6 +92,8 @@ fn index(
         unique: constraint.is_some(),
         constraint,
         primary,
+        expressions: Vec::new(),
+        predicate: None,
     }))
 }
 
