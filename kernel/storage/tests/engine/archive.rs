@@ -85,16 +85,17 @@ impl Archived {
         Ok((db, restored))
     }
 
-    /// Files of the only database that was archived.
+    /// Archived files of the database; those of restored ones, which are archived too, are fewer.
     fn files(&self) -> Vec<PathBuf> {
-        let mut directories = fs::read_dir(self.archive.path()).unwrap();
-        let directory = directories.next().unwrap().unwrap().path();
-        let mut files: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        files
+        let entries = |directory: &std::path::Path| {
+            let entries = fs::read_dir(directory).unwrap();
+            let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            paths
+        };
+        let databases = entries(self.archive.path()).into_iter();
+        let files = databases.map(|database| entries(&database));
+        files.max_by_key(Vec::len).unwrap()
     }
 }
 
