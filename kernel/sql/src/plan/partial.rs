@@ -107,6 +107,8 @@ mod tests {
 
     use super::*;
 
+    type Holds = fn(i32, i32) -> bool;
+
     fn check(filter: Expr, predicate: Expr, expected: bool) {
         let found = is_implied(&predicate, std::slice::from_ref(&filter));
         assert_eq!(found, expected, "{filter} => {predicate}");
@@ -115,7 +117,7 @@ mod tests {
     /// Held against all small numbers and NULL.
     #[test]
     fn comparisons_imply_what_they_narrow() {
-        let ops: [(Operator, fn(i32, i32) -> bool); 6] = [
+        let ops: [(Operator, Holds); 6] = [
             (Operator::Eq, |a, b| a == b),
             (Operator::NotEq, |a, b| a != b),
             (Operator::Lt, |a, b| a < b),
