@@ -91,14 +91,17 @@ fn fail_once(
     let mut stopped = false;
     // In which opening of the database the call had failed when the step began.
     let mut failed_in = None;
+    let mut in_step = machine.openings;
     for at in 0..config.steps {
         if matches!(trouble, Trouble::Full) && at == config.steps * 3 / 4 {
             disk.free_space();
         }
         if failed_in.is_none() && disk.calls() >= call {
-            failed_in = Some(machine.openings);
+            failed_in = Some(in_step);
         }
         let before = machine.commits();
+        // A step that closes and opens may have met the failure before the opening.
+        in_step = machine.openings;
         let step = machine.step();
         stopped |= matches!(step, Err(Failure::Refused(Error::Stopped { .. })));
         let Some(()) = expect_only_refusals(step)? else {
