@@ -269,6 +269,12 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let message = "the history of the time asked for is no longer kept";
                 SqlError::new(state::INVALID_PARAMETER_VALUE, message).with_hint(hint)
             }
+            Error::UnknownTimeline { .. } => SqlError::new(state::UNDEFINED_OBJECT, message),
+            Error::TimelineExists { .. } => SqlError::new(state::DUPLICATE_OBJECT, message),
+            Error::TimelineHasBranches { .. } => {
+                SqlError::new(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            }
+            Error::TimelineMoved => SqlError::new(state::SERIALIZATION_FAILURE, message),
             Error::SnapshotTooNew { .. } => SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
                 "the time asked for is in the future",

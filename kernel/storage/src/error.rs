@@ -3,8 +3,9 @@
 //! 1. *A caller's mistake or a passing condition* (`UniqueViolation`, `SerializationFailure`,
 //!    `ReadWriteDependency`, `ReadOnlyTransaction`, `Deadlock`, `LockNotAvailable`, `Canceled`,
 //!    `OutOfMemory`, `DiskFull`, `KeyTooLong`, `RowTooLong`, `Invalid`, `CodecMissing`, `Expression`,
-//!    `SnapshotTooOld`, `SnapshotTooNew`, `NotCovered`, `DirectoryNotEmpty`, `ArchiveConflict`, `DirectoryLocked`, `NotADatabase`): the
-//!    kind says what to do next.
+//!    `SnapshotTooOld`, `SnapshotTooNew`, `NotCovered`, `DirectoryNotEmpty`, `ArchiveConflict`,
+//!    `UnknownTimeline`, `TimelineExists`, `TimelineHasBranches`, `TimelineMoved`, `DirectoryLocked`,
+//!    `NotADatabase`): the kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
 //! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
@@ -16,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::ids::{CollectionId, ColumnId, TimelineId, Ts};
 
 /// What storage's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -121,6 +122,15 @@ pub enum Error {
          copy of this database, or is damaged"
     )]
     ArchiveConflict { file: String, offset: u64 },
+    #[error("there is no timeline {id}")]
+    UnknownTimeline { id: TimelineId },
+    #[error("timeline \"{name}\" already exists")]
+    TimelineExists { name: String },
+    #[error("timeline \"{name}\" has branches: {}", children.join(", "))]
+    TimelineHasBranches { name: String, children: Vec<String> },
+    /// The timeline that a transaction began on has another name now.
+    #[error("the timeline was replaced by another one")]
+    TimelineMoved,
     #[error("the database directory is in use by another process")]
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]

@@ -11,10 +11,13 @@
 //! In the background step 3 goes at the pace of the CPU governor ([`crate::governor`]) while nobody waits
 //! for the flush and fewer memtables wait than may.
 //!
+//! Each timeline has memtables and segments of its own, which are flushed one after the other. A file of
+//! the log goes when no memtable of any timeline has something of it.
+//!
 //! A crash or failure before step 4 leaves a file that no manifest names: the next open removes it.
 //! A failed flush is tried again with the next one; the memtable stays readable meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -27,13 +30,14 @@ use crate::codec::Codecs;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::governor::{Pace, Pressure, Share};
-use crate::ids::{CollectionId, Ts};
+use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
 use crate::memtable::{Chain, Memtable, split_key};
 use crate::options::Options;
 use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::timeline::Timeline;
 use crate::view::versions::all_live;
 use crate::view::{Layer, Path, Superversion, row_of};
 use crate::wal::record::Record;
@@ -137,39 +141,40 @@ impl Flusher {
         SegmentReader::open(io, name, expected, &self.cache, &self.codecs)
     }
 
-    /// Open the manifest's segments, newest first, and remove files that it does not name, but for those
-    /// that are still to be archived.
+    /// Open the manifest's segments, of each timeline newest first, and remove files that it does not name,
+    /// but for those that are still to be archived.
     pub fn open_segments(
         &self,
         io: &Arc<dyn Io>,
         manifest: &Manifest,
         archiver: Option<&Archiver>,
-    ) -> Result<Vec<SegmentReader>> {
+    ) -> Result<BTreeMap<TimelineId, Vec<SegmentReader>>> {
         let names = match io.list(SEGMENTS) {
             Ok(names) => names,
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::io("list", SEGMENTS, e)),
         };
         for number in names.iter().filter_map(|name| parse_name(name)) {
-            let named = |segment: &SegmentEntry| segment.number == number;
             let kept = archiver.is_some_and(|archiver| archiver.needs(number));
-            if !kept && !manifest.segments.iter().any(named) {
+            if !kept && !manifest.segments().any(|(_, s)| s.number == number) {
                 let name = name_of(number);
                 io.remove(&name)
                     .map_err(|e| Error::io("remove", &name, e))?;
             }
         }
-        let mut readers = Vec::new();
-        for entry in manifest.segments.iter().rev() {
+        let mut readers: BTreeMap<TimelineId, Vec<SegmentReader>> = BTreeMap::new();
+        for (timeline, entry) in manifest.segments() {
             let reader = self.open_segment(io, &name_of(entry.number), None)?;
-            let found = entry_of(entry.number, &reader);
-            if found != *entry {
+            let found = (reader.meta().timeline, entry_of(entry.number, &reader));
+            if found != (timeline, entry.clone()) {
                 let name = name_of(entry.number);
-                let (expected, found) = (format!("{entry:?}"), format!("{found:?}"));
+                let expected = format!("timeline {timeline}, {entry:?}");
+                let found = format!("timeline {}, {:?}", found.0, found.1);
                 return Err(Error::corruption(&name, 0, expected, found));
             }
-            readers.push(reader);
+            readers.entry(timeline).or_default().push(reader);
         }
+        readers.values_mut().for_each(|readers| readers.reverse());
         Ok(readers)
     }
 
@@ -251,9 +256,17 @@ impl EngineInner {
 
     /// Whether nothing more fits in front of the flushes.
     fn is_full(&self) -> bool {
-        let sources = self.sources();
-        sources.frozen().count() >= self.options.memtables_frozen_max
-            && sources.active.bytes() > self.options.memtable_bytes_max
+        self.is_behind() && self.timelines.active_bytes() > self.options.memtable_bytes_max
+    }
+
+    /// Whether as many memtables wait for their flush as may.
+    fn is_behind(&self) -> bool {
+        let Options {
+            memtables_frozen_max,
+            memtable_bytes_max,
+            ..
+        } = self.options;
+        self.timelines.frozen_bytes() >= memtables_frozen_max.saturating_mul(memtable_bytes_max)
     }
 
     /// Without a background the flush that is due comes before the next commit, and not after the
@@ -274,7 +287,7 @@ impl EngineInner {
 
     /// Leave the next open little to replay. Below some bytes a segment costs more than it spares.
     pub fn flush_for_reopening(&self) {
-        let unflushed: usize = self.sources().memtables().map(|m| m.bytes()).sum();
+        let unflushed = self.timelines.active_bytes() + self.timelines.frozen_bytes();
         if unflushed > REPLAY_BYTES_MAX.min(self.options.memtable_bytes_max)
             && let Err(e) = self.flush_all()
         {
@@ -283,24 +296,34 @@ impl EngineInner {
         }
     }
 
-    /// Freeze a memtable past its limit, if there is room for one more; whether it was.
+    /// Freeze memtables that are past their limit together, if there is room; whether any was.
     fn freeze_when_due(&self) -> bool {
-        let sources = self.sources();
-        if sources.active.bytes() <= self.options.memtable_bytes_max
-            || sources.frozen().count() >= self.options.memtables_frozen_max
-        {
+        let bytes_max = self.options.memtable_bytes_max;
+        let active_bytes = || self.timelines.active_bytes();
+        if active_bytes() <= bytes_max || self.is_behind() {
             return false;
         }
         // A large commit on its way into the memtable keeps the lock for long, and behind a freeze
         // that waits for it every other commit would wait, too: rather come back, within reason.
         let window = match self.freeze.try_write() {
             Some(window) => window,
-            None if sources.active.bytes() / 2 <= self.options.memtable_bytes_max => return false,
+            None if active_bytes() / 2 <= bytes_max => return false,
             None => self.freeze.write(),
         };
-        self.freeze_if(&window, |active| {
-            active.bytes() > self.options.memtable_bytes_max
-        });
+        if active_bytes() <= bytes_max {
+            return true;
+        }
+        // The largest, until half of the limit is free: many timelines of which each is written to a
+        // little are not to be flushed one by one. And those that keep old files of the log.
+        let idle_since = self.timelines.note_freeze(self.latest());
+        let mut timelines = self.timelines.all();
+        timelines.sort_by_key(|(_, timeline)| std::cmp::Reverse(timeline.sources().active.bytes()));
+        for (_, timeline) in &timelines {
+            let oldest = timeline.sources().active.ts_min();
+            if active_bytes() > bytes_max / 2 || oldest.is_some_and(|oldest| oldest < idle_since) {
+                self.freeze_memtable(&window, timeline);
+            }
+        }
         true
     }
 
@@ -329,24 +352,30 @@ impl EngineInner {
         }
     }
 
-    /// Step 1, if the active memtable is one to freeze.
-    fn freeze_if(&self, _window: &RwLockWriteGuard<'_, ()>, due: impl Fn(&Memtable) -> bool) {
-        let sources = self.sources();
-        if sources.active.is_empty() || !due(&sources.active) {
+    /// Step 1, if there is anything to freeze.
+    fn freeze_memtable(&self, _window: &RwLockWriteGuard<'_, ()>, timeline: &Timeline) {
+        let sources = timeline.sources();
+        if sources.active.is_empty() {
             return;
         }
-        sources.active.freeze(self.tables.all_live());
+        sources.active.freeze(timeline.live.all());
+        self.timelines.note_frozen(sources.active.bytes());
         let frozen = Layer::Memtable(Arc::clone(&sources.active));
         let layers = std::iter::once(frozen).chain(sources.layers.iter().cloned());
-        self.set_sources(Superversion {
-            active: Arc::new(Memtable::new(sources.active.timeline())),
+        timeline.set_sources(Superversion {
+            active: Arc::new(Memtable::new(timeline.id())),
             layers: layers.collect(),
         });
     }
 
     /// Flush everything committed so far.
     pub fn flush_all(&self) -> Result<()> {
-        self.freeze_if(&self.freeze.write(), |_| true);
+        {
+            let window = self.freeze.write();
+            for (_, timeline) in self.timelines.all() {
+                self.freeze_memtable(&window, &timeline);
+            }
+        }
         self.flush_frozen()
     }
 
@@ -370,7 +399,7 @@ impl EngineInner {
         if self.is_stopping() || self.flusher.waited.load(Ordering::SeqCst) > 0 {
             return Pressure::Waited;
         }
-        match self.sources().frozen().count() >= self.options.memtables_frozen_max {
+        match self.is_behind() {
             true => Pressure::Debt,
             false => Pressure::None,
         }
@@ -399,50 +428,92 @@ impl EngineInner {
         self.stop_after_sync(synced.map_err(|e| Error::io("sync", SEGMENTS, e)))
     }
 
+    /// The oldest memtable of a timeline that waits for its flush.
+    fn next_to_flush(&self) -> Option<(Arc<Timeline>, Arc<Memtable>)> {
+        let timelines = self.timelines.all().into_iter();
+        let waiting = timelines.filter_map(|(_, timeline)| {
+            let memtable = timeline.sources().frozen().next_back().cloned();
+            memtable.map(|memtable| (timeline, memtable))
+        });
+        waiting.min_by_key(|(_, memtable)| memtable.ts_max())
+    }
+
     fn try_flush_frozen(&self, next_segment: &mut u64, pace: Option<&Pace<'_>>) -> Result<()> {
-        while let Some(memtable) = self.sources().frozen().next_back().cloned() {
+        while let Some((timeline, memtable)) = self.next_to_flush() {
             self.log.wait_ts(memtable.ts_max())?;
             let number = *next_segment;
             *next_segment += 1;
-            let written = self.write_segment(number, &memtable, pace);
+            let written = self.write_segment(number, &timeline, &memtable, pace);
             if written.is_err() {
                 // As far as it goes; the next open removes what is left.
                 let _ = self.io.remove(&name_of(number));
             }
             let reader = written?;
             let edit = FlushEdit {
+                timeline: timeline.id(),
                 flushed_ts: memtable.ts_max(),
                 segments: vec![entry_of(number, &reader)],
                 live_rows: memtable.live_rows_when_frozen().to_vec(),
             };
-            let ticket = self.log.push(Record::flush(edit))?;
-            self.log.wait(ticket)?;
-            self.swap(&memtable, reader);
+            let pushed = {
+                // A drop comes before this in the log, or after it.
+                let _window = self.freeze.read();
+                match timeline.is_dropped() {
+                    true => None,
+                    false => Some(self.log.push(Record::flush(edit))?),
+                }
+            };
+            if let Some(ticket) = pushed {
+                self.log.wait(ticket)?;
+            }
+            let Some(flushed_through) = self.swap(&timeline, &memtable, reader) else {
+                // The timeline is gone, and so is what would have been in the file.
+                self.remove_segment(&name_of(number));
+                continue;
+            };
             self.flusher.flushes.fetch_add(1, Ordering::Relaxed);
             self.flusher.changed.notify_all();
             self.compactor.want();
             self.archive_when_complete();
-            self.log.remove_obsolete(memtable.ts_max())?;
+            self.log.remove_obsolete(flushed_through)?;
         }
         Ok(())
     }
 
-    /// Step 5.
-    fn swap(&self, memtable: &Arc<Memtable>, reader: SegmentReader) {
+    /// Step 5, unless the timeline was dropped. No commit at or before the time returned is in memory only.
+    fn swap(
+        &self,
+        timeline: &Timeline,
+        memtable: &Arc<Memtable>,
+        reader: SegmentReader,
+    ) -> Option<Ts> {
+        // Commits that are under way have not told the memtables of their time.
         let _window = self.freeze.write();
-        let mut sources = Superversion::clone(&self.sources());
+        if timeline.is_dropped() {
+            return None;
+        }
+        let mut sources = Superversion::clone(&timeline.sources());
         for layer in &mut sources.layers {
             if matches!(layer, Layer::Memtable(other) if Arc::ptr_eq(other, memtable)) {
                 *layer = Layer::Segment(reader.clone());
             }
         }
-        self.set_sources(sources);
+        timeline.set_sources(sources);
+        self.timelines.note_flushed(memtable.bytes());
+        let timelines = self.timelines.all().into_iter();
+        let oldest = timelines.filter_map(|(_, timeline)| {
+            let sources = timeline.sources();
+            sources.memtables().filter_map(|m| m.ts_min()).min()
+        });
+        let before = oldest.min().map(|oldest| Ts(oldest.0.saturating_sub(1)));
+        Some(before.map_or(memtable.ts_max(), |before| before.min(memtable.ts_max())))
     }
 
     /// Step 3.
     fn write_segment(
         &self,
         number: u64,
+        timeline: &Arc<Timeline>,
         memtable: &Memtable,
         pace: Option<&Pace<'_>>,
     ) -> Result<SegmentReader> {
@@ -450,11 +521,10 @@ impl EngineInner {
         let options = SegmentOptions {
             page_bytes: self.options.page_bytes,
         };
-        let timeline = memtable.timeline();
         let codecs = self.flusher.codecs.current();
-        let mut writer = SegmentWriter::create(&self.io, &name, timeline, options, codecs)?;
+        let mut writer = SegmentWriter::create(&self.io, &name, timeline.id(), options, codecs)?;
         let mut tables = TableDefs {
-            engine: self,
+            newest: Path::new(timeline, Ts::MAX),
             known: HashMap::new(),
         };
         let mut current: Option<(CollectionId, bool)> = None;
@@ -526,20 +596,19 @@ fn write_chain(
 }
 
 /// The definitions that a flush writes rows under.
-struct TableDefs<'a> {
-    engine: &'a EngineInner,
+struct TableDefs {
+    newest: Path,
     known: HashMap<CollectionId, Option<TableDef>>,
 }
 
-impl TableDefs<'_> {
+impl TableDefs {
     /// The newest definition of a table, `None` for another collection. Dropped columns count as live, so that their values stay readable AS OF a time
     /// before the drop; but not on a codec's account.
     fn get(&mut self, collection: CollectionId) -> Result<Option<TableDef>> {
         if let Some(known) = self.known.get(&collection) {
             return Ok(known.clone());
         }
-        let path = Path::new(&self.engine.main, Ts::MAX);
-        let def = path.newest_definition(collection)?;
+        let def = self.newest.newest_definition(collection)?;
         let def = def.map(all_live);
         self.known.insert(collection, def.clone());
         Ok(def)

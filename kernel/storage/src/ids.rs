@@ -75,7 +75,7 @@ impl ColumnId {
 }
 
 impl TimelineId {
-    /// The timeline a new database starts with.
+    /// The timeline a new database starts with. After a swap of names it need not be the main one.
     pub const MAIN: TimelineId = TimelineId(1);
 }
 

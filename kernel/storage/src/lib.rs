@@ -27,7 +27,7 @@ pub mod history;
 pub mod lock;
 pub mod memtable;
 pub mod tables;
-pub mod timeline;
+mod timeline;
 
 pub mod archive;
 pub mod backup;
@@ -60,6 +60,7 @@ pub use load::{LoadOptions, LoadedState, LoadedTable, Loader, SortedLoader, Tabl
 pub use lock::{LockWait, RowLockMode, TableLockMode};
 pub use options::Options;
 pub use sequence::SequenceSpec;
+pub use timeline::TimelineInfo;
 pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
 pub use view::scan::ColumnRange;
 pub use view::{

@@ -6,37 +6,51 @@
 //! newer one with a durable manifest makes it unnecessary.
 //!
 //! ```text
-//! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ horizons │ next_collection u32
-//!           │ segments u32 │ segment … │ tables u32 │ table …
-//!           │ sequences u32 │ sequence …
+//! manifest: flushed_ts u64 │ last_ts u64 │ next_segment u64 │ horizons
+//!           │ next_collection u32 │ next_timeline u32
+//!           │ tables u32 │ { collection u32 │ next_row u64 } …
+//!           │ sequences u32 │ sequence … │ timelines u32 │ timeline, see `timeline` …
 //! segment:  number u64 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
-//! table:    collection u32 │ next_row u64 │ live_rows u64
 //! sequence: collection u32 │ value i64 │ is_called u8
-//! flush:    flushed_ts u64 │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live u64 } …
-//! compaction: horizons │ removed u32 │ { number u64 } … │ added u32 │ segment …
-//! load:     last_ts u64 │ horizons │ next_collection u32 │ segments u32 │ segment …
-//!           │ tables u32 │ table … │ sequences u32 │ sequence …
+//! flush:    timeline u32 │ flushed_ts u64 │ segments u32 │ segment …
+//!           │ tables u32 │ { collection u32 │ live i64 } …
+//! compaction: timeline u32 │ horizons │ removed u32 │ { number u64 } … │ added u32 │ segment …
+//! load:     timeline u32 │ last_ts u64 │ horizons │ next_collection u32
+//!           │ segments u32 │ segment …
+//!           │ tables u32 │ { collection u32 │ next_row u64 │ live_rows u64 } …
+//!           │ sequences u32 │ sequence …
 //! ```
 //!
 //! [Horizons](crate::history::horizons) have their own home.
 //!
 //! Invariants:
 //!
-//! 1. The segments hold every version that the log tells of at or before `flushed_ts`, and none newer.
-//!    What loads brought is in segments alone, and does not touch `flushed_ts`.
+//! 1. A timeline's segments hold every version of it that the log tells of at or before its
+//!    `flushed_ts`, and none newer. What loads brought is in segments alone, and does not touch that.
+//!    The manifest's own `flushed_ts` is the newest that any flush ever had.
 //! 2. From its horizon on the segments tell the state of a collection at every time; of times before it,
-//!    parts may be gone for good. No horizon falls.
+//!    parts may be gone for good. No horizon falls, and none is past a fork.
 //! 3. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
-//!    record before this point names.
+//!    record before this point names, on whatever timeline.
+//! 4. `sequences` has what goes on from here, one for all timelines; what each of them shows as the
+//!    last value is with the timeline.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::FIRST_COLLECTION;
 use crate::error::Result;
 use crate::history::Horizons;
-use crate::ids::{CollectionId, RowId, Ts};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
+use crate::wal::record::LoggedTransaction;
+
+mod timeline;
+
+pub use self::timeline::{TimelineEdit, TimelineEntry};
+
+/// What a new database's only timeline is called.
+const FIRST_NAME: &str = "main";
 
 /// A live segment file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +65,7 @@ pub struct SegmentEntry {
     pub ts_max: Ts,
 }
 
-/// A table's counters.
+/// A table's counters, as a load brings them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
     pub next_row: RowId,
@@ -67,10 +81,11 @@ pub struct Manifest {
     pub horizons: Horizons,
     pub next_segment: u64,
     pub next_collection: CollectionId,
-    /// Oldest first.
-    pub segments: Vec<SegmentEntry>,
-    pub tables: BTreeMap<CollectionId, TableCounts>,
+    pub next_timeline: TimelineId,
+    /// Per table the first RowId that was never handed out.
+    pub next_rows: BTreeMap<CollectionId, RowId>,
     pub sequences: BTreeMap<CollectionId, SequenceState>,
+    pub timelines: BTreeMap<TimelineId, TimelineEntry>,
 }
 
 impl Default for Manifest {
@@ -82,9 +97,13 @@ impl Default for Manifest {
             horizons: Horizons::default(),
             next_segment: 1,
             next_collection: FIRST_COLLECTION,
-            segments: Vec::new(),
-            tables: BTreeMap::new(),
+            next_timeline: TimelineId(TimelineId::MAIN.0 + 1),
+            next_rows: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            timelines: BTreeMap::from([(
+                TimelineId::MAIN,
+                TimelineEntry::new(FIRST_NAME.to_owned(), None),
+            )]),
         }
     }
 }
@@ -92,15 +111,17 @@ impl Default for Manifest {
 /// What a flush changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlushEdit {
+    pub timeline: TimelineId,
     pub flushed_ts: Ts,
     pub segments: Vec<SegmentEntry>,
-    /// Live rows at `flushed_ts`.
-    pub live_rows: Vec<(CollectionId, u64)>,
+    /// Live rows at `flushed_ts`, on a branch by how many more than at the fork.
+    pub live_rows: Vec<(CollectionId, i64)>,
 }
 
 /// What a load changes, all of it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadEdit {
+    pub timeline: TimelineId,
     /// No commit from here on has this timestamp or an older one.
     pub last_ts: Ts,
     /// What was loaded tells of no time before; the collections that are named, of none before another.
@@ -115,6 +136,7 @@ pub struct LoadEdit {
 /// What a compaction changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactionEdit {
+    pub timeline: TimelineId,
     pub horizons: Horizons,
     /// Neighbours in the manifest's order.
     pub removed: Vec<u64>,
@@ -188,32 +210,6 @@ fn encode_segments(segments: &[SegmentEntry], out: &mut Vec<u8>) {
     segments.iter().for_each(|segment| segment.encode(out));
 }
 
-/// What a manifest and a load both end with.
-fn encode_lists(
-    segments: &[SegmentEntry],
-    tables: impl ExactSizeIterator<Item = (CollectionId, TableCounts)>,
-    sequences: impl ExactSizeIterator<Item = (CollectionId, SequenceState)>,
-    out: &mut Vec<u8>,
-) {
-    encode_segments(segments, out);
-    put_count(out, tables.len());
-    tables.for_each(|(table, counts)| encode_table(table, counts, out));
-    put_count(out, sequences.len());
-    sequences.for_each(|(id, state)| encode_sequence(id, state, out));
-}
-
-/// What [`encode_lists`] wrote, in the containers that the caller has.
-fn parse_lists<T, S>(p: &mut Parser<'_>) -> Result<(Vec<SegmentEntry>, T, S)>
-where
-    T: FromIterator<(CollectionId, TableCounts)>,
-    S: FromIterator<(CollectionId, SequenceState)>,
-{
-    let segments = parse_list(p, "a number of segments", SegmentEntry::parse)?;
-    let tables = parse_list(p, "a number of tables", parse_table)?;
-    let sequences = parse_list(p, "a number of sequences", parse_sequence)?;
-    Ok((segments, tables, sequences))
-}
-
 /// A list behind its length, which is not believed before the items are there.
 fn parse_list<'a, T, L: FromIterator<T>>(
     p: &mut Parser<'a>,
@@ -231,111 +227,138 @@ impl Manifest {
         }
         self.horizons.encode(out);
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        let tables = self.tables.iter().map(|(id, counts)| (*id, *counts));
-        let sequences = self.sequences.iter().map(|(id, state)| (*id, *state));
-        encode_lists(&self.segments, tables, sequences, out);
+        out.extend_from_slice(&self.next_timeline.0.to_le_bytes());
+        put_count(out, self.next_rows.len());
+        for (table, row) in &self.next_rows {
+            out.extend_from_slice(&table.0.to_le_bytes());
+            out.extend_from_slice(&row.0.to_le_bytes());
+        }
+        put_count(out, self.sequences.len());
+        for (id, state) in &self.sequences {
+            encode_sequence(*id, *state, out);
+        }
+        put_count(out, self.timelines.len());
+        for (id, entry) in &self.timelines {
+            timeline::encode(*id, entry, out);
+        }
     }
 
-    /// Name a new segment. An edit that a file's end cut in two is already in the manifest between
-    /// its halves.
-    fn add_segment(&mut self, segment: &SegmentEntry) {
-        self.next_segment = self.next_segment.max(segment.number + 1);
-        let known = |known: &SegmentEntry| known.number == segment.number;
-        if !self.segments.iter().any(known) {
-            self.segments.push(segment.clone());
+    pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
+        let manifest = Manifest {
+            flushed_ts: Ts(p.u64("a timestamp")?),
+            last_ts: Ts(p.u64("a timestamp")?),
+            next_segment: p.u64("a segment's number")?,
+            horizons: Horizons::parse(p)?,
+            next_collection: CollectionId(p.u32("a collection")?),
+            next_timeline: TimelineId(p.u32("a timeline")?),
+            next_rows: parse_list(p, "a number of tables", |p| {
+                let table = CollectionId(p.u32("a table")?);
+                Ok((table, RowId(p.u64("a row")?)))
+            })?,
+            sequences: parse_list(p, "a number of sequences", parse_sequence)?,
+            timelines: parse_list(p, "a number of timelines", timeline::parse)?,
+        };
+        p.end()?;
+        Ok(manifest)
+    }
+
+    /// All segments of all timelines.
+    pub fn segments(&self) -> impl Iterator<Item = (TimelineId, &SegmentEntry)> {
+        let of = |(id, entry): (&TimelineId, _)| {
+            let (id, entry): (TimelineId, &TimelineEntry) = (*id, entry);
+            entry.segments.iter().map(move |segment| (id, segment))
+        };
+        self.timelines.iter().flat_map(of)
+    }
+
+    /// Whether nothing is to be replayed of a transaction: it is in segments, or its timeline is gone.
+    pub fn has_flushed(&self, transaction: &LoggedTransaction) -> bool {
+        let timeline = self.timelines.get(&transaction.timeline);
+        timeline.is_none_or(|timeline| transaction.ts <= timeline.flushed_ts)
+    }
+
+    /// Name new segments, oldest first. An edit that a file's end cut in two is already in the manifest
+    /// between its halves.
+    fn add_segments(&mut self, timeline: TimelineId, segments: &[SegmentEntry]) {
+        for segment in segments {
+            self.next_segment = self.next_segment.max(segment.number + 1);
+            let known = |known: &SegmentEntry| known.number == segment.number;
+            if let Some(entry) = self.timelines.get_mut(&timeline)
+                && !entry.segments.iter().any(known)
+            {
+                entry.segments.push(segment.clone());
+            }
         }
     }
 
     /// RowIds of `table` below `next` are used.
     pub fn reserve_rows(&mut self, table: CollectionId, next: RowId) {
-        let counts = self.tables.entry(table).or_default();
-        counts.next_row = counts.next_row.max(next);
+        let known = self.next_rows.entry(table).or_default();
+        *known = next.max(*known);
     }
 
-    pub fn parse(p: &mut Parser<'_>) -> Result<Manifest> {
-        let flushed_ts = Ts(p.u64("a timestamp")?);
-        let last_ts = Ts(p.u64("a timestamp")?);
-        let next_segment = p.u64("a segment's number")?;
-        let horizons = Horizons::parse(p)?;
-        let next_collection = CollectionId(p.u32("a collection")?);
-        let (segments, tables, sequences) = parse_lists(p)?;
-        p.end()?;
-        Ok(Manifest {
-            flushed_ts,
-            last_ts,
-            horizons,
-            next_segment,
-            next_collection,
-            segments,
-            tables,
-            sequences,
-        })
+    /// A sequence as `timeline` shows it, and, if `moves`, as it goes on everywhere.
+    pub fn set_sequence(
+        &mut self,
+        timeline: TimelineId,
+        id: CollectionId,
+        state: SequenceState,
+        moves: bool,
+    ) {
+        if moves {
+            self.sequences.insert(id, state);
+        }
+        if let Some(entry) = self.timelines.get_mut(&timeline) {
+            entry.sequences.insert(id, state);
+        }
     }
 }
 
 impl FlushEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.timeline.0.to_le_bytes());
         out.extend_from_slice(&self.flushed_ts.0.to_le_bytes());
         encode_segments(&self.segments, out);
-        put_count(out, self.live_rows.len());
-        for (table, live) in &self.live_rows {
-            out.extend_from_slice(&table.0.to_le_bytes());
-            out.extend_from_slice(&live.to_le_bytes());
-        }
+        timeline::encode_live(self.live_rows.iter().copied(), out);
     }
 
     pub fn parse(p: &mut Parser<'_>) -> Result<FlushEdit> {
-        let flushed_ts = Ts(p.u64("a timestamp")?);
-        let segments = parse_list(p, "a number of segments", SegmentEntry::parse)?;
-        let live_rows = parse_list(p, "a number of tables", |p| {
-            let table = CollectionId(p.u32("a table")?);
-            Ok((table, p.u64("a number of rows")?))
-        })?;
         Ok(FlushEdit {
-            flushed_ts,
-            segments,
-            live_rows,
+            timeline: TimelineId(p.u32("a timeline")?),
+            flushed_ts: Ts(p.u64("a timestamp")?),
+            segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
+            live_rows: timeline::parse_live(p)?,
         })
     }
 
     pub fn apply(&self, manifest: &mut Manifest) {
         manifest.flushed_ts = manifest.flushed_ts.max(self.flushed_ts);
-        for segment in &self.segments {
-            manifest.add_segment(segment);
-        }
-        for (table, live) in &self.live_rows {
-            manifest.tables.entry(*table).or_default().live_rows = *live;
+        manifest.add_segments(self.timeline, &self.segments);
+        if let Some(entry) = manifest.timelines.get_mut(&self.timeline) {
+            entry.flushed_ts = entry.flushed_ts.max(self.flushed_ts);
+            entry.live_rows.extend(self.live_rows.iter().copied());
         }
     }
 }
 
 impl CompactionEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.timeline.0.to_le_bytes());
         self.horizons.encode(out);
         put_count(out, self.removed.len());
         for number in &self.removed {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        put_count(out, self.added.len());
-        for segment in &self.added {
-            segment.encode(out);
-        }
+        encode_segments(&self.added, out);
     }
 
     pub fn parse(p: &mut Parser<'_>) -> Result<CompactionEdit> {
-        let horizons = Horizons::parse(p)?;
-        let mut edit = CompactionEdit {
-            horizons,
-            removed: Vec::new(),
-            added: Vec::new(),
-        };
-        for _ in 0..p.u32("a number of segments")? {
-            edit.removed.push(p.u64("a segment's number")?);
-        }
-        for _ in 0..p.u32("a number of segments")? {
-            edit.added.push(SegmentEntry::parse(p)?);
-        }
-        Ok(edit)
+        Ok(CompactionEdit {
+            timeline: TimelineId(p.u32("a timeline")?),
+            horizons: Horizons::parse(p)?,
+            removed: parse_list(p, "a number of segments", |p| p.u64("a segment's number"))?,
+            added: parse_list(p, "a number of segments", SegmentEntry::parse)?,
+        })
     }
 
     /// An edit that is in the manifest already finds nothing to remove, and changes nothing.
@@ -344,36 +367,45 @@ impl CompactionEdit {
         for segment in &self.added {
             manifest.next_segment = manifest.next_segment.max(segment.number + 1);
         }
+        let Some(entry) = manifest.timelines.get_mut(&self.timeline) else {
+            return;
+        };
         let removed = |segment: &SegmentEntry| self.removed.contains(&segment.number);
-        if let Some(place) = manifest.segments.iter().position(removed) {
-            manifest.segments.retain(|segment| !removed(segment));
-            let added = self.added.iter().cloned();
-            manifest.segments.splice(place..place, added);
+        if let Some(place) = entry.segments.iter().position(removed) {
+            entry.segments.retain(|segment| !removed(segment));
+            entry
+                .segments
+                .splice(place..place, self.added.iter().cloned());
         }
     }
 }
 
 impl LoadEdit {
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.timeline.0.to_le_bytes());
         out.extend_from_slice(&self.last_ts.0.to_le_bytes());
         self.horizons.encode(out);
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        let (tables, sequences) = (self.tables.iter(), self.sequences.iter());
-        encode_lists(&self.segments, tables.copied(), sequences.copied(), out);
+        encode_segments(&self.segments, out);
+        put_count(out, self.tables.len());
+        for (table, counts) in &self.tables {
+            encode_table(*table, *counts, out);
+        }
+        put_count(out, self.sequences.len());
+        for (id, state) in &self.sequences {
+            encode_sequence(*id, *state, out);
+        }
     }
 
     pub fn parse(p: &mut Parser<'_>) -> Result<LoadEdit> {
-        let last_ts = Ts(p.u64("a timestamp")?);
-        let horizons = Horizons::parse(p)?;
-        let next_collection = CollectionId(p.u32("a collection")?);
-        let (segments, tables, sequences) = parse_lists(p)?;
         Ok(LoadEdit {
-            last_ts,
-            horizons,
-            next_collection,
-            segments,
-            tables,
-            sequences,
+            timeline: TimelineId(p.u32("a timeline")?),
+            last_ts: Ts(p.u64("a timestamp")?),
+            horizons: Horizons::parse(p)?,
+            next_collection: CollectionId(p.u32("a collection")?),
+            segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
+            tables: parse_list(p, "a number of tables", parse_table)?,
+            sequences: parse_list(p, "a number of sequences", parse_sequence)?,
         })
     }
 
@@ -382,14 +414,17 @@ impl LoadEdit {
         let own: Vec<_> = self.horizons.own().collect();
         manifest.horizons.load(self.horizons.all(), &own);
         manifest.next_collection = manifest.next_collection.max(self.next_collection);
-        for segment in &self.segments {
-            manifest.add_segment(segment);
-        }
+        manifest.add_segments(self.timeline, &self.segments);
         for (table, counts) in &self.tables {
             manifest.reserve_rows(*table, counts.next_row);
-            manifest.tables.entry(*table).or_default().live_rows = counts.live_rows;
+            if let Some(entry) = manifest.timelines.get_mut(&self.timeline) {
+                let live = i64::try_from(counts.live_rows).unwrap_or(i64::MAX);
+                entry.live_rows.insert(*table, live);
+            }
         }
-        manifest.sequences.extend(self.sequences.iter().copied());
+        for (id, state) in &self.sequences {
+            manifest.set_sequence(self.timeline, *id, *state, true);
+        }
     }
 }
 
@@ -404,6 +439,7 @@ mod tests {
             is_called: true,
         };
         let edit = LoadEdit {
+            timeline: TimelineId::MAIN,
             last_ts: Ts(70),
             horizons: Horizons::new(Ts(50)),
             next_collection: CollectionId(3000),
@@ -450,6 +486,7 @@ mod tests {
             ts_max: Ts(9),
         };
         let edit = CompactionEdit {
+            timeline: TimelineId::MAIN,
             horizons: Horizons::new(Ts(7)),
             removed: vec![3, 2],
             added: vec![segment(6)],
@@ -461,13 +498,10 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(CompactionEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
         }
-        let mut manifest = Manifest {
-            segments: [1, 2, 3, 4].map(segment).to_vec(),
-            next_segment: 5,
-            ..Manifest::default()
-        };
+        let mut manifest = Manifest::default();
+        manifest.add_segments(TimelineId::MAIN, &[1, 2, 3, 4].map(segment));
         let numbers = |manifest: &Manifest| -> Vec<u64> {
-            manifest.segments.iter().map(|s| s.number).collect()
+            manifest.segments().map(|(_, s)| s.number).collect()
         };
         edit.apply(&mut manifest);
         assert_eq!(numbers(&manifest), [1, 6, 4]);
@@ -481,7 +515,7 @@ mod tests {
             ..edit
         };
         all.apply(&mut manifest);
-        assert_eq!(manifest.segments, []);
+        assert_eq!(numbers(&manifest), [0; 0]);
     }
 
     #[test]
@@ -491,6 +525,7 @@ mod tests {
             ..Manifest::default()
         };
         let edit = FlushEdit {
+            timeline: TimelineId::MAIN,
             flushed_ts: Ts(9),
             segments: vec![SegmentEntry {
                 number: 4,
@@ -506,13 +541,11 @@ mod tests {
         let parsed = FlushEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
         assert_eq!(parsed, edit);
         parsed.apply(&mut manifest);
-        manifest.sequences.insert(
-            CollectionId(2001),
-            SequenceState {
-                value: 3,
-                is_called: false,
-            },
-        );
+        let state = SequenceState {
+            value: 3,
+            is_called: false,
+        };
+        manifest.set_sequence(TimelineId::MAIN, CollectionId(2001), state, true);
         assert_eq!(manifest.next_segment, 5);
         let mut bytes = Vec::new();
         manifest.encode(&mut bytes);

@@ -34,7 +34,7 @@ use crate::transaction::writeset::WriteKind;
 use crate::view::row_of;
 use crate::wal::file::{self, WalFile};
 use crate::wal::reader::{self, Replay, Tail};
-use crate::wal::record::{Logged, LoggedTransaction};
+use crate::wal::record::{Logged, LoggedTransaction, Origin};
 use crate::wal::writer::{FIRST_EPOCH, Position, Writer};
 
 pub mod refill;
@@ -85,7 +85,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
     let Replayed {
         manifest, brought, ..
     } = replayed;
-    let unflushed = Unflushed::new(&files, manifest.flushed_ts, tail.lsn);
+    let unflushed = Unflushed::new(&files, &manifest, tail.lsn);
     let epoch = tail
         .epoch
         .checked_add(1)
@@ -217,10 +217,8 @@ fn settle(
 /// The counters as of what segments hold.
 pub fn counted(manifest: &Manifest) -> Tables {
     let tables = Tables::default();
-    for (table, counts) in &manifest.tables {
-        let counters = tables.get(*table);
-        counters.reserve_below(counts.next_row);
-        counters.add_live(i64::try_from(counts.live_rows).unwrap_or(i64::MAX));
+    for (table, next_row) in &manifest.next_rows {
+        tables.get(*table).reserve_below(*next_row);
     }
     tables
 }
@@ -253,6 +251,16 @@ impl Replayed {
 
     /// A transaction that begins in file number `file`.
     pub fn transaction(&mut self, file: usize, transaction: &LoggedTransaction) -> Result<()> {
+        if !self.manifest.timelines.contains_key(&transaction.timeline) {
+            let Origin { file, offset } = &transaction.origin;
+            let found = format!("timeline {}", transaction.timeline);
+            return Err(Error::corruption(
+                file,
+                *offset,
+                "a timeline there is",
+                found,
+            ));
+        }
         self.transactions += 1;
         self.ts_max[file] = self.ts_max[file].max(transaction.ts);
         self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
@@ -291,8 +299,9 @@ impl Replay for Replayed {
         self.brought.extend_from_slice(record.brings());
         match record {
             Logged::Transaction(transaction) => self.transaction(file, &transaction)?,
-            Logged::Sequence(id, state) => {
-                self.manifest.sequences.insert(id, state);
+            Logged::Timeline(edit) => edit.apply(&mut self.manifest),
+            Logged::Sequence(edit) => {
+                edit.apply(&mut self.manifest);
             }
             Logged::NextCollection(id) => {
                 self.manifest.next_collection = self.manifest.next_collection.max(id);

@@ -1,4 +1,4 @@
-//! What the engine counts per table: the next RowId and how many rows are live.
+//! What the engine counts per table for all timelines: the next RowId.
 //!
 //! One allocator per table serves all timelines. RowIds are handed out before their rows commit, so
 //! an id that was given to a transaction that failed is a gap. Closing a database logs the allocators.
@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -18,7 +18,6 @@ use crate::ids::{CollectionId, RowId};
 #[derive(Debug)]
 pub struct TableCounters {
     next_row: AtomicU64,
-    live_rows: AtomicI64,
 }
 
 impl TableCounters {
@@ -30,14 +29,6 @@ impl TableCounters {
     /// Never hand out `next` or anything below.
     pub fn reserve_below(&self, next: RowId) {
         self.next_row.fetch_max(next.0, Ordering::Relaxed);
-    }
-
-    pub fn add_live(&self, delta: i64) {
-        self.live_rows.fetch_add(delta, Ordering::Relaxed);
-    }
-
-    pub fn live(&self) -> u64 {
-        u64::try_from(self.live_rows.load(Ordering::Relaxed)).unwrap_or(0)
     }
 }
 
@@ -60,17 +51,8 @@ impl Tables {
         Arc::clone(map.entry(table).or_insert_with(|| {
             Arc::new(TableCounters {
                 next_row: AtomicU64::new(FIRST_ROW),
-                live_rows: AtomicI64::new(0),
             })
         }))
-    }
-
-    /// Live rows of a table that may not exist.
-    pub fn live(&self, table: CollectionId) -> u64 {
-        self.map
-            .read()
-            .get(&table)
-            .map_or(0, |counters| counters.live())
     }
 
     /// The first RowId never handed out of a table that may not exist.
@@ -84,18 +66,6 @@ impl Tables {
     pub fn all_next_rows(&self) -> Vec<(CollectionId, RowId)> {
         let next = |t: &TableCounters| RowId(t.next_row.load(Ordering::Relaxed));
         let mut all: Vec<_> = self.map.read().iter().map(|(c, t)| (*c, next(t))).collect();
-        all.sort_unstable();
-        all
-    }
-
-    /// (table, live rows) of all tables, for a flush.
-    pub fn all_live(&self) -> Vec<(CollectionId, u64)> {
-        let mut all: Vec<_> = self
-            .map
-            .read()
-            .iter()
-            .map(|(c, t)| (*c, t.live()))
-            .collect();
         all.sort_unstable();
         all
     }

@@ -1,55 +1,84 @@
 //! Timelines: branches of the database's history.
 //!
 //! A timeline has memtables and segments of its own; up to its fork it shows what its parent showed
-//! then ([`crate::view::path`]). Every version, lock, WAL record and file names the timeline it belongs
-//! to. Only [`TimelineId::MAIN`](crate::ids::TimelineId::MAIN) exists yet, and what is read from disk
-//! is checked against that here, in one place.
+//! then ([`crate::view::path`]). Creating one copies nothing: a record in the log, and an empty memtable.
+//! Every version, lock, WAL record and file names the timeline it belongs to; there is one log, one clock,
+//! one flusher and one allocator of RowIds, collections and sequence values for all.
+//!
+//! Invariants:
+//!
+//! 1. Every commit of a timeline is newer than its fork, because the fork was settled before the timeline
+//!    was there.
+//! 2. What a parent showed at a fork stays: compaction keeps it while the branch is there
+//!    ([`crate::compact`]).
+//! 3. A parent has something of its own at or before each of its forks. A branch of one that has not is
+//!    made a branch of the timeline above, so that a path is as short as it can be.
+//! 4. A timeline that is dropped, or moved to another name by a swap, takes no commit of a transaction
+//!    that began before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, TimelineId, Ts};
-use crate::view::{Path, Superversion};
+use crate::transaction::ssi::Ssi;
+use crate::view::{Path, Source, Superversion};
 
-/// Accept the timeline id found at `offset` of `file`.
-pub fn known(timeline: TimelineId, file: &str, offset: u64) -> Result<TimelineId> {
-    if timeline == TimelineId::MAIN {
-        return Ok(timeline);
-    }
-    Err(Error::corruption(
-        file,
-        offset,
-        format!("timeline {}", TimelineId::MAIN),
-        format!("timeline {timeline}"),
-    ))
-}
+mod change;
+mod live;
+mod set;
+
+pub use self::change::TimelineInfo;
+pub use self::live::LiveRows;
+pub use self::set::Timelines;
 
 /// One timeline, and the newest of its sources.
 pub struct Timeline {
     id: TimelineId,
     base: Option<Base>,
     sources: RwLock<Arc<Superversion>>,
+    /// By how many rows tables grew since the fork.
+    pub live: LiveRows,
+    /// SERIALIZABLE is of one timeline: nobody reads or writes on two.
+    pub(crate) serializable: Arc<Ssi>,
     /// Columns that tables had at the fork, as far as somebody asked; they do not change.
     columns_at_fork: RwLock<HashMap<CollectionId, usize>>,
+    /// Counts up when transactions that have begun may not commit any more.
+    epoch: AtomicU64,
+    dropped: std::sync::atomic::AtomicBool,
 }
 
 /// Where a timeline branched off.
 pub struct Base {
     pub parent: Arc<Timeline>,
-    /// The newest timestamp that both have in common. Every commit of the timeline is newer.
+    /// The newest timestamp that both have in common.
     pub fork_ts: Ts,
 }
 
+/// Which of a timeline's lives a transaction belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(u64);
+
 impl Timeline {
-    pub fn new(id: TimelineId, base: Option<Base>, sources: Superversion) -> Arc<Timeline> {
+    pub fn new(
+        id: TimelineId,
+        base: Option<Base>,
+        sources: Superversion,
+        live: LiveRows,
+        can_block: bool,
+    ) -> Arc<Timeline> {
         Arc::new(Timeline {
             id,
             base,
             sources: RwLock::new(Arc::new(sources)),
+            live,
+            serializable: Ssi::new(can_block),
             columns_at_fork: RwLock::default(),
+            epoch: AtomicU64::new(0),
+            dropped: false.into(),
         })
     }
 
@@ -82,5 +111,53 @@ impl Timeline {
         let columns = def.map_or(usize::MAX, |def| def.columns.len());
         self.columns_at_fork.write().insert(table, columns);
         Ok(columns)
+    }
+
+    /// About how many rows a table has now. What it had at the fork is taken to be what the parent has.
+    pub fn live_estimate(&self, table: CollectionId) -> u64 {
+        let mut rows = self.live.get(table);
+        let mut base = self.base();
+        while let Some(Base { parent, .. }) = base {
+            rows = rows.saturating_add(parent.live.get(table));
+            base = parent.base();
+        }
+        u64::try_from(rows).unwrap_or(0)
+    }
+
+    /// Whether the timeline has nothing of its own at or before `ts`. The caller holds the freeze lock, and
+    /// no commit to come has that time.
+    fn is_unmodified(&self, ts: Ts) -> bool {
+        let newer = |source: Source<'_>| match source {
+            Source::Memtable(memtable) => memtable.ts_min().is_none_or(|min| min > ts),
+            Source::Segment(segment) => segment.meta().min_ts > ts,
+        };
+        self.sources().sources().all(newer)
+    }
+
+    /// The epoch that a transaction begins in.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Whether a transaction that began in `epoch` may commit. The caller holds the freeze lock.
+    pub fn check(&self, epoch: Epoch) -> Result<()> {
+        match (self.is_dropped(), self.epoch() == epoch) {
+            (false, true) => Ok(()),
+            (true, _) => Err(Error::UnknownTimeline { id: self.id }),
+            (false, false) => Err(Error::TimelineMoved),
+        }
+    }
+
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Let no transaction of now commit. The caller holds the freeze lock exclusively.
+    fn end_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn set_dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
     }
 }

@@ -133,7 +133,7 @@ impl Archiver {
 
     /// The files of those that `manifest` does not name.
     pub fn unnamed(&self, manifest: &Manifest) -> Vec<String> {
-        let named = |number: u64| manifest.segments.iter().any(|s| s.number == number);
+        let named = |number: u64| manifest.segments().any(|(_, s)| s.number == number);
         let needed = self.segments.lock();
         let unnamed = needed.keys().filter(|number| !named(**number));
         unnamed.map(|number| name_of(*number)).collect()

@@ -129,7 +129,7 @@ fn write(
         ts: point.manifest.last_ts,
         ..BackedUp::default()
     };
-    for segment in &point.manifest.segments {
+    for (_, segment) in point.manifest.segments() {
         interrupt.check()?;
         let name = name_of(segment.number);
         let (way, bytes) = copy::bring((source, &name), (io, &name), interrupt)?;

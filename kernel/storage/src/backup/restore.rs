@@ -120,7 +120,7 @@ pub fn restore(
     let io = &**target;
     copy::make_dir(io, SEGMENTS)?;
     copy::make_dir(io, file::DIRECTORY)?;
-    for segment in &base.point.manifest.segments {
+    for (_, segment) in base.point.manifest.segments() {
         options.interrupt.check()?;
         let name = name_of(segment.number);
         copy::bring((&**backup, &name), (io, &name), &options.interrupt)?;
@@ -249,13 +249,13 @@ fn write_log(
     let mut restored = Restored {
         ts: manifest.last_ts,
         archived_commits: 0,
-        segments: manifest.segments.len() as u64,
+        segments: manifest.segments().count() as u64,
     };
     let database = target.random_u64();
     let bytes = options.wal_segment_bytes;
     let mut writer = Writer::create(Arc::clone(target), bytes, database, manifest.clone())?;
     let mut unflushed = Unflushed {
-        flushed: manifest.flushed_ts,
+        manifest: &manifest,
         copied: Copied::new(&mut writer, options),
     };
     reader::read_until(&base.point.files, base.point.end, &mut unflushed)?;
@@ -331,7 +331,7 @@ impl<'a> Copied<'a> {
 /// Takes the transactions of a backup that are not in its segments. What else its log says is in the
 /// manifest.
 struct Unflushed<'a> {
-    flushed: Ts,
+    manifest: &'a Manifest,
     copied: Copied<'a>,
 }
 
@@ -346,7 +346,7 @@ impl Replay for Unflushed<'_> {
 
     fn raw(&mut self, _: usize, raw: RawRecord<'_>) -> Result<()> {
         match raw.parse()? {
-            Logged::Transaction(transaction) if transaction.ts > self.flushed => {
+            Logged::Transaction(transaction) if !self.manifest.has_flushed(&transaction) => {
                 self.copied.push(&raw, Logged::Transaction(transaction))
             }
             _ => Ok(()),

@@ -42,7 +42,7 @@ pub fn check(
     let Some(manifest) = manifest else {
         return Ok(());
     };
-    let named: BTreeSet<u64> = manifest.segments.iter().map(|s| s.number).collect();
+    let named: BTreeSet<u64> = manifest.segments().map(|(_, s)| s.number).collect();
     for name in list(io, SEGMENTS)? {
         let place = Place::file(&format!("{SEGMENTS}/{name}"));
         match parse_name(&name) {

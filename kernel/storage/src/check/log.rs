@@ -154,7 +154,7 @@ fn check_beginning(
     oldest: Option<Ts>,
     report: &mut Report<'_>,
 ) -> bool {
-    let held = manifest.segments.iter().map(|segment| segment.ts_max);
+    let held = manifest.segments().map(|(_, segment)| segment.ts_max);
     let held = held.max().unwrap_or(Ts::ZERO).max(manifest.flushed_ts);
     match oldest {
         Some(oldest) if oldest > held => {
@@ -183,9 +183,9 @@ struct Survey<'a, 'r> {
 
 impl Survey<'_, '_> {
     fn forget_flushed(&mut self) {
-        let flushed = self.replayed.manifest.flushed_ts;
+        let manifest = &self.replayed.manifest;
         self.transactions
-            .retain(|transaction| transaction.ts > flushed);
+            .retain(|transaction| !manifest.has_flushed(transaction));
     }
 
     fn transaction(&mut self, file: usize, transaction: LoggedTransaction) -> Result<()> {
@@ -198,7 +198,7 @@ impl Survey<'_, '_> {
         self.last = self.last.max(transaction.ts);
         // Every write must read back.
         self.replayed.transaction(file, &transaction)?;
-        if transaction.ts > self.replayed.manifest.flushed_ts {
+        if !self.replayed.manifest.has_flushed(&transaction) {
             self.transactions.push(transaction);
         }
         Ok(())
@@ -218,7 +218,7 @@ impl Replay for Survey<'_, '_> {
         self.report.advance(0)?;
         match record {
             Logged::Transaction(transaction) => self.transaction(file, transaction),
-            Logged::Flush(_) => {
+            Logged::Flush(_) | Logged::Timeline(_) => {
                 self.replayed.record(file, record)?;
                 self.forget_flushed();
                 Ok(())

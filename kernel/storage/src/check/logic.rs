@@ -14,6 +14,7 @@ use arrow_array::types::UInt64Type;
 
 use super::finding::{Place, Report};
 use crate::catalog::{CATALOG, decode_table};
+use crate::compact::named;
 use crate::error::{Error, Result};
 use crate::history::named::{NamedPin, PINS, PinKind, pins_of};
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
@@ -27,22 +28,35 @@ const SHOWN_MAX: u64 = 10;
 /// Entries whose rows are looked up together.
 const LOOKUP_ROWS: usize = 1024;
 
-/// Check all tables of `view`; `logged` shows the part of it that is in the log alone. History goes back to
-/// `horizon`, but for tables that have their own. The error is a cancelation.
+/// Check all tables of `view`; `logged` shows the part of it that is in the log alone. Of a branch,
+/// which began as `at_fork` shows, those that it has anything of: the others are its parent's. The error
+/// is a cancelation.
 pub fn check(
     view: &ReadView,
     logged: &ReadView,
-    horizon: Ts,
+    at_fork: Option<&ReadView>,
     report: &mut Report<'_>,
 ) -> Result<()> {
-    check_pins(view, horizon, report)?;
     for table in tables(view, report)? {
         let table = Arc::new(table);
+        let own = view.0.path.own();
+        let is_own = |id| own.has(id);
+        if at_fork.is_some() && !named(&table).any(is_own) {
+            continue;
+        }
         report.totals.tables += 1;
         check_logged(logged, &table, report)?;
         let counted = count(view, &table, report);
-        if let Some(found) = judged(counted, table.id, report)? {
-            check_counters(view, &table, &found, report);
+        let before = match at_fork {
+            None => Ok(0),
+            Some(at_fork) => count(at_fork, &table, report).map(|found| found.rows),
+        };
+        let counted = counted.and_then(|found| Ok((found, before?)));
+        if let Ok((found, _)) = &counted {
+            report.totals.rows += found.rows;
+        }
+        if let Some((found, before)) = judged(counted, table.id, report)? {
+            check_counters(view, &table, &found, before, report);
         }
         for index in &table.indexes {
             let outcome = check_index(view, &table, index, report);
@@ -71,7 +85,7 @@ fn judged<T>(
 
 /// Pins must be of times that there were, and what a point holds must be there. A cursor may have been
 /// left behind.
-fn check_pins(view: &ReadView, horizon: Ts, report: &mut Report<'_>) -> Result<()> {
+pub fn check_pins(view: &ReadView, horizon: Ts, report: &mut Report<'_>) -> Result<()> {
     let place = || Place::collection(PINS);
     let Some(pins) = report.take(place, pins_of(view))? else {
         return Ok(());
@@ -149,14 +163,19 @@ fn count(view: &ReadView, table: &Arc<TableDef>, report: &mut Report<'_>) -> Res
         found.row_max = found.row_max.max(row_ids(batch)?.iter().copied().max());
         report.advance(batch.num_rows() as u64)
     })?;
-    report.totals.rows += found.rows;
     Ok(found)
 }
 
-fn check_counters(view: &ReadView, table: &TableDef, found: &Counted, report: &mut Report<'_>) {
+fn check_counters(
+    view: &ReadView,
+    table: &TableDef,
+    found: &Counted,
+    before: u64,
+    report: &mut Report<'_>,
+) {
     let place = || Place::collection(table.id);
-    let counted = view.row_count_estimate(table.id);
-    if counted != found.rows {
+    let counted = i128::from(view.0.timeline.live.get(table.id)) + i128::from(before);
+    if counted != i128::from(found.rows) {
         let what = format!("it has {} rows, and its counter says {counted}", found.rows);
         report.damage(place(), what);
     }

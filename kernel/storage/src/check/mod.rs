@@ -4,8 +4,8 @@
 //! 1. *Log* ([`log`]): every batch and record, as recovery reads them; what they lead to.
 //! 2. *Files* ([`files`]): those that the manifest names, and names that are nobody's.
 //! 3. *Segments* ([`crate::segment`]'s own check): every page and every rule of the format.
-//! 4. *Order* of the sources: what is newer than what.
-//! 5. *Logic* ([`logic`]): at the newest time the tables and their indexes tell the same.
+//! 4. *Order* of the sources of each timeline ([`timelines`]): what is newer than what.
+//! 5. *Logic* ([`logic`]): at the newest time the tables of each timeline and their indexes tell the same.
 //!
 //! What it promises:
 //!
@@ -26,6 +26,7 @@ mod logic;
 mod read_only;
 #[cfg(test)]
 mod tests;
+mod timelines;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -36,6 +37,7 @@ pub use self::read_only::ReadOnly;
 
 use self::finding::Report;
 use self::log::ReadLog;
+use self::timelines::Segments;
 use crate::backup::unfinished;
 use crate::catalog::FIRST_COLLECTION;
 use crate::codec::{CodecSet, Codecs, Encoding};
@@ -47,11 +49,11 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::io::disk::LOCK_FILE;
 use crate::manifest::Manifest;
-use crate::memtable::Memtable;
 use crate::recovery;
 use crate::segment::{self, Extent, Inventory, PageCache, SegmentReader};
 use crate::tables::Tables;
-use crate::view::{Layer, Path, ReadView, Superversion, ViewInner};
+use crate::timeline::{Timeline, Timelines};
+use crate::view::{Path, ReadView, Superversion, ViewInner};
 use crate::wal::record::LoggedTransaction;
 
 /// How to check.
@@ -81,9 +83,8 @@ pub struct Check<'a> {
     codecs: Arc<Codecs>,
     evaluator: Arc<Evaluator>,
     manifest: Manifest,
-    /// Newest first.
-    segments: Vec<SegmentReader>,
-    memtable: Arc<Memtable>,
+    segments: Segments,
+    timelines: Timelines,
     tables: Arc<Tables>,
     /// Whether the log and all segments are there, so that a view shows what an open would.
     whole: bool,
@@ -124,8 +125,8 @@ impl<'a> Check<'a> {
         files::check(&io, named, options.expected_names, &mut report)?;
         let codecs = Codecs::none();
         let cache = PageCache::new(options.page_cache_bytes);
-        let mut segments = Vec::new();
-        for entry in manifest.segments.iter().rev() {
+        let mut segments = Segments::new();
+        for (timeline, entry) in manifest.segments() {
             let name = name_of(entry.number);
             let opened = SegmentReader::open(&io, &name, None, &cache, &codecs);
             let Some(segment) = report.take(|| Place::file(&name), opened)? else {
@@ -140,24 +141,34 @@ impl<'a> Check<'a> {
                 let what = format!("the manifest says {entry:?}, the file is {found:?}");
                 report.damage(Place::file(&name), what);
             }
-            segments.push(segment);
+            segments.entry(timeline).or_default().push(segment);
         }
+        segments.values_mut().for_each(|newest| newest.reverse());
+        timelines::check(&manifest, &segments, &transactions, &mut report)?;
         check_numbers(&manifest, &segments, &transactions, &mut report)?;
-        let (memtable, tables) = (
-            Memtable::new(TimelineId::MAIN),
-            recovery::counted(&manifest),
-        );
+        let opened = Timelines::open(&manifest, segments.clone(), false);
+        let opened = report.take(Place::default, opened)?;
+        whole &= opened.is_some();
+        let timelines = match opened {
+            Some(timelines) => timelines,
+            None => Timelines::open(&Manifest::default(), BTreeMap::new(), false)?,
+        };
         for transaction in &transactions {
-            let replayed = memtable.replay(transaction, &tables);
+            let timeline = timelines.get(transaction.timeline);
+            let replayed = timeline.and_then(|timeline| {
+                let memtable = &timeline.sources().active;
+                memtable.replay(transaction, &timeline.live)
+            });
             whole &= report.take(Place::default, replayed)?.is_some();
         }
+        let tables = recovery::counted(&manifest);
         Ok(Check {
             report,
             codecs,
             evaluator: Evaluator::none(),
             manifest,
             segments,
-            memtable: Arc::new(memtable),
+            timelines,
             tables: Arc::new(tables),
             whole,
             _lock: lock,
@@ -167,7 +178,10 @@ impl<'a> Check<'a> {
     /// The codecs from outside that segments name, each once.
     pub fn codecs_in_use(&self) -> Vec<Arc<str>> {
         let mut inventory = Inventory::default();
-        self.segments.iter().for_each(|s| inventory.add(s));
+        self.segments
+            .values()
+            .flatten()
+            .for_each(|segment| inventory.add(segment));
         let pages = inventory.finish().into_iter();
         let mut names: Vec<Arc<str>> = pages
             .filter_map(|pages| match pages.encoding {
@@ -196,18 +210,16 @@ impl<'a> Check<'a> {
         self.whole
     }
 
-    /// The newest state, as far as it is there.
+    /// The newest state of the main timeline, as far as it is there.
     pub fn view(&self) -> ReadView {
-        self.view_of(&self.memtable, self.segments.clone())
+        let main = self.timelines.main();
+        self.view_of(&main, Path::new(&main, self.manifest.last_ts))
     }
 
-    fn view_of(&self, memtable: &Arc<Memtable>, segments: Vec<SegmentReader>) -> ReadView {
-        let sources = Superversion {
-            active: Arc::clone(memtable),
-            layers: segments.into_iter().map(Layer::Segment).collect(),
-        };
+    fn view_of(&self, timeline: &Arc<Timeline>, path: Path) -> ReadView {
         ReadView(Arc::new(ViewInner {
-            path: Path::only(Arc::new(sources), self.manifest.last_ts),
+            path,
+            timeline: Arc::clone(timeline),
             own: None,
             tables: Arc::clone(&self.tables),
             evaluator: Arc::clone(&self.evaluator),
@@ -221,19 +233,24 @@ impl<'a> Check<'a> {
     ///
     /// A cancelation.
     pub fn run(&mut self) -> Result<Totals> {
-        let bytes = self.segments.iter().map(|s| s.meta().bytes).sum();
+        let bytes = self.segments.values().flatten();
+        let bytes = bytes.map(|s| s.meta().bytes).sum();
         self.report.begin("checking segments (bytes)", Some(bytes));
-        for segment in &self.segments {
+        for segment in self.segments.values().flatten() {
             segment::check(segment, &mut self.report)?;
         }
-        segment::check_order(&self.segments, &mut self.report)?;
+        for segments in self.segments.values() {
+            segment::check_order(segments, &mut self.report)?;
+        }
         self.report.end();
         if self.whole {
-            let (view, logged) = (self.view(), self.view_of(&self.memtable, Vec::new()));
             self.report
                 .begin("checking tables and indexes (rows)", None);
             let horizon = self.manifest.horizons.all();
-            logic::check(&view, &logged, horizon, &mut self.report)?;
+            logic::check_pins(&self.view(), horizon, &mut self.report)?;
+            for (_, timeline) in self.timelines.all() {
+                self.check_logic(&timeline)?;
+            }
             self.report.end();
         } else {
             let what =
@@ -244,15 +261,36 @@ impl<'a> Check<'a> {
     }
 }
 
+impl Check<'_> {
+    /// Step 5 of a timeline.
+    fn check_logic(&mut self, timeline: &Arc<Timeline>) -> Result<()> {
+        let last_ts = self.manifest.last_ts;
+        let view = self.view_of(timeline, Path::new(timeline, last_ts));
+        let logged = Superversion {
+            active: Arc::clone(&timeline.sources().active),
+            layers: Vec::new(),
+        };
+        let logged = self.view_of(timeline, Path::only(Arc::new(logged), last_ts));
+        let at_fork = timeline.base().map(|base| {
+            let path = Path::new(&base.parent, base.fork_ts);
+            self.view_of(&base.parent, path)
+        });
+        logic::check(&view, &logged, at_fork.as_ref(), &mut self.report)
+    }
+}
+
 /// Timestamps and ids that the manifest says there are none above.
 fn check_numbers(
     manifest: &Manifest,
-    segments: &[SegmentReader],
+    segments: &Segments,
     transactions: &[LoggedTransaction],
     report: &mut Report<'_>,
 ) -> Result<()> {
-    let (mut newest, mut ids) = (BTreeMap::<CollectionId, Ts>::new(), Vec::new());
-    for segment in segments {
+    let mut newest = BTreeMap::<(TimelineId, CollectionId), Ts>::new();
+    let mut ids = Vec::new();
+    let all = segments.iter();
+    let all = all.flat_map(|(timeline, segments)| segments.iter().map(move |s| (*timeline, s)));
+    for (timeline, segment) in all {
         let meta = segment.meta();
         let place = || Place::file(&meta.name);
         if meta.max_ts > manifest.last_ts {
@@ -268,10 +306,10 @@ fn check_numbers(
                 max_ts,
                 max_row,
             } = extent;
-            let known = newest.entry(c).or_default();
+            let known = newest.entry((timeline, c)).or_default();
             *known = max_ts.max(*known);
             ids.push((place().of(c), c));
-            let next = manifest.tables.get(&c).map(|counts| counts.next_row.0);
+            let next = manifest.next_rows.get(&c).map(|row| row.0);
             if let Some(row) = max_row.filter(|row| *row >= next.unwrap_or_default()) {
                 let next = next.unwrap_or_default();
                 report.damage(
@@ -284,7 +322,8 @@ fn check_numbers(
     let mut logged = BTreeMap::new();
     for transaction in transactions {
         transaction.writes(|write| {
-            logged.entry(write.collection).or_insert_with(|| {
+            let key = (transaction.timeline, write.collection);
+            logged.entry(key).or_insert_with(|| {
                 let origin = &transaction.origin;
                 let place = Place::file(&origin.file).at(origin.offset);
                 (transaction.ts, place.of(write.collection))
@@ -292,8 +331,9 @@ fn check_numbers(
             Ok(())
         })?;
     }
-    for (c, (ts, place)) in logged {
-        if let Some(newest) = newest.get(&c).filter(|newest| **newest >= ts) {
+    for ((timeline, c), (ts, place)) in logged {
+        let newest = newest.get(&(timeline, c));
+        if let Some(newest) = newest.filter(|newest| **newest >= ts) {
             let what = format!("a commit of {ts} in the log, and one of {newest} in segments");
             report.damage(place.clone(), what);
         }

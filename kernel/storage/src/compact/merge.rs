@@ -11,9 +11,9 @@ use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
 use crate::history::Horizons;
-use crate::ids::{CollectionId, TimelineId};
+use crate::ids::CollectionId;
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
-use crate::view::{Layer, Superversion};
+use crate::view::{Layer, Path};
 
 /// For pages that are being read; most are read once.
 const CACHE_BYTES: usize = 8 << 20;
@@ -21,8 +21,9 @@ const CACHE_BYTES: usize = 8 << 20;
 /// One merge.
 pub struct Merging<'a> {
     pub engine: &'a EngineInner,
-    pub sources: &'a Superversion,
-    /// Of the sources' layers: segments.
+    /// Of all that is committed on the timeline.
+    pub path: &'a Path,
+    /// Of the timeline's own layers: segments.
     pub range: Range<usize>,
     pub segments: Vec<SegmentReader>,
     pub horizons: &'a Horizons,
@@ -48,7 +49,8 @@ impl Merging<'_> {
             page_bytes: engine.options.page_bytes,
         };
         let codecs = engine.flusher.codecs().current();
-        let mut writer = SegmentWriter::create(io, &name, TimelineId::MAIN, options, codecs)?;
+        let timeline = self.path.own().active.timeline();
+        let mut writer = SegmentWriter::create(io, &name, timeline, options, codecs)?;
         let ids: BTreeSet<CollectionId> = readers
             .iter()
             .flat_map(|reader| reader.meta().collections.iter().copied())
@@ -83,10 +85,10 @@ impl Merging<'_> {
             .filter(|reader| reader.has(id))
             .cloned()
             .collect();
-        let older = &self.sources.layers[self.range.end..];
+        let older = &self.path.own().layers[self.range.end..];
         let keep = Keep {
             horizon: self.horizons.of(id),
-            is_oldest: !older.iter().any(|layer| layer.has(id)),
+            is_oldest: !older.iter().any(|layer| layer.has(id)) && !self.path.is_above(id),
         };
         if readers.iter().any(|reader| reader.has_rows(id)) {
             let table = self.definitions.table(id);
@@ -105,11 +107,11 @@ impl Merging<'_> {
     /// Collections past their time of which something is in memory or in another file.
     fn dead_elsewhere(&self) -> HashSet<CollectionId> {
         let (newer, older) = (
-            &self.sources.layers[..self.range.start],
-            &self.sources.layers[self.range.end..],
+            &self.path.own().layers[..self.range.start],
+            &self.path.own().layers[self.range.end..],
         );
         let is_there = |id: &CollectionId| {
-            self.sources.active.has(*id) || newer.iter().chain(older).any(|layer| layer.has(*id))
+            self.path.own().active.has(*id) || newer.iter().chain(older).any(|layer| layer.has(*id))
         };
         self.definitions.dead().filter(is_there).collect()
     }
@@ -140,6 +142,7 @@ pub fn versions(segment: &SegmentReader) -> u64 {
 /// are past their time, versions that ended before the horizon, and deletes that hide nothing.
 pub fn garbage_bytes(
     segment: &SegmentReader,
+    path: &Path,
     older: &[Layer],
     horizons: &Horizons,
     definitions: &Judged,
@@ -147,7 +150,7 @@ pub fn garbage_bytes(
     let collections = segment.collection_bytes().into_iter();
     let garbage = collections.map(|c| {
         let id = c.collection;
-        let is_oldest = || !older.iter().any(|layer| layer.has(id));
+        let is_oldest = || !older.iter().any(|layer| layer.has(id)) && !path.is_above(id);
         match id {
             // Definitions may have to stay for the sake of what they name.
             CATALOG => 0,

@@ -21,7 +21,10 @@
 //! 1. What a view AS OF the horizon or later shows is the same before and after.
 //! 2. Memory does not grow with the files: a page or two per file and column, and the RowIds of a table as
 //!    bitmaps.
-//! 3. A file with pages of a codec that is missing, or that cannot be read, is left alone and parts what
+//! 3. What a timeline showed where another one branched off is part of 1: the horizon does not pass it.
+//!    Each timeline's files are merged for themselves, and a delete stays while a timeline above has
+//!    something of its collection.
+//! 4. A file with pages of a codec that is missing, or that cannot be read, is left alone and parts what
 //!    is before it from what is after it.
 
 mod clock;
@@ -40,6 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
+pub use self::definitions::named;
 pub use self::pins::{Holder, Pin, Pins};
 
 use self::clock::Clock;
@@ -57,7 +61,8 @@ use crate::io::Io;
 use crate::manifest::CompactionEdit;
 use crate::schema::Retention;
 use crate::segment::SegmentReader;
-use crate::view::{Layer, Superversion};
+use crate::timeline::Timeline;
+use crate::view::{Layer, Path, Superversion};
 use crate::wal::record::Record;
 
 /// What compactions did.
@@ -107,6 +112,8 @@ pub enum HeldBy {
     Snapshot,
     /// A pin or a cursor is, which is named.
     Named(String),
+    /// A timeline branched off at a time that is past.
+    Branch,
     /// The clock jumped, and nobody said that it is right.
     Clock,
 }
@@ -226,8 +233,21 @@ impl EngineInner {
 
     fn compact_for(&self, caller: Caller<'_>, goal: Goal) -> Result<Compacted> {
         let mut all = Compacted::default();
+        for (_, timeline) in self.timelines.all() {
+            all.add(self.compact_timeline(&timeline, caller, goal)?);
+        }
+        Ok(all)
+    }
+
+    fn compact_timeline(
+        &self,
+        timeline: &Arc<Timeline>,
+        caller: Caller<'_>,
+        goal: Goal,
+    ) -> Result<Compacted> {
+        let mut all = Compacted::default();
         // What flushes bring meanwhile is not waited for: there may be no end of it.
-        let sources = self.sources();
+        let sources = timeline.sources();
         let names = sources.segments().map(|segment| &segment.meta().name);
         let mut among: HashSet<String> = names.cloned().collect();
         loop {
@@ -235,7 +255,7 @@ impl EngineInner {
             let now = clock.now(&*self.io);
             let jumped = clock.has_jumped();
             self.compactor.clock_jumped.store(jumped, Ordering::Relaxed);
-            let compacted = self.compact_once(goal, &mut among, now, caller);
+            let compacted = self.compact_once(timeline, goal, &mut among, now, caller);
             self.pins.give_up();
             if let Err(error) = &compacted {
                 self.note_unreadable(error);
@@ -261,6 +281,14 @@ impl EngineInner {
         }
     }
 
+    /// Of all timelines.
+    fn segment_count(&self) -> usize {
+        let timelines = self.timelines.all().into_iter();
+        timelines
+            .map(|(_, timeline)| timeline.sources().segments().count())
+            .sum()
+    }
+
     /// What keeps what is to be kept for so long.
     pub fn held_by(&self, retention: Retention) -> HeldBy {
         let Retention::Micros(micros) = retention else {
@@ -275,6 +303,7 @@ impl EngineInner {
             None => HeldBy::Retention,
             Some(Holder::Snapshot(_)) => HeldBy::Snapshot,
             Some(Holder::Named(pin)) => HeldBy::Named(pin.name),
+            Some(Holder::Branch(_)) => HeldBy::Branch,
         }
     }
 
@@ -298,6 +327,7 @@ impl EngineInner {
     /// is nothing to do.
     fn compact_once(
         &self,
+        timeline: &Arc<Timeline>,
         goal: Goal,
         among: &mut HashSet<String>,
         now: Option<u64>,
@@ -309,14 +339,23 @@ impl EngineInner {
         let visible = self.log.visible();
         // Of all that is committed, and not AS OF a time before the sources were taken: a segment among
         // them may hold columns of a definition that is newer than that time.
-        let view = self.view(Ts::MAX, None);
+        let view = self.view(timeline, Ts::MAX, None);
         let definitions = Definitions::read(&view)?;
-        let wanted = self.history_wanted(now, visible, &definitions);
+        // How long the past is kept is what the main timeline says.
+        let main = self.main();
+        let wanted = match Arc::ptr_eq(&main, timeline) {
+            true => self.history_wanted(now, visible, &definitions),
+            false => {
+                let main = Definitions::read(&self.view(&main, Ts::MAX, None))?;
+                self.history_wanted(now, visible, &main)
+            }
+        };
         let expired = self.cursors_expire_before();
         let horizons = self.pins.limit(&wanted, expired);
         let judged = definitions.at(&horizons);
-        let sources = view.0.path.own();
-        let files = self.files(sources, &horizons, &judged);
+        let path = &view.0.path;
+        let sources = path.own();
+        let files = self.files(path, &horizons, &judged);
         let range = match goal {
             Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
             Goal::Everything => {
@@ -334,7 +373,7 @@ impl EngineInner {
         };
         if let Caller::Background(background) = caller {
             let debt = policy::debt(&files, self.options.compaction_bytes_max);
-            background.begin(debt, sources.segments().count());
+            background.begin(debt, self.segment_count());
         }
         // Pins may have been taken since, or let go; a load may have raised the horizons.
         let planned = self.pins.plan(&wanted, expired);
@@ -346,7 +385,7 @@ impl EngineInner {
                 .filter_map(Layer::segment)
                 .cloned()
                 .collect(),
-            sources,
+            path,
             range,
             horizons: &planned,
             definitions: &judged,
@@ -356,14 +395,19 @@ impl EngineInner {
         let written = merging.write(number);
         let published = written.and_then(|reader| {
             let lost = merging.loses_history(reader.as_ref());
-            self.publish(merging.segments(), number, reader.as_ref(), lost)?;
-            Ok(reader)
+            let published =
+                self.publish(timeline, merging.segments(), number, reader.as_ref(), lost)?;
+            Ok(published.then_some(reader))
         });
         if published.is_err() && self.is_open() && self.log.check().is_ok() {
             // As far as it goes, and not when the log may name it: the next open removes what is left.
             let _ = self.io.remove(&name_of(number));
         }
-        let merged = published?;
+        let Some(merged) = published? else {
+            // The timeline was dropped meanwhile.
+            self.remove_segment(&name_of(number));
+            return Ok(None);
+        };
         among.extend(merged.iter().map(|reader| reader.meta().name.clone()));
         for segment in merging.segments() {
             self.remove_segment(&segment.meta().name);
@@ -373,12 +417,8 @@ impl EngineInner {
 
     /// What the policy is to know of the layers. A memtable parts what is newer from what is older: its
     /// segment will stand between them.
-    fn files(
-        &self,
-        sources: &Superversion,
-        horizons: &Horizons,
-        definitions: &Judged,
-    ) -> Vec<File> {
+    fn files(&self, path: &Path, horizons: &Horizons, definitions: &Judged) -> Vec<File> {
+        let sources = path.own();
         let codecs = self.flusher.codecs().current();
         let unreadable = self.compactor.unreadable.lock();
         let files = sources.layers.iter().enumerate().map(|(place, layer)| {
@@ -393,7 +433,7 @@ impl EngineInner {
             let mut needed = segment.codecs().into_iter();
             File {
                 bytes: segment.meta().bytes,
-                garbage_bytes: garbage_bytes(segment, older, horizons, definitions),
+                garbage_bytes: garbage_bytes(segment, path, older, horizons, definitions),
                 readable: !unreadable.contains(&segment.meta().name)
                     && needed.all(|name| codecs.codec(&name).is_some()),
             }
@@ -401,14 +441,16 @@ impl EngineInner {
         files.collect()
     }
 
-    /// Steps 3 and 4: `merged`, if anything was left, takes the place of `segments`.
+    /// Steps 3 and 4: `merged`, if anything was left, takes the place of `segments`. Whether the timeline is
+    /// still there for that.
     fn publish(
         &self,
+        timeline: &Timeline,
         segments: &[SegmentReader],
         number: u64,
         merged: Option<&SegmentReader>,
         lost: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if !lost {
             self.pins.give_up();
         }
@@ -417,6 +459,7 @@ impl EngineInner {
             number_of(name).ok_or_else(|| Error::internal(format!("\"{name}\" has no number")))
         });
         let edit = CompactionEdit {
+            timeline: timeline.id(),
             horizons: Horizons::clone(&self.pins.horizons()),
             removed: numbers.collect::<Result<_>>()?,
             added: merged
@@ -424,11 +467,21 @@ impl EngineInner {
                 .map(|reader| entry_of(number, reader))
                 .collect(),
         };
-        let ticket = self.log.push(Record::compaction(edit))?;
+        let ticket = {
+            // A drop comes before this in the log, or after it.
+            let _window = self.freeze.read();
+            if timeline.is_dropped() {
+                return Ok(false);
+            }
+            self.log.push(Record::compaction(edit))?
+        };
         self.log.wait(ticket)?;
         self.pins.settle();
         let _window = self.freeze.write();
-        let sources = self.sources();
+        if timeline.is_dropped() {
+            return Ok(false);
+        }
+        let sources = timeline.sources();
         let removed = |layer: &Layer| match layer {
             Layer::Memtable(_) => false,
             Layer::Segment(reader) => {
@@ -441,11 +494,11 @@ impl EngineInner {
             layers.retain(|layer| !removed(layer));
             layers.splice(place..place, merged.cloned().map(Layer::Segment));
         }
-        self.set_sources(Superversion {
+        timeline.set_sources(Superversion {
             active: Arc::clone(&sources.active),
             layers,
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Do not try a damaged file again.

@@ -72,7 +72,7 @@ impl<'a> Background<'a> {
                 return Pressure::Waited;
             }
             // Flushes add to it while a merge is under way.
-            let segments = engine.sources().segments().count();
+            let segments = engine.segment_count();
             let more = segments.saturating_sub(self.segments.get());
             match self.debt_files.get() + more > engine.options.compaction_debt_files_max {
                 true => Pressure::Debt,

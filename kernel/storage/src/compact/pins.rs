@@ -8,9 +8,9 @@
 //! 3. No plan passes a pin, and no pin is taken before the horizon. A pin is taken under the same lock as a
 //!    plan is made, so neither misses the other.
 //!
-//! There are snapshots of transactions, which outlive the views that statements make of them, and pins
-//! with names ([`crate::history::named`]), of which this has a copy. A view needs none, since it holds its
-//! files.
+//! There are snapshots of transactions, which outlive the views that statements make of them; what a
+//! timeline showed where another one branched off, as long as that is there; and pins with names
+//! ([`crate::history::named`]), of which this has a copy. A view needs none, since it holds its files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ struct State {
     /// How many snapshots there are of each time.
     snapshots: BTreeMap<Ts, usize>,
     named: BTreeMap<String, NamedPin>,
+    /// How many timelines branched off at each time.
+    forks: BTreeMap<Ts, usize>,
 }
 
 /// Who holds on to the past, and to what time of it.
@@ -46,12 +48,14 @@ struct State {
 pub enum Holder {
     Snapshot(Ts),
     Named(NamedPin),
+    /// A timeline that branched off then.
+    Branch(Ts),
 }
 
 impl Holder {
     pub fn ts(&self) -> Ts {
         match self {
-            Holder::Snapshot(ts) => *ts,
+            Holder::Snapshot(ts) | Holder::Branch(ts) => *ts,
             Holder::Named(pin) => pin.ts,
         }
     }
@@ -62,12 +66,12 @@ impl State {
     fn oldest(&self, expired: Ts) -> Option<Holder> {
         let valid = |pin: &&NamedPin| pin.kind == PinKind::Point || pin.ts >= expired;
         let named = self.named.values().filter(valid).min_by_key(|pin| pin.ts);
-        let snapshot = self.snapshots.keys().next();
-        match (snapshot, named) {
-            (Some(ts), Some(pin)) if pin.ts < *ts => Some(Holder::Named(pin.clone())),
-            (Some(ts), _) => Some(Holder::Snapshot(*ts)),
-            (None, pin) => pin.cloned().map(Holder::Named),
-        }
+        let holders = [
+            self.snapshots.keys().next().copied().map(Holder::Snapshot),
+            named.cloned().map(Holder::Named),
+            self.forks.keys().next().copied().map(Holder::Branch),
+        ];
+        holders.into_iter().flatten().min_by_key(Holder::ts)
     }
 
     fn limit(&self, expired: Ts) -> Ts {
@@ -116,6 +120,7 @@ impl Pins {
                 planned: None,
                 snapshots: BTreeMap::new(),
                 named: BTreeMap::new(),
+                forks: BTreeMap::new(),
             }),
         })
     }
@@ -155,6 +160,33 @@ impl Pins {
         Pin {
             pins: Arc::clone(self),
             ts,
+        }
+    }
+
+    /// Keep what was there at `ts` for a timeline that branches off there; every collection must remember it.
+    pub fn fork(&self, ts: Ts) -> Result<()> {
+        let mut state = self.state.lock();
+        let oldest = state.current.last();
+        if ts < oldest {
+            return Err(Error::SnapshotTooOld { asked: ts, oldest });
+        }
+        *state.forks.entry(ts).or_default() += 1;
+        Ok(())
+    }
+
+    /// The same for one that is there already.
+    pub fn hold_fork(&self, ts: Ts) {
+        *self.state.lock().forks.entry(ts).or_default() += 1;
+    }
+
+    /// A timeline that branched off at `ts` is gone.
+    pub fn unfork(&self, ts: Ts) {
+        let mut state = self.state.lock();
+        if let Some(count) = state.forks.get_mut(&ts) {
+            *count -= 1;
+            if *count == 0 {
+                state.forks.remove(&ts);
+            }
         }
     }
 
@@ -240,6 +272,7 @@ impl Pins {
         let who = match &holder {
             Holder::Snapshot(_) => "a snapshot".to_owned(),
             Holder::Named(pin) => format!("pin \"{}\"", pin.name),
+            Holder::Branch(_) => "a branch".to_owned(),
         };
         let ts = holder.ts();
         Err(Error::invalid(format!(

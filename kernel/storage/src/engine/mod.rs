@@ -18,24 +18,23 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::load::{LoadOptions, Loader};
 use crate::lock::LockManager;
-use crate::memtable::Memtable;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::removal::Removals;
 use crate::schema::TableDef;
 use crate::segment::{ColumnPages, Inventory};
-use crate::sequence::{SequenceSpec, SequenceState, Sequences};
+use crate::sequence::{SequenceState, Sequences};
 use crate::tables::Tables;
-use crate::timeline::Timeline;
-use crate::transaction::ssi::Ssi;
+use crate::timeline::{Timeline, Timelines};
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
-use crate::view::{Layer, OwnWrites, Path, ReadView, Superversion, ViewInner};
+use crate::view::{OwnWrites, Path, ReadView, ViewInner};
 use crate::wal::log::Log;
 use crate::wal::record::Record;
 
 mod background;
 mod stats;
+mod timelines;
 
 pub use stats::Stats;
 
@@ -67,7 +66,6 @@ pub(crate) struct EngineInner {
     pub io: Arc<dyn Io>,
     pub options: Options,
     pub locks: LockManager,
-    pub serializable: Arc<Ssi>,
     pub tables: Arc<Tables>,
     pub evaluator: Arc<Evaluator>,
     pub log: Log,
@@ -81,11 +79,10 @@ pub(crate) struct EngineInner {
     /// Held shared from a commit's first version in the memtable to its flip, and exclusively by a
     /// freeze. No I/O inside.
     pub freeze: RwLock<()>,
-    /// The timeline that everybody is on.
-    pub main: Arc<Timeline>,
+    pub timelines: Timelines,
     next_txn: AtomicU64,
     collections: Mutex<Collections>,
-    sequences: Sequences,
+    pub sequences: Sequences,
     /// Whether there are threads to work in the background.
     inline: bool,
     stopping: std::sync::atomic::AtomicBool,
@@ -100,20 +97,22 @@ struct Collections {
 }
 
 impl EngineInner {
-    pub fn sources(&self) -> Arc<Superversion> {
-        self.main.sources()
+    /// The timeline that everybody is on who does not say which.
+    pub fn main(&self) -> Arc<Timeline> {
+        self.timelines.main()
     }
 
     pub fn latest(&self) -> Ts {
         self.log.latest()
     }
 
-    /// A view at `ts`. The sources are taken after the timestamp, so they hold all commits up to it, and
-    /// before the horizons, so those hold for them.
-    pub fn view(&self, ts: Ts, own: Option<OwnWrites>) -> ReadView {
-        let path = Path::new(&self.main, ts);
+    /// A view of `timeline` at `ts`. The sources are taken after the timestamp, so they hold all commits up
+    /// to it, and before the horizons, so those hold for them.
+    pub fn view(&self, timeline: &Arc<Timeline>, ts: Ts, own: Option<OwnWrites>) -> ReadView {
+        let path = Path::new(timeline, ts);
         ReadView(Arc::new(ViewInner {
             path,
+            timeline: Arc::clone(timeline),
             own,
             tables: Arc::clone(&self.tables),
             evaluator: Arc::clone(&self.evaluator),
@@ -122,9 +121,14 @@ impl EngineInner {
     }
 
     /// A view of what `now` says, which is the present and not older than any that was asked before.
-    pub fn view_now(&self, now: impl Fn() -> Ts, own: Option<OwnWrites>) -> ReadView {
+    pub fn view_now(
+        &self,
+        timeline: &Arc<Timeline>,
+        now: impl Fn() -> Ts,
+        own: Option<OwnWrites>,
+    ) -> ReadView {
         loop {
-            let view = self.view(now(), own.clone());
+            let view = self.view(timeline, now(), own.clone());
             // A compaction may have come between the timestamp and the sources.
             if view.0.horizons.is_none() {
                 return view;
@@ -150,20 +154,22 @@ impl EngineInner {
     /// Go on from the ids and sequences that a load brought; the log has them.
     pub fn take_over(
         &self,
+        timeline: TimelineId,
         next_collection: CollectionId,
         sequences: &[(CollectionId, SequenceState)],
     ) {
         let mut collections = self.collections.lock();
         collections.next = collections.next.max(next_collection);
         collections.logged = collections.logged.max(next_collection);
-        for (id, state) in sequences {
-            self.sequences.restore(*id, *state);
-        }
+        let sequences = sequences.iter().copied();
+        self.sequences
+            .restore(sequences.clone(), timeline, sequences);
     }
 
-    /// Swap the sources. The caller holds the freeze lock.
-    pub fn set_sources(&self, sources: Superversion) {
-        self.main.set_sources(sources);
+    /// See [`Engine::settle`].
+    pub fn settle(&self, ts: Ts) -> Result<()> {
+        self.log.pass(ts);
+        self.log.wait_ts(ts)
     }
 }
 
@@ -192,17 +198,25 @@ impl Engine {
             removals.postpone(archiver.unnamed(&manifest));
         }
         let sequences = Sequences::default();
-        for (id, state) in &manifest.sequences {
-            sequences.restore(*id, *state);
+        for (id, entry) in &manifest.timelines {
+            let shown = entry.sequences.iter().map(|(id, state)| (*id, *state));
+            let all = manifest.sequences.iter().map(|(id, state)| (*id, *state));
+            sequences.restore(all, *id, shown);
+        }
+        let timelines = Timelines::open(&manifest, segments, !inline)?;
+        let pins = Pins::new(manifest.horizons.clone());
+        for entry in manifest.timelines.values() {
+            if let Some((_, fork_ts)) = entry.base {
+                pins.hold_fork(fork_ts);
+            }
         }
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
-            serializable: Ssi::new(!inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
             flusher,
             removals,
             archiver,
-            pins: Pins::new(manifest.horizons.clone()),
+            pins,
             compactor: Compactor::new(&*io),
             governor: Governor::new(Arc::clone(&io), options.cpu),
             io,
@@ -210,14 +224,7 @@ impl Engine {
             tables: Arc::new(tables),
             evaluator: Evaluator::none(),
             freeze: RwLock::default(),
-            main: Timeline::new(
-                TimelineId::MAIN,
-                None,
-                Superversion {
-                    active: Arc::new(Memtable::new(TimelineId::MAIN)),
-                    layers: segments.into_iter().map(Layer::Segment).collect(),
-                },
-            ),
+            timelines,
             next_txn: AtomicU64::new(1),
             collections: Mutex::new(Collections {
                 next: manifest.next_collection,
@@ -250,24 +257,26 @@ impl Engine {
 
     /// Start a transaction. `interrupt` is the session's.
     pub fn begin(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
-        self.start(isolation, false, interrupt)
+        self.start(self.inner().main(), isolation, false, interrupt)
     }
 
     /// Start one that will write nothing.
     pub fn begin_read_only(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
-        self.start(isolation, true, interrupt)
+        self.start(self.inner().main(), isolation, true, interrupt)
     }
 
     /// Start one that is SERIALIZABLE and READ ONLY, once there is a snapshot for which it need not
     /// fear to be refused: PostgreSQL's DEFERRABLE.
     pub fn begin_deferrable(&self, interrupt: Arc<Interrupt>) -> Result<Transaction> {
-        let mut transaction = self.start(Isolation::Serializable, true, interrupt);
+        let main = self.inner().main();
+        let mut transaction = self.start(main, Isolation::Serializable, true, interrupt);
         transaction.defer()?;
         Ok(transaction)
     }
 
     fn start(
         &self,
+        timeline: Arc<Timeline>,
         isolation: Isolation,
         read_only: bool,
         interrupt: Arc<Interrupt>,
@@ -275,6 +284,7 @@ impl Engine {
         let id = TxnId(self.inner().next_txn.fetch_add(1, Ordering::Relaxed));
         Transaction::new(
             Arc::clone(self.inner()),
+            timeline,
             id,
             isolation,
             read_only,
@@ -285,19 +295,26 @@ impl Engine {
     /// What may be shown to someone who will not commit: everything durable, and everything
     /// acknowledged without being so.
     pub fn visible_view(&self) -> ReadView {
-        self.inner().view_now(|| self.inner().log.visible(), None)
+        let visible = || self.inner().log.visible();
+        self.inner().view_now(&self.inner().main(), visible, None)
     }
 
     /// The newest committed state, durable or not.
     pub fn latest_view(&self) -> ReadView {
-        self.inner().view_now(|| self.inner().latest(), None)
+        let latest = || self.inner().latest();
+        self.inner().view_now(&self.inner().main(), latest, None)
     }
 
     /// The database AS OF `ts`; one that is still to come reads the newest committed state. A time that
     /// nothing remembers is `SnapshotTooOld`, and so is reading a table AS OF a time before its horizon.
     pub fn view_at(&self, ts: Ts) -> Result<ReadView> {
+        self.view_in(&self.inner().main(), ts)
+    }
+
+    fn view_in(&self, timeline: &Arc<Timeline>, ts: Ts) -> Result<ReadView> {
         // The sources first: those of a later compaction come after it told how far they go back.
-        let view = self.inner().view(ts.min(self.inner().latest()), None);
+        let ts = ts.min(self.inner().latest());
+        let view = self.inner().view(timeline, ts, None);
         self.inner().pins.check(view.ts())?;
         Ok(view)
     }
@@ -337,7 +354,7 @@ impl Engine {
                 "changes from {since} to {until}, which is before"
             )));
         }
-        let view = self.inner().view(until, None);
+        let view = self.inner().view(&self.inner().main(), until, None);
         let oldest = self.inner().pins.before(since).map(|h| h.of(collection));
         match oldest.filter(|oldest| since < *oldest) {
             None => Ok(view),
@@ -364,8 +381,7 @@ impl Engine {
     /// one, and all commits up to it are durable. `ts` must not be in the future, or the clock goes
     /// there.
     pub fn settle(&self, ts: Ts) -> Result<()> {
-        self.inner().log.pass(ts);
-        self.inner().log.wait_ts(ts)
+        self.inner().settle(ts)
     }
 
     /// A collection id that was never handed out before.
@@ -439,46 +455,6 @@ impl Engine {
         self.inner().log.wait_ts(ts)
     }
 
-    /// The sequence's next value, `None` when it is exhausted. Never rolled back.
-    pub fn sequence_next(&self, id: CollectionId, spec: &SequenceSpec) -> Result<Option<i64>> {
-        let log = |state| {
-            self.inner()
-                .log
-                .push(Record::sequence(id, state))
-                .map(|_| ())
-        };
-        self.inner().sequences.next(id, spec, log)
-    }
-
-    /// PostgreSQL's `setval`.
-    pub fn sequence_set(&self, id: CollectionId, value: i64, is_called: bool) -> Result<()> {
-        let log = |state| {
-            self.inner()
-                .log
-                .push(Record::sequence(id, state))
-                .map(|_| ())
-        };
-        self.inner()
-            .sequences
-            .set(id, SequenceState { value, is_called }, log)
-    }
-
-    /// The last value and whether it was handed out, as `SELECT last_value, is_called` shows; `None`
-    /// when the sequence was never used.
-    pub fn sequence_state(&self, id: CollectionId) -> Option<(i64, bool)> {
-        self.inner()
-            .sequences
-            .state(id)
-            .map(|state| (state.value, state.is_called))
-    }
-
-    /// All sequences that were ever used, as [`Engine::sequence_state`] gives them.
-    pub fn sequences(&self) -> Vec<(CollectionId, i64, bool)> {
-        let all = self.inner().sequences.all().into_iter();
-        all.map(|(id, state)| (id, state.value, state.is_called))
-            .collect()
-    }
-
     /// Use these codecs from now on: to encode, from the next flush; to decode, from the next page
     /// that is read. An engine opens without any.
     pub fn set_codecs(&self, codecs: Arc<dyn CodecSet>) {
@@ -493,8 +469,10 @@ impl Engine {
     /// How the pages of every column in segments are stored. Reads no page.
     pub fn column_pages(&self) -> Vec<ColumnPages> {
         let mut inventory = Inventory::default();
-        for segment in self.inner().sources().segments() {
-            inventory.add(segment);
+        for (_, timeline) in self.inner().timelines.all() {
+            for segment in timeline.sources().segments() {
+                inventory.add(segment);
+            }
         }
         inventory.finish()
     }

@@ -39,7 +39,9 @@ pub struct Stats {
 
 impl Stats {
     pub(super) fn collect(engine: &EngineInner) -> Stats {
-        let sources = engine.sources();
+        let timelines = engine.timelines.all();
+        let sources: Vec<_> = timelines.iter().map(|(_, t)| t.sources()).collect();
+        let segments = || sources.iter().flat_map(|sources| sources.segments());
         let log = engine.log.stats();
         let (wal_position, wal_files) = engine.log.position();
         Stats {
@@ -50,11 +52,15 @@ impl Stats {
             wal_bytes: log.bytes.load(Ordering::Relaxed),
             wal_position,
             wal_files,
-            memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
-            memtables_frozen: sources.frozen().count(),
+            memtable_bytes: sources
+                .iter()
+                .flat_map(|sources| sources.memtables())
+                .map(|memtable| memtable.bytes())
+                .sum(),
+            memtables_frozen: sources.iter().map(|s| s.frozen().count()).sum(),
             flushes: engine.flusher.flushes.load(Ordering::Relaxed),
-            segments: sources.segments().count(),
-            segment_bytes: sources.segments().map(|segment| segment.meta().bytes).sum(),
+            segments: segments().count(),
+            segment_bytes: segments().map(|segment| segment.meta().bytes).sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
             pages_read: engine.flusher.cache().asked(),
             compacted: engine.compactor.done(),

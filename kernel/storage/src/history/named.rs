@@ -1,7 +1,7 @@
 //! Pins with a name: points in time that somebody wants to come back to, and cursors of those who follow
 //! the changes.
 //!
-//! They are keys of collection 1, so they are logged, flushed and rolled back like rows, and a consumer
+//! They are keys of collection 1 on the main timeline, so they are logged, flushed and rolled back like rows, and a consumer
 //! moves its cursor in the transaction that writes what it made of the changes: both are there after a
 //! crash, or neither. The key is the name; the value:
 //!
@@ -155,9 +155,10 @@ pub fn pin_of(view: &ReadView, name: &str) -> Result<Option<NamedPin>> {
 }
 
 impl EngineInner {
-    /// Take over all pins that there are.
+    /// Take over all pins that there are on the main timeline.
     pub fn read_pins(&self) -> Result<()> {
-        self.pins.name_all(pins_of(&self.view(Ts::MAX, None))?);
+        let view = self.view(&self.main(), Ts::MAX, None);
+        self.pins.name_all(pins_of(&view)?);
         Ok(())
     }
 

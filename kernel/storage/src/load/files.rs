@@ -57,6 +57,8 @@ struct State {
 /// See the module's header.
 pub struct Files {
     pub engine: Arc<EngineInner>,
+    /// The main one when the load began.
+    pub timeline: TimelineId,
     pub options: LoadOptions,
     pub sort: Arc<SortSpace>,
     state: Mutex<State>,
@@ -74,6 +76,7 @@ impl Files {
         // From here on dropping it makes room for another.
         let files = Arc::new(Files {
             sort: SortSpace::new(&engine.io, &options),
+            timeline: engine.main().id(),
             engine,
             options,
             state: Mutex::default(),
@@ -116,8 +119,9 @@ impl Files {
             page_bytes: self.engine.options.page_bytes,
         };
         let codecs = self.engine.flusher.codecs().current();
+        let timeline = self.timeline;
         let (io, name) = (&self.engine.io, name_of(number));
-        let writer = SegmentWriter::create(io, &name, TimelineId::MAIN, options, codecs)?;
+        let writer = SegmentWriter::create(io, &name, timeline, options, codecs)?;
         Ok(OpenSegment { number, writer })
     }
 

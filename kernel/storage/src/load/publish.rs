@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::flush::entry_of;
 use crate::history::Horizons;
 use crate::history::named::PINS;
-use crate::ids::{CollectionId, RowId, Ts};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::manifest::{LoadEdit, TableCounts};
 use crate::segment::SegmentReader;
 use crate::sequence::SequenceState;
@@ -31,7 +31,8 @@ impl Files {
         if !finished.is_empty() {
             engine.sync_segment_names()?;
         }
-        let edit = edit_of(&finished, &tables, state)?;
+        let timeline = engine.timelines.get(self.timeline)?;
+        let edit = edit_of(timeline.id(), &finished, &tables, state)?;
         // Newest first, as readers want them.
         let segments: Vec<_> = finished.into_iter().rev().map(|s| s.reader).collect();
 
@@ -40,7 +41,7 @@ impl Files {
         let ticket = loop {
             engine.flush_in_turn(&mut turn)?;
             let _window = engine.freeze.write();
-            let sources = engine.sources();
+            let sources = timeline.sources();
             if sources.frozen().next().is_some() {
                 continue;
             }
@@ -58,14 +59,15 @@ impl Files {
             for (table, counts) in &edit.tables {
                 let counters = engine.tables.get(*table);
                 counters.reserve_below(counts.next_row);
-                counters.add_live(i64::try_from(counts.live_rows).unwrap_or(i64::MAX));
+                let live = i64::try_from(counts.live_rows).unwrap_or(i64::MAX);
+                timeline.live.add(*table, live);
             }
-            engine.take_over(edit.next_collection, &edit.sequences);
+            engine.take_over(timeline.id(), edit.next_collection, &edit.sequences);
             break ticket;
         };
         engine.log.wait(ticket)?;
         let _window = engine.freeze.write();
-        engine.set_sources(with_segments(&engine.sources(), &segments));
+        timeline.set_sources(with_segments(&timeline.sources(), &segments));
         if segments.iter().any(|segment| segment.has(PINS)) {
             engine.read_pins()?;
         }
@@ -74,7 +76,12 @@ impl Files {
 }
 
 /// The log's record of a load.
-fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -> Result<LoadEdit> {
+fn edit_of(
+    timeline: TimelineId,
+    finished: &[Finished],
+    tables: &[TableSummary],
+    state: LoadedState,
+) -> Result<LoadEdit> {
     let last_ts = state.last_ts;
     if last_ts.0 >= NUMBER_MAX {
         return Err(Error::invalid(format!("{last_ts} is no timestamp")));
@@ -131,6 +138,7 @@ fn edit_of(finished: &[Finished], tables: &[TableSummary], state: LoadedState) -
     }
     let sequences = state.sequences.into_iter();
     Ok(LoadEdit {
+        timeline,
         last_ts,
         horizons,
         next_collection: state.next_collection,

@@ -88,9 +88,11 @@ pub struct Memtable {
     timeline: TimelineId,
     map: SkipMap<Box<[u8]>, Chain>,
     bytes: AtomicUsize,
+    /// `u64::MAX` as long as nothing is in here.
+    ts_min: AtomicU64,
     ts_max: AtomicU64,
     /// Set by the freeze: how many live rows each table had then.
-    live_rows: OnceLock<Vec<(CollectionId, u64)>>,
+    live_rows: OnceLock<Vec<(CollectionId, i64)>>,
 }
 
 impl Memtable {
@@ -99,6 +101,7 @@ impl Memtable {
             timeline,
             map: SkipMap::new(),
             bytes: AtomicUsize::new(0),
+            ts_min: AtomicU64::new(u64::MAX),
             ts_max: AtomicU64::new(0),
             live_rows: OnceLock::new(),
         }
@@ -117,6 +120,12 @@ impl Memtable {
         self.map.is_empty()
     }
 
+    /// The oldest commit in here.
+    pub fn ts_min(&self) -> Option<Ts> {
+        let ts = self.ts_min.load(Ordering::Acquire);
+        (ts < u64::MAX).then_some(Ts(ts))
+    }
+
     /// The newest commit in here; stable once frozen.
     pub fn ts_max(&self) -> Ts {
         Ts(self.ts_max.load(Ordering::Acquire))
@@ -124,15 +133,16 @@ impl Memtable {
 
     /// Note that a transaction with versions in here committed at `ts`.
     pub fn note_commit(&self, ts: Ts) {
+        self.ts_min.fetch_min(ts.0, Ordering::AcqRel);
         self.ts_max.fetch_max(ts.0, Ordering::AcqRel);
     }
 
     /// Nothing comes in any more. Remembers the row counts, which belong to exactly this state.
-    pub fn freeze(&self, live_rows: Vec<(CollectionId, u64)>) {
+    pub fn freeze(&self, live_rows: Vec<(CollectionId, i64)>) {
         self.live_rows.get_or_init(|| live_rows);
     }
 
-    pub fn live_rows_when_frozen(&self) -> &[(CollectionId, u64)] {
+    pub fn live_rows_when_frozen(&self) -> &[(CollectionId, i64)] {
         self.live_rows.get().map_or(&[], Vec::as_slice)
     }
 
@@ -155,8 +165,8 @@ impl Memtable {
             .is_some()
     }
 
-    /// Add a version of a full key.
-    pub fn insert(&self, key: Box<[u8]>, slot: Arc<TxnSlot>, value: Option<Box<[u8]>>) {
+    /// Add a version of a full key; about how many bytes it takes.
+    pub fn insert(&self, key: Box<[u8]>, slot: Arc<TxnSlot>, value: Option<Box<[u8]>>) -> usize {
         let mut bytes = VERSION_OVERHEAD_BYTES + value.as_ref().map_or(0, |v| v.len());
         match self.map.get(&*key) {
             Some(entry) => entry.value().push(slot, value),
@@ -169,6 +179,7 @@ impl Memtable {
             }
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        bytes
     }
 
     /// The newest version of a full key committed at or before `at`.

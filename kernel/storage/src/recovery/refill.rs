@@ -1,4 +1,4 @@
-//! Filling the memtable from the log, which is the last step of opening a database.
+//! Filling the memtables from the log, which is the last step of opening a database.
 //!
 //! The engine around it is whole, nobody has it yet, and of its threads only the one that flushes runs.
 //! A memtable that is full is frozen and waits for its flush as after a commit, so a log takes no more
@@ -8,14 +8,15 @@
 //!
 //! It is shared with the check of a closed database, which has no engine ([`Memtable::replay`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::EngineInner;
 use crate::error::Result;
-use crate::ids::{CollectionId, Lsn, Ts};
-use crate::manifest::Manifest;
+use crate::ids::{CollectionId, Lsn, TimelineId, Ts};
+use crate::manifest::{Manifest, TimelineEntry};
 use crate::memtable::{Memtable, TxnSlot, full_key};
-use crate::tables::Tables;
+use crate::timeline::LiveRows;
 use crate::transaction::writeset::WriteKind;
 use crate::wal::file::WalFile;
 use crate::wal::reader::{self, Replay};
@@ -25,14 +26,18 @@ use crate::wal::record::{Logged, LoggedTransaction};
 #[derive(Default)]
 pub struct Unflushed {
     files: Vec<WalFile>,
-    flushed: Ts,
+    /// Per timeline what segments hold.
+    flushed: BTreeMap<TimelineId, Ts>,
     end: Lsn,
 }
 
 impl Unflushed {
     /// Of `files`, which are all of the log and know their newest commits.
-    pub fn new(files: &[WalFile], flushed: Ts, end: Lsn) -> Unflushed {
-        let first = files.iter().position(|file| file.ts_max > flushed);
+    pub fn new(files: &[WalFile], manifest: &Manifest, end: Lsn) -> Unflushed {
+        let flushed = |(id, timeline): (&TimelineId, &TimelineEntry)| (*id, timeline.flushed_ts);
+        let flushed: BTreeMap<_, _> = manifest.timelines.iter().map(flushed).collect();
+        let least = flushed.values().min().copied().unwrap_or(Ts::ZERO);
+        let first = files.iter().position(|file| file.ts_max > least);
         Unflushed {
             files: first.map_or(Vec::new(), |first| files[first..].to_vec()),
             flushed,
@@ -42,14 +47,15 @@ impl Unflushed {
 }
 
 impl Memtable {
-    /// Put the versions of a logged transaction in, and count rows.
-    pub fn replay(&self, transaction: &LoggedTransaction, tables: &Tables) -> Result<()> {
+    /// Put the versions of a logged transaction in, and count rows; about how many bytes they take.
+    pub fn replay(&self, transaction: &LoggedTransaction, rows: &LiveRows) -> Result<usize> {
+        let mut bytes = 0;
         let slot = TxnSlot::committed(transaction.ts);
         // Keys come in order, so a table's rows come together.
         let mut live: Option<(CollectionId, i64)> = None;
         let count = |live: Option<(CollectionId, i64)>| {
             if let Some((table, delta)) = live {
-                tables.get(table).add_live(delta);
+                rows.add(table, delta);
             }
         };
         transaction.writes(|write| {
@@ -65,12 +71,12 @@ impl Memtable {
                 }
             }
             let key = full_key(write.collection, write.key);
-            self.insert(key, Arc::clone(&slot), write.value.map(Box::from));
+            bytes += self.insert(key, Arc::clone(&slot), write.value.map(Box::from));
             Ok(())
         })?;
         count(live);
         self.note_commit(transaction.ts);
-        Ok(())
+        Ok(bytes)
     }
 }
 
@@ -82,7 +88,7 @@ impl EngineInner {
         }
         let mut refill = Refill {
             engine: self,
-            flushed: unflushed.flushed,
+            flushed: &unflushed.flushed,
             transactions: 0,
         };
         reader::read_until(&unflushed.files, unflushed.end, &mut refill)?;
@@ -93,7 +99,7 @@ impl EngineInner {
 
 struct Refill<'a> {
     engine: &'a EngineInner,
-    flushed: Ts,
+    flushed: &'a BTreeMap<TimelineId, Ts>,
     transactions: u64,
 }
 
@@ -106,13 +112,17 @@ impl Replay for Refill<'_> {
         let Logged::Transaction(transaction) = record else {
             return Ok(());
         };
-        if transaction.ts <= self.flushed {
+        // Of a timeline that was dropped later nothing is wanted.
+        let flushed = self.flushed.get(&transaction.timeline);
+        if flushed.is_none_or(|flushed| transaction.ts <= *flushed) {
             return Ok(());
         }
         self.transactions += 1;
         self.engine.admit_to_memtable()?;
-        let sources = self.engine.sources();
-        sources.active.replay(&transaction, &self.engine.tables)?;
+        let timeline = self.engine.timelines.get(transaction.timeline)?;
+        let active = &timeline.sources().active;
+        let bytes = active.replay(&transaction, &timeline.live)?;
+        self.engine.timelines.add_active(bytes);
         self.engine.after_commit();
         Ok(())
     }

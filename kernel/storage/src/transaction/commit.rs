@@ -45,7 +45,7 @@ impl Transaction {
         }
 
         engine.admit()?;
-        let mut record = TransactionRecord::new(writes.bytes());
+        let mut record = TransactionRecord::new(self.timeline.id(), writes.bytes());
         let mut live: Vec<(CollectionId, i64)> = Vec::new();
         let mut finals: Vec<_> = writes.drain().collect();
         forget_dropped(&mut finals);
@@ -66,23 +66,26 @@ impl Transaction {
         let record = record.seal();
         let serial = serial.map(|serial| {
             let keys = finals.iter().map(|write| &*write.key);
-            let writes = ssi::writes_of(keys, engine.serializable.limits());
+            let writes = ssi::writes_of(keys, self.timeline.serializable.limits());
             (serial, writes)
         });
 
         let slot = TxnSlot::pending();
         let publish = || {
             let _window = engine.freeze.read();
-            let sources = engine.sources();
+            self.timeline.check(self.epoch)?;
+            let sources = self.timeline.sources();
+            let mut bytes = 0;
             for write in finals {
-                sources
+                bytes += sources
                     .active
                     .insert(write.key, Arc::clone(&slot), write.value);
             }
+            engine.timelines.add_active(bytes);
             let committed = engine.log.commit(record, &slot)?;
             sources.active.note_commit(committed.0);
             for (table, delta) in live {
-                engine.tables.get(table).add_live(delta);
+                self.timeline.live.add(table, delta);
             }
             Ok(committed)
         };
@@ -109,7 +112,7 @@ impl Transaction {
         if self.pins.is_empty() {
             return;
         }
-        let view = self.engine.view(Ts::MAX, None);
+        let view = self.engine.view(&self.timeline, Ts::MAX, None);
         for name in std::mem::take(&mut self.pins) {
             match pin_of(&view, &name) {
                 Ok(pin) => self.engine.pins.name(&name, pin),

@@ -33,6 +33,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
 use crate::memtable::full_key;
 use crate::schema::TableDef;
+use crate::timeline::{Epoch, Timeline};
 use crate::view::{Kind, OwnWrites, ReadView, row_key};
 
 mod commit;
@@ -90,6 +91,9 @@ pub struct Savepoint(u64);
 /// See the module's header. Used by one session at a time.
 pub struct Transaction {
     engine: Arc<EngineInner>,
+    timeline: Arc<Timeline>,
+    /// Of the timeline, when the transaction began.
+    epoch: Epoch,
     id: TxnId,
     isolation: Isolation,
     read_only: bool,
@@ -123,13 +127,16 @@ impl std::fmt::Debug for Transaction {
 impl Transaction {
     pub(crate) fn new(
         engine: Arc<EngineInner>,
+        timeline: Arc<Timeline>,
         id: TxnId,
         isolation: Isolation,
         read_only: bool,
         interrupt: Arc<Interrupt>,
     ) -> Transaction {
         Transaction {
+            epoch: timeline.epoch(),
             engine,
+            timeline,
             id,
             isolation,
             read_only,
@@ -150,6 +157,11 @@ impl Transaction {
         self.id
     }
 
+    /// The timeline that is read and written.
+    pub fn timeline(&self) -> TimelineId {
+        self.timeline.id()
+    }
+
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
@@ -165,7 +177,7 @@ impl Transaction {
                     let pin = self.pin_latest();
                     (pin.ts(), pin)
                 };
-                let serializable = &self.engine.serializable;
+                let serializable = &self.timeline.serializable;
                 let (serial, pin) = serializable.begin(self.id, self.read_only, snapshot);
                 self.serial = Some(serial);
                 pin
@@ -183,7 +195,7 @@ impl Transaction {
             let Some(serial) = &self.serial else {
                 return Ok(());
             };
-            let serializable = &self.engine.serializable;
+            let serializable = &self.timeline.serializable;
             if serializable.wait_safe(serial, &self.interrupt)? {
                 return Ok(());
             }
@@ -214,7 +226,8 @@ impl Transaction {
         match &self.snapshot {
             Some(snapshot) => {
                 let reads = self.serial.as_ref().map(Serial::reads).cloned();
-                self.view_of(reads, |own| self.engine.view(snapshot.ts(), Some(own)))
+                let (engine, timeline) = (&self.engine, &self.timeline);
+                self.view_of(reads, |own| engine.view(timeline, snapshot.ts(), Some(own)))
             }
             None => self.latest_view(),
         }
@@ -224,7 +237,8 @@ impl Transaction {
     /// does not note what is read here.
     pub fn latest_view(&self) -> ReadView {
         let latest = || self.engine.latest();
-        self.view_of(None, |own| self.engine.view_now(latest, Some(own)))
+        let (engine, timeline) = (&self.engine, &self.timeline);
+        self.view_of(None, |own| engine.view_now(timeline, latest, Some(own)))
     }
 
     fn view_of(
@@ -261,8 +275,12 @@ impl Transaction {
         Ok(())
     }
 
-    /// Nobody else writes a pin until the transaction has ended.
+    /// Nobody else writes a pin until the transaction has ended. What a branch has of them is what its
+    /// parent had at the fork; only those of the main timeline hold anything.
     pub(crate) fn lock_pin(&mut self, name: &str) -> Result<()> {
+        if !Arc::ptr_eq(&self.timeline, &self.engine.main()) {
+            return Err(Error::invalid("pins are made on the main timeline"));
+        }
         self.lock_key(PINS, name.as_bytes(), RowLockMode::Update, LockWait::Block)
     }
 
@@ -279,7 +297,7 @@ impl Transaction {
         wait: LockWait,
     ) -> Result<()> {
         let object = LockObject {
-            timeline: TimelineId::MAIN,
+            timeline: self.timeline.id(),
             collection: table,
             key: None,
         };
@@ -304,7 +322,7 @@ impl Transaction {
     ) -> Result<()> {
         let key = Some(Box::from(key));
         let object = LockObject {
-            timeline: TimelineId::MAIN,
+            timeline: self.timeline.id(),
             collection,
             key,
         };

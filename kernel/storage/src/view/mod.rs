@@ -24,6 +24,7 @@ use crate::memtable::full_key;
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::tables::Tables;
+use crate::timeline::Timeline;
 use crate::transaction::ssi::Reads;
 use crate::transaction::writeset::WriteSet;
 
@@ -56,6 +57,7 @@ pub(crate) struct OwnWrites {
 
 pub(crate) struct ViewInner {
     pub path: Path,
+    pub timeline: Arc<Timeline>,
     pub own: Option<OwnWrites>,
     pub tables: Arc<Tables>,
     pub evaluator: Arc<Evaluator>,
@@ -103,6 +105,7 @@ impl ReadView {
     pub fn committed(&self) -> ReadView {
         let ViewInner {
             path,
+            timeline,
             own: _,
             tables,
             evaluator,
@@ -110,6 +113,7 @@ impl ReadView {
         } = &*self.0;
         ReadView(Arc::new(ViewInner {
             path: path.clone(),
+            timeline: Arc::clone(timeline),
             own: None,
             tables: Arc::clone(tables),
             evaluator: Arc::clone(evaluator),
@@ -186,7 +190,7 @@ impl ReadView {
 
     /// How many rows a table has now; approximate, and not tied to the view's timestamp.
     pub fn row_count_estimate(&self, table: CollectionId) -> u64 {
-        self.0.tables.live(table)
+        self.0.timeline.live_estimate(table)
     }
 
     /// The stored row, when visible; columns that are not `wanted` may come as NULL.

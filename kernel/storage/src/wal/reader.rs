@@ -302,7 +302,7 @@ impl Reader<'_> {
                     .file
                     .read_at(&mut block[..HEADER_BYTES], offset)
                     .map_err(|e| Error::io("read", &file.name, e))?;
-                let header = parse_header(&block[..n], &file.name, offset)?;
+                let header = parse_header(&block[..n], &file.name)?;
                 let claims =
                     matches!(header, Ok(h) if h.lsn.0 == lsn && h.synced_through > self.lsn);
                 if claims && read_batch(file, offset, self.last.as_ref())?.is_ok() {
@@ -411,7 +411,7 @@ fn read_batch(
             .map_err(|e| Error::io("read", &file.name, e))
     };
     let n = read(&mut bytes, offset)?;
-    let header = match parse_header(&bytes[..n], &file.name, offset)? {
+    let header = match parse_header(&bytes[..n], &file.name)? {
         Ok(header) => header,
         Err(why) => return Ok(Err(why)),
     };

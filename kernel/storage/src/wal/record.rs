@@ -4,12 +4,14 @@
 //! record: body length u64 │ kind u8 │ body
 //! body of
 //!   1 transaction      timeline u32 │ ts u64 │ write …
-//!   2 sequence         id u32 │ value i64 │ is_called u8
+//!   2 sequence         timeline u32 │ id u32 │ value i64 │ is_called u8 │ moves u8: whether all
+//!                      timelines go on from there
 //!   3 next collection  id u32: ids below it may have been handed out
 //!   4 flush            see `manifest::FlushEdit`
 //!   5 row ids          { table u32 │ next row u64 } …, written when the database is closed
 //!   6 load             see `manifest::LoadEdit`
 //!   7 compaction       see `manifest::CompactionEdit`
+//!   8 timeline         see `manifest::TimelineEdit`
 //! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
 //!        and, for those that leave a value: value length u32 │ value
 //! ```
@@ -20,11 +22,10 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
-use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest, SegmentEntry};
+use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest, SegmentEntry, TimelineEdit};
 use crate::memtable::split_key;
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
-use crate::timeline;
 use crate::transaction::writeset::WriteKind;
 
 /// Bytes in front of a record's body.
@@ -38,6 +39,7 @@ const KIND_FLUSH: u8 = 4;
 const KIND_ROW_IDS: u8 = 5;
 const KIND_LOAD: u8 = 6;
 const KIND_COMPACTION: u8 = 7;
+const KIND_TIMELINE: u8 = 8;
 
 /// What a record changes in the manifest that the next WAL file will open with.
 #[derive(Clone, Debug)]
@@ -47,12 +49,13 @@ pub enum Effect {
         ts: Ts,
         rows: BTreeMap<CollectionId, RowId>,
     },
-    Sequence(CollectionId, SequenceState),
+    Sequence(SequenceEdit),
     NextCollection(CollectionId),
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
     Load(LoadEdit),
     Compaction(CompactionEdit),
+    Timeline(TimelineEdit),
 }
 
 impl Effect {
@@ -64,9 +67,8 @@ impl Effect {
                     manifest.reserve_rows(*table, RowId(row.0.saturating_add(1)));
                 }
             }
-            Effect::Sequence(id, state) => {
-                manifest.sequences.insert(*id, *state);
-            }
+            Effect::Sequence(edit) => edit.apply(manifest),
+            Effect::Timeline(edit) => edit.apply(manifest),
             Effect::NextCollection(id) => {
                 manifest.next_collection = manifest.next_collection.max(*id);
             }
@@ -78,6 +80,23 @@ impl Effect {
                     .for_each(|(table, row)| manifest.reserve_rows(*table, *row));
             }
         }
+    }
+}
+
+/// What becomes of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceEdit {
+    /// The timeline that shows `state`.
+    pub timeline: TimelineId,
+    pub id: CollectionId,
+    pub state: SequenceState,
+    /// Whether all timelines go on from there.
+    pub moves: bool,
+}
+
+impl SequenceEdit {
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.set_sequence(self.timeline, self.id, self.state, self.moves);
     }
 }
 
@@ -107,10 +126,10 @@ pub struct TransactionRecord {
 }
 
 impl TransactionRecord {
-    pub fn new(size_hint: usize) -> TransactionRecord {
+    pub fn new(timeline: TimelineId, size_hint: usize) -> TransactionRecord {
         let mut bytes = start(KIND_TRANSACTION);
         bytes.reserve(size_hint);
-        bytes.extend_from_slice(&TimelineId::MAIN.0.to_le_bytes());
+        bytes.extend_from_slice(&timeline.0.to_le_bytes());
         bytes.extend_from_slice(&Ts::ZERO.0.to_le_bytes());
         TransactionRecord {
             bytes,
@@ -169,14 +188,25 @@ impl SealedTransaction {
 }
 
 impl Record {
-    pub fn sequence(id: CollectionId, state: SequenceState) -> Record {
+    pub fn sequence(edit: SequenceEdit) -> Record {
         let mut bytes = start(KIND_SEQUENCE);
-        bytes.extend_from_slice(&id.0.to_le_bytes());
-        bytes.extend_from_slice(&state.value.to_le_bytes());
-        bytes.push(u8::from(state.is_called));
+        bytes.extend_from_slice(&edit.timeline.0.to_le_bytes());
+        bytes.extend_from_slice(&edit.id.0.to_le_bytes());
+        bytes.extend_from_slice(&edit.state.value.to_le_bytes());
+        bytes.push(u8::from(edit.state.is_called));
+        bytes.push(u8::from(edit.moves));
         Record {
             bytes: finish(bytes),
-            effect: Effect::Sequence(id, state),
+            effect: Effect::Sequence(edit),
+        }
+    }
+
+    pub fn timeline(edit: TimelineEdit) -> Record {
+        let mut bytes = start(KIND_TIMELINE);
+        edit.encode(&mut bytes);
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Timeline(edit),
         }
     }
 
@@ -241,6 +271,7 @@ pub struct LoggedWrite<'a> {
 /// A transaction as read from the log: its timestamp, and its writes still encoded.
 #[derive(Debug)]
 pub struct LoggedTransaction {
+    pub timeline: TimelineId,
     pub ts: Ts,
     body: Vec<u8>,
     at: usize,
@@ -302,12 +333,13 @@ impl LoggedTransaction {
 #[derive(Debug)]
 pub enum Logged {
     Transaction(LoggedTransaction),
-    Sequence(CollectionId, SequenceState),
+    Sequence(SequenceEdit),
     NextCollection(CollectionId),
     Flush(FlushEdit),
     RowIds(Vec<(CollectionId, RowId)>),
     Load(LoadEdit),
     Compaction(CompactionEdit),
+    Timeline(TimelineEdit),
 }
 
 impl Logged {
@@ -335,7 +367,8 @@ impl Logged {
                 ts: transaction.ts,
                 rows: transaction.rows()?,
             },
-            Logged::Sequence(id, state) => Effect::Sequence(id, state),
+            Logged::Sequence(edit) => Effect::Sequence(edit),
+            Logged::Timeline(edit) => Effect::Timeline(edit),
             Logged::NextCollection(id) => Effect::NextCollection(id),
             Logged::Flush(edit) => Effect::Flush(edit),
             Logged::RowIds(next) => Effect::RowIds(next),
@@ -350,12 +383,12 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
     let mut p = Parser::new(&body, &origin.file, origin.offset);
     let logged = match kind {
         KIND_TRANSACTION => {
-            let id = TimelineId(p.u32("a timeline")?);
-            timeline::known(id, &origin.file, origin.offset)?;
+            let timeline = TimelineId(p.u32("a timeline")?);
             let ts = Ts(p.u64("a timestamp")?);
             let at = p.position();
             let origin = origin.clone();
             return Ok(Logged::Transaction(LoggedTransaction {
+                timeline,
                 ts,
                 body,
                 at,
@@ -363,19 +396,21 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
             }));
         }
         KIND_SEQUENCE => {
+            let timeline = TimelineId(p.u32("a timeline")?);
             let id = CollectionId(p.u32("a sequence")?);
             let value = p.i64("a sequence's value")?;
-            Logged::Sequence(
+            let is_called = p.bool("a flag")?;
+            Logged::Sequence(SequenceEdit {
+                timeline,
                 id,
-                SequenceState {
-                    value,
-                    is_called: p.bool("a flag")?,
-                },
-            )
+                state: SequenceState { value, is_called },
+                moves: p.bool("a flag")?,
+            })
         }
         KIND_NEXT_COLLECTION => Logged::NextCollection(CollectionId(p.u32("a collection")?)),
         KIND_FLUSH => Logged::Flush(FlushEdit::parse(&mut p)?),
         KIND_LOAD => Logged::Load(LoadEdit::parse(&mut p)?),
+        KIND_TIMELINE => Logged::Timeline(TimelineEdit::parse(&mut p)?),
         KIND_COMPACTION => Logged::Compaction(CompactionEdit::parse(&mut p)?),
         KIND_ROW_IDS => {
             let mut next = Vec::new();
@@ -405,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_transaction_reads_back() {
-        let mut record = TransactionRecord::new(0);
+        let mut record = TransactionRecord::new(TimelineId::MAIN, 0);
         let row = full_key(CollectionId(9), &7u64.to_be_bytes());
         record.push(&row, WriteKind::Insert, Some(b"row")).unwrap();
         record
@@ -417,7 +452,7 @@ mod tests {
         let Logged::Transaction(txn) = logged else {
             panic!("{logged:?}")
         };
-        assert_eq!(txn.ts, Ts(55));
+        assert_eq!((txn.timeline, txn.ts), (TimelineId::MAIN, Ts(55)));
         let mut seen = Vec::new();
         txn.writes(|w| {
             seen.push((
@@ -437,7 +472,7 @@ mod tests {
 
         let mut manifest = Manifest::default();
         record.effect.apply(&mut manifest);
-        assert_eq!(manifest.tables[&CollectionId(9)].next_row, RowId(8));
+        assert_eq!(manifest.next_rows[&CollectionId(9)], RowId(8));
         assert_eq!(manifest.last_ts, Ts(55));
     }
 
@@ -447,7 +482,12 @@ mod tests {
             value: -5,
             is_called: true,
         };
-        let (kind, body) = body(&Record::sequence(CollectionId(3), state));
+        let (kind, body) = body(&Record::sequence(SequenceEdit {
+            timeline: TimelineId(7),
+            id: CollectionId(3),
+            state,
+            moves: true,
+        }));
         for len in 0..body.len() {
             assert!(parse(kind, body[..len].to_vec(), &Origin::default()).is_err());
         }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod backup;
+mod branches;
 mod changes;
 mod codec;
 mod compact;

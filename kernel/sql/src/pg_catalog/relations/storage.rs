@@ -94,6 +94,7 @@ fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             HeldBy::Retention => "retention",
             HeldBy::Snapshot => "snapshot",
             HeldBy::Named(_) => "pin",
+            HeldBy::Branch => "branch",
             HeldBy::Clock => "clock",
         },
         horizon.oldest_snapshot.map_or(NULL, time),

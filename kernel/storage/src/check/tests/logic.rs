@@ -162,7 +162,10 @@ fn counters_are_held_against_rows() {
     let table = |db: &Database| db.table.id;
     let db = database();
     db.log(
-        |manifest| manifest.tables.get_mut(&table(&db)).unwrap().live_rows += 3,
+        |manifest| {
+            let main = manifest.timelines.get_mut(&TimelineId::MAIN).unwrap();
+            *main.live_rows.get_mut(&table(&db)).unwrap() += 3;
+        },
         Vec::new(),
     );
     assert_eq!(
@@ -171,7 +174,9 @@ fn counters_are_held_against_rows() {
     );
     let db = database();
     db.log(
-        |manifest| manifest.tables.get_mut(&table(&db)).unwrap().next_row = RowId(100),
+        |manifest| {
+            manifest.next_rows.insert(table(&db), RowId(100));
+        },
         Vec::new(),
     );
     let wrong = db.wrong(table(&db));
@@ -208,7 +213,7 @@ fn counters_are_held_against_rows() {
 }
 
 fn transaction(ts: Ts, full: &[u8], kind: WriteKind, value: &[u8]) -> Record {
-    let mut record = TransactionRecord::new(0);
+    let mut record = TransactionRecord::new(TimelineId::MAIN, 0);
     record.push(full, kind, Some(value)).unwrap();
     record.seal().at(ts)
 }
@@ -282,6 +287,7 @@ fn sources_in_the_wrong_order_are_told() {
     let db = database();
     let flushed = |segment| {
         let edit = FlushEdit {
+            timeline: TimelineId::MAIN,
             flushed_ts: Ts(1),
             segments: vec![segment],
             live_rows: Vec::new(),
@@ -320,6 +326,7 @@ fn versions_in_the_log_that_segments_supersede_are_told() {
     let ts = db.last_ts();
     let later = segment(&db, 1000, Ts(ts.0 + 50), RowId(900), b"other");
     let edit = FlushEdit {
+        timeline: TimelineId::MAIN,
         flushed_ts: Ts(1),
         segments: vec![later],
         live_rows: Vec::new(),

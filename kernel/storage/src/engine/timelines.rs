@@ -1,0 +1,176 @@
+//! Timelines, and what is different on each of them.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::error::Result;
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::interrupt::Interrupt;
+use crate::sequence::{SequenceSpec, SequenceState};
+use crate::timeline::TimelineInfo;
+use crate::transaction::{Isolation, Transaction};
+use crate::view::ReadView;
+use crate::wal::record::{Record, SequenceEdit};
+
+impl Engine {
+    /// Make a timeline that shows what `from` showed at `at`, and goes on from there on its own. It takes one
+    /// record in the log, whatever the size of the database, and is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `SnapshotTooOld` when the history of `at` is gone, `SnapshotTooNew` when `at` is to come,
+    /// `TimelineExists` when the name is taken, `UnknownTimeline`.
+    pub fn create_timeline(&self, name: &str, from: TimelineId, at: Ts) -> Result<TimelineId> {
+        self.inner().create_timeline(name, from, at)
+    }
+
+    /// Drop a timeline, and what it alone holds; views that have it open read on, and its transactions
+    /// cannot commit.
+    ///
+    /// # Errors
+    ///
+    /// `TimelineHasBranches`; `Invalid` for the main timeline.
+    pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
+        self.inner().drop_timeline(id)
+    }
+
+    /// Give a timeline another name. The main one keeps its name.
+    pub fn rename_timeline(&self, id: TimelineId, name: &str) -> Result<()> {
+        self.inner().rename_timeline(id, name)
+    }
+
+    /// Let two timelines have each other's names, at once. When one of them is the main timeline, everybody
+    /// is on the other from now on; a restore in place is a timeline AS OF a time that takes the main one's
+    /// name. Transactions that began on either before cannot commit (`TimelineMoved`).
+    pub fn swap_timelines(&self, a: TimelineId, b: TimelineId) -> Result<()> {
+        self.inner().swap_timelines(a, b)
+    }
+
+    /// All timelines, by id.
+    pub fn timelines(&self) -> Vec<TimelineInfo> {
+        self.inner().timeline_info()
+    }
+
+    /// The timeline of that name.
+    pub fn timeline(&self, name: &str) -> Option<TimelineId> {
+        self.inner().timelines.id_of(name)
+    }
+
+    /// The timeline that everybody is on who does not say which.
+    pub fn main_timeline(&self) -> TimelineId {
+        self.inner().main().id()
+    }
+
+    /// [`Engine::begin`] on a timeline.
+    pub fn begin_on(
+        &self,
+        timeline: TimelineId,
+        isolation: Isolation,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Transaction> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        Ok(self.start(timeline, isolation, false, interrupt))
+    }
+
+    /// [`Engine::begin_read_only`] on a timeline.
+    pub fn begin_read_only_on(
+        &self,
+        timeline: TimelineId,
+        isolation: Isolation,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Transaction> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        Ok(self.start(timeline, isolation, true, interrupt))
+    }
+
+    /// [`Engine::begin_deferrable`] on a timeline.
+    pub fn begin_deferrable_on(
+        &self,
+        timeline: TimelineId,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Transaction> {
+        let isolation = Isolation::Serializable;
+        let mut transaction = self.begin_read_only_on(timeline, isolation, interrupt)?;
+        transaction.defer()?;
+        Ok(transaction)
+    }
+
+    /// [`Engine::view_at`] of a timeline. Before its fork that shows what its parent showed.
+    pub fn view_at_on(&self, timeline: TimelineId, ts: Ts) -> Result<ReadView> {
+        self.view_in(&self.inner().timelines.get(timeline)?, ts)
+    }
+
+    /// [`Engine::latest_view`] of a timeline.
+    pub fn latest_view_on(&self, timeline: TimelineId) -> Result<ReadView> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        let latest = || self.inner().latest();
+        Ok(self.inner().view_now(&timeline, latest, None))
+    }
+
+    /// [`Engine::visible_view`] of a timeline.
+    pub fn visible_view_on(&self, timeline: TimelineId) -> Result<ReadView> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        let visible = || self.inner().log.visible();
+        Ok(self.inner().view_now(&timeline, visible, None))
+    }
+
+    /// The sequence's next value, `None` when it is exhausted. Never rolled back.
+    pub fn sequence_next(&self, id: CollectionId, spec: &SequenceSpec) -> Result<Option<i64>> {
+        self.sequence_next_on(self.main_timeline(), id, spec)
+    }
+
+    /// [`Engine::sequence_next`] on a timeline: no other timeline gives the same value.
+    pub fn sequence_next_on(
+        &self,
+        timeline: TimelineId,
+        id: CollectionId,
+        spec: &SequenceSpec,
+    ) -> Result<Option<i64>> {
+        self.inner().timelines.get(timeline)?;
+        let sequences = &self.inner().sequences;
+        sequences.next(timeline, id, spec, |edit| self.log_sequence(edit))
+    }
+
+    /// PostgreSQL's `setval`.
+    pub fn sequence_set(&self, id: CollectionId, value: i64, is_called: bool) -> Result<()> {
+        self.sequence_set_on(self.main_timeline(), id, value, is_called)
+    }
+
+    /// [`Engine::sequence_set`] on a timeline. When there are several, values are not given again: the
+    /// sequence goes on behind what any of them gave.
+    pub fn sequence_set_on(
+        &self,
+        timeline: TimelineId,
+        id: CollectionId,
+        value: i64,
+        is_called: bool,
+    ) -> Result<()> {
+        self.inner().timelines.get(timeline)?;
+        let state = SequenceState { value, is_called };
+        let sequences = &self.inner().sequences;
+        sequences.set(timeline, id, state, |edit| self.log_sequence(edit))
+    }
+
+    fn log_sequence(&self, edit: SequenceEdit) -> Result<()> {
+        self.inner().log.push(Record::sequence(edit)).map(|_| ())
+    }
+
+    /// The last value and whether it was handed out, as `SELECT last_value, is_called` shows; `None`
+    /// when the sequence was never used.
+    pub fn sequence_state(&self, id: CollectionId) -> Option<(i64, bool)> {
+        self.sequence_state_on(self.main_timeline(), id)
+    }
+
+    /// [`Engine::sequence_state`] as a timeline shows it.
+    pub fn sequence_state_on(&self, timeline: TimelineId, id: CollectionId) -> Option<(i64, bool)> {
+        let state = self.inner().sequences.state(timeline, id);
+        state.map(|state| (state.value, state.is_called))
+    }
+
+    /// All sequences that were ever used, as [`Engine::sequence_state`] gives them.
+    pub fn sequences(&self) -> Vec<(CollectionId, i64, bool)> {
+        let all = self.inner().sequences.all(self.main_timeline()).into_iter();
+        all.map(|(id, state)| (id, state.value, state.is_called))
+            .collect()
+    }
+}

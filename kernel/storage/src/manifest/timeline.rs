@@ -1,0 +1,298 @@
+//! Timelines in the manifest, and the record that changes what timelines there are.
+//!
+//! ```text
+//! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ name: length u16, UTF-8
+//!           │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
+//!           │ sequences u32 │ sequence …
+//! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name
+//!           2 drop:   id u32
+//!           3 name:   timelines u32 │ { id u32 │ name } …
+//! ```
+//!
+//! A parent of 0 is none. Every change may be applied twice in a row and changes nothing the second time:
+//! one that a file's end cut in two is already in the manifest between its halves.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Manifest, SegmentEntry, encode_segments, encode_sequence, parse_list, parse_sequence, put_count,
+};
+use crate::error::Result;
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::parse::Parser;
+use crate::sequence::SequenceState;
+
+const CREATE: u8 = 1;
+const DROP: u8 = 2;
+const NAME: u8 = 3;
+const NO_PARENT: TimelineId = TimelineId(0);
+
+/// What there is of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    pub name: String,
+    /// Where it branched off: the parent, and the newest timestamp in common.
+    pub base: Option<(TimelineId, Ts)>,
+    /// The segments hold every version that the log tells of at or before this, and none newer.
+    pub flushed_ts: Ts,
+    /// Oldest first.
+    pub segments: Vec<SegmentEntry>,
+    /// By how many rows tables grew since the fork, as of `flushed_ts`.
+    pub live_rows: BTreeMap<CollectionId, i64>,
+    /// The last values of sequences as this timeline shows them.
+    pub sequences: BTreeMap<CollectionId, SequenceState>,
+}
+
+impl TimelineEntry {
+    /// One without anything of its own.
+    pub fn new(name: String, base: Option<(TimelineId, Ts)>) -> TimelineEntry {
+        TimelineEntry {
+            name,
+            base,
+            flushed_ts: Ts::ZERO,
+            segments: Vec::new(),
+            live_rows: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+        }
+    }
+}
+
+fn encode_name(name: &str, out: &mut Vec<u8>) {
+    let length = u16::try_from(name.len()).expect("names of timelines are short");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
+}
+
+fn parse_name(p: &mut Parser<'_>) -> Result<String> {
+    let length = usize::from(p.u16("a name's length")?);
+    let bytes = p.take(length, "a timeline's name")?.to_vec();
+    String::from_utf8(bytes).map_err(|_| p.damaged("a name in UTF-8"))
+}
+
+fn encode_base(base: Option<(TimelineId, Ts)>, out: &mut Vec<u8>) {
+    let (parent, fork_ts) = base.unwrap_or((NO_PARENT, Ts::ZERO));
+    out.extend_from_slice(&parent.0.to_le_bytes());
+    out.extend_from_slice(&fork_ts.0.to_le_bytes());
+}
+
+fn parse_base(p: &mut Parser<'_>) -> Result<Option<(TimelineId, Ts)>> {
+    let parent = TimelineId(p.u32("a timeline")?);
+    let fork_ts = Ts(p.u64("a timestamp")?);
+    Ok((parent != NO_PARENT).then_some((parent, fork_ts)))
+}
+
+pub(super) fn encode(id: TimelineId, entry: &TimelineEntry, out: &mut Vec<u8>) {
+    out.extend_from_slice(&id.0.to_le_bytes());
+    encode_base(entry.base, out);
+    out.extend_from_slice(&entry.flushed_ts.0.to_le_bytes());
+    encode_name(&entry.name, out);
+    encode_segments(&entry.segments, out);
+    encode_live(entry.live_rows.iter().map(|(id, live)| (*id, *live)), out);
+    put_count(out, entry.sequences.len());
+    for (id, state) in &entry.sequences {
+        encode_sequence(*id, *state, out);
+    }
+}
+
+pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
+    let id = TimelineId(p.u32("a timeline")?);
+    let base = parse_base(p)?;
+    let flushed_ts = Ts(p.u64("a timestamp")?);
+    let name = parse_name(p)?;
+    let entry = TimelineEntry {
+        flushed_ts,
+        segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
+        live_rows: parse_live(p)?,
+        sequences: parse_list(p, "a number of sequences", parse_sequence)?,
+        ..TimelineEntry::new(name, base)
+    };
+    Ok((id, entry))
+}
+
+/// Rows that tables have more, or fewer, than at the fork.
+pub(super) fn encode_live(
+    live: impl ExactSizeIterator<Item = (CollectionId, i64)>,
+    out: &mut Vec<u8>,
+) {
+    put_count(out, live.len());
+    for (table, live) in live {
+        out.extend_from_slice(&table.0.to_le_bytes());
+        out.extend_from_slice(&live.to_le_bytes());
+    }
+}
+
+pub(super) fn parse_live<L: FromIterator<(CollectionId, i64)>>(p: &mut Parser<'_>) -> Result<L> {
+    parse_list(p, "a number of tables", |p| {
+        let table = CollectionId(p.u32("a table")?);
+        Ok((table, p.i64("a number of rows")?))
+    })
+}
+
+/// A change of what timelines there are, or of their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimelineEdit {
+    Create {
+        id: TimelineId,
+        name: String,
+        parent: TimelineId,
+        fork_ts: Ts,
+    },
+    Drop(TimelineId),
+    /// New names, all given at once.
+    Name(Vec<(TimelineId, String)>),
+}
+
+impl TimelineEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            TimelineEdit::Create {
+                id,
+                name,
+                parent,
+                fork_ts,
+            } => {
+                out.push(CREATE);
+                out.extend_from_slice(&id.0.to_le_bytes());
+                encode_base(Some((*parent, *fork_ts)), out);
+                encode_name(name, out);
+            }
+            TimelineEdit::Drop(id) => {
+                out.push(DROP);
+                out.extend_from_slice(&id.0.to_le_bytes());
+            }
+            TimelineEdit::Name(names) => {
+                out.push(NAME);
+                put_count(out, names.len());
+                for (id, name) in names {
+                    out.extend_from_slice(&id.0.to_le_bytes());
+                    encode_name(name, out);
+                }
+            }
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<TimelineEdit> {
+        match p.u8("a change of timelines")? {
+            CREATE => {
+                let id = TimelineId(p.u32("a timeline")?);
+                let base = parse_base(p)?;
+                let (parent, fork_ts) = base.ok_or_else(|| p.damaged("a parent"))?;
+                Ok(TimelineEdit::Create {
+                    id,
+                    name: parse_name(p)?,
+                    parent,
+                    fork_ts,
+                })
+            }
+            DROP => Ok(TimelineEdit::Drop(TimelineId(p.u32("a timeline")?))),
+            NAME => parse_list(p, "a number of timelines", |p| {
+                let id = TimelineId(p.u32("a timeline")?);
+                Ok((id, parse_name(p)?))
+            })
+            .map(TimelineEdit::Name),
+            _ => Err(p.damaged("a known change of timelines")),
+        }
+    }
+
+    pub fn apply(&self, manifest: &mut Manifest) {
+        match self {
+            TimelineEdit::Create {
+                id,
+                name,
+                parent,
+                fork_ts,
+            } => {
+                let next = TimelineId(id.0.saturating_add(1));
+                manifest.next_timeline = manifest.next_timeline.max(next);
+                if manifest.timelines.contains_key(id) {
+                    return;
+                }
+                let mut entry = TimelineEntry::new(name.clone(), Some((*parent, *fork_ts)));
+                // It has no commit yet, and no commit to come is from before its fork.
+                manifest.last_ts = manifest.last_ts.max(*fork_ts);
+                entry.flushed_ts = manifest.last_ts;
+                if let Some(parent) = manifest.timelines.get(parent) {
+                    entry.sequences = parent.sequences.clone();
+                }
+                manifest.timelines.insert(*id, entry);
+            }
+            TimelineEdit::Drop(id) => {
+                manifest.timelines.remove(id);
+            }
+            TimelineEdit::Name(names) => {
+                for (id, name) in names {
+                    if let Some(entry) = manifest.timelines.get_mut(id) {
+                        entry.name.clone_from(name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(manifest: &Manifest) -> Vec<(u32, &str)> {
+        let timelines = manifest.timelines.iter();
+        timelines.map(|(id, t)| (id.0, t.name.as_str())).collect()
+    }
+
+    #[test]
+    fn changes_read_back_and_may_be_applied_twice() {
+        let create = |id, name: &str| TimelineEdit::Create {
+            id: TimelineId(id),
+            name: name.to_owned(),
+            parent: TimelineId::MAIN,
+            fork_ts: Ts(7),
+        };
+        let swap = [(2, "other"), (3, "dev")];
+        let swap = swap.map(|(id, name)| (TimelineId(id), name.to_owned()));
+        let mut manifest = Manifest::default();
+        let value = SequenceState {
+            value: 4,
+            is_called: true,
+        };
+        let sequences = &mut manifest
+            .timelines
+            .get_mut(&TimelineId::MAIN)
+            .unwrap()
+            .sequences;
+        sequences.insert(CollectionId(2000), value);
+        for (edit, expected) in [
+            (create(2, "dev"), vec![(1, "main"), (2, "dev")]),
+            (
+                create(3, "other"),
+                vec![(1, "main"), (2, "dev"), (3, "other")],
+            ),
+            (
+                TimelineEdit::Name(swap.to_vec()),
+                vec![(1, "main"), (2, "other"), (3, "dev")],
+            ),
+            (
+                TimelineEdit::Drop(TimelineId(2)),
+                vec![(1, "main"), (3, "dev")],
+            ),
+        ] {
+            let mut bytes = Vec::new();
+            edit.encode(&mut bytes);
+            let read = TimelineEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+            assert_eq!(read, edit);
+            for len in 0..bytes.len() {
+                assert!(TimelineEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
+            }
+            read.apply(&mut manifest);
+            read.apply(&mut manifest);
+            assert_eq!(names(&manifest), expected);
+        }
+        let dev = &manifest.timelines[&TimelineId(3)];
+        assert_eq!(dev.base, Some((TimelineId::MAIN, Ts(7))));
+        assert_eq!(dev.sequences[&CollectionId(2000)], value);
+        assert_eq!(manifest.next_timeline, TimelineId(4));
+        let mut bytes = Vec::new();
+        manifest.encode(&mut bytes);
+        let read = Manifest::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(read, manifest);
+    }
+}

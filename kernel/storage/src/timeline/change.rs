@@ -1,0 +1,217 @@
+//! Creating, dropping and naming timelines.
+//!
+//! A change is one record in the log, told to its caller when it is durable; one change at a time. The
+//! record of a drop, and of a name that moves, is put into the log with commits kept out, so that no
+//! transaction of before comes after it. Files go when the log no longer names them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::set::MAIN_NAME;
+use super::{Base, LiveRows, Timeline};
+use crate::engine::EngineInner;
+use crate::error::{Error, Result};
+use crate::ids::{TimelineId, Ts};
+use crate::manifest::TimelineEdit;
+use crate::memtable::Memtable;
+use crate::view::Superversion;
+use crate::wal::record::Record;
+
+/// Bytes of a timeline's name.
+const NAME_BYTES_MAX: usize = 255;
+
+/// What there is to know of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineInfo {
+    pub id: TimelineId,
+    pub name: String,
+    /// Where it branched off: the parent, and the newest timestamp that both have in common. Other than
+    /// the timeline that was asked for when that had nothing of its own yet.
+    pub base: Option<(TimelineId, Ts)>,
+    /// Held by this timeline alone.
+    pub segments: usize,
+    pub segment_bytes: u64,
+    pub memtable_bytes: usize,
+}
+
+impl EngineInner {
+    pub fn timeline_info(&self) -> Vec<TimelineInfo> {
+        let info = |(name, timeline): (String, Arc<Timeline>)| {
+            let sources = timeline.sources();
+            TimelineInfo {
+                id: timeline.id(),
+                name,
+                base: timeline.base().map(|base| (base.parent.id(), base.fork_ts)),
+                segments: sources.segments().count(),
+                segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
+                memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
+            }
+        };
+        self.timelines.all().into_iter().map(info).collect()
+    }
+
+    pub fn create_timeline(&self, name: &str, from: TimelineId, at: Ts) -> Result<TimelineId> {
+        check_name(name)?;
+        let now = self.latest().max(Ts(self.io.now_micros()));
+        if at > now {
+            return Err(Error::SnapshotTooNew {
+                asked: at,
+                latest: now,
+            });
+        }
+        self.log.admit()?;
+        self.settle(at)?;
+        let mut next = self.timelines.turn();
+        self.check_free(name)?;
+        let base = self.base_of(self.timelines.get(from)?, at);
+        let (parent, fork_ts) = (base.parent.id(), base.fork_ts);
+        self.pins.fork(fork_ts)?;
+        let id = *next;
+        *next = TimelineId(id.0.saturating_add(1));
+        let edit = TimelineEdit::Create {
+            id,
+            name: name.to_owned(),
+            parent,
+            fork_ts,
+        };
+        let logged = self
+            .sequences
+            .branch(parent, id, || self.push_timeline(edit));
+        if let Err(error) = logged.and_then(|ticket| self.log.wait(ticket)) {
+            self.pins.unfork(fork_ts);
+            return Err(error);
+        }
+        let sources = Superversion {
+            active: Arc::new(Memtable::new(id)),
+            layers: Vec::new(),
+        };
+        let live = LiveRows::new(BTreeMap::new());
+        let timeline = Timeline::new(id, Some(base), sources, live, !self.is_inline());
+        self.timelines.insert(name.to_owned(), timeline);
+        Ok(id)
+    }
+
+    /// Where a branch of `timeline` at `at` starts: at the nearest timeline above that has something of its
+    /// own by then.
+    fn base_of(&self, timeline: Arc<Timeline>, at: Ts) -> Base {
+        let _window = self.freeze.write();
+        let (mut parent, mut fork_ts) = (timeline, at);
+        while let Some(base) = parent.base() {
+            if fork_ts > base.fork_ts && !parent.is_unmodified(fork_ts) {
+                break;
+            }
+            fork_ts = fork_ts.min(base.fork_ts);
+            parent = Arc::clone(&base.parent);
+        }
+        Base { parent, fork_ts }
+    }
+
+    pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
+        let _turn = self.timelines.turn();
+        let timeline = self.timelines.get(id)?;
+        let name = self.timelines.name_of(id).unwrap_or_default();
+        if name == MAIN_NAME {
+            return Err(Error::invalid("the main timeline cannot be dropped"));
+        }
+        let is_child = |(name, other): (String, Arc<Timeline>)| {
+            let base = other.base().filter(|base| base.parent.id() == id);
+            base.map(|_| name)
+        };
+        let children: Vec<_> = self
+            .timelines
+            .all()
+            .into_iter()
+            .filter_map(is_child)
+            .collect();
+        if !children.is_empty() {
+            return Err(Error::TimelineHasBranches { name, children });
+        }
+        self.log.admit()?;
+        let (ticket, sources) = {
+            let _window = self.freeze.write();
+            let ticket = self.push_timeline(TimelineEdit::Drop(id))?;
+            timeline.set_dropped();
+            self.timelines.remove(id);
+            let sources = timeline.sources();
+            self.timelines.note_gone(sources.active.bytes());
+            let frozen: usize = sources.frozen().map(|memtable| memtable.bytes()).sum();
+            self.timelines.note_flushed(frozen);
+            (ticket, sources)
+        };
+        self.sequences.forget(id);
+        self.log.wait(ticket)?;
+        if let Some(base) = timeline.base() {
+            self.pins.unfork(base.fork_ts);
+        }
+        for segment in sources.segments() {
+            self.remove_segment(&segment.meta().name);
+        }
+        Ok(())
+    }
+
+    pub fn rename_timeline(&self, id: TimelineId, name: &str) -> Result<()> {
+        check_name(name)?;
+        let _turn = self.timelines.turn();
+        let timeline = self.timelines.get(id)?;
+        let old = self.timelines.name_of(timeline.id()).unwrap_or_default();
+        if old == name {
+            return Ok(());
+        }
+        if old == MAIN_NAME {
+            return Err(Error::invalid(
+                "the main timeline keeps its name, unless another one takes it",
+            ));
+        }
+        self.check_free(name)?;
+        self.set_names(vec![(id, name.to_owned())], &[])
+    }
+
+    pub fn swap_timelines(&self, a: TimelineId, b: TimelineId) -> Result<()> {
+        let _turn = self.timelines.turn();
+        let (one, other) = (self.timelines.get(a)?, self.timelines.get(b)?);
+        if a == b {
+            return Ok(());
+        }
+        let name = |id| self.timelines.name_of(id).unwrap_or_default();
+        self.set_names(vec![(a, name(b)), (b, name(a))], &[one, other])
+    }
+
+    /// Give names; transactions of now on `moved` come to nothing. The caller has the turn.
+    fn set_names(&self, names: Vec<(TimelineId, String)>, moved: &[Arc<Timeline>]) -> Result<()> {
+        self.log.admit()?;
+        let (ticket, pins) = {
+            let _window = self.freeze.write();
+            let ticket = self.push_timeline(TimelineEdit::Name(names.clone()))?;
+            moved.iter().for_each(|timeline| timeline.end_epoch());
+            self.timelines.set_names(&names);
+            // The main timeline may be another one. No commit may bring pins meanwhile.
+            let pins = match names.iter().any(|(_, name)| name == MAIN_NAME) {
+                true => self.read_pins(),
+                false => Ok(()),
+            };
+            (ticket, pins)
+        };
+        self.log.wait(ticket)?;
+        pins
+    }
+
+    fn push_timeline(&self, edit: TimelineEdit) -> Result<crate::wal::log::Ticket> {
+        self.log.push(Record::timeline(edit))
+    }
+
+    fn check_free(&self, name: &str) -> Result<()> {
+        match self.timelines.id_of(name) {
+            None => Ok(()),
+            Some(_) => Err(Error::TimelineExists {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    match name.len() {
+        1..=NAME_BYTES_MAX if !name.contains('\0') => Ok(()),
+        _ => Err(Error::invalid(format!("{name:?} cannot name a timeline"))),
+    }
+}

@@ -1,0 +1,375 @@
+//! Timelines against a plain model: branches of branches, written, flushed, merged, dropped, swapped and
+//! read AS OF any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use heliosdb_storage::ids::{RowId, TimelineId, Ts};
+use heliosdb_storage::*;
+
+use crate::support::*;
+
+const STORE: heliosdb_storage::ids::CollectionId = heliosdb_storage::ids::CollectionId(500);
+const MAIN: TimelineId = TimelineId::MAIN;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Store(u8),
+    Row(RowId),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Store(u64),
+    Row(Row),
+}
+
+/// A timeline's parent and fork.
+type Base = Option<(TimelineId, Ts)>;
+type World = BTreeMap<Key, Value>;
+/// Oldest first.
+type Versions = Vec<(Ts, Option<Value>)>;
+
+#[derive(Default)]
+struct Model {
+    random: u64,
+    versions: BTreeMap<(TimelineId, Key), Versions>,
+    /// As it was asked for, and whether it is there.
+    timelines: BTreeMap<TimelineId, (Base, bool)>,
+    names: BTreeMap<String, TimelineId>,
+    times: Vec<Ts>,
+    /// When the table was defined.
+    first: Ts,
+    rows: BTreeSet<RowId>,
+    expired: usize,
+}
+
+impl Model {
+    fn new(seed: u64) -> Model {
+        Model {
+            random: seed * 0x9e37_79b9 + 1,
+            timelines: BTreeMap::from([(MAIN, (None, true))]),
+            names: BTreeMap::from([("main".to_owned(), MAIN)]),
+            ..Model::default()
+        }
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % n
+    }
+
+    fn one(&mut self) -> TimelineId {
+        let there: Vec<_> = self.there().collect();
+        there[self.below(there.len() as u64) as usize]
+    }
+
+    fn there(&self) -> impl Iterator<Item = TimelineId> {
+        let there = self.timelines.iter().filter(|(_, (_, there))| *there);
+        there.map(|(id, _)| *id)
+    }
+
+    /// What `timeline` shows at `ts`: the whole rule.
+    fn world(&self, timeline: TimelineId, ts: Ts) -> World {
+        let mut world = match self.timelines[&timeline].0 {
+            Some((parent, fork)) => self.world(parent, ts.min(fork)),
+            None => World::new(),
+        };
+        for ((id, key), versions) in &self.versions {
+            let visible = versions.iter().rev().find(|(begin, _)| *begin <= ts);
+            match visible {
+                Some((_, Some(value))) if *id == timeline => {
+                    world.insert(key.clone(), value.clone());
+                }
+                Some((_, None)) if *id == timeline => {
+                    world.remove(key);
+                }
+                _ => {}
+            }
+        }
+        world
+    }
+
+    /// One transaction on a timeline.
+    fn write(&mut self, engine: &Engine, timeline: TimelineId) {
+        let mut txn = engine
+            .begin_on(timeline, Isolation::ReadCommitted, Interrupt::new())
+            .unwrap();
+        txn.begin_statement();
+        assert_eq!(txn.timeline(), timeline);
+        let mut world = self.world(timeline, Ts::MAX);
+        let mut changes = BTreeMap::new();
+        for _ in 0..=self.below(4) {
+            let rows: Vec<(RowId, Row)> = rows(&world);
+            let (key, value) = match self.below(7) {
+                0 | 1 => {
+                    let (key, value) = (self.below(20) as u8, self.below(1000));
+                    txn.put(STORE, &[key], &value.to_be_bytes()).unwrap();
+                    (Key::Store(key), Some(Value::Store(value)))
+                }
+                2 => {
+                    let key = self.below(20) as u8;
+                    txn.remove(STORE, &[key]).unwrap();
+                    (Key::Store(key), None)
+                }
+                3 | 4 => {
+                    let new = row(self.below(60) as i64, &format!("name {}", self.below(5)));
+                    let taken = rows.iter().any(|(_, old)| old.0 == new.0);
+                    let savepoint = txn.savepoint();
+                    let inserted = txn.insert(&table(), &batch(std::slice::from_ref(&new)));
+                    let Ok(ids) = inserted else {
+                        assert!(taken, "a key that is free on this timeline");
+                        txn.rollback_to(savepoint);
+                        continue;
+                    };
+                    assert!(!taken, "a key that is taken on this timeline");
+                    assert!(self.rows.insert(ids[0]), "a RowId again");
+                    (Key::Row(ids[0]), Some(Value::Row(new)))
+                }
+                _ if rows.is_empty() => continue,
+                kind => {
+                    let (id, old) = rows[self.below(rows.len() as u64) as usize].clone();
+                    txn.lock_row(TABLE, id, RowLockMode::Update, LockWait::NoWait)
+                        .unwrap();
+                    if kind == 5 {
+                        txn.delete(&table(), &[id]).unwrap();
+                        (Key::Row(id), None)
+                    } else {
+                        let new = (old.0, format!("name {}", self.below(5)));
+                        let rows = batch(std::slice::from_ref(&new));
+                        txn.update(&table(), &[id], &rows).unwrap();
+                        (Key::Row(id), Some(Value::Row(new)))
+                    }
+                }
+            };
+            match &value {
+                Some(value) => world.insert(key.clone(), value.clone()),
+                None => world.remove(&key),
+            };
+            changes.insert(key, value);
+        }
+        same(&txn.latest_view(), &world, "inside a transaction");
+        if self.below(6) == 0 {
+            return txn.rollback();
+        }
+        let ts = txn.commit(Durability::Synchronous).unwrap();
+        for (key, value) in changes {
+            let versions = self.versions.entry((timeline, key)).or_default();
+            versions.push((ts, value));
+        }
+        self.times.push(ts);
+    }
+
+    fn create(&mut self, engine: &Engine) {
+        let from = self.one();
+        let latest = engine.latest_view().ts();
+        let at = match self.below(3) {
+            0 if !self.times.is_empty() => {
+                let place = self.below(self.times.len() as u64) as usize;
+                self.times[place]
+            }
+            1 => self.first.max(Ts(latest.0 - self.below(3))),
+            _ => latest,
+        };
+        let name = format!("branch {}", self.below(1 << 40));
+        match engine.create_timeline(&name, from, at) {
+            Ok(id) => {
+                self.timelines.insert(id, (Some((from, at)), true));
+                self.names.insert(name, id);
+                same(
+                    &engine.latest_view_on(id).unwrap(),
+                    &self.world(from, at),
+                    "a new branch",
+                );
+            }
+            Err(Error::SnapshotTooOld { .. }) if at < engine.oldest_ts() => self.expired += 1,
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Drop any timeline: only one that is nobody's parent and not the main one goes.
+    fn drop_one(&mut self, engine: &Engine) {
+        let id = self.one();
+        let infos = engine.timelines();
+        let is_parent = infos
+            .iter()
+            .any(|info| info.base.is_some_and(|(parent, _)| parent == id));
+        let dropped = engine.drop_timeline(id);
+        match dropped {
+            Err(Error::Invalid { .. }) => assert_eq!(id, engine.main_timeline()),
+            Err(Error::TimelineHasBranches { .. }) => assert!(is_parent),
+            Err(e) => panic!("{e}"),
+            Ok(()) => {
+                assert!(!is_parent && id != engine.main_timeline());
+                self.timelines.get_mut(&id).unwrap().1 = false;
+                self.names.retain(|_, other| *other != id);
+                assert!(matches!(
+                    engine.latest_view_on(id),
+                    Err(Error::UnknownTimeline { .. })
+                ));
+            }
+        }
+    }
+
+    fn swap(&mut self, engine: &Engine) {
+        let (a, b) = (self.one(), self.one());
+        let mut open = engine
+            .begin_on(a, Isolation::ReadCommitted, Interrupt::new())
+            .unwrap();
+        open.begin_statement();
+        open.put(STORE, b"lost", b"").unwrap();
+        engine.swap_timelines(a, b).unwrap();
+        let name = |id| {
+            let found = self.names.iter().find(|(_, other)| **other == id);
+            found.unwrap().0.clone()
+        };
+        let (of_a, of_b) = (name(a), name(b));
+        self.names.extend([(of_a, b), (of_b, a)]);
+        if a != b {
+            let refused = open.commit(Durability::Synchronous);
+            assert!(matches!(refused, Err(Error::TimelineMoved)), "{refused:?}");
+        }
+    }
+
+    fn check(&mut self, engine: &Engine) {
+        let id = self.one();
+        let latest = engine.latest_view().ts();
+        same(
+            &engine.latest_view_on(id).unwrap(),
+            &self.world(id, Ts::MAX),
+            "latest",
+        );
+        let ts = match self.times.len() as u64 {
+            0 => latest,
+            n => {
+                let place = self.below(n) as usize;
+                Ts(self.times[place].0 - self.below(2))
+            }
+        };
+        match engine.view_at_on(id, ts) {
+            Ok(view) => same(&view, &self.world(id, ts), &format!("{id} AS OF {ts}")),
+            Err(Error::SnapshotTooOld { .. }) if ts < engine.oldest_ts() => self.expired += 1,
+            Err(e) => panic!("{e}"),
+        }
+        let names = engine.timelines().into_iter();
+        let names: BTreeMap<_, _> = names.map(|info| (info.name, info.id)).collect();
+        assert_eq!(names, self.names);
+        assert_eq!(engine.timeline("main"), Some(engine.main_timeline()));
+        assert_eq!(engine.main_timeline(), self.names["main"]);
+    }
+}
+
+fn rows(world: &World) -> Vec<(RowId, Row)> {
+    let row = |(key, value): (&Key, &Value)| match (key, value) {
+        (Key::Row(id), Value::Row(row)) => Some((*id, row.clone())),
+        _ => None,
+    };
+    world.iter().filter_map(row).collect()
+}
+
+/// All that a view shows, by every road.
+fn same(view: &ReadView, world: &World, what: &str) {
+    let rows = rows(world);
+    assert_eq!(scan(view), rows, "rows, {what}");
+    assert_eq!(scan_with(view, 3, 2), rows, "rows in parts, {what}");
+    let entries = view.range(STORE, Bound::Unbounded, Bound::Unbounded);
+    let entries: Vec<_> = entries.unwrap().map(Result::unwrap).collect();
+    let store = world.iter().filter_map(|(key, value)| match (key, value) {
+        (Key::Store(key), Value::Store(value)) => Some((vec![*key], value.to_be_bytes().to_vec())),
+        _ => None,
+    });
+    assert_eq!(entries, store.collect::<Vec<_>>(), "store, {what}");
+    for key in 0..20 {
+        let expected = entries.iter().find(|(other, _)| *other == [key]);
+        let found = view.get(STORE, &[key]).unwrap();
+        assert_eq!(found.as_ref(), expected.map(|(_, v)| v), "{key}, {what}");
+    }
+    let columns = [ids::ColumnId(0), ids::ColumnId(1)];
+    let ids: Vec<RowId> = rows.iter().map(|(id, _)| *id).collect();
+    let fetched = view.rows(&table(), &ids, &columns, true).unwrap();
+    assert_eq!(unbatch(&fetched), rows, "by RowId, {what}");
+    for (id, (key, name)) in &rows {
+        assert_eq!(by_id(view, key.unwrap()), vec![*id], "by id, {what}");
+        assert!(by_name(view, name).contains(id), "by name, {what}");
+    }
+    let named: usize = (0..5)
+        .map(|n| by_name(view, &format!("name {n}")).len())
+        .sum();
+    assert_eq!(named, rows.len(), "by all names, {what}");
+    let table = std::sync::Arc::new(table());
+    // Inside a transaction that shows what is committed only.
+    if what != "inside a transaction" {
+        let current = view.row_versions(&table, RowVersions::Current).unwrap();
+        let current: usize = current.map(|batch| batch.unwrap().num_rows()).sum();
+        assert_eq!(current, rows.len(), "versions, {what}");
+    }
+}
+
+/// How many times were past their time.
+fn run(seed: u64, steps: usize, retention_micros: Option<u64>) -> usize {
+    let mut db = Database::with(Options {
+        retention_micros,
+        compaction_bytes_max: 6 << 10,
+        ..small()
+    });
+    let mut model = Model::new(seed);
+    model.first = db.engine.latest_view().ts();
+    for _ in 0..steps {
+        let engine = &db.engine;
+        match model.below(24) {
+            0 => engine.flush().unwrap(),
+            1 => db = db.reopen(),
+            2 => {
+                let id = model.one();
+                let view = engine.latest_view_on(id).unwrap();
+                engine.flush().unwrap();
+                engine.compact(&Interrupt::new()).unwrap();
+                same(&view, &model.world(id, view.ts()), "an old view");
+            }
+            3 => {
+                engine.compact_all(&Interrupt::new()).unwrap();
+            }
+            4..6 => model.create(engine),
+            6 if model.below(2) == 0 => model.drop_one(engine),
+            7 if model.below(4) == 0 => model.swap(engine),
+            8..12 => model.check(engine),
+            _ => {
+                let timeline = model.one();
+                model.write(engine, timeline);
+            }
+        }
+    }
+    for round in 0..2 {
+        for id in model.there().collect::<Vec<_>>() {
+            let view = db.engine.latest_view_on(id).unwrap();
+            same(
+                &view,
+                &model.world(id, Ts::MAX),
+                &format!("the end, {round}"),
+            );
+        }
+        db.engine.flush().unwrap();
+        db = db.reopen();
+    }
+    db.check();
+    model.expired
+}
+
+#[test]
+fn branches_of_branches_read_as_the_model_says() {
+    for seed in 1..=12 {
+        assert_eq!(run(seed, 120, None), 0);
+    }
+}
+
+#[test]
+fn what_branches_share_stays_when_history_goes() {
+    let mut expired = 0;
+    for seed in 1..=8 {
+        expired += run(seed, 120, Some(0));
+    }
+    assert!(expired > 20, "{expired}");
+}
