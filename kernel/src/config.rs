@@ -11,6 +11,7 @@ use std::path::Path;
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
 use heliosdb_server::AuthMethod;
+use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
@@ -21,6 +22,7 @@ pub struct Config {
     pub server: ServerSection,
     pub storage: StorageSection,
     pub memory: MemorySection,
+    pub background: BackgroundSection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
     /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
@@ -63,6 +65,70 @@ pub struct MemorySection {
     pub query_limit: Option<ByteSize>,
     /// What all plugins together may reserve (`memory/1`).
     pub plugin_limit: Option<ByteSize>,
+}
+
+/// `[background]`: what work that nobody waits for may use of the machine.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackgroundSection {
+    /// Of all of it together.
+    pub max_cpu_background: Percent,
+    pub incremental_mv_cpu: Percent,
+    pub adaptive_indexing_cpu: Percent,
+    pub deduplication_cpu: Percent,
+    /// Whether it is held to that. In Lite it always is.
+    pub cpu_governor: Switch,
+}
+
+impl Default for BackgroundSection {
+    fn default() -> BackgroundSection {
+        let caps = Caps::default();
+        BackgroundSection {
+            max_cpu_background: Percent(caps.max_cpu_background),
+            incremental_mv_cpu: Percent(caps.incremental_mv_cpu),
+            adaptive_indexing_cpu: Percent(caps.adaptive_indexing_cpu),
+            deduplication_cpu: Percent(caps.deduplication_cpu),
+            cpu_governor: match caps.enforced {
+                true => Switch::On,
+                false => Switch::Off,
+            },
+        }
+    }
+}
+
+impl BackgroundSection {
+    pub(crate) fn caps(&self) -> Caps {
+        Caps {
+            max_cpu_background: self.max_cpu_background.0,
+            incremental_mv_cpu: self.incremental_mv_cpu.0,
+            adaptive_indexing_cpu: self.adaptive_indexing_cpu.0,
+            deduplication_cpu: self.deduplication_cpu.0,
+            enforced: self.cpu_governor == Switch::On,
+        }
+    }
+}
+
+/// A whole number from 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
+/// `"on"` or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    On,
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Percent, D::Error> {
+        match u32::deserialize(deserializer)? {
+            percent @ 0..=100 => Ok(Percent(percent)),
+            other => Err(de::Error::custom(format!(
+                "{other} is outside the valid range 0 .. 100 of a percentage"
+            ))),
+        }
+    }
 }
 
 impl Default for ServerSection {
@@ -285,7 +351,9 @@ mod tests {
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
              page_cache_size = \"1GB\"\nretention = \"36 h\"\n[memory]\nquery_limit = \"1GB\"\n\
-             plugin_limit = \"1MB\"\n",
+             plugin_limit = \"1MB\"\n[background]\nmax_cpu_background = 40\n\
+             incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
+             cpu_governor = \"off\"\n",
             "f",
         )
         .unwrap();
@@ -298,6 +366,14 @@ mod tests {
         assert_eq!(retention.micros, Some(36 * 3600 * 1_000_000));
         assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
         assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
+        let caps = Caps {
+            max_cpu_background: 40,
+            incremental_mv_cpu: 4,
+            adaptive_indexing_cpu: 5,
+            deduplication_cpu: 6,
+            enforced: false,
+        };
+        assert_eq!(config.storage_options().cpu, caps);
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -327,6 +403,7 @@ mod tests {
         assert_eq!(written.wal_segment_bytes, storage.wal_segment_bytes);
         assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
         assert_eq!(written.retention_micros, storage.retention_micros);
+        assert_eq!(written.cpu, storage.cpu);
         let queries = heliosdb_sql::InstanceOptions::default();
         assert_eq!(
             config
@@ -378,6 +455,11 @@ mod tests {
         );
         assert!(error_of("[server]\nmax_connections = 0\n").contains("1 .. 100000"));
         assert!(error_of("[memory]\nquery_limit = \"1mb\"\n").contains("invalid unit \"mb\""));
+        assert_eq!(
+            error_of("[background]\nmax_cpu_background = 101\n"),
+            "heliosdb.toml:2: 101 is outside the valid range 0 .. 100 of a percentage"
+        );
+        assert!(error_of("[background]\ncpu_governor = \"yes\"\n").contains("`on` or `off`"));
         assert!(error_of("[storage]\nwal_segment_size = \"65kB\"\n").contains("multiple of 4kB"));
         assert!(error_of("[server\n").starts_with("heliosdb.toml:1: "));
         assert_eq!(

@@ -514,6 +514,7 @@ impl Config {
     pub(crate) fn storage_options(&self) -> heliosdb_storage::Options {
         let mut options = heliosdb_storage::Options {
             expected_names: &EXPECTED_NAMES,
+            cpu: self.background.caps(),
             ..heliosdb_storage::Options::default()
         };
         let storage = &self.storage;

@@ -36,6 +36,9 @@ pub enum Error {
         state::OBJECT_NOT_IN_PREREQUISITE_STATE.as_str()
     )]
     Edition { database: String, program: String },
+    /// An option that the edition does not have.
+    #[error("[background] cpu_governor = \"off\" is an option of HeliosDB Full")]
+    GovernorOff,
     /// A small file of the server's in the directory, which cannot be used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -89,6 +92,10 @@ impl Error {
                     _ => "Open it with the program that made it. Nothing was changed.",
                 })
             }
+            Error::GovernorOff => Some(
+                "HeliosDB Lite always holds background work to its CPU budget; raise \
+                 max_cpu_background instead.",
+            ),
             Error::ImportPending => Some(
                 "Run the import again: it removes what is there and starts over. To give it up, \
                  remove the directory.",

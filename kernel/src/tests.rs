@@ -94,6 +94,33 @@ fn a_borrowed_session_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_governor_is_lites_for_good() {
+    let config = |text: &str| crate::config::Config::parse(text, "f").unwrap();
+    let off = config("[background]\ncpu_governor = \"off\"\nmax_cpu_background = 7\n");
+    let directory = tempfile::tempdir().unwrap();
+    let refused = Database::open_edition(directory.path(), &off, &[], "lite");
+    let error = refused.map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains("cpu_governor = \"off\" is an option of HeliosDB Full"),
+        "{error}"
+    );
+    let db = Database::open_edition(directory.path(), &off, &[], "full").unwrap();
+    let mut c = db.connect().unwrap();
+    let show = |c: &mut crate::Connection, name: &str| {
+        let rows = c.query(&format!("SHOW {name}"), &[]).unwrap();
+        rows.one().unwrap().get::<String>(0).unwrap()
+    };
+    assert_eq!(show(&mut c, "cpu_governor"), "off");
+    c.execute("SET cpu_governor = on").unwrap();
+    assert_eq!(show(&mut c, "cpu_governor"), "on");
+    assert_eq!(show(&mut c, "max_cpu_background"), "7");
+    c.execute("RESET cpu_governor").unwrap();
+    assert_eq!(show(&mut c, "cpu_governor"), "off");
+    drop(c);
+    db.close().unwrap();
+}
+
+#[test]
 fn a_directory_opens_again_with_its_rows() {
     let directory = tempfile::tempdir().unwrap();
     let db = Database::open(directory.path()).unwrap();

@@ -36,8 +36,8 @@ use heliosdb_storage::Engine;
 use heliosdb_storage::io::{Io, OpenMode};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
-use crate::edition;
+use crate::config::{Config, Switch};
+use crate::edition::{self, LITE};
 use crate::error::Error;
 
 pub(crate) const MARKER_FILE: &str = "import.pending";
@@ -174,6 +174,9 @@ pub(crate) fn open_engine(
     config: &Config,
     edition: &str,
 ) -> Result<Engine, Error> {
+    if edition == LITE && config.background.cpu_governor == Switch::Off {
+        return Err(Error::GovernorOff);
+    }
     refuse(&io)?;
     let engine = Engine::open(io.clone(), config.storage_options())?;
     refuse(&io)?;

@@ -78,6 +78,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn column_pages(&self) -> Vec<ColumnPages>;
     /// Sizes and counters of storage, and how far its history goes back.
     fn storage_stats(&self) -> heliosdb_storage::Stats;
+    /// What work in the background may use, and has used.
+    fn background_cpu(&self) -> heliosdb_storage::governor::Report;
     /// The plugins of the server.
     fn plugins(&self) -> Arc<PluginHost>;
     /// Every collection of plugins' stores, with its size.

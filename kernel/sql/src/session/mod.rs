@@ -18,6 +18,7 @@ mod locate;
 pub(crate) mod nested;
 pub(crate) mod outcome;
 pub(crate) mod prepared;
+mod server_settings;
 pub(crate) mod settings;
 pub(crate) mod statement;
 pub(crate) mod system_view;

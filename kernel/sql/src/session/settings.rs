@@ -48,8 +48,21 @@ enum Kind {
     TimeZone,
     DateStyle,
     SearchPath,
+    /// Of the server ([`super::server_settings`]): a percentage, or on and off.
+    ServerPercent,
+    ServerBool,
     /// Cannot be set.
     Internal,
+}
+
+impl Kind {
+    /// Whether a session has a value of its own.
+    fn is_sessions(&self) -> bool {
+        !matches!(
+            self,
+            Kind::Internal | Kind::ServerPercent | Kind::ServerBool
+        )
+    }
 }
 
 struct Parameter {
@@ -73,22 +86,27 @@ macro_rules! parameters { ($($name:literal $default:literal $kind:expr, $reporte
 } }
 
 parameters! {
+    "adaptive_indexing_cpu" "2" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that adaptive indexing may use.";
     "application_name" "" Kind::Text, true, "Sets the application name to be reported in statistics and logs.";
     "bytea_output" "hex" Kind::Enum(&["hex", "escape"]), false, "Sets the output format for bytea.";
     "client_encoding" "UTF8" Kind::Only(&["UTF8", "UTF-8", "UNICODE"]), true, "Sets the client's character set encoding.";
     "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
+    "cpu_governor" "on" Kind::ServerBool, false, "Holds background work to its share of the machine's CPU time.";
     "datestyle" "ISO, MDY" Kind::DateStyle, true, "Sets the display format for date and time values.";
     "default_transaction_deferrable" "off" Kind::Bool, false, "Sets the default deferrable status of new transactions.";
     "default_transaction_isolation" "read committed" Kind::Enum(ISOLATION_LEVELS), false, "Sets the transaction isolation level of each new transaction.";
     "default_transaction_read_only" "off" Kind::Bool, false, "Sets the default read-only status of new transactions.";
+    "deduplication_cpu" "3" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that deduplication may use.";
     "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";
     "helios.edition" "" Kind::Internal, false, "Shows which distribution the server is.";
     "idle_in_transaction_session_timeout" "0" Kind::Only(&["0"]), false, "Sets the maximum allowed idle time between queries, when in a transaction.";
+    "incremental_mv_cpu" "10" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that maintenance of materialized views may use.";
     "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
     "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";
     "is_superuser" "off" Kind::Internal, true, "Shows whether the current user is a superuser.";
     "jit" "off" Kind::Only(&["off", "false", "0", "no"]), false, "Allow JIT compilation.";
     "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
+    "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
     "server_encoding" "UTF8" Kind::Internal, true, "Shows the server (database) character set encoding.";
@@ -179,7 +197,7 @@ impl Settings {
 
     pub fn reset(&mut self, name: &str) -> Result<()> {
         let parameter = find(name)?;
-        if matches!(parameter.kind, Kind::Internal) {
+        if !parameter.kind.is_sessions() {
             return Err(cannot_change(parameter.name));
         }
         if let Some(value) = self.reset.get(parameter.name) {
@@ -190,7 +208,7 @@ impl Settings {
 
     pub fn reset_all(&mut self) {
         for p in PARAMETERS {
-            if !matches!(p.kind, Kind::Internal)
+            if p.kind.is_sessions()
                 && let Some(value) = self.reset.get(p.name)
             {
                 self.values.insert(p.name, value.clone());
@@ -215,15 +233,15 @@ impl Settings {
                 default: p.default.to_owned(),
                 description: p.description.to_owned(),
                 kind: match &p.kind {
-                    Kind::Bool => "bool",
-                    Kind::Int { .. } | Kind::Millis => "integer",
+                    Kind::Bool | Kind::ServerBool => "bool",
+                    Kind::Int { .. } | Kind::Millis | Kind::ServerPercent => "integer",
                     Kind::Enum(_) | Kind::Only(_) => "enum",
                     _ => "string",
                 },
-                context: if matches!(p.kind, Kind::Internal) {
-                    "internal"
-                } else {
-                    "user"
+                context: match p.kind {
+                    Kind::Internal => "internal",
+                    Kind::ServerPercent | Kind::ServerBool => "superuser",
+                    _ => "user",
                 },
             })
             .collect()
@@ -233,7 +251,7 @@ impl Settings {
     pub fn is_as_reset(&self) -> bool {
         PARAMETERS
             .iter()
-            .filter(|p| !matches!(p.kind, Kind::Internal))
+            .filter(|p| p.kind.is_sessions())
             .all(|p| self.values.get(p.name) == self.reset.get(p.name))
     }
 
@@ -399,14 +417,7 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
     match &parameter.kind {
         Kind::Text => Ok(value.to_owned()),
         Kind::SearchPath => Ok(value.to_owned()),
-        Kind::Bool => parse_bool(value)
-            .map(|b| if b { "on" } else { "off" }.to_owned())
-            .ok_or_else(|| {
-                SqlError::new(
-                    state::INVALID_PARAMETER_VALUE,
-                    format!("parameter \"{name}\" requires a Boolean value"),
-                )
-            }),
+        Kind::Bool => check_bool(name, value),
         Kind::Enum(words) => {
             let lower = value.to_ascii_lowercase();
             let lower = match (name, lower.as_str()) {
@@ -431,18 +442,7 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
                 )))
             }
         }
-        Kind::Int { min, max } => {
-            let n: i64 = value.trim().parse().map_err(|_| invalid(name, value))?;
-            if n < *min || n > *max {
-                return Err(SqlError::new(
-                    state::INVALID_PARAMETER_VALUE,
-                    format!(
-                        "{n} is outside the valid range for parameter \"{name}\" ({min} .. {max})"
-                    ),
-                ));
-            }
-            Ok(n.to_string())
-        }
+        Kind::Int { min, max } => check_int(name, value, *min, *max),
         Kind::Millis => parse_millis(name, value).map(print_millis),
         Kind::TimeZone => match value.to_ascii_lowercase().as_str() {
             "local" | "default" => Ok(parameter.default.to_owned()),
@@ -453,7 +453,36 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
             format.set_date_style(value)?;
             Ok(format.date_style().to_owned())
         }
-        Kind::Internal => Err(cannot_change(name)),
+        Kind::ServerPercent | Kind::ServerBool | Kind::Internal => Err(cannot_change(name)),
+    }
+}
+
+fn check_bool(name: &str, value: &str) -> Result<String> {
+    let on = parse_bool(value).ok_or_else(|| {
+        SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("parameter \"{name}\" requires a Boolean value"),
+        )
+    })?;
+    Ok(if on { "on" } else { "off" }.to_owned())
+}
+
+fn check_int(name: &str, value: &str, min: i64, max: i64) -> Result<String> {
+    let n: i64 = value.trim().parse().map_err(|_| invalid(name, value))?;
+    if n < min || n > max {
+        return Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("{n} is outside the valid range for parameter \"{name}\" ({min} .. {max})"),
+        ));
+    }
+    Ok(n.to_string())
+}
+
+/// A value for a parameter of the server, as SHOW prints it.
+pub(super) fn server_value(name: &'static str, value: &str) -> Result<String> {
+    match find(name)?.kind {
+        Kind::ServerPercent => check_int(name, value, 0, 100),
+        _ => check_bool(name, value),
     }
 }
 

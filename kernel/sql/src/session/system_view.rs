@@ -6,10 +6,12 @@ use std::sync::Arc;
 use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::migration::MigrationRow;
 use heliosdb_plugin_host::store::StoreInfo;
+use heliosdb_storage::governor;
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::segment::ColumnPages;
 
 use super::info::SessionInfo;
+use super::server_settings;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
 use crate::pg_catalog::{Added, SessionView, Setting, StoreSize};
@@ -51,7 +53,7 @@ impl SessionView for SessionInfo {
     }
 
     fn setting(&self, name: &str) -> Result<String> {
-        self.with_settings(|s| s.get(name).map(str::to_owned))
+        self.shown_settings().get(name).map(str::to_owned)
     }
 
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
@@ -60,6 +62,9 @@ impl SessionView for SessionInfo {
                 "set_config with is_local",
             ));
         }
+        if let Some(server) = server_settings::find(name) {
+            return self.set_for_server(server, Some(value));
+        }
         self.change_settings(|s| {
             s.set(name, value)?;
             s.get(name).map(str::to_owned)
@@ -67,7 +72,7 @@ impl SessionView for SessionInfo {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        self.with_settings(|s| s.describe())
+        self.shown_settings().describe()
     }
 
     fn relation_size(&self, _relation: Oid) -> i64 {
@@ -88,6 +93,10 @@ impl SessionView for SessionInfo {
 
     fn storage_stats(&self) -> heliosdb_storage::Stats {
         self.instance.engine().stats()
+    }
+
+    fn background_cpu(&self) -> governor::Report {
+        self.instance.engine().governor().report()
     }
 
     fn plugins(&self) -> Arc<PluginHost> {

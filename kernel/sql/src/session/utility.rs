@@ -11,7 +11,7 @@ use sqlparser::ast::{self, ContextModifier, DiscardObject, Expr, Ident, Set};
 use super::outcome::{Outcome, ResultColumn, Rows};
 use super::settings::Settings;
 use super::transaction::GivenModes;
-use super::{Session, done};
+use super::{Session, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
@@ -98,6 +98,10 @@ impl Session {
             } => {
                 let name = crate::names::parts(variable)?.join(".");
                 let local = matches!(scope, Some(ContextModifier::Local));
+                let server = server_settings::find(&name);
+                if let (Some(server), true) = (server, is_default(values)) {
+                    return self.set_server(server, None, local);
+                }
                 if is_default(values) {
                     let value = {
                         let mut copy = self.info.settings();
@@ -171,6 +175,9 @@ impl Session {
                 SqlError::unsupported(format!("SET {name}")).with_hint("Use SET TRANSACTION.")
             );
         }
+        if let Some(server) = server_settings::find(name) {
+            return self.set_server(server, Some(value), local);
+        }
         if local && !self.txn.in_block() {
             self.info.settings().clone().set(name, value)?;
             self.warn(
@@ -205,20 +212,18 @@ impl Session {
             ["transaction", "isolation", "level"] => "transaction_isolation",
             ["session", "authorization"] => "session_authorization",
             ["all"] => {
-                let lines = self.info.with_settings(|s| {
-                    s.all()
-                        .map(|(n, v, d)| vec![n.to_owned(), v.to_owned(), d.to_owned()])
-                        .collect()
-                });
+                let settings = self.info.shown_settings();
+                let lines = settings
+                    .all()
+                    .map(|(n, v, d)| vec![n.to_owned(), v.to_owned(), d.to_owned()])
+                    .collect();
                 let rows = rows(&["name", "setting", "description"], lines);
                 return Ok(Outcome::Rows(rows.with_tag("SHOW")));
             }
             _ => joined.as_str(),
         };
         let column = Settings::column_name(name)?;
-        let value = self
-            .info
-            .with_settings(|s| s.get(name).map(str::to_owned))?;
+        let value = self.info.shown_settings().get(name)?.to_owned();
         Ok(Outcome::Rows(
             text_rows(column, vec![value]).with_tag("SHOW"),
         ))
@@ -230,6 +235,9 @@ impl Session {
             ast::Reset::ALL => self.info.change_settings(Settings::reset_all),
             ast::Reset::ConfigurationParameter(name) => {
                 let name = crate::names::parts(name)?.join(".");
+                if let Some(server) = server_settings::find(&name) {
+                    return self.set_server(server, None, false);
+                }
                 self.info.change_settings(|s| s.reset(&name))?;
             }
         }

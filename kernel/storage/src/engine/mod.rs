@@ -433,6 +433,11 @@ impl Engine {
         self.inner().compactor.confirm_clock(&*self.inner().io);
     }
 
+    /// What it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.inner().options
+    }
+
     /// Who says how much of the machine the background may use: storage's own, and that of whoever else
     /// asks.
     pub fn governor(&self) -> &Arc<Governor> {

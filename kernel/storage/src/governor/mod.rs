@@ -22,6 +22,7 @@ mod state;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -143,6 +144,22 @@ pub struct Usage {
     pub in_debt: bool,
 }
 
+/// All that the governor tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub caps: Caps,
+    pub cpus: u32,
+    pub shares: [(Share, Usage); Share::ALL.len()],
+}
+
+impl Report {
+    /// Percent of the machine that CPU time of the last ten seconds is.
+    pub fn percent(&self, recent_micros: u64) -> f64 {
+        let all = RECENT_MICROS as f64 * f64::from(self.cpus);
+        recent_micros as f64 * 100.0 / all
+    }
+}
+
 /// [`Usage::recent_micros`] is of so long.
 pub const RECENT_MICROS: u64 = 10_000_000;
 
@@ -195,11 +212,30 @@ impl Governor {
 
     /// Go on under other caps, at once.
     pub fn set_caps(&self, caps: Caps) -> Result<()> {
-        caps.check()?;
+        self.change(|_| caps)
+    }
+
+    /// Go on under other caps, made of those that hold.
+    pub fn change(&self, change: impl FnOnce(Caps) -> Caps) -> Result<()> {
         let now = self.io.monotonic_micros();
-        self.state.lock().set_caps(caps, now);
+        let mut state = self.state.lock();
+        let caps = change(state.caps());
+        caps.check()?;
+        state.set_caps(caps, now);
+        drop(state);
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// What holds, and what came of it.
+    pub fn report(&self) -> Report {
+        let now = self.io.monotonic_micros();
+        let mut state = self.state.lock();
+        Report {
+            caps: state.caps(),
+            cpus: self.cpus,
+            shares: Share::ALL.map(|share| (share, state.usage(share, now))),
+        }
     }
 
     pub fn usage(&self, share: Share) -> Usage {
@@ -222,6 +258,16 @@ impl Governor {
     /// CPU time of the calling thread, for [`Governor::charge`].
     pub fn thread_cpu_micros(&self) -> u64 {
         self.io.thread_cpu_micros()
+    }
+
+    /// A clock that only goes on, for those who work and sleep by turns.
+    pub fn monotonic_micros(&self) -> u64 {
+        self.io.monotonic_micros()
+    }
+
+    /// Run work on a thread of its own; `None` where nothing runs in the background.
+    pub fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> Option<JoinHandle<()>> {
+        self.io.spawn(name, work)
     }
 
     /// Sleep until a piece of work of the share may begin, or `stop` says that it is not to be waited for.

@@ -73,6 +73,7 @@ static RELATIONS: &[&Relation] = &[
     &plugin::HELIOS_PLUGIN_OBJECTS,
     &storage::HELIOS_COMPRESSION_STATS,
     &storage::HELIOS_RETENTION,
+    &storage::HELIOS_BACKGROUND_CPU,
     &import::HELIOS_IMPORTS,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use heliosdb_storage::HeldBy;
+use heliosdb_storage::governor::Usage;
 use heliosdb_storage::ids::Ts;
 
 use crate::catalog::model::{Column, Compression};
@@ -29,6 +30,15 @@ relations! {
         segments Int8, bytes Int8, compactions Int8, bytes_read Int8, bytes_written Int8,
         versions_dropped Int8,
     } => Some(retention_rows);
+
+    /// What work in the background may use of the machine's CPU time, and has used since the server
+    /// started: first all of it, then each share. `used_percent` is of the last ten seconds;
+    /// `throttled_ms` is how long threads slept because the budget was used up, `over_ms` what went over
+    /// it because of a debt. Work that somebody waits for is not background work.
+    HELIOS_BACKGROUND_CPU = pg_catalog.helios_background_cpu 12920 'v' {
+        share Text, cap_percent Int4, used_percent Float8, used_ms Int8, over_ms Int8,
+        throttled_ms Int8, waiting Int4, in_debt Bool, enforced Bool,
+    } => Some(background_cpu_rows);
 }
 
 fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
@@ -105,6 +115,41 @@ fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         bytes(compacted.bytes_out),
         bytes(compacted.versions_dropped)
     ])
+}
+
+fn background_cpu_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let report = ctx.session.background_cpu();
+    let total = report
+        .shares
+        .iter()
+        .fold(Usage::default(), |all, (_, usage)| Usage {
+            used_micros: all.used_micros + usage.used_micros,
+            over_micros: all.over_micros + usage.over_micros,
+            throttled_micros: all.throttled_micros + usage.throttled_micros,
+            recent_micros: all.recent_micros + usage.recent_micros,
+            waiting: all.waiting + usage.waiting,
+            in_debt: all.in_debt || usage.in_debt,
+        });
+    let shares = report.shares.iter().map(|(share, usage)| {
+        let own = report.caps.of(*share);
+        (share.name(), own, *usage)
+    });
+    for (name, own, usage) in std::iter::once(("total", None, total)).chain(shares) {
+        let all = report.caps.max_cpu_background;
+        let cap = own.map_or(all, |own| own.min(all));
+        rows.push(row![
+            name,
+            i32::try_from(cap).ok(),
+            Datum::Float(report.percent(usage.recent_micros)),
+            bytes(usage.used_micros / 1_000),
+            bytes(usage.over_micros / 1_000),
+            bytes(usage.throttled_micros / 1_000),
+            i32::try_from(usage.waiting).ok(),
+            usage.in_debt,
+            report.caps.enforced
+        ])?;
+    }
+    Ok(())
 }
 
 fn method(column: &Column) -> &str {

@@ -8,6 +8,7 @@ use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::migration::MigrationRow;
 use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::codec::Encoding;
+use heliosdb_storage::governor::{Caps, Report, Share, Usage};
 use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
 use heliosdb_storage::segment::ColumnPages;
 use heliosdb_storage::{Compacted, HeldBy, Horizon, Stats};
@@ -398,6 +399,22 @@ impl SessionView for Session {
             pages(0, Encoding::Plain, 3000),
             pages(1, Encoding::Codec("rle".into()), 30),
         ]
+    }
+
+    fn background_cpu(&self) -> Report {
+        let usage = |share: Share| Usage {
+            used_micros: 1_000_000 * (1 + share as u64),
+            over_micros: if share == Share::Storage { 40_000 } else { 0 },
+            throttled_micros: 2_500,
+            recent_micros: 400_000,
+            waiting: u32::from(share == Share::IncrementalMv),
+            in_debt: share == Share::Storage,
+        };
+        Report {
+            caps: Caps::default(),
+            cpus: 2,
+            shares: Share::ALL.map(|share| (share, usage(share))),
+        }
     }
 
     fn storage_stats(&self) -> Stats {

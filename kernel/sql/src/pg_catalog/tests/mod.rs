@@ -484,6 +484,24 @@ fn how_far_history_goes_back_is_told_with_the_reason() {
 }
 
 #[test]
+fn the_budget_of_background_work_is_told_by_share() {
+    check(
+        "SELECT share, cap_percent, round(used_percent::numeric, 1) AS used_percent, used_ms, over_ms, throttled_ms, waiting,
+    in_debt, enforced FROM helios_background_cpu",
+        expect![[r#"
+            share|cap_percent|used_percent|used_ms|over_ms|throttled_ms|waiting|in_debt|enforced
+            text|integer|numeric|bigint|bigint|bigint|integer|boolean|boolean
+            total|15|10.0|15000|40|12|1|t|t
+            storage|15|2.0|1000|40|2|0|t|t
+            incremental_mv|10|2.0|2000|0|2|1|f|t
+            adaptive_indexing|2|2.0|3000|0|2|0|f|t
+            deduplication|3|2.0|4000|0|2|0|f|t
+            other|15|2.0|5000|0|2|0|f|t
+        "#]],
+    );
+}
+
+#[test]
 fn what_columns_are_stored_as_is_told_by_name() {
     check(
         "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio
