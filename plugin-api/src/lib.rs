@@ -37,6 +37,7 @@ pub use extension::function::{
 };
 pub use extension::observer::Observer;
 pub use extension::types::Type;
+pub use extension::worker::{Turn, Worker};
 pub use manifest::{Manifest, Settings};
 pub use migration::{Entry, Fixture, Migrations, Step};
 pub use plugin::{linked, root, Plugin, Registrar, StaticPlugin};

@@ -77,6 +77,8 @@ pub struct Provides {
     pub codecs: Vec<CodecDecl>,
     #[serde(default, rename = "observer", skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<ObserverDecl>,
+    #[serde(default, rename = "worker", skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerDecl>,
     #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepDecl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -242,6 +244,20 @@ pub struct ObserverDecl {
     pub plugin: String,
 }
 
+/// Work in the background.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerDecl {
+    pub name: String,
+    /// Whose CPU budget it is paid from: one of [`SHARES`](crate::service::budget::SHARES).
+    #[serde(default = "other_share")]
+    pub share: String,
+}
+
+fn other_share() -> String {
+    "other".to_owned()
+}
+
 /// A keyspace of the plugin's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -317,6 +333,7 @@ impl Manifest {
             ("constraint/1", !p.constraints.is_empty()),
             ("codec/1", !p.codecs.is_empty()),
             ("observer/1", !p.observers.is_empty()),
+            ("worker/1", !p.workers.is_empty()),
             ("migration/1", !p.steps.is_empty() || !p.adopts.is_empty()),
         ];
         used.into_iter().filter(|u| u.1).map(|u| u.0).collect()
@@ -336,7 +353,7 @@ fn unreadable(text: &str, error: &toml::de::Error) -> ManifestError {
 
 /// `flatten` and `deny_unknown_fields` exclude each other, so the top level is checked here.
 fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
-    const KEYS: [&str; 21] = [
+    const KEYS: [&str; 22] = [
         "id",
         "version",
         "abi",
@@ -354,6 +371,7 @@ fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
         "constraint",
         "codec",
         "observer",
+        "worker",
         "setting",
         "store",
         "step",

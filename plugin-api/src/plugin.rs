@@ -21,9 +21,10 @@ use crate::extension::observer::{Observer, ObserverV1, OBSERVER};
 use crate::extension::operator::{OperatorV1, OPERATOR};
 use crate::extension::testing::{TestingV1, TESTING};
 use crate::extension::types::{Type, TypeV1, TYPE};
+use crate::extension::worker::{Worker, WorkerV1, WORKER};
 use crate::manifest::{
     ClauseDecl, CodecDecl, CommandDecl, ConstraintDecl, FunctionDecl, FunctionKind, Manifest,
-    ObserverDecl, OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl,
+    ObserverDecl, OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl, WorkerDecl,
 };
 use crate::migration::Migrations;
 use crate::service::Host;
@@ -116,6 +117,7 @@ pub struct Registrar {
     pub(crate) constraints: Vec<(ConstraintDecl, Box<dyn Constraint>)>,
     pub(crate) codecs: Vec<(CodecDecl, Box<dyn Codec>)>,
     pub(crate) observers: Vec<(ObserverDecl, Box<dyn Observer>)>,
+    pub(crate) workers: Vec<(WorkerDecl, Box<dyn Worker>)>,
 }
 
 fn undeclared(kind: &str, name: &str) -> Error {
@@ -137,6 +139,7 @@ impl Registrar {
             constraints: Vec::new(),
             codecs: Vec::new(),
             observers: Vec::new(),
+            workers: Vec::new(),
             declared: manifest.provides,
         }
     }
@@ -239,6 +242,14 @@ impl Registrar {
         Ok(())
     }
 
+    /// Works in the background.
+    pub fn worker(&mut self, name: &str, body: impl Worker + 'static) -> Result<()> {
+        let declared = self.declared.workers.iter().find(|d| d.name == name);
+        let declared = declared.ok_or_else(|| undeclared("worker", name))?.clone();
+        self.workers.push((declared, Box::new(body)));
+        Ok(())
+    }
+
     /// What was registered, in the order in which places count. Steps are not an instance's.
     pub(crate) fn provides(&self) -> Provides {
         Provides {
@@ -251,6 +262,7 @@ impl Registrar {
             constraints: self.constraints.iter().map(|(d, _)| d.clone()).collect(),
             codecs: self.codecs.iter().map(|(d, _)| d.clone()).collect(),
             observers: self.observers.iter().map(|(d, _)| d.clone()).collect(),
+            workers: self.workers.iter().map(|(d, _)| d.clone()).collect(),
             steps: Vec::new(),
             adopts: Vec::new(),
         }
@@ -304,6 +316,7 @@ extern "C" fn extension<P: Plugin>(id: RStr<'_>) -> ROption<Interface> {
         CodecV1::ID => Interface::of(&CODEC),
         EventV1::ID => Interface::of(&EVENT),
         ObserverV1::ID => Interface::of(&OBSERVER),
+        WorkerV1::ID => Interface::of(&WORKER),
         TestingV1::ID => Interface::of(&TESTING),
         _ => return RNone,
     };

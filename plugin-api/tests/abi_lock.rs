@@ -30,8 +30,8 @@ struct Locked {
 /// What this build publishes, in the order in which a host meets it.
 fn published() -> Vec<Locked> {
     use extension::{clause, codec, command, constraint, event, function, lifecycle, migration};
-    use extension::{observer, operator, testing, types};
-    use service::{catalog, process, sql, store};
+    use extension::{observer, operator, testing, types, worker};
+    use service::{budget, catalog, pool, process, sql, store};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
     }
@@ -48,6 +48,7 @@ fn published() -> Vec<Locked> {
         of::<migration::MigrationV1>(),
         of::<event::EventV1>(),
         of::<observer::ObserverV1>(),
+        of::<worker::WorkerV1>(),
         of::<testing::TestingV1>(),
         of::<store::StoreV1>(),
         of::<catalog::CatalogV1>(),
@@ -55,6 +56,8 @@ fn published() -> Vec<Locked> {
         of::<process::LogV1>(),
         of::<process::ClockV1>(),
         of::<process::MemoryV1>(),
+        of::<budget::BudgetV1>(),
+        of::<pool::PoolV1>(),
     ];
     let locked = |(id, layout): (&str, &'static TypeLayout)| Locked {
         id: id.to_owned(),

@@ -18,6 +18,7 @@ use heliosdb_plugin_api::{Entry, Fixture};
 use crate::active::health::Health;
 use crate::active::steps::Steps;
 use crate::active::{Vtables, interface};
+use crate::background::Background;
 use crate::file::{self, Allocator, Examined};
 use crate::host::{Start, say, start_within};
 use crate::load;
@@ -227,6 +228,7 @@ fn check_layouts(root: RootRef, report: &mut Report<'_>) {
         probe::<extension::codec::CodecV1>(root),
         probe::<extension::event::EventV1>(root),
         probe::<extension::observer::ObserverV1>(root),
+        probe::<extension::worker::WorkerV1>(root),
         probe::<extension::migration::MigrationV1>(root),
     ];
     for (id, found) in probes {
@@ -321,6 +323,7 @@ fn check_start(
         manifest.id.as_str().into(),
         &manifest.services,
         Arc::new(Unlimited),
+        Background::none(),
     );
     let start = Start {
         // A plugin may keep it for as long as the process lives.

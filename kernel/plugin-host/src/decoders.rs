@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::RootRef;
 use crate::active::health::Health;
+use crate::background::Background;
 use crate::boot::{BootPlan, Planned};
 use crate::codec::PluginCodecs;
 use crate::host::{StartWith, start_instance};
@@ -40,6 +41,7 @@ pub fn decoders(
             linked,
             start_timeout,
             memory,
+            background: &Background::none(),
         };
         match start_instance(&with, planned, &health, |_| Ok(())) {
             Ok((active, registered)) => {

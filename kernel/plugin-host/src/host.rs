@@ -28,6 +28,8 @@ use heliosdb_storage::codec::Encoding;
 use crate::active::health::Health;
 use crate::active::steps::Steps;
 use crate::active::{Active, Vtables};
+use crate::background::Background;
+use crate::background::workers::{self, Transactions};
 use crate::boot::{BootError, BootPlan, Planned};
 use crate::codec::PluginCodecs;
 use crate::config::{Activation, PluginsConfig};
@@ -60,6 +62,13 @@ pub struct PluginStatus {
 pub struct PluginHost {
     plugins: Vec<Record>,
     registry: Arc<Registry>,
+    background: Arc<Background>,
+}
+
+impl Drop for PluginHost {
+    fn drop(&mut self) {
+        self.background.stop();
+    }
 }
 
 struct Record {
@@ -82,6 +91,7 @@ impl PluginHost {
         Arc::new(PluginHost {
             plugins: Vec::new(),
             registry: Arc::new(Registry::default()),
+            background: Background::none(),
         })
     }
 
@@ -98,11 +108,13 @@ impl PluginHost {
         memory: &Arc<dyn MemoryLimit>,
     ) -> Result<Arc<PluginHost>, BootError> {
         plan.commit()?;
+        let background = Background::new(engine.governor());
         let mut boot = Boot {
             linked,
             engine,
             start_timeout,
             memory,
+            background: &background,
             registry: Registry::default(),
             records: Vec::new(),
         };
@@ -121,7 +133,32 @@ impl PluginHost {
         Ok(Arc::new(PluginHost {
             plugins: boot.records,
             registry,
+            background,
         }))
+    }
+
+    /// Lets the workers work, each quantum in a transaction of the SQL layer's.
+    pub fn start_workers(&self, transactions: &Arc<dyn Transactions>) {
+        if let Some(workers) = &self.background.workers {
+            workers.start(self.registry.workers(), transactions);
+        }
+    }
+
+    /// Calls a worker soon, however long it wanted to sleep.
+    ///
+    /// # Errors
+    ///
+    /// `42704` when it does not run.
+    pub fn wake(&self, plugin: &str, worker: &str) -> Result<(), Error> {
+        match &self.background.workers {
+            Some(workers) => workers.wake(plugin, worker),
+            None => Err(workers::unknown(worker)),
+        }
+    }
+
+    /// Ends all that plugins do in the background. Before the engine closes.
+    pub fn stop_background(&self) {
+        self.background.stop();
     }
 
     /// What the active plugins provide.
@@ -207,6 +244,7 @@ struct Boot<'a> {
     engine: &'a Engine,
     start_timeout: Duration,
     memory: &'a Arc<dyn MemoryLimit>,
+    background: &'a Arc<Background>,
     registry: Registry,
     records: Vec<Record>,
 }
@@ -341,6 +379,7 @@ impl Boot<'_> {
             linked: self.linked,
             start_timeout: self.start_timeout,
             memory: self.memory,
+            background: self.background,
         };
         let started = start_instance(&with, planned, health, |root| prepare(self, root));
         if let Some(file) = &planned.file {
@@ -422,6 +461,7 @@ pub(crate) struct StartWith<'a> {
     pub linked: &'a [RootRef],
     pub start_timeout: Duration,
     pub memory: &'a Arc<dyn MemoryLimit>,
+    pub background: &'a Arc<Background>,
 }
 
 /// Opens, checks and starts. `prepare` runs before the start.
@@ -439,6 +479,7 @@ pub(crate) fn start_instance(
         manifest.id.as_str().into(),
         &manifest.services,
         with.memory.clone(),
+        with.background.clone(),
     );
     let started = start_within(
         with.start_timeout,

@@ -10,6 +10,7 @@
 //! * [`active`] calls into started plugins; [`service`] answers their calls, over what the SQL layer
 //!   implements ([`services`]).
 //! * [`codec`] hands their codecs to storage.
+//! * [`background`] lets them work while nobody waits, within the CPU budget.
 //! * [`state_file`] is how this crate, and others, keep small texts in the data directory.
 //! * [`inspect`] lets plugins judge what is in their stores, without starting them.
 //! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
@@ -17,6 +18,7 @@
 //! It knows storage, and neither SQL nor DataFusion.
 
 pub mod active;
+pub mod background;
 pub mod boot;
 pub mod boot_guard;
 pub mod check;

@@ -22,6 +22,7 @@ use crate::active::health::Health;
 use crate::active::observer::Observer;
 use crate::active::registered::Registered;
 use crate::active::types::Type;
+use crate::active::worker::Worker;
 use crate::lifecycle::State;
 use crate::names::{NameKind, claims};
 
@@ -61,6 +62,7 @@ pub struct Registry {
     decoders: BTreeMap<String, Arc<Codec>>,
     listeners: BTreeMap<Arc<str>, Listener>,
     observers: Vec<Arc<Observer>>,
+    workers: Vec<Arc<Worker>>,
     claims: BTreeMap<(NameKind, String), Arc<str>>,
     states: BTreeMap<Arc<str>, (State, Option<Arc<Health>>)>,
 }
@@ -120,6 +122,8 @@ impl Registry {
         self.codecs.extend(codecs(&active, registered.codecs));
         let observers = Registered::all(&active, vtables.observer, registered.observers);
         self.observers.extend(observers);
+        let workers = Registered::all(&active, vtables.worker, registered.workers);
+        self.workers.extend(workers);
         self.listeners
             .insert(active.plugin.clone(), Listener::new(active));
     }
@@ -187,6 +191,11 @@ impl Registry {
     pub fn observers(&self, plugin: &str) -> impl Iterator<Item = &Arc<Observer>> {
         let watches = move |o: &&Arc<Observer>| o.declared.plugin == plugin;
         self.observers.iter().filter(watches)
+    }
+
+    /// Who works in the background.
+    pub fn workers(&self) -> &[Arc<Worker>] {
+        &self.workers
     }
 
     /// The plugin that has, or would have, a name: for hints.

@@ -13,6 +13,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use heliosdb_plugin_api::Manifest;
 use heliosdb_plugin_host::PluginHost;
+use heliosdb_plugin_host::background::workers::Transactions;
 use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, SequenceSpec};
 use parking_lot::Mutex;
@@ -26,6 +27,7 @@ use crate::plan::computed::IndexExpressions;
 use crate::plan::state::{CurrentStatement, new_state};
 use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
+use crate::plugin::worker::Quanta;
 use crate::role::ScramSecret;
 use crate::session::{Session, SessionOptions};
 
@@ -157,6 +159,8 @@ impl Instance {
         crate::plugin::types::activate(&instance.plugins().registry());
         instance.bootstrap()?;
         instance.install_extensions()?;
+        let quanta: Arc<dyn Transactions> = Arc::new(Quanta::new(&instance));
+        instance.plugins().start_workers(&quanta);
         Ok(instance)
     }
 
@@ -211,6 +215,11 @@ impl Instance {
     /// A new session of a role that exists. Authentication is the caller's.
     pub fn session(self: &Arc<Self>, options: SessionOptions) -> Result<Session> {
         Session::new(self.clone(), options)
+    }
+
+    /// The role that the database began with.
+    pub(crate) fn first_role(&self) -> &str {
+        &self.options.superuser
     }
 
     pub fn database(&self) -> &str {
@@ -269,8 +278,9 @@ impl Instance {
         Ok(())
     }
 
-    /// Stops the query threads. Statements that are running fail.
+    /// Stops the workers of plugins and the query threads. Statements that are running fail.
     pub fn shutdown(&self) {
+        self.plugins().stop_background();
         if let Some(runtime) = self.runtime.lock().take() {
             // What still runs holds the engine, and with it the directory: wait for its end, unless
             // the caller is itself one of the threads that must not wait.

@@ -17,12 +17,13 @@ pub mod observer;
 pub mod operator;
 pub mod testing;
 pub mod types;
+pub mod worker;
 
 use crate::error::{Error, Result};
 use crate::plugin::Instance;
 
 /// The id of every extension point there is, and whether it may still change.
-pub const IDS: [(&str, Maturity); 10] = [
+pub const IDS: [(&str, Maturity); 11] = [
     (
         <function::FunctionV1 as crate::abi::Published>::ID,
         Maturity::Draft,
@@ -61,6 +62,10 @@ pub const IDS: [(&str, Maturity); 10] = [
     ),
     (
         <observer::ObserverV1 as crate::abi::Published>::ID,
+        Maturity::Draft,
+    ),
+    (
+        <worker::WorkerV1 as crate::abi::Published>::ID,
         Maturity::Draft,
     ),
 ];

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::service::budget::SHARES;
+
 use super::{ClausePlace, FunctionKind, Manifest, ManifestError, Provides};
 
 /// What SQL's COMPRESSION takes besides the name of a codec.
@@ -138,6 +140,18 @@ fn check_provides(provides: &Provides) -> Checked {
     unique("observer of", provides.observers.iter().map(|o| &o.plugin))?;
     for observer in &provides.observers {
         name("observed plugin", &observer.plugin)?;
+    }
+    unique("worker", provides.workers.iter().map(|w| &w.name))?;
+    for worker in &provides.workers {
+        name("worker", &worker.name)?;
+        if !SHARES.contains(&worker.share.as_str()) {
+            return refuse(format!(
+                "worker \"{}\": no share \"{}\" of the CPU budget; there are {}",
+                worker.name,
+                worker.share,
+                SHARES.join(", ")
+            ));
+        }
     }
     Ok(())
 }

@@ -145,6 +145,27 @@ fn an_adoption_says_which_version_it_makes() {
 }
 
 #[test]
+fn a_worker_has_a_share_of_the_budget() {
+    let with = |worker: &str| Manifest::parse(&format!("{GOOD}[[worker]]\nname = \"w\"\n{worker}"));
+    let other = with("").expect("a share may be left out");
+    assert_eq!(other.provides.workers[0].share, "other");
+    assert!(other.extension_points().contains(&"worker/1"));
+    let named = with("share = \"incremental_mv\"\n").expect("a share");
+    assert_eq!(named.provides.workers[0].share, "incremental_mv");
+    for (worker, said) in [
+        ("share = \"storage\"\n", "no share \"storage\""),
+        (
+            "[[worker]]\nname = \"w\"\n",
+            "worker \"w\" is declared twice",
+        ),
+        ("quantum = 1\n", "unknown field"),
+    ] {
+        let refused = with(worker).expect_err(said);
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
+}
+
+#[test]
 fn an_observer_names_another_plugin_once() {
     let with = |observers: &[&str]| {
         let observer = |plugin: &&str| format!("[[observer]]\nplugin = \"{plugin}\"\n");

@@ -2,16 +2,21 @@
 //!
 //! A plugin names in its manifest the services it wants and gets no other. Those of a statement
 //! ([`Store`], [`Catalog`], [`Sql`]) come from the [`Context`](crate::Context) of a call and are good
-//! while it lasts; [`Log`], [`Clock`] and [`Memory`] come from the [`Host`] and are good until stop.
+//! while it lasts; [`Log`], [`Clock`], [`Memory`], [`Budget`] and [`Pool`] come from the [`Host`] and are good
+//! until stop.
 
+pub mod budget;
 pub mod catalog;
+pub mod pool;
 pub mod process;
 pub mod sql;
 pub mod store;
 
 use std::sync::Arc;
 
+pub use budget::{Budget, BudgetV1};
 pub use catalog::{Catalog, CatalogV1, Dependent, ObjectInfo};
+pub use pool::{Pool, PoolV1};
 pub use process::{Clock, ClockV1, Level, Log, LogV1, Memory, MemoryV1, Reservation};
 pub use sql::{QueryResult, Sql, SqlV1};
 pub use store::{Store, StoreV1};
@@ -20,13 +25,15 @@ use crate::abi::{HostV1, Interface, Published};
 use crate::error::{state, Error, Result};
 
 /// Every service there is. A plugin gets those its manifest names.
-pub const IDS: [&str; 6] = [
+pub const IDS: [&str; 8] = [
     "store/1",
     "catalog/1",
     "sql/1",
     "log/1",
     "clock/1",
     "memory/1",
+    "budget/1",
+    "pool/1",
 ];
 
 /// What a plugin is given at its start, and may keep.
@@ -41,6 +48,8 @@ pub(crate) struct Services {
     log: Option<&'static LogV1>,
     clock: Option<&'static ClockV1>,
     memory: Option<&'static MemoryV1>,
+    budget: Option<&'static BudgetV1>,
+    pool: Option<&'static PoolV1>,
 }
 
 // The handle is only ever given back to the host, whose services any thread may call.
@@ -58,6 +67,8 @@ impl Host {
             log: fetch(&host)?,
             clock: fetch(&host)?,
             memory: fetch(&host)?,
+            budget: fetch(&host)?,
+            pool: fetch(&host)?,
         })))
     }
 
@@ -67,7 +78,7 @@ impl Host {
 
     /// # Errors
     ///
-    /// `42501` when the manifest does not name `log/1`; so with the other two.
+    /// `42501` when the manifest does not name `log/1`; so with the others.
     pub fn log(&self) -> Result<Log<'_>> {
         let vtable = granted(self.0.log)?;
         Ok(Log::new(self.0.handle, vtable))
@@ -81,6 +92,16 @@ impl Host {
     pub fn memory(&self) -> Result<Memory<'_>> {
         let vtable = granted(self.0.memory)?;
         Ok(Memory::new(self.0.handle, vtable))
+    }
+
+    pub fn budget(&self) -> Result<Budget<'_>> {
+        let vtable = granted(self.0.budget)?;
+        Ok(Budget::new(self.0.handle, vtable))
+    }
+
+    pub fn pool(&self) -> Result<Pool<'_>> {
+        let vtable = granted(self.0.pool)?;
+        Ok(Pool::new(self.0.handle, vtable))
     }
 }
 

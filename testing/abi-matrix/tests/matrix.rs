@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -10,7 +11,9 @@ use arrow_array::{ArrayRef, Int64Array, StringViewArray};
 use heliosdb_abi_matrix::fixture::{self, path, read, replaced, room};
 use heliosdb_abi_matrix::server::{Data, Server};
 use heliosdb_plugin_api::abi::{ROOT_SYMBOL, root_of};
-use heliosdb_plugin_host::State;
+use heliosdb_plugin_api::{Error, Turn};
+use heliosdb_plugin_host::background::workers::Transactions;
+use heliosdb_plugin_host::{NoStatement, State, StatementServices};
 use heliosdb_plugin_testkit::{Samples, Suite};
 
 fn numbers() -> ArrayRef {
@@ -223,6 +226,48 @@ fn what_is_no_plugin_is_refused() {
 }
 
 /// The suite speaks to a file as it speaks to a linked plugin.
+/// Quanta without statements.
+#[derive(Default)]
+struct Quanta(AtomicU32);
+
+impl Transactions for Quanta {
+    fn is_installed(&self, _: &str) -> bool {
+        true
+    }
+
+    fn run(
+        &self,
+        work: &mut dyn FnMut(&dyn StatementServices) -> Result<Turn, Error>,
+    ) -> Result<Turn, Error> {
+        let turn = work(&NoStatement)?;
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(turn)
+    }
+
+    fn cancel(&self) {}
+}
+
+#[test]
+fn a_worker_of_a_file_works_in_the_background() {
+    let server = boot(&[("plain.so", &read("plain"))]);
+    let quanta = Arc::new(Quanta::default());
+    let transactions: Arc<dyn Transactions> = quanta.clone();
+    server.host.start_workers(&transactions);
+    let done = || {
+        let pieces = server.call("plain_pieces", &numbers());
+        pieces
+            .expect("it answers")
+            .as_primitive::<Int64Type>()
+            .value(0)
+            >= 1000
+    };
+    while quanta.0.load(Ordering::SeqCst) == 0 || !done() {
+        std::thread::yield_now();
+    }
+    server.host.stop_background();
+    assert_eq!(server.status("plain").faults, 0);
+}
+
 #[test]
 fn files_pass_conformance() {
     for name in ["plain", "first"] {

@@ -17,7 +17,7 @@ use heliosdb_plugin_api::manifest::{Provides, table_columns};
 use heliosdb_plugin_api::service::ObjectInfo;
 use heliosdb_plugin_api::{
     Argument, CatalogEvent, ClauseAction, ClauseTarget, CommandOutcome, Comparison,
-    ConstraintDefinition, Entry, Error, Fixture, Violation,
+    ConstraintDefinition, Entry, Error, Fixture, Turn, Violation,
 };
 
 use crate::host::Statement;
@@ -407,6 +407,13 @@ impl Started {
         let vtable = self.loaded.observer.ok_or_else(|| absent("observer/1"))?;
         let (cx, object) = (statement.context(), object.clone().into());
         called((vtable.dropped)(self.instance, index, cx, object))
+    }
+
+    /// Lets the worker at this place work for a quantum.
+    pub fn work(&self, index: u32, statement: &Statement) -> Called<Turn> {
+        let vtable = self.loaded.worker.ok_or_else(|| absent("worker/1"))?;
+        let turn = called((vtable.run)(self.instance, index, statement.context()))?;
+        Ok(Turn::try_from(turn)?)
     }
 
     /// Tells the plugin of an event of one of its objects.

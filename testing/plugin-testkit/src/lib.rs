@@ -24,7 +24,7 @@ pub mod suite;
 pub mod values;
 
 pub use call::{Accumulator, CallError, Cursor, MigrationCalls};
-pub use host::{LogLine, Statement, TestHost};
+pub use host::{LOOK_US, LogLine, Statement, TestHost};
 pub use plugin::{Loaded, Started};
 pub use samples::Samples;
 pub use suite::{Report, Suite};
@@ -58,7 +58,7 @@ macro_rules! conformance {
 
             $crate::conformance!(@tests manifest build start_with_defaults
                 start_with_bad_settings registrations start_and_stop_again functions aggregates
-                table_functions types constraints clauses commands observers codecs migrations
+                table_functions types constraints clauses commands observers workers codecs migrations
                 panics);
 
             #[test]

@@ -16,6 +16,7 @@ use heliosdb_plugin_api::extension::observer::ObserverV1;
 use heliosdb_plugin_api::extension::operator::OperatorV1;
 use heliosdb_plugin_api::extension::testing::TestingV1;
 use heliosdb_plugin_api::extension::types::TypeV1;
+use heliosdb_plugin_api::extension::worker::WorkerV1;
 use heliosdb_plugin_api::manifest::Provides;
 use heliosdb_plugin_api::{CatalogEvent, Error, Manifest, Plugin, Settings};
 
@@ -37,6 +38,7 @@ pub struct Loaded {
     pub(crate) migration: Option<&'static MigrationV1>,
     pub(crate) event: Option<&'static EventV1>,
     pub(crate) observer: Option<&'static ObserverV1>,
+    pub(crate) worker: Option<&'static WorkerV1>,
     pub(crate) testing: Option<&'static TestingV1>,
 }
 
@@ -68,6 +70,7 @@ impl Loaded {
             migration: interface(root)?,
             event: interface(root)?,
             observer: interface(root)?,
+            worker: interface(root)?,
             testing: interface(root)?,
         })
     }

@@ -26,6 +26,7 @@ pub struct Samples {
     pub(crate) column_type: Option<String>,
     pub(crate) constraints: Vec<(String, String, Vec<ArrayRef>)>,
     pub(crate) observed: Vec<ObjectInfo>,
+    pub(crate) stored: Vec<(String, Vec<Entry>)>,
     pub(crate) adopted: Vec<(String, Vec<Entry>)>,
     pub(crate) prepare: Option<Prepare>,
     pub(crate) sql: Option<Script>,
@@ -90,6 +91,12 @@ impl Samples {
     /// must find it.
     pub fn observed(mut self, object: ObjectInfo) -> Samples {
         self.observed.push(object);
+        self
+    }
+
+    /// Entries of a store of the plugin, for its workers to find.
+    pub fn stored(mut self, store: &str, entries: Vec<Entry>) -> Samples {
+        self.stored.push((store.to_owned(), entries));
         self
     }
 

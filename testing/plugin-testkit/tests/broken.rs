@@ -27,7 +27,7 @@ fn caught<const FAULT: u8>(check: &str, reason: &str, and_also: &[&str]) {
 }
 
 /// Checks that need a started plugin.
-const RUNNING: [&str; 15] = [
+const RUNNING: [&str; 16] = [
     "start_with_defaults",
     "start_with_bad_settings",
     "registrations",
@@ -40,6 +40,7 @@ const RUNNING: [&str; 15] = [
     "clauses",
     "commands",
     "observers",
+    "workers",
     "codecs",
     "migrations",
     "panics",
@@ -94,6 +95,13 @@ fn constraints_clauses_and_commands() {
 fn observers() {
     caught::<{ fault::OBSERVES_TWICE }>("observers", "told twice", &[]);
     caught::<{ fault::BELIEVES_OBJECTS }>("observers", "panicked", &[]);
+}
+
+#[test]
+fn workers() {
+    caught::<{ fault::LOSES_ITS_PLACE }>("workers", "at the look 1 at the budget", &[]);
+    caught::<{ fault::BELIEVES_IN_WRITES }>("workers", "panicked", &[]);
+    caught::<{ fault::NEVER_RESTS }>("workers", "there is more to do", &[]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod observer;
 pub mod registered;
 pub mod steps;
 pub mod types;
+pub mod worker;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use heliosdb_plugin_api::extension::lifecycle::LifecycleV1;
 use heliosdb_plugin_api::extension::observer::ObserverV1;
 use heliosdb_plugin_api::extension::operator::OperatorV1;
 use heliosdb_plugin_api::extension::types::TypeV1;
+use heliosdb_plugin_api::extension::worker::WorkerV1;
 use heliosdb_plugin_api::manifest::{Manifest, Provides};
 use heliosdb_plugin_api::{Error, Result, Settings};
 
@@ -53,6 +55,7 @@ pub(crate) struct Vtables {
     pub codec: Option<&'static CodecV1>,
     pub event: Option<&'static EventV1>,
     pub observer: Option<&'static ObserverV1>,
+    pub worker: Option<&'static WorkerV1>,
 }
 
 /// The interface of a root, its layout checked.
@@ -96,6 +99,7 @@ impl Vtables {
             codec: wanted(root, &points)?,
             event: interface(root)?,
             observer: wanted(root, &points)?,
+            worker: wanted(root, &points)?,
         })
     }
 }
@@ -215,5 +219,6 @@ fn equal(manifest: &Provides, registered: &Provides) -> Result<(), String> {
     lists("codec", &m.codecs, &r.codecs, |d| d.name.clone())?;
     lists("observer of", &m.observers, &r.observers, |d| {
         d.plugin.clone()
-    })
+    })?;
+    lists("worker", &m.workers, &r.workers, |d| d.name.clone())
 }

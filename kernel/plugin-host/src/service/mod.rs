@@ -5,6 +5,7 @@
 //! the *statement*, which lives as long as the host's call into the plugin. Nothing of the host
 //! unwinds into a plugin: each entry is guarded like the plugin's own.
 
+mod background;
 mod process;
 mod statement;
 
@@ -15,11 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
-use heliosdb_plugin_api::service::{CatalogV1, ClockV1, LogV1, MemoryV1, SqlV1, StoreV1};
+use heliosdb_plugin_api::service::{
+    BudgetV1, CatalogV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
+};
 use heliosdb_plugin_api::{Error, Result};
 
 pub use process::{MemoryLimit, Unlimited};
 
+use crate::background::Background;
 use crate::services::StatementServices;
 
 /// What the host knows behind a plugin's handle.
@@ -27,14 +31,21 @@ pub(crate) struct Handle {
     pub plugin: Arc<str>,
     granted: BTreeSet<String>,
     pub memory: Arc<dyn MemoryLimit>,
+    pub background: Arc<Background>,
 }
 
 impl Handle {
-    pub fn new(plugin: Arc<str>, services: &[String], memory: Arc<dyn MemoryLimit>) -> Handle {
+    pub fn new(
+        plugin: Arc<str>,
+        services: &[String],
+        memory: Arc<dyn MemoryLimit>,
+        background: Arc<Background>,
+    ) -> Handle {
         Handle {
             plugin,
             granted: services.iter().cloned().collect(),
             memory,
+            background,
         }
     }
 
@@ -104,6 +115,8 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
             LogV1::ID => Interface::of(&process::LOG),
             ClockV1::ID => Interface::of(&process::CLOCK),
             MemoryV1::ID => Interface::of(&process::MEMORY),
+            BudgetV1::ID => Interface::of(&background::BUDGET),
+            PoolV1::ID => Interface::of(&background::POOL),
             _ => return None,
         })
     };

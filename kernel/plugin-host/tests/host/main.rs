@@ -2,6 +2,7 @@
 //! called as the SQL layer would.
 #![allow(clippy::unwrap_used)]
 
+mod background;
 mod codec;
 mod demo;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod background;
 mod compression;
 mod concurrency;
 mod ddl;
@@ -22,6 +23,7 @@ mod support;
 mod time_travel;
 mod transaction;
 mod types;
+mod worker;
 
 /// Runs the file that `SCRIPT` names, for trying things out.
 #[test]

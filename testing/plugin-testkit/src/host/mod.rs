@@ -1,5 +1,6 @@
-//! [`TestHost`]: all six services from memory, for one plugin.
+//! [`TestHost`]: all services from memory, for one plugin.
 
+mod background;
 mod catalog;
 mod process;
 mod sql;
@@ -13,10 +14,11 @@ use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published};
 use heliosdb_plugin_api::abi::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::service::{
-    CatalogV1, ClockV1, LogV1, MemoryV1, QueryResult, SqlV1, StoreV1,
+    BudgetV1, CatalogV1, ClockV1, LogV1, MemoryV1, PoolV1, QueryResult, SqlV1, StoreV1,
 };
 use heliosdb_plugin_api::{CatalogEvent, Entry, Error, Result, state};
 
+pub use background::LOOK_US;
 pub use process::LogLine;
 
 /// A host without a kernel. Clones are the same host.
@@ -43,6 +45,10 @@ pub(crate) struct Inner {
     memory_limit: AtomicU64,
     memory_reserved: AtomicU64,
     read_only: AtomicBool,
+    /// What is left of a worker's quantum; `u64::MAX` outside of one.
+    quantum_us: AtomicU64,
+    charged_us: AtomicU64,
+    woken: Mutex<BTreeSet<String>>,
 }
 
 impl Default for TestHost {
@@ -65,6 +71,9 @@ impl TestHost {
             memory_limit: AtomicU64::new(u64::MAX),
             memory_reserved: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
+            quantum_us: AtomicU64::new(u64::MAX),
+            charged_us: AtomicU64::new(0),
+            woken: Mutex::default(),
         }))
     }
 
@@ -127,6 +136,21 @@ impl TestHost {
 
     pub fn memory_reserved(&self) -> u64 {
         self.0.memory_reserved.load(Ordering::SeqCst)
+    }
+
+    /// How much of its quantum a worker has left; `u64::MAX` for none. Each look takes [`LOOK_US`] of it.
+    pub fn set_quantum_us(&self, left: u64) {
+        self.0.quantum_us.store(left, Ordering::SeqCst);
+    }
+
+    /// The CPU time that the plugin paid for.
+    pub fn charged_us(&self) -> u64 {
+        self.0.charged_us.load(Ordering::SeqCst)
+    }
+
+    /// The workers that were woken.
+    pub fn woken(&self) -> Vec<String> {
+        lock(&self.0.woken).iter().cloned().collect()
     }
 
     /// The host as a plugin's start gets it. Valid while a clone of this host lives.
@@ -198,6 +222,8 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
         LogV1::ID => Interface::of(&process::LOG),
         ClockV1::ID => Interface::of(&process::CLOCK),
         MemoryV1::ID => Interface::of(&process::MEMORY),
+        BudgetV1::ID => Interface::of(&background::BUDGET),
+        PoolV1::ID => Interface::of(&background::POOL),
         _ => return RNone,
     })
 }

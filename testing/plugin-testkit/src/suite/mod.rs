@@ -13,6 +13,7 @@ mod observer;
 mod panics;
 mod table;
 mod types;
+mod worker;
 
 use std::fmt;
 
@@ -31,7 +32,7 @@ pub type Outcome = Result<(), String>;
 type Check = fn(&Suite) -> Outcome;
 
 /// Every check, by name, in the order in which a fault is easiest to understand.
-pub const CHECKS: [(&str, Check); 17] = [
+pub const CHECKS: [(&str, Check); 18] = [
     ("manifest", lifecycle::manifest),
     ("build", lifecycle::build),
     ("start_with_defaults", lifecycle::start_with_defaults),
@@ -49,6 +50,7 @@ pub const CHECKS: [(&str, Check); 17] = [
     ("clauses", command::clauses),
     ("commands", command::commands),
     ("observers", observer::check),
+    ("workers", worker::check),
     ("codecs", codec::check),
     ("migrations", migration::check),
     ("panics", panics::check),

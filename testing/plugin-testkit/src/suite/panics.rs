@@ -204,6 +204,9 @@ fn declarations(plugin: &Started, armed: &Armed) -> Outcome {
             (observer.dropped)(this, 0, cx, object())
         })?;
     }
+    if let Some(worker) = plugin.loaded.worker {
+        armed.expect("worker/1.run", || (worker.run)(this, 0, cx))?;
+    }
     if let Some(event) = plugin.loaded.event {
         armed.expect("event/1.dropped", || (event.dropped)(this, cx, object()))?;
         armed.expect("event/1.renamed", || {

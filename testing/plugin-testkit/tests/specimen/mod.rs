@@ -3,6 +3,7 @@
 mod codec;
 mod functions;
 mod pair;
+mod tally;
 
 use std::sync::Arc;
 
@@ -57,6 +58,9 @@ pub mod fault {
     pub const BELIEVES_OBJECTS: u8 = 36;
     pub const ADOPTS_BY_BATCH: u8 = 37;
     pub const REFUSES_ITS_OWN: u8 = 38;
+    pub const LOSES_ITS_PLACE: u8 = 39;
+    pub const BELIEVES_IN_WRITES: u8 = 40;
+    pub const NEVER_RESTS: u8 = 41;
 }
 
 pub const MANIFEST: &str = include_str!("plugin.toml");
@@ -116,6 +120,7 @@ impl<const FAULT: u8> Plugin for Specimen<FAULT> {
         registrar.command("CREATE SPECIMEN", create::<FAULT>)?;
         registrar.command("SHOW SPECIMENS", show)?;
         registrar.observer("collection", Sightings::<FAULT>)?;
+        registrar.worker("tally", tally::Tally::<FAULT>)?;
         registrar.codec("runs", codec::Runs::<FAULT>)
     }
 
@@ -174,6 +179,15 @@ pub fn samples() -> Samples {
                 .map(|n| Entry {
                     key: n.to_be_bytes().to_vec(),
                     value: b"drawer".to_vec(),
+                })
+                .collect(),
+        )
+        .stored(
+            "specimens",
+            (0..20u8)
+                .map(|n| Entry {
+                    key: vec![b'k', n],
+                    value: vec![b'A'; usize::from(n)],
                 })
                 .collect(),
         )
