@@ -28,6 +28,7 @@ fn a_running_engine_agrees_with_the_oracle() {
     let totals = run(1..60, &config);
     assert!(totals.commits > 500, "{totals}");
     assert!(totals.compactions > 100, "{totals}");
+    assert!(totals.branchings > 150, "{totals}");
 }
 
 /// Crashes at every I/O call in the three models, nested ones, failing calls and damage.
@@ -37,6 +38,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     assert!(totals.crashes.iter().all(|n| *n > 500), "{totals}");
     assert!(
         totals.compactions > 10
+            && totals.branchings > 15
             && totals.nested > 200
             && totals.faults > 100
             && totals.damages > 50,

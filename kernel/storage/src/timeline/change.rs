@@ -78,6 +78,7 @@ impl EngineInner {
             .sequences
             .branch(parent, id, || self.push_timeline(edit));
         if let Err(error) = logged.and_then(|ticket| self.log.wait(ticket)) {
+            self.sequences.forget(id);
             self.pins.unfork(fork_ts);
             return Err(error);
         }

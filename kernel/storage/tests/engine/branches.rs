@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use heliosdb_storage::ids::{RowId, TimelineId, Ts};
+use heliosdb_storage::schema::{ColumnDef, ColumnType, TableDef};
 use heliosdb_storage::*;
 
 use crate::support::*;
@@ -372,4 +373,152 @@ fn what_branches_share_stays_when_history_goes() {
         expired += run(seed, 120, Some(0));
     }
     assert!(expired > 20, "{expired}");
+}
+
+/// Give all rows of a timeline the same new name, in one transaction.
+fn rename_all(engine: &Engine, timeline: TimelineId, rows: &[RowId], name: &str) {
+    let mut txn = engine
+        .begin_on(timeline, Isolation::ReadCommitted, Interrupt::new())
+        .unwrap();
+    txn.begin_statement();
+    for row in rows {
+        txn.lock_row(TABLE, *row, RowLockMode::NoKeyUpdate, LockWait::Block)
+            .unwrap();
+    }
+    let new: Vec<Row> = (0..rows.len() as i64).map(|id| row(id, name)).collect();
+    txn.update(&table(), rows, &batch(&new)).unwrap();
+    txn.commit(Durability::Asynchronous).unwrap();
+}
+
+/// The one name that all rows have.
+fn name_of_all(view: &ReadView, rows: &[RowId]) -> String {
+    let found = scan(view);
+    let ids: Vec<RowId> = found.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, rows);
+    let names: BTreeSet<&String> = found.iter().map(|(_, row)| &row.1).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let name = names.first().unwrap().to_string();
+    assert_eq!(by_name(view, &name).len(), rows.len());
+    name
+}
+
+/// The subtle place: a memtable is published as a segment while its rows are superseded in the next one and
+/// on branches, and segments are merged. Whoever looks sees whole transactions, and a fork stays as it was.
+#[test]
+fn memtables_are_published_while_they_are_superseded_here_and_on_branches() {
+    let db = Database::new();
+    let engine = &db.engine;
+    let new: Vec<Row> = (0..12).map(|id| row(id, "first")).collect();
+    let rows = insert(engine, &new);
+    let fork = engine.latest_view().ts();
+    let near = engine.create_timeline("near", MAIN, fork).unwrap();
+    rename_all(engine, near, &rows, "near 0");
+    let middle = engine.latest_view().ts();
+    let far = engine.create_timeline("far", near, middle).unwrap();
+    let writing = std::sync::atomic::AtomicUsize::new(3);
+    let is_over = || writing.load(std::sync::atomic::Ordering::SeqCst) == 0;
+    std::thread::scope(|scope| {
+        for (timeline, name) in [(MAIN, "main"), (near, "near"), (far, "far")] {
+            let (rows, writing) = (&rows, &writing);
+            scope.spawn(move || {
+                for n in 1..=40 {
+                    rename_all(engine, timeline, rows, &format!("{name} {n}"));
+                }
+                writing.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            });
+        }
+        scope.spawn(|| {
+            while !is_over() {
+                engine.flush().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !is_over() {
+                engine.compact_all(&Interrupt::new()).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !is_over() {
+                for timeline in [MAIN, near, far] {
+                    name_of_all(&engine.latest_view_on(timeline).unwrap(), &rows);
+                }
+                for timeline in [near, far] {
+                    let view = engine.view_at_on(timeline, fork).unwrap();
+                    assert_eq!(name_of_all(&view, &rows), "first");
+                }
+                let view = engine.view_at_on(far, middle).unwrap();
+                assert_eq!(name_of_all(&view, &rows), "near 0");
+            }
+        });
+    });
+    for (timeline, name) in [(MAIN, "main 40"), (near, "near 40"), (far, "far 40")] {
+        let view = engine.latest_view_on(timeline).unwrap();
+        assert_eq!(name_of_all(&view, &rows), name);
+    }
+    db.reopen().check();
+}
+
+/// Both add a column of the same number, and a file of the parent's has it for rows that the branch reads.
+#[test]
+fn a_column_of_the_parent_is_not_one_of_the_branch() {
+    let db = Database::new();
+    let engine = &db.engine;
+    let rows = insert(engine, &[row(1, "one"), row(2, "two")]);
+    let fork = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", MAIN, fork).unwrap();
+    let with = |ty: ColumnType, missing: datum::Datum| {
+        let mut def = table();
+        def.columns.push(ColumnDef {
+            missing: Some(std::sync::Arc::from(missing.encode())),
+            ..ColumnDef::new(ty)
+        });
+        std::sync::Arc::new(def)
+    };
+    let define = |timeline, def: &TableDef| {
+        let mut txn = engine
+            .begin_on(timeline, Isolation::ReadCommitted, Interrupt::new())
+            .unwrap();
+        txn.begin_statement();
+        txn.define_table(def).unwrap();
+        txn.commit(Durability::Synchronous).unwrap();
+    };
+    let here = with(ColumnType::Text, datum::Datum::Bytes(b"branch".to_vec()));
+    let there = with(ColumnType::Int64, datum::Datum::Int64(7));
+    define(branch, &here);
+    define(MAIN, &there);
+    engine.flush().unwrap();
+    engine.compact_all(&Interrupt::new()).unwrap();
+    let third = |view: &ReadView, def: &std::sync::Arc<TableDef>| {
+        let columns = vec![ids::ColumnId(2)];
+        let mut values = Vec::new();
+        for part in view
+            .scan(
+                std::sync::Arc::clone(def),
+                ScanRequest::columns(columns.clone()),
+            )
+            .unwrap()
+        {
+            for batch in part {
+                let batch = batch.unwrap();
+                let column = batch.column(0);
+                for row in 0..batch.num_rows() {
+                    values.push(datum::Datum::from_array(column.as_ref(), row).unwrap());
+                }
+            }
+        }
+        let fetched = view.rows(def, &rows, &columns, false).unwrap();
+        let column = fetched.column(0);
+        let by_row = (0..2).map(|row| datum::Datum::from_array(column.as_ref(), row).unwrap());
+        assert_eq!(values, by_row.collect::<Vec<_>>());
+        let current = view.row_versions(def, RowVersions::Current).unwrap();
+        let counted: usize = current.map(|batch| batch.unwrap().num_rows()).sum();
+        assert_eq!(counted, 2);
+        values
+    };
+    let text = datum::Datum::Bytes(b"branch".to_vec());
+    let view = engine.latest_view_on(branch).unwrap();
+    assert_eq!(third(&view, &here), [text.clone(), text]);
+    let seven = datum::Datum::Int64(7);
+    assert_eq!(third(&engine.latest_view(), &there), [seven.clone(), seven]);
+    db.check();
 }

@@ -23,6 +23,7 @@ pub fn crash_at_every_call(seed: u64, config: &Config, totals: &mut Totals) -> R
     totals.calls += images.len() as u64;
     totals.commits += machine.commits() as u64;
     totals.compactions += machine.compacted;
+    totals.branchings += machine.branches.count() as u64;
     for image in &images {
         for model in &config.models {
             let mut rng = Rng::new(seed).fork(image.call * 4 + *model as u64);

@@ -9,6 +9,7 @@ use heliosdb_storage::{
     Transaction,
 };
 
+use super::branches::Branches;
 use super::check::check_world;
 use super::codec::Codecs;
 use super::oracle::{Changes, Commit, Oracle, World, definition, overlay};
@@ -29,6 +30,7 @@ pub struct Machine {
     /// Compactions that did something.
     pub compacted: u64,
     pub oracle: Oracle,
+    pub(super) branches: Branches,
     /// (numbered calls made when it became known, commits then known to be durable), ascending.
     durable: Vec<(u64, usize)>,
     /// (calls made when its transaction was acknowledged as durable, sequence, value).
@@ -66,6 +68,7 @@ impl Machine {
             options,
             compacted: 0,
             oracle: Oracle::default(),
+            branches: Branches::default(),
             durable: vec![(0, 0)],
             acknowledged_values: Vec::new(),
             in_doubt: None,
@@ -89,6 +92,7 @@ impl Machine {
             options: self.options.clone(),
             compacted: 0,
             oracle: self.oracle.clone(),
+            branches: self.branches.clone(),
             durable: vec![(0, least)],
             acknowledged_values: self.acknowledged_values.clone(),
             in_doubt: None,
@@ -108,6 +112,8 @@ impl Machine {
             most,
             self.in_doubt.as_ref().filter(|_| most == self.commits()),
         )?;
+        let (least, most) = self.branches.survivors(call);
+        machine.settle_branches(least, most)?;
         Ok(machine)
     }
 
@@ -120,6 +126,7 @@ impl Machine {
             options: self.options.clone(),
             compacted: 0,
             oracle: self.oracle.clone(),
+            branches: self.branches.clone(),
             durable: Vec::new(),
             acknowledged_values: Vec::new(),
             in_doubt: None,
@@ -130,6 +137,8 @@ impl Machine {
         };
         machine.open_engine()?;
         machine.settle(self.durable_before_last_write(), self.commits(), None)?;
+        let branches = self.branches.count();
+        machine.settle_branches(branches.saturating_sub(1), branches)?;
         Ok(machine)
     }
 
@@ -255,7 +264,7 @@ impl Machine {
         checked.map_err(|failure| failure.of(format_args!("AS OF {ts}")))
     }
 
-    fn know_durable(&mut self, commits: usize) {
+    pub(super) fn know_durable(&mut self, commits: usize) {
         self.durable.push((self.disk.calls(), commits));
     }
 
@@ -279,6 +288,7 @@ impl Machine {
             0..2 => return self.engine().flush().map_err(Failure::from),
             2..6 => return self.check_live(),
             8..14 => return self.compact(),
+            14..22 => return self.branch_step(),
             6 => self
                 .disk
                 .jump(self.rng.below(20_000_000) as i64 - 10_000_000),
@@ -416,7 +426,8 @@ impl Machine {
         self.close()?;
         self.open_engine()?;
         let commits = self.commits();
-        self.settle(commits, commits, None)
+        self.settle(commits, commits, None)?;
+        self.check_all_branches()
     }
 
     /// The process ends without closing anything and another one opens the database: the machine
@@ -428,7 +439,9 @@ impl Machine {
         let (least, _) = self.survivors(u64::MAX);
         self.open_engine()?;
         let in_doubt = self.in_doubt.take();
-        self.settle(least, self.commits(), in_doubt.as_ref())
+        self.settle(least, self.commits(), in_doubt.as_ref())?;
+        let (least, most) = self.branches.survivors(u64::MAX);
+        self.settle_branches(least, most)
     }
 
     /// Roll back what is open and close the database.
@@ -466,7 +479,8 @@ impl Machine {
             }
         }
         let count = self.rng.index(self.commits() + 1);
-        self.check_as_of(count)
+        self.check_as_of(count)?;
+        self.check_all_branches()
     }
 
     /// What the snapshot of `open` shows, its own changes included.
@@ -477,6 +491,10 @@ impl Machine {
 
     /// The running engine refused a commit and goes on: find out which of the two worlds it shows.
     pub fn resolve_in_doubt(&mut self) -> Result<()> {
+        let (least, most) = self.branches.survivors(u64::MAX);
+        if least < most {
+            self.settle_branches(least, most)?;
+        }
         let Some(changes) = self.in_doubt.take() else {
             return Ok(());
         };

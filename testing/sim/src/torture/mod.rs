@@ -8,12 +8,15 @@
 //! 3. Indexes, row ids, ranges and definitions agree with the rows ([`check`]).
 //! 4. Reading AS OF an earlier commit gives the world of that commit, or says that its history is gone,
 //!    which it is only when nobody holds on to it and its time is over.
-//! 5. No sequence value and no row id that a surviving commit used is given out again.
-//! 6. What a reopened database has shown stays, whatever happens next; also when the crash comes
+//! 5. Branches ([`branches`]) are there with what was acknowledged on them, and show what the timelines
+//!    above them showed at the forks.
+//! 6. No sequence value and no row id that a surviving commit used is given out again.
+//! 7. What a reopened database has shown stays, whatever happens next; also when the crash comes
 //!    during recovery.
 //!
 //! [`crash`] crashes at every numbered call, [`fault`] fails every call, [`damage`] spoils bytes.
 
+mod branches;
 pub mod check;
 mod codec;
 pub mod crash;
@@ -139,6 +142,8 @@ pub struct Totals {
     pub commits: u64,
     /// That merged something.
     pub compactions: u64,
+    /// Branches made and dropped, and commits on them.
+    pub branchings: u64,
     /// Numbered calls of histories, each of which was a crash point in each model.
     pub calls: u64,
     /// Crashes, by model, nested ones included.
@@ -160,12 +165,13 @@ impl fmt::Display for Totals {
         let [lost, reordered, torn] = self.crashes;
         write!(
             f,
-            "{} histories, {} commits, {} compactions, {} calls; crashes: {lost} lost, {reordered} reordered, \
+            "{} histories, {} commits, {} compactions, {} changes of branches, {} calls; crashes: {lost} lost, {reordered} reordered, \
              {torn} torn ({} nested); {} acknowledged commits checked, 0 lost; {} faults \
              ({} stops); {} damages ({} reported, 0 silent)",
             self.histories,
             self.commits,
             self.compactions,
+            self.branchings,
             self.calls,
             self.nested,
             self.commits_checked,
@@ -201,6 +207,7 @@ fn live(seed: u64, config: &Config, totals: &mut Totals) -> Result<(), Report> {
     totals.histories += 1;
     totals.commits += machine.commits() as u64;
     totals.compactions += machine.compacted;
+    totals.branchings += machine.branches.count() as u64;
     totals.calls += disk.calls();
     Ok(())
 }

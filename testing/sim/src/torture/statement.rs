@@ -145,7 +145,10 @@ impl Machine {
         let inserted = open.txn.insert(def, &batch(def, &new)?);
         let ids = self.expect_unique(inserted, collides, open)?;
         for (id, row) in ids.iter().zip(new) {
-            if self.oracle.knows_row(def.id, *id) || !self.given_rows.insert((def.id, *id)) {
+            let known = self.oracle.knows_row(def.id, *id)
+                || self.branches.knows_row(def.id, *id)
+                || !self.given_rows.insert((def.id, *id));
+            if known {
                 return Err(Failure::Wrong(format!(
                     "row id {id} of table {} again",
                     def.id
@@ -392,7 +395,7 @@ impl Machine {
 }
 
 /// Whether a unique index of `def` forbids `row` beside `others`.
-fn conflicts<'a>(
+pub(super) fn conflicts<'a>(
     def: &TableDef,
     row: &[Datum],
     mut others: impl Iterator<Item = &'a Vec<Datum>>,
@@ -408,7 +411,7 @@ fn conflicts<'a>(
     })
 }
 
-fn random_row(rng: &mut Rng, def: &TableDef, spread: u64) -> Vec<Datum> {
+pub(super) fn random_row(rng: &mut Rng, def: &TableDef, spread: u64) -> Vec<Datum> {
     let value = |(at, column): (usize, &ColumnDef)| match column.ty {
         _ if column.dropped => Datum::Null,
         // The primary key is never NULL.
@@ -425,7 +428,7 @@ fn random_row(rng: &mut Rng, def: &TableDef, spread: u64) -> Vec<Datum> {
 }
 
 /// Rows as the batch that `def` asks for: its live columns in order.
-fn batch(def: &TableDef, rows: &[Vec<Datum>]) -> Result<RecordBatch> {
+pub(super) fn batch(def: &TableDef, rows: &[Vec<Datum>]) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for column in live_columns(def) {
