@@ -15,7 +15,9 @@
 //!
 //! Reading the latest state may show a commit that is not durable yet. The rule that makes that safe:
 //! a synchronous commit, even of a transaction that wrote nothing, returns only when everything the
-//! transaction read is durable.
+//! transaction read is durable. A transaction that is read-only from its beginning reads what is
+//! *visible*: durable, or acknowledged without being so. Under SERIALIZABLE it reads the latest all the
+//! same, since those that committed in between may be forgotten by then ([`ssi`]).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -181,6 +183,11 @@ impl Transaction {
                 let (serial, pin) = serializable.begin(self.id, self.read_only, snapshot);
                 self.serial = Some(serial);
                 pin
+            }
+            // Who writes nothing need not see, and wait for, what could still vanish.
+            _ if self.read_only => {
+                let engine = &self.engine;
+                engine.pins.pin_now(|| engine.log.visible())
             }
             _ => self.pin_latest(),
         };

@@ -349,11 +349,10 @@ impl Machine {
     }
 
     fn begin(&mut self) {
-        let repeatable = self.rng.one_in(3);
-        let isolation = if repeatable {
-            Isolation::RepeatableRead
-        } else {
-            Isolation::ReadCommitted
+        let isolation = match self.rng.below(6) {
+            0 => Isolation::RepeatableRead,
+            1 => Isolation::Serializable,
+            _ => Isolation::ReadCommitted,
         };
         let txn = self.engine().begin(isolation, Interrupt::new());
         self.open.push(Open {
@@ -385,6 +384,10 @@ impl Machine {
         let committed = open.txn.commit(durability);
         let ts = match committed {
             Ok(ts) => ts,
+            // Nothing of it stays, and it is not in doubt.
+            Err(Error::ReadWriteDependency { .. }) if open.isolation == Isolation::Serializable => {
+                return Ok(());
+            }
             Err(error) => {
                 if !open.changes.is_empty() {
                     self.in_doubt = Some(open.changes);

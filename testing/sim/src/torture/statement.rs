@@ -43,7 +43,9 @@ impl Machine {
                 // After these a session can only roll back; the others fail one statement.
                 Ok(!matches!(
                     error,
-                    Error::SerializationFailure | Error::Deadlock { .. }
+                    Error::SerializationFailure
+                        | Error::ReadWriteDependency { .. }
+                        | Error::Deadlock { .. }
                 ))
             }
             Err(failure) => Err(failure),
@@ -56,7 +58,8 @@ impl Machine {
         match error {
             Error::UniqueViolation { .. } => true,
             Error::LockNotAvailable | Error::Deadlock { .. } => self.others_open(),
-            Error::SerializationFailure => open.isolation == Isolation::RepeatableRead,
+            Error::SerializationFailure => open.isolation.keeps_snapshot(),
+            Error::ReadWriteDependency { .. } => open.isolation == Isolation::Serializable,
             _ => false,
         }
     }
