@@ -3,6 +3,7 @@
 
 mod ci;
 mod tidy;
+mod torture;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,13 +12,19 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   ci      format, lints, tidy, all tests and a short torture; what CI runs
-  tidy    dependency edges, homes of crates, module headers, links in documents";
+  tidy    dependency edges, homes of crates, module headers, links in documents
+  torture --minutes N [--seed N]
+          the crash torture in a release build, and a summary to keep";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(&root()),
         ["tidy"] => tidy::run(&root()),
+        ["torture", "--minutes", minutes] => torture::run(&root(), minutes, None),
+        ["torture", "--minutes", minutes, "--seed", seed] => {
+            torture::run(&root(), minutes, Some(seed))
+        }
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS

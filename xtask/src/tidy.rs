@@ -139,7 +139,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("heliosdb-isolation", &["heliosdb-storage"]),
-    ("heliosdb-sim", &["heliosdb-storage"]),
+    ("heliosdb-sim", &["heliosdb-isolation", "heliosdb-storage"]),
     (
         "heliosdb-upgrade",
         &[

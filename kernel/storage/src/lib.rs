@@ -45,6 +45,8 @@ pub mod key;
 pub mod row;
 pub mod segment;
 
+pub mod planted;
+
 pub mod error;
 pub mod io;
 

@@ -5,6 +5,7 @@
 //! everything else whenever it may: unsynced data and names are lost, reordered or torn by a crash,
 //! calls fail, stored bits flip. It knows nothing of the engine's formats.
 
+pub mod cases;
 mod crash;
 mod damage;
 mod disk;

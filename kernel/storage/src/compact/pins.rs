@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::history::{Horizons, NamedPin, PinKind};
 use crate::ids::Ts;
+use crate::planted::{self, Bug};
 
 /// See the module's header.
 pub struct Pins {
@@ -76,7 +77,7 @@ impl State {
 
     fn limit(&self, expired: Ts) -> Ts {
         match self.oldest(expired) {
-            Some(oldest) if !cfg!(feature = "planted-gc-drops-pinned") => oldest.ts(),
+            Some(oldest) if !planted::is(Bug::GcDropsPinned) => oldest.ts(),
             _ => Ts::MAX,
         }
     }

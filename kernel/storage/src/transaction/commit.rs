@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::history::named::pin_of;
 use crate::ids::{CollectionId, Ts};
 use crate::memtable::{TxnSlot, split_key};
+use crate::planted::{self, Bug};
 use crate::wal::record::TransactionRecord;
 
 impl Transaction {
@@ -89,6 +90,10 @@ impl Transaction {
             }
             Ok(committed)
         };
+        if planted::is(Bug::LocksBeforeFlip) {
+            self.engine.locks.release_all(self.id, &mut self.held);
+            planted::dawdle();
+        }
         let (ts, ticket) = match serial {
             None => publish()?,
             Some((serial, writes)) => serial.commit(writes, true, publish)?,

@@ -34,6 +34,7 @@ use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
 use crate::memtable::full_key;
+use crate::planted::{self, Bug};
 use crate::schema::TableDef;
 use crate::timeline::{Epoch, Timeline};
 use crate::view::{Kind, OwnWrites, ReadView, row_key};
@@ -366,6 +367,7 @@ impl Transaction {
                 (ts.is_some_and(|ts| ts > snapshot), value.is_some())
             })?;
         match found {
+            Some((true, true)) if planted::is(Bug::LastUpdaterWins) => Ok(RowLock::Held),
             None => Ok(RowLock::Gone),
             Some((false, true)) => Ok(RowLock::Held),
             Some((false, false)) => Ok(RowLock::Gone),

@@ -13,6 +13,7 @@ use super::{OwnWrites, ReadView};
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
 use crate::memtable::{Memtable, as_slices, full_bounds, full_key, split_key};
+use crate::planted::{self, Bug};
 use crate::segment::EntryRange;
 use crate::view;
 
@@ -189,6 +190,7 @@ impl RangeIter {
                 .head
                 .as_ref()
                 .is_some_and(|(key, _)| *key == item.0)
+                && !planted::is(Bug::RangesShowKilled)
             {
                 self.advance(i)?;
             }

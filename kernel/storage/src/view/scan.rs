@@ -27,6 +27,7 @@ use super::{Computing, OwnWrites, ReadView, Source, row_of};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::{KeyBounds, Memtable, as_slices, full_bounds, full_key, split_key};
+use crate::planted::{self, Bug};
 use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::segment::{RowScan, SegmentReader, SegmentScan};
@@ -377,7 +378,9 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
             RowSource::Segment(segment, level, decided) => {
                 let exclude = Arc::new(&decided_by_newer & &*decided);
                 let wholly_hidden = exclude.len() == decided.len();
-                decided_by_newer |= &*decided;
+                if !planted::is(Bug::ScansShowKilled) {
+                    decided_by_newer |= &*decided;
+                }
                 if memory_left > 0 {
                     newer.in_segments |= &*decided;
                 }

@@ -26,6 +26,7 @@ use crate::ids::{Lsn, Ts};
 use crate::io::Io;
 use crate::manifest::LoadEdit;
 use crate::memtable::TxnSlot;
+use crate::planted::{self, Bug};
 
 /// Bytes of asynchronous commits that may wait for the disk before committers have to.
 const ASYNCHRONOUS_BYTES_MAX: usize = 16 << 20;
@@ -126,6 +127,9 @@ impl Log {
 
     /// See the module's header.
     pub fn visible(&self) -> Ts {
+        if planted::is(Bug::VisibleIsLatest) {
+            return self.latest();
+        }
         self.durable()
             .max(Ts(self.acknowledged.load(Ordering::Acquire)))
     }
@@ -173,6 +177,13 @@ impl Log {
         let record = record.at(ts);
         queue.last_ts = ts;
         let ticket = queue.push(record);
+        if planted::is(Bug::LatestBeforeFlip) {
+            self.latest.store(ts.0, Ordering::Release);
+            drop(queue);
+            planted::dawdle();
+            slot.commit(ts);
+            return Ok((ts, ticket));
+        }
         slot.commit(ts);
         self.latest.store(ts.0, Ordering::Release);
         drop(queue);
@@ -270,7 +281,7 @@ impl Log {
 
     /// Wait until every commit at or before `ts` is durable.
     pub fn wait_ts(&self, ts: Ts) -> Result<()> {
-        if self.durable() >= ts.min(self.latest()) {
+        if self.durable() >= ts.min(self.latest()) || planted::is(Bug::ReadersDoNotWait) {
             return Ok(());
         }
         self.wait(self.last_ticket())
@@ -286,7 +297,9 @@ impl Log {
         };
         let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
         writer.append(&records)?;
-        writer.sync()?;
+        if !planted::is(Bug::AcknowledgedUnsynced) {
+            writer.sync()?;
+        }
         self.low.store(writer.is_low(), Ordering::Release);
         self.complete
             .store(writer.complete_through().0, Ordering::Release);

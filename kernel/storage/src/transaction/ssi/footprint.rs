@@ -2,6 +2,7 @@
 
 use super::ranges::{KeyRanges, Limits};
 use crate::ids::Ts;
+use crate::planted::{self, Bug};
 
 /// A serializable transaction that has committed, or several of them summed up. A sum never hides a
 /// conflict of its parts; it may show one that none of them had.
@@ -130,7 +131,7 @@ impl Conflicts {
     /// `read_only_at` is the snapshot of one that wrote nothing.
     pub fn danger(&self, read_only_at: Option<Ts>) -> Option<Danger> {
         if let (Some(out), Some(max)) = (self.earliest_out, self.first_out_max)
-            && out <= max
+            && (out < max || (out == max && !planted::is(Bug::SsiMissesSkew)))
         {
             return Some(Danger::Pivot);
         }

@@ -50,6 +50,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts, TxnId};
 use crate::interrupt::{Interrupt, Wake};
 use crate::memtable::{full_key, split_key};
+use crate::planted::{self, Bug};
 
 mod footprint;
 mod ranges;
@@ -98,7 +99,7 @@ impl Reads {
 
     /// All keys within the bounds are about to be read.
     pub fn note_range(&self, collection: CollectionId, from: Bound<&[u8]>, to: Bound<&[u8]>) {
-        if self.notes(collection) {
+        if self.notes(collection) && !planted::is(Bug::SsiMissesRanges) {
             let mut ranges = self.ranges.lock();
             ranges.insert_bounds(collection, from, to);
             ranges.bound(self.limits);
@@ -143,7 +144,7 @@ struct Watch {
 
 impl Watch {
     fn is_safe(&self) -> bool {
-        self.writers.is_empty() && !self.threatened
+        (self.writers.is_empty() && !self.threatened) || planted::is(Bug::SsiTrustsReaders)
     }
 }
 
@@ -326,7 +327,11 @@ impl State {
 
     /// Forget who ended before all that run now began.
     fn forget(&mut self) {
-        let oldest = self.active.values().map(|active| active.snapshot).min();
+        let snapshots = self.active.values().map(|active| active.snapshot);
+        let oldest = match planted::is(Bug::SsiForgetsEarly) {
+            true => snapshots.max(),
+            false => snapshots.min(),
+        };
         while let Some((_, footprint)) = self.finished.front() {
             if oldest.is_some_and(|oldest| footprint.overlaps(oldest)) {
                 return;

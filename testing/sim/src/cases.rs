@@ -1,21 +1,27 @@
-//! Who may see a commit when: `visible = max(durable, highest asynchronously acknowledged)`, and what a
-//! crash may take.
+//! Short cases that random histories meet too seldom. Each panics when the engine is wrong, as a test
+//! does; they are here because `tests/planted.rs` wants them to.
+//!
+//! * Who may see a commit when: `visible = max(durable, highest asynchronously acknowledged)`, and what a
+//!   crash may take.
+//! * What a snapshot sees stays while files are merged.
 
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
-use heliosdb_sim::{Call, CrashModel, Fault, SimDisk};
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{
     Durability, Engine, Error, Interrupt, Isolation, Options, ReadView, Transaction,
 };
+
+use crate::{Call, CrashModel, Fault, SimDisk};
 
 const STORE: CollectionId = CollectionId(900);
 
 fn open(disk: &SimDisk) -> Engine {
     let options = Options {
         wal_segment_bytes: 64 << 10,
+        retention_micros: Some(0),
         ..Options::default()
     };
     Engine::open(Arc::new(disk.clone()), options).unwrap()
@@ -42,8 +48,7 @@ fn shows(view: &ReadView, key: u8) -> bool {
 
 /// A commit has its timestamp and its sync fails: those who would have to wait for it may see it, and
 /// nobody else.
-#[test]
-fn an_unacknowledged_commit_is_seen_by_none_but_those_who_would_wait_for_it() {
+pub fn an_unacknowledged_commit_is_seen_by_none_but_those_who_would_wait_for_it() {
     let disk = SimDisk::new(1);
     let engine = open(&disk);
     put(&engine, 1, Durability::Synchronous).unwrap();
@@ -87,8 +92,7 @@ fn an_unacknowledged_commit_is_seen_by_none_but_those_who_would_wait_for_it() {
 
 /// Asynchronous commits are seen at once; a crash takes some of the last of them, whole; and a later
 /// synchronous commit makes those before it durable.
-#[test]
-fn asynchronous_commits_are_lost_from_the_end_and_whole() {
+pub fn asynchronous_commits_are_lost_from_the_end_and_whole() {
     let (mut lost, mut kept) = (0, 0);
     for seed in 0..60 {
         let disk = SimDisk::new(seed);
@@ -126,4 +130,28 @@ fn asynchronous_commits_are_lost_from_the_end_and_whole() {
         lost += 10 - count;
     }
     assert!(lost > 0 && kept > 0, "{lost} lost, {kept} kept");
+}
+
+/// History goes at once here, but not what a transaction that is open may still read.
+pub fn a_snapshot_keeps_what_it_sees() {
+    for isolation in [Isolation::RepeatableRead, Isolation::Serializable] {
+        let disk = SimDisk::new(1);
+        let engine = open(&disk);
+        put(&engine, 1, Durability::Synchronous).unwrap();
+        let txn = begin(&engine, isolation, false);
+        let mut other = begin(&engine, Isolation::ReadCommitted, false);
+        other.remove(STORE, &[1]).unwrap();
+        other.commit(Durability::Synchronous).unwrap();
+        disk.advance(1_000_000);
+        put(&engine, 2, Durability::Synchronous).unwrap();
+        let then = txn.read_view().ts();
+        engine.compact_all(&Interrupt::new()).unwrap();
+        let view = txn.read_view();
+        assert!(shows(&view, 1) && !shows(&view, 2), "{isolation:?}");
+        assert!(engine.oldest_ts() <= then);
+        drop(txn);
+        put(&engine, 3, Durability::Synchronous).unwrap();
+        engine.compact_all(&Interrupt::new()).unwrap();
+        assert!(engine.oldest_ts() > then, "nobody needs it any more");
+    }
 }
