@@ -8,7 +8,7 @@
 //!    `NotADatabase`): the kind says what to do next.
 //! 2. *Damage* (`Corruption`, `UnsupportedVersion`, `CodecFailed`): file, offset, what was expected,
 //!    what was found.
-//! 3. *A stopped engine* (`Stopped`): a write to the log failed. Nothing more is accepted; reopening
+//! 3. *A stopped engine* (`Stopped`, `LeadershipLost`): a write to the log failed. Nothing more is accepted; reopening
 //!    the database recovers what is known to be on disk.
 //!
 //! An error is cheap to clone, because one failed write has to be told to every waiting committer.
@@ -135,6 +135,9 @@ pub enum Error {
     DirectoryLocked,
     #[error("not a HeliosDB database: {reason}")]
     NotADatabase { reason: String },
+    /// Another machine decides what comes after the last commit that was acknowledged.
+    #[error("this machine leads no more: {reason}")]
+    LeadershipLost { reason: String },
     #[error("the storage engine has stopped: {reason}")]
     Stopped { reason: String },
     #[error("index key of {bytes} bytes exceeds the maximum of {max_bytes}")]

@@ -69,3 +69,4 @@ pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
     RowChanges, RowVersionScan, RowVersions, ScanRequest, TableScan, Version, Versions,
 };
+pub use wal::sink::{Batch, LocalLog, LocalSink, LogSink};

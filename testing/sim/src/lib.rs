@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod file;
 mod names;
+pub mod quorum;
 pub mod rng;
 pub mod torture;
 

@@ -31,6 +31,7 @@ use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
 use crate::view::{OwnWrites, Path, ReadView, ViewInner};
 use crate::wal::log::Log;
 use crate::wal::record::Record;
+use crate::wal::sink::{LocalSink, LogSink};
 
 mod background;
 mod stats;
@@ -176,6 +177,15 @@ impl EngineInner {
 impl Engine {
     /// Open the database in `io`'s directory; an empty directory becomes a new one.
     pub fn open(io: Arc<dyn Io>, options: Options) -> Result<Engine> {
+        Engine::open_with_sink(io, options, Box::new(LocalSink))
+    }
+
+    /// The same, with somebody else to say when commits are committed.
+    pub fn open_with_sink(
+        io: Arc<dyn Io>,
+        options: Options,
+        sink: Box<dyn LogSink>,
+    ) -> Result<Engine> {
         options.check()?;
         let directory = io.lock().map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => Error::DirectoryLocked,
@@ -212,7 +222,7 @@ impl Engine {
         }
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
-            log: Log::new(Arc::clone(&io), writer, manifest.last_ts),
+            log: Log::new(Arc::clone(&io), writer, manifest.last_ts, sink),
             flusher,
             removals,
             archiver,

@@ -8,6 +8,9 @@
 //!    timer: a lone committer never waits for company, and a crowd shares each sync.
 //! 4. A failed write or sync stops the log for good. It is not tried again, since after a failed sync
 //!    nothing is known of what is on disk; reopening finds out.
+//! 5. What the leader does with a batch is the [`sink`](super::sink)'s. When that says that leadership is
+//!    lost, what was not committed is gone at once: `latest` and `visible` fall back to `durable`, and
+//!    whoever has seen more is told by its commit.
 //!
 //! `visible` = max(durable, highest asynchronously acknowledged timestamp): what may be shown to
 //! someone who will not commit.
@@ -18,7 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use super::file::{self, WalFile};
-use super::record::{Effect, Record, SealedTransaction};
+use super::record::{Record, SealedTransaction};
+use super::sink::{self, Batch, LocalLog, LogSink};
 use super::writer::Writer;
 use crate::backup::Point;
 use crate::error::{Error, Result};
@@ -68,6 +72,10 @@ pub struct Log {
     /// Whoever sleeps until there is something to write.
     queued: Condvar,
     writer: Mutex<Writer>,
+    /// Of the leader alone.
+    sink: Mutex<Box<dyn LogSink>>,
+    /// What is above `durable` is somebody else's.
+    lost: AtomicBool,
     /// One preparation of a file at a time.
     preparing: Mutex<()>,
     /// The current file is nearly full, and there is no next one.
@@ -88,7 +96,7 @@ pub struct Log {
 
 impl Log {
     /// Go on from `last_ts`, the newest commit, which is durable.
-    pub fn new(io: Arc<dyn Io>, writer: Writer, last_ts: Ts) -> Log {
+    pub fn new(io: Arc<dyn Io>, writer: Writer, last_ts: Ts, sink: Box<dyn LogSink>) -> Log {
         Log {
             io,
             queue: Mutex::new(Queue {
@@ -108,6 +116,8 @@ impl Log {
             flushed: AtomicU64::new(0),
             removing: Mutex::default(),
             writer: Mutex::new(writer),
+            sink: Mutex::new(sink),
+            lost: AtomicBool::new(false),
             latest: AtomicU64::new(last_ts.0),
             durable: AtomicU64::new(last_ts.0),
             acknowledged: AtomicU64::new(last_ts.0),
@@ -276,12 +286,27 @@ impl Log {
     fn stop_locked(&self, progress: &mut Progress, error: &Error) {
         tracing::error!("stopping: {error}");
         progress.stopped.get_or_insert_with(|| error.to_string());
-        self.queue.lock().stopped = true;
+        let mut queue = self.queue.lock();
+        queue.stopped = true;
+        if sink::is_lost(error) {
+            let durable = self.durable();
+            queue.last_ts = durable;
+            // In this order: see `wait_ts`.
+            self.lost.store(true, Ordering::Release);
+            self.latest.store(durable.0, Ordering::Release);
+            self.acknowledged.store(durable.0, Ordering::Release);
+        }
     }
 
     /// Wait until every commit at or before `ts` is durable.
     pub fn wait_ts(&self, ts: Ts) -> Result<()> {
-        if self.durable() >= ts.min(self.latest()) || planted::is(Bug::ReadersDoNotWait) {
+        let latest = self.latest();
+        // Once the tail is lost, the latest is not what it was when `ts` was read.
+        let limit = match self.lost.load(Ordering::Acquire) {
+            true => ts,
+            false => ts.min(latest),
+        };
+        if self.durable() >= limit || planted::is(Bug::ReadersDoNotWait) {
             return Ok(());
         }
         self.wait(self.last_ticket())
@@ -296,10 +321,10 @@ impl Log {
             (std::mem::take(&mut queue.records), queue.last_ticket)
         };
         let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
-        writer.append(&records)?;
-        if !planted::is(Bug::AcknowledgedUnsynced) {
-            writer.sync()?;
-        }
+        let batch = Batch::new(&records);
+        self.sink
+            .lock()
+            .commit(&batch, &mut LocalLog::new(&mut writer))?;
         self.low.store(writer.is_low(), Ordering::Release);
         self.complete
             .store(writer.complete_through().0, Ordering::Release);
@@ -309,13 +334,7 @@ impl Log {
         drop(writer);
         self.stats.syncs.fetch_add(1, Ordering::Relaxed);
         self.stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        // A load's timestamp may be older than those before it.
-        let times = records.iter().filter_map(|record| match &record.effect {
-            Effect::Transaction { ts, .. } => Some(*ts),
-            Effect::Load(edit) => Some(edit.last_ts),
-            _ => None,
-        });
-        if let Some(ts) = times.max() {
+        if let Some(ts) = batch.last_ts() {
             self.durable.fetch_max(ts.0, Ordering::AcqRel);
         }
         Ok(ticket)
@@ -324,9 +343,14 @@ impl Log {
     /// An asynchronous commit at `ts` is told to its client. Waits only when the disk is far behind.
     /// Without a background thread (`inline`) nobody else would write: then a small queue is enough.
     pub fn acknowledge(&self, ts: Ts, inline: bool) -> Result<()> {
-        self.acknowledged.fetch_max(ts.0, Ordering::AcqRel);
         let (bytes, ticket) = {
             let queue = self.queue.lock();
+            if queue.stopped && self.durable() < ts {
+                drop(queue);
+                self.check()?;
+                return Err(Error::internal("a stopped log without a reason"));
+            }
+            self.acknowledged.fetch_max(ts.0, Ordering::AcqRel);
             (queue.bytes, Ticket(queue.last_ticket))
         };
         let limit = if inline {

@@ -24,4 +24,5 @@ pub(crate) mod file;
 pub(crate) mod log;
 pub(crate) mod reader;
 pub(crate) mod record;
+pub mod sink;
 pub(crate) mod writer;
