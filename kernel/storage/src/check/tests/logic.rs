@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog::{CATALOG, catalog_key};
 use crate::flush::{entry_of, name_of};
 use crate::ids::{TimelineId, Ts};
-use crate::manifest::{FlushEdit, Manifest};
+use crate::manifest::{FlushEdit, Manifest, TimelineEntry};
 use crate::memtable::full_key;
 use crate::recovery::Replayed;
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
@@ -345,4 +345,60 @@ fn versions_in_the_log_that_segments_supersede_are_told() {
             .any(|f| told(f) && f.place.collection == Some(db.store)),
         "{faults:#?}"
     );
+}
+
+/// What the manifest says of timelines fits together, and with their files and commits.
+#[test]
+fn timelines_are_held_against_their_rules() {
+    let branch = |name: &str, base| TimelineEntry::new(name.to_owned(), Some(base));
+    let told = |db: &Database, expected: &[&str]| {
+        let faults = db.faults();
+        for what in expected {
+            let found = faults.iter().any(|f| f.what.contains(what));
+            assert!(found, "{what}: {faults:#?}");
+        }
+    };
+    let db = database();
+    db.log(
+        |manifest| {
+            let orphan = branch("main", (TimelineId(9), Ts(3)));
+            manifest.timelines.insert(TimelineId(5), orphan);
+        },
+        Vec::new(),
+    );
+    let expected = [
+        "has another one's name",
+        "is not below 2",
+        "branched off timeline 9, which there is not",
+    ];
+    told(&db, &expected);
+
+    let db = database();
+    let last = db.last_ts();
+    let found = segment(&db, 1000, Ts(5), RowId(7), b"k");
+    let key = full_key(db.store, b"k");
+    let mut early = TransactionRecord::new(TimelineId(2), 0);
+    early.push(&key, WriteKind::Put, Some(b"")).unwrap();
+    db.log(
+        |manifest| {
+            let later = branch("branch", (TimelineId::MAIN, Ts(last.0 + 100)));
+            manifest.timelines.insert(TimelineId(2), later);
+            manifest.next_timeline = TimelineId(3);
+        },
+        vec![
+            Record::flush(FlushEdit {
+                timeline: TimelineId(2),
+                flushed_ts: Ts(1),
+                segments: vec![found],
+                live_rows: Vec::new(),
+            }),
+            early.seal().at(Ts(last.0 + 5)),
+        ],
+    );
+    let expected = [
+        "a file of timeline 1, named by 2",
+        "a version of 5 on timeline 2, from before",
+        "a commit of",
+    ];
+    told(&db, &expected);
 }
