@@ -279,6 +279,11 @@ impl From<heliosdb_storage::Error> for SqlError {
                 state::INVALID_PARAMETER_VALUE,
                 "the time asked for is in the future",
             ),
+            Error::DirectoryNotEmpty { .. }
+            | Error::ArchiveConflict { .. }
+            | Error::NotCovered { .. } => {
+                SqlError::new(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            }
             Error::PinExists { .. } => SqlError::new(state::DUPLICATE_OBJECT, message),
             Error::NoSuchPin { .. } => SqlError::new(state::UNDEFINED_OBJECT, message),
             Error::CursorExpired { .. } => {

@@ -58,6 +58,8 @@ impl Session {
                 self.begin_ddl()?;
                 self.alter_extension(alter)
             }
+            StatementKind::Backup(directory) => self.backup_database(directory),
+            StatementKind::ArchiveLog => self.archive_log(),
             StatementKind::Export(options) => self.export_database(options, &statement.text),
             StatementKind::Plugin(command) => self.run_plugin_command(command, &statement.text),
             StatementKind::SqlWithClauses(ast, clauses) => {

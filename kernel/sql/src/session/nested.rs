@@ -187,6 +187,8 @@ fn check_nestable(statement: &Statement) -> Result<()> {
         kind if dispatch::is_transaction_control(kind) => "transaction control",
         StatementKind::Checkpoint => "CHECKPOINT",
         StatementKind::Export(_) => "EXPORT DATABASE",
+        StatementKind::Backup(_) => "BACKUP DATABASE",
+        StatementKind::ArchiveLog => "ARCHIVE LOG",
         kind => match kind.ast() {
             Some(Ast::Copy { .. }) => "COPY",
             Some(Ast::Vacuum(_)) => "VACUUM",

@@ -21,6 +21,7 @@ use crate::plan::as_of::syntax::{self as as_of, Clause};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
 use crate::plugin::operators;
 use crate::plugin::syntax::{CommandSyntax, Syntax};
+use crate::transfer::backup;
 use crate::transfer::export::{self, ExportOption};
 
 /// Expressions nested deeper than this are refused with 54001's neighbour, 54000.
@@ -52,6 +53,10 @@ pub(crate) enum StatementKind {
     AlterExtension(AlterExtension),
     /// EXPORT DATABASE TO STDOUT.
     Export(Vec<ExportOption>),
+    /// BACKUP DATABASE TO a directory.
+    Backup(String),
+    /// ARCHIVE LOG.
+    ArchiveLog,
     /// CREATE TABLE or ALTER TABLE with clauses of plugins, in the order they were written.
     SqlWithClauses(Box<ast::Statement>, Vec<PlacedClause>),
     /// A statement that a plugin runs.
@@ -351,6 +356,14 @@ fn parse_known(
     }
     if is_word(first, Keyword::ALTER) && is_word(second, Keyword::EXTENSION) {
         return parse_alter_extension(lines, tokens);
+    }
+    if word_is(first, "archive") && word_is(second, "log") && significant.len() == 2 {
+        return Ok(StatementKind::ArchiveLog);
+    }
+    if word_is(first, "backup") && is_word(second, Keyword::DATABASE) {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let directory = backup::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Backup(directory));
     }
     if word_is(first, "export") && is_word(second, Keyword::DATABASE) {
         let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);

@@ -1,5 +1,7 @@
-//! COPY: rows in and out as text or csv. EXPORT DATABASE goes out the same way.
+//! COPY: rows in and out as text or csv. EXPORT DATABASE goes out the same way; BACKUP DATABASE goes to a
+//! directory of the server's.
 
+pub(crate) mod backup;
 mod copy_in;
 mod copy_out;
 pub(crate) mod export;

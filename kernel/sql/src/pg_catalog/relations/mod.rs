@@ -72,6 +72,7 @@ static RELATIONS: &[&Relation] = &[
     &plugin::HELIOS_PLUGIN_MIGRATIONS,
     &plugin::HELIOS_PLUGIN_OBJECTS,
     &storage::HELIOS_COMPRESSION_STATS,
+    &storage::HELIOS_ARCHIVE,
     &storage::HELIOS_RETENTION,
     &storage::HELIOS_BACKGROUND_CPU,
     &import::HELIOS_IMPORTS,

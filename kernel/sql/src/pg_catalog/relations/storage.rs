@@ -22,6 +22,15 @@ relations! {
         codec Text, pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8,
     } => Some(compression_rows);
 
+    /// How far the log is archived; no row when it is not to be. What is archived is before `archived_lsn`
+    /// and no newer than `last_commit`; `files_waiting` are full and not archived, and the log has all
+    /// from `archived_lsn` to `log_lsn`. `last_error` is why it does not go on; it is tried again.
+    HELIOS_ARCHIVE = pg_catalog.helios_archive 12912 'v' {
+        archived_lsn Int8, log_lsn Int8, last_commit Timestamptz, last_file Text,
+        last_archived Timestamptz, files_archived Int8, files_waiting Int8, failures Int8,
+        last_error Text, last_failed Timestamptz,
+    } => Some(archive_rows);
+
     /// How far history goes back (NULL: all the way), and what keeps it: `retention` when it is not past
     /// its time, `forever` when that never comes, a `snapshot` that a transaction reads, or the `clock`,
     /// which jumped. Then what there is in segments, and what merging them did since the server started.
@@ -150,6 +159,28 @@ fn background_cpu_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         ])?;
     }
     Ok(())
+}
+
+fn archive_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let Some(archive) = ctx.session.storage_stats().archive else {
+        return Ok(());
+    };
+    let time = |micros: u64| match micros {
+        0 => NULL,
+        micros => Datum::Timestamp(bytes(micros)),
+    };
+    rows.push(row![
+        bytes(archive.archived.0),
+        bytes(archive.log_end.0),
+        time(archive.last_ts.0),
+        archive.last_file,
+        time(archive.last_micros),
+        bytes(archive.files_archived),
+        bytes(archive.files_waiting),
+        bytes(archive.failures),
+        archive.error,
+        time(archive.failed_micros)
+    ])
 }
 
 fn method(column: &Column) -> &str {
