@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
@@ -55,6 +55,8 @@ pub struct StorageSection {
     pub page_cache_size: Option<ByteSize>,
     /// How long the past is kept.
     pub retention: Option<Retention>,
+    /// Where the log is archived to, from the data directory.
+    pub archive: Option<PathBuf>,
 }
 
 /// `[memory]`: limits.
@@ -350,7 +352,7 @@ mod tests {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
-             page_cache_size = \"1GB\"\nretention = \"36 h\"\n[memory]\nquery_limit = \"1GB\"\n\
+             page_cache_size = \"1GB\"\nretention = \"36 h\"\narchive = \"../old\"\n[memory]\nquery_limit = \"1GB\"\n\
              plugin_limit = \"1MB\"\n[background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
              cpu_governor = \"off\"\n",
@@ -364,6 +366,7 @@ mod tests {
         assert_eq!(config.storage.page_cache_size, Some(ByteSize(1 << 30)));
         let retention = config.storage.retention.unwrap();
         assert_eq!(retention.micros, Some(36 * 3600 * 1_000_000));
+        assert_eq!(config.storage.archive, Some(PathBuf::from("../old")));
         assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
         assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
         let caps = Caps {

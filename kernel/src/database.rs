@@ -18,6 +18,7 @@ use heliosdb_sql::{
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
+use crate::backup::{self, BackedUp};
 use crate::config::Config;
 use crate::dump::{ExportOptions, Manifest, Progress, marker};
 use crate::edition;
@@ -195,6 +196,18 @@ impl Database {
     ) -> Result<Manifest, Error> {
         let instance = &self.shared.instance;
         Ok(instance.export(out, options, progress)?)
+    }
+
+    /// Make a backup in `target`, a directory that is made, or empty, while others go on writing. It is a
+    /// database as of now, which opens like any other, and with the archive of the log the base of
+    /// restores to any time since.
+    pub fn backup(&self, target: impl AsRef<Path>) -> Result<BackedUp, Error> {
+        backup::back_up(self.shared.instance.engine(), target.as_ref())
+    }
+
+    /// Archive everything that is durable now, where `[storage] archive` says; nothing without it.
+    pub fn archive(&self) -> Result<(), SqlError> {
+        Ok(self.shared.instance.engine().archive()?)
     }
 
     /// Serve the PostgreSQL protocol in the background until the returned server is shut down.
@@ -515,6 +528,7 @@ impl Config {
         let mut options = heliosdb_storage::Options {
             expected_names: &EXPECTED_NAMES,
             cpu: self.background.caps(),
+            companions: &backup::COMPANIONS,
             ..heliosdb_storage::Options::default()
         };
         let storage = &self.storage;

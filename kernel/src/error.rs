@@ -25,6 +25,18 @@ pub enum Error {
     NotADirectory,
     #[error("there is no such directory")]
     NoDirectory,
+    #[error("there is no directory \"{}\"", .0.display())]
+    NoSuchDirectory(PathBuf),
+    /// A restore to a time of which there is nothing.
+    #[error(
+        "the state of {asked} cannot be restored: the backup and the archive cover {from} to {to} ({why})"
+    )]
+    NotCovered {
+        asked: String,
+        from: String,
+        to: String,
+        why: String,
+    },
     /// What is in it is a part of a database, or one that nobody verified.
     #[error("an import into it has not finished")]
     ImportPending,

@@ -23,6 +23,11 @@
 //! database of it in a directory of its own, or changes nothing; [`dump::verify()`] compares the two.
 //! A directory that an import has not finished does not open.
 //!
+//! # Backups
+//!
+//! [`Database::backup`] makes one while others work, [`backup::Restore`] a database of it, with the archive
+//! of the log as of any time since.
+//!
 //! # Use
 //!
 //! ```
@@ -47,6 +52,7 @@
 //! # }
 //! ```
 
+pub mod backup;
 pub mod check;
 pub mod config;
 mod database;

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use heliosdb_kernel::AuthMethod;
 use heliosdb_kernel::config::parse_auth_method;
 
+use crate::backup::{Backup, Restore};
 use crate::check::Check;
 use crate::export::Export;
 use crate::output::Format;
@@ -38,6 +39,10 @@ pub enum Shared<P: Place, T: Target> {
     Plugin(Plugin<P>),
     /// Read all of a database that is not running, and say what is damaged and where.
     Check(Check<P>),
+    /// Copy the files of a database, also of a running one, into a directory that is a database.
+    Backup(Backup<P>),
+    /// Make a new database of a backup, with the archive of the log as of any time since.
+    Restore(Restore),
     /// Write the database into one file, which HeliosDB Full imports.
     Export(Export<P>),
 }

@@ -10,7 +10,7 @@ pub use crate::interrupt::{Signals, on_interrupt};
 use crate::open::{self, Opened, Overrides};
 use crate::output::{self, Format};
 use crate::shell::Shell;
-use crate::{Edition, Failed, check, export, interrupt, plugin};
+use crate::{Edition, Failed, backup, check, export, interrupt, plugin};
 
 /// One of the commands that every distribution has.
 ///
@@ -23,6 +23,8 @@ pub fn run<P: Place, T: Target>(edition: &Edition, command: Shared<P, T>) -> Res
         Shared::Sql(arguments) => sql(edition, &arguments),
         Shared::Plugin(command) => plugin::run(edition, command),
         Shared::Check(arguments) => check::run(edition, &arguments),
+        Shared::Backup(arguments) => backup::back_up(edition, &arguments),
+        Shared::Restore(arguments) => backup::restore(&arguments),
         Shared::Export(arguments) => export::run(edition, &arguments),
     }
 }

@@ -36,6 +36,7 @@ use heliosdb_storage::Engine;
 use heliosdb_storage::io::{Io, OpenMode};
 use serde::{Deserialize, Serialize};
 
+use crate::backup;
 use crate::config::{Config, Switch};
 use crate::edition::{self, LITE};
 use crate::error::Error;
@@ -178,7 +179,11 @@ pub(crate) fn open_engine(
         return Err(Error::GovernorOff);
     }
     refuse(&io)?;
-    let engine = Engine::open(io.clone(), config.storage_options())?;
+    let options = heliosdb_storage::Options {
+        archive: backup::archive_of(config, io.root().as_deref())?,
+        ..config.storage_options()
+    };
+    let engine = Engine::open(io.clone(), options)?;
     refuse(&io)?;
     edition::claim(&engine, edition)?;
     Ok(engine)

@@ -1,11 +1,12 @@
 //! The built `heliosdb-lite`, from outside: start-up errors (`startup`), the `sql` command (`sql`),
 //! plugins from writing one to switching it off (`plugin`), living with one (`operator`), a directory of
-//! Full's (`edition`), `check`, and other people's clients (`psql`, `psycopg`, `flights`), which skip with
+//! Full's (`edition`), `check`, `backup`, and other people's clients (`psql`, `psycopg`, `flights`), which skip with
 //! a printed reason when the client or the data is not there.
 
 // Helpers outside #[test] functions unwrap too.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod check;
 mod edition;
 mod flights;
