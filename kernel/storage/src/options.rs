@@ -78,7 +78,7 @@ impl Default for Options {
         Options {
             memtable_bytes_max: 64 << 20,
             memtables_frozen_max: 4,
-            wal_segment_bytes: 64 << 20,
+            wal_segment_bytes: 16 << 20,
             page_bytes: 64 << 10,
             page_cache_bytes: 256 << 20,
             transaction_bytes_max: 2 << 30,

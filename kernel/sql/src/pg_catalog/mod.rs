@@ -70,7 +70,7 @@ pub trait SessionView: Debug + Send + Sync {
     /// `set_config`: gives the new value back.
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
     fn settings(&self) -> Vec<Setting>;
-    /// Bytes that a table, an index or a sequence takes.
+    /// Bytes of segments that a table, an index or a sequence takes.
     fn relation_size(&self, relation: Oid) -> i64;
     /// How many rows a table has, as far as is known without counting.
     fn estimated_rows(&self, table: Oid) -> Option<u64>;

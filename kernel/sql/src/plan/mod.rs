@@ -11,6 +11,7 @@ pub(crate) mod bridge;
 pub(crate) mod compile;
 pub mod computed;
 pub(crate) mod context;
+mod dates;
 pub(crate) mod direct;
 pub(crate) mod error;
 pub(crate) mod explain;

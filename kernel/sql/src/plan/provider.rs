@@ -17,9 +17,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use heliosdb_storage::ScanRequest;
 
 use super::as_of::time::shown;
+use super::dates;
 use super::error::wrap;
 use super::filter::{self, Bounds};
-use super::scan::{IndexScanExec, RowFetchExec, TableScanExec};
+use super::scan::{IndexScanExec, RowFetchExec, TableScanExec, index_rows};
 use super::state::CurrentStatement;
 use crate::catalog::Oid;
 use crate::catalog::meta::TableMeta;
@@ -86,7 +87,10 @@ impl TableProvider for StoredTable {
         Ok(filters
             .iter()
             .map(|f| {
-                if filter::is_usable(f) || filter::may_be_indexed(&self.meta, f) {
+                let usable = filter::is_usable(f)
+                    || dates::is_usable(f)
+                    || filter::may_be_indexed(&self.meta, f);
+                if usable {
                     TableProviderFilterPushDown::Inexact
                 } else {
                     TableProviderFilterPushDown::Unsupported
@@ -140,24 +144,26 @@ impl TableProvider for StoredTable {
             )));
         }
 
-        let bounds = Bounds::new(&self.meta, filters);
+        let filters = dates::with_dates(&self.meta, filters);
+        let bounds = Bounds::new(&self.meta, &filters);
         let view = context.view_of(self.slot)?.clone();
         let format = &SessionVars::of(state.config_options()).format;
         let as_of = self.slot.map(|_| shown(view.ts(), format));
         let estimate = view.row_count_estimate(self.meta.id());
         let interrupt = context.interrupt.clone();
-        if let Some(lookup) = bounds.best_index(&self.meta) {
+        if let Some(lookup) = bounds.best_index(&self.meta)
+            && let Some(rows) = index_rows(&self.meta, &view, &lookup, estimate).map_err(wrap)?
+        {
             return Ok(Arc::new(IndexScanExec::new(
                 self.meta.clone(),
                 view,
                 as_of,
                 interrupt,
                 lookup,
-                bounds.zone_ranges(),
+                rows.into(),
                 columns,
                 row_id,
                 schema,
-                estimate,
             )));
         }
         let request = ScanRequest {

@@ -1,7 +1,7 @@
 //! Physical operators that read storage.
 //!
-//! [`TableScanExec`] reads a whole table in partitions, [`IndexScanExec`] the rows an index names,
-//! [`RowFetchExec`] rows that are known by id. Reading storage blocks; these run on the instance's
+//! [`TableScanExec`] reads a whole table in partitions, [`IndexScanExec`] the rows an index names, which are
+//! looked up when the plan is made and must be few, [`RowFetchExec`] rows that are known by id. Reading storage blocks; these run on the instance's
 //! own threads, or on the thread of the session that asked.
 
 use std::fmt;
@@ -23,7 +23,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use heliosdb_storage::ids::{ColumnId, RowId};
-use heliosdb_storage::{ColumnRange, Interrupt, ReadView, ScanRequest, TableScan};
+use heliosdb_storage::{Interrupt, ReadView, ScanRequest, TableScan};
 use parking_lot::Mutex;
 
 use super::error::wrap;
@@ -34,8 +34,9 @@ use crate::types::extension::wrapped_as;
 
 /// Rows fetched by id per batch.
 const FETCH_ROWS: usize = 8192;
-/// An index that names more rows than this share of the table is slower than reading the table.
-const INDEX_SHARE_MAX: f64 = 0.2;
+/// An index that names more rows than one of so many of the table's is slower than reading the table: rows
+/// by themselves are hundreds of times as slow as columns.
+const INDEX_ROWS_ONE_OF: u64 = 200;
 /// ... unless they are so few that it does not matter.
 const INDEX_ROWS_FREE: usize = 4096;
 
@@ -233,12 +234,11 @@ pub(crate) struct IndexScanExec {
     as_of: Option<String>,
     interrupt: Arc<Interrupt>,
     lookup: IndexLookup,
-    zone_ranges: Vec<ColumnRange>,
+    rows: Arc<[RowId]>,
     columns: Vec<ColumnId>,
     row_id: bool,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
-    estimate: u64,
 }
 
 impl fmt::Debug for IndexScanExec {
@@ -260,11 +260,10 @@ impl IndexScanExec {
         as_of: Option<String>,
         interrupt: Arc<Interrupt>,
         lookup: IndexLookup,
-        zone_ranges: Vec<ColumnRange>,
+        rows: Arc<[RowId]>,
         columns: Vec<ColumnId>,
         row_id: bool,
         schema: SchemaRef,
-        estimate: u64,
     ) -> IndexScanExec {
         let properties = properties(&schema, 1);
         IndexScanExec {
@@ -273,43 +272,39 @@ impl IndexScanExec {
             as_of,
             interrupt,
             lookup,
-            zone_ranges,
+            rows,
             columns,
             row_id,
             schema,
             properties,
-            estimate,
         }
     }
+}
 
-    /// The rows of all ranges, each once, in order of row id when there are several ranges.
-    fn rows(&self) -> heliosdb_storage::Result<Vec<RowId>> {
-        let index = &self.meta.storage.indexes[self.lookup.index];
-        let mut rows = Vec::new();
-        for range in &self.lookup.ranges {
-            rows.extend(self.view.index_rows(&self.meta.storage, index, range)?);
+/// The rows of all ranges, each once, in order of row id when there are several ranges. `None` when they
+/// are so many that reading the whole table, of about `estimate` rows, is quicker.
+pub(crate) fn index_rows(
+    meta: &TableMeta,
+    view: &ReadView,
+    lookup: &IndexLookup,
+    estimate: u64,
+) -> heliosdb_storage::Result<Option<Vec<RowId>>> {
+    let index = &meta.storage.indexes[lookup.index];
+    let share = usize::try_from(estimate / INDEX_ROWS_ONE_OF).unwrap_or(usize::MAX);
+    let rows_max = share.max(INDEX_ROWS_FREE);
+    let mut rows = Vec::new();
+    for range in &lookup.ranges {
+        let more = view.index_rows_max(&meta.storage, index, range, rows_max - rows.len())?;
+        match more {
+            Some(more) => rows.extend(more),
+            None => return Ok(None),
         }
-        if self.lookup.ranges.len() > 1 {
-            rows.sort_unstable();
-            rows.dedup();
-        }
-        Ok(rows)
     }
-
-    /// The table itself, when the index names too much of it.
-    fn full_scan(&self) -> heliosdb_storage::Result<Vec<TableScan>> {
-        self.view.scan(
-            self.meta.storage.clone(),
-            ScanRequest {
-                projection: self.columns.clone(),
-                row_id: self.row_id,
-                ranges: self.zone_ranges.clone(),
-                partitions: 1,
-                batch_rows: FETCH_ROWS,
-                limit: None,
-            },
-        )
+    if lookup.ranges.len() > 1 {
+        rows.sort_unstable();
+        rows.dedup();
     }
+    Ok(Some(rows))
 }
 
 impl DisplayAs for IndexScanExec {
@@ -340,23 +335,12 @@ impl ExecutionPlan for IndexScanExec {
         _partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let rows = self.rows().map_err(wrap)?;
-        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
-        let share = rows.len() as f64 / self.estimate.max(1) as f64;
         let interrupt = self.interrupt.clone();
         let schema = self.schema.clone();
-        if rows.len() > INDEX_ROWS_FREE && share > INDEX_SHARE_MAX {
-            let scans = self.full_scan().map_err(wrap)?;
-            let meta = self.meta.clone();
-            let batches = scans.into_iter().flatten().map(move |batch| {
-                interrupt.check().map_err(wrap)?;
-                conform(&schema, &batch.map_err(|e| wrap(meta.explain(e)))?)
-            });
-            return Ok(stream(&self.schema, batches));
-        }
         let (meta, columns, row_id) = (self.meta.clone(), self.columns.clone(), self.row_id);
         let view = self.view.clone();
-        let chunks: Vec<Vec<RowId>> = rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec).collect();
+        let chunks = self.rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec);
+        let chunks: Vec<Vec<RowId>> = chunks.collect();
         let batches = chunks.into_iter().map(move |rows| {
             interrupt.check().map_err(wrap)?;
             let batch = view
@@ -372,15 +356,9 @@ impl ExecutionPlan for IndexScanExec {
         _inputs: &[Arc<Statistics>],
         _args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let rows = if self.lookup.unique {
-            self.lookup.ranges.len() as u64
-        } else {
-            // Without histograms: an equal prefix keeps few rows, a range a tenth.
-            (self.estimate / 10).max(1)
-        };
         Ok(Arc::new(row_statistics(
             &self.schema,
-            rows.min(self.estimate),
+            self.rows.len() as u64,
         )))
     }
 }

@@ -75,9 +75,19 @@ impl SessionView for SessionInfo {
         self.shown_settings().describe()
     }
 
-    fn relation_size(&self, _relation: Oid) -> i64 {
-        // Storage accounts bytes per file, and a file may hold several tables.
-        0
+    fn relation_size(&self, relation: Oid) -> i64 {
+        let catalog = SessionInfo::catalog(self);
+        let collection = match (catalog.table(relation), catalog.index(relation)) {
+            (Some(table), _) => table.collection,
+            (None, Some(index)) => index.collection,
+            // A sequence is in the log and the manifest.
+            (None, None) => return 0,
+        };
+        let bytes = self
+            .instance
+            .engine()
+            .collection_bytes(CollectionId(collection));
+        i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
     fn estimated_rows(&self, table: Oid) -> Option<u64> {

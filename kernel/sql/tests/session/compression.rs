@@ -136,6 +136,108 @@ SELECT count(*) FROM helios_compression_stats WHERE tablename = 't' AND method <
     );
 }
 
+/// Sizes are those of pages in files, so a table has one when it was flushed.
+#[test]
+fn what_a_table_takes_and_why_its_pages_have_their_codecs() {
+    check(
+        "CREATE TABLE t (id int PRIMARY KEY, a text, b text COMPRESSION none);
+INSERT INTO t SELECT n, 'a' || n % 3, 'b' || n FROM generate_series(1, 5000) n;
+SELECT pg_relation_size('t'), pg_relation_size('t_pkey');
+CHECKPOINT;
+SELECT pg_relation_size('t') BETWEEN 40000 AND 90000 AS rows, pg_relation_size('t_pkey') BETWEEN 100 AND 20000 AS keys,
+    pg_total_relation_size('t') = pg_table_size('t') + pg_indexes_size('t') AS total,
+    pg_relation_size('t') > (SELECT sum(stored_bytes) FROM helios_compression_stats WHERE tablename = 't') AS framed;
+SELECT attname, codec, round(bits_per_value::numeric) AS bits, reason FROM helios_compression_stats WHERE tablename = 't' ORDER BY attnum;",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 5000
+            pg_relation_size | pg_relation_size
+            0 | 0
+            CHECKPOINT
+            rows | keys | total | framed
+            t | t | t | t
+            attname | codec | bits | reason
+            id | bitpacking | 0 | 99 % shorter than none
+            a | dict | 2 | 95 % shorter than none
+            b | none | 70 | the column asks for it
+        "#]],
+    );
+}
+
+/// A date plus an interval is a timestamp; a scan compares dates all the same.
+#[test]
+fn dates_are_held_against_timestamps_in_storage() {
+    check(
+        "CREATE TABLE t (n int, d date);
+INSERT INTO t SELECT n, date '2000-01-01' + n FROM generate_series(0, 9999) n;
+CHECKPOINT;
+EXPLAIN SELECT n FROM t WHERE d >= date '2003-01-01' AND d < date '2003-01-01' + interval '1 month';
+SELECT count(*), min(d), max(d) FROM t WHERE d >= date '2003-01-01' AND d < date '2003-01-01' + interval '1 month';
+SELECT count(*), max(d) FROM t WHERE d < timestamp '2000-01-03 00:00:01' OR timestamp '2027-05-17 12:00' < d;
+SELECT count(*), max(d) FROM t WHERE d < timestamp '2000-01-03 00:00:01';
+SELECT count(*), min(d) FROM t WHERE timestamp '2027-05-17 12:00' <= d;
+SELECT count(*) FROM t WHERE d = timestamp '2000-01-03 00:00:01';
+SELECT n FROM t WHERE d = timestamp '2000-01-03';",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 10000
+            CHECKPOINT
+            QUERY PLAN
+            FilterExec: d@1 >= 2003-01-01 AND cast(d@1) < 1044057600000000, projection=[n@0]
+              CooperativeExec
+                TableScan: table=t, zone_maps=1
+            EXPLAIN
+            count | min | max
+            31 | 2003-01-01 | 2003-01-31
+            count | max
+            4 | 2027-05-18
+            count | max
+            3 | 2000-01-03
+            count | min
+            1 | 2027-05-18
+            count
+            0
+            n
+            2
+        "#]],
+    );
+}
+
+/// An index is for few rows; when it names many, the columns are read.
+#[test]
+fn an_index_is_left_when_it_names_many_rows() {
+    check(
+        "CREATE TABLE t (n int, m int);
+CREATE INDEX ON t (n);
+INSERT INTO t SELECT n, n % 7 FROM generate_series(1, 20000) n;
+CHECKPOINT;
+EXPLAIN SELECT m FROM t WHERE n < 100;
+EXPLAIN SELECT m FROM t WHERE n < 10000;
+SELECT count(*), sum(m) FROM t WHERE n < 100;
+SELECT count(*), sum(m) FROM t WHERE n < 10000;",
+        expect![[r#"
+            CREATE TABLE
+            CREATE INDEX
+            INSERT 0 20000
+            CHECKPOINT
+            QUERY PLAN
+            FilterExec: n@0 < 100, projection=[m@1]
+              CooperativeExec
+                IndexScan: table=t, index=t_n_idx, ranges=1
+            EXPLAIN
+            QUERY PLAN
+            FilterExec: n@0 < 10000, projection=[m@1]
+              RepartitionExec: partitioning=RoundRobinBatch(2), input_partitions=1
+                TableScan: table=t, zone_maps=1
+            EXPLAIN
+            count | sum
+            99 | 295
+            count | sum
+            9999 | 29994
+        "#]],
+    );
+}
+
 #[test]
 fn a_method_that_is_not_there_or_not_for_the_type_is_refused() {
     check(

@@ -22,7 +22,7 @@ use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::removal::Removals;
 use crate::schema::TableDef;
-use crate::segment::{ColumnPages, Inventory};
+use crate::segment::{ColumnPages, Inventory, SegmentReader};
 use crate::sequence::{SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::timeline::{Timeline, Timelines};
@@ -490,6 +490,16 @@ impl Engine {
             }
         }
         inventory.finish()
+    }
+
+    /// What a table or a sorted collection takes of segments, history included. What is still in memory
+    /// takes nothing. Reads no page.
+    pub fn collection_bytes(&self, collection: CollectionId) -> u64 {
+        let timelines = self.inner().timelines.all().into_iter();
+        let bytes = |segments: &SegmentReader| segments.bytes_of(collection);
+        timelines
+            .map(|(_, timeline)| timeline.sources().segments().map(bytes).sum::<u64>())
+            .sum()
     }
 
     /// The part of [`Engine::column_pages`] that codecs from outside encoded: what cannot be read

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::encoding::Rival;
 use super::format::{Block, ColumnPage, PageCodec, PagePlace, Run};
+use super::page::PAGE_HEADER_BYTES;
 use super::reader::SegmentReader;
 use crate::codec::Encoding;
 use crate::ids::{CollectionId, ColumnId, Ts};
@@ -15,9 +17,24 @@ pub struct ColumnPages {
     pub column: ColumnId,
     pub encoding: Encoding,
     pub pages: u64,
+    /// Values in them, NULLs and those of deletes included.
+    pub values: u64,
     /// Payload when stored plain.
     pub raw_bytes: u64,
     /// Payload in the files.
+    pub stored_bytes: u64,
+    /// What most of them were held against when their codec was chosen.
+    pub rival: Option<RivalBytes>,
+}
+
+/// How pages compare with what they might have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RivalBytes {
+    /// The next best encoding.
+    pub encoding: Encoding,
+    /// About what the pages would have taken with it.
+    pub bytes: u64,
+    /// What the same pages do take.
     pub stored_bytes: u64,
 }
 
@@ -28,8 +45,23 @@ pub(crate) struct Inventory(BTreeMap<(CollectionId, ColumnId, Encoding), Sizes>)
 #[derive(Debug, Default)]
 struct Sizes {
     pages: u64,
+    values: u64,
     raw_bytes: u64,
     stored_bytes: u64,
+    /// Pages, what they would have taken, and what they take, for each rival.
+    rivals: BTreeMap<Encoding, (u64, u64, u64)>,
+}
+
+impl Sizes {
+    fn rival(self) -> Option<RivalBytes> {
+        let rivals = self.rivals.into_iter();
+        let (encoding, (_, bytes, stored_bytes)) = rivals.max_by_key(|(_, (pages, ..))| *pages)?;
+        Some(RivalBytes {
+            encoding,
+            bytes,
+            stored_bytes,
+        })
+    }
 }
 
 impl Inventory {
@@ -45,6 +77,13 @@ impl Inventory {
                     let key = (collection.id, ColumnId(column), encoding(page));
                     let sizes = self.0.entry(key).or_default();
                     sizes.pages += 1;
+                    sizes.values += u64::from(block.rows);
+                    if let Some((rival, bytes)) = page.rival {
+                        let sums = sizes.rivals.entry(rival_encoding(rival)).or_default();
+                        sums.0 += 1;
+                        sums.1 += u64::from(bytes);
+                        sums.2 += u64::from(page.place.stored_bytes);
+                    }
                     sizes.raw_bytes += u64::from(page.place.raw_bytes);
                     sizes.stored_bytes += u64::from(page.place.stored_bytes);
                 }
@@ -61,8 +100,10 @@ impl Inventory {
                 column,
                 encoding,
                 pages: sizes.pages,
+                values: sizes.values,
                 raw_bytes: sizes.raw_bytes,
                 stored_bytes: sizes.stored_bytes,
+                rival: sizes.rival(),
             })
             .collect()
     }
@@ -121,6 +162,27 @@ impl SegmentReader {
             .collect()
     }
 
+    /// What one collection takes of the file: its pages with their headers.
+    pub fn bytes_of(&self, c: CollectionId) -> u64 {
+        let Some(collection) = self.collection(c) else {
+            return 0;
+        };
+        let sum = |places: &mut dyn Iterator<Item = PagePlace>| -> u64 {
+            let page = |place: PagePlace| PAGE_HEADER_BYTES as u64 + u64::from(place.stored_bytes);
+            places.map(page).sum()
+        };
+        match &collection.run {
+            Run::Rows(rows) => {
+                let blocks = rows.head.iter().chain(&rows.hist);
+                sum(&mut blocks.flat_map(places_of).chain([rows.bitmap]))
+            }
+            Run::Sorted(sorted) => {
+                let pages = sorted.head.iter().chain(&sorted.hist);
+                sum(&mut pages.map(|page| page.place).chain([sorted.bloom]))
+            }
+        }
+    }
+
     /// The codecs that its pages cannot be read without.
     pub fn codecs(&self) -> BTreeSet<Arc<str>> {
         let mut codecs = BTreeSet::new();
@@ -147,6 +209,14 @@ fn places_of(block: &Block) -> impl Iterator<Item = PagePlace> {
         .chain(block.ends)
         .chain(block.deleted)
         .chain(columns)
+}
+
+fn rival_encoding(rival: Rival) -> Encoding {
+    match rival {
+        Rival::Plain => Encoding::Plain,
+        Rival::Zstd => Encoding::Zstd,
+        Rival::BuiltIn(codec) => Encoding::BuiltIn(codec),
+    }
 }
 
 /// zstd is used where it makes a page shorter, and nowhere else.

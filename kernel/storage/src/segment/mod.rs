@@ -68,7 +68,7 @@ pub use self::cache::PageCache;
 pub(crate) use self::check::{Extent, check, check_order};
 pub use self::filter::ColumnRange;
 pub(crate) use self::inventory::Inventory;
-pub use self::inventory::{CollectionBytes, ColumnPages};
+pub use self::inventory::{CollectionBytes, ColumnPages, RivalBytes};
 pub use self::range::EntryRange;
 pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};

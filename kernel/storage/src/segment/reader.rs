@@ -425,6 +425,11 @@ impl SegmentReader {
         found.is_some_and(|(_, collection)| matches!(collection.run, Run::Rows(_)))
     }
 
+    /// What the directory says of a collection.
+    pub(super) fn collection(&self, c: CollectionId) -> Option<&Collection> {
+        self.find(c).map(|(_, collection)| collection)
+    }
+
     /// The collection's place in the directory.
     pub(super) fn find(&self, c: CollectionId) -> Option<(usize, &Collection)> {
         let place = *self.0.places.get(&c)?;

@@ -265,6 +265,19 @@ impl ReadView {
         index: &IndexDef,
         range: &IndexRange,
     ) -> Result<Vec<RowId>> {
+        let rows = self.index_rows_max(table, index, range, usize::MAX)?;
+        Ok(rows.unwrap_or_default())
+    }
+
+    /// [`ReadView::index_rows`], unless they are more than `rows_max`: then `None`, found out without
+    /// reading the others.
+    pub fn index_rows_max(
+        &self,
+        table: &TableDef,
+        index: &IndexDef,
+        range: &IndexRange,
+        rows_max: usize,
+    ) -> Result<Option<Vec<RowId>>> {
         if index.unique
             && range.prefix.len() == index.columns.len()
             && !range.prefix.contains(&Datum::Null)
@@ -272,15 +285,20 @@ impl ReadView {
             let types = key_types(table, index)?;
             let key = encode_key(&range.prefix, &index.columns, &types)?;
             return match self.get(index.id, &key)? {
-                Some(value) => Ok(vec![row_of(&value)?]),
-                None => Ok(Vec::new()),
+                Some(value) => Ok(Some(vec![row_of(&value)?])),
+                None => Ok(Some(Vec::new())),
             };
         }
         let (from, to) = key_bounds(table, index, range)?;
         let from = from.as_ref().map(|k| k.as_slice());
         let to = to.as_ref().map(|k| k.as_slice());
-        self.range(index.id, from, to)?
-            .map(|entry| row_of(&entry?.1))
-            .collect()
+        let mut rows = Vec::new();
+        for entry in self.range(index.id, from, to)? {
+            if rows.len() == rows_max {
+                return Ok(None);
+            }
+            rows.push(row_of(&entry?.1)?);
+        }
+        Ok(Some(rows))
     }
 }

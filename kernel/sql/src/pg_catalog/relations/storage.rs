@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use heliosdb_storage::HeldBy;
+use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::governor::Usage;
 use heliosdb_storage::ids::Ts;
+use heliosdb_storage::segment::ColumnPages;
 
 use crate::catalog::model::{Column, Compression};
 use crate::error::Result;
@@ -15,11 +17,13 @@ use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 relations! {
     /// How the pages of each column in segments are stored: a row per column and codec, and one
     /// without a codec for a column that was given a method and has no pages yet. `method` is what
-    /// the column's next pages are to be stored with. A table that was dropped or truncated since is
+    /// the column's next pages are to be stored with, `reason` why those that are there have this codec.
+    /// A table that was dropped or truncated since is
     /// known by its collection alone; its past may still be read.
     HELIOS_COMPRESSION_STATS = pg_catalog.helios_compression_stats 12900 'v' {
         schemaname Name, tablename Name, attname Name, collection Oid, attnum Int2, method Text,
-        codec Text, pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8,
+        codec Text, pages Int8, raw_bytes Int8, stored_bytes Int8, ratio Float8, bits_per_value Float8,
+        reason Text,
     } => Some(compression_rows);
 
     /// How far the log is archived; no row when it is not to be. What is archived is before `archived_lsn`
@@ -60,6 +64,7 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         let attnum = pages.column.0.checked_add(1).map(i16::try_from);
         let (raw, stored) = (pages.raw_bytes, pages.stored_bytes);
         let ratio = (stored > 0).then(|| raw as f64 / stored as f64);
+        let bits = (pages.values > 0).then(|| stored as f64 * 8.0 / pages.values as f64);
         rows.push(row![
             table.and_then(|t| ctx.schema_name(t.schema)),
             table.map(|t| t.name.clone()),
@@ -71,7 +76,9 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             bytes(pages.pages),
             bytes(raw),
             bytes(stored),
-            ratio.map_or(NULL, Datum::Float)
+            ratio.map_or(NULL, Datum::Float),
+            bits.map_or(NULL, Datum::Float),
+            reason(column.map(method), &pages)
         ])?;
     }
     for table in ctx.catalog.tables() {
@@ -90,11 +97,41 @@ fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 0i64,
                 0i64,
                 0i64,
+                NULL,
+                NULL,
                 NULL
             ])?;
         }
     }
     Ok(())
+}
+
+/// Why pages have their codec, as far as that can be told: the column may have asked for another since.
+fn reason(method: Option<&str>, pages: &ColumnPages) -> String {
+    let name = pages.encoding.name();
+    let asked = method.filter(|method| *method != "default");
+    if asked == Some(name) {
+        return "the column asks for it".to_owned();
+    }
+    let alone = match (&pages.rival, &pages.encoding) {
+        (_, Encoding::Codec(_)) => "the column asked for it".to_owned(),
+        (_, Encoding::Plain) => "nothing saves an eighth".to_owned(),
+        (None, _) => "it saves an eighth".to_owned(),
+        (Some(rival), _) => {
+            let (with, without) = (rival.stored_bytes, rival.bytes);
+            let saved = without.saturating_sub(with) * 100 / without.max(1);
+            match rival.encoding.name() {
+                other if saved > 0 => format!("{saved} % shorter than {other}"),
+                other => format!("about as short as {other}, and read faster"),
+            }
+        }
+    };
+    match asked {
+        Some(asked) if !matches!(pages.encoding, Encoding::Codec(_)) => {
+            format!("{alone}; {asked} saves too little, or was not asked for then")
+        }
+        _ => alone,
+    }
 }
 
 fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::migration::MigrationRow;
 use heliosdb_plugin_host::store::StoreInfo;
-use heliosdb_storage::codec::Encoding;
+use heliosdb_storage::codec::{BuiltIn, Encoding};
 use heliosdb_storage::governor::{Caps, Report, Share, Usage};
 use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
-use heliosdb_storage::segment::ColumnPages;
+use heliosdb_storage::segment::{ColumnPages, RivalBytes};
 use heliosdb_storage::{Compacted, HeldBy, Horizon, Stats};
 
 use crate::catalog::model::*;
@@ -392,12 +392,18 @@ impl SessionView for Session {
             column: ColumnId(column),
             encoding,
             pages: 3,
+            values: 300,
             raw_bytes: 3000,
             stored_bytes,
+            rival: Some(RivalBytes {
+                encoding: Encoding::Zstd,
+                bytes: 3000,
+                stored_bytes,
+            }),
         };
         vec![
             pages(0, Encoding::Plain, 3000),
-            pages(1, Encoding::Codec("rle".into()), 30),
+            pages(1, Encoding::BuiltIn(BuiltIn::Runs), 30),
         ]
     }
 

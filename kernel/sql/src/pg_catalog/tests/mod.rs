@@ -504,13 +504,13 @@ fn the_budget_of_background_work_is_told_by_share() {
 #[test]
 fn what_columns_are_stored_as_is_told_by_name() {
     check(
-        "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio
+        "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio, bits_per_value, reason
 FROM helios_compression_stats ORDER BY attnum",
         expect![[r#"
-            schemaname|tablename|attname|attnum|codec|pages|raw_bytes|stored_bytes|ratio
-            name|name|name|smallint|text|bigint|bigint|bigint|double precision
-            app|parent|id|1|none|3|3000|3000|1
-            app|parent|name|2|rle|3|3000|30|100
+            schemaname|tablename|attname|attnum|codec|pages|raw_bytes|stored_bytes|ratio|bits_per_value|reason
+            name|name|name|smallint|text|bigint|bigint|bigint|double precision|double precision|text
+            app|parent|id|1|none|3|3000|3000|1|80|nothing saves an eighth
+            app|parent|name|2|rle|3|3000|30|100|0.8|99 % shorter than zstd
         "#]],
     );
 }
