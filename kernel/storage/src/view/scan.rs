@@ -13,8 +13,9 @@
 //! newer in-memory sources.
 //!
 //! A scan is cut into parts: ranges of a segment's blocks, ranges of a memtable's RowIds. Parts stand
-//! from the oldest source to the newest, so rows come in about the order of their insertion, and are
-//! dealt to the partitions in runs of about equal size.
+//! from the oldest source to the newest, so rows of a partition come in about the order of their insertion,
+//! and each goes to the partition that has least. There are several to a partition, since zone maps may
+//! rule out all of one and nothing of another.
 
 use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow, Range};
@@ -38,6 +39,8 @@ pub use crate::segment::ColumnRange;
 
 /// Rows of a memtable that count as much as a segment's block when parts are dealt out.
 const ROWS_PER_WEIGHT: u64 = 8192;
+/// Into how many parts a segment is cut for each of several partitions.
+const PIECES_PER_PARTITION: usize = 4;
 
 /// What to read of a table.
 #[derive(Clone, Debug)]
@@ -389,7 +392,10 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 }
                 let columns_max = level.columns(table)?;
                 let blocks = segment.block_count(table);
-                let pieces = partitions.min(blocks).max(1);
+                let pieces = match partitions {
+                    1 => 1,
+                    many => (many * PIECES_PER_PARTITION).min(blocks).max(1),
+                };
                 for piece in (0..pieces).rev() {
                     let blocks = blocks * piece / pieces..blocks * (piece + 1) / pieces;
                     let weight = blocks.len() as u64;
@@ -490,7 +496,6 @@ pub(super) fn scan(
         .as_ref()
         .map(|computing| computing.stored().to_vec());
     let parts = parts(view, table.id, partitions)?;
-    let total: u64 = parts.iter().map(|(_, weight)| weight).sum();
     let plan = Arc::new(Plan {
         table,
         projection: stored.unwrap_or(req.projection),
@@ -507,18 +512,21 @@ pub(super) fn scan(
         remaining: req.limit,
         done: false,
     };
-    let share = total.div_ceil(partitions as u64).max(1);
-    let mut scans = vec![empty()];
-    let mut dealt = 0;
-    for (part, weight) in parts {
-        let due = (dealt / share) as usize;
-        if due >= scans.len() && scans.len() < partitions {
-            scans.push(empty());
+    // Of those that have least, the one that was served longest ago: neighbours go to different ones.
+    let mut scans: Vec<((u64, usize), TableScan)> = Vec::new();
+    for (turn, (part, weight)) in parts.into_iter().enumerate() {
+        if scans.len() < partitions {
+            scans.push(((0, 0), empty()));
         }
-        if let Some(scan) = scans.last_mut() {
+        if let Some(((dealt, served), scan)) = scans.iter_mut().min_by_key(|(has, _)| *has) {
             scan.parts.push_back(part);
+            *dealt += weight.max(1);
+            *served = turn;
         }
-        dealt += weight;
+    }
+    let mut scans: Vec<TableScan> = scans.into_iter().map(|(_, scan)| scan).collect();
+    if scans.is_empty() {
+        scans.push(empty());
     }
     Ok(scans)
 }

@@ -10,6 +10,38 @@ use heliosdb_storage::*;
 
 use super::support::*;
 
+/// One segment of several blocks, and a condition that rules half of them out.
+#[test]
+fn partitions_share_blocks_evenly() {
+    let db = Database::new();
+    let rows: Vec<Row> = (0..20_000).map(|id| row(id, "a")).collect();
+    insert(&db.engine, &rows);
+    db.engine.flush().unwrap();
+    let counts = |lower: i64| -> Vec<usize> {
+        let request = ScanRequest {
+            partitions: 2,
+            ranges: vec![ColumnRange {
+                column: ColumnId(0),
+                lower: Bound::Included(Datum::Int64(lower)),
+                upper: Bound::Unbounded,
+            }],
+            ..ScanRequest::columns(vec![ColumnId(0)])
+        };
+        let scans = db.engine.latest_view().scan(Arc::new(table()), request);
+        let rows = |scan: TableScan| scan.map(|batch| batch.unwrap().num_rows()).sum();
+        scans.unwrap().into_iter().map(rows).collect()
+    };
+    for lower in [0, 10_000] {
+        let counts = counts(lower);
+        assert_eq!(counts.iter().sum::<usize>(), 20_000 - lower as usize);
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        assert!(
+            counts.len() == 2 && least.unwrap() * 2 > *most.unwrap(),
+            "{counts:?}"
+        );
+    }
+}
+
 #[test]
 fn a_flush_changes_nothing_that_can_be_seen() {
     let mut db = Database::new();
