@@ -14,6 +14,7 @@ mod functions;
 mod isolation;
 mod json;
 mod list_append;
+mod locks;
 mod observer;
 mod plugin;
 mod query;
