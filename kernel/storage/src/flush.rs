@@ -33,13 +33,15 @@ use crate::governor::{Pace, Pressure, Share};
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
-use crate::memtable::{Chain, Memtable, split_key};
+use crate::memtable::{Chain, Memtable};
 use crate::options::Options;
 use crate::schema::TableDef;
-use crate::segment::{PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::segment::{
+    KeyedWriter, PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter,
+};
 use crate::timeline::Timeline;
 use crate::view::versions::all_live;
-use crate::view::{Layer, Path, Superversion, row_of};
+use crate::view::{Layer, Path, Superversion};
 use crate::wal::record::Record;
 
 /// The directory of segment files.
@@ -71,7 +73,8 @@ pub struct Flusher {
     cache: Arc<PageCache>,
     codecs: Arc<Codecs>,
     /// One flush at a time; the next segment's number.
-    turn: Mutex<u64>,
+    turn: Mutex<()>,
+    next_segment: AtomicU64,
     state: Mutex<FlushState>,
     changed: Condvar,
     /// Who waits for a flush, or for its turn.
@@ -96,7 +99,8 @@ impl Flusher {
         Flusher {
             cache: PageCache::new(options.page_cache_bytes),
             codecs: Codecs::none(),
-            turn: Mutex::new(manifest.next_segment),
+            turn: Mutex::default(),
+            next_segment: manifest.next_segment.into(),
             state: Mutex::default(),
             changed: Condvar::new(),
             waited: 0.into(),
@@ -113,8 +117,8 @@ impl Flusher {
         &self.codecs
     }
 
-    /// Flushes and loads wait for each other here; the next segment's number.
-    pub fn turn(&self) -> MutexGuard<'_, u64> {
+    /// Flushes and loads wait for each other here.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
         self.waited.fetch_add(1, Ordering::SeqCst);
         let turn = self.turn.lock();
         self.waited.fetch_sub(1, Ordering::SeqCst);
@@ -129,7 +133,16 @@ impl Flusher {
         cache: &Arc<PageCache>,
     ) -> Result<SegmentReader> {
         let meta = segment.meta();
-        SegmentReader::open(io, &meta.name, Some(meta), cache, &self.codecs)
+        let Some(ts) = segment.stamp() else {
+            return SegmentReader::open(io, &meta.name, Some(meta), cache, &self.codecs);
+        };
+        let run = SegmentReader::open(io, &meta.name, None, cache, &self.codecs)?;
+        let run = run.unstamped().at(ts);
+        if run.meta() != meta {
+            let (expected, found) = (format!("{meta:?}"), format!("{:?}", run.meta()));
+            return Err(Error::corruption(&meta.name, 0, expected, found));
+        }
+        Ok(run)
     }
 
     pub fn open_segment(
@@ -165,6 +178,10 @@ impl Flusher {
         let mut readers: BTreeMap<TimelineId, Vec<SegmentReader>> = BTreeMap::new();
         for (timeline, entry) in manifest.segments() {
             let reader = self.open_segment(io, &name_of(entry.number), None)?;
+            let reader = match entry.is_run {
+                true => reader.unstamped().at(entry.ts_min),
+                false => reader,
+            };
             let found = (reader.meta().timeline, entry_of(entry.number, &reader));
             if found != (timeline, entry.clone()) {
                 let name = name_of(entry.number);
@@ -179,7 +196,7 @@ impl Flusher {
     }
 
     /// Ask the background for a flush.
-    fn want(&self) {
+    pub fn want(&self) {
         self.state.lock().wanted = true;
         self.changed.notify_all();
     }
@@ -206,6 +223,7 @@ pub fn entry_of(number: u64, reader: &SegmentReader) -> SegmentEntry {
     let meta = reader.meta();
     SegmentEntry {
         number,
+        is_run: reader.stamp().is_some(),
         bytes: meta.bytes,
         checksum: meta.checksum,
         ts_min: meta.min_ts,
@@ -260,7 +278,7 @@ impl EngineInner {
     }
 
     /// Whether as many memtables wait for their flush as may.
-    fn is_behind(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         let Options {
             memtables_frozen_max,
             memtable_bytes_max,
@@ -335,13 +353,21 @@ impl EngineInner {
         self.archive_when_complete();
     }
 
+    /// The commit of runs froze a memtable, and made segments.
+    pub fn after_runs(&self) {
+        if !self.is_inline() {
+            self.flusher.want();
+            self.compactor.want();
+        }
+    }
+
     /// The background thread.
     pub fn flush_when_wanted(&self) {
         let pace = self.governor.pace(Share::Storage, "flushing");
         while self.flusher.sleep() {
             pace.resume();
-            let mut turn = self.flusher.turn();
-            let outcome = self.flush_at(&mut turn, Some(&pace));
+            let turn = self.flusher.turn();
+            let outcome = self.flush_at(&turn, Some(&pace));
             drop(turn);
             pace.rest();
             if let Err(e) = &outcome {
@@ -353,18 +379,18 @@ impl EngineInner {
     }
 
     /// Step 1, if there is anything to freeze.
-    fn freeze_memtable(&self, _window: &RwLockWriteGuard<'_, ()>, timeline: &Timeline) {
+    pub fn freeze_memtable(&self, _window: &RwLockWriteGuard<'_, ()>, timeline: &Timeline) {
         let sources = timeline.sources();
         if sources.active.is_empty() {
             return;
         }
         sources.active.freeze(timeline.live.all());
         self.timelines.note_frozen(sources.active.bytes());
-        let frozen = Layer::Memtable(Arc::clone(&sources.active));
-        let layers = std::iter::once(frozen).chain(sources.layers.iter().cloned());
+        let mut layers = sources.layers.clone();
+        Layer::Memtable(Arc::clone(&sources.active)).put_by_age(&mut layers);
         timeline.set_sources(Superversion {
             active: Arc::new(Memtable::new(timeline.id())),
-            layers: layers.collect(),
+            layers,
         });
     }
 
@@ -381,17 +407,17 @@ impl EngineInner {
 
     /// Steps 2 to 5 for every frozen memtable, oldest first. After a failed sync nothing is known of
     /// what is on disk, so that stops the engine, as in the log; other failures may pass.
-    fn flush_frozen(&self) -> Result<()> {
-        self.flush_in_turn(&mut self.flusher.turn())
+    pub fn flush_frozen(&self) -> Result<()> {
+        self.flush_in_turn(&self.flusher.turn())
     }
 
     /// The same for one who has the turn.
-    pub fn flush_in_turn(&self, next_segment: &mut u64) -> Result<()> {
-        self.flush_at(next_segment, None)
+    pub fn flush_in_turn(&self, turn: &MutexGuard<'_, ()>) -> Result<()> {
+        self.flush_at(turn, None)
     }
 
-    fn flush_at(&self, next_segment: &mut u64, pace: Option<&Pace<'_>>) -> Result<()> {
-        self.stop_after_sync(self.try_flush_frozen(next_segment, pace))
+    fn flush_at(&self, _turn: &MutexGuard<'_, ()>, pace: Option<&Pace<'_>>) -> Result<()> {
+        self.stop_after_sync(self.try_flush_frozen(pace))
     }
 
     /// Why a flush in the background should not be held up.
@@ -413,13 +439,10 @@ impl EngineInner {
         outcome
     }
 
-    /// A number for a segment of a load.
+    /// A number for a segment.
     pub fn take_segment_number(&self) -> Result<u64> {
         self.log.check()?;
-        let mut next_segment = self.flusher.turn();
-        let number = *next_segment;
-        *next_segment += 1;
-        Ok(number)
+        Ok(self.flusher.next_segment.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Make the names of new segments durable.
@@ -438,11 +461,10 @@ impl EngineInner {
         waiting.min_by_key(|(_, memtable)| memtable.ts_max())
     }
 
-    fn try_flush_frozen(&self, next_segment: &mut u64, pace: Option<&Pace<'_>>) -> Result<()> {
+    fn try_flush_frozen(&self, pace: Option<&Pace<'_>>) -> Result<()> {
         while let Some((timeline, memtable)) = self.next_to_flush() {
             self.log.wait_ts(memtable.ts_max())?;
-            let number = *next_segment;
-            *next_segment += 1;
+            let number = self.take_segment_number()?;
             let written = self.write_segment(number, &timeline, &memtable, pace);
             if written.is_err() {
                 // As far as it goes; the next open removes what is left.
@@ -493,11 +515,9 @@ impl EngineInner {
             return None;
         }
         let mut sources = Superversion::clone(&timeline.sources());
-        for layer in &mut sources.layers {
-            if matches!(layer, Layer::Memtable(other) if Arc::ptr_eq(other, memtable)) {
-                *layer = Layer::Segment(reader.clone());
-            }
-        }
+        let is_it = |layer: &Layer| matches!(layer, Layer::Memtable(m) if Arc::ptr_eq(m, memtable));
+        sources.layers.retain(|layer| !is_it(layer));
+        Layer::Segment(reader).put_by_age(&mut sources.layers);
         timeline.set_sources(sources);
         self.timelines.note_flushed(memtable.bytes());
         let timelines = self.timelines.all().into_iter();
@@ -522,12 +542,13 @@ impl EngineInner {
             page_bytes: self.options.page_bytes,
         };
         let codecs = self.flusher.codecs.current();
-        let mut writer = SegmentWriter::create(&self.io, &name, timeline.id(), options, codecs)?;
+        let writer = SegmentWriter::create(&self.io, &name, timeline.id(), options, codecs)?;
         let mut tables = TableDefs {
             newest: Path::new(timeline, Ts::MAX),
             known: HashMap::new(),
         };
-        let mut current: Option<(CollectionId, bool)> = None;
+        let mut definition_of = |collection| tables.get(collection);
+        let mut writer = KeyedWriter::new(writer, &mut definition_of);
         let mut failed = None;
         let mut versions = 0;
         memtable.visit(Bound::Unbounded, Bound::Unbounded, |full, chain| {
@@ -535,25 +556,7 @@ impl EngineInner {
             if let Some(pace) = pace.filter(|_| versions % PACE_VERSIONS == 0) {
                 pace.step(&|| self.flush_pressure());
             }
-            let (collection, key) = split_key(full);
-            let wrote = (|| {
-                let are_rows = match current {
-                    Some((known, are_rows)) if known == collection => are_rows,
-                    _ => match tables.get(collection)? {
-                        Some(def) => {
-                            writer.begin_rows(&def)?;
-                            true
-                        }
-                        None => {
-                            writer.begin_sorted(collection)?;
-                            false
-                        }
-                    },
-                };
-                current = Some((collection, are_rows));
-                write_chain(&mut writer, are_rows, key, chain)
-            })();
-            match wrote {
+            match write_chain(&mut writer, full, chain) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(e) => {
                     failed = Some(e);
@@ -574,20 +577,12 @@ impl EngineInner {
 
 /// Write a key's versions, newest first. A version of a frozen memtable is committed, or belongs to a
 /// commit that the stopped log refused.
-fn write_chain(
-    writer: &mut SegmentWriter,
-    are_rows: bool,
-    key: &[u8],
-    chain: &Chain,
-) -> Result<()> {
+fn write_chain(writer: &mut KeyedWriter<'_>, full: &[u8], chain: &Chain) -> Result<()> {
     let mut end: Option<Ts> = None;
     let mut next = chain.head();
     while let Some(version) = next {
         if let Some(begin) = version.ts() {
-            match are_rows {
-                true => writer.push_row(row_of(key)?, begin, end, version.value())?,
-                false => writer.push_entry(key, begin, end, version.value())?,
-            }
+            writer.push(full, begin, end, version.value())?;
             end = Some(begin);
         }
         next = version.prev().cloned();

@@ -10,30 +10,38 @@
 //!           │ next_collection u32 │ next_timeline u32
 //!           │ tables u32 │ { collection u32 │ next_row u64 } …
 //!           │ sequences u32 │ sequence … │ timelines u32 │ timeline, see `timeline` …
-//! segment:  number u64 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
+//! segment:  number u64 │ is_run u8 │ bytes u64 │ ts_min u64 │ ts_max u64 │ checksum u32
 //! sequence: collection u32 │ value i64 │ is_called u8
 //! flush:    timeline u32 │ flushed_ts u64 │ segments u32 │ segment …
 //!           │ tables u32 │ { collection u32 │ live i64 } …
 //! compaction: timeline u32 │ horizons │ removed u32 │ { number u64 } … │ added u32 │ segment …
+//! runs:     timeline u32 │ ts u64 │ segments u32 │ segment …
+//!           │ tables u32 │ { collection u32 │ next_row u64 │ rows i64 } …
 //! load:     timeline u32 │ last_ts u64 │ horizons │ next_collection u32
 //!           │ segments u32 │ segment …
 //!           │ tables u32 │ { collection u32 │ next_row u64 │ live_rows u64 } …
 //!           │ sequences u32 │ sequence …
 //! ```
 //!
-//! [Horizons](crate::history::horizons) have their own home.
+//! [Horizons](crate::history::horizons) have their own home. Of a segment that `is_run` the file's begins
+//! are numbers of writes, and all versions of its HEAD begin at ts_min, which is ts_max.
 //!
 //! Invariants:
 //!
 //! 1. A timeline's segments hold every version of it that the log tells of at or before its
-//!    `flushed_ts`, and none newer. What loads brought is in segments alone, and does not touch that.
+//!    `flushed_ts`. What runs and loads brought is in segments alone, whenever that was, and does not
+//!    touch that; of other commits no segment holds a newer one.
 //!    The manifest's own `flushed_ts` is the newest that any flush ever had.
 //! 2. From its horizon on the segments tell the state of a collection at every time; of times before it,
 //!    parts may be gone for good. No horizon falls, and none is past a fork.
-//! 3. `live_rows` counts a table's rows at `flushed_ts`; `next_row` is above every RowId that any
+//! 3. `live_rows` counts a table's rows at `flushed_ts`, and each count of `unflushed` what a run that
+//!    is newer added to that; `next_row` is above every RowId that any
 //!    record before this point names, on whatever timeline.
 //! 4. `sequences` has what goes on from here, one for all timelines; what each of them shows as the
 //!    last value is with the timeline.
+//! 5. Of a timeline's segments, every version of a key in a later one of the list is newer than those in
+//!    the ones before. A flush brings what is older than runs which were committed after its memtable
+//!    was frozen, so its segment goes below those.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +65,8 @@ const FIRST_NAME: &str = "main";
 pub struct SegmentEntry {
     /// Names the file; never reused.
     pub number: u64,
+    /// Whether its versions begin at `ts_min`, whatever the file says; see [`crate::segment`].
+    pub is_run: bool,
     pub bytes: u64,
     /// Of its directory, which stands for the whole file.
     pub checksum: u32,
@@ -118,6 +128,17 @@ pub struct FlushEdit {
     pub live_rows: Vec<(CollectionId, i64)>,
 }
 
+/// What the commit of a transaction changes whose writes are in runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunsEdit {
+    pub timeline: TimelineId,
+    pub ts: Ts,
+    /// Oldest first. Their timestamps are `ts`.
+    pub segments: Vec<SegmentEntry>,
+    /// The first RowId behind those of the runs, and how many rows more there are.
+    pub tables: Vec<(CollectionId, RowId, i64)>,
+}
+
 /// What a load changes, all of it at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadEdit {
@@ -151,7 +172,9 @@ fn put_count(out: &mut Vec<u8>, n: usize) {
 
 impl SegmentEntry {
     fn encode(&self, out: &mut Vec<u8>) {
-        for n in [self.number, self.bytes, self.ts_min.0, self.ts_max.0] {
+        out.extend_from_slice(&self.number.to_le_bytes());
+        out.push(u8::from(self.is_run));
+        for n in [self.bytes, self.ts_min.0, self.ts_max.0] {
             out.extend_from_slice(&n.to_le_bytes());
         }
         out.extend_from_slice(&self.checksum.to_le_bytes());
@@ -159,12 +182,14 @@ impl SegmentEntry {
 
     fn parse(p: &mut Parser<'_>) -> Result<SegmentEntry> {
         let number = p.u64("a segment's number")?;
+        let is_run = p.bool("a flag")?;
         let bytes = p.u64("a file's length")?;
         let ts_min = Ts(p.u64("a timestamp")?);
         let ts_max = Ts(p.u64("a timestamp")?);
         let checksum = p.u32("a checksum")?;
         Ok(SegmentEntry {
             number,
+            is_run,
             bytes,
             checksum,
             ts_min,
@@ -277,16 +302,19 @@ impl Manifest {
         timeline.is_none_or(|timeline| transaction.ts <= timeline.flushed_ts)
     }
 
-    /// Name new segments, oldest first. An edit that a file's end cut in two is already in the manifest
-    /// between its halves.
-    fn add_segments(&mut self, timeline: TimelineId, segments: &[SegmentEntry]) {
+    /// Name new segments, oldest first: on top, or below those that have nothing as old as `below`. An edit
+    /// that a file's end cut in two is already in the manifest between its halves.
+    fn add_segments(&mut self, timeline: TimelineId, below: Option<Ts>, segments: &[SegmentEntry]) {
         for segment in segments {
             self.next_segment = self.next_segment.max(segment.number + 1);
             let known = |known: &SegmentEntry| known.number == segment.number;
             if let Some(entry) = self.timelines.get_mut(&timeline)
                 && !entry.segments.iter().any(known)
             {
-                entry.segments.push(segment.clone());
+                let is_below = |known: &SegmentEntry| below.is_none_or(|ts| known.ts_min <= ts);
+                let last = entry.segments.iter().rposition(is_below);
+                let place = last.map_or(0, |last| last + 1);
+                entry.segments.insert(place, segment.clone());
             }
         }
     }
@@ -333,10 +361,63 @@ impl FlushEdit {
 
     pub fn apply(&self, manifest: &mut Manifest) {
         manifest.flushed_ts = manifest.flushed_ts.max(self.flushed_ts);
-        manifest.add_segments(self.timeline, &self.segments);
+        manifest.add_segments(self.timeline, Some(self.flushed_ts), &self.segments);
         if let Some(entry) = manifest.timelines.get_mut(&self.timeline) {
             entry.flushed_ts = entry.flushed_ts.max(self.flushed_ts);
+            let flushed = self.flushed_ts;
+            entry.unflushed.retain(|(ts, _, _)| *ts > flushed);
             entry.live_rows.extend(self.live_rows.iter().copied());
+        }
+    }
+}
+
+impl RunsEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.timeline.0.to_le_bytes());
+        out.extend_from_slice(&self.ts.0.to_le_bytes());
+        encode_segments(&self.segments, out);
+        put_count(out, self.tables.len());
+        for (table, next_row, rows) in &self.tables {
+            out.extend_from_slice(&table.0.to_le_bytes());
+            out.extend_from_slice(&next_row.0.to_le_bytes());
+            out.extend_from_slice(&rows.to_le_bytes());
+        }
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<RunsEdit> {
+        Ok(RunsEdit {
+            timeline: TimelineId(p.u32("a timeline")?),
+            ts: Ts(p.u64("a timestamp")?),
+            segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
+            tables: parse_list(p, "a number of tables", |p| {
+                let table = CollectionId(p.u32("a table")?);
+                let next_row = RowId(p.u64("a row")?);
+                Ok((table, next_row, p.i64("a number of rows")?))
+            })?,
+        })
+    }
+
+    /// The same edit at `ts`.
+    pub fn at(mut self, ts: Ts) -> RunsEdit {
+        self.ts = ts;
+        for segment in &mut self.segments {
+            (segment.ts_min, segment.ts_max) = (ts, ts);
+        }
+        self
+    }
+
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.last_ts = manifest.last_ts.max(self.ts);
+        manifest.add_segments(self.timeline, None, &self.segments);
+        for (table, next_row, _) in &self.tables {
+            manifest.reserve_rows(*table, *next_row);
+        }
+        if let Some(entry) = manifest.timelines.get_mut(&self.timeline)
+            && !entry.unflushed.iter().any(|(ts, _, _)| *ts == self.ts)
+        {
+            let rows = self.tables.iter();
+            let rows = rows.map(|(table, _, rows)| (self.ts, *table, *rows));
+            entry.unflushed.extend(rows);
         }
     }
 }
@@ -414,7 +495,7 @@ impl LoadEdit {
         let own: Vec<_> = self.horizons.own().collect();
         manifest.horizons.load(self.horizons.all(), &own);
         manifest.next_collection = manifest.next_collection.max(self.next_collection);
-        manifest.add_segments(self.timeline, &self.segments);
+        manifest.add_segments(self.timeline, None, &self.segments);
         for (table, counts) in &self.tables {
             manifest.reserve_rows(*table, counts.next_row);
             if let Some(entry) = manifest.timelines.get_mut(&self.timeline) {
@@ -445,6 +526,7 @@ mod tests {
             next_collection: CollectionId(3000),
             segments: vec![SegmentEntry {
                 number: 9,
+                is_run: false,
                 bytes: 5,
                 checksum: 6,
                 ts_min: Ts(1),
@@ -480,6 +562,7 @@ mod tests {
     fn a_compaction_takes_the_place_of_what_it_merged() {
         let segment = |number| SegmentEntry {
             number,
+            is_run: false,
             bytes: 5,
             checksum: 6,
             ts_min: Ts(1),
@@ -499,7 +582,7 @@ mod tests {
             assert!(CompactionEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
         }
         let mut manifest = Manifest::default();
-        manifest.add_segments(TimelineId::MAIN, &[1, 2, 3, 4].map(segment));
+        manifest.add_segments(TimelineId::MAIN, None, &[1, 2, 3, 4].map(segment));
         let numbers = |manifest: &Manifest| -> Vec<u64> {
             manifest.segments().map(|(_, s)| s.number).collect()
         };
@@ -529,6 +612,7 @@ mod tests {
             flushed_ts: Ts(9),
             segments: vec![SegmentEntry {
                 number: 4,
+                is_run: false,
                 bytes: 5,
                 checksum: 6,
                 ts_min: Ts(1),
@@ -556,5 +640,63 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(Manifest::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
         }
+    }
+
+    #[test]
+    fn a_memtable_that_is_older_than_runs_is_flushed_below_them() {
+        let segment = |number, ts_min, ts_max, is_run| SegmentEntry {
+            number,
+            is_run,
+            bytes: 5,
+            checksum: 6,
+            ts_min: Ts(ts_min),
+            ts_max: Ts(ts_max),
+        };
+        let (main, table) = (TimelineId::MAIN, CollectionId(2000));
+        let flush = |number, ts_min, ts_max, live| FlushEdit {
+            timeline: main,
+            flushed_ts: Ts(ts_max),
+            segments: vec![segment(number, ts_min, ts_max, false)],
+            live_rows: vec![(table, live)],
+        };
+        let runs = RunsEdit {
+            timeline: main,
+            ts: Ts::ZERO,
+            segments: vec![segment(2, 0, 0, true), segment(3, 0, 0, true)],
+            tables: vec![(table, RowId(41), 30)],
+        }
+        .at(Ts(20));
+        let mut bytes = Vec::new();
+        runs.encode(&mut bytes);
+        let parsed = RunsEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(parsed, runs);
+        for len in 0..bytes.len() {
+            assert!(RunsEdit::parse(&mut Parser::new(&bytes[..len], "f", 0)).is_err());
+        }
+
+        let mut manifest = Manifest::default();
+        flush(1, 1, 9, 10).apply(&mut manifest);
+        runs.apply(&mut manifest);
+        runs.apply(&mut manifest);
+        let numbers = |manifest: &Manifest| -> Vec<u64> {
+            manifest.segments().map(|(_, s)| s.number).collect()
+        };
+        assert_eq!(numbers(&manifest), [1, 2, 3]);
+        assert_eq!(manifest.timelines[&main].unflushed, [(Ts(20), table, 30)]);
+        assert_eq!((manifest.last_ts, manifest.flushed_ts), (Ts(20), Ts(9)));
+        assert_eq!(manifest.next_rows[&table], RowId(41));
+
+        flush(4, 10, 19, 12).apply(&mut manifest);
+        assert_eq!(numbers(&manifest), [1, 4, 2, 3]);
+        assert_eq!(manifest.timelines[&main].live_rows[&table], 12);
+        assert_eq!(manifest.timelines[&main].unflushed, [(Ts(20), table, 30)]);
+        let mut bytes = Vec::new();
+        manifest.encode(&mut bytes);
+        let parsed = Manifest::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
+        assert_eq!(parsed, manifest);
+
+        flush(5, 21, 30, 42).apply(&mut manifest);
+        assert_eq!(numbers(&manifest), [1, 4, 2, 3, 5]);
+        assert_eq!(manifest.timelines[&main].unflushed, []);
     }
 }

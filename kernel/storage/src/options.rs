@@ -18,8 +18,11 @@ pub struct Options {
     pub page_bytes: usize,
     /// Memory for decoded pages of segments.
     pub page_cache_bytes: usize,
-    /// Memory one transaction's writes may take before it fails with `OutOfMemory`.
+    /// Memory that one transaction's writes may take. What is more goes to files, which its commit makes
+    /// segments.
     pub transaction_bytes_max: usize,
+    /// Rows and keys of one table that a transaction locks one by one before it tries to lock the table.
+    pub locks_per_table_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
     pub lock_timeout_micros: Option<u64>,
     /// How long the past is kept to be read AS OF; `None` is for ever.
@@ -81,7 +84,8 @@ impl Default for Options {
             wal_segment_bytes: 16 << 20,
             page_bytes: 64 << 10,
             page_cache_bytes: 256 << 20,
-            transaction_bytes_max: 2 << 30,
+            transaction_bytes_max: 64 << 20,
+            locks_per_table_max: 1 << 16,
             lock_timeout_micros: None,
             retention_micros: Some(RETENTION_MICROS),
             max_pin_age_micros: Some(MAX_PIN_AGE_MICROS),

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::backup::label;
 use crate::error::{Error, Result};
-use crate::flush::SEGMENTS;
+use crate::flush::{SEGMENTS, name_of, parse_name};
 use crate::ids::{CollectionId, RowId, Ts};
 use crate::io::Io;
 use crate::load;
@@ -40,7 +40,7 @@ use crate::wal::writer::{FIRST_EPOCH, Position, Writer};
 
 pub mod refill;
 
-pub use refill::Unflushed;
+pub use refill::{NewerRuns, Unflushed};
 
 /// What an open database starts from.
 pub struct Recovered {
@@ -74,6 +74,7 @@ pub fn recover(io: &Arc<dyn Io>, options: &Options) -> Result<Recovered> {
         "read the log"
     );
     if files.len() == 1 && replayed.is_new() && tail.epoch == FIRST_EPOCH {
+        discard_private_runs(&**io)?;
         check_no_segments(&**io)?;
         file::remove(&**io, &files[0].name)?;
         return make(io, options);
@@ -143,6 +144,28 @@ fn listed(io: &dyn Io, directory: &str) -> Result<Vec<String>> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) if directory.is_empty() => Err(Error::io("list", ".", e)),
         Err(e) => Err(Error::io("list", directory, e)),
+    }
+}
+
+/// Remove the segments of a database whose log names none: its first transaction had begun to write
+/// runs. They are gone for good before the log is, which tells that they are nobody else's.
+fn discard_private_runs(io: &dyn Io) -> Result<()> {
+    let names = listed(io, SEGMENTS)?;
+    let runs = names
+        .iter()
+        .filter_map(|name| parse_name(name))
+        .map(name_of);
+    let mut any = false;
+    for name in runs {
+        io.remove(&name)
+            .map_err(|e| Error::io("remove", &name, e))?;
+        any = true;
+    }
+    match any {
+        true => io
+            .sync_dir(SEGMENTS)
+            .map_err(|e| Error::io("sync", SEGMENTS, e)),
+        false => Ok(()),
     }
 }
 
@@ -315,6 +338,10 @@ impl Replay for Replayed {
             }
             Logged::Load(edit) => edit.apply(&mut self.manifest),
             Logged::Compaction(edit) => edit.apply(&mut self.manifest),
+            Logged::Runs(edit) => {
+                self.ts_max[file] = self.ts_max[file].max(edit.ts);
+                edit.apply(&mut self.manifest);
+            }
             Logged::Flush(edit) => edit.apply(&mut self.manifest),
         }
         Ok(())

@@ -15,7 +15,7 @@ use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{ColumnId, RowId};
 use heliosdb_storage::key::encode_key;
 use heliosdb_storage::schema::{ColumnType, KeyColumn};
-use heliosdb_storage::{IndexRange, ReadView, RowLock, RowLockMode, ScanRequest};
+use heliosdb_storage::{IndexRange, ReadView, RowLock, RowLockMode, ScanRequest, TableLockMode};
 
 use super::target::{ForeignKeyTarget, WriteTarget};
 use super::write::{Writer, key_text};
@@ -175,6 +175,8 @@ fn find_parent(
     let index = &fk.parent.storage.indexes[fk.index_place];
     let wait = session.lock_wait();
     let transaction = session.transaction()?;
+    // Who has very many locks in the parent has the table instead.
+    transaction.lock_table(fk.parent.storage.id, TableLockMode::RowShare, wait)?;
     transaction.lock_key(index.id, encoded, RowLockMode::KeyShare, wait)?;
     let view = transaction.latest_view();
     let range = IndexRange::equal(key.clone());
@@ -488,7 +490,7 @@ fn lock_children(
     found: &[(RowId, usize)],
 ) -> Result<Vec<(RowId, usize)>> {
     let wait = session.lock_wait();
-    session.lock_table(fk.child.id(), heliosdb_storage::TableLockMode::RowExclusive)?;
+    session.lock_table(fk.child.id(), TableLockMode::RowExclusive)?;
     let transaction = session.transaction()?;
     let mut rows = Vec::with_capacity(found.len());
     for (row, at) in found {

@@ -154,7 +154,11 @@ fn check_beginning(
     oldest: Option<Ts>,
     report: &mut Report<'_>,
 ) -> bool {
-    let held = manifest.segments().map(|(_, segment)| segment.ts_max);
+    // What a run brought is in no older file, but says nothing of what others committed before.
+    let brought = manifest.segments();
+    let brought =
+        brought.filter(|(_, segment)| !segment.is_run || segment.ts_min <= manifest.flushed_ts);
+    let held = brought.map(|(_, segment)| segment.ts_max);
     let held = held.max().unwrap_or(Ts::ZERO).max(manifest.flushed_ts);
     match oldest {
         Some(oldest) if oldest > held => {
@@ -222,6 +226,10 @@ impl Replay for Survey<'_, '_> {
                 self.replayed.record(file, record)?;
                 self.forget_flushed();
                 Ok(())
+            }
+            Logged::Runs(edit) => {
+                self.last = self.last.max(edit.ts);
+                self.replayed.record(file, Logged::Runs(edit))
             }
             _ => self.replayed.record(file, record),
         }

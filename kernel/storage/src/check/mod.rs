@@ -49,11 +49,12 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::io::disk::LOCK_FILE;
 use crate::manifest::Manifest;
-use crate::recovery;
+use crate::memtable::Memtable;
+use crate::recovery::{self, NewerRuns};
 use crate::segment::{self, Extent, Inventory, PageCache, SegmentReader};
 use crate::tables::Tables;
 use crate::timeline::{Timeline, Timelines};
-use crate::view::{Path, ReadView, Superversion, ViewInner};
+use crate::view::{Layer, Path, ReadView, Superversion, ViewInner};
 use crate::wal::record::LoggedTransaction;
 
 /// How to check.
@@ -135,6 +136,10 @@ impl<'a> Check<'a> {
                 report.not_checked(Place::file(&name), what);
                 continue;
             };
+            let segment = match entry.is_run {
+                true => segment.unstamped().at(entry.ts_min),
+                false => segment,
+            };
             let found = entry_of(entry.number, &segment);
             if found != *entry {
                 whole = false;
@@ -153,13 +158,22 @@ impl<'a> Check<'a> {
             Some(timelines) => timelines,
             None => Timelines::open(&Manifest::default(), BTreeMap::new(), false)?,
         };
+        let mut runs = NewerRuns::all(&manifest);
+        let mut pass_runs = |timeline: &Timeline, ts| {
+            let runs = runs.entry(timeline.id()).or_default();
+            runs.pass(ts, &timeline.live, || part(timeline));
+        };
         for transaction in &transactions {
             let timeline = timelines.get(transaction.timeline);
             let replayed = timeline.and_then(|timeline| {
+                pass_runs(&timeline, transaction.ts);
                 let memtable = &timeline.sources().active;
                 memtable.replay(transaction, &timeline.live)
             });
             whole &= report.take(Place::default, replayed)?.is_some();
+        }
+        for (_, timeline) in timelines.all() {
+            pass_runs(&timeline, Ts::MAX);
         }
         let tables = recovery::counted(&manifest);
         Ok(Check {
@@ -237,7 +251,8 @@ impl<'a> Check<'a> {
         let bytes = bytes.map(|s| s.meta().bytes).sum();
         self.report.begin("checking segments (bytes)", Some(bytes));
         for segment in self.segments.values().flatten() {
-            segment::check(segment, &mut self.report)?;
+            // The pages of a run fit to its own numbers.
+            segment::check(&segment.as_written(), &mut self.report)?;
         }
         for segments in self.segments.values() {
             segment::check_order(segments, &mut self.report)?;
@@ -266,16 +281,28 @@ impl Check<'_> {
     fn check_logic(&mut self, timeline: &Arc<Timeline>) -> Result<()> {
         let last_ts = self.manifest.last_ts;
         let view = self.view_of(timeline, Path::new(timeline, last_ts));
-        let logged = Superversion {
-            active: Arc::clone(&timeline.sources().active),
-            layers: Vec::new(),
-        };
+        let mut logged = Superversion::clone(&timeline.sources());
+        let is_memtable = |layer: &Layer| matches!(layer, Layer::Memtable(_));
+        logged.layers.retain(is_memtable);
         let logged = self.view_of(timeline, Path::only(Arc::new(logged), last_ts));
         let at_fork = timeline.base().map(|base| {
             let path = Path::new(&base.parent, base.fork_ts);
             self.view_of(&base.parent, path)
         });
         logic::check(&view, &logged, at_fork.as_ref(), &mut self.report)
+    }
+}
+
+/// A run is newer than what `timeline` has in its memtable: what comes next goes into another, above it.
+fn part(timeline: &Timeline) {
+    let sources = timeline.sources();
+    if !sources.active.is_empty() {
+        let mut layers = sources.layers.clone();
+        Layer::Memtable(Arc::clone(&sources.active)).put_by_age(&mut layers);
+        timeline.set_sources(Superversion {
+            active: Arc::new(Memtable::new(timeline.id())),
+            layers,
+        });
     }
 }
 
@@ -306,8 +333,15 @@ fn check_numbers(
                 max_ts,
                 max_row,
             } = extent;
-            let known = newest.entry((timeline, c)).or_default();
-            *known = max_ts.max(*known);
+            // A run may be newer than a commit that is still in the log alone.
+            let flushed = manifest
+                .timelines
+                .get(&timeline)
+                .map(|entry| entry.flushed_ts);
+            if segment.stamp().is_none_or(|ts| Some(ts) <= flushed) {
+                let known = newest.entry((timeline, c)).or_default();
+                *known = max_ts.max(*known);
+            }
             ids.push((place().of(c), c));
             let next = manifest.next_rows.get(&c).map(|row| row.0);
             if let Some(row) = max_row.filter(|row| *row >= next.unwrap_or_default()) {

@@ -11,7 +11,8 @@ use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
 use crate::history::Horizons;
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, Ts};
+use crate::schema::TableDef;
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
 use crate::view::{Layer, Path};
 
@@ -126,6 +127,28 @@ impl Merging<'_> {
             tables.any(|table| segment.has_dropped_values(table))
         };
         before > merged.map_or(0, versions) || self.segments().iter().any(loses_columns)
+    }
+}
+
+/// Write what is newest in `readers`, which are from the newest to the oldest, of every key of a
+/// collection; deletes stay. `table` is its definition if it has rows. This is how the runs of one
+/// transaction become one.
+pub fn merge_newest(
+    readers: &[SegmentReader],
+    id: CollectionId,
+    table: Option<&TableDef>,
+    check: &dyn Fn() -> Result<()>,
+    writer: &mut SegmentWriter,
+) -> Result<()> {
+    let readers = readers.iter().filter(|reader| reader.has(id));
+    let readers: Vec<_> = readers.cloned().collect();
+    let keep = Keep {
+        horizon: Ts::MAX,
+        is_oldest: false,
+    };
+    match table {
+        Some(table) => rows::merge(&readers, table, keep, check, writer),
+        None => entries::merge(&readers, id, keep, check, writer),
     }
 }
 

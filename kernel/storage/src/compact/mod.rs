@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 pub use self::definitions::named;
+pub use self::merge::merge_newest;
 pub use self::pins::{Holder, Pin, Pins};
 
 use self::clock::Clock;
@@ -419,14 +420,19 @@ impl EngineInner {
         Ok(Some(compacted(merging.segments(), merged.as_ref())))
     }
 
-    /// What the policy is to know of the layers. A memtable parts what is newer from what is older: its
-    /// segment will stand between them.
+    /// What the policy is to know of the layers. Only what is older than all memtables is merged: the
+    /// segments of the others will stand between those that are newer, and no file is to tell of times
+    /// on both sides of what the log alone has.
     fn files(&self, path: &Path, horizons: &Horizons, definitions: &Judged) -> Vec<File> {
         let sources = path.own();
         let codecs = self.flusher.codecs().current();
         let unreadable = self.compactor.unreadable.lock();
+        let is_memtable = |layer: &Layer| matches!(layer, Layer::Memtable(_));
+        let last = sources.layers.iter().rposition(is_memtable);
+        let settled = last.map_or(0, |place| place + 1);
         let files = sources.layers.iter().enumerate().map(|(place, layer)| {
-            let Layer::Segment(segment) = layer else {
+            let segment = layer.segment().filter(|_| place >= settled);
+            let Some(segment) = segment else {
                 return File {
                     bytes: 0,
                     garbage_bytes: 0,

@@ -37,9 +37,9 @@ impl Files {
         let segments: Vec<_> = finished.into_iter().rev().map(|s| s.reader).collect();
 
         engine.log.admit()?;
-        let mut turn = engine.flusher.turn();
+        let turn = engine.flusher.turn();
         let ticket = loop {
-            engine.flush_in_turn(&mut turn)?;
+            engine.flush_in_turn(&turn)?;
             let _window = engine.freeze.write();
             let sources = timeline.sources();
             if sources.frozen().next().is_some() {

@@ -4,6 +4,7 @@
 //! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ name: length u16, UTF-8
 //!           │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
 //!           │ sequences u32 │ sequence …
+//!           │ counts u32 │ { ts u64 │ collection u32 │ rows i64 } …
 //! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name
 //!           2 drop:   id u32
 //!           3 name:   timelines u32 │ { id u32 │ name } …
@@ -41,6 +42,8 @@ pub struct TimelineEntry {
     pub live_rows: BTreeMap<CollectionId, i64>,
     /// The last values of sequences as this timeline shows them.
     pub sequences: BTreeMap<CollectionId, SequenceState>,
+    /// Rows that runs since `flushed_ts` added, by their timestamps.
+    pub unflushed: Vec<(Ts, CollectionId, i64)>,
 }
 
 impl TimelineEntry {
@@ -53,6 +56,7 @@ impl TimelineEntry {
             segments: Vec::new(),
             live_rows: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            unflushed: Vec::new(),
         }
     }
 }
@@ -92,6 +96,12 @@ pub(super) fn encode(id: TimelineId, entry: &TimelineEntry, out: &mut Vec<u8>) {
     for (id, state) in &entry.sequences {
         encode_sequence(*id, *state, out);
     }
+    put_count(out, entry.unflushed.len());
+    for (ts, table, rows) in &entry.unflushed {
+        out.extend_from_slice(&ts.0.to_le_bytes());
+        out.extend_from_slice(&table.0.to_le_bytes());
+        out.extend_from_slice(&rows.to_le_bytes());
+    }
 }
 
 pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
@@ -104,6 +114,11 @@ pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
         segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
         live_rows: parse_live(p)?,
         sequences: parse_list(p, "a number of sequences", parse_sequence)?,
+        unflushed: parse_list(p, "a number of counts", |p| {
+            let ts = Ts(p.u64("a timestamp")?);
+            let table = CollectionId(p.u32("a table")?);
+            Ok((ts, table, p.i64("a number of rows")?))
+        })?,
         ..TimelineEntry::new(name, base)
     };
     Ok((id, entry))

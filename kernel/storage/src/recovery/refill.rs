@@ -6,9 +6,12 @@
 //! [`Options::memtables_frozen_max`](crate::options::Options::memtables_frozen_max) memtables and one
 //! more, however long it is. A crash in the middle leaves what a crash in any flush leaves.
 //!
+//! The commit of a run froze the memtable, and so does this where it comes to one ([`NewerRuns`]): what
+//! was committed before it goes below it, what came after above.
+//!
 //! It is shared with the check of a closed database, which has no engine ([`Memtable::replay`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::EngineInner;
@@ -17,7 +20,7 @@ use crate::ids::{CollectionId, Lsn, TimelineId, Ts};
 use crate::manifest::{Manifest, TimelineEntry};
 use crate::memtable::{Memtable, TxnSlot, full_key};
 use crate::planted::{self, Bug};
-use crate::timeline::LiveRows;
+use crate::timeline::{LiveRows, Timeline};
 use crate::transaction::writeset::WriteKind;
 use crate::wal::file::WalFile;
 use crate::wal::reader::{self, Replay};
@@ -30,6 +33,47 @@ pub struct Unflushed {
     /// Per timeline what segments hold.
     flushed: BTreeMap<TimelineId, Ts>,
     end: Lsn,
+    runs: BTreeMap<TimelineId, NewerRuns>,
+}
+
+/// The runs of a timeline that are newer than what the log alone has, or some of it, and what they add to
+/// the tables' rows. By their timestamps.
+#[derive(Clone, Default)]
+pub struct NewerRuns {
+    runs: VecDeque<Ts>,
+    counts: VecDeque<(Ts, CollectionId, i64)>,
+}
+
+impl NewerRuns {
+    /// Of all timelines.
+    pub fn all(manifest: &Manifest) -> BTreeMap<TimelineId, NewerRuns> {
+        let timelines = manifest.timelines.iter();
+        timelines
+            .map(|(id, entry)| (*id, NewerRuns::of(entry)))
+            .collect()
+    }
+
+    fn of(entry: &TimelineEntry) -> NewerRuns {
+        let segments = entry.segments.iter().map(|segment| segment.ts_min);
+        let mut runs: Vec<Ts> = segments.filter(|ts| *ts > entry.flushed_ts).collect();
+        runs.sort_unstable();
+        NewerRuns {
+            runs: runs.into(),
+            counts: entry.unflushed.iter().copied().collect(),
+        }
+    }
+
+    /// The replay has come to a commit of `ts`: `freeze` what it had before, if there is a run between,
+    /// and count the rows of that.
+    pub fn pass(&mut self, ts: Ts, rows: &LiveRows, freeze: impl FnOnce()) {
+        if self.runs.front().is_some_and(|run| *run < ts) {
+            freeze();
+        }
+        while self.runs.pop_front_if(|run| *run < ts).is_some() {}
+        while let Some((_, table, more)) = self.counts.pop_front_if(|(run, _, _)| *run < ts) {
+            rows.add(table, more);
+        }
+    }
 }
 
 impl Unflushed {
@@ -45,6 +89,7 @@ impl Unflushed {
             files: first.map_or(Vec::new(), |first| files[first..].to_vec()),
             flushed,
             end,
+            runs: NewerRuns::all(manifest),
         }
     }
 }
@@ -86,15 +131,18 @@ impl Memtable {
 impl EngineInner {
     /// Step 5 of [`recovery`](super).
     pub fn refill(&self, unflushed: &Unflushed) -> Result<()> {
-        if unflushed.files.is_empty() {
-            return Ok(());
-        }
         let mut refill = Refill {
             engine: self,
             flushed: &unflushed.flushed,
+            runs: unflushed.runs.clone(),
             transactions: 0,
         };
-        reader::read_until(&unflushed.files, unflushed.end, &mut refill)?;
+        if !unflushed.files.is_empty() {
+            reader::read_until(&unflushed.files, unflushed.end, &mut refill)?;
+        }
+        for (_, timeline) in self.timelines.all() {
+            refill.pass_runs(&timeline, Ts::MAX);
+        }
         tracing::info!(transactions = refill.transactions, "replayed the log");
         Ok(())
     }
@@ -103,7 +151,19 @@ impl EngineInner {
 struct Refill<'a> {
     engine: &'a EngineInner,
     flushed: &'a BTreeMap<TimelineId, Ts>,
+    runs: BTreeMap<TimelineId, NewerRuns>,
     transactions: u64,
+}
+
+impl Refill<'_> {
+    fn pass_runs(&mut self, timeline: &Timeline, ts: Ts) {
+        let engine = self.engine;
+        let runs = self.runs.entry(timeline.id()).or_default();
+        runs.pass(ts, &timeline.live, || {
+            engine.freeze_memtable(&engine.freeze.write(), timeline);
+            engine.after_runs();
+        });
+    }
 }
 
 impl Replay for Refill<'_> {
@@ -120,9 +180,10 @@ impl Replay for Refill<'_> {
         if flushed.is_none_or(|flushed| transaction.ts <= *flushed) {
             return Ok(());
         }
+        let timeline = self.engine.timelines.get(transaction.timeline)?;
+        self.pass_runs(&timeline, transaction.ts);
         self.transactions += 1;
         self.engine.admit_to_memtable()?;
-        let timeline = self.engine.timelines.get(transaction.timeline)?;
         let active = &timeline.sources().active;
         let bytes = active.replay(&transaction, &timeline.live)?;
         self.engine.timelines.add_active(bytes);

@@ -87,7 +87,7 @@ impl Begun {
                         continue;
                     }
                     let page = self.reader.entries(self.collection, page, self.hist)?;
-                    let mut cursor = PageCursor::new(page);
+                    let mut cursor = PageCursor::new(page, self.reader.stamp());
                     while cursor.advance()? {
                         keep(&|| cursor.key.clone(), cursor.begin);
                     }

@@ -56,7 +56,7 @@ struct Entries {
 /// The page `raw` as it is stored; `None` when that saves nothing.
 pub(super) fn encode_entries(raw: &[u8], hist: bool, zstd: &mut Zstd) -> Result<Option<Vec<u8>>> {
     let page = SortedPageData::decode(Buffer::from_slice_ref(raw), hist)?;
-    let mut cursor = PageCursor::new(Arc::new(page));
+    let mut cursor = PageCursor::new(Arc::new(page), None);
     let mut entries = Entries::default();
     while cursor.advance()? {
         entries.keys.push(cursor.key.clone());

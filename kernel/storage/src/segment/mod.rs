@@ -58,6 +58,7 @@ mod begun;
 mod range;
 mod reader;
 mod scan;
+mod stamp;
 mod versions;
 
 mod check;
@@ -72,8 +73,9 @@ pub use self::inventory::{CollectionBytes, ColumnPages, RivalBytes};
 pub use self::range::EntryRange;
 pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
+pub use self::stamp::Unstamped;
 pub use self::versions::{EntryVersion, EntryVersions, RowPick, RowRun, RowRuns, compact};
-pub use self::writer::{SegmentOptions, SegmentWriter};
+pub use self::writer::{DefinitionOf, KeyedWriter, SegmentOptions, SegmentWriter};
 
 use crate::ids::{CollectionId, TimelineId, Ts};
 

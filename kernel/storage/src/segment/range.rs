@@ -58,7 +58,8 @@ impl RunCursor {
             self.cursor = None;
             return Ok(false);
         };
-        self.cursor = Some(PageCursor::new(self.reader.entries(c, page, self.hist)?));
+        let page = self.reader.entries(c, page, self.hist)?;
+        self.cursor = Some(PageCursor::new(page, self.reader.stamp()));
         self.next_page += 1;
         Ok(true)
     }

@@ -17,6 +17,7 @@ use super::format::{
 };
 use super::page::{PageId, PageKind, place_is_inside, read_exact};
 use super::range::RunCursor;
+use super::stamp::Stamp;
 use crate::codec::Codecs;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
@@ -33,20 +34,22 @@ pub type Version = (Ts, Option<Vec<u8>>);
 
 /// An open segment. Clones share it; iterators keep it open.
 #[derive(Clone)]
-pub struct SegmentReader(Arc<Inner>);
+pub struct SegmentReader(pub(super) Arc<Inner>);
 
-struct Inner {
-    file: Arc<dyn File>,
-    number: u64,
-    cache: Arc<PageCache>,
-    meta: SegmentMeta,
-    directory: Directory,
-    directory_offset: u64,
+pub(super) struct Inner {
+    pub file: Arc<dyn File>,
+    pub number: u64,
+    pub cache: Arc<PageCache>,
+    pub meta: SegmentMeta,
+    pub directory: Directory,
+    pub directory_offset: u64,
     /// Collections' places in the directory.
-    places: HashMap<CollectionId, usize>,
+    pub places: HashMap<CollectionId, usize>,
     /// Per collection, for rows.
-    codecs: Vec<Option<RowCodec>>,
-    column_codecs: Arc<Codecs>,
+    pub codecs: Vec<Option<RowCodec>>,
+    pub column_codecs: Arc<Codecs>,
+    /// What a run is read with after its commit.
+    pub stamp: Option<Stamp>,
 }
 
 /// Which columns of a row are read; of a segment, only their pages.
@@ -153,6 +156,7 @@ impl SegmentReader {
             places,
             codecs,
             column_codecs: Arc::clone(column_codecs),
+            stamp: None,
         })))
     }
 

@@ -143,6 +143,8 @@ pub(super) struct PageCursor {
     next: usize,
     pub key: Vec<u8>,
     pub begin: Ts,
+    /// What begins are, whatever the page says.
+    stamp: Option<Ts>,
     /// HIST only.
     pub end: Option<Ts>,
     value: Option<(usize, usize)>,
@@ -150,12 +152,13 @@ pub(super) struct PageCursor {
 
 impl PageCursor {
     /// Before the first entry.
-    pub fn new(page: Arc<SortedPageData>) -> PageCursor {
+    pub fn new(page: Arc<SortedPageData>, stamp: Option<Ts>) -> PageCursor {
         PageCursor {
             page,
             next: 0,
             key: Vec::new(),
             begin: Ts::ZERO,
+            stamp,
             end: None,
             value: None,
         }
@@ -196,7 +199,8 @@ impl PageCursor {
         let shared = input.varint()? as usize;
         let unshared = input.varint()? as usize;
         let value = input.varint()?.checked_sub(1);
-        self.begin = Ts(input.u64()?);
+        let begin = Ts(input.u64()?);
+        self.begin = self.stamp.unwrap_or(begin);
         if self.page.hist {
             // The chain has no gaps: `end` follows from the version before. It is kept for readers
             // that look at a version alone.

@@ -11,6 +11,7 @@
 //!    caller's part. A writer dropped before leaves a file that no manifest names, to be removed
 //!    at recovery.
 
+mod keyed;
 mod rows;
 mod sorted;
 
@@ -32,6 +33,8 @@ use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
 use crate::planted::{self, Bug};
 use crate::schema::{ColumnDef, TableDef};
+
+pub use self::keyed::{DefinitionOf, KeyedWriter};
 
 use self::rows::RowsWriter;
 use self::sorted::SortedWriter;

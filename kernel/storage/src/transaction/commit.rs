@@ -7,6 +7,8 @@
 //!    versions go into the memtable, since what is there cannot be taken back.
 //! 3. Give the locks back, before the disk is waited for: contended rows do not wait for the disk.
 //! 4. Wait until the record is durable, and with it everything the transaction read.
+//!
+//! A transaction with private runs does 1 and 2 in another way: see [`super::publish`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +22,7 @@ use crate::history::named::pin_of;
 use crate::ids::{CollectionId, Ts};
 use crate::memtable::{TxnSlot, split_key};
 use crate::planted::{self, Bug};
+use crate::wal::log::Ticket;
 use crate::wal::record::TransactionRecord;
 
 impl Transaction {
@@ -28,9 +31,8 @@ impl Transaction {
     /// let it through; then nothing of it stays.
     pub fn commit(mut self, durability: Durability) -> Result<Ts> {
         let engine = Arc::clone(&self.engine);
-        let mut writes = std::mem::take(&mut *self.writes.write());
         let serial = self.serial.take();
-        if writes.is_empty() {
+        if self.writes.is_empty() {
             if let Some(serial) = serial {
                 serial.commit(KeyRanges::default(), false, || Ok((engine.latest(), ())))?;
             }
@@ -46,6 +48,13 @@ impl Transaction {
         }
 
         engine.admit()?;
+        if !self.writes.runs().is_empty() {
+            let (ts, ticket) = self.publish_runs(serial)?;
+            self.finish(ts, ticket, durability)?;
+            engine.after_runs();
+            return Ok(ts);
+        }
+        let mut writes = self.writes.take_memory();
         let mut record = TransactionRecord::new(self.timeline.id(), writes.bytes());
         let mut live: Vec<(CollectionId, i64)> = Vec::new();
         let mut finals: Vec<_> = writes.drain().collect();
@@ -98,15 +107,20 @@ impl Transaction {
             None => publish()?,
             Some((serial, writes)) => serial.commit(writes, true, publish)?,
         };
-        self.hand_over_pins();
-        self.release_locks();
-        let written = match durability {
-            Durability::Synchronous => engine.log.wait(ticket),
-            Durability::Asynchronous => engine.log.acknowledge(ts, engine.is_inline()),
-        };
-        written?;
+        self.finish(ts, ticket, durability)?;
         engine.after_commit();
         Ok(ts)
+    }
+
+    /// Steps 3 and 4.
+    fn finish(&mut self, ts: Ts, ticket: Ticket, durability: Durability) -> Result<()> {
+        self.hand_over_pins();
+        self.release_locks();
+        let log = &self.engine.log;
+        match durability {
+            Durability::Synchronous => log.wait(ticket),
+            Durability::Asynchronous => log.acknowledge(ts, self.engine.is_inline()),
+        }
     }
 }
 

@@ -23,9 +23,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
-
-use crate::catalog::{CATALOG, catalog_key, encode_table};
+use crate::catalog::{CATALOG, catalog_key, decode_table, encode_table};
 use crate::compact::Pin;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
@@ -37,17 +35,23 @@ use crate::memtable::full_key;
 use crate::planted::{self, Bug};
 use crate::schema::TableDef;
 use crate::timeline::{Epoch, Timeline};
-use crate::view::{Kind, OwnWrites, ReadView, row_key};
+use crate::view::versions::all_live;
+use crate::view::{Kind, OwnWrites, Path, ReadView, row_key};
 
 mod commit;
+mod guard;
+pub(crate) mod private;
+mod publish;
 mod rows;
 pub(crate) mod ssi;
 pub(crate) mod writeset;
 
+use guard::Guard;
+use private::PrivateWrites;
 pub use rows::InsertOutcome;
 use rows::TablePlan;
 use ssi::{Reads, Serial};
-use writeset::{WriteKind, WriteSet};
+use writeset::WriteKind;
 
 /// Which snapshot each statement reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +107,9 @@ pub struct Transaction {
     /// The transaction's part in SERIALIZABLE, from its snapshot on.
     serial: Option<Serial>,
     interrupt: Arc<Interrupt>,
-    writes: Arc<RwLock<WriteSet>>,
+    writes: PrivateWrites,
     held: Vec<Arc<LockObject>>,
+    guards: HashMap<CollectionId, Guard>,
     /// The statement's snapshot, whose history stays while it is here.
     snapshot: Option<Pin>,
     /// Times that pins are to hold once this has committed.
@@ -145,8 +150,9 @@ impl Transaction {
             read_only,
             serial: None,
             interrupt,
-            writes: Arc::default(),
+            writes: PrivateWrites::default(),
             held: Vec::new(),
+            guards: HashMap::new(),
             snapshot: None,
             holds: Vec::new(),
             pins: BTreeSet::new(),
@@ -255,9 +261,8 @@ impl Transaction {
         view: impl FnOnce(OwnWrites) -> ReadView,
     ) -> ReadView {
         let own = OwnWrites {
-            set: Arc::clone(&self.writes),
-            limit: self.writes.write().mark(),
             reads,
+            ..self.writes.visible()
         };
         let view = view(own);
         self.read_ts.fetch_max(view.ts().0, Ordering::Relaxed);
@@ -266,7 +271,7 @@ impl Transaction {
 
     /// Whether nothing was written (a commit will not add to the log).
     pub fn is_read_only(&self) -> bool {
-        self.writes.read().is_empty()
+        self.writes.is_empty()
     }
 
     pub(crate) fn engine(&self) -> &EngineInner {
@@ -357,7 +362,7 @@ impl Transaction {
         wait: LockWait,
     ) -> Result<RowLock> {
         let key = row_key(row);
-        self.lock_key(table, &key, mode, wait)?;
+        self.lock_in_table(table, table, &key, mode, wait)?;
         let snapshot = self.snapshot.as_ref().map(Pin::ts);
         let snapshot = snapshot.unwrap_or_else(|| self.engine.latest());
         let found = self
@@ -401,18 +406,22 @@ impl Transaction {
     /// Under a snapshot that is kept, a key that someone has written since may not be written: own
     /// writes would hide what the snapshot still shows.
     fn check_unchanged(&self, collection: CollectionId, key: &[u8]) -> Result<()> {
-        if let (true, Some(snapshot)) = (self.isolation.keeps_snapshot(), &self.snapshot) {
-            let snapshot = snapshot.ts();
-            let newer = self
-                .latest_view()
-                .lookup(Kind::Sorted, collection, key, |ts, _| {
-                    ts.is_some_and(|ts| ts > snapshot)
-                })?;
-            if newer == Some(true) {
-                return Err(Error::SerializationFailure);
-            }
+        if !self.isolation.keeps_snapshot() {
+            return Ok(());
         }
-        Ok(())
+        let view = self.latest_view();
+        let newest = view.lookup(Kind::Sorted, collection, key, |ts, _| ts)?;
+        match self.is_after_snapshot(newest.flatten()) {
+            true => Err(Error::SerializationFailure),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a commit is newer than a snapshot that is kept.
+    fn is_after_snapshot(&self, ts: Option<Ts>) -> bool {
+        let keeps = self.isolation.keeps_snapshot();
+        let snapshot = self.snapshot.as_ref().filter(|_| keeps);
+        snapshot.is_some_and(|snapshot| ts.is_some_and(|ts| ts > snapshot.ts()))
     }
 
     fn write(
@@ -422,19 +431,32 @@ impl Transaction {
         kind: WriteKind,
         value: Option<Box<[u8]>>,
     ) -> Result<()> {
+        self.record(collection, key, kind, value, false)
+    }
+
+    /// Make a run of what is in memory.
+    fn spill(&mut self) -> Result<()> {
+        let spilled = self.writes.spill(&self.engine, &self.timeline);
+        self.engine.stop_after_sync(spilled)
+    }
+
+    /// The same as `write`, saying whether the transaction certainly did not write the key before.
+    fn record(
+        &mut self,
+        collection: CollectionId,
+        key: &[u8],
+        kind: WriteKind,
+        value: Option<Box<[u8]>>,
+        is_first: bool,
+    ) -> Result<()> {
         if self.read_only {
             return Err(Error::ReadOnlyTransaction);
         }
-        let mut writes = self.writes.write();
-        writes.write(full_key(collection, key), kind, value);
-        let limit_bytes = self.engine.options.transaction_bytes_max;
-        if writes.bytes() > limit_bytes {
-            return Err(Error::OutOfMemory {
-                what: "the transaction's writes",
-                limit_bytes,
-            });
+        self.writes.write(collection, key, kind, value, is_first);
+        match self.writes.bytes() > self.engine.options.transaction_bytes_max {
+            true => self.spill(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Make `def` the table's definition from this transaction on. Needed before the first insert
@@ -453,12 +475,12 @@ impl Transaction {
 
     /// A place to fall back to. Locks taken later are kept when falling back.
     pub fn savepoint(&mut self) -> Savepoint {
-        Savepoint(self.writes.write().mark())
+        Savepoint(self.writes.savepoint())
     }
 
     /// Undo the writes since `savepoint`, which stays valid.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
-        self.writes.write().rollback_to(savepoint.0);
+        self.writes.rollback_to(savepoint.0);
     }
 
     /// A sequence was advanced for this transaction: its commit must be durable past the sequence's
@@ -473,6 +495,29 @@ impl Transaction {
     fn release_locks(&mut self) {
         self.engine.locks.release_all(self.id, &mut self.held);
     }
+}
+
+/// The newest definition that a collection ever had, for `own`'s transaction; `None` when it is not a
+/// table. As in a flush, dropped columns count as live.
+fn definition_of(
+    timeline: &Arc<Timeline>,
+    own: &OwnWrites,
+    collection: CollectionId,
+) -> Result<Option<TableDef>> {
+    let full = full_key(CATALOG, &catalog_key(collection));
+    let mut own = own.clone();
+    loop {
+        let found = own.find(Kind::Sorted, &full, |number, value| {
+            (number, value.map(|bytes| decode_table(collection, bytes)))
+        })?;
+        match found {
+            Some((_, Some(def))) => return Ok(Some(all_live(def?))),
+            Some((number, None)) => own.limit = number.saturating_sub(1),
+            None => break,
+        }
+    }
+    let def = Path::new(timeline, Ts::MAX).newest_definition(collection)?;
+    Ok(def.map(all_live))
 }
 
 impl Drop for Transaction {

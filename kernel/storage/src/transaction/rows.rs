@@ -15,7 +15,7 @@ use crate::datum::Datum;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::expression::{Evaluator, inputs_of};
-use crate::ids::{CollectionId, ColumnId, RowId};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::lock::{LockWait, RowLockMode};
 use crate::memtable::full_key;
 use crate::row::{BatchBuilder, RowCodec, RowEncoder, RowRef};
@@ -203,8 +203,8 @@ impl Transaction {
                 computed: &computed,
                 place: row,
             };
-            let entries = plan.entries(id, &keyed)?;
-            if let Some((index, entry, _)) = self.conflict(&plan, &entries, None)? {
+            let mut entries = plan.entries(id, &keyed)?;
+            if let Some((index, entry, _)) = self.conflict(&plan, &mut entries, None)? {
                 return Err(self.violation(&plan, index, entry, &keyed)?);
             }
             self.insert_encoded(&plan, id, bytes, &entries)?;
@@ -232,8 +232,8 @@ impl Transaction {
             computed: &computed,
             place: 0,
         };
-        let entries = plan.entries(id, &keyed)?;
-        match self.conflict(&plan, &entries, arbiter)? {
+        let mut entries = plan.entries(id, &keyed)?;
+        match self.conflict(&plan, &mut entries, arbiter)? {
             None => {
                 self.insert_encoded(&plan, id, bytes, &entries)?;
                 Ok(InsertOutcome::Inserted(id))
@@ -297,12 +297,15 @@ impl Transaction {
                     continue;
                 }
                 if let Some(before) = before {
-                    self.take_entry(index, &before)?;
+                    self.take_entry(table.id, index, &before)?;
                 }
                 let Some(after) = after else {
                     continue;
                 };
-                if index.unique && !after.has_null && self.taken(index, &after.key)?.is_some() {
+                if index.unique
+                    && !after.has_null
+                    && self.taken(table.id, index, &after.key)?.row.is_some()
+                {
                     return Err(self.violation(&plan, i, &after, &new_row)?);
                 }
                 self.write(
@@ -336,7 +339,7 @@ impl Transaction {
             };
             for (i, index) in plan.def.indexes.iter().enumerate() {
                 if let Some(entry) = plan.entry(i, &row, id)? {
-                    self.take_entry(index, &entry)?;
+                    self.take_entry(table.id, index, &entry)?;
                 }
             }
             self.write(table.id, &row_key(id), WriteKind::Delete, None)?;
@@ -384,7 +387,10 @@ impl Transaction {
                 continue;
             }
             // Nobody else writes to the table, so the keys need no locks.
-            if index.unique && !entry.has_null && self.entry_of(index, &entry.key)?.is_some() {
+            if index.unique
+                && !entry.has_null
+                && self.look_up(table.id, index, &entry.key)?.row.is_some()
+            {
                 let key = columns[..types.len()]
                     .iter()
                     .map(|a| Datum::from_array(a.as_ref(), row));
@@ -407,54 +413,81 @@ impl Transaction {
 
     /// Lock the unique keys of a new row, and find the first that is taken: the index's place in the
     /// table's list, the key, and the row that has it. The arbiter's conflict comes before the others'.
+    /// Entries that the transaction certainly did not write before are told.
     fn conflict<'e>(
         &mut self,
         plan: &TablePlan,
-        entries: &'e [Option<EntryKey>],
+        entries: &'e mut [Option<EntryKey>],
         arbiter: Option<CollectionId>,
     ) -> Result<Option<(usize, &'e EntryKey, RowId)>> {
         let mut found = None;
         for (i, (index, entry)) in plan.def.indexes.iter().zip(entries).enumerate() {
-            let Some(entry) = entry.as_ref().filter(|entry| !entry.has_null) else {
+            let Some(entry) = entry else {
                 continue;
             };
-            if !index.unique {
+            // A key that ends with the new RowId is new.
+            entry.is_first = true;
+            if !index.unique || entry.has_null {
                 continue;
             }
-            if let Some(other) = self.taken(index, &entry.key)? {
+            let taken = self.taken(plan.def.id, index, &entry.key)?;
+            entry.is_first = !taken.is_own;
+            if let Some(other) = taken.row {
                 if arbiter == Some(index.id) {
                     return Ok(Some((i, entry, other)));
                 }
-                found = found.or(Some((i, entry, other)));
+                found = found.or(Some((i, &*entry, other)));
             }
         }
         Ok(found)
     }
 
-    /// Lock a unique key; the row that has it.
-    fn taken(&mut self, index: &IndexDef, key: &[u8]) -> Result<Option<RowId>> {
-        self.lock_key(index.id, key, RowLockMode::Update, LockWait::Block)?;
-        let taken = self.entry_of(index, key)?;
-        if taken.is_none() {
-            self.check_unchanged(index.id, key)?;
+    /// Lock a unique key, and see who has it.
+    fn taken(&mut self, table: CollectionId, index: &IndexDef, key: &[u8]) -> Result<Taken> {
+        let (mode, wait) = (RowLockMode::Update, LockWait::Block);
+        self.lock_in_table(table, index.id, key, mode, wait)?;
+        let taken = self.look_up(table, index, key)?;
+        if taken.row.is_none() && self.is_after_snapshot(taken.changed) {
+            return Err(Error::SerializationFailure);
         }
         Ok(taken)
     }
 
-    /// The row that has a key in the latest state, own writes included.
-    fn entry_of(&self, index: &IndexDef, key: &[u8]) -> Result<Option<RowId>> {
-        let value = self
-            .latest_view()
-            .lookup(Kind::Sorted, index.id, key, |_, value| {
-                value.map(row_of).transpose()
-            })?;
-        Ok(value.transpose()?.flatten())
+    /// Who has a key in the latest state, own writes included.
+    fn look_up(&mut self, table: CollectionId, index: &IndexDef, key: &[u8]) -> Result<Taken> {
+        let full = full_key(index.id, key);
+        let row = |value: Option<&[u8]>| value.map(row_of).transpose();
+        if let Some(found) = self
+            .writes
+            .find(Kind::Sorted, &full, |_, value| row(value))?
+        {
+            return Ok(Taken {
+                row: found?,
+                is_own: true,
+                changed: None,
+            });
+        }
+        let mut taken = Taken::default();
+        if let Some(view) = self.committed_of(table, index.id) {
+            let found = view.lookup(Kind::Sorted, index.id, key, |ts, value| (ts, row(value)))?;
+            if let Some((ts, found)) = found {
+                taken.row = found?;
+                taken.changed = ts;
+            }
+        }
+        Ok(taken)
     }
 
     /// Remove the entry of a row that goes away or changes its key.
-    fn take_entry(&mut self, index: &IndexDef, entry: &EntryKey) -> Result<()> {
+    fn take_entry(
+        &mut self,
+        table: CollectionId,
+        index: &IndexDef,
+        entry: &EntryKey,
+    ) -> Result<()> {
         if index.unique && !entry.has_null {
-            self.lock_key(index.id, &entry.key, RowLockMode::Update, LockWait::Block)?;
+            let (mode, wait) = (RowLockMode::Update, LockWait::Block);
+            self.lock_in_table(table, index.id, &entry.key, mode, wait)?;
         }
         self.write(index.id, &entry.key, WriteKind::Remove, None)
     }
@@ -501,20 +534,32 @@ impl Transaction {
             let Some(entry) = entry else {
                 continue;
             };
-            self.write(
+            self.record(
                 index.id,
                 &entry.key,
                 WriteKind::Put,
                 Some(Box::from(row_key(id))),
+                entry.is_first,
             )?;
         }
-        self.write(
+        self.record(
             plan.def.id,
             &row_key(id),
             WriteKind::Insert,
             Some(bytes.into()),
+            true,
         )
     }
+}
+
+/// Who has a key of a unique index.
+#[derive(Default)]
+struct Taken {
+    row: Option<RowId>,
+    /// The transaction has written the key itself.
+    is_own: bool,
+    /// When somebody else did, last.
+    changed: Option<Ts>,
 }
 
 fn encode(encoder: &RowEncoder<'_>, row: usize) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! A transaction's own writes, before anyone else can see them.
+//! A transaction's own writes in memory, before anyone else can see them.
 //!
 //! Each key keeps the writes made to it, newest first, with the transaction's sequence number of
 //! each. A read view of the transaction remembers the number at its creation and sees nothing newer,
@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
+use crate::error::Result;
 use crate::memtable::is_empty_range;
 
 /// What a write does. Row writes tell the row count; all but `Delete` and `Remove` carry a value.
@@ -49,6 +50,8 @@ impl WriteKind {
 struct Write {
     number: u64,
     kind: WriteKind,
+    /// The transaction had not written the key before.
+    is_first: bool,
     value: Option<Box<[u8]>>,
     older: Option<Box<Write>>,
 }
@@ -106,6 +109,20 @@ pub struct FinalWrite {
 }
 
 impl WriteSet {
+    /// One that goes on after `number`.
+    pub fn after(number: u64) -> WriteSet {
+        WriteSet {
+            number,
+            marked: number,
+            ..WriteSet::default()
+        }
+    }
+
+    /// The newest write's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
@@ -125,8 +142,15 @@ impl WriteSet {
         self.number
     }
 
-    /// Record a write of a full key.
-    pub fn write(&mut self, key: Box<[u8]>, kind: WriteKind, value: Option<Box<[u8]>>) {
+    /// Record a write of a full key. `is_first` says that the transaction certainly did not write it
+    /// before.
+    pub fn write(
+        &mut self,
+        key: Box<[u8]>,
+        kind: WriteKind,
+        value: Option<Box<[u8]>>,
+        is_first: bool,
+    ) {
         debug_assert_eq!(kind.is_put(), value.is_some());
         self.number += 1;
         self.bytes += WRITE_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |v| v.len());
@@ -136,6 +160,7 @@ impl WriteSet {
                 vacant.insert(Write {
                     number,
                     kind,
+                    is_first,
                     value,
                     older: None,
                 });
@@ -148,6 +173,7 @@ impl WriteSet {
                     *head = Write {
                         number,
                         kind,
+                        is_first: head.is_first,
                         value,
                         older: head.older.take(),
                     };
@@ -155,6 +181,7 @@ impl WriteSet {
                     let newest = Write {
                         number,
                         kind,
+                        is_first: head.is_first,
                         value,
                         older: None,
                     };
@@ -180,6 +207,7 @@ impl WriteSet {
                         let older = Write {
                             number: older.number,
                             kind: older.kind,
+                            is_first: older.is_first,
                             value: older.value.take(),
                             older: older.older.take(),
                         };
@@ -192,10 +220,30 @@ impl WriteSet {
         });
     }
 
-    /// The newest write of a key up to `limit`: its value, or `None` for a delete.
-    pub fn get(&self, key: &[u8], limit: u64) -> Option<Option<&[u8]>> {
+    /// The newest write of a key up to `limit`: its number, and its value, or `None` for a delete.
+    pub fn get(&self, key: &[u8], limit: u64) -> Option<(u64, Option<&[u8]>)> {
         let write = self.map.get(key)?.at(limit)?;
-        Some(write.value.as_deref())
+        Some((write.number, write.value.as_deref()))
+    }
+
+    /// Visit all writes by key, those of a key from the newest to the oldest: the key, the number, the
+    /// number of the next newer one, the value. What comes before the first of a key is told by
+    /// `begin`: whether the transaction may have written it before what is here.
+    pub fn visit_all(
+        &self,
+        mut begin: impl FnMut(&[u8], bool) -> Result<()>,
+        mut write: impl FnMut(&[u8], u64, Option<u64>, Option<&[u8]>) -> Result<()>,
+    ) -> Result<()> {
+        for (key, head) in &self.map {
+            begin(key, !head.is_first)?;
+            let (mut next, mut newer) = (Some(head), None);
+            while let Some(w) = next {
+                write(key, w.number, newer, w.value.as_deref())?;
+                newer = Some(w.number);
+                next = w.older.as_deref();
+            }
+        }
+        Ok(())
     }
 
     /// Visit the keys within the bounds that have a write up to `limit`, in order.
@@ -249,6 +297,7 @@ mod tests {
             Box::from(key.as_bytes()),
             WriteKind::Put,
             Some(Box::from(value.as_bytes())),
+            false,
         );
     }
 
@@ -258,12 +307,12 @@ mod tests {
         put(&mut set, "a", "1");
         let view = set.mark();
         put(&mut set, "a", "2");
-        set.write(Box::from(*b"b"), WriteKind::Remove, None);
-        assert_eq!(set.get(b"a", view), Some(Some(&b"1"[..])));
+        set.write(Box::from(*b"b"), WriteKind::Remove, None, false);
+        assert_eq!(set.get(b"a", view), Some((1, Some(&b"1"[..]))));
         assert_eq!(set.get(b"b", view), None);
         let now = set.mark();
-        assert_eq!(set.get(b"a", now), Some(Some(&b"2"[..])));
-        assert_eq!(set.get(b"b", now), Some(None));
+        assert_eq!(set.get(b"a", now), Some((2, Some(&b"2"[..]))));
+        assert_eq!(set.get(b"b", now), Some((3, None)));
     }
 
     #[test]
@@ -278,7 +327,7 @@ mod tests {
         set.rollback_to(savepoint);
         assert!(set.bytes() < bytes);
         let now = set.mark();
-        assert_eq!(set.get(b"a", now), Some(Some(&b"1"[..])));
+        assert_eq!(set.get(b"a", now), Some((1, Some(&b"1"[..]))));
         assert_eq!(set.get(b"b", now), None);
         assert_eq!(set.len(), 1);
     }
@@ -286,10 +335,25 @@ mod tests {
     #[test]
     fn a_row_inserted_and_deleted_leaves_nothing() {
         let mut set = WriteSet::default();
-        set.write(Box::from(*b"r"), WriteKind::Insert, Some(Box::from(*b"1")));
-        set.write(Box::from(*b"s"), WriteKind::Insert, Some(Box::from(*b"1")));
-        set.write(Box::from(*b"r"), WriteKind::Delete, None);
-        set.write(Box::from(*b"s"), WriteKind::Update, Some(Box::from(*b"2")));
+        set.write(
+            Box::from(*b"r"),
+            WriteKind::Insert,
+            Some(Box::from(*b"1")),
+            true,
+        );
+        set.write(
+            Box::from(*b"s"),
+            WriteKind::Insert,
+            Some(Box::from(*b"1")),
+            true,
+        );
+        set.write(Box::from(*b"r"), WriteKind::Delete, None, false);
+        set.write(
+            Box::from(*b"s"),
+            WriteKind::Update,
+            Some(Box::from(*b"2")),
+            false,
+        );
         let finals: Vec<_> = set.drain().map(|w| (w.key, w.kind)).collect();
         assert_eq!(finals, vec![(Box::from(*b"s"), WriteKind::Insert)]);
         assert!(set.is_empty());

@@ -64,6 +64,8 @@ pub fn key_types(table: &TableDef, index: &IndexDef) -> Result<Vec<ColumnType>> 
 pub(crate) struct EntryKey {
     pub key: Vec<u8>,
     pub has_null: bool,
+    /// The transaction that adds it certainly did not write the key before.
+    pub is_first: bool,
 }
 
 impl EntryKey {
@@ -108,6 +110,7 @@ pub(crate) fn entry_key<'a>(
     let mut entry = EntryKey {
         key: Vec::new(),
         has_null: false,
+        is_first: false,
     };
     for (column, ty) in index.columns.iter().zip(types) {
         entry.append(ty, value(column.column)?, *column)?;

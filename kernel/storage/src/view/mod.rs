@@ -14,7 +14,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use parking_lot::RwLock;
 
 use crate::error::{Error, Result};
 use crate::expression::Evaluator;
@@ -26,11 +25,11 @@ use crate::schema::TableDef;
 use crate::tables::Tables;
 use crate::timeline::Timeline;
 use crate::transaction::ssi::Reads;
-use crate::transaction::writeset::WriteSet;
 
 pub mod changes;
 mod computed;
 pub mod index;
+mod own;
 pub mod path;
 pub mod range;
 pub mod scan;
@@ -40,20 +39,12 @@ pub mod versions;
 pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges};
 pub(crate) use computed::Computing;
 pub use index::IndexRange;
+pub(crate) use own::{OwnWrites, find_in_runs};
 pub(crate) use path::Path;
 pub use range::RangeIter;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
-
-/// What a view has of its transaction: its writes up to a number.
-#[derive(Clone)]
-pub(crate) struct OwnWrites {
-    pub set: Arc<RwLock<WriteSet>>,
-    pub limit: u64,
-    /// Under SERIALIZABLE, where the view notes what it reads, before it does.
-    pub reads: Option<Arc<Reads>>,
-}
 
 pub(crate) struct ViewInner {
     pub path: Path,
@@ -225,14 +216,18 @@ impl ReadView {
         if let Some(reads) = self.noting() {
             reads.note_key(collection, key);
         }
-        if let Some(own) = &self.0.own {
-            let set = own.set.read();
-            if let Some(value) = set.get(&full, own.limit) {
-                return Ok(Some(f(None, value)));
-            }
+        let Some(own) = &self.0.own else {
+            let find = |ts, value: Option<&[u8]>| f(Some(ts), value);
+            return self.0.path.find(kind, &full, self.ts(), find);
+        };
+        // Only one of the two is called.
+        let mut f = Some(f);
+        let mut found = |ts, value: Option<&[u8]>| f.take().map(|f| f(ts, value));
+        if let Some(own) = own.find(kind, &full, |_, value| found(None, value))? {
+            return Ok(own);
         }
-        self.0
-            .path
-            .find(kind, &full, self.ts(), |ts, value| f(Some(ts), value))
+        let path = &self.0.path;
+        let committed = path.find(kind, &full, self.ts(), |ts, value| found(Some(ts), value))?;
+        Ok(committed.flatten())
     }
 }

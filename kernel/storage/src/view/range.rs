@@ -148,6 +148,10 @@ impl RangeIter {
         };
         if let Some(own) = &view.0.own {
             add(chunked(Origin::Own(own.clone()), view.ts()))?;
+            for (run, at) in own.runs() {
+                let entries = run.range(collection, from, to, at)?;
+                add(Stream::Segment(Box::new(entries)))?;
+            }
         }
         for (source, level) in view.0.path.sources() {
             add(match source {

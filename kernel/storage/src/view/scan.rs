@@ -320,16 +320,47 @@ impl Iterator for TableScan {
     }
 }
 
+/// How far a segment is read.
+enum Limits<'a> {
+    /// A private run, up to a write.
+    Own(Ts),
+    Level(&'a Level),
+}
+
+impl Limits<'_> {
+    fn cap(&self) -> Ts {
+        match self {
+            Limits::Own(number) => *number,
+            Limits::Level(level) => level.cap,
+        }
+    }
+
+    fn columns(&self, table: CollectionId) -> Result<usize> {
+        match self {
+            Limits::Own(_) => Ok(usize::MAX),
+            Limits::Level(level) => level.columns(table),
+        }
+    }
+}
+
 /// A source of rows, and what it decides if it is a segment.
 enum RowSource<'a> {
     Memory(Memory),
-    Segment(&'a SegmentReader, &'a Level, Arc<RoaringTreemap>),
+    Segment(&'a SegmentReader, Limits<'a>, Arc<RoaringTreemap>),
 }
 
 /// The sources that may have rows of a table, newest first.
 fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>>> {
-    let own = view.0.own.iter().cloned().map(Memory::Own);
-    let mut sources: Vec<_> = own.map(RowSource::Memory).collect();
+    let mut sources = Vec::new();
+    if let Some(own) = &view.0.own {
+        sources.push(RowSource::Memory(Memory::Own(own.clone())));
+        for (run, at) in own.runs() {
+            let decided = run.decided(table, at)?;
+            if !decided.is_empty() {
+                sources.push(RowSource::Segment(run, Limits::Own(at), decided));
+            }
+        }
+    }
     for (source, level) in view.0.path.sources() {
         match source {
             Source::Memtable(memtable) => {
@@ -339,7 +370,8 @@ fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>
             Source::Segment(segment) => {
                 let decided = segment.decided(table, level.cap)?;
                 if !decided.is_empty() {
-                    sources.push(RowSource::Segment(segment, level, decided));
+                    let limits = Limits::Level(level);
+                    sources.push(RowSource::Segment(segment, limits, decided));
                 }
             }
         }
@@ -378,7 +410,7 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 }
                 newer.memory.push(memory);
             }
-            RowSource::Segment(segment, level, decided) => {
+            RowSource::Segment(segment, limits, decided) => {
                 let exclude = Arc::new(&decided_by_newer & &*decided);
                 let wholly_hidden = exclude.len() == decided.len();
                 if !planted::is(Bug::ScansShowKilled) {
@@ -390,7 +422,7 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 if wholly_hidden {
                     continue;
                 }
-                let columns_max = level.columns(table)?;
+                let columns_max = limits.columns(table)?;
                 let blocks = segment.block_count(table);
                 let pieces = match partitions {
                     1 => 1,
@@ -403,7 +435,7 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                         reader: segment.clone(),
                         exclude: Arc::clone(&exclude),
                         blocks,
-                        cap: level.cap,
+                        cap: limits.cap(),
                         columns_max,
                     };
                     parts.push((part, weight));

@@ -63,6 +63,21 @@ impl Layer {
         }
     }
 
+    /// Put this, which has the commits up to `ts_max`, below the layers that have nothing as old. That
+    /// is where the manifest has it, or will have it ([`crate::manifest`], invariant 4).
+    pub fn put_by_age(self, layers: &mut Vec<Layer>) {
+        let ts_max = match &self {
+            Layer::Memtable(memtable) => memtable.ts_max(),
+            Layer::Segment(segment) => segment.meta().max_ts,
+        };
+        let is_newer = |layer: &&Layer| match layer {
+            Layer::Memtable(memtable) => memtable.ts_max() > ts_max,
+            Layer::Segment(segment) => segment.meta().min_ts > ts_max,
+        };
+        let place = layers.iter().take_while(is_newer).count();
+        layers.insert(place, self);
+    }
+
     /// Whether anything of a collection is in it.
     pub fn has(&self, collection: CollectionId) -> bool {
         match self {

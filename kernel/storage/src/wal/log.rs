@@ -176,6 +176,23 @@ impl Log {
 
     /// The commit point: take a timestamp, queue the record, flip the slot.
     pub fn commit(&self, record: SealedTransaction, slot: &TxnSlot) -> Result<(Ts, Ticket)> {
+        let late = planted::is(Bug::LatestBeforeFlip);
+        let committed = self.commit_as(|ts| {
+            if !late {
+                slot.commit(ts);
+            }
+            record.at(ts)
+        })?;
+        if late {
+            planted::dawdle();
+            slot.commit(committed.0);
+        }
+        Ok(committed)
+    }
+
+    /// The commit point: take a timestamp, let `appear` make everything visible that commits at it, and
+    /// queue the record. `appear` does no I/O.
+    pub fn commit_as(&self, appear: impl FnOnce(Ts) -> Record) -> Result<(Ts, Ticket)> {
         let now = Ts(self.io.now_micros());
         let mut queue = self.queue.lock();
         if queue.stopped {
@@ -184,17 +201,9 @@ impl Log {
             return Err(Error::internal("a stopped log without a reason"));
         }
         let ts = now.max(Ts(queue.last_ts.0 + 1));
-        let record = record.at(ts);
+        let record = appear(ts);
         queue.last_ts = ts;
         let ticket = queue.push(record);
-        if planted::is(Bug::LatestBeforeFlip) {
-            self.latest.store(ts.0, Ordering::Release);
-            drop(queue);
-            planted::dawdle();
-            slot.commit(ts);
-            return Ok((ts, ticket));
-        }
-        slot.commit(ts);
         self.latest.store(ts.0, Ordering::Release);
         drop(queue);
         self.stats.commits.fetch_add(1, Ordering::Relaxed);

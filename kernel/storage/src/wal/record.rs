@@ -12,6 +12,7 @@
 //!   6 load             see `manifest::LoadEdit`
 //!   7 compaction       see `manifest::CompactionEdit`
 //!   8 timeline         see `manifest::TimelineEdit`
+//!   9 runs             a transaction whose writes are in segments, see `manifest::RunsEdit`
 //! write: kind u8 (`WriteKind`) │ collection u32 │ key length u32 │ key
 //!        and, for those that leave a value: value length u32 │ value
 //! ```
@@ -22,7 +23,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
-use crate::manifest::{CompactionEdit, FlushEdit, LoadEdit, Manifest, SegmentEntry, TimelineEdit};
+use crate::manifest::{
+    CompactionEdit, FlushEdit, LoadEdit, Manifest, RunsEdit, SegmentEntry, TimelineEdit,
+};
 use crate::memtable::split_key;
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
@@ -40,6 +43,7 @@ const KIND_ROW_IDS: u8 = 5;
 const KIND_LOAD: u8 = 6;
 const KIND_COMPACTION: u8 = 7;
 const KIND_TIMELINE: u8 = 8;
+const KIND_RUNS: u8 = 9;
 
 /// What a record changes in the manifest that the next WAL file will open with.
 #[derive(Clone, Debug)]
@@ -56,9 +60,19 @@ pub enum Effect {
     Load(LoadEdit),
     Compaction(CompactionEdit),
     Timeline(TimelineEdit),
+    Runs(RunsEdit),
 }
 
 impl Effect {
+    /// The commit's timestamp, if the record is a transaction's.
+    pub fn commit_ts(&self) -> Option<Ts> {
+        match self {
+            Effect::Transaction { ts, .. } => Some(*ts),
+            Effect::Runs(edit) => Some(edit.ts),
+            _ => None,
+        }
+    }
+
     pub fn apply(&self, manifest: &mut Manifest) {
         match self {
             Effect::Transaction { ts, rows } => {
@@ -75,6 +89,7 @@ impl Effect {
             Effect::Flush(edit) => edit.apply(manifest),
             Effect::Load(edit) => edit.apply(manifest),
             Effect::Compaction(edit) => edit.apply(manifest),
+            Effect::Runs(edit) => edit.apply(manifest),
             Effect::RowIds(next) => {
                 next.iter()
                     .for_each(|(table, row)| manifest.reserve_rows(*table, *row));
@@ -240,6 +255,15 @@ impl Record {
         }
     }
 
+    pub fn runs(edit: RunsEdit) -> Record {
+        let mut bytes = start(KIND_RUNS);
+        edit.encode(&mut bytes);
+        Record {
+            bytes: finish(bytes),
+            effect: Effect::Runs(edit),
+        }
+    }
+
     pub fn compaction(edit: CompactionEdit) -> Record {
         let mut bytes = start(KIND_COMPACTION);
         edit.encode(&mut bytes);
@@ -340,6 +364,7 @@ pub enum Logged {
     Load(LoadEdit),
     Compaction(CompactionEdit),
     Timeline(TimelineEdit),
+    Runs(RunsEdit),
 }
 
 impl Logged {
@@ -347,6 +372,7 @@ impl Logged {
     pub fn commit_ts(&self) -> Option<Ts> {
         match self {
             Logged::Transaction(transaction) => Some(transaction.ts),
+            Logged::Runs(edit) => Some(edit.ts),
             Logged::Load(edit) => Some(edit.last_ts),
             _ => None,
         }
@@ -356,6 +382,7 @@ impl Logged {
     pub fn brings(&self) -> &[SegmentEntry] {
         match self {
             Logged::Load(edit) => &edit.segments,
+            Logged::Runs(edit) => &edit.segments,
             _ => &[],
         }
     }
@@ -374,6 +401,7 @@ impl Logged {
             Logged::RowIds(next) => Effect::RowIds(next),
             Logged::Load(edit) => Effect::Load(edit),
             Logged::Compaction(edit) => Effect::Compaction(edit),
+            Logged::Runs(edit) => Effect::Runs(edit),
         })
     }
 }
@@ -412,6 +440,7 @@ pub fn parse(kind: u8, body: Vec<u8>, origin: &Origin) -> Result<Logged> {
         KIND_LOAD => Logged::Load(LoadEdit::parse(&mut p)?),
         KIND_TIMELINE => Logged::Timeline(TimelineEdit::parse(&mut p)?),
         KIND_COMPACTION => Logged::Compaction(CompactionEdit::parse(&mut p)?),
+        KIND_RUNS => Logged::Runs(RunsEdit::parse(&mut p)?),
         KIND_ROW_IDS => {
             let mut next = Vec::new();
             while !p.is_at_end() {

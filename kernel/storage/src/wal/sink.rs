@@ -39,9 +39,8 @@ impl<'a> Batch<'a> {
             .records
             .iter()
             .filter_map(|record| match &record.effect {
-                Effect::Transaction { ts, .. } => Some(*ts),
                 Effect::Load(edit) => Some(edit.last_ts),
-                _ => None,
+                effect => effect.commit_ts(),
             });
         times.max()
     }

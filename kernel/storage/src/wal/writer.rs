@@ -314,8 +314,8 @@ impl Writer {
     /// A record begins in the current file.
     fn begin(&mut self, effect: &Effect) {
         effect.apply(&mut self.manifest);
-        if let (Effect::Transaction { ts, .. }, Some(file)) = (effect, self.files.back_mut()) {
-            file.ts_max = file.ts_max.max(*ts);
+        if let (Some(ts), Some(file)) = (effect.commit_ts(), self.files.back_mut()) {
+            file.ts_max = file.ts_max.max(ts);
         }
     }
 

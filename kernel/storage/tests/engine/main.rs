@@ -16,6 +16,7 @@ mod model;
 mod pins;
 mod recovery;
 mod retention;
+mod runs;
 mod serializable;
 mod support;
 mod transactions;

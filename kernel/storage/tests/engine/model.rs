@@ -265,7 +265,11 @@ fn snapshot(engine: &Engine) -> Transaction {
 
 /// How many times were past their time in the end.
 fn run(seed: u64, steps: usize, merging: Merging) -> usize {
-    let mut db = Database::with(merging.options());
+    run_with(merging.options(), seed, steps, merging)
+}
+
+fn run_with(options: Options, seed: u64, steps: usize, merging: Merging) -> usize {
+    let mut db = Database::with(options);
     let mut model = Model {
         random: seed * 0x9e37_79b9 + 1,
         store: BTreeMap::new(),
@@ -349,4 +353,18 @@ fn what_is_not_past_its_time_reads_as_the_model_says() {
         }
     }
     assert!(expired > 40, "{expired}");
+}
+
+/// So little memory that some transactions have a run, and some have many.
+#[test]
+fn transactions_in_runs_read_as_the_model_says() {
+    for (seed, transaction_bytes_max) in [(1, 0), (2, 400), (3, 1500), (4, 400)] {
+        for merging in [Merging::Never, Merging::KeepingAll] {
+            let options = Options {
+                transaction_bytes_max,
+                ..merging.options()
+            };
+            assert_eq!(run_with(options, seed, 40, merging), 0);
+        }
+    }
 }

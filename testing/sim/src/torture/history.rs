@@ -577,6 +577,8 @@ fn tiny_options(rng: &mut Rng) -> Options {
         compaction_bytes_max: [2 << 10, 8 << 10, 1 << 30][rng.index(3)],
         page_bytes: [512, 2 << 10, 8 << 10][rng.index(3)],
         lock_timeout_micros: Some(0),
+        // Half of the histories have private runs, some for every write.
+        transaction_bytes_max: [0, 600, 64 << 20, 64 << 20][rng.index(4)],
         ..Options::default()
     }
 }

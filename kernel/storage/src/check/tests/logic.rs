@@ -3,8 +3,8 @@
 use super::*;
 use crate::catalog::{CATALOG, catalog_key};
 use crate::flush::{entry_of, name_of};
-use crate::ids::{TimelineId, Ts};
-use crate::manifest::{FlushEdit, Manifest, TimelineEntry};
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::manifest::{FlushEdit, LoadEdit, Manifest, TimelineEntry};
 use crate::memtable::full_key;
 use crate::recovery::Replayed;
 use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
@@ -285,18 +285,22 @@ fn segment(
 #[test]
 fn sources_in_the_wrong_order_are_told() {
     let db = database();
-    let flushed = |segment| {
-        let edit = FlushEdit {
+    // A flush would find its place by age, a load comes on top.
+    let loaded = |segment| {
+        let edit = LoadEdit {
             timeline: TimelineId::MAIN,
-            flushed_ts: Ts(1),
+            last_ts: Ts(1),
+            horizons: Default::default(),
+            next_collection: CollectionId(0),
             segments: vec![segment],
-            live_rows: Vec::new(),
+            tables: Vec::new(),
+            sequences: Vec::new(),
         };
-        vec![Record::flush(edit)]
+        vec![Record::load(edit)]
     };
     db.log(
         |_| (),
-        flushed(segment(&db, 1000, Ts(5), RowId(7), &3u32.to_be_bytes())),
+        loaded(segment(&db, 1000, Ts(5), RowId(7), &3u32.to_be_bytes())),
     );
     let faults = db.faults();
     let wrong = |c, what: &str| {
@@ -311,7 +315,7 @@ fn sources_in_the_wrong_order_are_told() {
     let db = database();
     db.log(
         |_| (),
-        flushed(segment(&db, 1000, Ts(5), RowId(310), b"other")),
+        loaded(segment(&db, 1000, Ts(5), RowId(310), b"other")),
     );
     let faults = db.faults();
     assert!(

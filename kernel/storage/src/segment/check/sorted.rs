@@ -179,7 +179,7 @@ fn entries(
     misplaced: &mut Broken,
 ) -> Result<Vec<Entry>> {
     let page = segment.entries(c, sorted, hist)?;
-    let mut cursor = PageCursor::new(Arc::clone(&page));
+    let mut cursor = PageCursor::new(Arc::clone(&page), None);
     let (mut entries, mut number) = (Vec::new(), 0);
     loop {
         let position = cursor.position();

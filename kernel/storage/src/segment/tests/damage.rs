@@ -192,7 +192,7 @@ proptest! {
         let _ = Directory::decode(NAME, 0, &bytes);
         for hist in [false, true] {
             if let Ok(page) = SortedPageData::decode(page.clone(), hist) {
-                let mut cursor = PageCursor::new(Arc::new(page));
+                let mut cursor = PageCursor::new(Arc::new(page), None);
                 let _ = cursor.seek_near(&key);
                 while let Ok(true) = cursor.advance() {
                     let _ = cursor.value();
