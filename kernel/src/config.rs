@@ -57,6 +57,8 @@ pub struct StorageSection {
     pub retention: Option<Retention>,
     /// Where the log is archived to, from the data directory.
     pub archive: Option<PathBuf>,
+    /// How far a cursor of changes may be behind.
+    pub max_pin_age: Option<MaxPinAge>,
 }
 
 /// `[memory]`: limits.
@@ -151,6 +153,13 @@ pub struct ByteSize(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// `None` is for ever.
+    pub micros: Option<u64>,
+}
+
+/// How far a cursor may be behind before it holds no history any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPinAge {
+    /// `None` is without end.
     pub micros: Option<u64>,
 }
 
@@ -271,36 +280,48 @@ impl std::str::FromStr for ByteSize {
     }
 }
 
+/// A time in microseconds; `None` for "forever".
+fn span(what: &str, text: &str) -> Result<Option<u64>, String> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit.trim_start() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        "d" | "day" | "days" => 24 * 3600,
+        _ => {
+            return Err(format!(
+                "{what} is \"{text}\", expected \"forever\" or a time such as \"7 days\" \
+                 (s, min, h, days)"
+            ));
+        }
+    };
+    let number = number.parse::<u64>().ok();
+    match number.and_then(|n| n.checked_mul(seconds * 1_000_000)) {
+        Some(micros) => Ok(Some(micros)),
+        None => Err(format!("{what} is \"{text}\", which is no number")),
+    }
+}
+
 impl std::str::FromStr for Retention {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Retention, String> {
-        if text == "forever" {
-            return Ok(Retention { micros: None });
-        }
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let seconds = match unit.trim_start() {
-            "s" => 1,
-            "min" => 60,
-            "h" => 3600,
-            "d" | "day" | "days" => 24 * 3600,
-            _ => {
-                return Err(format!(
-                    "retention is \"{text}\", expected \"forever\" or a time such as \"7 days\" \
-                     (s, min, h, days)"
-                ));
-            }
-        };
-        let number = number.parse::<u64>().ok();
-        match number.and_then(|n| n.checked_mul(seconds * 1_000_000)) {
-            Some(micros) => Ok(Retention {
-                micros: Some(micros),
-            }),
-            None => Err(format!("retention is \"{text}\", which is no number")),
-        }
+        let micros = span("retention", text)?;
+        Ok(Retention { micros })
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxPinAge {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MaxPinAge, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let micros = span("max_pin_age", &text).map_err(de::Error::custom)?;
+        Ok(MaxPinAge { micros })
     }
 }
 
@@ -352,7 +373,8 @@ mod tests {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
-             page_cache_size = \"1GB\"\nretention = \"36 h\"\narchive = \"../old\"\n[memory]\nquery_limit = \"1GB\"\n\
+             page_cache_size = \"1GB\"\nretention = \"36 h\"\n\
+             max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nquery_limit = \"1GB\"\n\
              plugin_limit = \"1MB\"\n[background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
              cpu_governor = \"off\"\n",
@@ -367,6 +389,7 @@ mod tests {
         let retention = config.storage.retention.unwrap();
         assert_eq!(retention.micros, Some(36 * 3600 * 1_000_000));
         assert_eq!(config.storage.archive, Some(PathBuf::from("../old")));
+        assert_eq!(config.storage.max_pin_age.unwrap().micros, None);
         assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
         assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
         let caps = Caps {
@@ -407,6 +430,7 @@ mod tests {
         assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
         assert_eq!(written.retention_micros, storage.retention_micros);
         assert_eq!(written.cpu, storage.cpu);
+        assert_eq!(written.max_pin_age_micros, storage.max_pin_age_micros);
         let queries = heliosdb_sql::InstanceOptions::default();
         assert_eq!(
             config

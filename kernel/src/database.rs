@@ -544,6 +544,9 @@ impl Config {
         if let Some(retention) = storage.retention {
             options.retention_micros = retention.micros;
         }
+        if let Some(age) = storage.max_pin_age {
+            options.max_pin_age_micros = age.micros;
+        }
         options
     }
 

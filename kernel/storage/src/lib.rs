@@ -56,7 +56,7 @@ pub use backup::{BackedUp, back_up_closed};
 pub use compact::{Compacted, HeldBy, Horizon};
 pub use engine::{Engine, Stats};
 pub use error::{Error, Result};
-pub use history::{NamedPin, PinKind, PinState};
+pub use history::{Kept, NamedPin, PinKind, PinState, Remembered};
 pub use interrupt::Interrupt;
 pub use load::{LoadOptions, LoadedState, LoadedTable, Loader, SortedLoader, TableLoader};
 pub use lock::{LockWait, RowLockMode, TableLockMode};

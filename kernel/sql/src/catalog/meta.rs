@@ -9,6 +9,7 @@ use heliosdb_storage::schema::{ColumnDef, ComputedColumn, IndexDef, KeyColumn, T
 
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
+use crate::ddl::retention;
 use crate::error::{Result, SqlError, state};
 use crate::types::{PgType, extension};
 
@@ -134,7 +135,11 @@ impl TableMeta {
             id: table.collection_id(),
             columns: defs,
             computed,
-            retention: None,
+            retention: table
+                .retention
+                .as_deref()
+                .map(retention::parse)
+                .transpose()?,
             indexes: in_storage,
         };
         let schema = Arc::new(ArrowSchema::new(fields.clone()));

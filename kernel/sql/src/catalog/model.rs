@@ -73,6 +73,9 @@ pub struct Table {
     pub collection: u32,
     /// Dropped ones included (invariant 1).
     pub columns: Vec<Column>,
+    /// How long its past is kept, if not as long as the database's: `forever`, or an interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
 }
 
 /// A column of a table.

@@ -6,7 +6,7 @@ use heliosdb_storage::ids::RowId;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation, DropBehavior, Ident};
 
 use super::constraint::{ConstraintRequest, Existing};
-use super::create_table::{ColumnRequest, check_column_name};
+use super::create_table::{ColumnRequest, check_column_name, check_option};
 use super::put;
 use crate::catalog::Relation;
 use crate::catalog::model::*;
@@ -160,6 +160,10 @@ impl Session {
                 self.alter_column(oid, column_name, op)
             }
             AlterTableOperation::OwnerTo { new_owner } => self.change_owner(oid, new_owner),
+            AlterTableOperation::SetOptionsParens { options } => {
+                options.iter().try_for_each(check_option)?;
+                self.set_retention(oid, options)
+            }
             other => {
                 let text = other.to_string();
                 let words: Vec<&str> = text.split_whitespace().take(3).collect();

@@ -5,6 +5,7 @@ use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
 
 use super::constraint::{ConstraintRequest, Existing, KeyColumns};
 use super::put;
+use super::retention;
 use super::sequence::{SequenceRequest, new_sequence};
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
@@ -221,6 +222,7 @@ impl Session {
         if let Some(query) = &create.query {
             let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
             let (table, outcome) = self.create_table_as(&schema, name, query, &names, "SELECT")?;
+            self.set_retention(table, options_of(create))?;
             self.apply_clauses(table, clauses, Existing::Check)?;
             return Ok(outcome);
         }
@@ -238,6 +240,7 @@ impl Session {
         for constraint in constraints {
             self.add_constraint(table, constraint, Existing::None)?;
         }
+        self.set_retention(table, options_of(create))?;
         self.apply_clauses(table, clauses, Existing::None)?;
         done("CREATE TABLE")
     }
@@ -273,6 +276,7 @@ impl Session {
             owner: self.info.user_oid,
             collection: collection.0,
             columns: Vec::new(),
+            retention: None,
         };
         let mut changes = Vec::new();
         for request in requests {
@@ -608,9 +612,20 @@ fn check_supported(create: &ast::CreateTable) -> Result<()> {
     }
 }
 
-/// A storage parameter in `WITH (…)`. The one that is known is `fillfactor`, and only as 100: pages
+/// What is in `WITH (…)`.
+fn options_of(create: &ast::CreateTable) -> &[ast::SqlOption] {
+    match &create.table_options {
+        ast::CreateTableOptions::With(options) => options,
+        _ => &[],
+    }
+}
+
+/// A storage parameter in `WITH (…)` or `SET (…)`: `retention`, and `fillfactor`, but only as 100: pages
 /// are written once and full, so there is no room to leave for updates.
-fn check_option(option: &ast::SqlOption) -> Result<()> {
+pub(super) fn check_option(option: &ast::SqlOption) -> Result<()> {
+    if retention::option(option)?.is_some() {
+        return Ok(());
+    }
     let ast::SqlOption::KeyValue { key, value } = option else {
         return Err(SqlError::unsupported(format!("storage parameter {option}")));
     };

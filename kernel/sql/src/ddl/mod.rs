@@ -10,6 +10,7 @@ pub(crate) mod constraint;
 mod create_table;
 mod drop;
 mod index;
+pub(crate) mod retention;
 mod roles;
 mod schema;
 mod sequence;

@@ -610,6 +610,7 @@ mod tests {
             owner: 10,
             collection: 1,
             columns,
+            retention: None,
         }
     }
 

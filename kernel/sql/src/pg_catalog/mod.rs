@@ -80,6 +80,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn storage_stats(&self) -> heliosdb_storage::Stats;
     /// What work in the background may use, and has used.
     fn background_cpu(&self) -> heliosdb_storage::governor::Report;
+    /// What is held of the past, of the database and of all tables and indexes.
+    fn remembered(&self) -> Result<heliosdb_storage::Remembered>;
     /// The plugins of the server.
     fn plugins(&self) -> Arc<PluginHost>;
     /// Every collection of plugins' stores, with its size.

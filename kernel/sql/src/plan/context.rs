@@ -25,7 +25,8 @@ use heliosdb_storage::ReadView;
 use super::as_of::reference::{Reference, take};
 use super::as_of::time::When;
 use super::as_of::{self, Slot};
-use super::error::wrap;
+use super::changes;
+use super::error::{convert, wrap};
 use super::provider::StoredTable;
 use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
@@ -56,6 +57,8 @@ pub(crate) struct Uses {
     pub tables: BTreeSet<Oid>,
     /// A function that changes state was named (`nextval`, `setval`, `set_config`).
     pub writes: bool,
+    /// One that asks for a pin was: it is made when all rows are there.
+    pub pins: bool,
     /// The other times that tables are read at; those of the statement itself before those of views.
     pub times: Vec<Slot>,
 }
@@ -240,6 +243,20 @@ impl<'a> PlanContext<'a> {
         }
     }
 
+    /// The changes of a table that a call names.
+    fn changes(&self, args: Vec<Expr>) -> std::result::Result<Arc<dyn TableSource>, SqlError> {
+        let call = changes::Call::new(self.state, args)?;
+        let relation = self.info.resolve_relation(call.table())?;
+        let owner = relation.owner();
+        self.check_privilege(&relation, owner).map_err(convert)?;
+        let table = changes::table(relation)?;
+        let meta = self.catalog.table_meta(table.oid)?;
+        let mut uses = self.uses.borrow_mut();
+        uses.relations.insert(table.oid);
+        uses.tables.insert(table.oid);
+        call.source(meta, self.info)
+    }
+
     fn check_privilege(&self, relation: &Relation, owner: Oid) -> Result<()> {
         if self.role.superuser || owner == self.role.oid {
             return Ok(());
@@ -377,6 +394,9 @@ impl ContextProvider for PlanContext<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> Result<Arc<dyn TableSource>> {
+        if name == changes::FUNCTION {
+            return self.changes(args).map_err(wrap);
+        }
         let Some(function) = self.state.table_functions().get(name) else {
             let none = DFSchema::empty();
             let types: Vec<PgType> = args
@@ -418,7 +438,10 @@ impl ContextProvider for PlanContext<'_> {
             return Some(function);
         }
         if let Some(found) = crate::session::functions::lookup(name, self.info) {
-            self.uses.borrow_mut().writes |= found.writes;
+            let mut uses = self.uses.borrow_mut();
+            uses.writes |= found.writes;
+            uses.pins |= found.pins;
+            drop(uses);
             return Some(found.function);
         }
         if let Some(function) = self.functions.scalar(name) {

@@ -3,11 +3,12 @@
 //! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
 //! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
 //! DataFusion sees it; [`scan`] reads it; [`filter`] turns predicates into index ranges and zone-map
-//! hints; [`as_of`] is tables at other times; [`compile`] makes single expressions (defaults, checks,
+//! hints; [`as_of`] is tables at other times, [`changes`] what came between; [`compile`] makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
 pub(crate) mod as_of;
 pub(crate) mod bridge;
+pub(crate) mod changes;
 pub(crate) mod compile;
 pub mod computed;
 pub(crate) mod context;

@@ -40,7 +40,7 @@ const INDEX_ROWS_ONE_OF: u64 = 200;
 /// ... unless they are so few that it does not matter.
 const INDEX_ROWS_FREE: usize = 4096;
 
-fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+pub(super) fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanProperties> {
     Arc::new(PlanProperties::new(
         EquivalenceProperties::new(schema.clone()),
         Partitioning::UnknownPartitioning(partitions),
@@ -65,7 +65,7 @@ pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordB
     )?)
 }
 
-fn stream(
+pub(super) fn stream(
     schema: &SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
 ) -> SendableRecordBatchStream {
@@ -109,6 +109,8 @@ macro_rules! leaf {
         }
     };
 }
+
+pub(super) use leaf;
 
 /// Reads a whole table.
 pub(crate) struct TableScanExec {

@@ -257,7 +257,12 @@ impl Session {
         params: &[ScalarValue],
     ) -> Result<Rows> {
         if planned.uses.writes {
-            self.check_writable("nextval()")?;
+            let what = if planned.uses.pins {
+                "helios_pin()"
+            } else {
+                "nextval()"
+            };
+            self.check_writable(what)?;
             self.transaction()?;
         }
         let (view, _) = self.read_view()?;
@@ -268,13 +273,17 @@ impl Session {
         let stream = self.with_state(|session, state| {
             planned.start(&session.instance, state, context, params)
         })?;
-        Ok(Rows::stream(
+        let rows = Rows::stream(
             planned.columns.clone(),
             stream,
             self.instance.handle().clone(),
             self.interrupt.clone(),
             self.rows_failed.clone(),
-        ))
+        );
+        match planned.uses.pins {
+            true => rows.materialise(),
+            false => Ok(rows),
+        }
     }
 
     /// ACCESS SHARE on what a query in a block reads, until the block ends.

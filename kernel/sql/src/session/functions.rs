@@ -1,11 +1,11 @@
-//! Functions that look at the session: sequences, identities, settings.
+//! Functions that look at the session: sequences, identities, settings, pins.
 //!
 //! They are made for a session when a statement names them, and hold its [`SessionInfo`].
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, StringViewArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringViewArray};
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
@@ -14,15 +14,19 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::info::SessionInfo;
+use super::pins::Ask;
 use crate::catalog::Relation;
 use crate::catalog::model::Sequence;
 use crate::error::{SqlError, state};
 use crate::plan::error::wrap;
+use crate::semantics::SessionVars;
 
 pub(crate) struct Found {
     pub function: Arc<ScalarUDF>,
     /// It changes state, so the statement needs a transaction of its own.
     pub writes: bool,
+    /// It asks for a pin: see [`super::pins`].
+    pub pins: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +42,8 @@ enum Function {
     SetConfig,
     Version,
     BackendPid,
+    Pin(Ask),
+    CursorPlace,
 }
 
 fn find(name: &str) -> Option<Function> {
@@ -54,6 +60,11 @@ fn find(name: &str) -> Option<Function> {
         "set_config" => SetConfig,
         "version" => Version,
         "pg_backend_pid" => BackendPid,
+        "helios_pin" => Pin(Ask::Point),
+        "helios_create_cursor" => Pin(Ask::Cursor),
+        "helios_advance_cursor" => Pin(Ask::Advance),
+        "helios_unpin" => Pin(Ask::Remove),
+        "helios_cursor" => CursorPlace,
         _ => return None,
     })
 }
@@ -82,6 +93,10 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
         CurrentSetting => (&[1, 2], DataType::Utf8View, Volatility::Stable),
         SetConfig => (&[3], DataType::Utf8View, Volatility::Volatile),
         BackendPid => (&[0], DataType::Int32, Volatility::Stable),
+        Pin(Ask::Point | Ask::Cursor) => (&[1, 2, 3], DataType::Int64, Volatility::Volatile),
+        Pin(Ask::Advance) => (&[2], DataType::Int64, Volatility::Volatile),
+        Pin(Ask::Remove) => (&[1], DataType::Boolean, Volatility::Volatile),
+        CursorPlace => (&[1], DataType::Int64, Volatility::Stable),
     };
     let signature = match counts {
         [0] => Signature::nullary(volatility),
@@ -93,7 +108,8 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
             volatility,
         ),
     };
-    let writes = matches!(function, NextVal | SetVal | SetConfig);
+    let pins = matches!(function, Pin(_));
+    let writes = pins || matches!(function, NextVal | SetVal | SetConfig);
     let function = SessionFunction {
         name: name.to_owned(),
         function,
@@ -104,6 +120,7 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
     Some(Found {
         function: Arc::new(ScalarUDF::new_from_impl(function)),
         writes,
+        pins,
     })
 }
 
@@ -169,6 +186,30 @@ impl ScalarUDFImpl for SessionFunction {
             }
             Function::LastVal => integer(info.sequence_last().map_err(wrap)?),
             Function::NextVal | Function::CurrVal | Function::SetVal => self.sequence(&args)?,
+            Function::Pin(ask) => {
+                let scns = self.pin(ask, &args)?;
+                ColumnarValue::Array(match ask {
+                    Ask::Remove => {
+                        Arc::new(scns.iter().map(|_| Some(true)).collect::<BooleanArray>())
+                    }
+                    _ => Arc::new(Int64Array::from(scns)),
+                })
+            }
+            Function::CursorPlace => {
+                let vars = SessionVars::of(&args.config_options);
+                let view = vars.snapshot().map_err(wrap)?;
+                let engine = info.instance.engine();
+                let place = |row| {
+                    let name = Row { args: &args, row }.text(0)?;
+                    let place = name.map(|name| engine.cursor_in(view, &name));
+                    let place = place.transpose().map_err(|e| wrap(SqlError::from(e)))?;
+                    Ok(place.map(|ts| i64::try_from(ts.0).unwrap_or(i64::MAX)))
+                };
+                let places = (0..args.number_rows)
+                    .map(place)
+                    .collect::<Result<Int64Array>>()?;
+                ColumnarValue::Array(Arc::new(places))
+            }
             Function::CurrentSetting => per_row(&args, |row| {
                 let Some(name) = row.text(0)? else {
                     return Ok(None);
@@ -197,11 +238,45 @@ impl ScalarUDFImpl for SessionFunction {
     }
 }
 
+fn null_argument(function: &str) -> SqlError {
+    SqlError::new(
+        state::NULL_VALUE_NOT_ALLOWED,
+        format!("argument of {function} must not be null"),
+    )
+}
+
 fn integer(n: i64) -> ColumnarValue {
     ColumnarValue::Scalar(ScalarValue::Int64(Some(n)))
 }
 
 impl SessionFunction {
+    /// Ask for a pin per row; the SCNs.
+    fn pin(&self, ask: Ask, args: &ScalarFunctionArgs) -> Result<Vec<Option<i64>>> {
+        let present = || -> std::result::Result<i64, SqlError> {
+            let vars = SessionVars::of(&args.config_options);
+            Ok(i64::try_from(vars.snapshot()?.ts().0).unwrap_or(i64::MAX))
+        };
+        let mut scns = Vec::with_capacity(args.number_rows);
+        for row in 0..args.number_rows {
+            let row = Row { args, row };
+            let Some(name) = row.text(0)? else {
+                return Err(wrap(null_argument(&self.name)));
+            };
+            let scn = match (ask, args.args.len()) {
+                (Ask::Remove, _) => None,
+                (_, 1) => Some(present().map_err(wrap)?),
+                _ => {
+                    let given = row.integer(1)?;
+                    Some(given.ok_or_else(|| wrap(null_argument(&self.name)))?)
+                }
+            };
+            let reason = row.text(2)?.unwrap_or_default();
+            self.info.ask_pin(ask, name, scn, reason).map_err(wrap)?;
+            scns.push(scn);
+        }
+        Ok(scns)
+    }
+
     /// `nextval`, `currval` and `setval` run once per row, whatever their arguments are.
     fn sequence(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let info = &self.info;

@@ -11,9 +11,10 @@ use std::sync::{Arc, Weak};
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::SequenceSpec;
 use heliosdb_storage::ids::CollectionId;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::outcome::Value;
+use super::pins::Asked;
 use super::settings::Settings;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
@@ -36,6 +37,8 @@ pub struct SessionInfo {
     /// The last value each sequence gave this session, and which gave last.
     sequences: Mutex<SequenceValues>,
     used_sequence: AtomicBool,
+    /// What functions of the statement asked for.
+    pins_asked: Mutex<Vec<Asked>>,
     /// Those of a version of the catalog. The plugins of a server never change.
     plugin_functions: Mutex<Option<(CatalogVersion, Arc<PluginFunctions>)>>,
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
@@ -80,6 +83,7 @@ impl SessionInfo {
             catalog: RwLock::new(catalog),
             sequences: Mutex::default(),
             used_sequence: AtomicBool::new(false),
+            pins_asked: Mutex::default(),
             plugin_functions: Mutex::default(),
             transaction_start: RwLock::new(0),
             statement_start: RwLock::new(0),
@@ -106,6 +110,11 @@ impl SessionInfo {
 
     pub(crate) fn change_settings<T>(&self, f: impl FnOnce(&mut Settings) -> T) -> T {
         f(&mut self.settings.write())
+    }
+
+    /// Pins that functions of the running statement asked for.
+    pub(super) fn pins_asked(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.pins_asked.lock()
     }
 
     /// The functions that the running statement may name.

@@ -17,6 +17,7 @@ pub(crate) mod info;
 mod locate;
 pub(crate) mod nested;
 pub(crate) mod outcome;
+mod pins;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
@@ -240,7 +241,11 @@ impl Session {
                 StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
             });
         self.reader = None;
-        let result = body(self).and_then(|outcome| self.finish_statement(outcome));
+        self.info.pins_asked().clear();
+        let result = body(self).and_then(|outcome| {
+            self.apply_pins()?;
+            self.finish_statement(outcome)
+        });
         self.reader = None;
         match result {
             Ok(mut outcome) => {

@@ -109,6 +109,20 @@ impl SessionView for SessionInfo {
         self.instance.engine().governor().report()
     }
 
+    fn remembered(&self) -> Result<heliosdb_storage::Remembered> {
+        let catalog = SessionInfo::catalog(self);
+        let mut collections = Vec::new();
+        for table in catalog.tables() {
+            let own = table.retention.as_deref();
+            let own = own.map(crate::ddl::retention::parse).transpose()?;
+            let indexes = catalog.indexes_of(table.oid);
+            let indexes = indexes.map(|index| CollectionId(index.collection));
+            collections.push((table.collection_id(), own));
+            collections.extend(indexes.map(|index| (index, own)));
+        }
+        Ok(self.instance.engine().remembered(collections)?)
+    }
+
     fn plugins(&self) -> Arc<PluginHost> {
         self.instance.plugins().clone()
     }

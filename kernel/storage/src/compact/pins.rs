@@ -263,6 +263,12 @@ impl Pins {
         state.snapshots.iter().map(|(ts, n)| (*ts, *n)).collect()
     }
 
+    /// The times at which timelines branched off, and how many did at each.
+    pub fn forks(&self) -> Vec<(Ts, usize)> {
+        let state = self.state.lock();
+        state.forks.iter().map(|(ts, n)| (*ts, *n)).collect()
+    }
+
     /// Whether a load may bring collections whose history begins at `all`: nothing that is held may be
     /// before that, for AS OF that time the database would not be whole any more.
     pub fn check_load(&self, all: Ts, expired: Ts) -> Result<()> {

@@ -12,6 +12,8 @@
 
 pub mod horizons;
 pub mod named;
+pub mod report;
 
 pub use horizons::Horizons;
 pub use named::{NamedPin, PinKind, PinState};
+pub use report::{Kept, Remembered};

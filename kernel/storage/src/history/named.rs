@@ -1,9 +1,9 @@
 //! Pins with a name: points in time that somebody wants to come back to, and cursors of those who follow
 //! the changes.
 //!
-//! They are keys of collection 1 on the main timeline, so they are logged, flushed and rolled back like rows, and a consumer
-//! moves its cursor in the transaction that writes what it made of the changes: both are there after a
-//! crash, or neither. The key is the name; the value:
+//! They are keys of collection 1 on the main timeline, so they are logged, flushed and rolled back like
+//! rows, and a consumer moves its cursor in the transaction that writes what it made of the changes: both
+//! are there after a crash, or neither. The key is the name; the value:
 //!
 //! ```text
 //! version u16 = 0 │ kind u8 (0 a point, 1 a cursor) │ ts u64 │ created u64, microseconds
@@ -271,7 +271,12 @@ impl crate::Engine {
     ///
     /// `NoSuchPin`; `CursorExpired`; `Invalid` for a pin that is no cursor.
     pub fn cursor(&self, name: &str) -> Result<Ts> {
-        let pin = pin_of(&self.latest_view(), name)?.ok_or_else(|| Error::NoSuchPin {
+        self.cursor_in(&self.latest_view(), name)
+    }
+
+    /// [`Engine::cursor`](crate::Engine::cursor), as a view of this database shows it.
+    pub fn cursor_in(&self, view: &ReadView, name: &str) -> Result<Ts> {
+        let pin = pin_of(view, name)?.ok_or_else(|| Error::NoSuchPin {
             name: name.to_owned(),
         })?;
         self.inner().check_cursor(&pin)?;

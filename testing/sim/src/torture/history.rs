@@ -236,6 +236,7 @@ impl Machine {
         let visible = self.engine().visible_view();
         check_world(&visible, self.oracle.latest(), self.oracle.tables())
             .map_err(|failure| failure.of("what is visible differs from the latest"))?;
+        self.check_cursor()?;
         for _ in 0..2 {
             let count = self.rng.index(self.commits() + 1);
             self.check_as_of(count)?;
@@ -345,7 +346,7 @@ impl Machine {
             return Err(Failure::Wrong(what));
         }
         self.compacted += compacted?.compactions;
-        Ok(())
+        self.check_cursor()
     }
 
     fn begin(&mut self) {

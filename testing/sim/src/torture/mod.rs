@@ -13,6 +13,8 @@
 //! 6. No sequence value and no row id that a surviving commit used is given out again.
 //! 7. What a reopened database has shown stays, whatever happens next; also when the crash comes
 //!    during recovery.
+//! 7. A consumer's cursor and what it wrote are of the same commit, the history since the cursor is there,
+//!    and the changes since it are right ([`follow`]).
 //!
 //! [`crash`] crashes at every numbered call, [`fault`] fails every call, [`damage`] spoils bytes.
 
@@ -22,6 +24,7 @@ mod codec;
 pub mod crash;
 pub mod damage;
 pub mod fault;
+mod follow;
 pub mod history;
 pub mod oracle;
 mod statement;
@@ -35,9 +38,11 @@ use self::history::Machine;
 use crate::{CrashModel, SimDisk};
 
 /// The sorted collections that histories write to.
-pub const STORES: [CollectionId; 2] = [CollectionId(900), CollectionId(901)];
+pub const STORES: [CollectionId; 3] = [CollectionId(900), CollectionId(901), CollectionId(902)];
 /// Takes one key for each sequence value that a transaction used and committed.
 pub const VALUES: CollectionId = STORES[1];
+/// Has the note of the consumer of changes.
+pub const FOLLOWED: CollectionId = STORES[2];
 /// The sequences that histories draw from.
 pub const SEQUENCES: [CollectionId; 2] = [CollectionId(910), CollectionId(911)];
 

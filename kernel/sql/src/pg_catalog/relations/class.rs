@@ -40,6 +40,7 @@ struct Class<'a> {
     has_rules: bool,
     has_triggers: bool,
     replica_identity: char,
+    options: Vec<String>,
 }
 
 impl Class<'_> {
@@ -78,7 +79,10 @@ impl Class<'_> {
             0u32,
             0u32,
             NULL,
-            NULL,
+            match self.options.is_empty() {
+                true => NULL,
+                false => self.options.clone().into(),
+            },
             NULL,
         ]
     }
@@ -114,6 +118,11 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             // Foreign keys are enforced by internal triggers there, on either side.
             has_triggers: references || catalog.foreign_keys_to(table.oid).next().is_some(),
             replica_identity: 'd',
+            options: table
+                .retention
+                .iter()
+                .map(|retention| format!("retention={retention}"))
+                .collect(),
         };
         rows.push(class.row())?;
     }
@@ -195,6 +204,7 @@ fn other(replica_identity: char) -> Class<'static> {
         has_rules: false,
         has_triggers: false,
         replica_identity,
+        options: Vec::new(),
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heliosdb_storage::HeldBy;
 use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::governor::Usage;
-use heliosdb_storage::ids::Ts;
+use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::schema::Retention;
 use heliosdb_storage::segment::ColumnPages;
+use heliosdb_storage::{HeldBy, Kept, PinKind, PinState};
 
 use crate::catalog::model::{Column, Compression};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::types::interval::Interval;
 
 relations! {
     /// How the pages of each column in segments are stored: a row per column and codec, and one
@@ -43,6 +45,17 @@ relations! {
         segments Int8, bytes Int8, compactions Int8, bytes_read Int8, bytes_written Int8,
         versions_dropped Int8,
     } => Some(retention_rows);
+
+    /// What is held of the past, and why: of the `database`, of each `table` with its indexes, and by each
+    /// `point` (a pin), `cursor`, `snapshot` and `branch`. `history_from` and `scn` are the earliest time that can be
+    /// read, or that is held (NULL: all that ever was). What keeps it is as in `helios_retention`, a pin or a
+    /// cursor by its name. `status` is `expired` of a cursor that stood still for longer than `max_pin_age`:
+    /// it holds nothing any more. `bytes` are those of superseded versions in segments.
+    HELIOS_HISTORY = pg_catalog.helios_history 12908 'v' {
+        kind Text, schemaname Name null, name Text null, history_from Timestamptz null, scn Int8 null,
+        retention Text null, held_by Text null, owner Text null, reason Text null,
+        created_at Timestamptz null, status Text, bytes Int8 null,
+    } => Some(history_rows);
 
     /// What work in the background may use of the machine's CPU time, and has used since the server
     /// started: first all of it, then each share. `used_percent` is of the last ten seconds;
@@ -132,6 +145,119 @@ fn reason(method: Option<&str>, pages: &ColumnPages) -> String {
         }
         _ => alone,
     }
+}
+
+fn held_by(held: &HeldBy) -> String {
+    match held {
+        HeldBy::Forever => "forever".to_owned(),
+        HeldBy::Retention => "retention".to_owned(),
+        HeldBy::Snapshot => "snapshot".to_owned(),
+        HeldBy::Branch => "branch".to_owned(),
+        HeldBy::Named(name) => format!("pin \"{name}\""),
+        HeldBy::Clock => "clock".to_owned(),
+    }
+}
+
+/// A retention as it is written down.
+fn shown(retention: Option<Retention>) -> Datum {
+    match retention {
+        None => NULL,
+        Some(Retention::Forever) => Datum::text("forever"),
+        Some(Retention::Micros(micros)) => {
+            let mut text = String::new();
+            let span = Interval {
+                micros: bytes(micros),
+                ..Interval::default()
+            };
+            span.justify_hours().write(&mut text);
+            Datum::text(text)
+        }
+    }
+}
+
+/// NULL when it is the beginning of all.
+fn since(ts: Ts) -> [Datum; 2] {
+    match ts {
+        Ts::ZERO => [NULL, NULL],
+        ts => [Datum::Timestamp(bytes(ts.0)), bytes(ts.0).into()],
+    }
+}
+
+fn counted(count: usize, what: &str, plural: &str) -> String {
+    let plural = if count == 1 { "" } else { plural };
+    format!("{count} {what}{plural}")
+}
+
+fn history_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let remembered = ctx.session.remembered()?;
+    let mut kept = |kind: &str, schema: Datum, name: &str, kept: &Kept, bytes_held: u64| {
+        let [from, scn] = since(kept.since);
+        rows.push(row![
+            kind.to_owned(),
+            schema,
+            name.to_owned(),
+            from,
+            scn,
+            shown(kept.retention),
+            held_by(&kept.held_by),
+            NULL,
+            NULL,
+            NULL,
+            "ok",
+            bytes(bytes_held)
+        ])
+    };
+    let database = &remembered.database;
+    kept(
+        "database",
+        NULL,
+        &ctx.session.database(),
+        database,
+        database.bytes,
+    )?;
+    for table in ctx.catalog.tables() {
+        let Some(own) = remembered.collections.get(&table.collection_id()) else {
+            continue;
+        };
+        let indexes = ctx.catalog.indexes_of(table.oid);
+        let indexes = indexes.map(|index| CollectionId(index.collection));
+        let indexes = indexes.filter_map(|id| remembered.collections.get(&id));
+        let held = own.bytes + indexes.map(|kept| kept.bytes).sum::<u64>();
+        let schema = ctx.catalog.schema(table.schema);
+        let schema = schema.map_or(NULL, |schema| Datum::text(schema.name.clone()));
+        kept("table", schema, &table.name, own, held)?;
+    }
+    for PinState { pin, expired } in remembered.pins {
+        let [from, scn] = since(pin.ts);
+        rows.push(row![
+            match pin.kind {
+                PinKind::Point => "point",
+                PinKind::Cursor => "cursor",
+            },
+            NULL,
+            pin.name,
+            from,
+            scn,
+            NULL,
+            NULL,
+            pin.owner,
+            Some(pin.reason).filter(|reason| !reason.is_empty()),
+            Datum::Timestamp(bytes(pin.created_micros)),
+            if expired { "expired" } else { "ok" },
+            NULL
+        ])?;
+    }
+    let snapshots = remembered.snapshots.into_iter();
+    let snapshots = snapshots.map(|(ts, n)| ("snapshot", ts, counted(n, "transaction", "s")));
+    let branches = remembered.branches.into_iter();
+    let branches = branches.map(|(ts, n)| ("branch", ts, counted(n, "branch", "es")));
+    for (kind, ts, who) in snapshots.chain(branches) {
+        let [from, scn] = since(ts);
+        rows.push(row![
+            kind, NULL, NULL, from, scn, NULL, NULL, NULL, who, NULL, "ok", NULL
+        ])?;
+    }
+    Ok(())
 }
 
 fn retention_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {

@@ -141,6 +141,7 @@ pub fn catalog() -> CatalogSnapshot {
             owner: OWNER,
             collection: oid,
             columns,
+            retention: None,
         }))
     };
     c.put(table(
@@ -443,6 +444,40 @@ impl SessionView for Session {
             },
             ..Stats::default()
         }
+    }
+
+    fn remembered(&self) -> Result<heliosdb_storage::Remembered> {
+        use heliosdb_storage::schema::Retention;
+        use heliosdb_storage::{Kept, NamedPin, PinKind, PinState, Remembered};
+        let own = |since, retention, bytes| Kept {
+            since: Ts(since),
+            retention: Some(retention),
+            held_by: HeldBy::Named("audit".to_owned()),
+            bytes,
+        };
+        let pin = |name: &str, kind, ts| NamedPin {
+            name: name.to_owned(),
+            kind,
+            ts: Ts(ts),
+            created_micros: 9_000_000,
+            owner: "helios".to_owned(),
+            reason: String::new(),
+        };
+        let pin = |name, kind, ts, expired| PinState {
+            pin: pin(name, kind, ts),
+            expired,
+        };
+        let day = Retention::Micros(26 * 3_600_000_000);
+        Ok(Remembered {
+            database: own(1_000_000, day, 70),
+            collections: [(CollectionId(PARENT), own(0, Retention::Forever, 50))].into(),
+            pins: vec![
+                pin("audit", PinKind::Point, 1_000_000, false),
+                pin("copy", PinKind::Cursor, 500_000, true),
+            ],
+            snapshots: vec![(Ts(3_000_000), 2)],
+            branches: vec![(Ts(4_000_000), 1)],
+        })
     }
 
     fn plugins(&self) -> Arc<PluginHost> {

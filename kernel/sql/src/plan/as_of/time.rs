@@ -213,18 +213,24 @@ fn view_at(engine: &Engine, present: &ReadView, ts: Ts, format: &Format) -> Resu
     if ts == present.ts() {
         return Ok(present.committed());
     }
-    if ts > present.ts() {
-        let now = Ts(engine.now_micros()).max(engine.latest_view().ts());
-        if ts > now {
-            return Err(SqlError::new(
-                state::INVALID_PARAMETER_VALUE,
-                "cannot read AS OF a time in the future",
-            )
-            .with_detail(format!("The present is {}.", shown(now, format))));
-        }
-        engine.settle(ts)?;
-    }
+    arrive(engine, present, ts, format)?;
     Ok(engine.view_at(ts)?)
+}
+
+/// Make a time that has come final; one that has not is refused.
+pub(crate) fn arrive(engine: &Engine, present: &ReadView, ts: Ts, format: &Format) -> Result<()> {
+    if ts <= present.ts() {
+        return Ok(());
+    }
+    let now = Ts(engine.now_micros()).max(engine.latest_view().ts());
+    if ts > now {
+        return Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            "cannot read AS OF a time in the future",
+        )
+        .with_detail(format!("The present is {}.", shown(now, format))));
+    }
+    Ok(engine.settle(ts)?)
 }
 
 /// A time for people, in both its forms.
