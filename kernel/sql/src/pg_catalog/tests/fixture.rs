@@ -440,7 +440,6 @@ impl SessionView for Session {
                 retention_micros: Some(3_600_000_000),
                 held_by: HeldBy::Snapshot,
                 oldest_snapshot: Some(Ts(2_000_000)),
-                ..Horizon::default()
             },
             ..Stats::default()
         }
