@@ -80,7 +80,7 @@ impl Call {
             invalid("the first argument is the table's name, in quotes".to_owned())
         })?;
         let mut span: Vec<Expr> = args.collect();
-        let which = match span.get(2).map(|mode| text(mode)) {
+        let which = match span.get(2).map(text) {
             None => Changes::Every,
             Some(mode) => match mode.as_deref() {
                 Some("every") => Changes::Every,
