@@ -97,7 +97,9 @@ impl Branches {
     /// Whether a row was ever committed on a branch.
     pub fn knows_row(&self, table: CollectionId, row: RowId) -> bool {
         self.events.iter().any(|event| match &event.what {
-            What::Commit { changes, .. } => changes.contains_key(&(table, Key::Row(row))),
+            What::Commit { changes, .. } => {
+                matches!(changes.get(&(table, Key::Row(row))), Some(Some(_)))
+            }
             _ => false,
         })
     }

@@ -149,8 +149,8 @@ impl Oracle {
 
     /// Whether a version of this row was ever committed: then its id may not be given out again.
     pub fn knows_row(&self, table: CollectionId, row: RowId) -> bool {
-        self.versions
-            .contains_key(&(TimelineId::MAIN, table, Key::Row(row)))
+        let versions = self.versions.get(&(TimelineId::MAIN, table, Key::Row(row)));
+        versions.is_some_and(|versions| versions.iter().any(|(_, value)| value.is_some()))
     }
 
     /// Values of `sequence` that committed transactions have used.
