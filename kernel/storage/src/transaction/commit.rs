@@ -38,10 +38,14 @@ impl Transaction {
             }
             let read_ts = Ts(self.read_ts.load(Ordering::Relaxed));
             self.release_locks();
-            if durability == Durability::Synchronous {
-                match self.used_sequence {
-                    true => engine.log.wait(engine.log.last_ticket())?,
-                    false => engine.log.wait_ts(read_ts)?,
+            match durability {
+                Durability::Synchronous if self.used_sequence => {
+                    engine.log.wait(engine.log.last_ticket())?;
+                }
+                Durability::Synchronous => engine.log.wait_ts(read_ts)?,
+                // Whoever hears of it is not to see less afterwards.
+                Durability::Asynchronous => {
+                    engine.log.acknowledge(read_ts, engine.is_inline())?;
                 }
             }
             return Ok(read_ts);
