@@ -12,7 +12,7 @@
 
 use std::io::{ErrorKind, Result as IoResult};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use heliosdb_plugin_host::boot_guard::STARTING_FILE;
@@ -213,6 +213,8 @@ fn made(io: &Arc<dyn Io>, config: &ConfigFile) -> Result<bool, ImportError> {
 /// The directory of an import that is under way. Whoever holds it owns the directory's lock.
 pub(super) struct Target {
     io: Arc<dyn Io>,
+    /// Held for as long as this lives.
+    _lock: Arc<dyn Send + Sync>,
     path: PathBuf,
     marker: Marker,
 }
@@ -227,8 +229,8 @@ impl Target {
     pub fn take(found: &Found, mut marker: Marker) -> Result<Target, ImportError> {
         marker.made_directories = found.missing;
         let taken = Held::take(&found.path);
-        let io: Arc<dyn Io> = match taken {
-            Ok(held) => Arc::new(held),
+        let (io, lock): (Arc<dyn Io>, _) = match taken {
+            Ok((held, lock)) => (Arc::new(held), lock),
             Err(error) => {
                 remove_directories(&found.path, found.missing);
                 return Err(ImportError::Target {
@@ -242,6 +244,7 @@ impl Target {
         };
         let target = Target {
             io,
+            _lock: lock,
             path: found.path.clone(),
             marker,
         };
@@ -462,20 +465,30 @@ fn remove_directory(path: &Path) -> IoResult<()> {
 /// A directory whose lock is held: whoever asks for the lock gets it, as part of the one who has it.
 struct Held {
     disk: Disk,
-    lock: Arc<dyn Send + Sync>,
+    /// Weak, because a plugin's handle keeps the clock, which is this, for as long as the process lives.
+    lock: Weak<dyn Send + Sync>,
 }
 
 impl Held {
-    fn take(path: &Path) -> IoResult<Held> {
+    fn take(path: &Path) -> IoResult<(Held, Arc<dyn Send + Sync>)> {
         let disk = Disk::open(path)?;
-        let lock = disk.lock()?.into();
-        Ok(Held { disk, lock })
+        let lock: Arc<dyn Send + Sync> = disk.lock()?.into();
+        let held = Held {
+            disk,
+            lock: Arc::downgrade(&lock),
+        };
+        Ok((held, lock))
     }
 }
 
 impl Io for Held {
     fn lock(&self) -> IoResult<Box<dyn Send + Sync>> {
-        Ok(Box::new(Arc::clone(&self.lock)))
+        let lock = self.lock.upgrade().ok_or(ErrorKind::WouldBlock)?;
+        Ok(Box::new(lock))
+    }
+
+    fn root(&self) -> Option<PathBuf> {
+        Io::root(&self.disk)
     }
 
     fn open(&self, name: &str, mode: OpenMode) -> IoResult<Arc<dyn File>> {
