@@ -36,16 +36,15 @@ pub fn run<P: Place, T: Target>(edition: &Edition, command: Shared<P, T>) -> Res
 /// The database does not open, or its address is taken.
 pub fn open_and_shell(edition: &Edition, directory: &Path) -> Result<(), Failed> {
     let opened = Opened::serve(edition, directory, Overrides::default())?;
-    opened.announce();
     if io::stdin().is_terminal() {
+        opened.announce();
         shell_on(opened, |shell| {
             shell
                 .run_interactive(heliosdb_kernel::FIRST_NAME)
                 .map_err(drop)
         })
     } else {
-        opened.wait_for_signal()?;
-        Ok(opened.close()?)
+        announce_and_serve(opened)
     }
 }
 
@@ -59,8 +58,14 @@ fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed> {
         auth: serve.auth,
     };
     let opened = Opened::serve(edition, &serve.place.directory(), overrides)?;
+    announce_and_serve(opened)
+}
+
+/// Until a signal comes.
+fn announce_and_serve(opened: Opened) -> Result<(), Failed> {
+    let signals = opened.signals()?;
     opened.announce();
-    opened.wait_for_signal()?;
+    signals.wait();
     Ok(opened.close()?)
 }
 

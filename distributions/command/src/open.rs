@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heliosdb_kernel::config::Config;
-use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig};
+use heliosdb_kernel::{AuthMethod, Database, FIRST_NAME, Server, ServerConfig, Signals};
 
 use crate::Edition;
 use crate::client::{Dial, Identity, Socket};
@@ -144,9 +144,10 @@ impl Opened {
         }
     }
 
-    pub fn wait_for_signal(&self) -> Result<(), Message> {
+    /// See [`Server::signals`]: to be asked for before anybody is told that this runs.
+    pub fn signals(&self) -> Result<Signals<'_>, Message> {
         self.server
-            .wait_for_signal()
+            .signals()
             .map_err(|e| format!("cannot wait for signals: {e}"))
     }
 

@@ -29,4 +29,4 @@ mod simple;
 mod stream;
 
 pub use auth::AuthMethod;
-pub use server::{Server, ServerConfig, StartError};
+pub use server::{Server, ServerConfig, Signals, StartError};

@@ -25,6 +25,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -158,20 +159,13 @@ impl Server {
         Ok(client)
     }
 
-    /// Wait for SIGTERM or SIGINT.
-    pub fn wait_for_signal(&self) -> io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Some(runtime) = &self.runtime else {
-            return Ok(());
-        };
-        runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            Ok(())
+    /// From now on SIGTERM and SIGINT do not end the process, and are waited for instead.
+    pub fn signals(&self) -> io::Result<Signals<'_>> {
+        let _within = self.runtime.as_ref().map(Runtime::enter);
+        Ok(Signals {
+            server: self,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
@@ -199,6 +193,28 @@ impl Server {
             }
         }
         runtime.shutdown_timeout(CANCEL_GRACE);
+    }
+}
+
+/// The signals that ask a server to stop.
+pub struct Signals<'a> {
+    server: &'a Server,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals<'_> {
+    /// Until one comes, or has come.
+    pub fn wait(mut self) {
+        let Some(runtime) = &self.server.runtime else {
+            return;
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        });
     }
 }
 
