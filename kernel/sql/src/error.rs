@@ -252,7 +252,10 @@ impl From<heliosdb_storage::Error> for SqlError {
                 "canceling statement due to user request",
             ),
             Error::OutOfMemory { .. } => SqlError::new(state::OUT_OF_MEMORY, message),
-            Error::DiskFull { .. } => SqlError::new(state::DISK_FULL, message),
+            Error::DiskFull { .. } => SqlError::new(state::DISK_FULL, message).with_hint(
+                "Free space on the disk of the data directory; the server then goes on by itself. \
+                 What is committed can be read.",
+            ),
             Error::Corruption { .. } | Error::CodecFailed { .. } => {
                 SqlError::new(state::DATA_CORRUPTED, message)
             }

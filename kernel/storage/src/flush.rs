@@ -90,8 +90,10 @@ struct FlushState {
     /// A freeze asked for a flush.
     wanted: bool,
     stopping: bool,
-    /// Why the last flush failed.
-    failed: Option<Error>,
+    /// How often the background has begun to flush.
+    begun: u64,
+    /// Which of those was the last one that failed, and why.
+    failed: Option<(u64, Error)>,
 }
 
 impl Flusher {
@@ -214,6 +216,7 @@ impl Flusher {
             self.changed.wait(&mut state);
         }
         state.wanted = false;
+        state.begun += 1;
         !state.stopping
     }
 }
@@ -235,7 +238,8 @@ impl EngineInner {
     /// Let a commit in, or make it wait while the flushes are far behind. When they fail, so does the
     /// commit, with the reason: memory would grow without bound.
     pub fn admit(&self) -> Result<()> {
-        self.log.admit()?;
+        self.log.check()?;
+        self.log_collections()?;
         self.admit_to_memtable()
     }
 
@@ -254,12 +258,13 @@ impl EngineInner {
     }
 
     fn wait_for_room(&self) -> Result<()> {
-        self.flusher.want();
         let mut state = self.flusher.state.lock();
+        state.wanted = true;
+        self.flusher.changed.notify_all();
+        // A failure of a flush that began earlier says nothing of now: there may be space again.
+        let earlier = state.begun;
         while self.is_full() {
-            if let Some(error) = state.failed.take() {
-                state.wanted = true;
-                self.flusher.changed.notify_all();
+            if let Some((_, error)) = state.failed.clone().filter(|(begun, _)| *begun > earlier) {
                 return Err(error);
             }
             if state.stopping {
@@ -373,7 +378,9 @@ impl EngineInner {
             if let Err(e) = &outcome {
                 tracing::error!("flush: {e}");
             }
-            self.flusher.state.lock().failed = outcome.err();
+            let mut state = self.flusher.state.lock();
+            state.failed = outcome.err().map(|e| (state.begun, e));
+            drop(state);
             self.flusher.changed.notify_all();
         }
     }
@@ -466,23 +473,29 @@ impl EngineInner {
             self.log.wait_ts(memtable.ts_max())?;
             let number = self.take_segment_number()?;
             let written = self.write_segment(number, &timeline, &memtable, pace);
-            if written.is_err() {
-                // As far as it goes; the next open removes what is left.
+            // As far as it goes; the next open removes what is left.
+            let give_up = |e: &Error| {
                 let _ = self.io.remove(&name_of(number));
-            }
-            let reader = written?;
+                if let Error::DiskFull { .. } = e {
+                    self.log.give_back_spare();
+                }
+            };
+            let reader = written.inspect_err(give_up)?;
             let edit = FlushEdit {
                 timeline: timeline.id(),
                 flushed_ts: memtable.ts_max(),
                 segments: vec![entry_of(number, &reader)],
                 live_rows: memtable.live_rows_when_frozen().to_vec(),
             };
+            let record = Record::flush(edit);
+            let reserved = self.log.reserve_own(record.bytes.len());
+            let reserved = reserved.inspect_err(give_up)?;
             let pushed = {
                 // A drop comes before this in the log, or after it.
                 let _window = self.freeze.read();
                 match timeline.is_dropped() {
                     true => None,
-                    false => Some(self.log.push(Record::flush(edit))?),
+                    false => Some(self.log.push_reserved(record, reserved)?),
                 }
             };
             if let Some(ticket) = pushed {

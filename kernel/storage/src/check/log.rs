@@ -13,7 +13,7 @@ use crate::io::{Io, OpenMode};
 use crate::manifest::Manifest;
 use crate::recovery::Replayed;
 use crate::wal::batch::ALIGNMENT;
-use crate::wal::file::{DIRECTORY, PREPARED_AHEAD, PREPARED_NOW, WalFile, name_of, parse_name};
+use crate::wal::file::{DIRECTORY, WalFile, is_prepared, name_of, parse_name};
 use crate::wal::reader::{self, Replay, Tail};
 use crate::wal::record::{Logged, LoggedTransaction};
 
@@ -83,7 +83,7 @@ fn open_files(io: &Arc<dyn Io>, names: &[String], report: &mut Report<'_>) -> Re
         let path = format!("{DIRECTORY}/{name}");
         match parse_name(name) {
             Some(start) => starts.push(start),
-            None if path == PREPARED_NOW || path == PREPARED_AHEAD => {}
+            None if is_prepared(name) => {}
             None => report.note(Place::file(&path), "not a file of the log"),
         }
     }

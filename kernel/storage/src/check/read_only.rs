@@ -105,4 +105,8 @@ impl File for ReadOnlyFile {
     fn set_len(&self, _: u64) -> Result<()> {
         refused()
     }
+
+    fn allocate(&self, _: u64) -> Result<()> {
+        refused()
+    }
 }

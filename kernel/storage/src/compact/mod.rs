@@ -477,13 +477,15 @@ impl EngineInner {
                 .map(|reader| entry_of(number, reader))
                 .collect(),
         };
+        let record = Record::compaction(edit);
+        let reserved = self.log.reserve_own(record.bytes.len())?;
         let ticket = {
             // A drop comes before this in the log, or after it.
             let _window = self.freeze.read();
             if timeline.is_dropped() {
                 return Ok(false);
             }
-            self.log.push(Record::compaction(edit))?
+            self.log.push_reserved(record, reserved)?
         };
         self.log.wait(ticket)?;
         self.pins.settle();

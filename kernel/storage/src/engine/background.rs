@@ -70,11 +70,14 @@ impl Background {
 /// Writes what asynchronous commits leave on the queue, and makes the next WAL file ahead of its use.
 fn write_log(engine: &EngineInner) {
     let stopping = || engine.stopping.load(Ordering::SeqCst);
+    let mut failed = false;
     while !stopping() {
-        if let Err(e) = engine.log.prepare_file() {
-            // The writer will try again when it gets there, and then it counts.
+        let prepared = engine.log.prepare_file();
+        if let (Err(e), false) = (&prepared, failed) {
+            // Whoever needs it tries again, and is told.
             tracing::warn!("preparing a WAL file: {e}");
         }
+        failed = prepared.is_err();
         if engine.log.write_when_queued(stopping).is_err() {
             return;
         }

@@ -137,6 +137,17 @@ impl EngineInner {
         }
     }
 
+    /// Tell the log of ids that were handed out while it could not take that; before any commit with one.
+    pub fn log_collections(&self) -> Result<()> {
+        let mut collections = self.collections.lock();
+        if collections.next > collections.logged {
+            let next = collections.next;
+            self.log.push_own(Record::next_collection(next))?;
+            collections.logged = next;
+        }
+        Ok(())
+    }
+
     /// Whether nobody works in the background: then a commit does what is due itself.
     pub fn is_inline(&self) -> bool {
         self.inline
@@ -401,12 +412,12 @@ impl Engine {
         let next = CollectionId(id.0.saturating_add(1));
         if next > collections.logged {
             let ahead = CollectionId(id.0.saturating_add(COLLECTIONS_AHEAD));
-            // Whoever commits with the id comes later in the log. When the log has stopped nobody
-            // can, so the id is as good as never handed out.
+            // Whoever commits with the id comes later in the log. When there is no space for this, a
+            // commit sees to it that there is ([`EngineInner::log_collections`]).
             if self
                 .inner()
                 .log
-                .push(Record::next_collection(ahead))
+                .push_own(Record::next_collection(ahead))
                 .is_ok()
             {
                 collections.logged = ahead;
@@ -550,7 +561,7 @@ impl Open {
         let _ = self
             .inner
             .log
-            .push(Record::row_ids(self.inner.tables.all_next_rows()));
+            .push_own(Record::row_ids(self.inner.tables.all_next_rows()));
         let closed = self.inner.log.close();
         // A failure is told, and the log keeps what is not archived.
         let _ = self.inner.archive(true);

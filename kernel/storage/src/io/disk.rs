@@ -285,6 +285,18 @@ impl File for DiskFile {
     fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len)
     }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        let len = libc::off_t::try_from(len).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
+        // SAFETY: the descriptor is open for as long as the file lives.
+        let failed = unsafe { libc::fallocate(self.file.as_raw_fd(), 0, 0, len) } != 0;
+        match Error::last_os_error() {
+            e if failed && !matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => {
+                Err(e)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

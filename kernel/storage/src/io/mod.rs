@@ -97,4 +97,10 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
     fn set_len(&self, len: u64) -> Result<()>;
+    /// Say that the file will be so long, so that a lack of space shows before anything is written. What
+    /// is read there is zeros. It promises nothing: a disk need not know how.
+    fn allocate(&self, len: u64) -> Result<()> {
+        let _ = len;
+        Ok(())
+    }
 }

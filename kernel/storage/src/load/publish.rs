@@ -36,7 +36,7 @@ impl Files {
         // Newest first, as readers want them.
         let segments: Vec<_> = finished.into_iter().rev().map(|s| s.reader).collect();
 
-        engine.log.admit()?;
+        engine.log.check()?;
         let turn = engine.flusher.turn();
         let ticket = loop {
             engine.flush_in_turn(&turn)?;

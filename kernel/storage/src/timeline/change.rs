@@ -59,7 +59,7 @@ impl EngineInner {
                 latest: now,
             });
         }
-        self.log.admit()?;
+        self.log.check()?;
         self.settle(at)?;
         let mut next = self.timelines.turn();
         self.check_free(name)?;
@@ -127,10 +127,12 @@ impl EngineInner {
         if !children.is_empty() {
             return Err(Error::TimelineHasBranches { name, children });
         }
-        self.log.admit()?;
+        // Before the window, in which nobody waits for a disk.
+        let record = Record::timeline(TimelineEdit::Drop(id));
+        let reserved = self.log.reserve(record.bytes.len())?;
         let (ticket, sources) = {
             let _window = self.freeze.write();
-            let ticket = self.push_timeline(TimelineEdit::Drop(id))?;
+            let ticket = self.log.push_reserved(record, reserved)?;
             timeline.set_dropped();
             self.timelines.remove(id);
             let sources = timeline.sources();
@@ -179,10 +181,11 @@ impl EngineInner {
 
     /// Give names; transactions of now on `moved` come to nothing. The caller has the turn.
     fn set_names(&self, names: Vec<(TimelineId, String)>, moved: &[Arc<Timeline>]) -> Result<()> {
-        self.log.admit()?;
+        let record = Record::timeline(TimelineEdit::Name(names.clone()));
+        let reserved = self.log.reserve(record.bytes.len())?;
         let (ticket, pins) = {
             let _window = self.freeze.write();
-            let ticket = self.push_timeline(TimelineEdit::Name(names.clone()))?;
+            let ticket = self.log.push_reserved(record, reserved)?;
             moved.iter().for_each(|timeline| timeline.end_epoch());
             self.timelines.set_names(&names);
             // The main timeline may be another one. No commit may bring pins meanwhile.

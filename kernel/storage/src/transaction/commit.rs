@@ -1,6 +1,6 @@
 //! Commit: steps 1 to 4 of a transaction's end.
 //!
-//! 1. Build the log record and put the versions into the memtable, behind a pending slot: slow work,
+//! 1. Build the log record, reserve room for it in the log, and put the versions into the memtable, behind a pending slot: slow work,
 //!    outside of every mutex but that of SERIALIZABLE, and invisible.
 //! 2. At the commit point (the log's queue mutex) take the timestamp, queue the record and flip the
 //!    slot: from here on every reader agrees. SERIALIZABLE puts its check around that, from before the
@@ -78,6 +78,8 @@ impl Transaction {
             }
         }
         let record = record.seal();
+        // A full disk refuses here, where nothing has happened yet.
+        let reserved = engine.log.reserve(record.bytes())?;
         let serial = serial.map(|serial| {
             let keys = finals.iter().map(|write| &*write.key);
             let writes = ssi::writes_of(keys, self.timeline.serializable.limits());
@@ -96,7 +98,7 @@ impl Transaction {
                     .insert(write.key, Arc::clone(&slot), write.value);
             }
             engine.timelines.add_active(bytes);
-            let committed = engine.log.commit(record, &slot)?;
+            let committed = engine.log.commit(record, &slot, reserved)?;
             sources.active.note_commit(committed.0);
             for (table, delta) in live {
                 self.timeline.live.add(table, delta);

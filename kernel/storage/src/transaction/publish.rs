@@ -203,7 +203,7 @@ fn dropped_collections(runs: &[PrivateRun]) -> Result<HashSet<CollectionId>> {
 impl EngineInner {
     /// A run's commit freezes the memtable. Not too much may wait for its flush.
     fn make_room_for_freeze(&self) -> Result<()> {
-        self.log.admit()?;
+        self.log.check()?;
         match self.is_behind() {
             true => self.flush_frozen(),
             false => Ok(()),
@@ -218,10 +218,13 @@ impl EngineInner {
         edit: RunsEdit,
         runs: Vec<Unstamped>,
     ) -> Result<(Ts, Ticket)> {
+        // A full disk refuses here. No timestamp takes more than this one.
+        let record = Record::runs(edit.clone().at(Ts(u64::MAX)));
+        let reserved = self.log.reserve(record.bytes.len())?;
         let window = self.freeze.write();
         timeline.check(epoch)?;
         self.freeze_memtable(&window, timeline);
-        self.log.commit_as(|ts| {
+        self.log.commit_as(reserved, |ts| {
             let sources = timeline.sources();
             let runs = runs.into_iter().map(|run| Layer::Segment(run.at(ts)));
             timeline.set_sources(Superversion {

@@ -13,10 +13,10 @@ use crate::ids::{Lsn, Ts};
 use crate::io::{File, Io, OpenMode};
 
 pub const DIRECTORY: &str = "wal";
-/// The temporary name of a file that is needed now, and of one that is made ahead: the two may be in
-/// the making at the same time, each at most once.
+/// The temporary name of a file that is needed now; those that are made ahead have numbers. They may be
+/// in the making at the same time, one of each kind.
 pub const PREPARED_NOW: &str = "wal/prepared-now";
-pub const PREPARED_AHEAD: &str = "wal/prepared-ahead";
+const PREPARED: &str = "prepared-";
 const EXTENSION: &str = ".wal";
 const ZEROS_BYTES: usize = 1 << 20;
 
@@ -39,6 +39,16 @@ impl WalFile {
 
 pub fn name_of(start: Lsn) -> String {
     format!("{DIRECTORY}/{:016x}{EXTENSION}", start.0)
+}
+
+/// The temporary name of a file that is made ahead of its use.
+pub fn prepared_name(number: u64) -> String {
+    format!("{DIRECTORY}/{PREPARED}{number}")
+}
+
+/// Whether a name in the directory is that of a file without a place in the log.
+pub fn is_prepared(name: &str) -> bool {
+    name.starts_with(PREPARED)
 }
 
 pub fn parse_name(name: &str) -> Option<Lsn> {
@@ -96,13 +106,25 @@ pub fn open_all(io: &dyn Io) -> Result<Vec<WalFile>> {
     Ok(files)
 }
 
-/// Make a file of `len` zeros, synced, that waits under `name` for its place.
-pub fn prepare(io: &dyn Io, name: &'static str, len: u64) -> Result<Prepared> {
-    discard(io, name)?;
+/// Make a file of `len` zeros, synced, that waits under `name` for its place. Where there is no space for
+/// it, nothing of it stays.
+pub fn prepare(io: &dyn Io, name: String, len: u64) -> Result<Prepared> {
+    discard(io, &name)?;
+    let made = fill(io, &name, len);
+    if let Err(Error::DiskFull { .. }) = &made {
+        // As far as it goes; the next one of that name, or the next open, removes what is left.
+        let _ = io.remove(&name);
+    }
+    let file = made?;
+    Ok(Prepared { name, file, len })
+}
+
+fn fill(io: &dyn Io, name: &str, len: u64) -> Result<Arc<dyn File>> {
     let failed = |op, e| Error::io(op, name, e);
     let file = io
         .open(name, OpenMode::CreateNew)
         .map_err(|e| failed("create", e))?;
+    file.allocate(len).map_err(|e| failed("allocate", e))?;
     let zeros = vec![0; ZEROS_BYTES.min(len as usize)];
     let mut at = 0;
     while at < len {
@@ -112,7 +134,7 @@ pub fn prepare(io: &dyn Io, name: &'static str, len: u64) -> Result<Prepared> {
         at += n;
     }
     file.sync_data().map_err(|e| failed("sync", e))?;
-    Ok(Prepared { name, file, len })
+    Ok(file)
 }
 
 /// Remove a file that may not be there.
@@ -126,13 +148,18 @@ pub fn discard(io: &dyn Io, name: &str) -> Result<()> {
 
 /// Remove what an earlier run prepared and did not use.
 pub fn discard_prepared(io: &dyn Io) -> Result<()> {
-    discard(io, PREPARED_NOW)?;
-    discard(io, PREPARED_AHEAD)
+    let names = match io.list(DIRECTORY) {
+        Ok(names) => names,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("list", DIRECTORY, e)),
+    };
+    let mut prepared = names.iter().filter(|name| is_prepared(name));
+    prepared.try_for_each(|name| discard(io, &format!("{DIRECTORY}/{name}")))
 }
 
 /// A zero-filled file without a place in the log yet.
 pub struct Prepared {
-    pub name: &'static str,
+    pub name: String,
     pub file: Arc<dyn File>,
     pub len: u64,
 }
@@ -141,8 +168,8 @@ impl Prepared {
     /// Give the file its place.
     pub fn install(self, io: &dyn Io, start: Lsn) -> Result<WalFile> {
         let name = name_of(start);
-        io.rename(self.name, &name)
-            .map_err(|e| Error::io("rename", self.name, e))?;
+        io.rename(&self.name, &name)
+            .map_err(|e| Error::io("rename", &self.name, e))?;
         io.sync_dir(DIRECTORY)
             .map_err(|e| Error::io("sync", DIRECTORY, e))?;
         Ok(WalFile {
@@ -172,7 +199,7 @@ mod tests {
         assert_eq!(name_of(Lsn(4096)), "wal/0000000000001000.wal");
         assert_eq!(parse_name("0000000000001000.wal"), Some(Lsn(4096)));
         for name in [
-            "prepared",
+            "prepared-1",
             "1000.wal",
             "000000000000100g.wal",
             "0000000000001000.wal~",

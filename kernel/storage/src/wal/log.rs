@@ -1,6 +1,7 @@
 //! Group commit: many committers, one writer.
 //!
-//! 1. At the commit point a committer takes its timestamp and puts its record on the queue, under
+//! 0. A committer reserves what its record costs ([`super::room`]), while it can still be refused.
+//! 1. At the commit point it takes its timestamp and puts its record on the queue, under
 //!    one short mutex without I/O; it gets a *ticket*, its place in the log's order.
 //! 2. It gives its locks back and waits for its ticket to be durable.
 //! 3. Of those who wait the first becomes the leader: it takes all that is on the queue, writes and
@@ -20,8 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::batch::ALIGNMENT;
 use super::file::{self, WalFile};
 use super::record::{Record, SealedTransaction};
+use super::room::{Room, record_bytes};
 use super::sink::{self, Batch, LocalLog, LogSink};
 use super::writer::Writer;
 use crate::backup::Point;
@@ -35,6 +38,9 @@ use crate::planted::{self, Bug};
 /// Bytes of asynchronous commits that may wait for the disk before committers have to.
 const ASYNCHRONOUS_BYTES_MAX: usize = 16 << 20;
 
+/// The most that committers leave for records of storage's own: a flush makes room, and needs a record.
+const KEPT_BYTES_MAX: u64 = 64 << 10;
+
 /// A place in the log's order. The record before the first has ticket 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -44,6 +50,7 @@ struct Queue {
     bytes: usize,
     last_ticket: u64,
     last_ts: Ts,
+    room: Room,
     stopped: bool,
 }
 
@@ -76,10 +83,10 @@ pub struct Log {
     sink: Mutex<Box<dyn LogSink>>,
     /// What is above `durable` is somebody else's.
     lost: AtomicBool,
-    /// One preparation of a file at a time.
-    preparing: Mutex<()>,
-    /// The current file is nearly full, and there is no next one.
-    low: AtomicBool,
+    /// One preparation of a file at a time; the number of the next one.
+    preparing: Mutex<u64>,
+    /// What committers leave for records of storage's own.
+    kept: u64,
     latest: AtomicU64,
     durable: AtomicU64,
     acknowledged: AtomicU64,
@@ -104,17 +111,20 @@ impl Log {
                 bytes: 0,
                 last_ticket: 0,
                 last_ts,
+                room: Room::new(writer.room_bytes()),
                 stopped: false,
             }),
             progress: Mutex::default(),
             progressed: Condvar::new(),
             queued: Condvar::new(),
-            low: AtomicBool::new(writer.is_low()),
             preparing: Mutex::default(),
             complete: AtomicU64::new(writer.complete_through().0),
             archived: AtomicU64::new(u64::MAX),
             flushed: AtomicU64::new(0),
             removing: Mutex::default(),
+            kept: (writer.prepared_len() / 8)
+                .min(KEPT_BYTES_MAX)
+                .next_multiple_of(ALIGNMENT),
             writer: Mutex::new(writer),
             sink: Mutex::new(sink),
             lost: AtomicBool::new(false),
@@ -174,10 +184,39 @@ impl Log {
         }
     }
 
+    /// Reserve what a record of so many bytes costs, or `DiskFull`: then there is no space for the file that
+    /// would take it. Waits while a file is made.
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation<'_>> {
+        self.reserve_beyond(bytes, self.kept)
+    }
+
+    /// The same for what storage itself needs, which gets what committers leave.
+    pub fn reserve_own(&self, bytes: usize) -> Result<Reservation<'_>> {
+        self.reserve_beyond(bytes, 0)
+    }
+
+    fn reserve_beyond(&self, bytes: usize, kept: u64) -> Result<Reservation<'_>> {
+        let bytes = record_bytes(bytes);
+        loop {
+            let mut queue = self.queue.lock();
+            if queue.room.fits(bytes, kept) || queue.stopped {
+                queue.room.reserve(bytes);
+                return Ok(Reservation { log: self, bytes });
+            }
+            drop(queue);
+            self.make_room(bytes, kept)?;
+        }
+    }
+
     /// The commit point: take a timestamp, queue the record, flip the slot.
-    pub fn commit(&self, record: SealedTransaction, slot: &TxnSlot) -> Result<(Ts, Ticket)> {
+    pub fn commit(
+        &self,
+        record: SealedTransaction,
+        slot: &TxnSlot,
+        reserved: Reservation<'_>,
+    ) -> Result<(Ts, Ticket)> {
         let late = planted::is(Bug::LatestBeforeFlip);
-        let committed = self.commit_as(|ts| {
+        let committed = self.commit_as(reserved, |ts| {
             if !late {
                 slot.commit(ts);
             }
@@ -191,8 +230,12 @@ impl Log {
     }
 
     /// The commit point: take a timestamp, let `appear` make everything visible that commits at it, and
-    /// queue the record. `appear` does no I/O.
-    pub fn commit_as(&self, appear: impl FnOnce(Ts) -> Record) -> Result<(Ts, Ticket)> {
+    /// queue the record, for which room is reserved. `appear` does no I/O.
+    pub fn commit_as(
+        &self,
+        reserved: Reservation<'_>,
+        appear: impl FnOnce(Ts) -> Record,
+    ) -> Result<(Ts, Ticket)> {
         let now = Ts(self.io.now_micros());
         let mut queue = self.queue.lock();
         if queue.stopped {
@@ -203,7 +246,7 @@ impl Log {
         let ts = now.max(Ts(queue.last_ts.0 + 1));
         let record = appear(ts);
         queue.last_ts = ts;
-        let ticket = queue.push(record);
+        let ticket = queue.push(record, reserved);
         self.latest.store(ts.0, Ordering::Release);
         drop(queue);
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
@@ -223,13 +266,25 @@ impl Log {
 
     /// Queue a record that is not a transaction.
     pub fn push(&self, record: Record) -> Result<Ticket> {
+        let reserved = self.reserve(record.bytes.len())?;
+        self.push_reserved(record, reserved)
+    }
+
+    /// The same for what storage itself needs.
+    pub fn push_own(&self, record: Record) -> Result<Ticket> {
+        let reserved = self.reserve_own(record.bytes.len())?;
+        self.push_reserved(record, reserved)
+    }
+
+    /// The same when room was reserved before.
+    pub fn push_reserved(&self, record: Record, reserved: Reservation<'_>) -> Result<Ticket> {
         let mut queue = self.queue.lock();
         if queue.stopped {
             drop(queue);
             self.check()?;
             return Err(Error::internal("a stopped log without a reason"));
         }
-        Ok(queue.push(record))
+        Ok(queue.push(record, reserved))
     }
 
     /// Queue a load's record. The clock goes past it, so that whoever commits later is newer than all
@@ -237,6 +292,7 @@ impl Log {
     pub fn push_load(&self, edit: LoadEdit) -> Result<Ticket> {
         let ts = edit.last_ts;
         let record = Record::load(edit);
+        let reserved = self.reserve(record.bytes.len())?;
         let mut queue = self.queue.lock();
         if queue.stopped {
             drop(queue);
@@ -245,7 +301,7 @@ impl Log {
         }
         queue.last_ts = queue.last_ts.max(ts);
         self.latest.store(queue.last_ts.0, Ordering::Release);
-        Ok(queue.push(record))
+        Ok(queue.push(record, reserved))
     }
 
     /// The newest ticket handed out.
@@ -327,6 +383,7 @@ impl Log {
         let (records, ticket) = {
             let mut queue = self.queue.lock();
             queue.bytes = 0;
+            queue.room.begin_writing();
             (std::mem::take(&mut queue.records), queue.last_ticket)
         };
         let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
@@ -334,10 +391,10 @@ impl Log {
         self.sink
             .lock()
             .commit(&batch, &mut LocalLog::new(&mut writer))?;
-        self.low.store(writer.is_low(), Ordering::Release);
+        self.queue.lock().room.end_writing(writer.room_bytes());
         self.complete
             .store(writer.complete_through().0, Ordering::Release);
-        if writer.wants_prepared().is_some() {
+        if writer.wants_prepared() {
             self.queued.notify_one();
         }
         drop(writer);
@@ -394,31 +451,59 @@ impl Log {
         self.queued.notify_all();
     }
 
-    /// Let a commit in. When the log is about to need a file that is not there, it is made first, so
-    /// that a full disk refuses commits, and does not stop the engine, while there is room to refuse.
-    pub fn admit(&self) -> Result<()> {
-        self.check()?;
-        match self.low.load(Ordering::Acquire) {
-            true => self.prepare_file(),
+    /// Make the next file ahead of its use, unless there is one.
+    pub fn prepare_file(&self) -> Result<()> {
+        let mut preparing = self.preparing.lock();
+        let wanted = self.writer.lock().wants_prepared();
+        match wanted {
+            true => self.prepare_another(&mut preparing),
             false => Ok(()),
         }
     }
 
-    /// Make the next file ahead of its use, unless there is one.
-    pub fn prepare_file(&self) -> Result<()> {
-        let _preparing = self.preparing.lock();
-        let Some(len) = self.writer.lock().wants_prepared() else {
+    /// Make another file, unless so much fits by now.
+    fn make_room(&self, bytes: u64, kept: u64) -> Result<()> {
+        let mut preparing = self.preparing.lock();
+        if self.queue.lock().room.fits(bytes, kept) {
             return Ok(());
-        };
-        let prepared = file::prepare(&*self.io, file::PREPARED_AHEAD, len);
+        }
+        let made = self.prepare_another(&mut preparing);
+        if made.is_err() {
+            // Files that were made for this record only are in the way of everybody else.
+            self.give_back_spare();
+        }
+        made
+    }
+
+    fn prepare_another(&self, number: &mut u64) -> Result<()> {
+        *number += 1;
+        let len = self.writer.lock().prepared_len();
+        let prepared = file::prepare(&*self.io, file::prepared_name(*number), len);
         if let Err(error @ Error::Io { op: "sync", .. }) = &prepared {
             self.stop(error);
         }
-        let prepared = prepared?;
         let mut writer = self.writer.lock();
-        writer.set_prepared(prepared);
-        self.low.store(writer.is_low(), Ordering::Release);
+        writer.add_prepared(prepared?);
+        let mut queue = self.queue.lock();
+        queue.room.set_files(writer.room_bytes());
         Ok(())
+    }
+
+    /// Remove files for later that nobody has reserved: space is needed elsewhere.
+    pub fn give_back_spare(&self) {
+        let mut writer = self.writer.lock();
+        let mut queue = self.queue.lock();
+        let mut given_back = Vec::new();
+        while let Some(prepared) = writer.take_spare(queue.room.spare(self.kept)) {
+            queue.room.set_files(writer.room_bytes());
+            given_back.push(prepared.name);
+        }
+        drop((queue, writer));
+        for name in given_back {
+            if let Err(e) = self.io.remove(&name) {
+                tracing::warn!("removing \"{name}\": {e}");
+            }
+        }
     }
 
     /// Remove the files that recovery does not need once commits up to `flushed` are in segments.
@@ -494,8 +579,23 @@ impl Log {
     }
 }
 
+/// Room in the log for one record. Given back when it is not used.
+pub struct Reservation<'a> {
+    log: &'a Log,
+    bytes: u64,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.log.queue.lock().room.give_back(self.bytes);
+        }
+    }
+}
+
 impl Queue {
-    fn push(&mut self, record: Record) -> Ticket {
+    fn push(&mut self, record: Record, mut reserved: Reservation<'_>) -> Ticket {
+        self.room.queue(std::mem::take(&mut reserved.bytes));
         self.bytes += record.bytes.len();
         self.records.push(record);
         self.last_ticket += 1;

@@ -190,6 +190,11 @@ pub struct SealedTransaction {
 }
 
 impl SealedTransaction {
+    /// Bytes of the record.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn at(mut self, ts: Ts) -> Record {
         self.bytes[TS_AT..TS_AT + 8].copy_from_slice(&ts.0.to_le_bytes());
         Record {

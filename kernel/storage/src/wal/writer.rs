@@ -12,6 +12,7 @@ use super::batch::{
 };
 use super::file::{self, Prepared, WalFile};
 use super::record::{Effect, Record};
+use super::room::file_bytes;
 use crate::backup::Point;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, TimelineId, Ts};
@@ -20,6 +21,9 @@ use crate::manifest::Manifest;
 
 /// The epoch of a log until its first recovery.
 pub const FIRST_EPOCH: u32 = 1;
+
+/// What an effect may add to the manifest besides what its record says.
+const EFFECT_BYTES: usize = 64;
 
 /// Where the log stands.
 pub struct Position {
@@ -41,7 +45,10 @@ pub struct Writer {
     files: VecDeque<WalFile>,
     /// What all records begun so far have led to.
     manifest: Manifest,
-    prepared: Option<Prepared>,
+    /// At least as long as the manifest is, encoded.
+    manifest_bytes: usize,
+    /// Files for later, the next one first.
+    prepared: VecDeque<Prepared>,
     /// How many files at the end of the list may have unsynced data.
     unsynced_files: usize,
     buffer: Vec<u8>,
@@ -68,7 +75,8 @@ impl Writer {
             synced_through: Lsn(0),
             files: VecDeque::new(),
             manifest,
-            prepared: None,
+            manifest_bytes: 0,
+            prepared: VecDeque::new(),
             unsynced_files: 0,
             buffer: Vec::new(),
         };
@@ -92,13 +100,15 @@ impl Writer {
             position,
             files: files.into(),
             manifest,
-            prepared: None,
+            manifest_bytes: 0,
+            prepared: VecDeque::new(),
             unsynced_files: 0,
             buffer: Vec::new(),
         };
         let end = writer.files.back().map_or(Lsn(0), WalFile::end);
         let mut payload = Vec::new();
         writer.manifest.encode(&mut payload);
+        writer.manifest_bytes = payload.len();
         if writer.position.lsn.0 + batch_bytes(payload.len()) > end.0 {
             // No room for a manifest: fill the file up with empty batches, and open the next one.
             while writer.position.lsn < end {
@@ -162,19 +172,36 @@ impl Writer {
         self.files.len()
     }
 
-    /// Whether a file for later should be made, and how long.
-    pub fn wants_prepared(&self) -> Option<u64> {
-        self.prepared.is_none().then_some(self.segment_bytes)
+    /// Whether no file for later is there.
+    pub fn wants_prepared(&self) -> bool {
+        self.prepared.is_empty()
     }
 
-    /// Whether the next file should be there before more is taken in.
-    pub fn is_low(&self) -> bool {
+    /// How long a file for later should be: long enough when the manifest has grown by then.
+    pub fn prepared_len(&self) -> u64 {
+        self.segment_bytes
+            .max(batch_bytes(self.manifest_bytes).saturating_mul(4))
+    }
+
+    pub fn add_prepared(&mut self, prepared: Prepared) {
+        self.prepared.push_back(prepared);
+    }
+
+    /// Take back the last file for later, if it takes no more than `spare`.
+    pub fn take_spare(&mut self, spare: u64) -> Option<Prepared> {
+        let last = self.prepared.back()?;
+        match file_bytes(last.len, self.manifest_bytes) <= spare {
+            true => self.prepared.pop_back(),
+            false => None,
+        }
+    }
+
+    /// What the files can take; see [`super::room`].
+    pub fn room_bytes(&self) -> u64 {
         let end = self.files.back().map_or(Lsn(0), WalFile::end);
-        self.prepared.is_none() && end.0 - self.position.lsn.0 < self.segment_bytes / 4
-    }
-
-    pub fn set_prepared(&mut self, prepared: Prepared) {
-        self.prepared = Some(prepared);
+        let later = self.prepared.iter();
+        let later = later.map(|prepared| file_bytes(prepared.len, self.manifest_bytes));
+        end.0 - self.position.lsn.0 + later.sum::<u64>()
     }
 
     /// Go on in a new file, which opens with a manifest. The very first file gets its name only when
@@ -182,11 +209,13 @@ impl Writer {
     fn open_file(&mut self) -> Result<()> {
         let mut payload = Vec::new();
         self.manifest.encode(&mut payload);
+        self.manifest_bytes = payload.len();
         let need = batch_bytes(payload.len()) * 2;
         let len = self.segment_bytes.max(need.next_multiple_of(ALIGNMENT));
-        let prepared = match self.prepared.take().filter(|prepared| prepared.len >= len) {
-            Some(prepared) => prepared,
-            None => file::prepare(&*self.io, file::PREPARED_NOW, len)?,
+        // Whoever queued a record saw to it that there is one.
+        let prepared = match self.prepared.pop_front() {
+            Some(prepared) if prepared.len >= len => prepared,
+            _ => file::prepare(&*self.io, file::PREPARED_NOW.to_owned(), len)?,
         };
         if self.files.is_empty() {
             // The first file of all: it must not be seen without its manifest.
@@ -194,7 +223,7 @@ impl Writer {
             let mut buf = vec![0; HEADER_BYTES];
             buf.extend_from_slice(&payload);
             let crc = seal(&header, &mut buf);
-            let failed = |op, e| Error::io(op, prepared.name, e);
+            let failed = |op, e| Error::io(op, &prepared.name, e);
             prepared
                 .file
                 .write_at(&buf, 0)
@@ -294,7 +323,7 @@ impl Writer {
                 }
                 if !begun {
                     begun = true;
-                    self.begin(&record.effect);
+                    self.begin(record);
                     count += 1;
                 }
                 let n = rest.len().min(room - payload.len());
@@ -312,8 +341,13 @@ impl Writer {
     }
 
     /// A record begins in the current file.
-    fn begin(&mut self, effect: &Effect) {
+    fn begin(&mut self, record: &Record) {
+        let effect = &record.effect;
         effect.apply(&mut self.manifest);
+        if !matches!(effect, Effect::Transaction { .. }) {
+            // What it adds to the manifest is written alike there.
+            self.manifest_bytes += 2 * record.bytes.len() + EFFECT_BYTES;
+        }
         if let (Some(ts), Some(file)) = (effect.commit_ts(), self.files.back_mut()) {
             file.ts_max = file.ts_max.max(ts);
         }
@@ -333,8 +367,13 @@ impl Writer {
     }
 
     /// Say in the log that all of it is synced, so that a damaged end cannot be taken for a torn one.
+    ///
+    /// A log that ends with its last file on a full disk has no room for that, and goes without.
     pub fn mark_end(&mut self) -> Result<()> {
         if self.room() == 0 {
+            if self.prepared.is_empty() {
+                return Ok(());
+            }
             self.open_file()?;
         } else {
             self.write_batch(BatchKind::Records, 0, 0, &[])?;

@@ -9,6 +9,7 @@ mod codec;
 mod compact;
 mod computed;
 mod flush;
+mod full_disk;
 mod governor;
 mod history;
 mod load;
