@@ -67,6 +67,6 @@ pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, 
 pub use view::scan::ColumnRange;
 pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
-    RowChanges, RowVersionScan, RowVersions, ScanRequest, TableScan, Version, Versions,
+    RowChanges, RowReader, RowVersionScan, RowVersions, ScanRequest, TableScan, Version, Versions,
 };
 pub use wal::sink::{Batch, LocalLog, LocalSink, LogSink};

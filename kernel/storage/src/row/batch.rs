@@ -42,11 +42,46 @@ pub(crate) fn batch(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> R
         .map_err(|e| Error::invalid(format!("columns that do not make a batch: {e}")))
 }
 
-/// Collects rows into one batch.
-pub struct BatchBuilder {
+/// What a [`BatchBuilder`] has to know of a table; made once where many batches are built.
+pub struct BatchShape {
     codec: RowCodec,
     projection: Vec<ColumnId>,
     schema: SchemaRef,
+    row_id: bool,
+}
+
+impl BatchShape {
+    /// Columns `projection` of `table`, in that order; row ids last when `row_id`.
+    pub fn new(table: &TableDef, projection: &[ColumnId], row_id: bool) -> Result<BatchShape> {
+        let codec = RowCodec::new(table)?;
+        for column in projection {
+            codec.column_type(*column)?;
+        }
+        Ok(BatchShape {
+            schema: batch_schema(table, projection, row_id)?,
+            codec,
+            projection: projection.to_vec(),
+            row_id,
+        })
+    }
+
+    /// The same, with batches of this schema. Its types have to be those of the columns.
+    pub fn with_schema(mut self, schema: SchemaRef) -> Result<BatchShape> {
+        let types = |schema: &SchemaRef| -> Vec<DataType> {
+            let fields = schema.fields().iter();
+            fields.map(|f| f.data_type().clone()).collect()
+        };
+        if types(&schema) != types(&self.schema) {
+            return Err(Error::invalid("a schema of other types than the columns'"));
+        }
+        self.schema = schema;
+        Ok(self)
+    }
+}
+
+/// Collects rows into one batch.
+pub struct BatchBuilder {
+    shape: Arc<BatchShape>,
     columns: Vec<ColumnBuilder>,
     row_ids: Option<Vec<u64>>,
     len: usize,
@@ -59,26 +94,28 @@ impl BatchBuilder {
         projection: &[ColumnId],
         with_row_id: bool,
     ) -> Result<BatchBuilder> {
-        let codec = RowCodec::new(table)?;
-        let schema = batch_schema(table, projection, with_row_id)?;
-        let mut columns = Vec::with_capacity(projection.len());
-        for column in projection {
-            columns.push(ColumnBuilder::new(codec.column_type(*column)?, 0));
+        let shape = BatchShape::new(table, projection, with_row_id)?;
+        BatchBuilder::of(Arc::new(shape), 0)
+    }
+
+    /// Batches of a known shape, with room for `rows`.
+    pub fn of(shape: Arc<BatchShape>, rows: usize) -> Result<BatchBuilder> {
+        let mut columns = Vec::with_capacity(shape.projection.len());
+        for column in &shape.projection {
+            columns.push(ColumnBuilder::new(shape.codec.column_type(*column)?, rows));
         }
         Ok(BatchBuilder {
-            codec,
-            projection: projection.to_vec(),
-            schema,
             columns,
-            row_ids: with_row_id.then(Vec::new),
+            row_ids: shape.row_id.then(|| Vec::with_capacity(rows)),
+            shape,
             len: 0,
         })
     }
 
     /// Append one row. After an error the builder is good for nothing but dropping.
     pub fn push(&mut self, id: RowId, row: &[u8]) -> Result<()> {
-        let row = self.codec.row(row)?;
-        for (column, builder) in self.projection.iter().zip(&mut self.columns) {
+        let row = self.shape.codec.row(row)?;
+        for (column, builder) in self.shape.projection.iter().zip(&mut self.columns) {
             builder.append(row.value(*column)?)?;
         }
         if let Some(ids) = &mut self.row_ids {
@@ -118,6 +155,6 @@ impl BatchBuilder {
         if let Some(ids) = self.row_ids {
             columns.push(Arc::new(UInt64Array::from(ids)));
         }
-        batch(self.schema, columns, self.len)
+        batch(Arc::clone(&self.shape.schema), columns, self.len)
     }
 }

@@ -23,7 +23,7 @@
 mod batch;
 mod encode;
 
-pub use self::batch::{BatchBuilder, ROW_ID_COLUMN};
+pub use self::batch::{BatchBuilder, BatchShape, ROW_ID_COLUMN};
 pub(crate) use self::batch::{batch, batch_schema};
 pub use self::encode::RowEncoder;
 pub(crate) use self::encode::write_row;

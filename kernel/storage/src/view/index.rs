@@ -12,7 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 
-use super::{ReadView, row_of};
+use super::{Kind, ReadView, row_of};
 use crate::datum::Datum;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
@@ -303,5 +303,20 @@ impl ReadView {
             rows.push(row_of(&entry?.1)?);
         }
         Ok(Some(rows))
+    }
+
+    /// The row with a whole key, none of it NULL, of a unique index. `types` are its
+    /// [`key_types`].
+    pub fn unique_row(
+        &self,
+        index: &IndexDef,
+        types: &[ColumnType],
+        key: &[Datum],
+    ) -> Result<Option<RowId>> {
+        let key = encode_key(key, &index.columns, types)?;
+        let row = self.lookup(Kind::Sorted, index.id, &key, |_, value| {
+            value.map(row_of).transpose()
+        })?;
+        Ok(row.transpose()?.flatten())
     }
 }

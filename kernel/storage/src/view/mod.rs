@@ -20,7 +20,6 @@ use crate::expression::Evaluator;
 use crate::history::Horizons;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::full_key;
-use crate::row::BatchBuilder;
 use crate::schema::TableDef;
 use crate::tables::Tables;
 use crate::timeline::Timeline;
@@ -32,6 +31,7 @@ pub mod index;
 mod own;
 pub mod path;
 pub mod range;
+pub mod reader;
 pub mod scan;
 pub mod superversion;
 pub mod versions;
@@ -42,6 +42,7 @@ pub use index::IndexRange;
 pub(crate) use own::{OwnWrites, find_in_runs};
 pub(crate) use path::Path;
 pub use range::RangeIter;
+pub use reader::RowReader;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
@@ -166,17 +167,7 @@ impl ReadView {
                 return computing.finish(&self.rows(&table, rows, computing.stored(), row_id)?);
             }
         }
-        let mut builder = BatchBuilder::new(table, projection, row_id)?;
-        let wanted = Wanted::new(table, projection.iter().copied());
-        for &row in rows {
-            let key = row_key(row);
-            self.lookup(wanted.rows(), table.id, &key, |_, value| match value {
-                Some(bytes) => builder.push(row, bytes),
-                None => Ok(()),
-            })?
-            .transpose()?;
-        }
-        builder.finish()
+        self.read(&RowReader::new(table, projection, row_id, None)?, rows)
     }
 
     /// How many rows a table has now; approximate, and not tied to the view's timestamp.

@@ -43,6 +43,47 @@ fn rows_come_back_by_scan_by_id_and_through_indexes() {
 }
 
 #[test]
+fn a_reader_is_made_once_and_reads_what_each_view_sees() {
+    let db = Database::new();
+    let columns = [ids::ColumnId(0), ids::ColumnId(1)];
+    let reader = RowReader::new(&table(), &columns, true, None).unwrap();
+    let ids = insert(&db.engine, &[row(1, "a"), row(2, "b")]);
+    let before = db.engine.latest_view();
+    let mut transaction = begin(&db.engine);
+    transaction.delete(&table(), &ids[..1]).unwrap();
+    let inside = transaction.read_view();
+    let read = |view: &ReadView| unbatch(&view.read(&reader, &ids).unwrap());
+    assert_eq!(read(&inside), [(ids[1], row(2, "b"))]);
+    transaction.commit(Durability::Synchronous).unwrap();
+    db.engine.flush().unwrap();
+    assert_eq!(read(&before).len(), 2);
+    assert_eq!(read(&db.engine.latest_view()), [(ids[1], row(2, "b"))]);
+    // A schema has to say what the columns are.
+    let other = before.read(&reader, &ids).unwrap().schema();
+    let narrow = RowReader::new(&table(), &columns[..1], true, Some(other));
+    assert!(narrow.is_err());
+}
+
+#[test]
+fn a_lookup_of_few_rows_stops_where_there_are_more() {
+    let db = Database::new();
+    let rows: Vec<Row> = (0..10).map(|i| row(i, "x")).collect();
+    let ids = insert(&db.engine, &rows);
+    let view = db.engine.latest_view();
+    let at_most = |index: usize, range, max| {
+        let table = table();
+        view.index_rows_max(&table, &table.indexes[index], &range, max)
+            .unwrap()
+    };
+    let name = || IndexRange::equal(vec![Datum::Bytes(b"x".to_vec())]);
+    assert_eq!(at_most(1, name(), 10).map(|rows| rows.len()), Some(10));
+    assert_eq!(at_most(1, name(), 9), None);
+    let id = |id| IndexRange::equal(vec![Datum::Int64(id)]);
+    assert_eq!(at_most(0, id(3), 1), Some(vec![ids[3]]));
+    assert_eq!(at_most(0, id(30), 0), Some(Vec::new()));
+}
+
+#[test]
 fn index_ranges_leave_nulls_out() {
     let db = Database::new();
     let rows: Vec<Row> = (0..10)
