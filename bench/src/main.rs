@@ -15,6 +15,7 @@ mod duckdb;
 mod dump;
 mod flights;
 mod jsonschema;
+mod oltp;
 mod peer;
 mod pgbench;
 mod process;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: heliosdb-bench <what> [options]
 
 what:
+  oltp        TPC-B and point reads through the embedded API, beside PostgreSQL
   pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
@@ -34,8 +36,8 @@ what:
   tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
 
 options:
-  --scale N      scale factor: of pgbench (10), of TPC-H (dump: 2, tpch: 1)
-  --seconds N    length of one measurement of pgbench (10)
+  --scale N      scale factor: of pgbench and oltp (10), of TPC-H (dump: 2, tpch: 1)
+  --seconds N    length of one measurement of pgbench and oltp (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
   --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
                  directories dbtext, alp and nycflights13 are (../shared/data)
@@ -96,6 +98,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match what.as_deref() {
         Some("codec") => codec::run(&options),
         Some("dump") => dump::run(&options),
+        Some("oltp") => oltp::run(&options),
         Some("pgbench") => pgbench::run(&options),
         Some("tpch") => tpch::run(&options),
         Some("flights") => flights::run(&options),

@@ -71,12 +71,11 @@ impl Peer {
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string()])
-            .args([
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "unix_socket_directories=",
-            ])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c"])
+            .arg(format!(
+                "unix_socket_directories={}",
+                directory.path().display()
+            ))
             .args(["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"])
             .args(["-c", "synchronous_commit=on", "-c", "fsync=on"])
             .current_dir(&data)
@@ -142,6 +141,13 @@ impl Peer {
             .env("PGUSER", self.user)
             .env("PGDATABASE", self.database)
             .env("PGSSLMODE", "disable");
+        command
+    }
+
+    /// The same over the server's Unix socket, which only PostgreSQL has.
+    pub fn socket_client(&self, program: &str) -> Command {
+        let mut command = self.client(program);
+        command.env("PGHOST", self.directory.path());
         command
     }
 
@@ -265,7 +271,7 @@ fn first_line(sql: &str) -> &str {
 }
 
 /// On the disk of the working directory: a benchmark of durability on tmpfs measures nothing.
-fn temporary_directory() -> Result<tempfile::TempDir, String> {
+pub fn temporary_directory() -> Result<tempfile::TempDir, String> {
     let directory = tempfile::Builder::new()
         .prefix("heliosdb-bench-")
         .tempdir_in("/var/tmp")

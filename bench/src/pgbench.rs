@@ -3,11 +3,13 @@
 //! Both servers get their data from `pgbench -i` and run pgbench's own scripts with prepared
 //! statements (`-M prepared`). HeliosDB and PostgreSQL are measured in turn, round after round.
 
+use std::process::Command;
+
 use crate::Options;
 use crate::peer::{Peer, checked};
 use crate::table;
 
-const SCALE: f64 = 10.0;
+pub const SCALE: f64 = 10.0;
 
 struct Cell {
     name: &'static str,
@@ -106,19 +108,23 @@ pub fn run(options: &Options) -> Result<(), String> {
 
 /// Transactions per second, and how many there were.
 fn measure(peer: &Peer, cell: &Cell, options: &Options) -> Result<(f64, f64), String> {
+    let pgbench = peer.client("pgbench");
+    transactions(pgbench, cell.clients, cell.arguments, options)
+}
+
+/// The same of a pgbench that knows its server, with prepared statements.
+pub fn transactions(
+    mut pgbench: Command,
+    clients: u32,
+    arguments: &[&str],
+    options: &Options,
+) -> Result<(f64, f64), String> {
     let output = checked(
-        peer.client("pgbench")
-            .args([
-                "-n",
-                "-M",
-                "prepared",
-                "-j",
-                "2",
-                "-c",
-                &cell.clients.to_string(),
-            ])
+        pgbench
+            .args(["-n", "-M", "prepared", "-j", "2", "-c"])
+            .arg(clients.to_string())
             .args(["-T", &options.seconds.to_string()])
-            .args(cell.arguments),
+            .args(arguments),
     )?;
     let field = |label: &str| {
         output
@@ -140,12 +146,7 @@ fn measure(peer: &Peer, cell: &Cell, options: &Options) -> Result<(f64, f64), St
 
 /// TPC-B keeps three sums equal; a fast server that loses updates would show here.
 fn check(peer: &Peer) -> Result<(), String> {
-    let sums = peer.psql(
-        "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches)
-            AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches)
-            AND (SELECT sum(delta) FROM pgbench_history) = (SELECT sum(bbalance) FROM pgbench_branches)",
-    )?;
-    match sums.trim() {
+    match peer.psql(BALANCES_AGREE)?.trim() {
         "t" => Ok(()),
         other => Err(format!(
             "{}: the balances do not agree after the run ({other})",
@@ -153,3 +154,8 @@ fn check(peer: &Peer) -> Result<(), String> {
         )),
     }
 }
+
+pub const BALANCES_AGREE: &str = "\
+    SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches)
+       AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches)
+       AND (SELECT sum(delta) FROM pgbench_history) = (SELECT sum(bbalance) FROM pgbench_branches)";

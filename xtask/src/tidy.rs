@@ -164,7 +164,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("heliosdb-kill9", &[]),
     (
         "heliosdb-bench",
-        &["heliosdb-fsst-alp", "heliosdb-plugin-api", "heliosdb-tpch"],
+        &[
+            "heliosdb-fsst-alp",
+            "heliosdb-kernel",
+            "heliosdb-plugin-api",
+            "heliosdb-tpch",
+        ],
     ),
     ("heliosdb-tpch", &[]),
     ("xtask", &[]),
