@@ -1,6 +1,7 @@
 //! What a query returned: Arrow batches, or rows of typed values.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
@@ -12,7 +13,7 @@ use heliosdb_sql::types::{Format, PgType, encode_text_typmod, json};
 
 /// A complete result.
 pub struct Rows {
-    columns: Vec<ResultColumn>,
+    columns: Arc<[ResultColumn]>,
     batches: Vec<RecordBatch>,
     format: Format,
 }
@@ -26,7 +27,7 @@ impl Rows {
             }
         }
         Ok(Rows {
-            columns: rows.columns().to_vec(),
+            columns: rows.shared_columns(),
             batches,
             format,
         })
@@ -35,7 +36,7 @@ impl Rows {
     /// The result of a statement that returns no rows.
     pub(crate) fn none() -> Rows {
         Rows {
-            columns: Vec::new(),
+            columns: Arc::from([]),
             batches: Vec::new(),
             format: Format::default(),
         }

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
 use crate::catalog::{bootstrap, store};
 use crate::edition;
 use crate::error::{Result, SqlError, state};
@@ -99,6 +100,7 @@ pub struct Instance {
     runtime_env: Arc<RuntimeEnv>,
     states: Mutex<Vec<SessionState>>,
     catalogs: Mutex<VecDeque<Arc<CatalogSnapshot>>>,
+    catalog_watch: Arc<CatalogWatch>,
     next_pid: AtomicU32,
     /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
@@ -152,6 +154,7 @@ impl Instance {
             runtime_env,
             states: Mutex::new(Vec::new()),
             catalogs: Mutex::new(VecDeque::new()),
+            catalog_watch: Arc::default(),
             next_pid: AtomicU32::new(1),
             syntax,
             options,
@@ -169,6 +172,7 @@ impl Instance {
         if store::version(&view)? != CatalogVersion(0) {
             return Ok(());
         }
+        let _writer = self.catalog_writer();
         let mut transaction = self
             .engine
             .begin(Isolation::ReadCommitted, Interrupt::new());
@@ -181,6 +185,7 @@ impl Instance {
 
     /// Installs the plugins that run here for the first time, as if CREATE EXTENSION had been run.
     fn install_extensions(&self) -> Result<()> {
+        let _writer = self.catalog_writer();
         let mut transaction = self
             .engine
             .begin(Isolation::ReadCommitted, Interrupt::new());
@@ -260,6 +265,7 @@ impl Instance {
 
     /// Sets a role's password outside any session, as a first start does.
     pub fn set_password(&self, role: &str, password: &str) -> Result<()> {
+        let _writer = self.catalog_writer();
         let mut transaction = self
             .engine
             .begin(Isolation::ReadCommitted, Interrupt::new());
@@ -303,6 +309,32 @@ impl Instance {
         catalogs.push_front(loaded.clone());
         catalogs.truncate(CATALOG_VERSIONS_MAX);
         Ok(loaded)
+    }
+
+    /// To be held by who changes the catalog, until the transaction has ended.
+    pub(crate) fn catalog_writer(&self) -> CatalogWriter {
+        self.catalog_watch.writer()
+    }
+
+    /// Whether a view sees the catalog that [`Instance::catalog_since`] was told of.
+    pub(crate) fn catalog_stands(&self, since: CatalogSince, view: &ReadView) -> bool {
+        self.catalog_watch.stands(since, view)
+    }
+
+    /// What may be remembered of the catalog with this version that a view shows: nothing, when it is
+    /// not the newest one or someone is about to change it.
+    pub(crate) fn catalog_since(
+        &self,
+        view: &ReadView,
+        version: CatalogVersion,
+    ) -> Result<Option<CatalogSince>> {
+        // Counted first: a change that the newest view does not show yet is of a later writer.
+        let Some(writers) = self.catalog_watch.writers() else {
+            return Ok(None);
+        };
+        let newest = store::version(&self.engine.latest_view())?;
+        let since = || self.catalog_watch.since(view.ts(), writers, version);
+        Ok((newest == version).then(since))
     }
 
     pub(crate) fn allocate_oid(&self) -> Result<Oid> {

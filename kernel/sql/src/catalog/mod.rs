@@ -1,7 +1,8 @@
 //! The catalog: what objects a database has, versioned with its data.
 //!
 //! [`model`] is the vocabulary, [`snapshot`] one immutable version of the whole, `store` its rows in
-//! a storage collection, `meta` what execution derives from a table. Because objects are stored as
+//! a storage collection, `meta` what execution derives from a table,
+//! `watch` tells cheaply that nothing has changed. Because objects are stored as
 //! data is, DDL commits, rolls back and is seen exactly as data is.
 
 pub mod bootstrap;
@@ -10,6 +11,7 @@ pub(crate) mod meta;
 pub mod model;
 pub mod snapshot;
 pub(crate) mod store;
+pub(crate) mod watch;
 
 pub use model::{Oid, Relation};
 pub use snapshot::{CatalogSnapshot, CatalogVersion};

@@ -491,10 +491,8 @@ impl Session {
             let target = session.write_target(state, &catalog, table)?;
             let handle = session.instance.handle().clone();
             let interrupt = session.interrupt.clone();
-            let mut stream = planned.start(&session.instance, state, context, &[])?;
-            while let Some(batch) =
-                crate::plan::run::next_batch(&handle, &mut stream, Some(&interrupt))?
-            {
+            let mut rows = planned.start(&session.instance, state, context, &[])?;
+            while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
                 if batch.num_rows() == 0 {
                     continue;
                 }

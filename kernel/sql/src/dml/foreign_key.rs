@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SessionState;
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{ColumnId, RowId};
 use heliosdb_storage::key::encode_key;
@@ -23,6 +22,7 @@ use crate::catalog::meta::TableMeta;
 use crate::catalog::model::ReferentialAction;
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
+use crate::session::planning::LazyState;
 use crate::types::{CastContext, cast_array};
 
 /// Found keys are forgotten past this, so that memory stays bounded.
@@ -399,7 +399,7 @@ fn parent_has_key(view: &ReadView, fk: &ForeignKeyTarget, key: &[Datum]) -> Resu
 pub(crate) fn run_action(
     writer: &mut Writer,
     session: &mut Session,
-    state: &SessionState,
+    state: &LazyState,
     action: PendingAction,
 ) -> Result<()> {
     let PendingAction {
@@ -458,7 +458,7 @@ pub(crate) fn run_action(
 fn child_target(
     writer: &Writer,
     session: &mut Session,
-    state: &SessionState,
+    state: &LazyState,
     fk: &ForeignKeyTarget,
 ) -> Result<Arc<WriteTarget>> {
     let catalog = writer.catalog.clone();
@@ -509,7 +509,7 @@ fn lock_children(
 fn rewrite_children(
     writer: &mut Writer,
     session: &mut Session,
-    state: &SessionState,
+    state: &LazyState,
     fk: &ForeignKeyTarget,
     target: &WriteTarget,
     action: ReferentialAction,
@@ -546,7 +546,7 @@ fn rewrite_children(
             }
             (ReferentialAction::SetDefault, _) if target.default_of(place).is_some() => {
                 let at = target.default_of(place).unwrap_or_default();
-                let program = target.defaults.program(state, &[])?;
+                let program = target.defaults.prepare(state, &[])?;
                 let values = program.run_one(at, &super::rows_without_columns(ids.len()))?;
                 let column = &target.meta.columns[place];
                 super::assign::to_column(&values, column, &ty.arrow(), &writer.format)?

@@ -6,7 +6,6 @@ use arrow::array::{ArrayRef, new_null_array};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
-use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, Expr, SetExpr};
 
@@ -20,9 +19,9 @@ use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::compile::{Expressions, Local};
 use crate::plan::query::{self, PlannedQuery};
-use crate::plan::run;
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
+use crate::session::planning::LazyState;
 use crate::types::PgType;
 
 #[derive(Clone, Debug)]
@@ -252,15 +251,13 @@ impl Session {
         Ok(Source::Query(planned))
     }
 
+    /// Runs it. The table is locked, and the plan is one of the catalog since then.
     pub(crate) fn run_insert(
         &mut self,
         plan: &InsertPlan,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
         self.check_writable("INSERT")?;
-        if self.lock_table(plan.collection(), TableLockMode::RowExclusive)? {
-            return Err(changed_meanwhile(plan.table_name()));
-        }
         let (view, catalog) = self.write_view()?;
         let mut writer = Writer::new(self, catalog);
         let context = self.statement_context(view);
@@ -295,9 +292,8 @@ impl Session {
                 Source::Query(query) => {
                     let handle = session.instance.handle().clone();
                     let interrupt = session.interrupt.clone();
-                    let mut stream = query.start(&session.instance, state, context, params)?;
-                    while let Some(batch) = run::next_batch(&handle, &mut stream, Some(&interrupt))?
-                    {
+                    let mut rows = query.start(&session.instance, state, context, params)?;
+                    while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
                         if batch.num_rows() == 0 {
                             continue;
                         }
@@ -354,7 +350,7 @@ impl InsertPlan {
     fn insert(
         &self,
         session: &mut Session,
-        state: &SessionState,
+        state: &LazyState,
         writer: &mut Writer,
         columns: Vec<ArrayRef>,
         rows: usize,
@@ -402,7 +398,7 @@ impl InsertPlan {
 
 /// One array per live column: the given ones, and defaults.
 pub(crate) fn complete(
-    state: &SessionState,
+    state: &LazyState,
     target: &WriteTarget,
     places: &[usize],
     given: Vec<ArrayRef>,
@@ -432,7 +428,7 @@ pub(crate) fn complete(
                 return Ok(new_null_array(ty, rows));
             };
             if program.is_none() {
-                program = Some(target.defaults.program(state, &[])?);
+                program = Some(target.defaults.prepare(state, &[])?);
             }
             let Some(program) = &program else {
                 return Ok(new_null_array(ty, rows));
@@ -470,12 +466,12 @@ pub(crate) fn plan_returning(
 }
 
 pub(crate) fn run_returning(
-    state: &SessionState,
+    state: &LazyState,
     returning: &Expressions,
     batch: &RecordBatch,
     params: &[ScalarValue],
 ) -> Result<RecordBatch> {
-    let columns = returning.program(state, params)?.run(batch)?;
+    let columns = returning.prepare(state, params)?.run(batch)?;
     let options =
         arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let fields: Vec<_> = returning

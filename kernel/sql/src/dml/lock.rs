@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::{CollectionId, RowId};
 use heliosdb_storage::{LockWait, ReadView, RowLock, RowLockMode, TableLockMode, Transaction};
@@ -17,10 +16,10 @@ use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::{self, PlannedQuery};
-use crate::plan::run;
 use crate::plan::state::Recheck;
 use crate::session::Session;
 use crate::session::outcome::{Outcome, ResultColumn, Rows};
+use crate::session::planning::LazyState;
 use crate::types::PgType;
 
 /// How rows stood when their locks were had. Rows that were deleted are in neither list.
@@ -233,11 +232,11 @@ impl Session {
             let handle = session.instance.handle().clone();
             let interrupt = session.interrupt.clone();
             let context = session.statement_context(view.clone());
-            let mut stream = plan
+            let mut rows = plan
                 .query
                 .start(&session.instance, state, context, params)?;
             while given < limit {
-                let Some(batch) = run::next_batch(&handle, &mut stream, Some(&interrupt))? else {
+                let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? else {
                     break;
                 };
                 for row in 0..batch.num_rows() {
@@ -272,7 +271,7 @@ impl LockingPlan {
     fn lock_one(
         &self,
         session: &mut Session,
-        state: &mut SessionState,
+        state: &mut LazyState,
         view: &ReadView,
         row: RecordBatch,
         params: &[ScalarValue],
@@ -308,11 +307,11 @@ impl LockingPlan {
             view: latest,
             rows: [(self.table, rows)].into_iter().collect(),
         });
-        let mut stream = self
+        let mut rows = self
             .query
             .start(&session.instance, state, context, params)?;
         let handle = session.instance.handle().clone();
-        while let Some(batch) = run::next_batch(&handle, &mut stream, Some(&session.interrupt))? {
+        while let Some(batch) = rows.next_batch(&handle, Some(&session.interrupt))? {
             if batch.num_rows() > 0 {
                 return Ok(Some(take_record_batch(
                     &batch,

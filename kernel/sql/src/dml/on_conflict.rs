@@ -24,6 +24,7 @@ use crate::names::fold;
 use crate::plan::compile::{Expressions, Local, Program};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
+use crate::session::planning::LazyState;
 use crate::types::extension;
 
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ impl ConflictPlan {
     pub fn insert(
         &self,
         session: &mut Session,
-        state: &SessionState,
+        state: &LazyState,
         writer: &mut Writer,
         target: &WriteTarget,
         batch: &RecordBatch,
@@ -131,7 +132,7 @@ impl ConflictPlan {
         done: &mut Inserted,
     ) -> Result<RecordBatch> {
         let program = match &self.update {
-            Some(update) => Some(update.expressions.program(state, params)?),
+            Some(update) => Some(update.expressions.prepare(state, params)?),
             None => None,
         };
         let mut written: Vec<RecordBatch> = Vec::new();
@@ -183,7 +184,7 @@ impl ConflictUpdate {
     fn apply(
         &self,
         session: &mut Session,
-        state: &SessionState,
+        state: &LazyState,
         writer: &mut Writer,
         target: &WriteTarget,
         program: &Program,

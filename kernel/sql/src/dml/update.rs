@@ -13,13 +13,11 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::{CollectionId, RowId};
-use heliosdb_storage::{ReadView, RowLockMode, TableLockMode};
+use heliosdb_storage::{ReadView, RowLockMode};
 use sqlparser::ast::{self, Expr, SelectItem};
 
 use super::assign;
-use super::insert::{
-    changed_meanwhile, describe_returning, find_column, not_a_table, plan_returning, run_returning,
-};
+use super::insert::{describe_returning, find_column, not_a_table, plan_returning, run_returning};
 use super::lock::{LockedRows, lock_rows};
 use super::target::{WriteTarget, default_expression};
 use super::write::Writer;
@@ -32,10 +30,10 @@ use crate::plan::as_of::syntax::misplaced;
 use crate::plan::compile::{Expressions, named_table, query, select};
 use crate::plan::context::TARGET;
 use crate::plan::query::{self, PlannedQuery};
-use crate::plan::run;
 use crate::plan::state::Recheck;
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
+use crate::session::planning::LazyState;
 use crate::types::PgType;
 
 /// An UPDATE, or a DELETE when nothing is assigned.
@@ -350,15 +348,13 @@ impl Session {
         query::plan(state, catalog, &self.info, query(*body.body), params)
     }
 
+    /// Runs it. The table is locked, and the plan is one of the catalog since then.
     pub(crate) fn run_update(
         &mut self,
         plan: &UpdatePlan,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
         self.check_writable(plan.verb())?;
-        if self.lock_table(plan.collection(), TableLockMode::RowExclusive)? {
-            return Err(changed_meanwhile(plan.table_name()));
-        }
         let (view, catalog) = self.write_view()?;
         let mut run = Run {
             writer: Writer::new(self, catalog),
@@ -372,10 +368,10 @@ impl Session {
             let handle = session.instance.handle().clone();
             let interrupt = session.interrupt.clone();
             let context = session.statement_context(run.view.clone());
-            let mut stream = plan
+            let mut rows = plan
                 .query
                 .start(&session.instance, state, context, params)?;
-            while let Some(batch) = run::next_batch(&handle, &mut stream, Some(&interrupt))? {
+            while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
                 if batch.num_rows() > 0 {
                     run.batch(session, state, plan, batch)?;
                 }
@@ -406,7 +402,7 @@ impl Run<'_> {
     fn batch(
         &mut self,
         session: &mut Session,
-        state: &mut SessionState,
+        state: &mut LazyState,
         plan: &UpdatePlan,
         batch: RecordBatch,
     ) -> Result<()> {
@@ -452,7 +448,7 @@ impl Run<'_> {
     fn look_again(
         &self,
         session: &mut Session,
-        state: &mut SessionState,
+        state: &mut LazyState,
         plan: &UpdatePlan,
         changed: &[RowId],
     ) -> Result<RecordBatch> {
@@ -464,14 +460,14 @@ impl Run<'_> {
             rows: [(oid, Arc::from(changed))].into_iter().collect(),
         });
         let handle = session.instance.handle().clone();
-        let mut stream = plan
+        let mut rows = plan
             .query
             .start(&session.instance, state, context, self.params)?;
         let mut batches = Vec::new();
-        while let Some(batch) = run::next_batch(&handle, &mut stream, Some(&session.interrupt))? {
+        while let Some(batch) = rows.next_batch(&handle, Some(&session.interrupt))? {
             batches.push(batch);
         }
-        let schema = stream.schema();
+        let schema = rows.schema();
         let mut batch = concat_batches(&schema, &batches)?;
         if plan.joined {
             let mut seen = HashSet::new();
@@ -489,7 +485,7 @@ impl Run<'_> {
     fn write(
         &mut self,
         session: &mut Session,
-        state: &SessionState,
+        state: &LazyState,
         plan: &UpdatePlan,
         batch: &RecordBatch,
     ) -> Result<()> {

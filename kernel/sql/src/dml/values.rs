@@ -15,6 +15,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::Expressions;
 use crate::session::info::SessionInfo;
+use crate::session::planning::LazyState;
 use crate::types::{Format, PgType};
 
 /// Above this many rows an expression per row is better run as a query.
@@ -95,14 +96,14 @@ impl ValuesList {
     /// One array per place, of the columns' types.
     pub fn run(
         &self,
-        state: &SessionState,
+        state: &LazyState,
         target: &WriteTarget,
         places: &[usize],
         params: &[ScalarValue],
         format: &Format,
     ) -> Result<Vec<ArrayRef>> {
         let values = match &self.expressions {
-            Some(e) => e.program(state, params)?.run(&super::one_row())?,
+            Some(e) => e.prepare(state, params)?.run(&super::one_row())?,
             None => Vec::new(),
         };
         let defaults = if self
@@ -111,7 +112,7 @@ impl ValuesList {
             .flatten()
             .any(|i| matches!(i, Item::Default))
         {
-            Some(target.defaults.program(state, &[])?)
+            Some(target.defaults.prepare(state, &[])?)
         } else {
             None
         };

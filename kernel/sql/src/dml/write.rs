@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SessionState;
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::RowId;
 
@@ -24,6 +23,7 @@ use crate::plan::compile::Program;
 use crate::plan::computed::shown;
 use crate::plugin::constraint::{PluginCheck, explain};
 use crate::session::Session;
+use crate::session::planning::LazyState;
 use crate::types::{Format, PgType, encode_text, extension};
 
 /// Values longer than this are cut in messages, as PostgreSQL does.
@@ -56,7 +56,7 @@ impl Writer {
     pub fn check_rows(
         &mut self,
         session: &mut Session,
-        state: &SessionState,
+        state: &LazyState,
         target: &WriteTarget,
         columns: Vec<ArrayRef>,
         changed: Option<&[usize]>,
@@ -112,13 +112,13 @@ impl Writer {
 
     fn check_conditions(
         &mut self,
-        state: &SessionState,
+        state: &LazyState,
         target: &WriteTarget,
         batch: &RecordBatch,
     ) -> Result<()> {
         let program = match self.conditions.entry(target.meta.table.oid) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(target.conditions.program(state, &[])?),
+            Entry::Vacant(new) => new.insert(target.conditions.prepare(state, &[])?),
         }
         .clone();
         for (i, constraint) in target.checks.iter().enumerate() {
@@ -260,7 +260,7 @@ impl Writer {
     }
 
     /// The end of the statement: referential actions, then the checks that waited.
-    pub fn finish(&mut self, session: &mut Session, state: &SessionState) -> Result<()> {
+    pub fn finish(&mut self, session: &mut Session, state: &LazyState) -> Result<()> {
         while let Some(action) = self.actions.pop_front() {
             foreign_key::run_action(self, session, state, action)?;
         }

@@ -18,17 +18,20 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::computed::is_immutable;
 use super::context::{PlanContext, Uses};
 use super::error::convert;
+use super::fast::{Compiler, lift_moments, moment_values, with_values};
 use super::origin::described_type;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::names::quoted_ident;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
+use crate::session::planning::LazyState;
 use crate::types::PgType;
 
 /// Analysed expressions over the columns of some relations.
@@ -38,12 +41,16 @@ pub(crate) struct Expressions {
     input: DFSchemaRef,
     fields: Vec<Arc<Field>>,
     pub uses: Uses,
+    /// The same compiled, when that may be done once for all statements.
+    compiled: Option<Arc<[Arc<dyn PhysicalExpr>]>>,
 }
 
 /// The same, ready to run over batches whose columns are those of the relations, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
+    exprs: Arc<[Arc<dyn PhysicalExpr>]>,
+    /// Values of the parameters of compiled expressions.
+    values: Vec<ScalarValue>,
 }
 
 /// A relation that expressions may name: alias and columns.
@@ -80,7 +87,22 @@ impl Expressions {
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(convert)?;
-        Expressions::of(plan, uses.take(), what)
+        let mut expressions = Expressions::of(plan, uses.take(), what)?;
+        expressions.compiled = expressions.compile(state);
+        Ok(expressions)
+    }
+
+    /// Compiles them, unless one of them is different from statement to statement.
+    fn compile(&self, state: &SessionState) -> Option<Arc<[Arc<dyn PhysicalExpr>]>> {
+        if self.exprs.is_empty() || self.parameter_max() > 0 {
+            return None;
+        }
+        let compiler = Compiler::new(state, &[], true);
+        let compiled = self.exprs.iter().map(|e| {
+            let lifted = lift_moments(e.clone(), 0).ok()?;
+            compiler.compile(&lifted.data, &self.input).ok()?
+        });
+        compiled.collect()
     }
 
     /// The expressions of an analysed select list over relations.
@@ -107,6 +129,7 @@ impl Expressions {
             exprs: projection.expr,
             input: projection.input.schema().clone(),
             uses,
+            compiled: None,
         })
     }
 
@@ -252,12 +275,20 @@ impl Expressions {
         ExprSimplifier::new(context)
     }
 
+    /// Makes the expressions ready to run in a statement, which needs no planning when they are
+    /// compiled.
+    pub fn prepare(&self, state: &LazyState, params: &[ScalarValue]) -> Result<Program> {
+        match &self.compiled {
+            None => self.program(state, params),
+            Some(exprs) => Ok(Program {
+                exprs: exprs.clone(),
+                values: moment_values(state.moments()).to_vec(),
+            }),
+        }
+    }
+
     /// Makes the expressions ready to run in a statement.
-    pub fn program(
-        &self,
-        state: &SessionState,
-        params: &[datafusion::scalar::ScalarValue],
-    ) -> Result<Program> {
+    pub fn program(&self, state: &SessionState, params: &[ScalarValue]) -> Result<Program> {
         let simplifier = self.simplifier(state);
         let exprs = self
             .exprs
@@ -274,7 +305,10 @@ impl Expressions {
                 .map_err(convert)
             })
             .collect::<Result<_>>()?;
-        Ok(Program { exprs })
+        Ok(Program {
+            exprs,
+            values: Vec::new(),
+        })
     }
 }
 
@@ -291,10 +325,15 @@ impl Program {
     }
 
     pub fn run_one(&self, at: usize, batch: &RecordBatch) -> Result<ArrayRef> {
-        self.exprs[at]
-            .evaluate(batch)
-            .and_then(|v| v.into_array(batch.num_rows()))
-            .map_err(convert)
+        let evaluate = || {
+            let value = self.exprs[at].evaluate(batch)?;
+            value.into_array(batch.num_rows())
+        };
+        let array = match self.values.is_empty() {
+            true => evaluate(),
+            false => with_values(self.values.clone(), evaluate),
+        };
+        array.map_err(convert)
     }
 
     /// A condition's value per row.

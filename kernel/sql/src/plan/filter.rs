@@ -51,8 +51,6 @@ pub(crate) struct IndexLookup {
     /// Place in [`TableMeta::indexes`].
     pub index: usize,
     pub ranges: Vec<IndexRange>,
-    /// The lookup gives at most one row per range.
-    pub unique: bool,
 }
 
 /// Whether a predicate has a shape that [`Bounds`] reads, when its parameters are known.
@@ -70,6 +68,26 @@ pub(crate) fn is_usable(filter: &Expr) -> bool {
         Expr::Column(_) => true,
         _ => false,
     }
+}
+
+/// The column whose values a predicate bounds, when [`Bounds`] can tell from its constants.
+pub(crate) fn bounded_column(filter: &Expr) -> Option<&str> {
+    let is_constant = |e: &Expr| e.column_refs().is_empty();
+    match filter {
+        Expr::BinaryExpr(b) if is_usable(filter) => {
+            match (column_of(&b.left), column_of(&b.right)) {
+                (Some(name), None) if is_constant(&b.right) => Some(name),
+                (None, Some(name)) if is_constant(&b.left) => Some(name),
+                _ => None,
+            }
+        }
+        Expr::Between(b) if is_constant(&b.low) || is_constant(&b.high) => column_of(&b.expr),
+        Expr::InList(l) if l.list.len() <= IN_LIST_MAX => column_of(&l.expr),
+        Expr::IsNull(e) => column_of(e),
+        Expr::Column(c) => Some(c.name.as_str()),
+        _ => None,
+    }
+    .filter(|_| is_usable(filter))
 }
 
 /// Whether an index of the table might make use of a predicate of any other shape.
@@ -322,7 +340,6 @@ impl Bounds {
             IndexLookup {
                 index: place,
                 ranges,
-                unique,
             },
         ))
     }

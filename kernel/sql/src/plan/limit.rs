@@ -60,6 +60,55 @@ fn has_parameter(expr: &Expr) -> bool {
         .unwrap_or(false)
 }
 
+/// A limit on top of the plan that waits for parameters which stand alone in it, and the plan below it.
+pub(super) fn take_top(plan: &LogicalPlan) -> (Option<Limit>, &LogicalPlan) {
+    let stands_alone =
+        |e: &Expr| matches!(strip_casts(e), Expr::Placeholder(_) | Expr::Literal(..));
+    match plan {
+        LogicalPlan::Limit(limit)
+            if limit
+                .skip
+                .iter()
+                .chain(&limit.fetch)
+                .all(|e| stands_alone(e)) =>
+        {
+            (Some(limit.clone()), &limit.input)
+        }
+        plan => (None, plan),
+    }
+}
+
+/// How many rows a limit leaves out and how many it then lets through, with these parameters.
+pub(super) fn rows(limit: &Limit, params: &[ScalarValue]) -> Result<(usize, Option<usize>)> {
+    let count = |expr: &Option<Box<Expr>>, clause, negative| -> Result<Option<usize>> {
+        let Some(expr) = expr else { return Ok(None) };
+        let bound = super::query::bind_expr(expr.as_ref().clone(), params)?;
+        let number = literal(Some(Box::new(bound)), clause, negative)?;
+        Ok(match number.as_deref() {
+            Some(Expr::Literal(ScalarValue::Int64(Some(n)), _)) => usize::try_from(*n).ok(),
+            _ => None,
+        })
+    };
+    let skip = count(
+        &limit.skip,
+        "OFFSET",
+        state::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE,
+    )?;
+    let fetch = count(
+        &limit.fetch,
+        "LIMIT",
+        state::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+    )?;
+    Ok((skip.unwrap_or(0), fetch))
+}
+
+fn strip_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(Cast { expr, .. }) => strip_casts(expr),
+        expr => expr,
+    }
+}
+
 /// Turns bound limits into literal bigints. A NULL limit is none, a negative one is `2201W` (an
 /// offset: `2201X`).
 pub(super) fn fold(plan: LogicalPlan) -> Result<LogicalPlan> {

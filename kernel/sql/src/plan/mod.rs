@@ -3,7 +3,8 @@
 //! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
 //! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
 //! DataFusion sees it; [`scan`] reads it; [`filter`] turns predicates into index ranges and zone-map
-//! hints; [`as_of`] is tables at other times, [`changes`] what came between; [`compile`] makes single expressions (defaults, checks,
+//! hints; [`fast`] runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other
+//! times, [`changes`] what came between; [`compile`] makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
 pub(crate) mod as_of;
@@ -13,9 +14,9 @@ pub(crate) mod compile;
 pub mod computed;
 pub(crate) mod context;
 mod dates;
-pub(crate) mod direct;
 pub(crate) mod error;
 pub(crate) mod explain;
+pub(crate) mod fast;
 pub(crate) mod filter;
 mod limit;
 pub(crate) mod origin;

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::PlannerContext;
 use heliosdb_storage::ReadView;
@@ -20,17 +19,18 @@ use super::as_of;
 use super::as_of::syntax::Time;
 use super::as_of::time::When;
 use super::context::{PlanContext, Uses};
-use super::direct;
 use super::error::convert;
+use super::fast::{self, FastQuery};
 use super::limit;
 use super::origin;
-use super::run;
+use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
+use crate::session::planning::LazyState;
 use crate::types::PgType;
 
 /// A query that is ready to run any number of times.
@@ -44,6 +44,8 @@ pub(crate) struct PlannedQuery {
     pub uses: Uses,
     /// What to plan again, when the query reads tables at other times.
     source: Option<Arc<Source>>,
+    /// The same compiled, when it is one for the fast path.
+    fast: Option<Arc<FastQuery>>,
 }
 
 /// A query, ready to be planned.
@@ -119,14 +121,30 @@ impl Source {
         let columns: Arc<[ResultColumn]> = origin::result_columns(&plan).into();
         let uses = uses.take();
         let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
-        let plan = if keep {
-            state
-                .optimizer()
-                .optimize(plan, state, |_, _| {})
-                .map_err(convert)?
-        } else {
-            plan
+        let optimise = |plan| {
+            let optimised = state.optimizer().optimize(plan, state, |_, _| {});
+            optimised.map_err(convert)
         };
+        let plan = if keep { optimise(plan)? } else { plan };
+        let mut fast = None;
+        if !uses.writes && fast::may_compile(&plan) {
+            let (limit, timeless) = match keep {
+                true => (None, Some(Cow::Borrowed(&plan))),
+                false => {
+                    let (limit, inner) = limit::take_top(&plan);
+                    let inner = fast::without_moments(inner.clone(), params.len())?;
+                    let timeless =
+                        !is_bound_to_time(&inner) && !limit::waits_for_parameters(&inner);
+                    let inner = timeless.then(|| optimise(inner)).transpose()?;
+                    (limit, inner.map(Cow::Owned))
+                }
+            };
+            if let Some(plan) = timeless {
+                // What does not compile fails, if at all, where the general route has it fail.
+                let compiled = FastQuery::compile(&plan, &params, state).unwrap_or(None);
+                fast = compiled.map(|query| query.with_limit(limit));
+            }
+        }
         let source = (!uses.times.is_empty()).then(|| Arc::new(self));
         Ok(PlannedQuery {
             plan,
@@ -135,6 +153,7 @@ impl Source {
             params,
             uses,
             source,
+            fast: fast.map(Arc::new),
         })
     }
 
@@ -342,16 +361,51 @@ impl PlannedQuery {
         }
     }
 
+    /// The compiled query, when it needs nothing that has to be planned for an execution.
+    pub fn compiled(&self) -> Option<&FastQuery> {
+        self.fast.as_deref().filter(|_| self.source.is_none())
+    }
+
+    /// The query as it is for the times of one execution, which the context gets.
+    fn resolve(
+        &self,
+        instance: &Instance,
+        state: &LazyState,
+        context: &mut StatementContext,
+        params: &[ScalarValue],
+    ) -> Result<Cow<'_, PlannedQuery>> {
+        if self.source.is_none() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let (planned, times) = self.at_times(instance, state, params)?;
+        context.times = times;
+        Ok(planned)
+    }
+
+    /// What EXPLAIN says, when the fast path runs it; with ANALYZE it is run.
+    pub fn explain_fast(
+        &self,
+        instance: &Instance,
+        state: &LazyState,
+        mut context: StatementContext,
+        analyze: bool,
+    ) -> Result<Option<Vec<String>>> {
+        let planned = self.resolve(instance, state, &mut context, &[])?;
+        match &planned.fast {
+            Some(fast) if context.fast => fast.explain(&context, &state.format(), analyze),
+            _ => Ok(None),
+        }
+    }
+
     /// The physical plan of one execution. `state` gets the statement's context.
     pub fn physical(
         &self,
         instance: &Instance,
-        state: &mut SessionState,
+        state: &mut LazyState,
         mut context: StatementContext,
         params: &[ScalarValue],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (planned, times) = self.at_times(instance, state, params)?;
-        context.times = times;
+        let planned = self.resolve(instance, state, &mut context, params)?;
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
@@ -359,7 +413,7 @@ impl PlannedQuery {
         let planner = state.query_planner().clone();
         run::block_on(
             instance.handle(),
-            planner.create_physical_plan(&plan, state),
+            planner.create_physical_plan(&plan, &*state as &SessionState),
         )
         .map_err(convert)
     }
@@ -368,29 +422,29 @@ impl PlannedQuery {
     pub fn start(
         &self,
         instance: &Instance,
-        state: &mut SessionState,
+        state: &mut LazyState,
         mut context: StatementContext,
         params: &[ScalarValue],
-    ) -> Result<SendableRecordBatchStream> {
-        let (planned, times) = self.at_times(instance, state, params)?;
-        context.times = times;
-        let context = Arc::new(context);
+    ) -> Result<QueryRows> {
+        let planned = self.resolve(instance, state, &mut context, params)?;
+        if context.fast
+            && let Some(fast) = &planned.fast
+            && let Some(batch) = fast.run(&context, params)?
+        {
+            return Ok(QueryRows::batch(batch));
+        }
         state
             .config_mut()
-            .set_extension(Arc::new(CurrentStatement(Some(context.clone()))));
+            .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
+        let state: &SessionState = state;
         let plan = planned.bound(state, params)?;
-        if let Some(batch) = direct::run(&plan, state, &context).map_err(convert)? {
-            let schema = batch.schema();
-            let batches = futures::stream::iter([Ok(batch)]);
-            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)));
-        }
         let planner = state.query_planner().clone();
         let plan = run::block_on(
             instance.handle(),
             planner.create_physical_plan(&plan, state),
         )
         .map_err(convert)?;
-        run::start(instance.handle(), state, plan)
+        run::start(instance.handle(), state, plan).map(QueryRows::Stream)
     }
 
     /// The Arrow types of the output.

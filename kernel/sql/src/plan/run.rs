@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -54,6 +55,37 @@ pub(crate) fn start(
 ) -> Result<SendableRecordBatchStream> {
     let _context = handle.enter();
     execute_stream(plan, task_context(state)).map_err(convert)
+}
+
+/// What a query gives: rows that were read at once, or as they come.
+pub(crate) enum QueryRows {
+    Batch(SchemaRef, Option<RecordBatch>),
+    Stream(SendableRecordBatchStream),
+}
+
+impl QueryRows {
+    pub fn batch(batch: RecordBatch) -> QueryRows {
+        QueryRows::Batch(batch.schema(), Some(batch))
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        match self {
+            QueryRows::Batch(schema, _) => schema.clone(),
+            QueryRows::Stream(stream) => stream.schema(),
+        }
+    }
+
+    /// The next rows, or 57014 when the interrupt says so.
+    pub fn next_batch(
+        &mut self,
+        handle: &tokio::runtime::Handle,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<Option<RecordBatch>> {
+        match self {
+            QueryRows::Batch(_, batch) => Ok(batch.take()),
+            QueryRows::Stream(stream) => next_batch(handle, stream, interrupt),
+        }
+    }
 }
 
 /// The next batch of a stream, or 57014 when the interrupt says so.

@@ -29,6 +29,10 @@ pub(crate) struct StatementContext {
     /// Confines scans of DML targets to some rows, read from another view: the second look that
     /// READ COMMITTED takes at rows that changed while it waited for their locks.
     pub recheck: Option<Recheck>,
+    /// Whether compiled queries are to be run as such.
+    pub fast: bool,
+    /// The starts of the transaction and of the statement, microseconds since the Unix epoch.
+    pub moments: [i64; 2],
 }
 
 impl StatementContext {

@@ -29,6 +29,7 @@ use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
 use crate::session::nested::NestedResult;
+use crate::session::planning::Surroundings;
 use crate::types::names::format_type;
 
 /// What becomes of a store's entries that a call has read.
@@ -94,17 +95,20 @@ impl Session {
         let in_hand = std::mem::take(&mut *loan.services.in_hand.lock());
         Ok((answer, in_hand))
     }
+}
 
+impl Surroundings {
     /// Services that read what the running statement sees, for functions that it calls; `None` where
     /// no plugin has functions.
     pub(crate) fn read_services(&self) -> Option<Arc<dyn StatementServices>> {
-        if self.instance.plugins().registry().functions().is_empty() {
+        let registry = self.info.instance.plugins().registry();
+        if registry.functions().is_empty() {
             return None;
         }
         Some(Arc::new(ReadServices {
             info: Arc::downgrade(&self.info),
             interrupt: self.interrupt.clone(),
-            view: self.statement_view(),
+            view: self.view.clone(),
             nesting: self.nesting,
             faults: self.faults.clone(),
         }))

@@ -189,19 +189,39 @@ impl ScalarUDFImpl for PgFunction {
             .iter()
             .map(|f| f.data_type().clone())
             .collect();
-        let resolved = self.resolve(&types).map_err(df)?;
-        let overload = &self.overloads[resolved.index];
-        let scalar = args
-            .args
-            .iter()
-            .all(|a| matches!(a, ColumnarValue::Scalar(_)))
-            && overload.volatility != Volatility::Volatile;
+        let vars = SessionVars::of(&args.config_options);
+        let result = args.return_field.data_type();
+        self.bind(&types)
+            .map_err(df)?
+            .call(&args.args, args.number_rows, result, vars)
+    }
+}
+
+impl PgFunction {
+    /// The overload for arguments of these types.
+    pub fn bind(&self, types: &[DataType]) -> Result<&Overload> {
+        let resolved = self.resolve(types)?;
+        Ok(&self.overloads[resolved.index])
+    }
+}
+
+impl Overload {
+    /// Calls it for `rows` rows.
+    pub fn call(
+        &self,
+        args: &[ColumnarValue],
+        rows: usize,
+        result: &DataType,
+        vars: &SessionVars,
+    ) -> DfResult<ColumnarValue> {
+        let scalar = args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)))
+            && self.volatility != Volatility::Volatile;
         let call = Call {
-            vars: SessionVars::of(&args.config_options),
-            rows: if scalar { 1 } else { args.number_rows },
-            result: args.return_field.data_type(),
+            vars,
+            rows: if scalar { 1 } else { rows },
+            result,
         };
-        let array = (overload.kernel)(&args.args, &call).map_err(df)?;
+        let array = (self.kernel)(args, &call).map_err(df)?;
         if scalar {
             Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
                 &array, 0,

@@ -45,6 +45,7 @@ impl Session {
     ) -> Result<Outcome> {
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
+            StatementKind::Known(_) => self.run_text(&statement.text),
             StatementKind::Checkpoint => {
                 self.check_superuser("CHECKPOINT")?;
                 self.instance.engine().flush()?;
@@ -270,6 +271,12 @@ impl Session {
             self.lock_used_tables(&planned.uses.tables)?;
         }
         let context = self.statement_context(view);
+        if context.fast
+            && let Some(fast) = planned.compiled()
+            && let Some(batch) = fast.run(&context, params)?
+        {
+            return Ok(Rows::batches(planned.columns.clone(), vec![batch]));
+        }
         let stream = self.with_state(|session, state| {
             planned.start(&session.instance, state, context, params)
         })?;
@@ -376,12 +383,17 @@ impl Session {
         let (view, _) = self.read_view()?;
         let context = self.statement_context(view);
         let params: Vec<ScalarValue> = Vec::new();
+        if !planned.params.is_empty() {
+            return Err(SqlError::new(
+                state::UNDEFINED_PARAMETER,
+                "there is no parameter $1",
+            ));
+        }
         self.with_state(|session, state| {
-            if !planned.params.is_empty() {
-                return Err(SqlError::new(
-                    state::UNDEFINED_PARAMETER,
-                    "there is no parameter $1",
-                ));
+            let views = session.statement_context(context.view.clone());
+            let fast = planned.explain_fast(&session.instance, state, views, analyze)?;
+            if let Some(lines) = fast {
+                return Ok(lines);
             }
             let plan = planned.physical(&session.instance, state, context, &params)?;
             if analyze {

@@ -124,6 +124,13 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
     })
 }
 
+/// Whether a function is `nextval`.
+pub(crate) fn is_nextval(function: &ScalarUDF) -> bool {
+    let function: &dyn std::any::Any = function.inner().as_ref();
+    let function = function.downcast_ref::<SessionFunction>();
+    function.is_some_and(|f| f.function == Function::NextVal)
+}
+
 #[derive(Debug)]
 struct SessionFunction {
     name: String,

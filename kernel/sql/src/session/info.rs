@@ -44,6 +44,8 @@ pub struct SessionInfo {
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
     transaction_start: RwLock<i64>,
     statement_start: RwLock<i64>,
+    /// What [`SessionInfo::format`] gave for these settings.
+    format: Mutex<Option<(Settings, Format)>>,
     /// Values of the parameters, while a statement is planned that runs once with these.
     parameters: RwLock<Option<Arc<[Value]>>>,
 }
@@ -87,6 +89,7 @@ impl SessionInfo {
             plugin_functions: Mutex::default(),
             transaction_start: RwLock::new(0),
             statement_start: RwLock::new(0),
+            format: Mutex::default(),
             parameters: RwLock::new(None),
         }
     }
@@ -153,6 +156,11 @@ impl SessionInfo {
         *self.statement_start.read()
     }
 
+    /// The starts of the transaction and of the statement.
+    pub(crate) fn moments(&self) -> [i64; 2] {
+        [self.transaction_start(), self.statement_start()]
+    }
+
     pub(crate) fn set_statement_start(&self, micros: i64) {
         *self.statement_start.write() = micros;
     }
@@ -184,11 +192,23 @@ impl SessionInfo {
     /// The settings that shape how values read and print.
     pub fn format(self: &Arc<Self>) -> Format {
         let now = self.transaction_start();
-        let this: Weak<SessionInfo> = Arc::downgrade(self);
-        Format {
-            objects: Some(Arc::new(SessionNames(this))),
-            ..self.with_settings(|s| super::settings::format(s, now))
+        let settings = self.settings();
+        let mut known = self.format.lock();
+        if let Some((of, format)) = known.as_ref()
+            && of.is_same(&settings)
+        {
+            return Format {
+                now,
+                ..format.clone()
+            };
         }
+        let this: Weak<SessionInfo> = Arc::downgrade(self);
+        let format = Format {
+            objects: Some(Arc::new(SessionNames(this))),
+            ..super::settings::format(&settings, now)
+        };
+        *known = Some((settings, format.clone()));
+        format
     }
 
     /// The relation a `regclass` input names: a qualified or search-path name, or an oid.

@@ -14,10 +14,13 @@ mod depth;
 pub(crate) mod dispatch;
 pub(crate) mod functions;
 pub(crate) mod info;
+mod known;
 mod locate;
 pub(crate) mod nested;
+mod normal;
 pub(crate) mod outcome;
 mod pins;
+pub(crate) mod planning;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
@@ -38,6 +41,7 @@ use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::catalog::store::{self, Change};
+use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
 use crate::dml::target::WriteTarget;
 use crate::error::{Result, SqlError, SqlState, state};
@@ -48,6 +52,7 @@ use crate::plugin::services::Faults;
 use crate::transfer::CopyIn;
 
 use info::SessionInfo;
+use known::KnownTexts;
 use outcome::{CommandTag, Notice, Outcome, Rows, TransactionStatus, Value};
 use prepared::Prepared;
 use settings::Settings;
@@ -71,10 +76,13 @@ pub struct Session {
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) txn: TransactionState,
     pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    known: KnownTexts,
     pub(crate) copy_in: Option<CopyIn>,
     /// Tables prepared for writing, for the catalog version in `targets_of`.
     pub(crate) targets: HashMap<u32, Arc<WriteTarget>>,
     pub(crate) targets_of: CatalogVersion,
+    /// Since when the catalog has been the one that `info` holds.
+    catalog_since: Option<CatalogSince>,
     notices: Vec<Notice>,
     /// What the running statement reads outside a transaction.
     reader: Option<ReadView>,
@@ -123,7 +131,7 @@ impl Session {
         }
         let mut settings = Settings::default();
         settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
-        settings.set_internal("session_authorization", role.name.clone());
+        settings.set_internal("session_authorization", &role.name);
         settings.set_internal("helios.edition", instance.edition());
         settings.set_default("application_name", &options.application_name)?;
         for (name, value) in &options.parameters {
@@ -144,9 +152,11 @@ impl Session {
             interrupt: Interrupt::new(),
             txn: TransactionState::default(),
             prepared: HashMap::new(),
+            known: KnownTexts::default(),
             copy_in: None,
             targets: HashMap::new(),
             targets_of: CatalogVersion::default(),
+            catalog_since: None,
             notices: Vec::new(),
             reader: None,
             reported: BTreeMap::new(),
@@ -161,12 +171,21 @@ impl Session {
 
     /// Splits and parses. Each statement keeps its own text and where it began.
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        if self.knows_texts()
+            && let Some(known) = self.known.find(sql)
+        {
+            return Ok(vec![known]);
+        }
         statement::parse(sql, self.instance.syntax())
     }
 
     /// Runs a statement, as the simple protocol and embedding programs do.
     pub fn execute(&mut self, statement: &Statement, params: &[Value]) -> Result<Outcome> {
         if params.is_empty() {
+            if let StatementKind::Known(known) = &statement.kind {
+                return self.execute_known(statement, known);
+            }
+            self.learn_text(statement);
             return depth::with_stack(statement.depth, || {
                 self.run(&statement.kind, &statement.text, |s| {
                     s.dispatch(statement, &[])
@@ -436,7 +455,15 @@ impl Session {
 
     fn catalog_at(&mut self, view: &ReadView) -> Result<Arc<CatalogSnapshot>> {
         let known = self.info.catalog();
-        if store::version(view)? == known.version {
+        let version = match self.catalog_since {
+            Some(since) if self.instance.catalog_stands(since, view) => since.version,
+            _ => {
+                let version = store::version(view)?;
+                self.catalog_since = self.instance.catalog_since(view, version)?;
+                version
+            }
+        };
+        if version == known.version {
             return Ok(known);
         }
         let catalog = self.instance.catalog(view)?;
@@ -444,9 +471,19 @@ impl Session {
         Ok(catalog)
     }
 
+    /// The version of the catalog in a view that is not older than any before.
+    fn catalog_version_at(&self, view: &ReadView) -> Result<CatalogVersion> {
+        match self.catalog_since {
+            Some(since) if self.instance.catalog_stands(since, view) => Ok(since.version),
+            _ => store::version(view),
+        }
+    }
+
     /// Writes catalog changes in the transaction; what follows sees them.
     pub(crate) fn change_catalog(&mut self, changes: Vec<Change>) -> Result<Arc<CatalogSnapshot>> {
         let (_, catalog) = self.write_view()?;
+        self.txn.will_change_catalog(&self.instance);
+        self.catalog_since = None;
         let transaction = self.transaction()?;
         let changed = Arc::new(store::apply(transaction, &catalog, changes)?);
         self.info.set_catalog(changed.clone());
@@ -459,19 +496,9 @@ impl Session {
             times: Vec::new(),
             interrupt: self.interrupt.clone(),
             recheck: None,
+            fast: self.info.with_settings(Settings::fast_path),
+            moments: self.info.moments(),
         }
-    }
-
-    /// Runs `f` with a planning state from the pool, set up for this session.
-    pub(crate) fn with_state<T>(
-        &mut self,
-        f: impl FnOnce(&mut Session, &mut SessionState) -> Result<T>,
-    ) -> Result<T> {
-        let mut state = self.instance.take_state();
-        self.prepare_state(&mut state);
-        let result = f(self, &mut state);
-        self.instance.return_state(state);
-        result
     }
 
     /// The timeout of a COPY that ends with its data.
@@ -484,21 +511,6 @@ impl Session {
             Some(timer) => timer.explain(error),
             None => error,
         }
-    }
-
-    fn prepare_state(&self, state: &mut SessionState) {
-        // A nested statement keeps to its thread: it must not wait for the threads that wait for it.
-        let partitions = match self.nesting {
-            0 => self.instance.threads(),
-            _ => 1,
-        };
-        if state.config().target_partitions() != partitions {
-            state.config_mut().options_mut().execution.target_partitions = partitions;
-        }
-        let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
-        state.execution_props_mut().query_execution_start_time = start;
-        let snapshot = self.statement_view();
-        crate::plan::bridge::set_session(state, &self.info, self.read_services(), snapshot);
     }
 
     pub(crate) fn lock_wait(&self) -> LockWait {
@@ -520,7 +532,7 @@ impl Session {
         let transaction = self.transaction()?;
         transaction.lock_table(collection, mode, wait)?;
         let latest = transaction.latest_view();
-        if store::version(&latest)? == version {
+        if self.catalog_version_at(&latest)? == version {
             return Ok(false);
         }
         if self.keeps_snapshot() {
@@ -627,11 +639,14 @@ impl Session {
                 ),
             ));
         }
-        let format = self.info.format();
+        let format = std::cell::OnceCell::new();
         types
             .iter()
             .zip(params)
-            .map(|(ty, value)| value.bind(ty, &format))
+            .map(|(ty, value)| match value {
+                Value::Typed(value) if value.data_type() == ty.arrow() => Ok(value.clone()),
+                value => value.bind(ty, format.get_or_init(|| self.info.format())),
+            })
             .collect()
     }
 }

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Array, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::Interrupt;
 
 use crate::error::{Result, SqlError};
-use crate::plan::run;
+use crate::plan::run::QueryRows;
 use crate::transfer::CopyOut;
 use crate::types::{CastContext, Format, PgType, cast_array, decode_text};
 
@@ -105,7 +104,7 @@ pub enum TransactionStatus {
 
 enum Source {
     Stream {
-        stream: SendableRecordBatchStream,
+        stream: QueryRows,
         handle: tokio::runtime::Handle,
     },
     Batches(std::vec::IntoIter<RecordBatch>),
@@ -133,7 +132,7 @@ enum TagKind {
 impl Rows {
     pub(crate) fn stream(
         columns: Arc<[ResultColumn]>,
-        stream: SendableRecordBatchStream,
+        stream: QueryRows,
         handle: tokio::runtime::Handle,
         interrupt: Arc<Interrupt>,
         failed: Arc<AtomicBool>,
@@ -169,12 +168,17 @@ impl Rows {
         &self.columns
     }
 
+    /// The same, to keep.
+    pub fn shared_columns(&self) -> Arc<[ResultColumn]> {
+        self.columns.clone()
+    }
+
     /// The next rows, or `None` after the last. Blocks.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = match &mut self.source {
             Source::Batches(batches) => return batches.next().map(shown).transpose(),
             Source::Stream { stream, handle } => {
-                run::next_batch(handle, stream, self.interrupt.as_deref())
+                stream.next_batch(handle, self.interrupt.as_deref())
             }
         };
         match next {

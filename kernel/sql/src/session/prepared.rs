@@ -43,7 +43,7 @@ struct Cached {
     clippy::large_enum_variant,
     reason = "made once per statement and moved, never stored in bulk"
 )]
-enum Plan {
+pub(super) enum Plan {
     Query(PlannedQuery),
     Insert(InsertPlan),
     Update(UpdatePlan),
@@ -53,6 +53,16 @@ enum Plan {
 }
 
 impl Plan {
+    /// Whether it runs without planning anything.
+    fn is_fast(&self) -> bool {
+        match self {
+            Plan::Query(p) => p.compiled().is_some(),
+            Plan::Insert(p) => p.query().is_none(),
+            Plan::Update(p) => p.query().compiled().is_some(),
+            Plan::Locking(_) | Plan::Other => false,
+        }
+    }
+
     fn params(&self) -> &[PgType] {
         match self {
             Plan::Query(p) => &p.params,
@@ -126,6 +136,10 @@ impl Session {
         statement: Statement,
         param_types: &[Option<PgType>],
     ) -> Result<Prepared> {
+        let statement = match statement.kind {
+            StatementKind::Known(_) => parse_one(&statement.text, self.instance.syntax())?,
+            _ => statement,
+        };
         self.note_failed_rows();
         if self.txn.is_failed() && !super::dispatch::is_allowed_in_failed_block(&statement.kind) {
             return Err(super::failed_block());
@@ -247,16 +261,29 @@ impl Session {
         self.begin_statement_snapshot();
         let plan = loop {
             let plan = self.current_plan(prepared)?;
-            let changed = match plan.as_ref() {
-                Plan::Insert(p) => self.lock_target(p.collection())?,
-                Plan::Update(p) => self.lock_target(p.collection())?,
-                Plan::Locking(_) | Plan::Query(_) | Plan::Other => false,
-            };
-            if !changed {
+            if !self.lock_for(&plan)? {
                 break plan;
             }
         };
-        match plan.as_ref() {
+        self.run_plan(&plan, prepared, params)
+    }
+
+    /// Locks what a plan writes. True when it has to be made again.
+    pub(super) fn lock_for(&mut self, plan: &Plan) -> Result<bool> {
+        match plan {
+            Plan::Insert(p) => self.lock_target(p.collection()),
+            Plan::Update(p) => self.lock_target(p.collection()),
+            Plan::Locking(_) | Plan::Query(_) | Plan::Other => Ok(false),
+        }
+    }
+
+    pub(super) fn run_plan(
+        &mut self,
+        plan: &Plan,
+        prepared: &Prepared,
+        params: &[ScalarValue],
+    ) -> Result<Outcome> {
+        match plan {
             Plan::Query(p) => self.run_query(p, params),
             Plan::Insert(p) => self.run_insert(p, params),
             Plan::Update(p) => self.run_update(p, params),
@@ -265,14 +292,50 @@ impl Session {
         }
     }
 
+    /// Prepares what the fast path runs; `None` when this is not such a statement.
+    pub(super) fn prepare_known(
+        &mut self,
+        sql: &str,
+        types: &[Option<PgType>],
+    ) -> Option<Prepared> {
+        let statement = parse_one(sql, self.instance.syntax()).ok()?;
+        let idle = !self.txn.in_block();
+        self.forget_reader();
+        let plan = depth::with_stack(statement.depth, || self.plan_ahead(&statement, types));
+        self.forget_reader();
+        if idle {
+            self.rollback();
+        }
+        let plan = plan.ok().filter(Plan::is_fast)?;
+        Some(Prepared {
+            param_types: plan.params().to_vec(),
+            columns: plan.columns(),
+            statement,
+            cached: Mutex::new(Some(Cached {
+                catalog: self.info.catalog().version,
+                settings: self.info.settings(),
+                plan: Arc::new(plan),
+            })),
+        })
+    }
+
+    /// The cached plan, when it is as good as a new one.
+    pub(super) fn cached_plan(&mut self, prepared: &Prepared) -> Result<Option<Arc<Plan>>> {
+        let (_, catalog) = self.read_view()?;
+        let cached = prepared.cached.lock();
+        Ok(cached
+            .as_ref()
+            .filter(|cached| {
+                cached.catalog == catalog.version
+                    && self.info.with_settings(|s| s.plans_alike(&cached.settings))
+            })
+            .map(|cached| cached.plan.clone()))
+    }
+
     /// The cached plan, or a new one when the catalog or the settings changed.
     fn current_plan(&mut self, prepared: &Prepared) -> Result<Arc<Plan>> {
-        let (_, catalog) = self.read_view()?;
-        if let Some(cached) = prepared.cached.lock().as_ref()
-            && cached.catalog == catalog.version
-            && self.info.with_settings(|s| s.plans_alike(&cached.settings))
-        {
-            return Ok(cached.plan.clone());
+        if let Some(plan) = self.cached_plan(prepared)? {
+            return Ok(plan);
         }
         let types: Vec<Option<PgType>> = prepared.param_types.iter().cloned().map(Some).collect();
         let plan = Arc::new(self.plan_ahead(&prepared.statement, &types)?);

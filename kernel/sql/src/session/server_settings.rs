@@ -62,7 +62,7 @@ impl SessionInfo {
         let caps = self.instance.engine().governor().caps();
         let mut settings = self.settings();
         for name in NAMES {
-            settings.set_internal(name, value(&caps, name));
+            settings.set_internal(name, &value(&caps, name));
         }
         settings
     }

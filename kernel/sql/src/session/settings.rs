@@ -4,6 +4,7 @@
 //! is not here is 42704, as in PostgreSQL; nothing is remembered without being used.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::Setting;
@@ -99,6 +100,7 @@ parameters! {
     "deduplication_cpu" "3" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that deduplication may use.";
     "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";
     "helios.edition" "" Kind::Internal, false, "Shows which distribution the server is.";
+    "helios.fast_path" "on" Kind::Bool, false, "Runs lookups by key on the compiled route.";
     "idle_in_transaction_session_timeout" "0" Kind::Only(&["0"]), false, "Sets the maximum allowed idle time between queries, when in a transaction.";
     "incremental_mv_cpu" "10" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that maintenance of materialized views may use.";
     "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
@@ -142,9 +144,13 @@ fn find(name: &str) -> Result<&'static Parameter> {
     })
 }
 
-/// The values of one session. Cloning it is how a transaction remembers what to go back to.
+/// The values of one session. Cloning it, which is cheap, is how a transaction remembers what to go
+/// back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct Settings(Arc<Values>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Values {
     values: BTreeMap<&'static str, String>,
     /// What RESET goes back to: defaults, as the connection's startup options changed them.
     reset: BTreeMap<&'static str, String>,
@@ -156,34 +162,46 @@ impl Default for Settings {
             .iter()
             .map(|p| (p.name, p.default.to_owned()))
             .collect();
-        Settings {
+        Settings(Arc::new(Values {
             reset: values.clone(),
             values,
-        }
+        }))
     }
 }
 
 impl Settings {
     pub fn get(&self, name: &str) -> Result<&str> {
         let parameter = find(name)?;
-        Ok(self.values.get(parameter.name).map_or("", String::as_str))
+        Ok(self.0.values.get(parameter.name).map_or("", String::as_str))
     }
 
     /// A parameter that is known to exist.
     pub fn value(&self, name: &'static str) -> &str {
-        self.values.get(name).map_or("", String::as_str)
+        self.0.values.get(name).map_or("", String::as_str)
     }
 
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let parameter = find(name)?;
         let value = check(parameter, value)?;
-        self.values.insert(parameter.name, value);
+        self.change().values.insert(parameter.name, value);
         Ok(())
     }
 
     /// Sets what only the system may.
-    pub fn set_internal(&mut self, name: &'static str, value: impl Into<String>) {
-        self.values.insert(name, value.into());
+    pub fn set_internal(&mut self, name: &'static str, value: &str) {
+        // Most often it has the value already, and the others who hold these settings keep them.
+        if self.value(name) != value {
+            self.change().values.insert(name, value.to_owned());
+        }
+    }
+
+    fn change(&mut self) -> &mut Values {
+        Arc::make_mut(&mut self.0)
+    }
+
+    /// Whether nothing was changed between the two.
+    pub fn is_same(&self, other: &Settings) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Makes a value the one RESET goes back to.
@@ -191,7 +209,7 @@ impl Settings {
         self.set(name, value)?;
         let parameter = find(name)?;
         let value = self.value(parameter.name).to_owned();
-        self.reset.insert(parameter.name, value);
+        self.change().reset.insert(parameter.name, value);
         Ok(())
     }
 
@@ -200,8 +218,8 @@ impl Settings {
         if !parameter.kind.is_sessions() {
             return Err(cannot_change(parameter.name));
         }
-        if let Some(value) = self.reset.get(parameter.name) {
-            self.values.insert(parameter.name, value.clone());
+        if let Some(value) = self.0.reset.get(parameter.name).cloned() {
+            self.change().values.insert(parameter.name, value);
         }
         Ok(())
     }
@@ -209,9 +227,9 @@ impl Settings {
     pub fn reset_all(&mut self) {
         for p in PARAMETERS {
             if p.kind.is_sessions()
-                && let Some(value) = self.reset.get(p.name)
+                && let Some(value) = self.0.reset.get(p.name).cloned()
             {
-                self.values.insert(p.name, value.clone());
+                self.change().values.insert(p.name, value);
             }
         }
     }
@@ -252,7 +270,7 @@ impl Settings {
         PARAMETERS
             .iter()
             .filter(|p| p.kind.is_sessions())
-            .all(|p| self.values.get(p.name) == self.reset.get(p.name))
+            .all(|p| self.0.values.get(p.name) == self.0.reset.get(p.name))
     }
 
     /// The parameters a client is told of, with their values.
@@ -283,13 +301,18 @@ impl Settings {
 
     /// A duration in milliseconds; `None` when the parameter is 0, which means no limit.
     pub fn millis(&self, name: &'static str) -> Option<u64> {
-        parse_millis(name, self.value(name))
-            .ok()
-            .filter(|ms| *ms > 0)
+        let value = self.value(name);
+        if value == "0" {
+            return None;
+        }
+        parse_millis(name, value).ok().filter(|ms| *ms > 0)
     }
 
     /// Whether a plan made under the other settings is good under these.
     pub fn plans_alike(&self, other: &Settings) -> bool {
+        if self.is_same(other) {
+            return true;
+        }
         [
             "search_path",
             "timezone",
@@ -298,7 +321,11 @@ impl Settings {
             "bytea_output",
         ]
         .iter()
-        .all(|name| self.values.get(name) == other.values.get(name))
+        .all(|name| self.0.values.get(name) == other.0.values.get(name))
+    }
+
+    pub fn fast_path(&self) -> bool {
+        self.value("helios.fast_path") == "on"
     }
 
     pub fn synchronous(&self) -> bool {

@@ -16,6 +16,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::depth;
+use super::known::KnownStatement;
 use crate::error::{Result, SqlError, state};
 use crate::plan::as_of::syntax::{self as as_of, Clause};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
@@ -63,6 +64,8 @@ pub(crate) enum StatementKind {
     Plugin(Arc<CommandSyntax>),
     Checkpoint,
     Empty,
+    /// One whose plan was found by its text.
+    Known(KnownStatement),
 }
 
 /// ALTER EXTENSION name UPDATE [TO version].

@@ -19,7 +19,9 @@ use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, Transacti
 use super::Session;
 use super::outcome::{CommandTag, TransactionStatus};
 use super::settings::Settings;
+use crate::catalog::watch::CatalogWriter;
 use crate::error::{Result, SqlError, state};
+use crate::instance::Instance;
 
 #[derive(Default)]
 pub(crate) struct TransactionState {
@@ -37,6 +39,8 @@ pub(crate) struct TransactionState {
     savepoints: Vec<Frame>,
     /// A statement has run in this transaction: its isolation can no longer change.
     started: bool,
+    /// Held when the transaction changes the catalog.
+    catalog_writer: Option<CatalogWriter>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +119,12 @@ impl TransactionState {
             (true, false) => TransactionStatus::InTransaction,
             (true, true) => TransactionStatus::Failed,
         }
+    }
+
+    /// Says that the transaction is about to change the catalog.
+    pub fn will_change_catalog(&mut self, instance: &Instance) {
+        self.catalog_writer
+            .get_or_insert_with(|| instance.catalog_writer());
     }
 
     pub fn is_failed(&self) -> bool {
@@ -331,15 +341,14 @@ impl Session {
 
     /// Ends the transaction, keeping what it did. On an error nothing of it stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let durability = if self.info.with_settings(Settings::synchronous) {
-            Durability::Synchronous
-        } else {
-            Durability::Asynchronous
-        };
         let used_sequence = self.info.take_used_sequence();
         let result = match self.txn.storage.take() {
             None => Ok(()),
             Some(mut transaction) => {
+                let durability = match self.info.with_settings(Settings::synchronous) {
+                    true => Durability::Synchronous,
+                    false => Durability::Asynchronous,
+                };
                 if used_sequence {
                     transaction.used_sequence();
                 }
@@ -352,7 +361,9 @@ impl Session {
         match result {
             Ok(()) => {
                 let local = std::mem::take(&mut self.txn.local);
-                self.restore_local(local);
+                if !local.is_empty() {
+                    self.restore_local(local);
+                }
                 self.end_transaction();
                 Ok(())
             }
@@ -376,14 +387,20 @@ impl Session {
     }
 
     fn end_transaction(&mut self) {
+        // The modes are shown as they were before, unless a block or a setting changed them.
+        let before = self.txn.settings_before.take();
+        let changed = self.txn.explicit
+            || before.is_none_or(|before| !self.info.with_settings(|s| s.is_same(&before)));
         self.txn = TransactionState {
             implicit: self.txn.implicit,
             ..TransactionState::default()
         };
         self.rows_failed
             .store(false, std::sync::atomic::Ordering::SeqCst);
-        let modes = self.default_modes();
-        self.info.change_settings(|s| modes.show(s));
+        if changed {
+            let modes = self.default_modes();
+            self.info.change_settings(|s| modes.show(s));
+        }
     }
 
     /// A statement failed: the block fails with it, or the statement's own transaction ends.

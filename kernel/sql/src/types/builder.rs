@@ -323,6 +323,26 @@ impl ColumnBuilder {
 
 /// Reads one value of a type.
 pub fn decode_text(ty: &PgType, typmod: i32, text: &str, f: &Format) -> Result<ScalarValue> {
+    // What most parameters are needs no array.
+    match ty {
+        PgType::Bool => {
+            let value = parse_bool(text).ok_or_else(|| invalid_input(ty, text))?;
+            return Ok(ScalarValue::Boolean(Some(value)));
+        }
+        PgType::Int2 => {
+            let value = parse_int(text, ty, i16::MIN.into(), i16::MAX.into())?;
+            return Ok(ScalarValue::Int16(Some(value as i16)));
+        }
+        PgType::Int4 => {
+            let value = parse_int(text, ty, i32::MIN.into(), i32::MAX.into())?;
+            return Ok(ScalarValue::Int32(Some(value as i32)));
+        }
+        PgType::Int8 => {
+            let value = parse_int(text, ty, i64::MIN, i64::MAX)?;
+            return Ok(ScalarValue::Int64(Some(value)));
+        }
+        _ => {}
+    }
     let mut b = ColumnBuilder::new(ty, typmod, 1)?;
     b.append_text(text, f)?;
     ScalarValue::try_from_array(&b.finish(), 0).map_err(SqlError::internal)

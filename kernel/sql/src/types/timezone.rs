@@ -1,6 +1,8 @@
 //! Time zones: names of the IANA database, fixed offsets, and PostgreSQL's rules where a local time
 //! does not exist or exists twice.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone as _};
 use chrono_tz::{OffsetName, Tz};
 
@@ -11,7 +13,7 @@ const MICROS: i64 = 1_000_000;
 /// A zone as `SET TimeZone` or `AT TIME ZONE` names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeZone {
-    name: String,
+    name: Arc<str>,
     rule: Rule,
 }
 
@@ -100,7 +102,7 @@ impl TimeZone {
         };
         let (iso, posix) = if east < 0 { ('-', "") } else { ('+', "-") };
         TimeZone {
-            name: format!("<{iso}{h:02}{minutes}>{posix}{h:02}{minutes}"),
+            name: format!("<{iso}{h:02}{minutes}>{posix}{h:02}{minutes}").into(),
             rule: Rule::Fixed(east),
         }
     }
@@ -137,7 +139,7 @@ impl TimeZone {
         }
         if let Some((_, quarters)) = ABBREVIATIONS.iter().find(|(n, _)| *n == lower) {
             return Some(TimeZone {
-                name: trimmed.to_ascii_uppercase(),
+                name: trimmed.to_ascii_uppercase().into(),
                 rule: Rule::Fixed(quarters * 900),
             });
         }
@@ -190,7 +192,7 @@ impl TimeZone {
     fn fixed_abbreviation(&self) -> String {
         match self.name.strip_prefix('<').and_then(|n| n.split_once('>')) {
             Some((inner, _)) => inner.to_string(),
-            None => self.name.clone(),
+            None => self.name.to_string(),
         }
     }
 

@@ -39,6 +39,14 @@ fn read_committed_looks_again_at_a_row_it_waited_for() {
     assert_eq!(out, "UPDATE 1\n");
     assert_eq!(a.run("SELECT n FROM t WHERE id = 1"), "n\n22\n");
 
+    // It is found by its key and has another one now.
+    a.ok("INSERT INTO t VALUES (3, 30); BEGIN; UPDATE t SET id = 4 WHERE id = 3");
+    let (out, _) = while_blocked(&db, "BEGIN", "UPDATE t SET n = 0 WHERE id = 3", || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "UPDATE 0\n");
+    assert_eq!(a.run("SELECT n FROM t WHERE id = 4"), "n\n30\n");
+
     // The row no longer qualifies.
     a.ok("BEGIN; UPDATE t SET n = 0 WHERE id = 2");
     let (out, _) = while_blocked(&db, "BEGIN", "DELETE FROM t WHERE n = 20", || {

@@ -10,6 +10,7 @@ mod ddl;
 mod dml;
 mod dump;
 mod durability;
+mod fast_path;
 mod flights;
 mod functions;
 mod isolation;

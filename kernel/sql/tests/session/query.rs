@@ -25,9 +25,10 @@ fn an_index_is_used_where_it_helps() {
             CREATE INDEX
             INSERT 0 100
             QUERY PLAN
-            FilterExec: a@0 = 3 AND b@1 = 4, projection=[c@2]
-              CooperativeExec
-                IndexScan: table=t, index=t_pkey, ranges=1
+            FastPath
+              Projection: expr=[c@2 as c]
+                Filter: a@0 = 3 AND b@1 = 4, by the key
+                  PointRead: table=t, index=t_pkey
             EXPLAIN
             c
             c6

@@ -200,13 +200,14 @@ fn indexes_and_explain() {
     );
     let scans: Vec<&str> = plans
         .lines()
-        .filter_map(|l| l.split_once("Scan: ").map(|(_, scan)| scan))
+        .filter_map(|l| l.split_once("Scan: ").or(l.split_once("Read: ")))
+        .map(|(_, scan)| scan)
         .map(|scan| scan.split_once("as_of=").map_or(scan, |(before, _)| before))
         .collect();
     expect![[r#"
         [
-            "table=item, index=item_pkey, ranges=1, ",
-            "table=item, index=by_price, ranges=1, ",
+            "table=item, index=item_pkey, ",
+            "table=item, index=by_price, ",
             "table=item, ",
             "table=item, ",
         ]
