@@ -9,11 +9,16 @@
     clippy::disallowed_methods,
     reason = "a benchmark starts processes and reads the clock"
 )]
+#![allow(
+    clippy::result_large_err,
+    reason = "an error of SQL ends the benchmark"
+)]
 
 mod codec;
 mod duckdb;
 mod dump;
 mod flights;
+mod history;
 mod jsonschema;
 mod oltp;
 mod peer;
@@ -29,6 +34,7 @@ const USAGE: &str = "usage: heliosdb-bench <what> [options]
 what:
   oltp        TPC-B and point reads through the embedded API, beside PostgreSQL
   pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
+  history     reading the past, keeping it, and opening a large database
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
   codec       the codecs of fsst-alp beside their papers, and choosing beside trying all
@@ -36,8 +42,8 @@ what:
   tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
 
 options:
-  --scale N      scale factor: of pgbench and oltp (10), of TPC-H (dump: 2, tpch: 1)
-  --seconds N    length of one measurement of pgbench and oltp (10)
+  --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, tpch: 1)
+  --seconds N    length of one measurement of pgbench, oltp and history (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
   --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
                  directories dbtext, alp and nycflights13 are (../shared/data)
@@ -101,6 +107,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         Some("oltp") => oltp::run(&options),
         Some("pgbench") => pgbench::run(&options),
         Some("tpch") => tpch::run(&options),
+        Some("history") => history::run(&options),
         Some("flights") => flights::run(&options),
         Some("jsonschema") => jsonschema::run(&options),
         Some(other) => Err(format!("unknown benchmark {other}\n\n{USAGE}")),

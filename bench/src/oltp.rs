@@ -97,7 +97,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn load(database: &Database, branches: u32) -> Result<(), String> {
+/// The tables of pgbench, filled.
+pub fn load(database: &Database, branches: u32) -> Result<(), String> {
     database.execute(TABLES).map_err(text)?;
     let fill = |table: &str, rows: u32, columns: &str| {
         let sql =
@@ -119,12 +120,12 @@ fn load(database: &Database, branches: u32) -> Result<(), String> {
 }
 
 /// What a thread does again and again.
-trait Work: Sized {
+pub trait Work: Sized {
     fn once(&mut self, connection: &mut Connection) -> Result<(), heliosdb_kernel::SqlError>;
 }
 
 /// How often a second `threads` threads get their work done.
-fn rate<W: Work>(
+pub fn rate<W: Work>(
     database: &Database,
     threads: u32,
     options: &Options,
@@ -176,7 +177,7 @@ impl Random {
 }
 
 /// pgbench's TPC-B script.
-struct Tpcb {
+pub struct Tpcb {
     random: Random,
     branches: i32,
     begin: Prepared,
@@ -189,7 +190,7 @@ struct Tpcb {
 }
 
 impl Tpcb {
-    fn new(c: &mut Connection, branches: u32) -> Result<Tpcb, heliosdb_kernel::SqlError> {
+    pub fn new(c: &mut Connection, branches: u32) -> Result<Tpcb, heliosdb_kernel::SqlError> {
         Ok(Tpcb {
             random: Random::new(c),
             branches: branches as i32,

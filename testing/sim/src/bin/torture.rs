@@ -1,9 +1,14 @@
 //! `torture`: run random histories until a number of them, or a time, is over; print what was done.
 //!
+//! Histories run beside each other, each on its own disk and alone on its thread, so a seed is one history
+//! whatever runs beside it.
+//!
 //! A history that fails prints the command that runs it alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use heliosdb_sim::CrashModel;
@@ -16,6 +21,7 @@ usage: torture [--histories N] [--seconds N] [--seed N] [--steps N] [--model los
   --seconds N    stop after N seconds
   --seed N       seed of the first history; the next ones count up (default 1)
   --steps N      steps of a history (default 60)
+  --threads N    histories at a time (default: as many as there are processors)
   --model M      crash in this model only (default: in all three)
   --keep-going   go on after a failure
   --live         only run the histories and compare: no reopening, crash, fault or damage";
@@ -24,6 +30,7 @@ struct Arguments {
     histories: Option<u64>,
     seconds: Option<u64>,
     seed: u64,
+    threads: usize,
     keep_going: bool,
     config: Config,
 }
@@ -44,6 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         histories: None,
         seconds: None,
         seed: 1,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
         keep_going: false,
         config: Config::default(),
     };
@@ -68,6 +76,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--histories" => parsed.histories = Some(number()?),
             "--seconds" => parsed.seconds = Some(number()?),
             "--seed" => parsed.seed = number()?,
+            "--threads" => parsed.threads = number()?.max(1) as usize,
             "--steps" => parsed.config.steps = number()? as usize,
             "--model" => {
                 let model = CrashModel::from_name(&value);
@@ -86,31 +95,57 @@ fn run(arguments: &Arguments) -> ExitCode {
         (None, Some(_)) => u64::MAX,
         (None, None) => 100,
     };
+    let end = arguments.seed.saturating_add(limit);
     let deadline = arguments.seconds.map(Duration::from_secs);
-    let mut totals = Totals::default();
-    let mut failures = 0;
-    let mut told = Instant::now();
-    for seed in (arguments.seed..).take(limit.try_into().unwrap_or(usize::MAX)) {
-        if deadline.is_some_and(|deadline| start.elapsed() >= deadline) {
-            break;
-        }
-        if !one(seed, &arguments.config, &mut totals) {
-            failures += 1;
-            if !arguments.keep_going {
-                break;
+    let next = AtomicU64::new(arguments.seed);
+    let done = Mutex::new(Done {
+        totals: Totals::default(),
+        failures: 0,
+        told: start,
+    });
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || deadline.is_some_and(|deadline| start.elapsed() >= deadline) {
+                return;
+            }
+            let mut totals = Totals::default();
+            let held = one(seed, &arguments.config, &mut totals);
+            let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
+            done.totals += totals;
+            if !held {
+                done.failures += 1;
+            }
+            if done.failures > 0 && !arguments.keep_going {
+                return;
+            }
+            if done.told.elapsed() >= Duration::from_secs(10) {
+                done.told = Instant::now();
+                let seconds = start.elapsed().as_secs_f64();
+                eprintln!("[{seconds:5.0} s] {}", done.totals);
             }
         }
-        if told.elapsed() >= Duration::from_secs(10) {
-            told = Instant::now();
-            eprintln!("[{:5.0} s] {totals}", start.elapsed().as_secs_f64());
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.threads {
+            scope.spawn(work);
         }
-    }
-    println!("{totals}; {:.0} s", start.elapsed().as_secs_f64());
-    if failures == 0 {
+    });
+    let done = done.into_inner().unwrap_or_else(|e| e.into_inner());
+    println!("{}; {:.0} s", done.totals, start.elapsed().as_secs_f64());
+    if done.failures == 0 {
         return ExitCode::SUCCESS;
     }
-    println!("{failures} histories failed");
+    println!("{} histories failed", done.failures);
     ExitCode::FAILURE
+}
+
+/// What all threads have done.
+struct Done {
+    totals: Totals,
+    failures: u64,
+    /// When somebody was last told.
+    told: Instant,
 }
 
 /// Run one history; on failure say why and how to run it again.

@@ -30,6 +30,7 @@ pub mod oracle;
 mod statement;
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use heliosdb_storage::Error;
 use heliosdb_storage::ids::CollectionId;
@@ -163,6 +164,39 @@ pub struct Totals {
     pub damages: u64,
     /// Damages that the engine reported; the others did not touch an answer.
     pub damages_reported: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Totals) {
+        let Totals {
+            histories,
+            commits,
+            compactions,
+            branchings,
+            calls,
+            crashes,
+            nested,
+            commits_checked,
+            faults,
+            stopped,
+            damages,
+            damages_reported,
+        } = other;
+        self.histories += histories;
+        self.commits += commits;
+        self.compactions += compactions;
+        self.branchings += branchings;
+        self.calls += calls;
+        for (sum, crashes) in self.crashes.iter_mut().zip(crashes) {
+            *sum += crashes;
+        }
+        self.nested += nested;
+        self.commits_checked += commits_checked;
+        self.faults += faults;
+        self.stopped += stopped;
+        self.damages += damages;
+        self.damages_reported += damages_reported;
+    }
 }
 
 impl fmt::Display for Totals {
