@@ -221,9 +221,10 @@ SELECT count(*), sum(m) FROM t WHERE n < 10000;",
             INSERT 0 20000
             CHECKPOINT
             QUERY PLAN
-            FilterExec: n@0 < 100, projection=[m@1]
-              CooperativeExec
-                IndexScan: table=t, index=t_n_idx, ranges=1
+            FastPath
+              Projection: expr=[m@1 as m]
+                Filter: n@0 < 100
+                  IndexRead: table=t, index=t_n_idx
             EXPLAIN
             QUERY PLAN
             FilterExec: n@0 < 10000, projection=[m@1]

@@ -457,7 +457,7 @@ fn explain_says_which_route_a_statement_takes() {
             QUERY PLAN
             FilterExec: c@1 > 3, projection=[a@0]
               CooperativeExec
-                IndexScan: table=t, index=t_c, ranges=1
+                TableScan: table=t, zone_maps=1
             EXPLAIN
             QUERY PLAN
             ProjectionExec: expr=[random() as random]
