@@ -50,7 +50,7 @@ fn open(directory: &Path, settings: &str) -> Result<Database, String> {
 
 fn fill(database: &Database, table: &str, from: u64, to: u64) -> Result<(), String> {
     let sql = format!(
-        "INSERT INTO {table} SELECT i, i % 1000, i * 7919 % 1000003, 'value ' || i * 7919 % 1000003 \
+        "INSERT INTO {table} SELECT i, i % 1000, i::bigint * 7919 % 1000003, 'value ' || i::bigint * 7919 % 1000003 \
          FROM generate_series({from}, {to}) AS g(i)"
     );
     database.execute(&sql).map(drop).map_err(text)
