@@ -67,6 +67,7 @@ pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, 
 pub use view::scan::ColumnRange;
 pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
-    RowChanges, RowReader, RowVersionScan, RowVersions, ScanRequest, TableScan, Version, Versions,
+    RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince, ScanRequest, TableScan, Version,
+    Versions,
 };
 pub use wal::sink::{Batch, LocalLog, LocalSink, LogSink};

@@ -34,6 +34,7 @@ pub mod range;
 pub mod reader;
 pub mod scan;
 pub mod superversion;
+pub mod unseen;
 pub mod versions;
 
 pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges};
@@ -45,6 +46,7 @@ pub use range::RangeIter;
 pub use reader::RowReader;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
+pub use unseen::RowsSince;
 pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
 
 pub(crate) struct ViewInner {

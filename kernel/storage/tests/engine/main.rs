@@ -21,3 +21,4 @@ mod runs;
 mod serializable;
 mod support;
 mod transactions;
+mod unseen;

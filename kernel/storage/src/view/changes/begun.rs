@@ -1,15 +1,16 @@
 //! The versions that began in a span of time, as keys and times, from all sources of a view: by key, or
-//! by time.
+//! by time. By key, those that the view's transaction has written may be among them.
 
 use std::collections::BinaryHeap;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
+use crate::memtable::{KeyBounds, as_slices, full_bounds, split_key};
 use crate::segment::Begun;
 use crate::view::versions::MemtableCursor;
-use crate::view::{ReadView, Source as Committed};
+use crate::view::{OwnWrites, ReadView, Source as Committed};
 
 /// Versions that are taken out of a memtable at once.
 const CHUNK_VERSIONS: usize = 1024;
@@ -26,6 +27,45 @@ enum Source {
     Memtable(Box<MemtableCursor>),
     /// With the newest timestamp that is to be shown of it.
     Segment(Begun, Ts),
+    /// A run that the view's transaction has written, with the number that it is read AS OF.
+    OwnRun(Begun, Ts),
+    Own(Box<OwnCursor>),
+}
+
+/// Where the transaction's writes in memory are read on.
+struct OwnCursor {
+    own: OwnWrites,
+    bounds: KeyBounds,
+    done: bool,
+}
+
+impl OwnCursor {
+    /// The next keys that have a write; the time with them is none.
+    fn read(&mut self) -> Begins {
+        let mut written = Vec::new();
+        if self.done {
+            return written;
+        }
+        let (from, to) = as_slices(&self.bounds);
+        let mut last = None;
+        let set = self.own.set.read();
+        set.visit(from, to, self.own.limit, |full, _| {
+            written.push((split_key(full).1.to_vec(), Ts::MAX));
+            match written.len() < CHUNK_VERSIONS {
+                true => ControlFlow::Continue(()),
+                false => {
+                    last = Some(full.to_vec());
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        drop(set);
+        match last {
+            Some(last) => self.bounds.0 = Bound::Excluded(last.into()),
+            None => self.done = true,
+        }
+        written
+    }
 }
 
 impl Source {
@@ -33,6 +73,8 @@ impl Source {
     fn read(&mut self, after: Ts, until: Ts) -> Result<Begins> {
         let cursor = match self {
             Source::Segment(begun, cap) => return begun.read(after, until.min(*cap)),
+            Source::OwnRun(begun, at) => return begun.read(Ts::ZERO, *at),
+            Source::Own(cursor) => return Ok(cursor.read()),
             Source::Memtable(cursor) => cursor,
         };
         let mut begun = Vec::new();
@@ -76,8 +118,27 @@ fn sources(view: &ReadView, c: CollectionId, after: Ts) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
+/// What the transaction of `view` has written to `c`.
+fn own_sources(view: &ReadView, c: CollectionId) -> Result<Vec<Source>> {
+    let Some(own) = &view.0.own else {
+        return Ok(Vec::new());
+    };
+    let mut sources = vec![Source::Own(Box::new(OwnCursor {
+        own: own.clone(),
+        bounds: full_bounds(c, Bound::Unbounded, Bound::Unbounded),
+        done: false,
+    }))];
+    for (run, at) in own.runs() {
+        for hist in [false, true] {
+            let begun = run.begun(c, Ts::ZERO, at, hist)?;
+            sources.extend(begun.map(|begun| Source::OwnRun(begun, at)));
+        }
+    }
+    Ok(sources)
+}
+
 /// The keys that have versions in the span, by their order, each once.
-pub(super) struct ByKey {
+pub(crate) struct ByKey {
     /// Each with what it has read, the next key last.
     sources: Vec<(Source, Begins)>,
     since: Ts,
@@ -92,6 +153,15 @@ impl ByKey {
             until: view.ts(),
         };
         for source in sources(view, c, since)? {
+            keys.read_on(source)?;
+        }
+        Ok(keys)
+    }
+
+    /// The same, and the keys that the view's transaction has written.
+    pub fn with_own(view: &ReadView, c: CollectionId, since: Ts) -> Result<ByKey> {
+        let mut keys = ByKey::new(view, c, since)?;
+        for source in own_sources(view, c)? {
             keys.read_on(source)?;
         }
         Ok(keys)

@@ -27,7 +27,8 @@ mod rows;
 pub use entries::{EntryChange, EntryChanges};
 pub use rows::RowChanges;
 
-use begun::{ByKey, ByTime};
+pub(super) use begun::ByKey;
+use begun::ByTime;
 
 use super::ReadView;
 use crate::error::Result;
