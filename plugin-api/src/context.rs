@@ -2,7 +2,7 @@
 
 use crate::abi::CallContext;
 use crate::error::{state, Error, Result};
-use crate::service::{granted, Catalog, Host, Sql, Store};
+use crate::service::{granted, Blobs, Catalog, Changes, Host, Sql, Store, Visible};
 
 /// The statement that a call belongs to. Good while the call lasts.
 #[derive(Clone, Copy)]
@@ -84,5 +84,31 @@ impl<'a> Context<'a> {
         let services = self.host.services();
         let vtable = granted(services.sql)?;
         Ok(Sql::new(services.handle, self.call.statement, vtable))
+    }
+    /// The blobs in a store that the manifest declares. Like the store, they are the statement's.
+    pub fn blobs<'s>(&self, store: &'s str) -> Result<Blobs<'s>>
+    where
+        'a: 's,
+    {
+        let services = self.host.services();
+        let vtable = granted(services.blob)?;
+        Ok(Blobs::new(
+            services.handle,
+            self.call.statement,
+            vtable,
+            store,
+        ))
+    }
+
+    pub fn changes(&self) -> Result<Changes<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.changes)?;
+        Ok(Changes::new(services.handle, self.call.statement, vtable))
+    }
+
+    pub fn visible(&self) -> Result<Visible<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.visible)?;
+        Ok(Visible::new(services.handle, self.call.statement, vtable))
     }
 }

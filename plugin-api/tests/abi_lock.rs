@@ -31,7 +31,7 @@ struct Locked {
 fn published() -> Vec<Locked> {
     use extension::{clause, codec, command, constraint, event, function, lifecycle, migration};
     use extension::{observer, operator, testing, types, worker};
-    use service::{budget, catalog, pool, process, sql, store};
+    use service::{blob, budget, catalog, changes, pool, process, sql, store, visible};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
     }
@@ -51,8 +51,11 @@ fn published() -> Vec<Locked> {
         of::<worker::WorkerV1>(),
         of::<testing::TestingV1>(),
         of::<store::StoreV1>(),
+        of::<blob::BlobV1>(),
         of::<catalog::CatalogV1>(),
         of::<sql::SqlV1>(),
+        of::<changes::ChangesV1>(),
+        of::<visible::VisibleV1>(),
         of::<process::LogV1>(),
         of::<process::ClockV1>(),
         of::<process::MemoryV1>(),

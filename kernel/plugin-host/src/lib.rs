@@ -13,6 +13,7 @@
 //! * [`background`] lets them work while nobody waits, within the CPU budget.
 //! * [`state_file`] is how this crate, and others, keep small texts in the data directory.
 //! * [`inspect`] lets plugins judge what is in their stores, without starting them.
+//! * [`cursors`] are how far plugins have come that follow the changes of tables.
 //! * [`store`] and [`migration`] keep a plugin's state and bring it to the version its code has.
 //!
 //! It knows storage, and neither SQL nor DataFusion.
@@ -24,6 +25,7 @@ pub mod boot_guard;
 pub mod check;
 pub mod codec;
 pub mod config;
+pub mod cursors;
 pub mod decoders;
 pub mod digest;
 pub mod file;

@@ -1,19 +1,35 @@
 //! [`StatementServices`]: what the layer above lends to a plugin during a statement.
 //!
 //! The SQL layer implements it twice: over a session's transaction, for commands, clauses and
-//! constraints, and over a snapshot that only reads, for functions inside queries. The vtables of
-//! `store/1`, `catalog/1` and `sql/1` in [`crate::service`] are made of it, and each call says which
-//! plugin asks, so one plugin never sees the state of another.
+//! constraints, and over a snapshot that only reads, for functions inside queries; [`crate::index`] lends
+//! some of them to indexes. The vtables of `store/1`, `blob/1`, `catalog/1`, `sql/1`, `changes/1` and
+//! `visible/1` in [`crate::service`] are made of it, and each call says which plugin asks, so one plugin
+//! never sees the state of another. What is not lent is `55000`.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-pub use heliosdb_plugin_api::service::{Dependent, ObjectInfo, QueryResult};
+use arrow_array::ArrayRef;
+pub use heliosdb_plugin_api::service::{Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
 use heliosdb_plugin_api::{Error, state};
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Which changes of a table are asked for.
+#[derive(Clone, Debug)]
+pub struct ChangesSpan<'a> {
+    pub table: u32,
+    pub columns: Vec<&'a str>,
+    pub since: u64,
+    pub until: u64,
+    pub which: Which,
+}
+
+/// Batches of signed rows, none of them empty: the columns asked for, then `_rowid`, `_scn` and `_sign`.
+/// It outlives the statement that made it.
+pub type ChangeStream = Box<dyn Iterator<Item = PluginResult<Vec<ArrayRef>>> + Send>;
 
 /// The statement a plugin is called for.
 pub trait StatementServices: Send + Sync {
@@ -34,7 +50,10 @@ pub trait StatementServices: Send + Sync {
 
     // store/1. `store` is a name of the plugin's manifest.
 
-    fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>>;
+    fn store_get(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<Option<Vec<u8>>> {
+        let _ = (plugin, store, key);
+        outside()
+    }
 
     /// At most `limit` pairs in the order of their keys.
     fn store_range(
@@ -44,14 +63,70 @@ pub trait StatementServices: Send + Sync {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
         limit: usize,
-    ) -> PluginResult<Vec<Pair>>;
+    ) -> PluginResult<Vec<Pair>> {
+        let _ = (plugin, store, from, to, limit);
+        outside()
+    }
 
     /// # Errors
     ///
     /// `25006` where the statement may only read; so with everything below that writes.
-    fn store_put(&self, plugin: &str, store: &str, key: &[u8], value: &[u8]) -> PluginResult<()>;
+    fn store_put(&self, plugin: &str, store: &str, key: &[u8], value: &[u8]) -> PluginResult<()> {
+        let _ = (plugin, store, key, value);
+        outside()
+    }
 
-    fn store_remove(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<()>;
+    fn store_remove(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<()> {
+        let _ = (plugin, store, key);
+        outside()
+    }
+
+    // visible/1 and changes/1. Tables are named by oid.
+
+    /// Of versions of a table's rows, each named by row and SCN of its beginning, those that the statement
+    /// sees. `42P01` for no table, `42501` for one that the role may not read.
+    fn visible(
+        &self,
+        plugin: &str,
+        table: u32,
+        versions: &[(u64, u64)],
+    ) -> PluginResult<Vec<bool>> {
+        let _ = (plugin, table, versions);
+        outside()
+    }
+
+    /// The newest SCN that may be remembered.
+    fn changes_latest(&self) -> PluginResult<u64> {
+        outside()
+    }
+
+    /// A new cursor there. `42710` when the plugin has one of that name.
+    fn cursor_create(&self, plugin: &str, name: &str) -> PluginResult<u64> {
+        let _ = (plugin, name);
+        outside()
+    }
+
+    /// `55000` for one that fell too far behind.
+    fn cursor_find(&self, plugin: &str, name: &str) -> PluginResult<Option<u64>> {
+        let _ = (plugin, name);
+        outside()
+    }
+
+    fn cursor_advance(&self, plugin: &str, name: &str, to: u64) -> PluginResult<()> {
+        let _ = (plugin, name, to);
+        outside()
+    }
+
+    fn cursor_remove(&self, plugin: &str, name: &str) -> PluginResult<()> {
+        let _ = (plugin, name);
+        outside()
+    }
+
+    /// What was committed to a table.
+    fn changes(&self, plugin: &str, span: &ChangesSpan<'_>) -> PluginResult<ChangeStream> {
+        let _ = (plugin, span);
+        outside()
+    }
 
     // catalog/1. `plugin` may see and change its own objects only.
 
@@ -62,7 +137,10 @@ pub trait StatementServices: Send + Sync {
         class: &str,
         schema: Option<&str>,
         name: &str,
-    ) -> PluginResult<ObjectInfo>;
+    ) -> PluginResult<ObjectInfo> {
+        let _ = (plugin, class, schema, name);
+        outside()
+    }
 
     /// The object in `schema` or along the search_path.
     fn object_find(
@@ -71,33 +149,63 @@ pub trait StatementServices: Send + Sync {
         class: &str,
         schema: Option<&str>,
         name: &str,
-    ) -> PluginResult<Option<ObjectInfo>>;
+    ) -> PluginResult<Option<ObjectInfo>> {
+        let _ = (plugin, class, schema, name);
+        outside()
+    }
 
-    fn object_get(&self, plugin: &str, oid: u32) -> PluginResult<Option<ObjectInfo>>;
+    fn object_get(&self, plugin: &str, oid: u32) -> PluginResult<Option<ObjectInfo>> {
+        let _ = (plugin, oid);
+        outside()
+    }
 
     /// Oldest first.
-    fn objects(&self, plugin: &str, class: &str) -> PluginResult<Vec<ObjectInfo>>;
+    fn objects(&self, plugin: &str, class: &str) -> PluginResult<Vec<ObjectInfo>> {
+        let _ = (plugin, class);
+        outside()
+    }
 
-    fn object_rename(&self, plugin: &str, oid: u32, name: &str) -> PluginResult<()>;
+    fn object_rename(&self, plugin: &str, oid: u32, name: &str) -> PluginResult<()> {
+        let _ = (plugin, oid, name);
+        outside()
+    }
 
     /// `42501` unless the role owns the object or is a superuser.
-    fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()>;
+    fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        let _ = (plugin, oid);
+        outside()
+    }
 
     /// `2BP01` while something depends on it and `cascade` is not set.
-    fn object_drop(&self, plugin: &str, oid: u32, cascade: bool) -> PluginResult<()>;
+    fn object_drop(&self, plugin: &str, oid: u32, cascade: bool) -> PluginResult<()> {
+        let _ = (plugin, oid, cascade);
+        outside()
+    }
 
     /// `oid` cannot be without `on`.
-    fn object_depend(&self, plugin: &str, oid: u32, on: u32) -> PluginResult<()>;
+    fn object_depend(&self, plugin: &str, oid: u32, on: u32) -> PluginResult<()> {
+        let _ = (plugin, oid, on);
+        outside()
+    }
 
     /// Forgets what `oid` depended on.
-    fn object_independent(&self, plugin: &str, oid: u32) -> PluginResult<()>;
+    fn object_independent(&self, plugin: &str, oid: u32) -> PluginResult<()> {
+        let _ = (plugin, oid);
+        outside()
+    }
 
-    fn object_dependents(&self, plugin: &str, oid: u32) -> PluginResult<Vec<Dependent>>;
+    fn object_dependents(&self, plugin: &str, oid: u32) -> PluginResult<Vec<Dependent>> {
+        let _ = (plugin, oid);
+        outside()
+    }
 
     // sql/1
 
     /// Runs one statement in the transaction, as the role.
-    fn query(&self, sql: &str, parameters: &[Option<&str>]) -> PluginResult<QueryResult>;
+    fn query(&self, sql: &str, parameters: &[Option<&str>]) -> PluginResult<QueryResult> {
+        let _ = (sql, parameters);
+        outside()
+    }
 }
 
 /// Services outside of any statement: nothing is canceled and nothing is lent. For codecs, types and
@@ -111,79 +219,15 @@ impl NoStatement {
     }
 }
 
-fn outside<T>() -> PluginResult<T> {
-    Err(Error::new(
-        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "the plugin asked for a service of a statement outside of any statement",
-    ))
-}
-
 impl StatementServices for NoStatement {
     fn cancelled(&self) -> bool {
         false
     }
-    fn store_get(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<Option<Vec<u8>>> {
-        outside()
-    }
-    fn store_range(
-        &self,
-        _: &str,
-        _: &str,
-        _: Bound<&[u8]>,
-        _: Bound<&[u8]>,
-        _: usize,
-    ) -> PluginResult<Vec<Pair>> {
-        outside()
-    }
-    fn store_put(&self, _: &str, _: &str, _: &[u8], _: &[u8]) -> PluginResult<()> {
-        outside()
-    }
-    fn store_remove(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<()> {
-        outside()
-    }
-    fn object_create(
-        &self,
-        _: &str,
-        _: &str,
-        _: Option<&str>,
-        _: &str,
-    ) -> PluginResult<ObjectInfo> {
-        outside()
-    }
-    fn object_find(
-        &self,
-        _: &str,
-        _: &str,
-        _: Option<&str>,
-        _: &str,
-    ) -> PluginResult<Option<ObjectInfo>> {
-        outside()
-    }
-    fn object_get(&self, _: &str, _: u32) -> PluginResult<Option<ObjectInfo>> {
-        outside()
-    }
-    fn objects(&self, _: &str, _: &str) -> PluginResult<Vec<ObjectInfo>> {
-        outside()
-    }
-    fn object_rename(&self, _: &str, _: u32, _: &str) -> PluginResult<()> {
-        outside()
-    }
-    fn object_check_owner(&self, _: &str, _: u32) -> PluginResult<()> {
-        outside()
-    }
-    fn object_drop(&self, _: &str, _: u32, _: bool) -> PluginResult<()> {
-        outside()
-    }
-    fn object_depend(&self, _: &str, _: u32, _: u32) -> PluginResult<()> {
-        outside()
-    }
-    fn object_independent(&self, _: &str, _: u32) -> PluginResult<()> {
-        outside()
-    }
-    fn object_dependents(&self, _: &str, _: u32) -> PluginResult<Vec<Dependent>> {
-        outside()
-    }
-    fn query(&self, _: &str, _: &[Option<&str>]) -> PluginResult<QueryResult> {
-        outside()
-    }
+}
+
+fn outside<T>() -> PluginResult<T> {
+    Err(Error::new(
+        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "the plugin asked for a service that is not lent in this call",
+    ))
 }

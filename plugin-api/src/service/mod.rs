@@ -1,34 +1,43 @@
 //! Services that the host lends: one versioned interface each, asked for by id.
 //!
 //! A plugin names in its manifest the services it wants and gets no other. Those of a statement
-//! ([`Store`], [`Catalog`], [`Sql`]) come from the [`Context`](crate::Context) of a call and are good
-//! while it lasts; [`Log`], [`Clock`], [`Memory`], [`Budget`] and [`Pool`] come from the [`Host`] and are good
+//! ([`Store`], [`Blobs`], [`Catalog`], [`Sql`], [`Changes`], [`Visible`]) come from the
+//! [`Context`](crate::Context) of a call and are good while it lasts; [`Log`], [`Clock`], [`Memory`], [`Budget`] and [`Pool`] come from the [`Host`] and are good
 //! until stop.
 
+pub mod blob;
 pub mod budget;
 pub mod catalog;
+pub mod changes;
 pub mod pool;
 pub mod process;
 pub mod sql;
 pub mod store;
+pub mod visible;
 
 use std::sync::Arc;
 
+pub use blob::{BlobId, BlobV1, Blobs};
 pub use budget::{Budget, BudgetV1};
 pub use catalog::{Catalog, CatalogV1, Dependent, ObjectInfo};
+pub use changes::{ChangeBatches, Changes, ChangesV1, SignedRows, Which};
 pub use pool::{Pool, PoolV1};
 pub use process::{Clock, ClockV1, Level, Log, LogV1, Memory, MemoryV1, Reservation};
 pub use sql::{QueryResult, Sql, SqlV1};
 pub use store::{Store, StoreV1};
+pub use visible::{Visible, VisibleV1};
 
 use crate::abi::{HostV1, Interface, Published};
 use crate::error::{state, Error, Result};
 
 /// Every service there is. A plugin gets those its manifest names.
-pub const IDS: [&str; 8] = [
+pub const IDS: [&str; 11] = [
     "store/1",
+    "blob/1",
     "catalog/1",
     "sql/1",
+    "changes/1",
+    "visible/1",
     "log/1",
     "clock/1",
     "memory/1",
@@ -45,6 +54,9 @@ pub(crate) struct Services {
     pub store: Option<&'static StoreV1>,
     pub catalog: Option<&'static CatalogV1>,
     pub sql: Option<&'static SqlV1>,
+    pub blob: Option<&'static BlobV1>,
+    pub changes: Option<&'static ChangesV1>,
+    pub visible: Option<&'static VisibleV1>,
     log: Option<&'static LogV1>,
     clock: Option<&'static ClockV1>,
     memory: Option<&'static MemoryV1>,
@@ -64,6 +76,9 @@ impl Host {
             store: fetch(&host)?,
             catalog: fetch(&host)?,
             sql: fetch(&host)?,
+            blob: fetch(&host)?,
+            changes: fetch(&host)?,
+            visible: fetch(&host)?,
             log: fetch(&host)?,
             clock: fetch(&host)?,
             memory: fetch(&host)?,

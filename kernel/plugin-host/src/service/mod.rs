@@ -6,7 +6,9 @@
 //! unwinds into a plugin: each entry is guarded like the plugin's own.
 
 mod background;
+mod blob;
 mod process;
+mod rows;
 mod statement;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
 use heliosdb_plugin_api::service::{
-    BudgetV1, CatalogV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
+    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
+    VisibleV1,
 };
 use heliosdb_plugin_api::{Error, Result};
 
@@ -112,6 +115,9 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
             StoreV1::ID => Interface::of(&statement::STORE),
             CatalogV1::ID => Interface::of(&statement::CATALOG),
             SqlV1::ID => Interface::of(&statement::SQL),
+            BlobV1::ID => Interface::of(&blob::BLOB),
+            ChangesV1::ID => Interface::of(&rows::CHANGES),
+            VisibleV1::ID => Interface::of(&rows::VISIBLE),
             LogV1::ID => Interface::of(&process::LOG),
             ClockV1::ID => Interface::of(&process::CLOCK),
             MemoryV1::ID => Interface::of(&process::MEMORY),
@@ -121,6 +127,28 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
         })
     };
     catch_unwind(AssertUnwindSafe(find)).unwrap_or(None).into()
+}
+
+/// Who asks, and in which statement.
+///
+/// # Safety
+///
+/// Both pointers are what the host gave out, and the statement's call is still running.
+unsafe fn caller<'a>(
+    handle: *const (),
+    statement: *const (),
+) -> Result<(&'a str, &'a dyn StatementServices)> {
+    if statement.is_null() {
+        return Err(Error::contract("the statement is null"));
+    }
+    // SAFETY: the caller's.
+    let (handle, statement) = unsafe {
+        (
+            &*handle.cast::<Handle>(),
+            &*statement.cast::<Statement<'a>>(),
+        )
+    };
+    Ok((&handle.plugin, statement.services))
 }
 
 /// Runs the body of a service's entry.

@@ -7,10 +7,9 @@ use heliosdb_plugin_api::abi::value::{
 use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RVec};
 use heliosdb_plugin_api::service::catalog::{AbiDependent, AbiObject};
 use heliosdb_plugin_api::service::{CatalogV1, SqlV1, StoreV1};
-use heliosdb_plugin_api::{Entry, Error, Result};
+use heliosdb_plugin_api::{Entry, Result};
 
-use super::{Handle, Statement, guarded};
-use crate::services::StatementServices;
+use super::{caller, guarded};
 
 pub(super) static STORE: StoreV1 = StoreV1 {
     get,
@@ -33,28 +32,6 @@ pub(super) static CATALOG: CatalogV1 = CatalogV1 {
 };
 
 pub(super) static SQL: SqlV1 = SqlV1 { query };
-
-/// Who asks, and in which statement.
-///
-/// # Safety
-///
-/// Both pointers are what the host gave out, and the statement's call is still running.
-unsafe fn caller<'a>(
-    handle: *const (),
-    statement: *const (),
-) -> Result<(&'a str, &'a dyn StatementServices)> {
-    if statement.is_null() {
-        return Err(Error::contract("the statement is null"));
-    }
-    // SAFETY: the caller's.
-    let (handle, statement) = unsafe {
-        (
-            &*handle.cast::<Handle>(),
-            &*statement.cast::<Statement<'a>>(),
-        )
-    };
-    Ok((&handle.plugin, statement.services))
-}
 
 extern "C" fn get(
     handle: *const (),

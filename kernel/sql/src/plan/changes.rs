@@ -46,6 +46,7 @@ use super::state::CurrentStatement;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{Relation, model::Table};
 use crate::error::{SqlError, state};
+use crate::instance::Instance;
 use crate::semantics::SessionVars;
 use crate::session::info::SessionInfo;
 use crate::types::{CastContext, PgType, cast, cast_array};
@@ -236,22 +237,21 @@ impl ChangesTable {
         arrive(self.info.instance.engine(), present, until, &vars.format)?;
         Ok((since, until))
     }
+}
 
-    /// Whether the rows of then are where they are now.
-    fn check_storage(&self, since: Ts) -> Checked<()> {
-        let instance = &self.info.instance;
-        let then = instance.catalog(&instance.engine().view_at(since)?)?;
-        match then.table(self.meta.table.oid) {
-            Some(table) if table.collection != self.meta.table.collection => Err(SqlError::new(
-                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!(
-                    "table \"{}\" was truncated within the span",
-                    self.meta.table.name
-                ),
-            )
-            .with_hint("Read it AS OF both times.")),
-            _ => Ok(()),
-        }
+/// Whether the rows of then are where they are now.
+pub(crate) fn check_storage(instance: &Instance, meta: &TableMeta, since: Ts) -> Checked<()> {
+    let then = instance.catalog(&instance.engine().view_at(since)?)?;
+    match then.table(meta.table.oid) {
+        Some(table) if table.collection != meta.table.collection => Err(SqlError::new(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "table \"{}\" was truncated within the span",
+                meta.table.name
+            ),
+        )
+        .with_hint("Read it AS OF both times.")),
+        _ => Ok(()),
     }
 }
 
@@ -280,7 +280,7 @@ impl TableProvider for ChangesTable {
         let state = session.as_any().downcast_ref::<SessionState>();
         let state = state.ok_or_else(|| internal("changes were planned without a session"))?;
         let (since, until) = self.span(state).map_err(wrap)?;
-        self.check_storage(since).map_err(wrap)?;
+        check_storage(&self.info.instance, &self.meta, since).map_err(wrap)?;
         let places: Vec<usize> = match projection {
             Some(places) => places.clone(),
             None => (0..self.schema.fields().len()).collect(),

@@ -3,8 +3,8 @@
 //! The host ([`heliosdb_plugin_host`]) has loaded them and answers for what they registered. This
 //! module gives them their place in a statement: [`syntax`] and [`grammar`] find their commands and
 //! clauses in its tokens, [`command`] and [`clause`] run them, [`constraint`] lets them check rows,
-//! [`observer`] tells them of other plugins' objects, [`services`] is what they may do meanwhile,
-//! [`worker`] what they do in the background, and [`extension`] is CREATE, ALTER and DROP EXTENSION.
+//! [`observer`] tells them of other plugins' objects, [`services`] is what they may do meanwhile, with
+//! [`rows`] what they may read of tables, [`worker`] what they do in the background, and [`extension`] is CREATE, ALTER and DROP EXTENSION.
 //! [`functions`], with [`aggregate`], [`table_function`] and [`operators`], puts what expressions may
 //! call beside what is built in; [`crossing`] has the types of what crosses, [`described`] the rows of
 //! the system catalogs.
@@ -28,6 +28,7 @@ pub(crate) mod names;
 pub(crate) mod objects;
 pub(crate) mod observer;
 pub(crate) mod operators;
+pub(crate) mod rows;
 pub(crate) mod services;
 pub(crate) mod syntax;
 pub(crate) mod table_function;

@@ -14,16 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
+use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices,
+    ChangeStream, ChangesSpan, Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult,
+    StatementServices,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
+use heliosdb_storage::ids::Ts;
 use heliosdb_storage::{Interrupt, ReadView, RowLockMode, Transaction};
 use parking_lot::Mutex;
 
 use super::crossing;
 use super::error::to_plugin;
-use super::objects;
+use super::{objects, rows};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
@@ -153,6 +156,17 @@ impl SessionServices {
             Ok(work(session.transaction()?, &store)?)
         })
     }
+
+    fn move_cursor(
+        &self,
+        plugin: &str,
+        work: impl FnOnce(&mut Transaction) -> heliosdb_storage::Result<()>,
+    ) -> PluginResult<()> {
+        self.with(|session| {
+            session.check_writable(&format!("a cursor of plugin \"{plugin}\""))?;
+            Ok(work(session.transaction()?)?)
+        })
+    }
 }
 
 /// The live collection of a plugin's store.
@@ -257,6 +271,54 @@ impl StatementServices for SessionServices {
     fn store_remove(&self, plugin: &str, store: &str, key: &[u8]) -> PluginResult<()> {
         self.write(plugin, store, key, |transaction, store| {
             store::remove(transaction, store, key)
+        })
+    }
+
+    fn visible(&self, _: &str, table: u32, versions: &[(u64, u64)]) -> PluginResult<Vec<bool>> {
+        self.with(|session| {
+            let (view, catalog) = session.write_view()?;
+            let table = rows::table(&catalog, &session.info, table)?;
+            rows::visible(&view, &table, versions)
+        })
+    }
+
+    fn changes_latest(&self) -> PluginResult<u64> {
+        self.with(|session| Ok(session.instance.engine().durable().0))
+    }
+
+    fn cursor_create(&self, plugin: &str, name: &str) -> PluginResult<u64> {
+        let at = self.changes_latest()?;
+        self.move_cursor(plugin, |transaction| {
+            cursors::create(transaction, plugin, name, Ts(at))
+        })?;
+        Ok(at)
+    }
+
+    fn cursor_find(&self, plugin: &str, name: &str) -> PluginResult<Option<u64>> {
+        self.with(|session| {
+            let view = session.transaction()?.latest_view();
+            let found = cursors::find(session.instance.engine(), &view, plugin, name)?;
+            Ok(found.map(|at| at.0))
+        })
+    }
+
+    fn cursor_advance(&self, plugin: &str, name: &str, to: u64) -> PluginResult<()> {
+        self.move_cursor(plugin, |transaction| {
+            cursors::advance(transaction, plugin, name, Ts(to))
+        })
+    }
+
+    fn cursor_remove(&self, plugin: &str, name: &str) -> PluginResult<()> {
+        self.move_cursor(plugin, |transaction| {
+            cursors::remove(transaction, plugin, name)
+        })
+    }
+
+    fn changes(&self, _: &str, span: &ChangesSpan<'_>) -> PluginResult<ChangeStream> {
+        self.with(|session| {
+            let (_, catalog) = session.write_view()?;
+            let table = rows::table(&catalog, &session.info, span.table)?;
+            rows::changes(&session.info, &session.interrupt, table, span)
         })
     }
 
@@ -408,6 +470,43 @@ impl StatementServices for ReadServices {
 
     fn store_remove(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<()> {
         refuse("write to a store")
+    }
+
+    fn visible(&self, _: &str, table: u32, versions: &[(u64, u64)]) -> PluginResult<Vec<bool>> {
+        self.read(|catalog, info| {
+            let table = rows::table(catalog, info, table)?;
+            rows::visible(&self.view, &table, versions)
+        })
+    }
+
+    fn changes_latest(&self) -> PluginResult<u64> {
+        self.read(|_, info| Ok(info.instance.engine().durable().0))
+    }
+
+    fn cursor_create(&self, _: &str, _: &str) -> PluginResult<u64> {
+        refuse("create a cursor")
+    }
+
+    fn cursor_find(&self, plugin: &str, name: &str) -> PluginResult<Option<u64>> {
+        self.read(|_, info| {
+            let found = cursors::find(info.instance.engine(), &self.view, plugin, name)?;
+            Ok(found.map(|at| at.0))
+        })
+    }
+
+    fn cursor_advance(&self, _: &str, _: &str, _: u64) -> PluginResult<()> {
+        refuse("move a cursor")
+    }
+
+    fn cursor_remove(&self, _: &str, _: &str) -> PluginResult<()> {
+        refuse("remove a cursor")
+    }
+
+    fn changes(&self, _: &str, span: &ChangesSpan<'_>) -> PluginResult<ChangeStream> {
+        self.read(|catalog, info| {
+            let table = rows::table(catalog, info, span.table)?;
+            rows::changes(info, &self.interrupt, table, span)
+        })
     }
 
     fn object_create(

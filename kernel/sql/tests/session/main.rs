@@ -12,6 +12,7 @@ mod dump;
 mod durability;
 mod fast_path;
 mod flights;
+mod follower;
 mod functions;
 mod isolation;
 mod json;

@@ -1,8 +1,10 @@
 //! [`TestHost`]: all services from memory, for one plugin.
 
 mod background;
+mod blob;
 mod catalog;
 mod process;
+mod rows;
 mod sql;
 mod store;
 
@@ -14,7 +16,8 @@ use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published};
 use heliosdb_plugin_api::abi::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::service::{
-    BudgetV1, CatalogV1, ClockV1, LogV1, MemoryV1, PoolV1, QueryResult, SqlV1, StoreV1,
+    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, QueryResult, SqlV1,
+    StoreV1, VisibleV1,
 };
 use heliosdb_plugin_api::{CatalogEvent, Entry, Error, Result, state};
 
@@ -35,6 +38,7 @@ type Listener = Box<dyn Fn(&CatalogEvent) -> Result<()> + Send + Sync>;
 pub(crate) struct Inner {
     granted: Mutex<Option<BTreeSet<String>>>,
     stores: Mutex<BTreeMap<String, Entries>>,
+    tables: Mutex<rows::Tables>,
     catalog: Mutex<catalog::Objects>,
     /// Hears what DDL does to objects: the started plugin.
     listener: Mutex<Option<Arc<Listener>>>,
@@ -62,6 +66,7 @@ impl TestHost {
         TestHost(Arc::new(Inner {
             granted: Mutex::new(None),
             stores: Mutex::default(),
+            tables: Mutex::default(),
             catalog: Mutex::default(),
             listener: Mutex::new(None),
             sql: Mutex::new(Box::new(sql::no_script)),
@@ -219,6 +224,9 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
         StoreV1::ID => Interface::of(&store::STORE),
         CatalogV1::ID => Interface::of(&catalog::CATALOG),
         SqlV1::ID => Interface::of(&sql::SQL),
+        BlobV1::ID => Interface::of(&blob::BLOB),
+        ChangesV1::ID => Interface::of(&rows::CHANGES),
+        VisibleV1::ID => Interface::of(&rows::VISIBLE),
         LogV1::ID => Interface::of(&process::LOG),
         ClockV1::ID => Interface::of(&process::CLOCK),
         MemoryV1::ID => Interface::of(&process::MEMORY),
