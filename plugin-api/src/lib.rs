@@ -35,6 +35,7 @@ pub use extension::event::CatalogEvent;
 pub use extension::function::{
     rows, Accumulator, AggregateFunction, ScalarFunction, TableCursor, TableFunction,
 };
+pub use extension::index::{Index, IndexBuild, IndexCursor, IndexDefinition};
 pub use extension::observer::Observer;
 pub use extension::types::Type;
 pub use extension::worker::{Turn, Worker};

@@ -75,6 +75,8 @@ pub struct Provides {
     pub constraints: Vec<ConstraintDecl>,
     #[serde(default, rename = "codec", skip_serializing_if = "Vec::is_empty")]
     pub codecs: Vec<CodecDecl>,
+    #[serde(default, rename = "index", skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexDecl>,
     #[serde(default, rename = "observer", skip_serializing_if = "Vec::is_empty")]
     pub observers: Vec<ObserverDecl>,
     #[serde(default, rename = "worker", skip_serializing_if = "Vec::is_empty")]
@@ -237,6 +239,17 @@ pub struct CodecDecl {
     pub types: Vec<String>,
 }
 
+/// An index method, as in `CREATE INDEX … USING name`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexDecl {
+    pub name: String,
+    /// SQL types of columns that it indexes; `any` for all.
+    pub types: Vec<String>,
+    /// The store of this plugin that the indexes lie in, each in a keyspace of its own.
+    pub store: String,
+}
+
 /// Another plugin whose objects this one watches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -332,6 +345,7 @@ impl Manifest {
             ("command/1", !p.commands.is_empty()),
             ("constraint/1", !p.constraints.is_empty()),
             ("codec/1", !p.codecs.is_empty()),
+            ("index/1", !p.indexes.is_empty()),
             ("observer/1", !p.observers.is_empty()),
             ("worker/1", !p.workers.is_empty()),
             ("migration/1", !p.steps.is_empty() || !p.adopts.is_empty()),
@@ -353,7 +367,7 @@ fn unreadable(text: &str, error: &toml::de::Error) -> ManifestError {
 
 /// `flatten` and `deny_unknown_fields` exclude each other, so the top level is checked here.
 fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
-    const KEYS: [&str; 22] = [
+    const KEYS: [&str; 23] = [
         "id",
         "version",
         "abi",
@@ -370,6 +384,7 @@ fn refuse_unknown_keys(text: &str) -> Result<(), ManifestError> {
         "command",
         "constraint",
         "codec",
+        "index",
         "observer",
         "worker",
         "setting",

@@ -15,6 +15,7 @@ use crate::extension::event::{CatalogEvent, EventV1, EVENT};
 use crate::extension::function::{
     AggregateFunction, FunctionBody, FunctionV1, ScalarFunction, TableFunction, FUNCTION,
 };
+use crate::extension::index::{Index, IndexV1, INDEX};
 use crate::extension::lifecycle::{LifecycleOf, LifecycleV1};
 use crate::extension::migration::{MigrationOf, MigrationV1};
 use crate::extension::observer::{Observer, ObserverV1, OBSERVER};
@@ -23,8 +24,9 @@ use crate::extension::testing::{TestingV1, TESTING};
 use crate::extension::types::{Type, TypeV1, TYPE};
 use crate::extension::worker::{Worker, WorkerV1, WORKER};
 use crate::manifest::{
-    ClauseDecl, CodecDecl, CommandDecl, ConstraintDecl, FunctionDecl, FunctionKind, Manifest,
-    ObserverDecl, OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl, WorkerDecl,
+    ClauseDecl, CodecDecl, CommandDecl, ConstraintDecl, FunctionDecl, FunctionKind, IndexDecl,
+    Manifest, ObserverDecl, OperatorClassDecl, OperatorDecl, Provides, Settings, TypeDecl,
+    WorkerDecl,
 };
 use crate::migration::Migrations;
 use crate::service::Host;
@@ -116,6 +118,7 @@ pub struct Registrar {
     pub(crate) commands: Vec<(CommandDecl, Box<dyn Command>)>,
     pub(crate) constraints: Vec<(ConstraintDecl, Box<dyn Constraint>)>,
     pub(crate) codecs: Vec<(CodecDecl, Box<dyn Codec>)>,
+    pub(crate) indexes: Vec<(IndexDecl, Box<dyn Index>)>,
     pub(crate) observers: Vec<(ObserverDecl, Box<dyn Observer>)>,
     pub(crate) workers: Vec<(WorkerDecl, Box<dyn Worker>)>,
 }
@@ -138,6 +141,7 @@ impl Registrar {
             commands: Vec::new(),
             constraints: Vec::new(),
             codecs: Vec::new(),
+            indexes: Vec::new(),
             observers: Vec::new(),
             workers: Vec::new(),
             declared: manifest.provides,
@@ -232,6 +236,16 @@ impl Registrar {
         Ok(())
     }
 
+    /// An index method.
+    pub fn index(&mut self, name: &str, body: impl Index + 'static) -> Result<()> {
+        let declared = self.declared.indexes.iter().find(|d| d.name == name);
+        let declared = declared
+            .ok_or_else(|| undeclared("index method", name))?
+            .clone();
+        self.indexes.push((declared, Box::new(body)));
+        Ok(())
+    }
+
     /// Watches the objects of this plugin.
     pub fn observer(&mut self, plugin: &str, body: impl Observer + 'static) -> Result<()> {
         let declared = self.declared.observers.iter().find(|d| d.plugin == plugin);
@@ -261,6 +275,7 @@ impl Registrar {
             commands: self.commands.iter().map(|(d, _)| d.clone()).collect(),
             constraints: self.constraints.iter().map(|(d, _)| d.clone()).collect(),
             codecs: self.codecs.iter().map(|(d, _)| d.clone()).collect(),
+            indexes: self.indexes.iter().map(|(d, _)| d.clone()).collect(),
             observers: self.observers.iter().map(|(d, _)| d.clone()).collect(),
             workers: self.workers.iter().map(|(d, _)| d.clone()).collect(),
             steps: Vec::new(),
@@ -314,6 +329,7 @@ extern "C" fn extension<P: Plugin>(id: RStr<'_>) -> ROption<Interface> {
         CommandV1::ID => Interface::of(&COMMAND),
         ConstraintV1::ID => Interface::of(&CONSTRAINT),
         CodecV1::ID => Interface::of(&CODEC),
+        IndexV1::ID => Interface::of(&INDEX),
         EventV1::ID => Interface::of(&EVENT),
         ObserverV1::ID => Interface::of(&OBSERVER),
         WorkerV1::ID => Interface::of(&WORKER),

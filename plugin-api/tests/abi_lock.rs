@@ -29,8 +29,8 @@ struct Locked {
 
 /// What this build publishes, in the order in which a host meets it.
 fn published() -> Vec<Locked> {
-    use extension::{clause, codec, command, constraint, event, function, lifecycle, migration};
-    use extension::{observer, operator, testing, types, worker};
+    use extension::{clause, codec, command, constraint, event, function, index, lifecycle};
+    use extension::{migration, observer, operator, testing, types, worker};
     use service::{blob, budget, catalog, changes, pool, process, sql, store, visible};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
@@ -45,6 +45,7 @@ fn published() -> Vec<Locked> {
         of::<command::CommandV1>(),
         of::<constraint::ConstraintV1>(),
         of::<codec::CodecV1>(),
+        of::<index::IndexV1>(),
         of::<migration::MigrationV1>(),
         of::<event::EventV1>(),
         of::<observer::ObserverV1>(),

@@ -226,6 +226,7 @@ fn check_layouts(root: RootRef, report: &mut Report<'_>) {
         probe::<extension::command::CommandV1>(root),
         probe::<extension::constraint::ConstraintV1>(root),
         probe::<extension::codec::CodecV1>(root),
+        probe::<extension::index::IndexV1>(root),
         probe::<extension::event::EventV1>(root),
         probe::<extension::observer::ObserverV1>(root),
         probe::<extension::worker::WorkerV1>(root),

@@ -10,6 +10,7 @@
 //! * [`active`] calls into started plugins; [`service`] answers their calls, over what the SQL layer
 //!   implements ([`services`]).
 //! * [`codec`] hands their codecs to storage.
+//! * [`index`] keeps the indexes of their methods, and asks them.
 //! * [`background`] lets them work while nobody waits, within the CPU budget.
 //! * [`state_file`] is how this crate, and others, keep small texts in the data directory.
 //! * [`inspect`] lets plugins judge what is in their stores, without starting them.
@@ -30,6 +31,7 @@ pub mod decoders;
 pub mod digest;
 pub mod file;
 pub mod host;
+pub mod index;
 pub mod inspect;
 pub mod lifecycle;
 mod load;

@@ -19,10 +19,11 @@ pub enum NameKind {
     Command,
     Constraint,
     Codec,
+    IndexMethod,
 }
 
 impl NameKind {
-    pub const ALL: [NameKind; 8] = [
+    pub const ALL: [NameKind; 9] = [
         NameKind::Function,
         NameKind::Type,
         NameKind::Operator,
@@ -31,6 +32,7 @@ impl NameKind {
         NameKind::Command,
         NameKind::Constraint,
         NameKind::Codec,
+        NameKind::IndexMethod,
     ];
 }
 
@@ -45,6 +47,7 @@ impl fmt::Display for NameKind {
             NameKind::Command => "command",
             NameKind::Constraint => "constraint",
             NameKind::Codec => "codec",
+            NameKind::IndexMethod => "index method",
         })
     }
 }
@@ -156,6 +159,9 @@ pub fn claims(manifest: &Manifest) -> Vec<Claim> {
     }
     for c in &p.codecs {
         claim(NameKind::Codec, &c.name, What::Name);
+    }
+    for i in &p.indexes {
+        claim(NameKind::IndexMethod, &i.name, What::Name);
     }
     claims
 }

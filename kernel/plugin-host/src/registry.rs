@@ -19,6 +19,7 @@ use crate::active::constraint::Constraint;
 use crate::active::event::Listener;
 use crate::active::function::Function;
 use crate::active::health::Health;
+use crate::active::index::Index;
 use crate::active::observer::Observer;
 use crate::active::registered::Registered;
 use crate::active::types::Type;
@@ -60,6 +61,7 @@ pub struct Registry {
     codecs: BTreeMap<String, Arc<Codec>>,
     /// Codecs of plugins that are off, kept while pages name them.
     decoders: BTreeMap<String, Arc<Codec>>,
+    indexes: BTreeMap<String, Arc<Index>>,
     listeners: BTreeMap<Arc<str>, Listener>,
     observers: Vec<Arc<Observer>>,
     workers: Vec<Arc<Worker>>,
@@ -120,6 +122,9 @@ impl Registry {
         let constraints = Registered::all(&active, vtables.constraint, registered.constraints);
         self.constraints.extend(constraints);
         self.codecs.extend(codecs(&active, registered.codecs));
+        let indexes = Registered::all(&active, vtables.index, registered.indexes);
+        let named = indexes.into_iter().map(|i| (i.declared.name.clone(), i));
+        self.indexes.extend(named);
         let observers = Registered::all(&active, vtables.observer, registered.observers);
         self.observers.extend(observers);
         let workers = Registered::all(&active, vtables.worker, registered.workers);
@@ -180,6 +185,15 @@ impl Registry {
 
     pub fn codecs(&self) -> impl Iterator<Item = &Arc<Codec>> {
         self.codecs.values()
+    }
+
+    /// The index method of that name.
+    pub fn index(&self, name: &str) -> Option<&Arc<Index>> {
+        self.indexes.get(name)
+    }
+
+    pub fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        self.indexes.values()
     }
 
     /// Who is told what happens to objects of an active plugin.

@@ -11,6 +11,7 @@ pub mod command;
 pub mod constraint;
 pub mod event;
 pub mod function;
+pub mod index;
 pub mod lifecycle;
 pub mod migration;
 pub mod observer;
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::plugin::Instance;
 
 /// The id of every extension point there is, and whether it may still change.
-pub const IDS: [(&str, Maturity); 11] = [
+pub const IDS: [(&str, Maturity); 12] = [
     (
         <function::FunctionV1 as crate::abi::Published>::ID,
         Maturity::Draft,
@@ -50,6 +51,10 @@ pub const IDS: [(&str, Maturity); 11] = [
     ),
     (
         <codec::CodecV1 as crate::abi::Published>::ID,
+        Maturity::Draft,
+    ),
+    (
+        <index::IndexV1 as crate::abi::Published>::ID,
         Maturity::Draft,
     ),
     (

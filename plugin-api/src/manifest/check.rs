@@ -9,6 +9,9 @@ use super::{ClausePlace, FunctionKind, Manifest, ManifestError, Provides};
 /// What SQL's COMPRESSION takes besides the name of a codec.
 const COMPRESSION_WORDS: [&str; 3] = ["default", "none", "zstd"];
 
+/// Index methods that are not a plugin's.
+const KERNEL_METHODS: [&str; 1] = ["btree"];
+
 const NAME_BYTES_MAX: usize = 63;
 const OPERATOR_CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 
@@ -137,6 +140,19 @@ fn check_provides(provides: &Provides) -> Checked {
             ));
         }
     }
+    unique("index method", provides.indexes.iter().map(|i| &i.name))?;
+    for index in &provides.indexes {
+        name("index method", &index.name)?;
+        if KERNEL_METHODS.contains(&index.name.as_str()) {
+            return refuse(format!(
+                "index method \"{}\": the kernel means something else by that name",
+                index.name
+            ));
+        }
+        if index.types.is_empty() {
+            return refuse(format!("index method \"{}\" has no types", index.name));
+        }
+    }
     unique("observer of", provides.observers.iter().map(|o| &o.plugin))?;
     for observer in &provides.observers {
         name("observed plugin", &observer.plugin)?;
@@ -179,6 +195,7 @@ fn check_stores(manifest: &Manifest) -> Checked {
     }
     let provides = &manifest.provides;
     let targets = provides.steps.iter().map(|s| &s.store);
+    let targets = targets.chain(provides.indexes.iter().map(|i| &i.store));
     for store in targets.chain(provides.adopts.iter().map(|a| &a.into)) {
         if manifest.store(store).is_none() {
             return refuse(format!("no store \"{store}\" is declared"));

@@ -16,6 +16,7 @@ pub mod constraint;
 pub mod event;
 pub mod function;
 pub mod health;
+pub mod index;
 pub mod observer;
 pub mod registered;
 pub mod steps;
@@ -32,6 +33,7 @@ use heliosdb_plugin_api::extension::command::CommandV1;
 use heliosdb_plugin_api::extension::constraint::ConstraintV1;
 use heliosdb_plugin_api::extension::event::EventV1;
 use heliosdb_plugin_api::extension::function::FunctionV1;
+use heliosdb_plugin_api::extension::index::IndexV1;
 use heliosdb_plugin_api::extension::lifecycle::LifecycleV1;
 use heliosdb_plugin_api::extension::observer::ObserverV1;
 use heliosdb_plugin_api::extension::operator::OperatorV1;
@@ -53,6 +55,7 @@ pub(crate) struct Vtables {
     pub command: Option<&'static CommandV1>,
     pub constraint: Option<&'static ConstraintV1>,
     pub codec: Option<&'static CodecV1>,
+    pub index: Option<&'static IndexV1>,
     pub event: Option<&'static EventV1>,
     pub observer: Option<&'static ObserverV1>,
     pub worker: Option<&'static WorkerV1>,
@@ -97,6 +100,7 @@ impl Vtables {
             command: wanted(root, &points)?,
             constraint: wanted(root, &points)?,
             codec: wanted(root, &points)?,
+            index: wanted(root, &points)?,
             event: interface(root)?,
             observer: wanted(root, &points)?,
             worker: wanted(root, &points)?,
@@ -217,6 +221,7 @@ fn equal(manifest: &Provides, registered: &Provides) -> Result<(), String> {
         d.name.clone()
     })?;
     lists("codec", &m.codecs, &r.codecs, |d| d.name.clone())?;
+    lists("index method", &m.indexes, &r.indexes, |d| d.name.clone())?;
     lists("observer of", &m.observers, &r.observers, |d| {
         d.plugin.clone()
     })?;
