@@ -161,6 +161,16 @@ const EDGES: &[(&str, &[&str])] = &[
             "heliosdb-plugin-testkit",
         ],
     ),
+    (
+        "heliosdb-index-torture",
+        &[
+            "heliosdb-plugin-api",
+            "heliosdb-plugin-host",
+            "heliosdb-plugin-testkit",
+            "heliosdb-sim",
+            "heliosdb-storage",
+        ],
+    ),
     ("heliosdb-kill9", &[]),
     (
         "heliosdb-bench",

@@ -18,13 +18,16 @@ pub mod allocation;
 pub mod build;
 mod call;
 mod host;
+mod indexing;
 mod plugin;
+pub mod reference;
 mod samples;
 pub mod suite;
 pub mod values;
 
 pub use call::{Accumulator, CallError, Cursor, MigrationCalls};
 pub use host::{LOOK_US, LogLine, Statement, TestHost};
+pub use indexing::{IndexHits, Indexed};
 pub use plugin::{Loaded, Started};
 pub use samples::Samples;
 pub use suite::{Report, Suite};
@@ -58,7 +61,7 @@ macro_rules! conformance {
 
             $crate::conformance!(@tests manifest build start_with_defaults
                 start_with_bad_settings registrations start_and_stop_again functions aggregates
-                table_functions types constraints clauses commands observers workers codecs migrations
+                table_functions types constraints clauses commands observers workers codecs indexes migrations
                 panics);
 
             #[test]

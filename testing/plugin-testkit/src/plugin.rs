@@ -10,6 +10,7 @@ use heliosdb_plugin_api::extension::command::CommandV1;
 use heliosdb_plugin_api::extension::constraint::ConstraintV1;
 use heliosdb_plugin_api::extension::event::EventV1;
 use heliosdb_plugin_api::extension::function::FunctionV1;
+use heliosdb_plugin_api::extension::index::IndexV1;
 use heliosdb_plugin_api::extension::lifecycle::LifecycleV1;
 use heliosdb_plugin_api::extension::migration::MigrationV1;
 use heliosdb_plugin_api::extension::observer::ObserverV1;
@@ -35,6 +36,7 @@ pub struct Loaded {
     pub(crate) command: Option<&'static CommandV1>,
     pub(crate) constraint: Option<&'static ConstraintV1>,
     pub(crate) codec: Option<&'static CodecV1>,
+    pub(crate) index: Option<&'static IndexV1>,
     pub(crate) migration: Option<&'static MigrationV1>,
     pub(crate) event: Option<&'static EventV1>,
     pub(crate) observer: Option<&'static ObserverV1>,
@@ -67,6 +69,7 @@ impl Loaded {
             command: interface(root)?,
             constraint: interface(root)?,
             codec: interface(root)?,
+            index: interface(root)?,
             migration: interface(root)?,
             event: interface(root)?,
             observer: interface(root)?,

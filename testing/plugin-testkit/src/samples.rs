@@ -28,6 +28,7 @@ pub struct Samples {
     pub(crate) observed: Vec<ObjectInfo>,
     pub(crate) stored: Vec<(String, Vec<Entry>)>,
     pub(crate) adopted: Vec<(String, Vec<Entry>)>,
+    pub(crate) indexes: BTreeMap<String, (ArrayRef, Vec<Vec<u8>>)>,
     pub(crate) prepare: Option<Prepare>,
     pub(crate) sql: Option<Script>,
 }

@@ -27,7 +27,7 @@ fn caught<const FAULT: u8>(check: &str, reason: &str, and_also: &[&str]) {
 }
 
 /// Checks that need a started plugin.
-const RUNNING: [&str; 16] = [
+const RUNNING: [&str; 17] = [
     "start_with_defaults",
     "start_with_bad_settings",
     "registrations",
@@ -42,6 +42,7 @@ const RUNNING: [&str; 16] = [
     "observers",
     "workers",
     "codecs",
+    "indexes",
     "migrations",
     "panics",
 ];

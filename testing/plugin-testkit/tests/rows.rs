@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use heliosdb_plugin_api::arrow::ArrayRef;
+use heliosdb_plugin_api::arrow::array::Int64Array;
 use heliosdb_plugin_api::arrow::array::cast::AsArray;
 use heliosdb_plugin_api::arrow::array::types::Int64Type;
-use heliosdb_plugin_api::arrow::array::Int64Array;
 use heliosdb_plugin_api::service::{BlobId, SignedRows, Which};
 use heliosdb_plugin_api::{
     CommandOutcome, Context, Error, Host, Plugin, Registrar, Result, Settings, state,

@@ -7,6 +7,7 @@ mod codec;
 mod command;
 mod constraint;
 mod function;
+mod index;
 mod lifecycle;
 mod migration;
 mod observer;
@@ -32,7 +33,7 @@ pub type Outcome = Result<(), String>;
 type Check = fn(&Suite) -> Outcome;
 
 /// Every check, by name, in the order in which a fault is easiest to understand.
-pub const CHECKS: [(&str, Check); 18] = [
+pub const CHECKS: [(&str, Check); 19] = [
     ("manifest", lifecycle::manifest),
     ("build", lifecycle::build),
     ("start_with_defaults", lifecycle::start_with_defaults),
@@ -52,6 +53,7 @@ pub const CHECKS: [(&str, Check); 18] = [
     ("observers", observer::check),
     ("workers", worker::check),
     ("codecs", codec::check),
+    ("indexes", index::check),
     ("migrations", migration::check),
     ("panics", panics::check),
 ];

@@ -10,6 +10,7 @@ use heliosdb_plugin_api::abi::value::{AbiEntry, AbiResult};
 use heliosdb_plugin_api::abi::{RSlice, RStr, RVec};
 use heliosdb_plugin_api::extension::clause::AbiTarget;
 use heliosdb_plugin_api::extension::constraint::AbiConstraint;
+use heliosdb_plugin_api::extension::index::{AbiIndex, AbiSearch};
 use heliosdb_plugin_api::manifest::FunctionKind;
 use heliosdb_plugin_api::service::catalog::AbiObject;
 
@@ -32,6 +33,7 @@ pub fn check(suite: &Suite) -> Outcome {
     types(&plugin, &armed)?;
     declarations(&plugin, &armed)?;
     codecs(&plugin, &armed)?;
+    indexes(&plugin, &armed)?;
     in_stop(plugin, &armed)
 }
 
@@ -240,4 +242,47 @@ fn codecs(plugin: &Started, armed: &Armed) -> Outcome {
     armed.expect("codec/1.filter", || {
         (c.filter)(this, 0, bytes, 0, 1, constant, result)
     })
+}
+
+fn indexes(plugin: &Started, armed: &Armed) -> Outcome {
+    let Some(i) = plugin.loaded.index else {
+        return Ok(());
+    };
+    let statement = Statement::new();
+    let (this, cx, none) = (plugin.instance, statement.context(), RSlice::EMPTY);
+    let of = AbiIndex {
+        oid: 1,
+        table: 2,
+        columns: RSlice::EMPTY,
+        options: "{}".into(),
+    };
+    let search = AbiSearch {
+        query: none,
+        stats: none,
+        k: None.into(),
+    };
+    let null = std::ptr::null_mut();
+    let (result, count) = (&mut AbiColumn::empty(), &mut 0);
+    armed.expect("index/1.build", || (i.build)(this, 0, cx, of))?;
+    armed.expect("index/1.add", || (i.add)(null, cx, RVec::new()))?;
+    armed.expect("index/1.finish", || (i.finish)(null, cx))?;
+    armed.inside("index/1.release", || (i.release)(null));
+    armed.expect("index/1.apply", || (i.apply)(this, 0, cx, of, RVec::new()))?;
+    armed.expect("index/1.vacuum", || (i.vacuum)(this, 0, cx, of, 0))?;
+    armed.expect("index/1.stats", || (i.stats)(this, 0, cx, of, none))?;
+    armed.expect("index/1.stats_of", || {
+        (i.stats_of)(this, 0, of, none, RVec::new(), 0)
+    })?;
+    armed.expect("index/1.merge_stats", || {
+        (i.merge_stats)(this, 0, none, none)
+    })?;
+    armed.expect("index/1.open", || (i.open)(this, 0, cx, of, search))?;
+    armed.expect("index/1.next", || (i.next)(null, cx, count))?;
+    armed.inside("index/1.close", || (i.close)(null));
+    armed.expect("index/1.evaluate", || {
+        (i.evaluate)(this, 0, of, search, RVec::new(), 0, result)
+    })?;
+    armed.expect("index/1.cost", || (i.cost)(this, 0, cx, of, none))?;
+    armed.expect("index/1.size_bytes", || (i.size_bytes)(this, 0, cx, of))?;
+    armed.expect("index/1.check", || (i.check)(this, 0, cx, of))
 }
