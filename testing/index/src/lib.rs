@@ -13,7 +13,6 @@ pub mod wrong;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::active::index::{Index, IndexDefinition};
 use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::config::PluginsConfig;
@@ -21,6 +20,7 @@ use heliosdb_plugin_host::host::manifests;
 use heliosdb_plugin_host::index::{Hit, PluginIndex, Result as Indexed};
 use heliosdb_plugin_host::service::{MemoryLimit, Unlimited};
 use heliosdb_plugin_host::store;
+use heliosdb_plugin_host::{PluginHost, RootRef};
 use heliosdb_plugin_testkit::reference::word::WordPlugin;
 use heliosdb_storage::ids::ColumnId;
 use heliosdb_storage::io::disk::Disk;
@@ -63,42 +63,57 @@ impl Driver for Host {
     }
 }
 
-/// A host that has the reference plugin started, in a database of its own; its methods work on others'.
-struct Booted {
+/// A host with plugins started, in a database of its own; their methods work on others'.
+pub struct Booted {
     host: Arc<PluginHost>,
     _engine: Engine,
     _directory: tempfile::TempDir,
 }
 
-/// The method of the reference index.
-pub fn method() -> Result<Arc<Index>> {
-    static BOOTED: OnceLock<Result<Booted>> = OnceLock::new();
-    let boot = || {
+impl Booted {
+    pub fn new(linked: &[RootRef]) -> Result<Booted> {
         let directory = tempfile::tempdir().map_err(text)?;
         let disk = Arc::new(Disk::open(directory.path()).map_err(text)?);
         let engine = Engine::open(disk.clone(), Options::default()).map_err(text)?;
-        let linked = [heliosdb_plugin_api::root::<WordPlugin>()];
         let config = PluginsConfig::default();
-        let bundled = manifests(&linked)?;
+        let bundled = manifests(linked)?;
         let path = directory.path();
         let plan = BootPlan::make(disk, path, &config, bundled, &|_, _| false).map_err(text)?;
         let memory: Arc<dyn MemoryLimit> = Arc::new(Unlimited);
         let timeout = Duration::from_secs(30);
-        let host = PluginHost::boot(plan, &linked, &engine, timeout, &memory).map_err(text)?;
+        let host = PluginHost::boot(plan, linked, &engine, timeout, &memory).map_err(text)?;
         Ok(Booted {
             host,
             _engine: engine,
             _directory: directory,
         })
-    };
-    let booted = BOOTED.get_or_init(boot).as_ref().map_err(Clone::clone)?;
-    let registry = booted.host.registry();
-    let method = registry.index("word").cloned();
-    method.ok_or_else(|| "the reference plugin has no method".to_owned())
+    }
+
+    pub fn host(&self) -> &PluginHost {
+        &self.host
+    }
+
+    pub fn method(&self, name: &str) -> Result<Arc<Index>> {
+        let method = self.host.registry().index(name).cloned();
+        method.ok_or_else(|| format!("no plugin has the method {name}"))
+    }
 }
 
-/// The index, in a database that has the table and the plugin's store.
+/// The method of the reference index.
+pub fn method() -> Result<Arc<Index>> {
+    static BOOTED: OnceLock<Result<Booted>> = OnceLock::new();
+    let boot = || Booted::new(&[heliosdb_plugin_api::root::<WordPlugin>()]);
+    let booted = BOOTED.get_or_init(boot).as_ref().map_err(Clone::clone)?;
+    booted.method("word")
+}
+
+/// The index of words, in a database that has the table and the plugin's store.
 pub fn index(engine: &Engine) -> Result<PluginIndex> {
+    Ok(index_of(engine, method()?))
+}
+
+/// The same, of another method.
+pub fn index_of(engine: &Engine, method: Arc<Index>) -> PluginIndex {
     let definition = IndexDefinition {
         oid: 7000,
         table: 6000,
@@ -106,14 +121,7 @@ pub fn index(engine: &Engine) -> Result<PluginIndex> {
         options: "{}".to_owned(),
     };
     let (table, columns) = (Arc::new(table::definition()), vec![ColumnId(1)]);
-    let engine = engine.clone();
-    Ok(PluginIndex::new(
-        engine,
-        method()?,
-        definition,
-        table,
-        columns,
-    ))
+    PluginIndex::new(engine.clone(), method, definition, table, columns)
 }
 
 /// The database of a directory, made if it is not there, and its index.

@@ -104,7 +104,7 @@ impl<const FAULT: u8> Index for Faulty<FAULT> {
                 scns: changes.scns.slice(at, 1),
                 signs: changes.signs.slice(at, 1),
             };
-            if one.scns.value(0) % 3 > 0 {
+            if !one.scns.value(0).is_multiple_of(3) {
                 Word.apply(cx, of, &one)?;
             }
         }
