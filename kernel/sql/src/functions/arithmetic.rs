@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | `+ - *` | int2, int4, int8 | Arrow's checked kernels, `22003` |
 //! | `+ - *` | decimals of fixed scale, result ≤ 38 digits | Arrow's decimal kernels |
-//! | `+ - * / %` | numeric | [`Numeric`](crate::types::Numeric) |
+//! | `+ - *` | numeric | [`Small`], or [`Numeric`](crate::types::Numeric) where 128 bits are too few |
+//! | `/ %` | numeric | [`Numeric`](crate::types::Numeric) |
 //! | `/ %` | ints | truncating, `22012` |
 //! | all | float4, float8 | overflow and underflow are `22003` |
 
-use arrow::array::ArrayRef;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, LargeBinaryBuilder};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -19,7 +22,8 @@ use crate::error::{Result, SqlError, state};
 use crate::semantics::kernel::*;
 use crate::semantics::overload::{Call, Overload, Param, ResultType};
 use crate::types::PgType;
-use crate::types::cast::out_of_range;
+use crate::types::cast::{numeric_at, out_of_range};
+use crate::types::numeric::{Numeric as AnyNumeric, Small, encoding};
 
 type ArrowKernel = fn(
     &dyn arrow::array::Datum,
@@ -121,13 +125,45 @@ macro_rules! floats {
     }};
 }
 
+/// The operator on values of any length, and on those that have a place in 128 bits.
+#[derive(Clone, Copy)]
+struct Exact {
+    small: fn(Small, Small) -> Option<Small>,
+    general: fn(&AnyNumeric, &AnyNumeric) -> Result<AnyNumeric>,
+}
+
+impl Exact {
+    fn run(self, args: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+        let ((a, a_step), (b, b_step)) = (expand(&args[0])?, expand(&args[1])?);
+        let mut out = LargeBinaryBuilder::with_capacity(rows, rows * 16);
+        let mut buffer = Vec::new();
+        for row in 0..rows {
+            let (i, j) = (row * a_step, row * b_step);
+            if a.is_null(i) || b.is_null(j) {
+                out.append_null();
+                continue;
+            }
+            buffer.clear();
+            let small = Small::at(&a, i).zip(Small::at(&b, j));
+            match small.and_then(|(a, b)| (self.small)(a, b)) {
+                Some(small) => encoding::encode_small(small, &mut buffer),
+                None => {
+                    let (a, b) = (numeric_at(&a, i)?, numeric_at(&b, j)?);
+                    encoding::encode(&(self.general)(&a, &b)?, &mut buffer);
+                }
+            }
+            out.append_value(&buffer);
+        }
+        Ok(Arc::new(out.finish()))
+    }
+}
+
 /// `numeric ⊕ numeric`: native when both are decimals and the result is sure to fit.
 fn numeric_operator(
     result: fn(&[DataType]) -> DataType,
     native: ArrowKernel,
-    exact: Overload,
+    exact: Exact,
 ) -> Overload {
-    let general = exact.kernel;
     polymorphic(
         vec![Param::Is(PgType::Numeric), Param::Is(PgType::Numeric)],
         false,
@@ -147,7 +183,7 @@ fn numeric_operator(
                 arrow::compute::cast(&array, &DataType::Decimal128(*p, *s))
                     .map_err(SqlError::internal)
             }
-            _ => general(args, call),
+            _ => exact.run(args, call.rows),
         },
     )
 }
@@ -230,15 +266,36 @@ pub fn register(r: &mut Registry) {
     type N = Numeric;
     r.add(
         "$+",
-        numeric_operator(sum_type, numeric::add, f2::<N, N, N>(|a, b| a.add(&b))),
+        numeric_operator(
+            sum_type,
+            numeric::add,
+            Exact {
+                small: Small::checked_add,
+                general: AnyNumeric::add,
+            },
+        ),
     );
     r.add(
         "$-",
-        numeric_operator(sum_type, numeric::sub, f2::<N, N, N>(|a, b| a.sub(&b))),
+        numeric_operator(
+            sum_type,
+            numeric::sub,
+            Exact {
+                small: Small::checked_sub,
+                general: AnyNumeric::sub,
+            },
+        ),
     );
     r.add(
         "$*",
-        numeric_operator(product_type, numeric::mul, f2::<N, N, N>(|a, b| a.mul(&b))),
+        numeric_operator(
+            product_type,
+            numeric::mul,
+            Exact {
+                small: Small::checked_mul,
+                general: AnyNumeric::mul,
+            },
+        ),
     );
     r.add("$/", f2::<N, N, N>(|a, b| a.div(&b)));
     for name in ["$%", "mod"] {

@@ -1,8 +1,8 @@
 //! `sum` and `avg` of integers, numerics and intervals, exact.
 //!
 //! Values of at most [`DECIMAL_DIGITS_MAX`] digits are summed as `i128` at one scale: 2³⁰ rows and
-//! more fit, and an overflow is found. Longer and unscaled numerics are summed as
-//! [`Numeric`](crate::types::Numeric)s. The state is the sum (as an encoded numeric) and the count.
+//! more fit, and an overflow is found. Longer and unscaled numerics are summed as [`Total`]s. The state is
+//! the sum (as an encoded numeric) and the count.
 
 use std::mem::size_of_val;
 use std::sync::Arc;
@@ -17,12 +17,13 @@ use arrow::datatypes::{
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use super::total::{Total, Totals};
 use crate::error::SqlError;
 use crate::semantics::function::df;
 use crate::types::PgType;
 use crate::types::cast::{numeric_at, out_of_range};
 use crate::types::interval::Interval;
-use crate::types::numeric::{Numeric, arith, encoding, overflow};
+use crate::types::numeric::{Numeric, Small, arith, encoding, overflow};
 
 /// Digits of a decimal that sums as `i128`: 10²⁸ × 10¹⁰ rows fit 38 digits.
 pub const DECIMAL_DIGITS_MAX: u8 = 28;
@@ -115,7 +116,7 @@ pub fn avg(types: &[DataType], result: &DataType) -> Box<dyn Accumulator> {
 struct ExactSum {
     narrow: Option<i8>,
     small: i128,
-    large: Option<Numeric>,
+    total: Total,
     count: i64,
     avg: bool,
     result: DataType,
@@ -126,28 +127,20 @@ impl ExactSum {
         ExactSum {
             narrow: types.first().and_then(narrow_scale),
             small: 0,
-            large: None,
+            total: Total::default(),
             count: 0,
             avg,
             result: result.clone(),
         }
     }
 
-    fn add(&mut self, n: &Numeric) -> DfResult<()> {
-        self.large = Some(match &self.large {
-            Some(sum) => sum.add(n).map_err(df)?,
-            None => n.clone(),
-        });
-        Ok(())
-    }
-
     fn total(&self) -> DfResult<Numeric> {
-        let small = self.narrow.map(|s| Numeric::from_decimal128(self.small, s));
-        match (&self.large, small) {
-            (Some(l), Some(s)) => l.add(&s).map_err(df),
-            (Some(l), None) => Ok(l.clone()),
-            (None, Some(s)) => Ok(s),
-            (None, None) => Ok(Numeric::zero()),
+        let total = self.total.value().map_err(df)?;
+        match self.narrow {
+            Some(scale) => total
+                .add(&Numeric::from_decimal128(self.small, scale))
+                .map_err(df),
+            None => Ok(total),
         }
     }
 
@@ -164,11 +157,14 @@ impl ExactSum {
             self.count += count * sign;
             return Ok(());
         }
+        if sign < 0 {
+            let reason = "a sum of numerics of any length does not go back";
+            return Err(DataFusionError::Internal(reason.to_owned()));
+        }
         for i in 0..values.len() {
             if values.is_valid(i) {
-                let n = numeric_at(values, i).map_err(df)?;
-                self.add(&if sign < 0 { n.neg() } else { n })?;
-                self.count += sign;
+                self.total.add_at(values, i).map_err(df)?;
+                self.count += 1;
             }
         }
         Ok(())
@@ -208,7 +204,7 @@ impl Accumulator for ExactSum {
         let counts = states[1].as_primitive::<Int64Type>();
         for i in 0..counts.len() {
             if counts.is_valid(i) && counts.value(i) > 0 {
-                self.add(&numeric_at(&states[0], i).map_err(df)?)?;
+                self.total.add_at(&states[0], i).map_err(df)?;
                 self.count += counts.value(i);
             }
         }
@@ -229,7 +225,10 @@ fn make_groups(
     result: &DataType,
     avg: bool,
 ) -> Option<Box<dyn GroupsAccumulator>> {
-    let scale = types.first().and_then(narrow_scale)?;
+    let Some(scale) = narrow_scale(types.first()?) else {
+        let is_numeric = matches!(result, DataType::LargeBinary);
+        return is_numeric.then(|| Box::new(Totals::new(avg)) as Box<dyn GroupsAccumulator>);
+    };
     Some(Box::new(ExactSums {
         scale,
         sums: Vec::new(),
@@ -237,6 +236,22 @@ fn make_groups(
         avg,
         result: result.clone(),
     }))
+}
+
+/// A decimal as an encoded numeric.
+fn encoded(coefficient: i128, scale: i8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(24);
+    match u16::try_from(scale) {
+        Ok(dscale) => {
+            let small = Small {
+                coefficient,
+                dscale,
+            };
+            encoding::encode_small(small, &mut out);
+        }
+        Err(_) => encoding::encode(&Numeric::from_decimal128(coefficient, scale), &mut out),
+    }
+    out
 }
 
 /// Many groups at once, for values that sum as `i128`.
@@ -305,13 +320,13 @@ impl GroupsAccumulator for ExactSums {
                         out.append_null();
                         continue;
                     }
+                    if !self.avg {
+                        out.append_value(encoded(*sum, self.scale));
+                        continue;
+                    }
                     let sum = Numeric::from_decimal128(*sum, self.scale);
-                    let value = if self.avg {
-                        arith::average(&sum, *count).map_err(df)?
-                    } else {
-                        sum
-                    };
-                    out.append_value(encoding::encode_to_vec(&value));
+                    let mean = arith::average(&sum, *count).map_err(df)?;
+                    out.append_value(encoding::encode_to_vec(&mean));
                 }
                 Ok(Arc::new(out.finish()))
             }
@@ -323,9 +338,7 @@ impl GroupsAccumulator for ExactSums {
         let counts = emit.take_needed(&mut self.counts);
         let mut out = LargeBinaryBuilder::with_capacity(sums.len(), sums.len() * 16);
         for sum in sums {
-            out.append_value(encoding::encode_to_vec(&Numeric::from_decimal128(
-                sum, self.scale,
-            )));
+            out.append_value(encoded(sum, self.scale));
         }
         Ok(vec![
             Arc::new(out.finish()),
@@ -346,8 +359,16 @@ impl GroupsAccumulator for ExactSums {
             if counts.value(i) == 0 {
                 continue;
             }
-            let n = numeric_at(&states[0], i).map_err(df)?;
-            let v = n.to_decimal128(38, self.scale).map_err(df)?;
+            let small = encoding::decode_small(states[0].as_binary::<i64>().value(i));
+            let v = match small {
+                Some(small) if i32::from(small.dscale) == i32::from(self.scale) => {
+                    small.coefficient
+                }
+                _ => {
+                    let n = numeric_at(&states[0], i).map_err(df)?;
+                    n.to_decimal128(38, self.scale).map_err(df)?
+                }
+            };
             self.sums[*g] = self.sums[*g].checked_add(v).ok_or_else(|| df(overflow()))?;
             self.counts[*g] += counts.value(i);
         }
@@ -365,8 +386,7 @@ impl GroupsAccumulator for ExactSums {
         let mut sums = LargeBinaryBuilder::with_capacity(rows, rows * 12);
         let mut counts = Vec::with_capacity(rows);
         for v in each {
-            let n = Numeric::from_decimal128(v.unwrap_or(0), self.scale);
-            sums.append_value(encoding::encode_to_vec(&n));
+            sums.append_value(encoded(v.unwrap_or(0), self.scale));
             counts.push(i64::from(v.is_some()));
         }
         Ok(vec![

@@ -3,12 +3,13 @@
 //!
 //! A [`PgAggregate`] resolves its overload as a function does; the overload either delegates to
 //! DataFusion's aggregate of the same meaning or brings an accumulator of its own: exact sums
-//! ([`exact`]), statistics ([`statistics`]) and those that keep their input ([`collect`]). What is
+//! ([`exact`], [`total`]), statistics ([`statistics`]) and those that keep their input ([`collect`]). What is
 //! not built in implements [`Added`] and resolves by the same rules.
 
 pub mod collect;
 pub mod exact;
 pub mod statistics;
+pub mod total;
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};

@@ -4,10 +4,11 @@
 //! shown after the point, which PostgreSQL carries with the value (`1.50` is not shown as `1.5`)
 //! but ignores in comparison. Limits are PostgreSQL's: 131,072 digits before the point and 16,383
 //! after it. [`arith`] follows the result scales of its `numeric.c`; [`encoding`] is how a value is
-//! stored.
+//! stored; [`small`] is for the many values that 128 bits can take.
 
 pub mod arith;
 pub mod encoding;
+pub mod small;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::fmt::Write as _;
 use num_bigint::{BigInt, Sign};
 use num_traits::{Signed, ToPrimitive, Zero};
 
+pub use self::small::Small;
 use crate::error::{Result, SqlError, state};
 
 /// Digits after the point at most (`NUMERIC_DSCALE_MAX`).
