@@ -201,19 +201,9 @@ pub fn decode(encoded: &[u8]) -> Option<Numeric> {
     if last ^ flip != TERMINATOR {
         return None;
     }
-    let magnitude = if pairs.len() <= SMALL_PAIRS_MAX {
-        let mut v = 0u128;
-        for p in pairs {
-            v = v * 100 + pair_value(*p, flip)? as u128;
-        }
-        BigInt::from(v)
-    } else {
-        let mut base100 = Vec::with_capacity(pairs.len());
-        for p in pairs {
-            base100.push(pair_value(*p, flip)?);
-        }
-        BigInt::from_radix_be(Sign::Plus, &base100, 100)?
-    };
+    let base100 = pairs.iter().map(|p| pair_value(*p, flip));
+    let base100: Vec<u8> = base100.collect::<Option<_>>()?;
+    let magnitude = BigInt::from_radix_be(Sign::Plus, &base100, 100)?;
     // The pairs stand at scale 2·len - exponent; the value is shown at dscale.
     let scale = 2 * pairs.len() as i64 - exponent;
     let coefficient = if dscale as i64 >= scale {
