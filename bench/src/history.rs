@@ -27,6 +27,8 @@ const THREADS: u32 = 8;
 const LARGE_BYTES: u64 = 1 << 30;
 const ROWS_PER_STATEMENT: u64 = 500_000;
 
+const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY, k int, n bigint, s text)";
+
 /// Adds up three of the columns, so that they are read.
 const SCAN: &str = "SELECT count(*), sum(k), sum(n), max(s) FROM t";
 
@@ -48,20 +50,15 @@ fn open(directory: &Path, settings: &str) -> Result<Database, String> {
     Database::open_with(directory, &config).map_err(text)
 }
 
-fn fill(database: &Database, table: &str, from: u64, to: u64) -> Result<(), String> {
-    let sql = format!(
-        "INSERT INTO {table} SELECT i, i % 1000, i::bigint * 7919 % 1000003, 'value ' || i::bigint * 7919 % 1000003 \
-         FROM generate_series({from}, {to}) AS g(i)"
-    );
-    database.execute(&sql).map(drop).map_err(text)
-}
-
 /// Milliseconds of the scan in the present and in the past, where the present is and is not in segments.
 fn scans(directory: &Path, options: &Options) -> Result<Vec<Vec<String>>, String> {
     let database = open(directory, "")?;
     let run = |sql: &str| database.execute(sql).map_err(text);
-    run("CREATE TABLE t (id bigint PRIMARY KEY, k int, n bigint, s text)")?;
-    fill(&database, "t", 1, ROWS)?;
+    run(TABLE)?;
+    run(&format!(
+        "INSERT INTO t SELECT i, i % 1000, i::bigint * 7919 % 1000003, 'value ' || i::bigint * 7919 % 1000003 \
+         FROM generate_series(1, {ROWS}) AS g(i)"
+    ))?;
     run("CHECKPOINT")?;
     let answer = |sql: &str| -> Result<String, String> {
         let shown = database.query(sql, &[]).map_err(text)?;
@@ -89,7 +86,7 @@ fn scans(directory: &Path, options: &Options) -> Result<Vec<Vec<String>>, String
             return Err(format!("{where_it_is}: the past or the present is wrong"));
         }
         let [mut now, mut then] = [Vec::new(), Vec::new()];
-        for _ in 0..options.rounds().max(5) {
+        for _ in 0..options.rounds() {
             for (sql, into) in [(SCAN, &mut now), (past.as_str(), &mut then)] {
                 let start = Instant::now();
                 black_box(database.query(sql, &[]).map_err(text)?);
@@ -140,19 +137,19 @@ fn keeping(directory: &Path, options: &Options) -> Result<Vec<String>, String> {
 /// Milliseconds until a database of a gigabyte that was closed answers.
 fn opening(directory: &Path, options: &Options) -> Result<(), String> {
     let database = open(directory, "")?;
-    let made = "CREATE TABLE t (id bigint PRIMARY KEY, k int, n bigint, s text)";
-    database.execute(made).map_err(text)?;
-    let mut next = 1;
+    database.execute(TABLE).map_err(text)?;
+    let mut rows = 0;
     let bytes = loop {
         // Text that does not become much smaller.
         let digests: Vec<String> = (0..8).map(|n| format!("md5((i + {n})::text)")).collect();
         let sql = format!(
-            "INSERT INTO t SELECT i, i % 1000, i, {} FROM generate_series({next}, {}) AS g(i)",
+            "INSERT INTO t SELECT i, i % 1000, i, {} FROM generate_series({}, {}) AS g(i)",
             digests.join(" || "),
-            next + ROWS_PER_STATEMENT - 1
+            rows + 1,
+            rows + ROWS_PER_STATEMENT
         );
         database.execute(&sql).map_err(text)?;
-        next += ROWS_PER_STATEMENT;
+        rows += ROWS_PER_STATEMENT;
         database.execute("CHECKPOINT").map_err(text)?;
         let bytes = segment_bytes(directory)?;
         if bytes >= LARGE_BYTES {
@@ -171,7 +168,7 @@ fn opening(directory: &Path, options: &Options) -> Result<(), String> {
         database.close().map_err(text)?;
     }
     println!(
-        "a database of {} MB ({next} rows) opens and answers in {:.0} ms",
+        "a database of {} MB ({rows} rows) opens and answers in {:.0} ms",
         bytes / 1_000_000,
         table::median(&mut times)
     );
