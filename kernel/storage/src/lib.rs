@@ -64,7 +64,7 @@ pub use options::Options;
 pub use sequence::SequenceSpec;
 pub use timeline::TimelineInfo;
 pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
-pub use view::scan::ColumnRange;
+pub use view::scan::{ColumnRange, RowFilter};
 pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
     RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince, ScanRequest, TableScan, Version,

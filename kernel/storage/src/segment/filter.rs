@@ -1,11 +1,13 @@
-//! What spares a read: zone maps for row blocks, ranges for their rows, bloom filters for keys.
+//! What spares a read: zone maps for row blocks, ranges and conditions for their rows, bloom filters for
+//! keys.
 //!
 //! Zone maps and bloom filters may say "perhaps" when the truth is no, and never say no when it is yes.
-//! [`ValueRange`] is exact.
+//! [`ValueRange`] is exact; so is what a [`RowFilter`] leaves out, and it may leave out less.
 
+use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 
-use arrow_array::Array;
+use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, Buffer};
 
 use super::format::ZoneMap;
@@ -16,6 +18,9 @@ use crate::ids::ColumnId;
 use crate::key::{append_ordered, ordered_bytes, ordered_fixed};
 use crate::schema::ColumnType;
 
+/// Whole numbers that differ in their last so many bytes only can be counted.
+const NUMBER_BYTES: usize = 8;
+
 /// A condition `lower ≤ column ≤ upper` (or strict, or open) that every wanted row meets. NULL
 /// meets none. Rows that do not meet it may still be returned.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,11 +30,23 @@ pub struct ColumnRange {
     pub upper: Bound<Datum>,
 }
 
+/// A condition of the caller's that every wanted row meets. It is asked about rows that are there and that
+/// the ranges allow, before other columns are read. Rows that do not meet it may still be returned.
+pub trait RowFilter: Debug + Send + Sync {
+    /// The columns it reads, by their places in the projection; none when it need not be asked.
+    fn columns(&self) -> &[usize];
+
+    /// Which of the rows meet it, given those columns; `None` when it cannot tell.
+    fn select(&self, columns: &[ArrayRef]) -> Option<BooleanBuffer>;
+}
+
 /// A [`ColumnRange`] with its bounds in key order.
 pub(super) struct ZoneFilter {
     pub column: ColumnId,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
+    /// Whether the keys of values are numbers one apart.
+    is_whole: bool,
 }
 
 impl ZoneFilter {
@@ -59,6 +76,7 @@ impl ZoneFilter {
             column: range.column,
             lower,
             upper,
+            is_whole: is_whole_number(ty),
         }))
     }
 
@@ -77,6 +95,40 @@ impl ZoneFilter {
             Bound::Excluded(lower) => zone.max > *lower || cut(lower),
         };
         below_upper && above_lower
+    }
+
+    /// What share of a page's values is in the range, if they lie evenly between its bounds; `None` for
+    /// values that may lie anywhere, since there is no next one to each.
+    pub fn share(&self, zone: &ZoneMap) -> Option<f64> {
+        if !self.may_match(zone) {
+            return Some(0.0);
+        }
+        if self.must_match(zone) {
+            return Some(1.0);
+        }
+        // All that lies between the bounds starts as both do, and what follows is a number.
+        let same = zone.min.iter().zip(&zone.max).take_while(|(a, b)| a == b);
+        let start = same.count();
+        let digits = zone.max.len() - start;
+        if !self.is_whole || digits > NUMBER_BYTES {
+            return None;
+        }
+        let number = |key: &[u8]| {
+            let digits = key.get(start..start + digits).unwrap_or_default();
+            digits
+                .iter()
+                .fold(0, |number: u64, digit| number << 8 | u64::from(*digit)) as f64
+        };
+        let (min, max) = (number(&zone.min), number(&zone.max));
+        let from = match &self.lower {
+            Bound::Included(lower) | Bound::Excluded(lower) if *lower > zone.min => number(lower),
+            _ => min,
+        };
+        let to = match &self.upper {
+            Bound::Included(upper) | Bound::Excluded(upper) if *upper < zone.max => number(upper),
+            _ => max,
+        };
+        Some(((to - from + 1.0) / (max - min + 1.0)).clamp(0.0, 1.0))
     }
 
     /// Whether all values of a page with these bounds are in the range.

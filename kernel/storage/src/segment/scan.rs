@@ -2,8 +2,8 @@
 //!
 //! For each block: what the directory rules out is not read; then RowIds, timestamps, tombstones and the
 //! columns that ranges are about settle which rows are wanted, reading only those pages that could
-//! matter, and encoded ones without decoding them; then the columns, of which only the wanted rows are
-//! decoded (Abadi et al., "Materialization Strategies in a Column-Oriented DBMS", ICDE 2007). When all
+//! matter, and encoded ones without decoding them; then conditions are asked, one after another, each about
+//! the rows that are left; then the other columns, of which only the wanted rows are decoded (Abadi et al., "Materialization Strategies in a Column-Oriented DBMS", ICDE 2007). When all
 //! rows are wanted and the pages are cached decoded, they are the batch.
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use roaring::RoaringTreemap;
 
-use super::filter::{ColumnRange, ValueRange, ZoneFilter};
+use super::filter::{ColumnRange, RowFilter, ValueRange, ZoneFilter};
 use super::format::{Block, Rows};
 use super::reader::{Keep, Picked, SegmentReader};
 use crate::datum::Datum;
@@ -37,6 +37,8 @@ pub struct RowScan {
     pub exclude: Arc<RoaringTreemap>,
     /// Rows that do not meet all of these are left out, where the file can tell.
     pub ranges: Vec<ColumnRange>,
+    /// And those that do not meet these, but where they cannot tell.
+    pub filters: Vec<Arc<dyn RowFilter>>,
     /// Of `0..block_count`: the part of the segment this scan reads.
     pub blocks: Range<usize>,
 }
@@ -50,13 +52,14 @@ pub struct SegmentScan {
     row_id: bool,
     at: Ts,
     exclude: Arc<RoaringTreemap>,
-    filters: Vec<Filter>,
+    ranges: Vec<RangeFilter>,
+    filters: Vec<Arc<dyn RowFilter>>,
     keep: Keep,
     blocks: Range<usize>,
 }
 
 /// A range that rows are held against.
-struct Filter {
+struct RangeFilter {
     zone: ZoneFilter,
     /// `None` when values cannot be held against it.
     values: Option<ValueRange>,
@@ -78,7 +81,7 @@ impl SegmentReader {
     pub fn scan_rows(&self, table: &Arc<TableDef>, scan: RowScan) -> Result<SegmentScan> {
         let schema = batch_schema(table, &scan.projection, scan.row_id)?;
         let mut columns = Vec::new();
-        let mut filters = Vec::new();
+        let mut ranges = Vec::new();
         let mut blocks = 0..0;
         let mut keep = Keep::Decoded;
         if let Some((_, collection, rows)) = self.rows(table.id)? {
@@ -93,11 +96,11 @@ impl SegmentReader {
                         continue;
                     };
                     let values = ValueRange::new(range, ty)?;
-                    filters.push(Filter { zone, values });
+                    ranges.push(RangeFilter { zone, values });
                 }
             }
-            let ranges = scan.ranges.iter().map(|range| range.column);
-            keep = self.keep(rows, scan.projection.iter().copied().chain(ranges));
+            let read = scan.ranges.iter().map(|range| range.column);
+            keep = self.keep(rows, scan.projection.iter().copied().chain(read));
             // HEAD alone has the newest versions.
             let needed = match scan.at >= collection.max_ts {
                 true => rows.head.len(),
@@ -113,7 +116,8 @@ impl SegmentReader {
             row_id: scan.row_id,
             at: scan.at,
             exclude: scan.exclude,
-            filters,
+            ranges,
+            filters: scan.filters,
             keep,
             blocks,
         })
@@ -204,14 +208,14 @@ impl SegmentScan {
         }
         let mut wanted = self.wanted(block)?;
         let mut decoded = Vec::new();
-        for filter in &self.filters {
+        for range in &self.ranges {
             if wanted
                 .as_ref()
                 .is_some_and(|wanted| wanted.count_set_bits() == 0)
             {
                 return Ok(None);
             }
-            let Some((column, inside)) = self.inside(rows, block, filter, &mut decoded)? else {
+            let Some((column, inside)) = self.inside(rows, block, range, &mut decoded)? else {
                 continue;
             };
             debug_assert_eq!(inside.len(), block.rows as usize, "{column:?}");
@@ -224,19 +228,32 @@ impl SegmentScan {
         if picked.count() == 0 {
             return Ok(None);
         }
-        let mut columns = Vec::with_capacity(self.columns.len() + 1);
-        for column in &self.columns {
+        let known = self.columns.iter().map(|column| {
             let known = decoded.iter().find(|(known, _)| column.is(*known));
+            known.map(|(_, array)| picked.of(array)).transpose()
+        });
+        let mut rows_read = RowsRead {
+            known: known.collect::<Result<_>>()?,
+            picked,
+        };
+        let read = |place: usize, picked: &Picked| -> Result<ArrayRef> {
+            let column = self.columns.get(place);
+            let column = column.ok_or_else(|| Error::invalid(format!("no column {place}")))?;
+            let Self { reader, keep, .. } = self;
+            column.array(reader, self.collection, rows, block, picked, *keep)
+        };
+        for filter in &self.filters {
+            rows_read.narrow(&**filter, read)?;
+            if rows_read.picked.count() == 0 {
+                return Ok(None);
+            }
+        }
+        let RowsRead { picked, known } = rows_read;
+        let mut columns = Vec::with_capacity(self.columns.len() + 1);
+        for (place, known) in known.into_iter().enumerate() {
             columns.push(match known {
-                Some((_, array)) => picked.of(array)?,
-                None => column.array(
-                    &self.reader,
-                    self.collection,
-                    rows,
-                    block,
-                    &picked,
-                    self.keep,
-                )?,
+                Some(array) => array,
+                None => read(place, &picked)?,
             });
         }
         if self.row_id {
@@ -255,7 +272,7 @@ impl SegmentScan {
         &self,
         rows: &Rows,
         block: &Block,
-        filter: &Filter,
+        filter: &RangeFilter,
         decoded: &mut Vec<(ColumnId, ArrayRef)>,
     ) -> Result<Option<(ColumnId, BooleanBuffer)>> {
         let column = filter.zone.column;
@@ -280,7 +297,7 @@ impl SegmentScan {
 
     /// Whether zone maps show that no row of the block is wanted.
     fn ruled_out(&self, block: &Block) -> bool {
-        let mut zones = self.filters.iter().map(|filter| &filter.zone);
+        let mut zones = self.ranges.iter().map(|range| &range.zone);
         zones.any(|zone| match block.columns.get(usize::from(zone.column.0)) {
             Some(Some(page)) => match &page.zone {
                 Some(bounds) => !zone.may_match(bounds),
@@ -327,6 +344,50 @@ impl SegmentScan {
             }));
         }
         Ok(wanted)
+    }
+}
+
+/// Rows of a block, as far as they have been read.
+struct RowsRead {
+    picked: Picked,
+    /// By place: columns of the picked rows.
+    known: Vec<Option<ArrayRef>>,
+}
+
+impl RowsRead {
+    /// Leaves out what does not meet a filter. `read` gives a column of the picked rows.
+    fn narrow(
+        &mut self,
+        filter: &dyn RowFilter,
+        read: impl Fn(usize, &Picked) -> Result<ArrayRef>,
+    ) -> Result<()> {
+        let mut columns = Vec::new();
+        for place in filter.columns() {
+            let array = match self.known.get(*place) {
+                Some(Some(array)) => Arc::clone(array),
+                _ => read(*place, &self.picked)?,
+            };
+            if let Some(known) = self.known.get_mut(*place) {
+                *known = Some(Arc::clone(&array));
+            }
+            columns.push(array);
+        }
+        if columns.is_empty() {
+            return Ok(());
+        }
+        let chosen = filter.select(&columns);
+        let Some(chosen) = chosen.filter(|chosen| chosen.len() == self.picked.count()) else {
+            return Ok(());
+        };
+        if chosen.count_set_bits() == chosen.len() {
+            return Ok(());
+        }
+        let of_these = Picked::new(chosen.len(), Some(chosen.clone()));
+        for known in self.known.iter_mut().flatten() {
+            *known = of_these.of(known)?;
+        }
+        self.picked = self.picked.narrowed(chosen);
+        Ok(())
     }
 }
 

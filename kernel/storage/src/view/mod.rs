@@ -44,6 +44,7 @@ pub(crate) use own::{OwnWrites, find_in_runs};
 pub(crate) use path::Path;
 pub use range::RangeIter;
 pub use reader::RowReader;
+use scan::ColumnRange;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use unseen::RowsSince;
@@ -175,6 +176,27 @@ impl ReadView {
     /// How many rows a table has now; approximate, and not tied to the view's timestamp.
     pub fn row_count_estimate(&self, table: CollectionId) -> u64 {
         self.0.timeline.live_estimate(table)
+    }
+
+    /// How many of so many rows meet all ranges, roughly: in memory as many as in the segments.
+    pub fn matching_estimate(&self, table: &TableDef, ranges: &[ColumnRange], rows: u64) -> u64 {
+        if ranges.is_empty() {
+            return rows;
+        }
+        let (mut wanted, mut all) = (0.0, 0.0);
+        for (source, _) in self.0.path.sources() {
+            // A segment that cannot tell says so when it is read.
+            if let Source::Segment(segment) = source
+                && let Ok((share, rows)) = segment.share_estimate(table, ranges)
+            {
+                wanted += share * rows as f64;
+                all += rows as f64;
+            }
+        }
+        match all > 0.0 {
+            true => (rows as f64 * wanted / all).ceil() as u64,
+            false => rows,
+        }
     }
 
     /// The stored row, when visible; columns that are not `wanted` may come as NULL.

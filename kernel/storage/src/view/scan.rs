@@ -35,7 +35,7 @@ use crate::segment::{RowScan, SegmentReader, SegmentScan};
 use crate::view::path::Level;
 use crate::view::row_key;
 
-pub use crate::segment::ColumnRange;
+pub use crate::segment::{ColumnRange, RowFilter};
 
 /// Rows of a memtable that count as much as a segment's block when parts are dealt out.
 const ROWS_PER_WEIGHT: u64 = 8192;
@@ -104,6 +104,7 @@ struct Plan {
 /// One partition of a scan: an iterator over batches, none of them empty.
 pub struct TableScan {
     plan: Arc<Plan>,
+    filters: Vec<Arc<dyn RowFilter>>,
     parts: VecDeque<Part>,
     segment: Option<SegmentScan>,
     /// A segment's batch that is larger than asked for, being handed out in slices.
@@ -174,6 +175,15 @@ impl Newer {
 impl TableScan {
     pub fn table(&self) -> CollectionId {
         self.plan.table.id
+    }
+
+    /// The same scan, which leaves out rows that do not meet all of these, where it can tell before it
+    /// reads the other columns: in segments, of what is not computed.
+    pub fn filtered(mut self, filters: Vec<Arc<dyn RowFilter>>) -> TableScan {
+        if self.plan.computing.is_none() {
+            self.filters = filters;
+        }
+        self
     }
 
     /// Up to a batch of an in-memory source's rows, and where to go on, if anywhere.
@@ -260,6 +270,7 @@ impl TableScan {
                     columns_max,
                     exclude,
                     ranges: plan.ranges.clone(),
+                    filters: self.filters.clone(),
                     blocks,
                 };
                 let mut segment = reader.scan_rows(&plan.table, scan)?;
@@ -538,6 +549,7 @@ pub(super) fn scan(
     });
     let empty = || TableScan {
         plan: Arc::clone(&plan),
+        filters: Vec::new(),
         parts: VecDeque::new(),
         segment: None,
         rest: None,

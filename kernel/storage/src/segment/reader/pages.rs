@@ -54,6 +54,19 @@ impl Picked {
         }
     }
 
+    /// Of these, the ones that `chosen` has a bit for, which has one for each of these.
+    pub fn narrowed(&self, chosen: BooleanBuffer) -> Picked {
+        let wanted = match self.rows() {
+            None => chosen,
+            Some(rows) => {
+                let mut chosen = chosen.iter();
+                let mut next = || chosen.next().unwrap_or(false);
+                BooleanBuffer::collect_bool(rows.len(), |row| rows.value(row) && next())
+            }
+        };
+        Picked::new(wanted.len(), Some(wanted))
+    }
+
     /// How many.
     pub fn count(&self) -> usize {
         self.count

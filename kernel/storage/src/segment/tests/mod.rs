@@ -64,6 +64,7 @@ fn everything(table: &TableDef, at: Ts) -> RowScan {
         at,
         exclude: Arc::default(),
         ranges: Vec::new(),
+        filters: Vec::new(),
         blocks: 0..usize::MAX,
     }
 }

@@ -1,0 +1,98 @@
+//! How many rows ranges leave: told from zone maps, and, where those cannot tell, from a sample.
+
+use super::filter::{ColumnRange, ValueRange, ZoneFilter};
+use super::format::{Block, Rows};
+use super::reader::{Keep, SegmentReader};
+use crate::error::Result;
+use crate::ids::CollectionId;
+use crate::schema::TableDef;
+
+/// Blocks whose zone maps are looked at, evenly through a run.
+const BLOCKS_MAX: usize = 256;
+/// Of them, those whose values are.
+const SAMPLES: usize = 2;
+/// What is not in the sample is taken to be a row of so many samples.
+const RARE: f64 = 0.1;
+
+struct Condition {
+    zone: ZoneFilter,
+    values: Option<ValueRange>,
+    /// The share in the sample, once it was needed.
+    sampled: Option<f64>,
+}
+
+impl SegmentReader {
+    /// The share of a table's newest rows in this file that meet all ranges, roughly, and how many rows it
+    /// is a share of. Reads a page or two of a column at most.
+    pub fn share_estimate(&self, table: &TableDef, ranges: &[ColumnRange]) -> Result<(f64, u64)> {
+        let Some((_, _, rows)) = self.rows(table.id)? else {
+            return Ok((1.0, 0));
+        };
+        let mut conditions = Vec::new();
+        for range in ranges {
+            if let Some(column) = rows.columns.get(usize::from(range.column.0))
+                && let Some(zone) = ZoneFilter::new(range, &column.ty)?
+            {
+                conditions.push(Condition {
+                    zone,
+                    values: ValueRange::new(range, &column.ty)?,
+                    sampled: None,
+                });
+            }
+        }
+        let (mut seen, mut wanted) = (0.0, 0.0);
+        let step = rows.head.len().div_ceil(BLOCKS_MAX).max(1);
+        for block in rows.head.iter().step_by(step) {
+            let mut share = 1.0;
+            for condition in &mut conditions {
+                share *= self.share_of_block(table.id, rows, block, condition)?;
+            }
+            seen += f64::from(block.rows);
+            wanted += f64::from(block.rows) * share;
+        }
+        let live = self.live_rows(table.id);
+        Ok((if seen > 0.0 { wanted / seen } else { 1.0 }, live))
+    }
+
+    fn share_of_block(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        condition: &mut Condition,
+    ) -> Result<f64> {
+        let Some(Some(page)) = block.columns.get(usize::from(condition.zone.column.0)) else {
+            return Ok(1.0);
+        };
+        let Some(zone) = &page.zone else {
+            return Ok(if page.nulls == block.rows { 0.0 } else { 1.0 });
+        };
+        if let Some(share) = condition.zone.share(zone) {
+            let values = f64::from(block.rows - page.nulls) / f64::from(block.rows.max(1));
+            return Ok(values * share);
+        }
+        if condition.sampled.is_none() {
+            condition.sampled = Some(self.sample(c, rows, condition)?);
+        }
+        Ok(condition.sampled.unwrap_or(1.0))
+    }
+
+    /// The share of the values that meet a condition, in a few blocks.
+    fn sample(&self, c: CollectionId, rows: &Rows, condition: &Condition) -> Result<f64> {
+        let Some(values) = &condition.values else {
+            return Ok(1.0);
+        };
+        let column = condition.zone.column;
+        let (mut seen, mut wanted) = (0, 0);
+        let step = rows.head.len().div_ceil(SAMPLES).max(1);
+        for block in rows.head.iter().step_by(step) {
+            if let Some(Some(_)) = block.columns.get(usize::from(column.0)) {
+                let (inside, _) =
+                    self.column_filter(c, rows, block, column, values, Keep::Stored)?;
+                wanted += inside.count_set_bits();
+            }
+            seen += block.rows as usize;
+        }
+        Ok((wanted as f64).max(RARE) / (seen as f64).max(1.0))
+    }
+}
