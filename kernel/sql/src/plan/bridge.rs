@@ -25,7 +25,9 @@ pub(crate) fn configure(options: &mut ConfigOptions) {
 
 pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     // Subqueries that no join can stand for are found last, in plans that are already typed.
-    crate::functions::session_state(builder).with_analyzer_rule(Arc::new(crate::subplan::Subplans))
+    let builder = crate::functions::session_state(builder)
+        .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
+    builder.with_physical_optimizer_rules(super::join_order::physical_rules())
 }
 
 /// Tells functions and casts of the session: who, where, when, and how values print. Planning reads

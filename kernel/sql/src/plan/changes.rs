@@ -40,9 +40,9 @@ use super::as_of::time::arrive;
 use super::compile::Expressions;
 use super::context::Uses;
 use super::error::{convert, wrap};
-use super::provider::row_statistics;
-use super::scan::{conform, leaf, properties, stream};
+use super::scan::{conform, leaf, no_expressions, properties, stream};
 use super::state::CurrentStatement;
+use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{Relation, model::Table};
 use crate::error::{SqlError, state};
@@ -355,6 +355,7 @@ impl ExecutionPlan for ChangesExec {
     }
 
     leaf!();
+    no_expressions!();
 
     fn execute(
         &self,

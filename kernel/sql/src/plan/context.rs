@@ -183,7 +183,8 @@ impl<'a> PlanContext<'a> {
                 let mut uses = self.uses.borrow_mut();
                 uses.relations.insert(t.oid);
                 uses.tables.insert(t.oid);
-                Ok(provider_as_source(Arc::new(StoredTable::new(meta, target))))
+                let table = StoredTable::new(self.catalog, meta, target);
+                Ok(provider_as_source(Arc::new(table)))
             }
             Relation::View(v) => {
                 self.uses.borrow_mut().relations.insert(v.oid);
@@ -231,7 +232,8 @@ impl<'a> PlanContext<'a> {
                 let meta = past.catalog.table_meta(t.oid).map_err(wrap)?;
                 // A dump carries no entries of indexes that were dropped before it.
                 let meta = meta.with_indexes_of(self.catalog).map_err(wrap)?;
-                Ok(provider_as_source(Arc::new(StoredTable::at(meta, slot))))
+                let table = StoredTable::at(&past.catalog, meta, slot);
+                Ok(provider_as_source(Arc::new(table)))
             }
             Relation::View(v) => {
                 let plan = self.expand(v, owner, Some(slot))?;

@@ -2,8 +2,9 @@
 //!
 //! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
 //! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
-//! DataFusion sees it; [`scan`] reads it; [`filter`] turns predicates into index ranges and zone-map
-//! hints; [`fast`] runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other
+//! DataFusion sees it, and [`statistics`] what it is told of it; [`join_order`] reorders joins; [`scan`] reads a table,
+//! and [`scan_filter`] leaves out what the operators above have no use for; [`filter`] turns predicates into
+//! index ranges and zone-map hints; [`fast`] runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other
 //! times, [`changes`] what came between; [`compile`] makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
@@ -18,6 +19,7 @@ pub(crate) mod error;
 pub(crate) mod explain;
 pub(crate) mod fast;
 pub(crate) mod filter;
+mod join_order;
 mod limit;
 pub(crate) mod origin;
 mod partial;
@@ -25,7 +27,9 @@ pub(crate) mod provider;
 pub(crate) mod query;
 pub(crate) mod run;
 pub(crate) mod scan;
+mod scan_filter;
 pub(crate) mod state;
+pub(crate) mod statistics;
 
 use std::sync::Arc;
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::common::Statistics;
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use heliosdb_storage::ScanRequest;
+use heliosdb_storage::ids::CollectionId;
 
 use super::as_of::time::shown;
 use super::dates;
@@ -22,8 +22,9 @@ use super::error::wrap;
 use super::filter::{self, Bounds};
 use super::scan::{IndexScanExec, RowFetchExec, TableScanExec, index_rows};
 use super::state::CurrentStatement;
-use crate::catalog::Oid;
+use super::statistics;
 use crate::catalog::meta::TableMeta;
+use crate::catalog::{CatalogSnapshot, Oid};
 use crate::semantics::SessionVars;
 
 #[derive(Debug)]
@@ -33,23 +34,25 @@ pub(crate) struct StoredTable {
     target: bool,
     /// The slot of the time to read it at, when that is not the statement's.
     slot: Option<usize>,
+    /// See [`statistics`].
+    domains: Arc<[Option<CollectionId>]>,
 }
 
 impl StoredTable {
-    pub fn new(meta: Arc<TableMeta>, target: bool) -> StoredTable {
+    pub fn new(catalog: &CatalogSnapshot, meta: Arc<TableMeta>, target: bool) -> StoredTable {
         StoredTable {
+            domains: statistics::domains(catalog, &meta.table).into(),
             meta,
             target,
             slot: None,
         }
     }
 
-    /// A table at another time.
-    pub fn at(meta: Arc<TableMeta>, slot: usize) -> StoredTable {
+    /// A table at another time, with the catalog of then.
+    pub fn at(catalog: &CatalogSnapshot, meta: Arc<TableMeta>, slot: usize) -> StoredTable {
         StoredTable {
-            meta,
-            target: false,
             slot: Some(slot),
+            ..StoredTable::new(catalog, meta, false)
         }
     }
 
@@ -175,6 +178,9 @@ impl TableProvider for StoredTable {
             // Filters above may drop rows, and then a limit must not apply below them.
             limit: limit.filter(|_| filters.is_empty()),
         };
+        let rows = view.matching_estimate(&self.meta.storage, &request.ranges, estimate);
+        let columns = &request.projection;
+        let known = statistics::of_scan(&schema, &view, rows, columns, &self.domains);
         let scan = TableScanExec::new(
             self.meta.clone(),
             view,
@@ -182,7 +188,7 @@ impl TableProvider for StoredTable {
             interrupt,
             request,
             schema,
-            estimate,
+            known,
         );
         let scan = scan.map_err(wrap)?;
         Ok(Arc::new(scan))
@@ -190,14 +196,5 @@ impl TableProvider for StoredTable {
 
     fn statistics(&self) -> Option<Statistics> {
         None
-    }
-}
-
-/// Statistics that know the number of rows only.
-pub(crate) fn row_statistics(schema: &SchemaRef, rows: u64) -> Statistics {
-    Statistics {
-        num_rows: Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX)),
-        total_byte_size: Precision::Absent,
-        column_statistics: vec![ColumnStatistics::new_unknown(); schema.fields().len()],
     }
 }

@@ -1,34 +1,44 @@
 //! Physical operators that read storage.
 //!
 //! [`TableScanExec`] reads a whole table in partitions, [`IndexScanExec`] the rows an index names, which are
-//! looked up when the plan is made and must be few, [`RowFetchExec`] rows that are known by id. Reading storage blocks; these run on the instance's
+//! looked up when the plan is made and must be few, [`RowFetchExec`] rows that are known by id. What the
+//! operators above know of the rows they want, a table's scan takes as a hint ([`super::scan_filter`]). Reading storage blocks; these run on the instance's
 //! own threads, or on the thread of the session that asked.
 
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    apply_expression_roots,
 };
 use heliosdb_storage::ids::{ColumnId, RowId};
-use heliosdb_storage::{Interrupt, ReadView, ScanRequest, TableScan};
+use heliosdb_storage::{Interrupt, ReadView, RowFilter, ScanRequest, TableScan};
 use parking_lot::Mutex;
 
 use super::error::wrap;
 use super::filter::IndexLookup;
-use super::provider::row_statistics;
+use super::scan_filter::{Gathered, ScanFilter, range_column};
+use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
 use crate::types::extension::wrapped_as;
 
@@ -53,16 +63,20 @@ pub(super) fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanPrope
 /// that plugins have names for.
 pub(crate) fn conform(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns
-        .map(|(values, field)| wrapped_as(values, field.data_type()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(wrap)?;
     Ok(RecordBatch::try_new_with_options(
         schema.clone(),
-        columns,
+        conform_columns(schema, batch.columns())?,
         &options,
     )?)
+}
+
+/// The same for columns.
+pub(super) fn conform_columns(schema: &SchemaRef, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    let columns = columns.iter().zip(schema.fields());
+    columns
+        .map(|(values, field)| wrapped_as(values, field.data_type()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(wrap)
 }
 
 pub(super) fn stream(
@@ -100,7 +114,12 @@ macro_rules! leaf {
         ) -> Result<Arc<dyn ExecutionPlan>> {
             Ok(self)
         }
+    };
+}
 
+/// What leaf operators without expressions have in common besides.
+macro_rules! no_expressions {
+    () => {
         fn apply_expressions(
             &self,
             _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
@@ -110,7 +129,7 @@ macro_rules! leaf {
     };
 }
 
-pub(super) use leaf;
+pub(super) use {leaf, no_expressions};
 
 /// Reads a whole table.
 pub(crate) struct TableScanExec {
@@ -122,7 +141,11 @@ pub(crate) struct TableScanExec {
     request: ScanRequest,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
-    estimate: u64,
+    /// Of all partitions together.
+    known: Statistics,
+    /// Asked before all columns of a row are read.
+    filters: Vec<Arc<ScanFilter>>,
+    metrics: ExecutionPlanMetricsSet,
     /// The scans made when the plan was; each partition takes its own once.
     scans: Mutex<Vec<Option<TableScan>>>,
 }
@@ -143,7 +166,7 @@ impl TableScanExec {
         interrupt: Arc<Interrupt>,
         request: ScanRequest,
         schema: SchemaRef,
-        estimate: u64,
+        known: Statistics,
     ) -> heliosdb_storage::Result<TableScanExec> {
         let scans = view.scan(meta.storage.clone(), request.clone())?;
         let scans: Vec<Option<TableScan>> = scans.into_iter().map(Some).collect();
@@ -156,20 +179,52 @@ impl TableScanExec {
             request,
             schema,
             properties,
-            estimate,
+            known,
+            filters: Vec::new(),
+            metrics: ExecutionPlanMetricsSet::new(),
             scans: Mutex::new(scans),
         })
     }
 
+    /// The same scan, which it takes over, with these filters.
+    fn with_filters(&self, filters: Vec<Arc<ScanFilter>>) -> TableScanExec {
+        TableScanExec {
+            meta: self.meta.clone(),
+            view: self.view.clone(),
+            as_of: self.as_of.clone(),
+            interrupt: self.interrupt.clone(),
+            request: self.request.clone(),
+            schema: self.schema.clone(),
+            properties: self.properties.clone(),
+            known: self.known.clone(),
+            filters,
+            metrics: ExecutionPlanMetricsSet::new(),
+            scans: Mutex::new(std::mem::take(&mut *self.scans.lock())),
+        }
+    }
+
+    /// Whether a condition is one of the request's ranges.
+    fn is_in_ranges(&self, condition: &Arc<dyn PhysicalExpr>) -> bool {
+        let column = range_column(condition).and_then(|place| self.request.projection.get(place));
+        let mut ranges = self.request.ranges.iter();
+        column.is_some_and(|column| ranges.any(|range| range.column == *column))
+    }
+
     /// The scan of a partition; a new one when the plan runs again.
     fn take(&self, partition: usize) -> heliosdb_storage::Result<Option<TableScan>> {
-        if let Some(scan) = self.scans.lock().get_mut(partition).and_then(Option::take) {
-            return Ok(Some(scan));
-        }
-        let scans = self
-            .view
-            .scan(self.meta.storage.clone(), self.request.clone())?;
-        Ok(scans.into_iter().nth(partition))
+        let made = self.scans.lock().get_mut(partition).and_then(Option::take);
+        let scan = match made {
+            Some(scan) => Some(scan),
+            None => {
+                let scans = self
+                    .view
+                    .scan(self.meta.storage.clone(), self.request.clone())?;
+                scans.into_iter().nth(partition)
+            }
+        };
+        let filters = self.filters.iter();
+        let filters = filters.map(|filter| filter.clone() as Arc<dyn RowFilter>);
+        Ok(scan.map(|scan| scan.filtered(filters.collect())))
     }
 }
 
@@ -185,6 +240,9 @@ impl DisplayAs for TableScanExec {
         if !self.request.ranges.is_empty() {
             write!(f, ", zone_maps={}", self.request.ranges.len())?;
         }
+        if !self.filters.is_empty() {
+            write!(f, ", filters={}", self.filters.len())?;
+        }
         Ok(())
     }
 }
@@ -196,6 +254,47 @@ impl ExecutionPlan for TableScanExec {
 
     leaf!();
 
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let exprs = self.filters.iter().map(|filter| filter.expr().clone());
+        apply_expression_roots(exprs, f)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    /// What a join or a sort found out in one run does not hold in the next.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let filters = self.filters.iter();
+        let lasting = filters.filter(|filter| !filter.is_dynamic()).cloned();
+        Ok(Arc::new(self.with_filters(lasting.collect())))
+    }
+
+    /// Takes conditions as hints: the operators above keep them.
+    fn handle_child_pushdown_result(
+        &self,
+        _phase: FilterPushdownPhase,
+        above: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let kept = vec![PushedDown::No; above.parent_filters.len()];
+        let mut filters = self.filters.clone();
+        for above in above.parent_filters {
+            if self.is_in_ranges(&above.filter) {
+                continue;
+            }
+            filters.extend(ScanFilter::new(above.filter, &self.schema)?.map(Arc::new));
+        }
+        let result = FilterPushdownPropagation::with_parent_pushdown_result(kept);
+        Ok(match filters.len() > self.filters.len() {
+            true => result.with_updated_node(Arc::new(self.with_filters(filters))),
+            false => result,
+        })
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -205,11 +304,25 @@ impl ExecutionPlan for TableScanExec {
         let meta = self.meta.clone();
         let schema = self.schema.clone();
         let interrupt = self.interrupt.clone();
-        let batches = scan.into_iter().flatten().map(move |batch| {
-            interrupt.check().map_err(wrap)?;
-            conform(&schema, &batch.map_err(|e| wrap(meta.explain(e)))?)
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let mut scan = scan.into_iter().flatten();
+        let batches = std::iter::from_fn(move || {
+            let timer = metrics.elapsed_compute().timer();
+            let batch = scan.next()?;
+            drop(timer);
+            Some(interrupt.check().map_err(wrap).and_then(|()| {
+                let batch = batch.map_err(|e| wrap(meta.explain(e)))?;
+                metrics.record_output(batch.num_rows());
+                conform(&schema, &batch)
+            }))
         });
-        Ok(stream(&self.schema, batches))
+        match self.filters.is_empty() {
+            true => Ok(stream(&self.schema, batches)),
+            false => Ok(stream(
+                &self.schema,
+                Gathered::new(&self.schema, self.request.batch_rows, batches),
+            )),
+        }
     }
 
     fn statistics_from_inputs(
@@ -217,14 +330,17 @@ impl ExecutionPlan for TableScanExec {
         _inputs: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let parts = match args.partition() {
-            None => 1,
-            Some(_) => self.properties.partitioning.partition_count() as u64,
-        };
-        Ok(Arc::new(row_statistics(
-            &self.schema,
-            self.estimate / parts.max(1),
-        )))
+        let mut known = self.known.clone();
+        if args.partition().is_some() {
+            let parts = self.properties.partitioning.partition_count().max(1);
+            let rows = self.known.num_rows.get_value().copied().unwrap_or(0);
+            known.num_rows = Precision::Inexact(rows / parts);
+            for column in &mut known.column_statistics {
+                // A value may be in all parts, but not more values than rows.
+                column.distinct_count = column.distinct_count.min(&known.num_rows);
+            }
+        }
+        Ok(Arc::new(known))
     }
 }
 
@@ -331,6 +447,7 @@ impl ExecutionPlan for IndexScanExec {
     }
 
     leaf!();
+    no_expressions!();
 
     fn execute(
         &self,
@@ -423,6 +540,7 @@ impl ExecutionPlan for RowFetchExec {
     }
 
     leaf!();
+    no_expressions!();
 
     fn execute(
         &self,

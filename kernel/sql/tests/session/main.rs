@@ -15,6 +15,7 @@ mod flights;
 mod follower;
 mod functions;
 mod isolation;
+mod joins;
 mod json;
 mod list_append;
 mod locks;
