@@ -1,5 +1,6 @@
 //! A table prepared for writing: what has to hold of its rows, and who refers to them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
@@ -7,12 +8,46 @@ use sqlparser::ast;
 
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::{Column, Constraint, ConstraintKind, ForeignKey};
-use crate::catalog::{CatalogSnapshot, Oid};
+use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid};
 use crate::error::{Result, SqlError};
 use crate::plan::compile::{Expressions, Local};
 use crate::plugin::constraint::PluginCheck;
 use crate::session::info::SessionInfo;
+use crate::session::settings::Settings;
 use crate::session::statement::parse_expression;
+
+/// The tables that a session has prepared, for one version of the catalog and for settings under which
+/// plans are alike: defaults and conditions are compiled with both.
+#[derive(Default)]
+pub(crate) struct WriteTargets {
+    tables: HashMap<Oid, Arc<WriteTarget>>,
+    catalog: CatalogVersion,
+    settings: Option<Settings>,
+}
+
+impl WriteTargets {
+    /// The table, if it is prepared for this catalog and these settings. All are forgotten when they are
+    /// for others.
+    pub fn find(
+        &mut self,
+        catalog: CatalogVersion,
+        settings: &Settings,
+        table: Oid,
+    ) -> Option<Arc<WriteTarget>> {
+        let under = self.settings.as_ref();
+        if self.catalog != catalog || !under.is_some_and(|under| settings.plans_alike(under)) {
+            self.tables.clear();
+            self.catalog = catalog;
+            self.settings = Some(settings.clone());
+        }
+        self.tables.get(&table).cloned()
+    }
+
+    /// Keeps a table that was prepared for what [`WriteTargets::find`] was last asked with.
+    pub fn keep(&mut self, table: Oid, target: Arc<WriteTarget>) {
+        self.tables.insert(table, target);
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct WriteTarget {

@@ -43,7 +43,7 @@ use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
-use crate::dml::target::WriteTarget;
+use crate::dml::target::{WriteTarget, WriteTargets};
 use crate::error::{Result, SqlError, SqlState, state};
 use crate::instance::Instance;
 use crate::names;
@@ -78,9 +78,8 @@ pub struct Session {
     pub(crate) prepared: HashMap<String, Arc<Prepared>>,
     known: KnownTexts,
     pub(crate) copy_in: Option<CopyIn>,
-    /// Tables prepared for writing, for the catalog version in `targets_of`.
-    pub(crate) targets: HashMap<u32, Arc<WriteTarget>>,
-    pub(crate) targets_of: CatalogVersion,
+    /// Tables prepared for writing.
+    targets: WriteTargets,
     /// Since when the catalog has been the one that `info` holds.
     catalog_since: Option<CatalogSince>,
     notices: Vec<Notice>,
@@ -154,8 +153,7 @@ impl Session {
             prepared: HashMap::new(),
             known: KnownTexts::default(),
             copy_in: None,
-            targets: HashMap::new(),
-            targets_of: CatalogVersion::default(),
+            targets: WriteTargets::default(),
             catalog_since: None,
             notices: Vec::new(),
             reader: None,
@@ -611,15 +609,15 @@ impl Session {
         catalog: &CatalogSnapshot,
         table: u32,
     ) -> Result<Arc<WriteTarget>> {
-        if self.targets_of != catalog.version {
-            self.targets.clear();
-            self.targets_of = catalog.version;
-        }
-        if let Some(target) = self.targets.get(&table) {
-            return Ok(target.clone());
+        let targets = &mut self.targets;
+        let known = self
+            .info
+            .with_settings(|settings| targets.find(catalog.version, settings, table));
+        if let Some(target) = known {
+            return Ok(target);
         }
         let target = Arc::new(WriteTarget::new(state, catalog, &self.info, table)?);
-        self.targets.insert(table, target.clone());
+        self.targets.keep(table, target.clone());
         Ok(target)
     }
 

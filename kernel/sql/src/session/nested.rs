@@ -52,7 +52,6 @@ impl Session {
             Session::nested(self.info.clone(), self.interrupt.clone(), self.nesting + 1)?;
         guest.txn = self.txn.lend();
         std::mem::swap(&mut guest.targets, &mut self.targets);
-        guest.targets_of = self.targets_of;
         Ok(guest)
     }
 
@@ -61,7 +60,6 @@ impl Session {
         self.txn.take_back(std::mem::take(&mut guest.txn));
         self.notices.append(&mut guest.notices);
         std::mem::swap(&mut guest.targets, &mut self.targets);
-        self.targets_of = guest.targets_of;
     }
 
     /// A session that reads one view.
@@ -97,8 +95,7 @@ impl Session {
             prepared: HashMap::new(),
             known: Default::default(),
             copy_in: None,
-            targets: HashMap::new(),
-            targets_of: Default::default(),
+            targets: Default::default(),
             catalog_since: None,
             notices: Vec::new(),
             reader: None,

@@ -646,3 +646,62 @@ fn a_point_read_of_the_past_is_compiled_too() {
         "{plan}"
     );
 }
+
+/// Defaults and conditions are compiled under the settings of the statement that needs them first.
+#[test]
+fn defaults_and_conditions_follow_the_settings() {
+    check(
+        "SET TimeZone = 'UTC';
+         CREATE TABLE t (k int PRIMARY KEY, s text DEFAULT to_jsonb('2020-01-01 00:00+00'::timestamptz)::text,
+                         at timestamptz CHECK (extract(hour FROM at) < 12));
+         CREATE TABLE today (k int, at timestamptz DEFAULT date_trunc('day', now()));
+         INSERT INTO today VALUES (1);
+         INSERT INTO t (k, at) VALUES (1, '2020-01-01 11:00+00');
+         INSERT INTO t (k, at) VALUES (2, '2020-01-01 13:00+00');
+         SET TimeZone = 'America/New_York';
+         INSERT INTO today VALUES (2) RETURNING at = date_trunc('day', now()) AS is_midnight;
+         INSERT INTO t (k, at) VALUES (3, '2020-01-01 13:00+00');
+         INSERT INTO t (k, at) VALUES (4, '2020-01-01 17:00+00');
+         BEGIN; SET LOCAL TimeZone = 'UTC'; INSERT INTO t (k, at) VALUES (5, '2020-01-01 13:00+00');
+         ROLLBACK;
+         BEGIN; SET LOCAL TimeZone = 'UTC'; INSERT INTO t (k, at) VALUES (6, '2020-01-01 05:00+00');
+         COMMIT;
+         UPDATE t SET at = '2020-01-01 16:00+00' WHERE k = 1;
+         SET TimeZone = 'UTC';
+         UPDATE t SET at = '2020-01-01 16:00+00' WHERE k = 1;
+         SELECT k, s FROM t ORDER BY k",
+        expect![[r#"
+            SET
+            CREATE TABLE
+            CREATE TABLE
+            INSERT 0 1
+            INSERT 0 1
+            ERROR 23514: new row for relation "t" violates check constraint "t_at_check"
+            DETAIL: Failing row contains (2, "2020-01-01T00:00:00+00:00", 2020-01-01 13:00:00+00).
+            SET
+            is_midnight
+            t
+            INSERT 0 1
+            INSERT 0 1
+            ERROR 23514: new row for relation "t" violates check constraint "t_at_check"
+            DETAIL: Failing row contains (4, "2019-12-31T19:00:00-05:00", 2020-01-01 12:00:00-05).
+            BEGIN
+            SET
+            ERROR 23514: new row for relation "t" violates check constraint "t_at_check"
+            DETAIL: Failing row contains (5, "2020-01-01T00:00:00+00:00", 2020-01-01 13:00:00+00).
+            ROLLBACK
+            BEGIN
+            SET
+            INSERT 0 1
+            COMMIT
+            UPDATE 1
+            SET
+            ERROR 23514: new row for relation "t" violates check constraint "t_at_check"
+            DETAIL: Failing row contains (1, "2020-01-01T00:00:00+00:00", 2020-01-01 16:00:00+00).
+            k | s
+            1 | "2020-01-01T00:00:00+00:00"
+            3 | "2019-12-31T19:00:00-05:00"
+            6 | "2020-01-01T00:00:00+00:00"
+        "#]],
+    );
+}
