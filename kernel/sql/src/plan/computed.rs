@@ -239,12 +239,15 @@ fn is_immutable_call(function: &ScalarUDF, types: &[DataType]) -> bool {
     let Some(function) = inner.downcast_ref::<PgFunction>() else {
         return function.signature().volatility == Volatility::Immutable;
     };
-    // What is made of a time with zone depends on the session's zone, unless the call names one.
-    let zoned = types.iter().any(|ty| pg_type(ty) == PgType::TimestampTz);
+    // What is made of a time with zone depends on the session's zone, unless the call names one, or tells how
+    // long it is between two of them.
+    let is_zoned = |ty: &DataType| *item(&pg_type(ty)) == PgType::TimestampTz;
     match function.volatility_for(types) {
-        Some(overload::Volatility::Immutable) => {
-            !zoned || matches!(evaluated_name(function), "timezone" | "$-" | "$+")
-        }
+        Some(overload::Volatility::Immutable) => match evaluated_name(function) {
+            "timezone" => true,
+            "$-" if types.iter().all(is_zoned) => true,
+            _ => !types.iter().any(is_zoned),
+        },
         _ => false,
     }
 }
@@ -254,6 +257,14 @@ fn evaluated_name(function: &PgFunction) -> &str {
     function.name()
 }
 
+/// The type of an array's items; any other type itself.
+fn item(ty: &PgType) -> &PgType {
+    match ty {
+        PgType::Array(item) => item,
+        other => other,
+    }
+}
+
 /// Texts of times depend on DateStyle and TimeZone; so do times with zone as times without.
 fn is_immutable_cast(from: &PgType, to: &PgType) -> bool {
     let is_time = |ty: &PgType| ty.category() == 'D' || *ty == PgType::Interval;
@@ -261,6 +272,7 @@ fn is_immutable_cast(from: &PgType, to: &PgType) -> bool {
     if from == to {
         return true;
     }
+    let (from, to) = (item(from), item(to));
     if zoned(from) || zoned(to) {
         return false;
     }
