@@ -20,8 +20,9 @@ pub(crate) fn to_column(
     if matches!(array.data_type(), DataType::Null) {
         return Ok(new_null_array(storage, array.len()));
     }
-    // Text may still be too long for varchar(n), so only types without a length pass as they are.
-    if array.data_type() == storage && (column.typmod < 0 || !column.ty.is_string()) {
+    // A modifier is still to be applied, unless the type in memory has it: as numeric(p ≤ 38, s) does.
+    let has_modifier = matches!(storage, DataType::Decimal128(..));
+    if array.data_type() == storage && (column.typmod < 0 || has_modifier) {
         return Ok(array.clone());
     }
     let from = PgType::from_arrow(array.data_type()).unwrap_or(PgType::Unknown);

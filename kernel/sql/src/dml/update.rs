@@ -501,6 +501,10 @@ impl Run<'_> {
                     .map(|(place, column)| {
                         let ty = target.meta.schema.field(place).data_type();
                         let array = batch.column(place + 1);
+                        // What is not assigned is what the column has.
+                        if !assigned.contains(&place) && array.data_type() == ty {
+                            return Ok(array.clone());
+                        }
                         assign::to_column(array, column, ty, &self.writer.format)
                     })
                     .collect::<Result<_>>()?;

@@ -2,10 +2,12 @@
 //! errors, and leave the same data; and EXPLAIN says which route a statement takes.
 
 use expect_test::expect;
+use heliosdb_plugin_api::root;
 use heliosdb_sql::types::{PgType, encode_text};
 use heliosdb_sql::{Outcome, SqlError, Value};
 
-use super::support::{Client, Db, check};
+use super::support::points::Points;
+use super::support::{Client, Db, Plugins, check};
 
 /// Numbers that look random (xorshift64*, Vigna 2016).
 struct Random(u64);
@@ -112,6 +114,35 @@ const KEYS: &[Key] = &[
         ty: "bytea",
         values: &["\\x00", "\\x", "\\xdeadbeef"],
         wrong: &["\\x0"],
+    },
+    Key {
+        ty: "timestamp(0)",
+        values: &["2020-02-29 12:00:00.6", "1999-12-31 23:59:59.4", "infinity"],
+        wrong: &["2020-02-30"],
+    },
+    Key {
+        ty: "timestamptz(3)",
+        values: &[
+            "2020-02-29 12:00:00.0006+01",
+            "1999-12-31 23:59:59.9994",
+            "-infinity",
+        ],
+        wrong: &["never"],
+    },
+    Key {
+        ty: "time(1)",
+        values: &["12:00:00.06", "23:59:59.99", "00:00:00"],
+        wrong: &["25:00"],
+    },
+    Key {
+        ty: "interval(0)",
+        values: &["1 day 00:00:00.6", "-00:00:01.4", "1 mon"],
+        wrong: &["a while"],
+    },
+    Key {
+        ty: "numeric(40,2)",
+        values: &["1.005", "-3.14159", "7", "NaN"],
+        wrong: &["1e39", "one"],
     },
 ];
 
@@ -645,6 +676,138 @@ fn a_point_read_of_the_past_is_compiled_too() {
         plan.contains("PointRead: table=t, index=t_pkey, as_of="),
         "{plan}"
     );
+}
+
+/// Types whose modifier rounds a value or refuses it, and values that have to be rounded.
+const MODIFIED: [(&str, &str, &str); 8] = [
+    (
+        "timestamp(0)",
+        "2020-01-01 00:00:00.6",
+        "2020-01-01 00:00:01",
+    ),
+    (
+        "timestamptz(2)",
+        "2020-01-01 00:00:00.126+00",
+        "2020-01-01 00:00:00.13+00",
+    ),
+    ("time(1)", "12:00:00.06", "12:00:00.1"),
+    ("interval(0)", "1 day 00:00:00.6", "1 day 00:00:01"),
+    ("numeric(40,2)", "1.005", "1.01"),
+    ("numeric(6,2)", "1.005", "1.01"),
+    ("numeric(40,2)[]", "{1.005,2}", "{1.01,2.00}"),
+    (
+        "timestamp(0)[]",
+        "{2020-01-01 00:00:00.6}",
+        "{\"2020-01-01 00:00:01\"}",
+    ),
+];
+
+/// A text that came before is run without its constants, which then have no modifier of their own; nor
+/// has a parameter.
+#[test]
+fn a_type_modifier_holds_for_every_execution() {
+    let db = Db::new();
+    let mut client = db.session();
+    for (ty, given, stored) in MODIFIED {
+        client.ok(&format!(
+            "CREATE TABLE t (k int PRIMARY KEY, v {ty}, d {ty} DEFAULT ('{given}'))"
+        ));
+        for k in 1..=3 {
+            client.ok(&format!("INSERT INTO t VALUES ({k}, '{given}')"));
+        }
+        for k in 4..=6 {
+            client.ok(&format!("INSERT INTO t (k) VALUES ({k})"));
+            client.ok(&format!("UPDATE t SET v = '{given}' WHERE k = {k}"));
+        }
+        let insert = client.0.prepare("INSERT INTO t VALUES ($1, $2)", &[]);
+        let insert = insert.unwrap();
+        for k in 7..=8 {
+            let values = [Value::Text(k.to_string()), Value::Text(given.to_owned())];
+            client.0.execute_prepared(&insert, &values).unwrap();
+        }
+        let plain = ty.split('(').next().unwrap();
+        let array = if ty.ends_with("[]") { "[]" } else { "" };
+        client.ok(&format!(
+            "INSERT INTO t SELECT 9, '{given}'::{plain}{array}"
+        ));
+        let shown = client.ok("SELECT v, d, count(*) FROM t GROUP BY v, d");
+        assert_eq!(
+            shown,
+            format!("v | d | count\n{stored} | {stored} | 9\n"),
+            "{ty}"
+        );
+        client.ok("DROP TABLE t");
+    }
+}
+
+#[test]
+fn what_a_type_modifier_refuses_is_refused_every_time() {
+    let db = Db::new();
+    let mut client = db.session();
+    client.ok(
+        "CREATE TABLE t (k int PRIMARY KEY, a varchar(3)[], n numeric(40,2));
+               INSERT INTO t VALUES (0, '{abc}', 1)",
+    );
+    let mut out = String::new();
+    for k in 1..=3 {
+        out.push_str(&client.run(&format!("INSERT INTO t (k, a) VALUES ({k}, '{{a,long}}')")));
+    }
+    for _ in 0..3 {
+        out.push_str(&client.run("UPDATE t SET a = '{a,long}' WHERE k = 0"));
+    }
+    for k in 1..=3 {
+        let n = "9".repeat(39);
+        out.push_str(&client.run(&format!("INSERT INTO t (k, n) VALUES ({k}, '{n}')")));
+    }
+    out.push_str(&client.run("SELECT * FROM t"));
+    expect![[r#"
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22001: value too long for type character varying(3)
+        ERROR 22003: numeric field overflow
+        DETAIL: A field with precision 40, scale 2 must round to an absolute value less than 10^38.
+        ERROR 22003: numeric field overflow
+        DETAIL: A field with precision 40, scale 2 must round to an absolute value less than 10^38.
+        ERROR 22003: numeric field overflow
+        DETAIL: A field with precision 40, scale 2 must round to an absolute value less than 10^38.
+        k | a | n
+        0 | {abc} | 1.00
+    "#]]
+    .assert_eq(&out);
+}
+
+/// A type of a plugin has its modifier applied by the plugin, and an UPDATE of another column leaves the
+/// value alone.
+#[test]
+fn a_modifier_of_a_plugins_type_holds_for_every_execution() {
+    let plugins = Plugins {
+        roots: vec![root::<Points>()],
+        ..Plugins::default()
+    };
+    let db = Db::with(&plugins);
+    let mut client = db.session();
+    client.ok("CREATE TABLE t (k int PRIMARY KEY, p point2(9), n int)");
+    let mut out = String::new();
+    for k in 1..=3 {
+        out.push_str(&client.run(&format!("INSERT INTO t VALUES ({k}, '(1,2)')")));
+        out.push_str(&client.run(&format!("INSERT INTO t VALUES ({k}0, '(1,20)')")));
+    }
+    out.push_str(&client.run("UPDATE t SET n = 1; SELECT * FROM t WHERE k = 3"));
+    expect![[r#"
+        INSERT 0 1
+        ERROR 22023: (1,20) lies outside of point2(9)
+        INSERT 0 1
+        ERROR 22023: (1,20) lies outside of point2(9)
+        INSERT 0 1
+        ERROR 22023: (1,20) lies outside of point2(9)
+        UPDATE 3
+        k | p | n
+        3 | (1,2) | 1
+    "#]]
+    .assert_eq(&out);
 }
 
 /// Defaults and conditions are compiled under the settings of the statement that needs them first.
