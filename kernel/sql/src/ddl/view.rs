@@ -7,7 +7,9 @@ use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold, quoted_ident};
+use crate::pg_catalog::names::quote_ident;
 use crate::plan::as_of::Slot;
+use crate::plan::changes;
 use crate::plan::context::PlanContext;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
@@ -150,9 +152,36 @@ impl Session {
                 .into();
         }
     }
+
+    /// The same for the table that the first argument of `helios_changes` names.
+    fn qualify_changes(&self, args: &mut [ast::FunctionArg]) {
+        if let Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))) = args.first_mut()
+            && let Some(literal) = literal(expr)
+            && let Some(text) = literal.clone().into_string()
+            && let Ok(relation) = self.info.resolve_relation(&text)
+            && let Some(schema) = self.info.catalog().schema(relation.schema())
+        {
+            let parts = [schema.name.as_str(), relation.name()].map(quote_ident);
+            *literal = ast::Value::SingleQuotedString(parts.join("."));
+        }
+    }
 }
 
-/// Qualifies the tables that have a time, in the order in which the planner takes the times.
+/// The literal that an expression is.
+fn literal(expr: &mut ast::Expr) -> Option<&mut ast::Value> {
+    match expr {
+        ast::Expr::Value(value) => Some(&mut value.value),
+        ast::Expr::Nested(expr) => literal(expr),
+        _ => None,
+    }
+}
+
+fn is_changes(name: &ast::ObjectName) -> bool {
+    names::parts(name).is_ok_and(|parts| parts == [changes::FUNCTION])
+}
+
+/// Qualifies what depends on more than the name: the tables that have a time, in the order in which the
+/// planner takes the times, and the tables whose changes are read.
 struct Qualifier<'a> {
     session: &'a Session,
     times: std::slice::Iter<'a, Slot>,
@@ -165,14 +194,27 @@ impl ast::VisitorMut for Qualifier<'_> {
         &mut self,
         factor: &mut ast::TableFactor,
     ) -> std::ops::ControlFlow<()> {
-        if let ast::TableFactor::Table {
-            name,
-            version: Some(_),
-            ..
-        } = factor
-            && let Some(slot) = self.times.next()
-        {
-            self.session.qualify(&slot.catalog, name);
+        match factor {
+            ast::TableFactor::Table {
+                name,
+                version: Some(_),
+                ..
+            } => {
+                if let Some(slot) = self.times.next() {
+                    self.session.qualify(&slot.catalog, name);
+                }
+            }
+            ast::TableFactor::Table {
+                name,
+                args: Some(ast::TableFunctionArgs { args, .. }),
+                ..
+            }
+            | ast::TableFactor::Function { name, args, .. }
+                if is_changes(name) =>
+            {
+                self.session.qualify_changes(args);
+            }
+            _ => {}
         }
         std::ops::ControlFlow::Continue(())
     }

@@ -348,3 +348,57 @@ fn a_table_that_forgets_says_so_and_no_other_does() {
         "#]],
     );
 }
+
+#[test]
+fn a_view_of_changes_names_its_table_for_good() {
+    let db = Db::new();
+    let s = &mut db.session();
+    let scns = items(s);
+    let oid = number(s, "SELECT 'item'::regclass::oid::int8");
+    check(
+        s,
+        &[&scns[..], &[("OID", oid)]].concat(),
+        "CREATE VIEW came AS SELECT id, price FROM helios_changes('item', $A, $B) WHERE _sign > 0;
+         CREATE VIEW net AS SELECT * FROM (SELECT id FROM helios_changes(('item'), $A, $B, 'net')) n;
+         CREATE VIEW numbered AS SELECT id FROM helios_changes('$OID', $A, $B);
+         SELECT definition FROM pg_views WHERE viewname IN ('came', 'net', 'numbered') ORDER BY viewname;
+         CREATE SCHEMA other; CREATE TABLE other.item (id text, price text, more int);
+         SET search_path = other;
+         SELECT * FROM public.came;
+         SELECT count(*) FROM public.net; SELECT count(*) FROM public.numbered;
+         SET search_path = pg_catalog;
+         SELECT count(*) FROM public.came;
+         RESET search_path;
+         SELECT * FROM came AS OF NOW;
+         DROP TABLE item",
+        expect![[r#"
+            CREATE VIEW
+            CREATE VIEW
+            CREATE VIEW
+            definition
+             SELECT id, price FROM helios_changes('public.item', $A, $B) WHERE _sign > 0;
+             SELECT * FROM (SELECT id FROM helios_changes(('public.item'), $A, $B, 'net')) n;
+             SELECT id FROM helios_changes('public.item', $A, $B);
+            CREATE SCHEMA
+            CREATE TABLE
+            SET
+            id | price
+            1 | 11
+            2 | 21
+            count
+            4
+            count
+            4
+            SET
+            count
+            2
+            RESET
+            ERROR 0A000: AS OF for helios_changes is not supported
+            ERROR 2BP01: cannot drop table item because other objects depend on it
+            DETAIL: view came depends on table item
+            view net depends on table item
+            view numbered depends on table item
+            HINT: Use DROP ... CASCADE to drop the dependent objects too.
+        "#]],
+    );
+}
