@@ -14,8 +14,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use heliosdb_storage::ids::CollectionId;
-use heliosdb_storage::{ReadView, Transaction};
+use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::{Changes, Engine, ReadView, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -84,6 +84,26 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
         put(&mut snapshot, &key, &value)?;
     }
     Ok(snapshot)
+}
+
+/// What a table's entry became in a span, from commit to commit.
+pub(crate) fn table_versions(
+    engine: &Engine,
+    table: Oid,
+    since: Ts,
+    until: Ts,
+) -> Result<Vec<Arc<Table>>> {
+    let key = key(kind::TABLE, table);
+    let mut versions = Vec::new();
+    for change in engine.entry_changes(CATALOG, since, until, Changes::Every)? {
+        let change = change?;
+        if change.key == key
+            && let Some(value) = change.new
+        {
+            versions.push(decode(&key, &value)?);
+        }
+    }
+    Ok(versions)
 }
 
 /// Whether this build understands an entry of a collection that belongs to the catalog; `None` when

@@ -12,6 +12,7 @@
 //! 1. The columns are those of the table now.
 //! 2. The SCNs are worked out for each execution, so a plan may be kept.
 //! 3. A table that was given new storage within the span (TRUNCATE) is refused: that is no change of rows.
+//!    A span that ended before is read where the rows were then.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use heliosdb_storage::ids::{ColumnId, Ts};
+use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
+use heliosdb_storage::schema::TableDef;
 use heliosdb_storage::{Changes, ChangesRequest, Interrupt, RowChanges};
 
 use super::as_of::time::arrive;
@@ -44,7 +46,7 @@ use super::scan::{conform, leaf, no_expressions, properties, stream};
 use super::state::CurrentStatement;
 use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
-use crate::catalog::{Relation, model::Table};
+use crate::catalog::{Relation, model::Table, store};
 use crate::error::{SqlError, state};
 use crate::instance::Instance;
 use crate::semantics::SessionVars;
@@ -239,20 +241,45 @@ impl ChangesTable {
     }
 }
 
-/// Whether the rows of then are where they are now.
-pub(crate) fn check_storage(instance: &Instance, meta: &TableMeta, since: Ts) -> Checked<()> {
-    let then = instance.catalog(&instance.engine().view_at(since)?)?;
-    match then.table(meta.table.oid) {
-        Some(table) if table.collection != meta.table.collection => Err(SqlError::new(
+/// Where the rows of a span are; 55000 when they are in two places.
+pub(crate) fn storage_of(
+    instance: &Instance,
+    meta: &TableMeta,
+    since: Ts,
+    until: Ts,
+) -> Checked<Arc<TableDef>> {
+    let (engine, oid) = (instance.engine(), meta.table.oid);
+    let collection_at = |ts| -> Checked<Option<u32>> {
+        let catalog = instance.catalog(&engine.view_at(ts)?)?;
+        Ok(catalog.table(oid).map(|table| table.collection))
+    };
+    let Some(collection) = collection_at(until)? else {
+        // It is not there at the end, so it has nothing new.
+        return Ok(meta.storage.clone());
+    };
+    let is_another = match collection_at(since)? {
+        Some(before) => before != collection,
+        // What was made within the span may have been truncated since.
+        None => {
+            let versions = store::table_versions(engine, oid, since, until)?;
+            versions.iter().any(|table| table.collection != collection)
+        }
+    };
+    if is_another {
+        let name = &meta.table.name;
+        return Err(SqlError::new(
             state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "table \"{}\" was truncated within the span",
-                meta.table.name
-            ),
+            format!("table \"{name}\" was truncated within the span"),
         )
-        .with_hint("Read it AS OF both times.")),
-        _ => Ok(()),
+        .with_hint("Read it AS OF both times."));
     }
+    if collection == meta.table.collection {
+        return Ok(meta.storage.clone());
+    }
+    Ok(Arc::new(TableDef {
+        id: CollectionId(collection),
+        ..meta.storage.as_ref().clone()
+    }))
 }
 
 #[async_trait]
@@ -280,7 +307,8 @@ impl TableProvider for ChangesTable {
         let state = session.as_any().downcast_ref::<SessionState>();
         let state = state.ok_or_else(|| internal("changes were planned without a session"))?;
         let (since, until) = self.span(state).map_err(wrap)?;
-        check_storage(&self.info.instance, &self.meta, since).map_err(wrap)?;
+        let storage = storage_of(&self.info.instance, &self.meta, since, until);
+        let storage = storage.map_err(wrap)?;
         let places: Vec<usize> = match projection {
             Some(places) => places.clone(),
             None => (0..self.schema.fields().len()).collect(),
@@ -298,6 +326,7 @@ impl TableProvider for ChangesTable {
         let schema = Arc::new(self.schema.project(&places)?);
         Ok(Arc::new(ChangesExec {
             meta: self.meta.clone(),
+            storage,
             info: Arc::clone(&self.info),
             interrupt: context.interrupt.clone(),
             request,
@@ -311,6 +340,8 @@ impl TableProvider for ChangesTable {
 /// Reads changes.
 struct ChangesExec {
     meta: Arc<TableMeta>,
+    /// Where the rows of the span are.
+    storage: Arc<TableDef>,
     info: Arc<SessionInfo>,
     interrupt: Arc<Interrupt>,
     request: ChangesRequest,
@@ -363,7 +394,7 @@ impl ExecutionPlan for ChangesExec {
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let engine = self.info.instance.engine();
-        let changes = engine.changes(&self.meta.storage, self.request.clone());
+        let changes = engine.changes(&self.storage, self.request.clone());
         let changes: RowChanges = changes.map_err(wrap)?;
         let (meta, schema) = (self.meta.clone(), self.schema.clone());
         let (places, interrupt) = (self.places.clone(), self.interrupt.clone());

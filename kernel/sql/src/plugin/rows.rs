@@ -15,7 +15,7 @@ use super::error::to_plugin;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::meta::TableMeta;
 use crate::error::{Result, SqlError, state};
-use crate::plan::changes::check_storage;
+use crate::plan::changes::storage_of;
 use crate::session::info::SessionInfo;
 
 /// Columns of a batch of changes behind those that were asked for.
@@ -83,8 +83,8 @@ pub(super) fn changes(
             "the span ends before it begins",
         ));
     }
-    check_storage(&info.instance, &table, request.since)?;
-    let batches = info.instance.engine().changes(&table.storage, request)?;
+    let storage = storage_of(&info.instance, &table, request.since, request.until)?;
+    let batches = info.instance.engine().changes(&storage, request)?;
     let interrupt = Arc::clone(interrupt);
     let next = move |batch| -> PluginResult<Vec<ArrayRef>> {
         let crossed = || -> Result<Vec<ArrayRef>> {

@@ -402,3 +402,54 @@ fn a_view_of_changes_names_its_table_for_good() {
         "#]],
     );
 }
+
+/// Whether the table was there at the beginning of the span or not.
+#[test]
+fn a_span_with_a_truncate_in_it_is_refused_and_no_other() {
+    let db = Db::new();
+    let s = &mut db.session();
+    let before = scn(s);
+    s.ok("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+    let first = scn(s);
+    s.ok("INSERT INTO t VALUES (2)");
+    let second = scn(s);
+    s.ok("TRUNCATE t; INSERT INTO t VALUES (3)");
+    let third = scn(s);
+    s.ok("ALTER TABLE t ADD COLUMN m int DEFAULT 7; INSERT INTO t VALUES (4)");
+    let scns = [
+        ("BEFORE", before),
+        ("FIRST", first),
+        ("SECOND", second),
+        ("THIRD", third),
+    ];
+    check(
+        s,
+        &scns,
+        "SELECT n FROM helios_changes('t', $BEFORE, $THIRD);
+         SELECT n FROM helios_changes('t', $BEFORE, $THIRD, 'net');
+         SELECT n FROM helios_changes('t', $BEFORE);
+         SELECT n FROM helios_changes('t', $FIRST, $THIRD);
+         SELECT n, m FROM helios_changes('t', $BEFORE, $SECOND);
+         SELECT n FROM helios_changes('t', $FIRST, $SECOND);
+         SELECT n, m FROM helios_changes('t', $THIRD);
+         SELECT n FROM helios_changes('t', $BEFORE, $BEFORE)",
+        expect![[r#"
+            ERROR 55000: table "t" was truncated within the span
+            HINT: Read it AS OF both times.
+            ERROR 55000: table "t" was truncated within the span
+            HINT: Read it AS OF both times.
+            ERROR 55000: table "t" was truncated within the span
+            HINT: Read it AS OF both times.
+            ERROR 55000: table "t" was truncated within the span
+            HINT: Read it AS OF both times.
+            n | m
+            1 | 7
+            2 | 7
+            n
+            2
+            n | m
+            4 | 7
+            n
+        "#]],
+    );
+}
