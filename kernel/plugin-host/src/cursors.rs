@@ -1,7 +1,9 @@
 //! Cursors of plugins that follow changes: pins of storage, under names of their own.
 //!
 //! The pin of plugin `p`'s cursor `c` is called `p/c`, so one plugin does not see the cursors of another. It
-//! is written by the transaction that writes what the plugin made of the changes.
+//! is written by the transaction that writes what the plugin made of the changes. Its owner is the plugin's id,
+//! which a role may have for a name, too: that a pin is a plugin's is told by the slash, which no pin of a
+//! role has.
 
 use heliosdb_storage::history::named::pin_of;
 use heliosdb_storage::ids::Ts;
@@ -9,6 +11,11 @@ use heliosdb_storage::{Engine, Error, NamedPin, PinKind, ReadView, Result, Trans
 
 fn pin_name(plugin: &str, name: &str) -> String {
     format!("{plugin}/{name}")
+}
+
+/// Whether a pin of this name is a plugin's.
+pub fn is_of_plugin(pin: &str) -> bool {
+    pin.contains('/')
 }
 
 /// A new cursor, that holds what was committed after `at`.

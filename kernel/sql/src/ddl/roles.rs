@@ -154,6 +154,7 @@ impl Session {
                         format!("role \"{new}\" already exists"),
                     ));
                 }
+                self.give_pins(&name, &new)?;
                 role.name = new;
             }
             AlterRoleOperation::WithOptions { options } => {
@@ -227,6 +228,7 @@ impl Session {
                 format!("cannot drop role {name} because it is required by the database system"),
             ));
         }
+        let pins = self.pins_of_role(&name)?;
         let owned = catalog
             .tables()
             .map(|t| (t.owner, format!("owner of table {}", t.name)))
@@ -257,6 +259,7 @@ impl Session {
             )
             .filter(|(owner, _)| *owner == role.oid)
             .map(|(_, what)| what)
+            .chain(pins.into_iter().map(|pin| format!("owner of pin {pin}")))
             .collect::<Vec<_>>();
         if !owned.is_empty() {
             return Err(SqlError::new(

@@ -11,8 +11,13 @@
 //! Functions run inside plans, where no transaction can be written to. So they ask, and what they asked for
 //! is done in the statement's transaction when all of its rows are there; when that fails, so does the
 //! statement. A cursor moves with whatever else the transaction writes.
+//!
+//! A pin is its owner's and the superusers'. The owner is kept by name, so a role takes its pins along when
+//! it is renamed, and cannot be dropped before them. Names with a slash are those of plugins' cursors, whose
+//! owners are plugins and no roles: nobody makes such pins here, and only superusers touch them.
 
-use heliosdb_storage::history::named::pin_of;
+use heliosdb_plugin_host::cursors::is_of_plugin;
+use heliosdb_storage::history::named::{pin_of, pins_of};
 use heliosdb_storage::ids::Ts;
 use heliosdb_storage::{Error, NamedPin, PinKind};
 
@@ -53,6 +58,24 @@ impl SessionInfo {
                 "permission denied to hold history",
             )
             .with_hint("Only a superuser may make pins and cursors."));
+        }
+        if is_of_plugin(&name) {
+            match ask {
+                Ask::Point | Ask::Cursor => {
+                    return Err(SqlError::new(
+                        state::RESERVED_NAME,
+                        format!("pin name \"{name}\" is reserved"),
+                    )
+                    .with_detail("Names with a slash are those of plugins' cursors."));
+                }
+                Ask::Advance | Ask::Remove if !self.superuser => {
+                    return Err(SqlError::new(
+                        state::INSUFFICIENT_PRIVILEGE,
+                        format!("must be superuser to change pin \"{name}\""),
+                    ));
+                }
+                Ask::Advance | Ask::Remove => {}
+            }
         }
         let ts = u64::try_from(scn.unwrap_or_default()).map_err(|_| {
             SqlError::new(state::INVALID_PARAMETER_VALUE, "SCN must not be negative")
@@ -117,6 +140,23 @@ impl Session {
             })?,
             Ask::Advance => transaction.advance_cursor(&name, ts)?,
             Ask::Remove => transaction.remove_pin(&name)?,
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Names of a role's pins.
+    pub(crate) fn pins_of_role(&mut self, role: &str) -> Result<Vec<String>> {
+        let pins = pins_of(&self.transaction()?.latest_view())?.into_iter();
+        let own = pins.filter(|pin| pin.owner == role && !is_of_plugin(&pin.name));
+        Ok(own.map(|pin| pin.name).collect())
+    }
+
+    /// Gives all pins of a role to another.
+    pub(crate) fn give_pins(&mut self, role: &str, heir: &str) -> Result<()> {
+        for name in self.pins_of_role(role)? {
+            self.transaction()?.give_pin(&name, heir)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! `helios_changes`, pins and cursors, and how long tables remember.
 
 use expect_test::{Expect, expect};
+use heliosdb_storage::{Durability, Interrupt, Isolation};
 
 use super::support::{Client, Db};
 
@@ -452,4 +453,84 @@ fn a_span_with_a_truncate_in_it_is_refused_and_no_other() {
             n
         "#]],
     );
+}
+
+/// A name with a slash is that of a plugin's cursor, whatever a role is called.
+#[test]
+fn pins_of_plugins_are_theirs() {
+    let db = Db::new();
+    let mut tx = db
+        .instance
+        .engine()
+        .begin(Isolation::ReadCommitted, Interrupt::new());
+    let at = db.instance.visible_ts();
+    heliosdb_plugin_host::cursors::create(&mut tx, "follower", "t", at).unwrap();
+    tx.commit(Durability::Synchronous).unwrap();
+    let s = &mut db.session();
+    s.ok("CREATE ROLE follower LOGIN");
+    let role = &mut db.session_of("follower");
+    let scns = [("NOW", scn(s))];
+    check(
+        role,
+        &scns,
+        "SELECT helios_advance_cursor('follower/t', $NOW);
+         SELECT helios_unpin('follower/t')",
+        expect![[r#"
+            ERROR 42501: must be superuser to change pin "follower/t"
+            ERROR 42501: must be superuser to change pin "follower/t"
+        "#]],
+    );
+    check(
+        s,
+        &scns,
+        "SELECT helios_pin('follower/u');
+         SELECT helios_create_cursor('other/u', $NOW);
+         DROP ROLE follower;
+         SELECT name, owner FROM helios_history WHERE kind = 'cursor';
+         SELECT helios_unpin('follower/t')",
+        expect![[r#"
+            ERROR 42939: pin name "follower/u" is reserved
+            DETAIL: Names with a slash are those of plugins' cursors.
+            ERROR 42939: pin name "other/u" is reserved
+            DETAIL: Names with a slash are those of plugins' cursors.
+            DROP ROLE
+            name | owner
+            follower/t | follower
+            helios_unpin
+            t
+        "#]],
+    );
+}
+
+#[test]
+fn a_role_keeps_its_pins_under_a_new_name_and_is_kept_by_them() {
+    let db = Db::new();
+    let s = &mut db.session();
+    s.ok("CREATE ROLE boss SUPERUSER LOGIN");
+    db.session_of("boss").ok("SELECT helios_pin('his')");
+    check(
+        s,
+        &[],
+        "ALTER ROLE boss NOSUPERUSER;
+         DROP ROLE boss;
+         ALTER ROLE boss RENAME TO chief;
+         CREATE ROLE boss LOGIN;
+         SELECT owner FROM helios_history WHERE name = 'his'",
+        expect![[r#"
+            ALTER ROLE
+            ERROR 2BP01: role "boss" cannot be dropped because some objects depend on it
+            DETAIL: owner of pin his
+            ALTER ROLE
+            CREATE ROLE
+            owner
+            chief
+        "#]],
+    );
+    let unpin = "SELECT helios_unpin('his')";
+    assert_eq!(
+        db.session_of("boss").run(unpin),
+        "ERROR 42501: must be owner of pin \"his\"\n"
+    );
+    db.session_of("chief").ok(unpin);
+    s.ok("DROP ROLE chief");
 }

@@ -228,6 +228,21 @@ impl Transaction {
         self.put_pin(&pin)
     }
 
+    /// Make a pin somebody else's.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchPin`; `Invalid` for an owner whose name is too long.
+    pub fn give_pin(&mut self, name: &str, owner: &str) -> Result<()> {
+        self.lock_pin(name)?;
+        let pin = NamedPin {
+            owner: owner.to_owned(),
+            ..self.pin_named(name)?
+        };
+        pin.check()?;
+        self.put_pin(&pin)
+    }
+
     /// Let go of what a pin holds.
     ///
     /// # Errors

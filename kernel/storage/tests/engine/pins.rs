@@ -255,3 +255,28 @@ fn what_cannot_be_held_is_refused() {
     let view = db.engine.latest_view();
     assert_eq!(view.get(PINS, b"b").unwrap(), None);
 }
+
+#[test]
+fn a_pin_can_be_given_to_another_owner() {
+    let db = Database::with(forgetful());
+    insert(&db.engine, &[row(1, "first")]);
+    let first = db.engine.latest_view().ts();
+    create(&db.engine, "point", PinKind::Point, first).unwrap();
+    let before = db.engine.pins().unwrap().remove(0).pin;
+    let mut txn = begin(&db.engine);
+    txn.give_pin("point", "heir").unwrap();
+    assert!(txn.give_pin("point", &"o".repeat(256)).is_err());
+    assert!(matches!(
+        txn.give_pin("none", "heir"),
+        Err(Error::NoSuchPin { .. })
+    ));
+    txn.commit(Durability::Synchronous).unwrap();
+    let expected = NamedPin {
+        owner: "heir".to_owned(),
+        ..before
+    };
+    assert_eq!(db.engine.pins().unwrap().remove(0).pin, expected);
+    let db = db.reopen();
+    assert_eq!(db.engine.pins().unwrap().remove(0).pin, expected);
+    db.check();
+}
