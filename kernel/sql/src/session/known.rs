@@ -99,7 +99,7 @@ impl Session {
         let StatementKind::Sql(_) = statement.kind else {
             return;
         };
-        if !self.knows_texts() || self.txn.is_failed() {
+        if !self.knows_texts() || self.txn.is_failed() || self.copy_in.is_some() {
             return;
         }
         let Some(normal) = normalise(&statement.text) else {

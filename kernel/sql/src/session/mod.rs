@@ -198,6 +198,7 @@ impl Session {
 
     /// Convenience: parses and runs every statement of a text; the outcome of the last.
     pub fn execute_text(&mut self, sql: &str) -> Result<Outcome> {
+        self.check_no_copy()?;
         let statements = self.parse(sql)?;
         let many = statements.len() > 1;
         if many {
@@ -216,6 +217,14 @@ impl Session {
                         }
                     }
                 }
+                // Their transaction would end before the data comes.
+                Ok(Outcome::CopyIn { .. }) if many => {
+                    self.copy_in_fail("it is not the only statement");
+                    self.end_implicit(false)?;
+                    return Err(SqlError::unsupported(
+                        "COPY FROM STDIN among other statements",
+                    ));
+                }
                 Ok(outcome) => last = outcome,
                 Err(e) => {
                     if many {
@@ -231,6 +240,17 @@ impl Session {
         Ok(last)
     }
 
+    /// 08P01 while the data of a COPY is awaited: its transaction is no other statement's.
+    pub(super) fn check_no_copy(&self) -> Result<()> {
+        if self.copy_in.is_none() {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::PROTOCOL_VIOLATION,
+            "COPY FROM STDIN is in progress",
+        ))
+    }
+
     /// What every statement goes through: state checks before, commit or failure after.
     pub(crate) fn run(
         &mut self,
@@ -239,12 +259,7 @@ impl Session {
         body: impl FnOnce(&mut Session) -> Result<Outcome>,
     ) -> Result<Outcome> {
         self.note_failed_rows();
-        if self.copy_in.is_some() {
-            return Err(SqlError::new(
-                state::PROTOCOL_VIOLATION,
-                "COPY FROM STDIN is in progress",
-            ));
-        }
+        self.check_no_copy()?;
         if self.txn.is_failed() && !dispatch::is_allowed_in_failed_block(kind) {
             return Err(failed_block());
         }

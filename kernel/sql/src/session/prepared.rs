@@ -105,6 +105,7 @@ impl Prepared {
 impl Session {
     /// Parses and plans one statement. Types that are not given are inferred.
     pub fn prepare(&mut self, sql: &str, param_types: &[Option<PgType>]) -> Result<Prepared> {
+        self.check_no_copy()?;
         let statement = match parse_one(sql, self.instance.syntax()) {
             Ok(statement) => statement,
             Err(e) => {
@@ -136,6 +137,7 @@ impl Session {
         statement: Statement,
         param_types: &[Option<PgType>],
     ) -> Result<Prepared> {
+        self.check_no_copy()?;
         let statement = match statement.kind {
             StatementKind::Known(_) => parse_one(&statement.text, self.instance.syntax())?,
             _ => statement,

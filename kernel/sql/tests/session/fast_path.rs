@@ -868,3 +868,66 @@ fn defaults_and_conditions_follow_the_settings() {
         "#]],
     );
 }
+
+/// A statement would throw away what the COPY has sent so far.
+#[test]
+fn nothing_else_runs_while_a_copy_is_in_progress() {
+    let db = Db::new();
+    let mut client = db.session();
+    client.ok("CREATE TABLE t (k int PRIMARY KEY, n int)");
+    let rows = |from: usize| -> String {
+        let rows = (from..from + 20_000).map(|k| format!("{k}\t{k}\n"));
+        rows.collect()
+    };
+    // Its plan is made when it comes a second time.
+    client.run("SELECT n FROM t WHERE k = 1");
+    let copy = client.0.parse("COPY t FROM STDIN").unwrap().remove(0);
+    let begun = client.0.execute(&copy, &[]).unwrap();
+    assert!(matches!(begun, Outcome::CopyIn { .. }));
+    client.0.copy_in_data(rows(0).as_bytes()).unwrap();
+    let mut refused = vec![client.run("SELECT n FROM t WHERE k = 2")];
+    let codes = [
+        client.0.prepare("SELECT n FROM t WHERE k = $1", &[]).err(),
+        client.0.prepare("SELEC", &[]).err(),
+        client.0.execute_text("SELECT 1").err(),
+        client.0.execute_text("SELECT 1; SELECT 2").err(),
+    ];
+    refused.extend(codes.map(|e| e.map_or_else(String::new, |e| e.code.as_str().to_owned())));
+    client.0.copy_in_data(rows(20_000).as_bytes()).unwrap();
+    assert_eq!(client.0.copy_in_done().unwrap().0, "COPY 40000");
+    assert_eq!(client.ok("SELECT count(*) FROM t"), "count\n40000\n");
+    assert_eq!(
+        refused,
+        [
+            "ERROR 08P01: COPY FROM STDIN is in progress\n",
+            "08P01",
+            "08P01",
+            "08P01",
+            "08P01"
+        ]
+    );
+}
+
+/// The statements of one text are one transaction, which has ended when the data would come.
+#[test]
+fn a_copy_is_a_text_of_its_own() {
+    let db = Db::new();
+    let mut client = db.session();
+    client.ok("CREATE TABLE t (k int PRIMARY KEY)");
+    for text in [
+        "INSERT INTO t VALUES (1); COPY t FROM STDIN",
+        "COPY t FROM STDIN; INSERT INTO t VALUES (1)",
+    ] {
+        let error = client.0.execute_text(text).err();
+        assert_eq!(
+            error.map(|e| e.code.as_str().to_owned()).as_deref(),
+            Some("0A000")
+        );
+        let error = client.0.copy_in_data(b"2\n").err();
+        assert_eq!(
+            error.map(|e| e.code.as_str().to_owned()).as_deref(),
+            Some("08P01")
+        );
+    }
+    assert_eq!(client.ok("SELECT count(*) FROM t"), "count\n0\n");
+}
