@@ -127,6 +127,7 @@ impl Session {
             true => Some(self.transaction()?.look_at_latest()),
             false => None,
         };
+        let pins = self.info.pins_asked().len();
         let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             depth::with_stack(statement.depth, || {
                 self.run_once(&statement, &params).and_then(read_whole)
@@ -138,6 +139,7 @@ impl Session {
         }
         if result.is_err() {
             transaction.rollback_to(mark);
+            self.info.pins_asked().truncate(pins);
             // The catalog is again what it was.
             self.write_view()?;
         }

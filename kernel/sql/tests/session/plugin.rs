@@ -130,6 +130,24 @@ fn sql_of_a_command_is_part_of_its_statement() {
 }
 
 #[test]
+fn a_statement_of_a_command_that_failed_leaves_no_pins() {
+    check(
+        "CREATE TABLE t (n int); INSERT INTO t VALUES (0);
+         TRY SQL 'SELECT helios_pin('lost'), 1 / n FROM t';
+         RUN SQL 'SELECT helios_pin('kept')';
+         SELECT name FROM helios_history WHERE kind = 'point'",
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 1
+            TRY 22012
+            RUN SELECT 1
+            name
+            kept
+        "#]],
+    );
+}
+
+#[test]
 fn statements_inside_statements_have_a_limit() {
     let nested = |depth: usize| {
         // The command takes what stands between the first quote and the last.
