@@ -189,6 +189,7 @@ impl<'a> Changes<'a> {
     ///
     /// # Errors
     ///
+    /// `40001` for a cursor that another transaction has moved since this one began;
     /// `42704` for no cursor, `55000` for one that fell too far behind, `22023` for a move back or into
     /// the future.
     pub fn advance_cursor(&self, name: &str, to: u64) -> Result<()> {

@@ -534,3 +534,51 @@ fn a_role_keeps_its_pins_under_a_new_name_and_is_kept_by_them() {
     db.session_of("chief").ok(unpin);
     s.ok("DROP ROLE chief");
 }
+
+/// Two consumers run the documented block beside each other: the first to move the cursor wins.
+#[test]
+fn a_cursor_moves_for_one_of_two_consumers() {
+    let db = Db::new();
+    let s = &mut db.session();
+    s.ok(
+        "CREATE TABLE event (n int); CREATE TABLE tally (k int PRIMARY KEY, n bigint);
+          INSERT INTO tally VALUES (1, 0); SELECT helios_create_cursor('tally')",
+    );
+    s.ok("INSERT INTO event VALUES (1), (1)");
+    let mut consumers = [db.session(), db.session()];
+    let read = |s: &mut Client| {
+        s.ok("BEGIN");
+        let since = number(s, "SELECT helios_cursor('tally')");
+        (since, scn(s))
+    };
+    let spans = consumers.each_mut().map(read);
+    let take = |s: &mut Client, (since, until): (i64, i64)| {
+        s.run(&format!(
+            "UPDATE tally SET n = tally.n + c.n
+               FROM (SELECT count(*) AS n FROM helios_changes('event', {since}, {until})) c WHERE k = 1;
+             SELECT helios_advance_cursor('tally', {until}) > 0 AS moved; COMMIT"
+        ))
+    };
+    expect![[r#"
+        UPDATE 1
+        moved
+        t
+        COMMIT
+    "#]]
+    .assert_eq(&take(&mut consumers[0], spans[0]));
+    expect![[r#"
+        UPDATE 1
+        ERROR 40001: could not serialize access due to concurrent update
+        ROLLBACK
+    "#]]
+    .assert_eq(&take(&mut consumers[1], spans[1]));
+    // Once more, and there is nothing left to count; and a cursor may be moved twice in a transaction.
+    let again = read(&mut consumers[1]);
+    let moved = format!(
+        "SELECT helios_advance_cursor('tally', {}) > 0 AS moved",
+        again.1
+    );
+    consumers[1].ok(&moved);
+    take(&mut consumers[1], again);
+    assert_eq!(s.ok("SELECT n FROM tally"), "n\n2\n");
+}

@@ -17,6 +17,8 @@
 //! 3. A cursor further behind than [`Options::max_pin_age_micros`](crate::Options) is invalid: it holds
 //!    nothing, and its owner is told so whenever it reads or moves it. What it followed must be made anew,
 //!    under a cursor made anew. A point stays until it is removed.
+//! 4. A transaction moves a cursor only if nobody else has since its first statement. So of two consumers
+//!    that read the same changes, one commits what it made of them.
 
 use std::ops::Bound;
 
@@ -214,9 +216,10 @@ impl Transaction {
     /// # Errors
     ///
     /// `NoSuchPin`; `CursorExpired`; `SnapshotTooNew`; `Invalid` for a pin that is no cursor, and for a
-    /// move backwards.
+    /// move backwards; `SerializationFailure` when another transaction has moved it meanwhile.
     pub fn advance_cursor(&mut self, name: &str, to: Ts) -> Result<()> {
         self.lock_pin(name)?;
+        self.check_pin_unmoved(name)?;
         let mut pin = self.pin_named(name)?;
         self.engine().check_cursor(&pin)?;
         if to < pin.ts {

@@ -112,6 +112,8 @@ pub struct Transaction {
     guards: HashMap<CollectionId, Guard>,
     /// The statement's snapshot, whose history stays while it is here.
     snapshot: Option<Pin>,
+    /// The time of the first statement's snapshot.
+    began: Option<Ts>,
     /// Times that pins are to hold once this has committed.
     holds: Vec<Pin>,
     /// Pins that were written.
@@ -154,6 +156,7 @@ impl Transaction {
             held: Vec::new(),
             guards: HashMap::new(),
             snapshot: None,
+            began: None,
             holds: Vec::new(),
             pins: BTreeSet::new(),
             read_ts: AtomicU64::new(0),
@@ -198,6 +201,7 @@ impl Transaction {
             }
             _ => self.pin_latest(),
         };
+        self.began.get_or_insert(pin.ts());
         self.snapshot = Some(pin);
     }
 
@@ -215,6 +219,7 @@ impl Transaction {
             }
             self.serial = None;
             self.snapshot = None;
+            self.began = None;
         }
     }
 
@@ -295,6 +300,18 @@ impl Transaction {
             return Err(Error::invalid("pins are made on the main timeline"));
         }
         self.lock_key(PINS, name.as_bytes(), RowLockMode::Update, LockWait::Block)
+    }
+
+    /// `SerializationFailure` when somebody else has written a pin since the first statement, at any
+    /// isolation: what the transaction made of the changes may be made already. Its lock is held.
+    pub(crate) fn check_pin_unmoved(&self, name: &str) -> Result<()> {
+        let view = self.latest_view();
+        let newest = view.lookup(Kind::Sorted, PINS, name.as_bytes(), |ts, _| ts)?;
+        // An own write has no timestamp.
+        match (newest.flatten(), self.began) {
+            (Some(written), Some(began)) if written > began => Err(Error::SerializationFailure),
+            _ => Ok(()),
+        }
     }
 
     /// A pin is about to be written.

@@ -256,6 +256,35 @@ fn what_cannot_be_held_is_refused() {
     assert_eq!(view.get(PINS, b"b").unwrap(), None);
 }
 
+/// Of two consumers that read the same changes, one moves the cursor.
+#[test]
+fn a_cursor_that_moved_since_the_transaction_began_is_not_moved() {
+    let db = Database::with(forgetful());
+    insert(&db.engine, &[row(1, "first")]);
+    let since = db.engine.latest_view().ts();
+    create(&db.engine, "copy", PinKind::Cursor, since).unwrap();
+    let mut slow = begin(&db.engine);
+    slow.begin_statement();
+    insert(&db.engine, &[row(2, "second")]);
+    let until = db.engine.latest_view().ts();
+    let mut quick = begin(&db.engine);
+    quick.begin_statement();
+    quick.advance_cursor("copy", until).unwrap();
+    let mark = quick.savepoint();
+    quick.advance_cursor("copy", until).unwrap();
+    quick.rollback_to(mark);
+    quick.advance_cursor("copy", until).unwrap();
+    quick.commit(Durability::Synchronous).unwrap();
+    // READ COMMITTED shows the new place to a new statement, which helps nothing: what the transaction made
+    // of the changes is made.
+    slow.begin_statement();
+    let refused = slow.advance_cursor("copy", until).unwrap_err();
+    assert!(matches!(refused, Error::SerializationFailure), "{refused}");
+    slow.rollback();
+    advance(&db.engine, "copy", until).unwrap();
+    db.check();
+}
+
 #[test]
 fn a_pin_can_be_given_to_another_owner() {
     let db = Database::with(forgetful());

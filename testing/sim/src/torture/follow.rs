@@ -4,6 +4,7 @@
 //! 1. Cursor and note are of the same commit, whatever crashes.
 //! 2. What the cursor holds can be read, whatever was compacted.
 //! 3. The changes since the cursor make of the store as it was then the store as it is.
+//! 4. A transaction beside which another one moved the cursor does not move it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +51,12 @@ impl Machine {
             })?,
             Some(since) => {
                 self.check_changes(since, to)?;
+                let moved = self.cursor_moved(open);
                 open.txn.advance_cursor(NAME, to)?;
+                if moved {
+                    let what = "a cursor that another transaction has moved was moved".to_owned();
+                    return Err(Failure::Wrong(what));
+                }
             }
         }
         let note = to.0.to_be_bytes();
@@ -58,6 +64,15 @@ impl Machine {
         let note = Arc::new(Value::Bytes(note.to_vec()));
         open.changes.insert(place, Some(note));
         Ok(())
+    }
+
+    /// Whether another transaction has written the cursor since the first statement of this one, which has
+    /// not.
+    pub(super) fn cursor_moved(&self, open: &Open) -> bool {
+        let key = Key::Bytes(NAME.as_bytes().to_vec());
+        let own = open.changes.contains_key(&(FOLLOWED, key.clone()));
+        let first = open.first.unwrap_or(self.commits());
+        !own && self.oracle.changed_since(first, FOLLOWED, &key)
     }
 
     /// The store at `since`, with the changes up to `to`, is the store at `to`.

@@ -49,6 +49,8 @@ pub(super) struct Open {
     pub isolation: Isolation,
     /// Commits its snapshot sees; `None` before its first statement.
     pub base: Option<usize>,
+    /// The same of its first statement.
+    pub first: Option<usize>,
     /// Commits that it has read, which its own commit must find durable.
     pub read: usize,
     pub changes: Changes,
@@ -360,6 +362,7 @@ impl Machine {
             txn,
             isolation,
             base: None,
+            first: None,
             read: 0,
             changes: Changes::new(),
             sequence_values: Vec::new(),

@@ -27,6 +27,7 @@ impl Machine {
         open.txn.begin_statement();
         if open.base.is_none() || open.isolation == Isolation::ReadCommitted {
             open.base = Some(self.commits());
+            open.first = open.first.or(open.base);
         }
         if self.rng.coin() {
             let _view = open.txn.read_view();
@@ -58,7 +59,9 @@ impl Machine {
         match error {
             Error::UniqueViolation { .. } => true,
             Error::LockNotAvailable | Error::Deadlock { .. } => self.others_open(),
-            Error::SerializationFailure => open.isolation.keeps_snapshot(),
+            Error::SerializationFailure => {
+                open.isolation.keeps_snapshot() || self.cursor_moved(open)
+            }
             Error::ReadWriteDependency { .. } => open.isolation == Isolation::Serializable,
             _ => false,
         }
