@@ -39,6 +39,8 @@ pub struct SessionInfo {
     used_sequence: AtomicBool,
     /// What functions of the statement asked for.
     pins_asked: Mutex<Vec<Asked>>,
+    /// Whether the running statement is one of a transaction block.
+    in_block: AtomicBool,
     /// Those of a version of the catalog. The plugins of a server never change.
     plugin_functions: Mutex<Option<(CatalogVersion, Arc<PluginFunctions>)>>,
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
@@ -86,6 +88,7 @@ impl SessionInfo {
             sequences: Mutex::default(),
             used_sequence: AtomicBool::new(false),
             pins_asked: Mutex::default(),
+            in_block: AtomicBool::new(false),
             plugin_functions: Mutex::default(),
             transaction_start: RwLock::new(0),
             statement_start: RwLock::new(0),
@@ -118,6 +121,16 @@ impl SessionInfo {
     /// Pins that functions of the running statement asked for.
     pub(super) fn pins_asked(&self) -> MutexGuard<'_, Vec<Asked>> {
         self.pins_asked.lock()
+    }
+
+    /// Whether the running statement is one of a transaction block, which may roll back.
+    pub(super) fn is_in_block(&self) -> bool {
+        self.in_block.load(Ordering::SeqCst)
+    }
+
+    /// What it was before.
+    pub(super) fn set_in_block(&self, is: bool) -> bool {
+        self.in_block.swap(is, Ordering::SeqCst)
     }
 
     /// The functions that the running statement may name.

@@ -274,6 +274,7 @@ impl Session {
             });
         self.reader = None;
         self.info.pins_asked().clear();
+        self.info.set_in_block(self.txn.in_block());
         let result = body(self).and_then(|outcome| {
             self.apply_pins()?;
             self.finish_statement(outcome)

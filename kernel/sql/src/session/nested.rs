@@ -128,11 +128,14 @@ impl Session {
             false => None,
         };
         let pins = self.info.pins_asked().len();
+        // The statement that is running may still roll back.
+        let in_block = self.info.set_in_block(true);
         let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             depth::with_stack(statement.depth, || {
                 self.run_once(&statement, &params).and_then(read_whole)
             })
         });
+        self.info.set_in_block(in_block);
         let transaction = self.transaction()?;
         if let Some(snapshot) = snapshot {
             transaction.set_snapshot(snapshot);

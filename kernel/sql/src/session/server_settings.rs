@@ -70,6 +70,13 @@ impl SessionInfo {
     /// Sets a parameter of the server; `None` goes back to what it started with. The value as SHOW prints
     /// it.
     pub(super) fn set_for_server(&self, name: &'static str, text: Option<&str>) -> Result<String> {
+        if self.is_in_block() {
+            let verb = if text.is_some() { "SET" } else { "RESET" };
+            return Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                format!("{verb} {name} cannot run inside a transaction block"),
+            ));
+        }
         if !self.superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
@@ -107,12 +114,6 @@ impl Session {
         if local {
             return Err(SqlError::unsupported(format!("SET LOCAL {name}"))
                 .with_hint("The parameter is the server's: SET changes it for everybody."));
-        }
-        if self.txn.in_block() {
-            return Err(SqlError::new(
-                state::ACTIVE_SQL_TRANSACTION,
-                format!("{verb} {name} cannot run inside a transaction block"),
-            ));
         }
         self.info.set_for_server(name, value)?;
         done(verb)

@@ -68,7 +68,14 @@ fn caps_are_checked_and_a_superusers() {
         ERROR 25001: SET max_cpu_background cannot run inside a transaction block
     "#]]
     .assert_eq(&s.run("SET max_cpu_background = 1"));
+    s.ok("ROLLBACK; BEGIN");
+    expect![[r#"
+        ERROR 25001: SET max_cpu_background cannot run inside a transaction block
+    "#]]
+    .assert_eq(&s.run("SELECT set_config('max_cpu_background', '1', false)"));
     s.ok("ROLLBACK");
+    let both = "SELECT 1; SELECT set_config('max_cpu_background', '1', false)";
+    assert_eq!(s.0.execute_text(both).err().unwrap().code.as_str(), "25001");
     expect![[r#"
         ERROR 55P02: parameter "cpu_governor" cannot be changed
         HINT: HeliosDB Lite always holds background work to its CPU budget.
