@@ -9,8 +9,8 @@
 //!
 //! 1. Every commit of a timeline is newer than its fork, because the fork was settled before the timeline
 //!    was there.
-//! 2. What a parent showed at a fork stays: compaction keeps it while the branch is there
-//!    ([`crate::compact`]).
+//! 2. What a parent showed at a fork stays while anybody has the branch, be it only to read it after its
+//!    drop ([`Fork`]).
 //! 3. A parent has something of its own at or before each of its forks. A branch of one that has not is
 //!    made a branch of the timeline above, so that a path is as short as it can be.
 //! 4. A timeline that is dropped, or moved to another name by a swap, takes no commit of a transaction
@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::compact::Fork;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::transaction::ssi::Ssi;
@@ -54,8 +55,14 @@ pub struct Timeline {
 /// Where a timeline branched off.
 pub struct Base {
     pub parent: Arc<Timeline>,
+    pub fork: Fork,
+}
+
+impl Base {
     /// The newest timestamp that both have in common.
-    pub fork_ts: Ts,
+    pub fn fork_ts(&self) -> Ts {
+        self.fork.ts()
+    }
 }
 
 /// Which of a timeline's lives a transaction belongs to.
@@ -107,7 +114,7 @@ impl Timeline {
         if let Some(columns) = self.columns_at_fork.read().get(&table) {
             return Ok(*columns);
         }
-        let def = Path::new(&base.parent, base.fork_ts).newest_definition(table)?;
+        let def = Path::new(&base.parent, base.fork_ts()).newest_definition(table)?;
         let columns = def.map_or(usize::MAX, |def| def.columns.len());
         self.columns_at_fork.write().insert(table, columns);
         Ok(columns)

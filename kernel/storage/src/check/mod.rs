@@ -41,6 +41,7 @@ use self::timelines::Segments;
 use crate::backup::unfinished;
 use crate::catalog::FIRST_COLLECTION;
 use crate::codec::{CodecSet, Codecs, Encoding};
+use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::expression::{Evaluator, Expressions};
 use crate::flush::{entry_of, name_of};
@@ -151,12 +152,13 @@ impl<'a> Check<'a> {
         segments.values_mut().for_each(|newest| newest.reverse());
         timelines::check(&manifest, &segments, &transactions, &mut report)?;
         check_numbers(&manifest, &segments, &transactions, &mut report)?;
-        let opened = Timelines::open(&manifest, segments.clone(), false);
+        let pins = Pins::new(manifest.horizons.clone());
+        let opened = Timelines::open(&manifest, segments.clone(), &pins, false);
         let opened = report.take(Place::default, opened)?;
         whole &= opened.is_some();
         let timelines = match opened {
             Some(timelines) => timelines,
-            None => Timelines::open(&Manifest::default(), BTreeMap::new(), false)?,
+            None => Timelines::open(&Manifest::default(), BTreeMap::new(), &pins, false)?,
         };
         let mut runs = NewerRuns::all(&manifest);
         let mut pass_runs = |timeline: &Timeline, ts| {
@@ -286,7 +288,7 @@ impl Check<'_> {
         logged.layers.retain(is_memtable);
         let logged = self.view_of(timeline, Path::only(Arc::new(logged), last_ts));
         let at_fork = timeline.base().map(|base| {
-            let path = Path::new(&base.parent, base.fork_ts);
+            let path = Path::new(&base.parent, base.fork_ts());
             self.view_of(&base.parent, path)
         });
         logic::check(&view, &logged, at_fork.as_ref(), &mut self.report)

@@ -45,7 +45,7 @@ use parking_lot::{Condvar, Mutex};
 
 pub use self::definitions::named;
 pub use self::merge::merge_newest;
-pub use self::pins::{Holder, Pin, Pins};
+pub use self::pins::{Fork, Holder, Pin, Pins};
 
 use self::clock::Clock;
 use self::definitions::{Definitions, Judged};

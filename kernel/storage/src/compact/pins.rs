@@ -9,8 +9,9 @@
 //!    plan is made, so neither misses the other.
 //!
 //! There are snapshots of transactions, which outlive the views that statements make of them; what a
-//! timeline showed where another one branched off, as long as that is there; and pins with names
-//! ([`crate::history::named`]), of which this has a copy. A view needs none, since it holds its files.
+//! timeline showed where another one branched off, as long as that is there or somebody reads it, dropped or
+//! not ([`Fork`]); and pins with names ([`crate::history::named`]), of which this has a copy. A view needs
+//! none, since it holds its files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,12 +102,34 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let mut state = self.pins.state.lock();
-        if let Some(count) = state.snapshots.get_mut(&self.ts) {
-            *count -= 1;
-            if *count == 0 {
-                state.snapshots.remove(&self.ts);
-            }
+        let_go(&mut self.pins.state.lock().snapshots, self.ts);
+    }
+}
+
+/// Keeps what was there where a timeline branched off, until it is dropped.
+pub struct Fork {
+    pins: Arc<Pins>,
+    ts: Ts,
+}
+
+impl Fork {
+    pub fn ts(&self) -> Ts {
+        self.ts
+    }
+}
+
+impl Drop for Fork {
+    fn drop(&mut self) {
+        let_go(&mut self.pins.state.lock().forks, self.ts);
+    }
+}
+
+/// One holder of `ts` less.
+fn let_go(held: &mut BTreeMap<Ts, usize>, ts: Ts) {
+    if let Some(count) = held.get_mut(&ts) {
+        *count -= 1;
+        if *count == 0 {
+            held.remove(&ts);
         }
     }
 }
@@ -165,29 +188,25 @@ impl Pins {
     }
 
     /// Keep what was there at `ts` for a timeline that branches off there; every collection must remember it.
-    pub fn fork(&self, ts: Ts) -> Result<()> {
+    pub fn fork(self: &Arc<Self>, ts: Ts) -> Result<Fork> {
         let mut state = self.state.lock();
         let oldest = state.current.last();
         if ts < oldest {
             return Err(Error::SnapshotTooOld { asked: ts, oldest });
         }
+        Ok(self.hold(&mut state, ts))
+    }
+
+    /// The same for one that the manifest has.
+    pub fn hold_fork(self: &Arc<Self>, ts: Ts) -> Fork {
+        self.hold(&mut self.state.lock(), ts)
+    }
+
+    fn hold(self: &Arc<Self>, state: &mut State, ts: Ts) -> Fork {
         *state.forks.entry(ts).or_default() += 1;
-        Ok(())
-    }
-
-    /// The same for one that is there already.
-    pub fn hold_fork(&self, ts: Ts) {
-        *self.state.lock().forks.entry(ts).or_default() += 1;
-    }
-
-    /// A timeline that branched off at `ts` is gone.
-    pub fn unfork(&self, ts: Ts) {
-        let mut state = self.state.lock();
-        if let Some(count) = state.forks.get_mut(&ts) {
-            *count -= 1;
-            if *count == 0 {
-                state.forks.remove(&ts);
-            }
+        Fork {
+            pins: Arc::clone(self),
+            ts,
         }
     }
 

@@ -224,13 +224,8 @@ impl Engine {
             let all = manifest.sequences.iter().map(|(id, state)| (*id, *state));
             sequences.restore(all, *id, shown);
         }
-        let timelines = Timelines::open(&manifest, segments, !inline)?;
         let pins = Pins::new(manifest.horizons.clone());
-        for entry in manifest.timelines.values() {
-            if let Some((_, fork_ts)) = entry.base {
-                pins.hold_fork(fork_ts);
-            }
-        }
+        let timelines = Timelines::open(&manifest, segments, &pins, !inline)?;
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
             log: Log::new(Arc::clone(&io), writer, manifest.last_ts, sink),

@@ -24,8 +24,8 @@ impl Engine {
         self.inner().create_timeline(name, from, at)
     }
 
-    /// Drop a timeline, and what it alone holds; views that have it open read on, and its transactions
-    /// cannot commit.
+    /// Drop a timeline, and what it alone holds; views and transactions that have it open read on, and the
+    /// transactions cannot commit.
     ///
     /// # Errors
     ///

@@ -41,7 +41,9 @@ impl EngineInner {
             TimelineInfo {
                 id: timeline.id(),
                 name,
-                base: timeline.base().map(|base| (base.parent.id(), base.fork_ts)),
+                base: timeline
+                    .base()
+                    .map(|base| (base.parent.id(), base.fork_ts())),
                 segments: sources.segments().count(),
                 segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
                 memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
@@ -63,9 +65,8 @@ impl EngineInner {
         self.settle(at)?;
         let mut next = self.timelines.turn();
         self.check_free(name)?;
-        let base = self.base_of(self.timelines.get(from)?, at);
-        let (parent, fork_ts) = (base.parent.id(), base.fork_ts);
-        self.pins.fork(fork_ts)?;
+        let base = self.base_of(self.timelines.get(from)?, at)?;
+        let (parent, fork_ts) = (base.parent.id(), base.fork_ts());
         let id = *next;
         *next = TimelineId(id.0.saturating_add(1));
         let edit = TimelineEdit::Create {
@@ -79,7 +80,6 @@ impl EngineInner {
             .branch(parent, id, || self.push_timeline(edit));
         if let Err(error) = logged.and_then(|ticket| self.log.wait(ticket)) {
             self.sequences.forget(id);
-            self.pins.unfork(fork_ts);
             return Err(error);
         }
         let sources = Superversion {
@@ -94,17 +94,18 @@ impl EngineInner {
 
     /// Where a branch of `timeline` at `at` starts: at the nearest timeline above that has something of its
     /// own by then.
-    fn base_of(&self, timeline: Arc<Timeline>, at: Ts) -> Base {
+    fn base_of(&self, timeline: Arc<Timeline>, at: Ts) -> Result<Base> {
         let _window = self.freeze.write();
         let (mut parent, mut fork_ts) = (timeline, at);
         while let Some(base) = parent.base() {
-            if fork_ts > base.fork_ts && !parent.is_unmodified(fork_ts) {
+            if fork_ts > base.fork_ts() && !parent.is_unmodified(fork_ts) {
                 break;
             }
-            fork_ts = fork_ts.min(base.fork_ts);
+            fork_ts = fork_ts.min(base.fork_ts());
             parent = Arc::clone(&base.parent);
         }
-        Base { parent, fork_ts }
+        let fork = self.pins.fork(fork_ts)?;
+        Ok(Base { parent, fork })
     }
 
     pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
@@ -143,9 +144,6 @@ impl EngineInner {
         };
         self.sequences.forget(id);
         self.log.wait(ticket)?;
-        if let Some(base) = timeline.base() {
-            self.pins.unfork(base.fork_ts);
-        }
         for segment in sources.segments() {
             self.remove_segment(&segment.meta().name);
         }

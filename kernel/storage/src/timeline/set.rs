@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::{Base, LiveRows, Timeline};
+use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
 use crate::manifest::{Manifest, TimelineEntry};
@@ -44,6 +45,7 @@ impl Timelines {
     pub fn open(
         manifest: &Manifest,
         mut segments: BTreeMap<TimelineId, Vec<SegmentReader>>,
+        pins: &Arc<Pins>,
         can_block: bool,
     ) -> Result<Timelines> {
         let mut all: BTreeMap<TimelineId, (String, Arc<Timeline>)> = BTreeMap::new();
@@ -54,7 +56,7 @@ impl Timelines {
                 Some((parent, fork_ts)) => match all.get(&parent) {
                     Some((_, parent)) => Some(Base {
                         parent: Arc::clone(parent),
-                        fork_ts,
+                        fork: pins.hold_fork(fork_ts),
                     }),
                     None => return Err(orphan(*id, entry)),
                 },

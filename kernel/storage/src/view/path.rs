@@ -48,7 +48,7 @@ impl Path {
         let mut path = Path::only(timeline.sources(), ts);
         let (mut below, mut cap) = (timeline, ts);
         while let Some(base) = below.base() {
-            cap = cap.min(base.fork_ts);
+            cap = cap.min(base.fork_ts());
             path.ancestors.push(Level {
                 sources: base.parent.sources(),
                 cap,

@@ -522,3 +522,47 @@ fn a_column_of_the_parent_is_not_one_of_the_branch() {
     assert_eq!(third(&engine.latest_view(), &there), [seven.clone(), seven]);
     db.check();
 }
+
+/// A branch that is dropped while somebody reads it: what its parent showed at the fork stays until nobody
+/// does, though the parent's history goes.
+#[test]
+fn a_dropped_branch_is_read_on_by_those_who_have_it() {
+    for isolation in [Isolation::RepeatableRead, Isolation::ReadCommitted] {
+        let db = Database::with(Options {
+            retention_micros: Some(0),
+            ..small()
+        });
+        let engine = &db.engine;
+        let rows = insert(engine, &[row(0, "first"), row(1, "first")]);
+        let fork = engine.latest_view().ts();
+        let branch = engine.create_timeline("branch", MAIN, fork).unwrap();
+        rename_all(engine, MAIN, &rows, "second");
+        let mut reader = engine
+            .begin_read_only_on(branch, isolation, Interrupt::new())
+            .unwrap();
+        reader.begin_statement();
+        let view = engine.latest_view_on(branch).unwrap();
+        assert_eq!(name_of_all(&reader.read_view(), &rows), "first");
+        engine.drop_timeline(branch).unwrap();
+        // Twice, since the first leaves what is not past its time by the clock.
+        for name in ["third", "fourth"] {
+            rename_all(engine, MAIN, &rows, name);
+            engine.compact_all(&Interrupt::new()).unwrap();
+        }
+        reader.begin_statement();
+        assert_eq!(name_of_all(&reader.read_view(), &rows), "first");
+        assert_eq!(name_of_all(&view, &rows), "first");
+        let versions = || {
+            let all = engine.latest_view().versions(BY_NAME).unwrap();
+            all.map(std::result::Result::unwrap).count()
+        };
+        assert!(versions() > rows.len());
+        drop(reader);
+        drop(view);
+        rename_all(engine, MAIN, &rows, "fifth");
+        engine.compact_all(&Interrupt::new()).unwrap();
+        assert!(engine.oldest_ts() > fork);
+        assert_eq!(versions(), rows.len());
+        db.reopen().check();
+    }
+}

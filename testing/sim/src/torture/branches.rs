@@ -209,11 +209,46 @@ impl Machine {
         if state.values().any(|branch| branch.parent == Some(name)) {
             return Ok(());
         }
+        let reader = match self.rng.coin() {
+            true => Some(self.branch_reader(state, name, id)?),
+            false => None,
+        };
         let event = self.branch_event(What::Drop {
             name: name.to_owned(),
         });
         self.engine().drop_timeline(id)?;
         self.branch_done(event);
+        self.read_on = reader.or(self.read_on.take());
+        Ok(())
+    }
+
+    /// A transaction on a branch, and what its snapshot shows.
+    fn branch_reader(
+        &mut self,
+        state: &State<'_>,
+        name: &str,
+        id: TimelineId,
+    ) -> Result<(Transaction, World)> {
+        let isolation = Isolation::RepeatableRead;
+        let begun = self
+            .engine()
+            .begin_read_only_on(id, isolation, Interrupt::new());
+        let mut txn = begun?;
+        txn.begin_statement();
+        let shown = world(state, Some(name), txn.read_view().ts(), &self.oracle);
+        Ok((txn, shown))
+    }
+
+    /// Whoever began to read a branch before its drop sees what was there, and lets go at some time.
+    pub(super) fn check_read_on(&mut self) -> Result<()> {
+        let Some((txn, shown)) = &self.read_on else {
+            return Ok(());
+        };
+        check_world(&txn.read_view(), shown, std::iter::empty())
+            .map_err(|failure| failure.of("a branch that was dropped"))?;
+        if self.rng.one_in(4) {
+            self.read_on = None;
+        }
         Ok(())
     }
 

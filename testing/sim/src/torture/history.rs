@@ -39,6 +39,8 @@ pub struct Machine {
     pub in_doubt: Option<Changes>,
     last_values: BTreeMap<CollectionId, i64>,
     pub(super) given_rows: BTreeSet<(CollectionId, RowId)>,
+    /// A reader of a branch that was dropped since, and what it sees.
+    pub(super) read_on: Option<(Transaction, World)>,
     pub(super) rng: Rng,
     open: Vec<Open>,
 }
@@ -76,6 +78,7 @@ impl Machine {
             in_doubt: None,
             last_values: BTreeMap::new(),
             given_rows: BTreeSet::new(),
+            read_on: None,
             rng,
             open: Vec::new(),
         };
@@ -100,6 +103,7 @@ impl Machine {
             in_doubt: None,
             last_values: BTreeMap::new(),
             given_rows: BTreeSet::new(),
+            read_on: None,
             rng: Rng::new(seed),
             open: Vec::new(),
         };
@@ -134,6 +138,7 @@ impl Machine {
             in_doubt: None,
             last_values: BTreeMap::new(),
             given_rows: BTreeSet::new(),
+            read_on: None,
             rng: Rng::new(seed),
             open: Vec::new(),
         };
@@ -348,6 +353,7 @@ impl Machine {
             return Err(Failure::Wrong(what));
         }
         self.compacted += compacted?.compactions;
+        self.check_read_on()?;
         self.check_cursor()
     }
 
@@ -453,7 +459,7 @@ impl Machine {
 
     /// Roll back what is open and close the database.
     pub fn close(&mut self) -> Result<()> {
-        self.open.clear();
+        self.abandon();
         let engine = self.engine.take().expect("open between steps");
         engine.close()?;
         self.know_durable(self.commits());
@@ -520,6 +526,7 @@ impl Machine {
     /// End every open transaction without committing.
     pub fn abandon(&mut self) {
         self.open.clear();
+        self.read_on = None;
     }
 
     pub(super) fn draw(&mut self, open: &mut Open, sequence: CollectionId) -> Result<i64> {
