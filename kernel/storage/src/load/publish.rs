@@ -2,9 +2,10 @@
 //!
 //! 1. Finish the shared segments, and sync the names of all.
 //! 2. Keep flushes out, and see that none is due: a memtable that was frozen before must not bring
-//!    row counts after the load that know nothing of it.
+//!    row counts after the load that know nothing of it. Reserve room for the log's record: a full disk
+//!    refuses here.
 //! 3. With commits kept out for a moment, hold what was loaded against what there is, put the record
-//!    into the log and set the clock and the counters.
+//!    into the log and set the clock and the counters. Before this the files are the load's, and go with it.
 //! 4. Wait until the record is durable, and swap the segments in. Nobody could see them before: the
 //!    first commit that may know of them comes after.
 
@@ -23,6 +24,7 @@ use crate::manifest::{LoadEdit, TableCounts};
 use crate::segment::SegmentReader;
 use crate::sequence::SequenceState;
 use crate::view::{Layer, Path, Superversion};
+use crate::wal::record::Record;
 
 impl Files {
     pub fn publish(&self, state: LoadedState) -> Result<()> {
@@ -40,6 +42,8 @@ impl Files {
         let turn = engine.flusher.turn();
         let ticket = loop {
             engine.flush_in_turn(&turn)?;
+            let record = Record::load(edit.clone());
+            let reserved = engine.log.reserve(record.bytes.len())?;
             let _window = engine.freeze.write();
             let sources = timeline.sources();
             if sources.frozen().next().is_some() {
@@ -49,12 +53,12 @@ impl Files {
             check_defined(with_segments(&sources, &segments), &tables)?;
             let expired = engine.cursors_expire_before();
             engine.pins.check_load(edit.horizons.all(), expired)?;
-            // From here on the log may name the files.
             if let Some(archiver) = &engine.archiver {
                 archiver.need(&edit.segments);
             }
+            let ticket = engine.log.push_load(record, edit.last_ts, reserved)?;
+            // From here on the log may name the files.
             self.published.store(true, Ordering::Release);
-            let ticket = engine.log.push_load(edit.clone())?;
             engine.pins.load(&edit.horizons);
             for (table, counts) in &edit.tables {
                 let counters = engine.tables.get(*table);

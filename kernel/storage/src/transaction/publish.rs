@@ -4,13 +4,15 @@
 //! 2. Make them fit to be read as segments. No two of them may have the same key, since both versions would
 //!    have begun at the same time, and nothing may be left of what was rolled back or of a collection
 //!    that the transaction itself drops. Mostly that is so; if not, all runs are merged into one.
-//! 3. Make the names of the files durable; the files are.
+//! 3. Make the names of the files durable; the files are. Reserve room for the log's record, which names them:
+//!    a full disk refuses here.
 //! 4. Keep commits out for a moment, without any I/O: freeze the active memtable, which is older than the
 //!    runs, and at the commit point put them in front of it and of all other layers, with the timestamp.
 //!    The log's record names them.
 //! 5. Give the locks back, and wait until the record is durable.
 //!
-//! A crash before the record is durable leaves files that nothing names.
+//! Until the commit point the files are the transaction's, and go with it when it is refused. A crash before
+//! the record is durable leaves files that nothing names.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
@@ -29,7 +31,7 @@ use crate::ids::{CollectionId, RowId, Ts};
 use crate::manifest::RunsEdit;
 use crate::memtable::full_key;
 use crate::segment::{RowColumns, SegmentReader, Unstamped};
-use crate::timeline::{Epoch, Timeline};
+use crate::timeline::Timeline;
 use crate::view::{Layer, OwnWrites, Superversion, row_key};
 use crate::wal::log::Ticket;
 use crate::wal::record::Record;
@@ -76,12 +78,20 @@ impl Transaction {
             edit.segments.insert(0, entry);
             unstamped.push(reader.unstamped());
         }
+        // No timestamp takes more than this one.
+        let record = Record::runs(edit.clone().at(Ts(u64::MAX)));
+        let reserved = engine.log.reserve(record.bytes.len())?;
         let publish = || {
-            // From here on the log may name the files.
-            for (_, file) in &runs {
-                file.is_committed.store(true, Ordering::Release);
-            }
-            engine.publish_runs(&self.timeline, self.epoch, edit, unstamped)
+            let window = engine.freeze.write();
+            self.timeline.check(self.epoch)?;
+            engine.freeze_memtable(&window, &self.timeline);
+            engine.log.commit_as(reserved, |ts| {
+                // From here on the log may name the files.
+                for (_, file) in &runs {
+                    file.is_committed.store(true, Ordering::Release);
+                }
+                engine.show_runs(&self.timeline, edit.at(ts), unstamped)
+            })
         };
         let committed = match serial {
             None => publish(),
@@ -210,35 +220,21 @@ impl EngineInner {
         }
     }
 
-    /// Step 4; `runs` come newest first.
-    fn publish_runs(
-        &self,
-        timeline: &Timeline,
-        epoch: Epoch,
-        edit: RunsEdit,
-        runs: Vec<Unstamped>,
-    ) -> Result<(Ts, Ticket)> {
-        // A full disk refuses here. No timestamp takes more than this one.
-        let record = Record::runs(edit.clone().at(Ts(u64::MAX)));
-        let reserved = self.log.reserve(record.bytes.len())?;
-        let window = self.freeze.write();
-        timeline.check(epoch)?;
-        self.freeze_memtable(&window, timeline);
-        self.log.commit_as(reserved, |ts| {
-            let sources = timeline.sources();
-            let runs = runs.into_iter().map(|run| Layer::Segment(run.at(ts)));
-            timeline.set_sources(Superversion {
-                active: Arc::clone(&sources.active),
-                layers: runs.chain(sources.layers.iter().cloned()).collect(),
-            });
-            for (table, _, rows) in &edit.tables {
-                timeline.live.add(*table, *rows);
-            }
-            let edit = edit.at(ts);
-            if let Some(archiver) = &self.archiver {
-                archiver.need(&edit.segments);
-            }
-            Record::runs(edit)
-        })
+    /// Step 4, at the commit point; `runs` come newest first. The record.
+    fn show_runs(&self, timeline: &Timeline, edit: RunsEdit, runs: Vec<Unstamped>) -> Record {
+        let sources = timeline.sources();
+        let runs = runs.into_iter();
+        let runs = runs.map(|run| Layer::Segment(run.at(edit.ts)));
+        timeline.set_sources(Superversion {
+            active: Arc::clone(&sources.active),
+            layers: runs.chain(sources.layers.iter().cloned()).collect(),
+        });
+        for (table, _, rows) in &edit.tables {
+            timeline.live.add(*table, *rows);
+        }
+        if let Some(archiver) = &self.archiver {
+            archiver.need(&edit.segments);
+        }
+        Record::runs(edit)
     }
 }

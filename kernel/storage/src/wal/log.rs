@@ -31,7 +31,6 @@ use crate::backup::Point;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Ts};
 use crate::io::Io;
-use crate::manifest::LoadEdit;
 use crate::memtable::TxnSlot;
 use crate::planted::{self, Bug};
 
@@ -287,12 +286,9 @@ impl Log {
         Ok(queue.push(record, reserved))
     }
 
-    /// Queue a load's record. The clock goes past it, so that whoever commits later is newer than all
-    /// that was loaded.
-    pub fn push_load(&self, edit: LoadEdit) -> Result<Ticket> {
-        let ts = edit.last_ts;
-        let record = Record::load(edit);
-        let reserved = self.reserve(record.bytes.len())?;
+    /// Queue a load's record, for which room is reserved. The clock goes past `ts`, so that whoever commits
+    /// later is newer than all that was loaded.
+    pub fn push_load(&self, record: Record, ts: Ts, reserved: Reservation<'_>) -> Result<Ticket> {
         let mut queue = self.queue.lock();
         if queue.stopped {
             drop(queue);
