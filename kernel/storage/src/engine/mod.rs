@@ -25,7 +25,7 @@ use crate::schema::TableDef;
 use crate::segment::{ColumnPages, Inventory, SegmentReader};
 use crate::sequence::{SequenceState, Sequences};
 use crate::tables::Tables;
-use crate::timeline::{Timeline, Timelines};
+use crate::timeline::{Epoch, Timeline, Timelines};
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
 use crate::view::{OwnWrites, Path, ReadView, ViewInner};
@@ -273,26 +273,30 @@ impl Engine {
 
     /// Start a transaction. `interrupt` is the session's.
     pub fn begin(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
-        self.start(self.inner().main(), isolation, false, interrupt)
+        self.start(self.main_and_epoch(), isolation, false, interrupt)
     }
 
     /// Start one that will write nothing.
     pub fn begin_read_only(&self, isolation: Isolation, interrupt: Arc<Interrupt>) -> Transaction {
-        self.start(self.inner().main(), isolation, true, interrupt)
+        self.start(self.main_and_epoch(), isolation, true, interrupt)
     }
 
     /// Start one that is SERIALIZABLE and READ ONLY, once there is a snapshot for which it need not
     /// fear to be refused: PostgreSQL's DEFERRABLE.
     pub fn begin_deferrable(&self, interrupt: Arc<Interrupt>) -> Result<Transaction> {
-        let main = self.inner().main();
+        let main = self.main_and_epoch();
         let mut transaction = self.start(main, Isolation::Serializable, true, interrupt);
         transaction.defer()?;
         Ok(transaction)
     }
 
+    fn main_and_epoch(&self) -> (Arc<Timeline>, Epoch) {
+        self.inner().timelines.main_and_epoch()
+    }
+
     fn start(
         &self,
-        timeline: Arc<Timeline>,
+        (timeline, epoch): (Arc<Timeline>, Epoch),
         isolation: Isolation,
         read_only: bool,
         interrupt: Arc<Interrupt>,
@@ -300,7 +304,7 @@ impl Engine {
         let id = TxnId(self.inner().next_txn.fetch_add(1, Ordering::Relaxed));
         Transaction::new(
             Arc::clone(self.inner()),
-            timeline,
+            (timeline, epoch),
             id,
             isolation,
             read_only,

@@ -69,7 +69,8 @@ impl Engine {
         interrupt: Arc<Interrupt>,
     ) -> Result<Transaction> {
         let timeline = self.inner().timelines.get(timeline)?;
-        Ok(self.start(timeline, isolation, false, interrupt))
+        let epoch = timeline.epoch();
+        Ok(self.start((timeline, epoch), isolation, false, interrupt))
     }
 
     /// [`Engine::begin_read_only`] on a timeline.
@@ -80,7 +81,8 @@ impl Engine {
         interrupt: Arc<Interrupt>,
     ) -> Result<Transaction> {
         let timeline = self.inner().timelines.get(timeline)?;
-        Ok(self.start(timeline, isolation, true, interrupt))
+        let epoch = timeline.epoch();
+        Ok(self.start((timeline, epoch), isolation, true, interrupt))
     }
 
     /// [`Engine::begin_deferrable`] on a timeline.

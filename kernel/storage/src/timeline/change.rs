@@ -184,8 +184,7 @@ impl EngineInner {
         let (ticket, pins) = {
             let _window = self.freeze.write();
             let ticket = self.log.push_reserved(record, reserved)?;
-            moved.iter().for_each(|timeline| timeline.end_epoch());
-            self.timelines.set_names(&names);
+            self.timelines.set_names(&names, moved);
             // The main timeline may be another one. No commit may bring pins meanwhile.
             let pins = match names.iter().any(|(_, name)| name == MAIN_NAME) {
                 true => self.read_pins(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-use super::{Base, LiveRows, Timeline};
+use super::{Base, Epoch, LiveRows, Timeline};
 use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
@@ -97,6 +97,12 @@ impl Timelines {
         Arc::clone(&self.named.read().main)
     }
 
+    /// The main one, and the epoch that a transaction on it begins in: no swap comes between.
+    pub fn main_and_epoch(&self) -> (Arc<Timeline>, Epoch) {
+        let named = self.named.read();
+        (Arc::clone(&named.main), named.main.epoch())
+    }
+
     pub fn get(&self, id: TimelineId) -> Result<Arc<Timeline>> {
         match self.named.read().all.get(&id) {
             Some((_, timeline)) => Ok(Arc::clone(timeline)),
@@ -133,8 +139,11 @@ impl Timelines {
         self.named.write().all.remove(&id);
     }
 
-    pub(super) fn set_names(&self, names: &[(TimelineId, String)]) {
+    /// Give names; transactions of now on `moved` may not commit. The caller holds the freeze lock
+    /// exclusively.
+    pub(super) fn set_names(&self, names: &[(TimelineId, String)], moved: &[Arc<Timeline>]) {
         let mut named = self.named.write();
+        moved.iter().for_each(|timeline| timeline.end_epoch());
         for (id, name) in names {
             let Some((old, timeline)) = named.all.get_mut(id) else {
                 continue;
@@ -191,4 +200,49 @@ impl Timelines {
 fn orphan(id: TimelineId, entry: &TimelineEntry) -> Error {
     let found = format!("timeline {id} \"{}\" of {:?}", entry.name, entry.base);
     Error::corruption("the manifest", 0, "a parent for every timeline", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transaction that may commit is on the timeline that is the main one then, however often another one
+    /// takes its name while transactions begin.
+    #[test]
+    fn who_begins_beside_a_swap_is_on_the_main_timeline_or_cannot_commit() {
+        const BEGINNINGS: usize = 1_000_000;
+        let ids = [TimelineId(1), TimelineId(2)];
+        let mut manifest = Manifest::default();
+        let other = TimelineEntry::new("other".to_owned(), None);
+        manifest.timelines.insert(ids[1], other);
+        let pins = Pins::new(manifest.horizons.clone());
+        let timelines = Timelines::open(&manifest, BTreeMap::new(), &pins, false).unwrap();
+        let both = ids.map(|id| timelines.get(id).unwrap());
+        let (freeze, is_over) = (RwLock::new(()), AtomicUsize::new(0));
+        let mut elsewhere = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for swap in 0.. {
+                    if is_over.load(Ordering::SeqCst) > 0 {
+                        break;
+                    }
+                    let (main, other) = (ids[(swap + 1) % 2], ids[swap % 2]);
+                    let names = [(main, MAIN_NAME.to_owned()), (other, "other".to_owned())];
+                    let window = freeze.write();
+                    timelines.set_names(&names, &both);
+                    drop(window);
+                    std::thread::yield_now();
+                }
+            });
+            for _ in 0..BEGINNINGS {
+                let (timeline, epoch) = timelines.main_and_epoch();
+                let _window = freeze.read();
+                if timeline.check(epoch).is_ok() && !Arc::ptr_eq(&timeline, &timelines.main()) {
+                    elsewhere += 1;
+                }
+            }
+            is_over.store(1, Ordering::SeqCst);
+        });
+        assert_eq!(elsewhere, 0);
+    }
 }

@@ -137,16 +137,16 @@ impl std::fmt::Debug for Transaction {
 impl Transaction {
     pub(crate) fn new(
         engine: Arc<EngineInner>,
-        timeline: Arc<Timeline>,
+        (timeline, epoch): (Arc<Timeline>, Epoch),
         id: TxnId,
         isolation: Isolation,
         read_only: bool,
         interrupt: Arc<Interrupt>,
     ) -> Transaction {
         Transaction {
-            epoch: timeline.epoch(),
             engine,
             timeline,
+            epoch,
             id,
             isolation,
             read_only,
