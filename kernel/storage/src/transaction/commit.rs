@@ -132,20 +132,28 @@ impl Transaction {
 
 impl Transaction {
     /// What the transaction held, the pins that it wrote hold from here on. Nobody else has written them:
-    /// their locks are held.
+    /// their locks are held. After a swap they are not those of the main timeline any more, and hold nothing.
     fn hand_over_pins(&mut self) {
         if self.pins.is_empty() {
             return;
         }
         let view = self.engine.view(&self.timeline, Ts::MAX, None);
+        let mut written = Vec::new();
         for name in std::mem::take(&mut self.pins) {
             match pin_of(&view, &name) {
-                Ok(pin) => self.engine.pins.name(&name, pin),
+                Ok(pin) => written.push((name, pin)),
                 Err(e) => {
                     // Then as long as the database is open.
                     tracing::error!("pin \"{name}\" cannot be read: {e}");
                     self.holds.drain(..).for_each(std::mem::forget);
                 }
+            }
+        }
+        // Names change with this lock held exclusively.
+        let _window = self.engine.freeze.read();
+        if Arc::ptr_eq(&self.timeline, &self.engine.main()) {
+            for (name, pin) in written {
+                self.engine.pins.name(&name, pin);
             }
         }
     }

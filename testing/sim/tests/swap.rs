@@ -1,0 +1,75 @@
+//! Swaps of timelines beside what goes on on them, on two threads.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Barrier};
+
+use heliosdb_sim::SimDisk;
+use heliosdb_storage::ids::{CollectionId, TimelineId};
+use heliosdb_storage::{
+    Durability, Engine, Error, HeldBy, Interrupt, Isolation, NamedPin, Options, PinKind,
+};
+
+const STORE: CollectionId = CollectionId(900);
+const ROUNDS: usize = 800;
+
+/// Pins are those of the main timeline: one that commits on what has just been replaced holds nothing.
+#[test]
+fn a_pin_that_commits_beside_a_swap_is_held_where_it_is() {
+    let options = Options {
+        retention_micros: Some(0),
+        ..Options::default()
+    };
+    let engine = Engine::open(Arc::new(SimDisk::new(1)), options).unwrap();
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    txn.put(STORE, b"key", b"").unwrap();
+    let first = txn.commit(Durability::Synchronous).unwrap();
+    let pin = NamedPin {
+        name: "pin".to_owned(),
+        kind: PinKind::Point,
+        ts: first,
+        created_micros: 0,
+        owner: "test".to_owned(),
+        reason: String::new(),
+    };
+    let is_held = || engine.stats().horizon.held_by == HeldBy::Named("pin".to_owned());
+    let main = TimelineId::MAIN;
+    // Something later than the pin, for the branch to begin at.
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    txn.put(STORE, b"key", b"later").unwrap();
+    let fork = txn.commit(Durability::Synchronous).unwrap();
+    let branch = engine.create_timeline("branch", main, fork).unwrap();
+    let barrier = Barrier::new(2);
+    let (mut before, mut refused) = (0, 0);
+    for _ in 0..ROUNDS {
+        let created = std::thread::scope(|scope| {
+            let pinning = scope.spawn(|| {
+                let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+                txn.create_pin(pin.clone()).unwrap();
+                barrier.wait();
+                txn.commit(Durability::Synchronous)
+            });
+            barrier.wait();
+            engine.swap_timelines(main, branch).unwrap();
+            pinning.join().unwrap()
+        });
+        assert!(!is_held(), "the branch has no pin");
+        engine.swap_timelines(main, branch).unwrap();
+        match created {
+            Err(Error::TimelineMoved) => refused += 1,
+            created => {
+                created.unwrap();
+                before += 1;
+                assert!(is_held());
+                let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+                txn.remove_pin("pin").unwrap();
+                txn.commit(Durability::Synchronous).unwrap();
+            }
+        }
+        assert!(!is_held());
+    }
+    assert!(
+        before > 0 && refused > 0,
+        "{before} before, {refused} after"
+    );
+}
