@@ -167,3 +167,28 @@ fn a_load_that_the_log_has_no_room_for() {
         assert_eq!(found.unwrap().is_some(), !is_full);
     }
 }
+
+/// The way out of a full disk that a branch has filled.
+#[test]
+fn a_branch_is_dropped_though_the_log_has_no_room() {
+    let disk = SimDisk::new(8);
+    let engine = open(&disk);
+    let main = TimelineId::MAIN;
+    let at = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", main, at).unwrap();
+    let mut txn = engine
+        .begin_on(branch, Isolation::ReadCommitted, Interrupt::new())
+        .unwrap();
+    txn.begin_statement();
+    write_runs(&disk, &mut txn);
+    txn.commit(Durability::Synchronous).unwrap();
+    let before = segments(&disk);
+    fill_log(&disk, &engine);
+    let another = engine.create_timeline("another", main, at);
+    assert!(
+        matches!(another, Err(Error::DiskFull { .. })),
+        "{another:?}"
+    );
+    engine.drop_timeline(branch).unwrap();
+    assert!(segments(&disk) < before);
+}

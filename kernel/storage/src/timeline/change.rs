@@ -128,9 +128,9 @@ impl EngineInner {
         if !children.is_empty() {
             return Err(Error::TimelineHasBranches { name, children });
         }
-        // Before the window, in which nobody waits for a disk.
+        // Before the window, in which nobody waits for a disk. A full one is not to refuse what makes room.
         let record = Record::timeline(TimelineEdit::Drop(id));
-        let reserved = self.log.reserve(record.bytes.len())?;
+        let reserved = self.log.reserve_own(record.bytes.len())?;
         let (ticket, sources) = {
             let _window = self.freeze.write();
             let ticket = self.log.push_reserved(record, reserved)?;
