@@ -4,7 +4,8 @@
 
 use std::sync::{Arc, Barrier};
 
-use heliosdb_sim::SimDisk;
+use heliosdb_sim::{CrashModel, Fault, SimDisk};
+use heliosdb_storage::history::named::PINS;
 use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{
     Durability, Engine, Error, HeldBy, Interrupt, Isolation, NamedPin, Options, PinKind,
@@ -72,4 +73,48 @@ fn a_pin_that_commits_beside_a_swap_is_held_where_it_is() {
         before > 0 && refused > 0,
         "{before} before, {refused} after"
     );
+}
+
+/// The pins of the timeline that is to be the main one may be in a file that cannot be read: then nothing has
+/// happened.
+#[test]
+fn a_swap_that_cannot_read_the_pins_is_none() {
+    let disk = SimDisk::new(2);
+    let open = |disk: &SimDisk| Engine::open(Arc::new(disk.clone()), Options::default()).unwrap();
+    let engine = open(&disk);
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    txn.put(STORE, b"key", b"").unwrap();
+    let first = txn.commit(Durability::Synchronous).unwrap();
+    let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
+    let pin = NamedPin {
+        name: "pin".to_owned(),
+        kind: PinKind::Point,
+        ts: first,
+        created_micros: 0,
+        owner: "test".to_owned(),
+        reason: String::new(),
+    };
+    txn.create_pin(pin).unwrap();
+    let fork = txn.commit(Durability::Synchronous).unwrap();
+    let main = TimelineId::MAIN;
+    let branch = engine.create_timeline("branch", main, fork).unwrap();
+    // So that the branch's pins are in a file of their own, which nobody has read.
+    let mut txn = engine
+        .begin_on(branch, Isolation::ReadCommitted, Interrupt::new())
+        .unwrap();
+    txn.put(PINS, b"other", b"").unwrap();
+    txn.remove(PINS, b"other").unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    engine.flush().unwrap();
+    engine.close().unwrap();
+    let engine = open(&disk);
+    disk.fail_read_at(disk.reads() + 1, Fault::Io);
+    let swapped = engine.swap_timelines(main, branch);
+    assert!(matches!(swapped, Err(Error::Io { .. })), "{swapped:?}");
+    assert_eq!(engine.main_timeline(), main);
+    engine.settle(engine.latest_view().ts()).unwrap();
+    let crashed = open(&disk.image().crash(CrashModel::ALL[0], 1));
+    assert_eq!(crashed.main_timeline(), main);
+    engine.swap_timelines(main, branch).unwrap();
+    assert_eq!(engine.main_timeline(), branch);
 }

@@ -21,11 +21,13 @@
 //!    that read the same changes, one commits what it made of them.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
 use crate::parse::Parser;
+use crate::timeline::Timeline;
 use crate::transaction::Transaction;
 use crate::view::ReadView;
 
@@ -159,9 +161,13 @@ pub fn pin_of(view: &ReadView, name: &str) -> Result<Option<NamedPin>> {
 impl EngineInner {
     /// Take over all pins that there are on the main timeline.
     pub fn read_pins(&self) -> Result<()> {
-        let view = self.view(&self.main(), Ts::MAX, None);
-        self.pins.name_all(pins_of(&view)?);
+        self.pins.name_all(self.pins_on(&self.main())?);
         Ok(())
+    }
+
+    /// All pins that there are on a timeline.
+    pub fn pins_on(&self, timeline: &Arc<Timeline>) -> Result<Vec<NamedPin>> {
+        pins_of(&self.view(timeline, Ts::MAX, None))
     }
 
     /// Cursors before it are too far behind. A clock that jumped lets none expire.

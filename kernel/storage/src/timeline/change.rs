@@ -179,21 +179,29 @@ impl EngineInner {
 
     /// Give names; transactions of now on `moved` come to nothing. The caller has the turn.
     fn set_names(&self, names: Vec<(TimelineId, String)>, moved: &[Arc<Timeline>]) -> Result<()> {
-        let record = Record::timeline(TimelineEdit::Name(names.clone()));
-        let reserved = self.log.reserve(record.bytes.len())?;
-        let (ticket, pins) = {
+        let main = names.iter().find(|(_, name)| name == MAIN_NAME);
+        let main = main.map(|(id, _)| self.timelines.get(*id)).transpose()?;
+        let ticket = loop {
+            // Transactions write pins on the main timeline only, so only a load could bring others to this one.
+            let pins = match &main {
+                Some(main) => Some((main, main.sources(), self.pins_on(main)?)),
+                None => None,
+            };
+            let record = Record::timeline(TimelineEdit::Name(names.clone()));
+            let reserved = self.log.reserve(record.bytes.len())?;
             let _window = self.freeze.write();
+            let is_other = |known: &Arc<_>, main: &Timeline| !Arc::ptr_eq(known, &main.sources());
+            if matches!(&pins, Some((main, known, _)) if is_other(known, main)) {
+                continue;
+            }
             let ticket = self.log.push_reserved(record, reserved)?;
             self.timelines.set_names(&names, moved);
-            // The main timeline may be another one. No commit may bring pins meanwhile.
-            let pins = match names.iter().any(|(_, name)| name == MAIN_NAME) {
-                true => self.read_pins(),
-                false => Ok(()),
-            };
-            (ticket, pins)
+            if let Some((_, _, pins)) = pins {
+                self.pins.name_all(pins);
+            }
+            break ticket;
         };
-        self.log.wait(ticket)?;
-        pins
+        self.log.wait(ticket)
     }
 
     fn push_timeline(&self, edit: TimelineEdit) -> Result<crate::wal::log::Ticket> {
