@@ -55,7 +55,7 @@ use crate::wal::record::LoggedTransaction;
 
 mod timeline;
 
-pub use self::timeline::{TimelineEdit, TimelineEntry};
+pub use self::timeline::{TimelineChange, TimelineEdit, TimelineEntry};
 
 /// What a new database's only timeline is called.
 const FIRST_NAME: &str = "main";
@@ -323,6 +323,14 @@ impl Manifest {
     pub fn reserve_rows(&mut self, table: CollectionId, next: RowId) {
         let known = self.next_rows.entry(table).or_default();
         *known = next.max(*known);
+    }
+
+    /// The log has a commit of `timeline` at `ts`.
+    pub fn note_commit(&mut self, timeline: TimelineId, ts: Ts) {
+        self.last_ts = self.last_ts.max(ts);
+        if let Some(entry) = self.timelines.get_mut(&timeline) {
+            entry.logged_ts = entry.logged_ts.max(ts);
+        }
     }
 
     /// A sequence as `timeline` shows it, and, if `moves`, as it goes on everywhere.

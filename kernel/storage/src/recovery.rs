@@ -289,7 +289,8 @@ impl Replayed {
         }
         self.transactions += 1;
         self.ts_max[file] = self.ts_max[file].max(transaction.ts);
-        self.manifest.last_ts = self.manifest.last_ts.max(transaction.ts);
+        self.manifest
+            .note_commit(transaction.timeline, transaction.ts);
         // Keys come in order, so a table's rows come together, the newest last.
         let mut newest: Option<(CollectionId, RowId)> = None;
         let mut reserve = |newest: Option<(CollectionId, RowId)>| {

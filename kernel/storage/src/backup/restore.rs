@@ -5,7 +5,7 @@
 //! 2. Link or copy the manifest's segments.
 //! 3. Begin a new log, of a database with an id of its own, with that manifest. Into it go, as they are:
 //!    transactions of the backup's log that are not in its segments; then, from the archive, every record
-//!    behind the backup's end before the first commit after the time. What the records *brought*
+//!    behind the backup's end before the first commit, or change of timelines, after the time. What the records *brought*
 //!    ([`crate::archive`]) comes from the archive, too. Flushes and compactions are left out: their files
 //!    are nowhere, and what they held is in the log.
 //!
@@ -223,7 +223,7 @@ fn ended_early(file: &WalFile, lsn: Lsn) -> Error {
     )
 }
 
-/// The newest commit of a file.
+/// The newest commit, or change of timelines, of a file.
 struct Newest(Ts);
 
 impl Replay for Newest {
@@ -233,7 +233,7 @@ impl Replay for Newest {
     }
 
     fn record(&mut self, _: usize, record: Logged) -> Result<()> {
-        self.0 = self.0.max(record.commit_ts().unwrap_or_default());
+        self.0 = self.0.max(record.ts().unwrap_or_default());
         Ok(())
     }
 }
@@ -360,7 +360,7 @@ struct Behind<'a> {
     to: Ts,
     /// The batches are those behind it.
     begun: bool,
-    /// A commit came that is newer than wanted.
+    /// Something came that is newer than wanted.
     done: bool,
     directory: &'a Directory,
     target: &'a Arc<dyn Io>,
@@ -409,16 +409,15 @@ impl Replay for Behind<'_> {
             return Ok(());
         }
         let logged = raw.parse()?;
-        match logged.commit_ts() {
-            Some(ts) if ts > self.to => {
+        if let Some(ts) = logged.ts() {
+            if ts > self.to {
                 self.done = true;
                 return Ok(());
             }
-            Some(ts) => {
+            self.restored.ts = self.restored.ts.max(ts);
+            if !matches!(logged, Logged::Timeline(_)) {
                 self.restored.archived_commits += 1;
-                self.restored.ts = self.restored.ts.max(ts);
             }
-            None => {}
         }
         if let Logged::Flush(_) | Logged::Compaction(_) = logged {
             return Ok(());

@@ -4,11 +4,12 @@
 //! The reading is recovery's own, so that the torn tail of a write that nobody acknowledged is told from
 //! damage in the same way. Unlike recovery it goes on behind damage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::finding::{Place, Report};
 use crate::error::{Error, Result};
-use crate::ids::{Lsn, Ts};
+use crate::ids::{Lsn, TimelineId, Ts};
 use crate::io::{Io, OpenMode};
 use crate::manifest::Manifest;
 use crate::recovery::Replayed;
@@ -62,7 +63,12 @@ pub fn read(io: &Arc<dyn Io>, report: &mut Report<'_>) -> Result<Option<ReadLog>
         }
     }
     if whole && first.start > Lsn(0) {
-        whole = check_beginning(first, &replayed.manifest, oldest, report);
+        whole = check_beginning(
+            first,
+            &replayed.manifest,
+            &oldest.unwrap_or_default(),
+            report,
+        );
     }
     Ok(Some(ReadLog {
         manifest: replayed.manifest,
@@ -151,26 +157,22 @@ fn note_tail(files: &[WalFile], tail: &Tail, report: &mut Report<'_>) -> Result<
 fn check_beginning(
     first: &WalFile,
     manifest: &Manifest,
-    oldest: Option<Ts>,
+    oldest: &BTreeMap<TimelineId, Ts>,
     report: &mut Report<'_>,
 ) -> bool {
-    // What a run brought is in no older file, but says nothing of what others committed before.
-    let brought = manifest.segments();
-    let brought =
-        brought.filter(|(_, segment)| !segment.is_run || segment.ts_min <= manifest.flushed_ts);
-    let held = brought.map(|(_, segment)| segment.ts_max);
-    let held = held.max().unwrap_or(Ts::ZERO).max(manifest.flushed_ts);
-    match oldest {
-        Some(oldest) if oldest > held => {
+    let mut whole = true;
+    for (id, logged) in oldest {
+        let held = manifest.timelines.get(id).map(|entry| entry.flushed_ts);
+        if let Some(held) = held.filter(|held| held < logged) {
             let what = format!(
-                "the log before this file is missing: it has commits up to {oldest}, and segments \
-                 those up to {held}"
+                "the log before this file is missing: it has commits of timeline {id} up to {logged}, and \
+                 segments those up to {held}"
             );
             report.damage(Place::file(&first.name), what);
-            false
+            whole = false;
         }
-        _ => true,
     }
+    whole
 }
 
 /// Recovery's replay, and what it takes for granted.
@@ -181,8 +183,8 @@ struct Survey<'a, 'r> {
     transactions: Vec<LoggedTransaction>,
     /// Newest commit so far.
     last: Ts,
-    /// Newest commit that the oldest manifest knows of.
-    oldest: Option<Ts>,
+    /// Of each timeline the newest commit that the oldest manifest knows of.
+    oldest: Option<BTreeMap<TimelineId, Ts>>,
 }
 
 impl Survey<'_, '_> {
@@ -211,7 +213,9 @@ impl Survey<'_, '_> {
 
 impl Replay for Survey<'_, '_> {
     fn manifest(&mut self, manifest: Manifest) -> Result<()> {
-        self.oldest.get_or_insert(manifest.last_ts);
+        let logged = manifest.timelines.iter();
+        let logged = || logged.map(|(id, entry)| (*id, entry.logged_ts)).collect();
+        self.oldest.get_or_insert_with(logged);
         self.replayed.manifest(manifest)?;
         self.forget_flushed();
         Ok(())
@@ -223,6 +227,9 @@ impl Replay for Survey<'_, '_> {
         match record {
             Logged::Transaction(transaction) => self.transaction(file, transaction),
             Logged::Flush(_) | Logged::Timeline(_) => {
+                if let Logged::Timeline(edit) = &record {
+                    self.last = self.last.max(edit.ts);
+                }
                 self.replayed.record(file, record)?;
                 self.forget_flushed();
                 Ok(())

@@ -1,16 +1,18 @@
 //! Timelines in the manifest, and the record that changes what timelines there are.
 //!
 //! ```text
-//! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ name: length u16, UTF-8
+//! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ logged_ts u64 │ name: length u16, UTF-8
 //!           │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
 //!           │ sequences u32 │ sequence …
 //!           │ counts u32 │ { ts u64 │ collection u32 │ rows i64 } …
+//! edit:     ts u64 │ change
 //! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name
 //!           2 drop:   id u32
 //!           3 name:   timelines u32 │ { id u32 │ name } …
 //! ```
 //!
-//! A parent of 0 is none. Every change may be applied twice in a row and changes nothing the second time:
+//! A parent of 0 is none. An edit has a time like a commit, which it is in one order with: a restore to a time
+//! takes those up to it. Every change may be applied twice in a row and changes nothing the second time:
 //! one that a file's end cut in two is already in the manifest between its halves.
 
 use std::collections::BTreeMap;
@@ -34,8 +36,11 @@ pub struct TimelineEntry {
     pub name: String,
     /// Where it branched off: the parent, and the newest timestamp in common.
     pub base: Option<(TimelineId, Ts)>,
-    /// The segments hold every version that the log tells of at or before this, and none newer.
+    /// The segments hold every version that the log tells of at or before this. What is newer in them came with
+    /// runs and loads.
     pub flushed_ts: Ts,
+    /// The newest commit whose writes the log has, or had.
+    pub logged_ts: Ts,
     /// Oldest first.
     pub segments: Vec<SegmentEntry>,
     /// By how many rows tables grew since the fork, as of `flushed_ts`.
@@ -53,6 +58,7 @@ impl TimelineEntry {
             name,
             base,
             flushed_ts: Ts::ZERO,
+            logged_ts: Ts::ZERO,
             segments: Vec::new(),
             live_rows: BTreeMap::new(),
             sequences: BTreeMap::new(),
@@ -89,6 +95,7 @@ pub(super) fn encode(id: TimelineId, entry: &TimelineEntry, out: &mut Vec<u8>) {
     out.extend_from_slice(&id.0.to_le_bytes());
     encode_base(entry.base, out);
     out.extend_from_slice(&entry.flushed_ts.0.to_le_bytes());
+    out.extend_from_slice(&entry.logged_ts.0.to_le_bytes());
     encode_name(&entry.name, out);
     encode_segments(&entry.segments, out);
     encode_live(entry.live_rows.iter().map(|(id, live)| (*id, *live)), out);
@@ -108,9 +115,11 @@ pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
     let id = TimelineId(p.u32("a timeline")?);
     let base = parse_base(p)?;
     let flushed_ts = Ts(p.u64("a timestamp")?);
+    let logged_ts = Ts(p.u64("a timestamp")?);
     let name = parse_name(p)?;
     let entry = TimelineEntry {
         flushed_ts,
+        logged_ts,
         segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
         live_rows: parse_live(p)?,
         sequences: parse_list(p, "a number of sequences", parse_sequence)?,
@@ -143,9 +152,36 @@ pub(super) fn parse_live<L: FromIterator<(CollectionId, i64)>>(p: &mut Parser<'_
     })
 }
 
+/// A change, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEdit {
+    /// No commit has this time; those before it in the log are older, those behind it newer.
+    pub ts: Ts,
+    pub change: TimelineChange,
+}
+
+impl TimelineEdit {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ts.0.to_le_bytes());
+        self.change.encode(out);
+    }
+
+    pub fn parse(p: &mut Parser<'_>) -> Result<TimelineEdit> {
+        Ok(TimelineEdit {
+            ts: Ts(p.u64("a timestamp")?),
+            change: TimelineChange::parse(p)?,
+        })
+    }
+
+    pub fn apply(&self, manifest: &mut Manifest) {
+        manifest.last_ts = manifest.last_ts.max(self.ts);
+        self.change.apply(manifest);
+    }
+}
+
 /// A change of what timelines there are, or of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TimelineEdit {
+pub enum TimelineChange {
     Create {
         id: TimelineId,
         name: String,
@@ -157,10 +193,15 @@ pub enum TimelineEdit {
     Name(Vec<(TimelineId, String)>),
 }
 
-impl TimelineEdit {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+impl TimelineChange {
+    /// The same at `ts`.
+    pub fn at(self, ts: Ts) -> TimelineEdit {
+        TimelineEdit { ts, change: self }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            TimelineEdit::Create {
+            TimelineChange::Create {
                 id,
                 name,
                 parent,
@@ -171,11 +212,11 @@ impl TimelineEdit {
                 encode_base(Some((*parent, *fork_ts)), out);
                 encode_name(name, out);
             }
-            TimelineEdit::Drop(id) => {
+            TimelineChange::Drop(id) => {
                 out.push(DROP);
                 out.extend_from_slice(&id.0.to_le_bytes());
             }
-            TimelineEdit::Name(names) => {
+            TimelineChange::Name(names) => {
                 out.push(NAME);
                 put_count(out, names.len());
                 for (id, name) in names {
@@ -186,32 +227,32 @@ impl TimelineEdit {
         }
     }
 
-    pub fn parse(p: &mut Parser<'_>) -> Result<TimelineEdit> {
+    fn parse(p: &mut Parser<'_>) -> Result<TimelineChange> {
         match p.u8("a change of timelines")? {
             CREATE => {
                 let id = TimelineId(p.u32("a timeline")?);
                 let base = parse_base(p)?;
                 let (parent, fork_ts) = base.ok_or_else(|| p.damaged("a parent"))?;
-                Ok(TimelineEdit::Create {
+                Ok(TimelineChange::Create {
                     id,
                     name: parse_name(p)?,
                     parent,
                     fork_ts,
                 })
             }
-            DROP => Ok(TimelineEdit::Drop(TimelineId(p.u32("a timeline")?))),
+            DROP => Ok(TimelineChange::Drop(TimelineId(p.u32("a timeline")?))),
             NAME => parse_list(p, "a number of timelines", |p| {
                 let id = TimelineId(p.u32("a timeline")?);
                 Ok((id, parse_name(p)?))
             })
-            .map(TimelineEdit::Name),
+            .map(TimelineChange::Name),
             _ => Err(p.damaged("a known change of timelines")),
         }
     }
 
-    pub fn apply(&self, manifest: &mut Manifest) {
+    fn apply(&self, manifest: &mut Manifest) {
         match self {
-            TimelineEdit::Create {
+            TimelineChange::Create {
                 id,
                 name,
                 parent,
@@ -231,10 +272,10 @@ impl TimelineEdit {
                 }
                 manifest.timelines.insert(*id, entry);
             }
-            TimelineEdit::Drop(id) => {
+            TimelineChange::Drop(id) => {
                 manifest.timelines.remove(id);
             }
-            TimelineEdit::Name(names) => {
+            TimelineChange::Name(names) => {
                 for (id, name) in names {
                     if let Some(entry) = manifest.timelines.get_mut(id) {
                         entry.name.clone_from(name);
@@ -256,7 +297,7 @@ mod tests {
 
     #[test]
     fn changes_read_back_and_may_be_applied_twice() {
-        let create = |id, name: &str| TimelineEdit::Create {
+        let create = |id, name: &str| TimelineChange::Create {
             id: TimelineId(id),
             name: name.to_owned(),
             parent: TimelineId::MAIN,
@@ -282,14 +323,15 @@ mod tests {
                 vec![(1, "main"), (2, "dev"), (3, "other")],
             ),
             (
-                TimelineEdit::Name(swap.to_vec()),
+                TimelineChange::Name(swap.to_vec()),
                 vec![(1, "main"), (2, "other"), (3, "dev")],
             ),
             (
-                TimelineEdit::Drop(TimelineId(2)),
+                TimelineChange::Drop(TimelineId(2)),
                 vec![(1, "main"), (3, "dev")],
             ),
         ] {
+            let edit = edit.at(Ts(9));
             let mut bytes = Vec::new();
             edit.encode(&mut bytes);
             let read = TimelineEdit::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();
@@ -305,6 +347,7 @@ mod tests {
         assert_eq!(dev.base, Some((TimelineId::MAIN, Ts(7))));
         assert_eq!(dev.sequences[&CollectionId(2000)], value);
         assert_eq!(manifest.next_timeline, TimelineId(4));
+        assert_eq!(manifest.last_ts, Ts(9));
         let mut bytes = Vec::new();
         manifest.encode(&mut bytes);
         let read = Manifest::parse(&mut Parser::new(&bytes, "f", 0)).unwrap();

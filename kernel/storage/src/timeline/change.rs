@@ -1,7 +1,7 @@
 //! Creating, dropping and naming timelines.
 //!
-//! A change is one record in the log, told to its caller when it is durable; one change at a time. The
-//! record of a drop, and of a name that moves, is put into the log with commits kept out, so that no
+//! A change is one record in the log, with a time like a commit's, told to its caller when it is durable; one
+//! change at a time. The record of a drop, and of a name that moves, is put into the log with commits kept out, so that no
 //! transaction of before comes after it. Files go when the log no longer names them.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,10 @@ use super::{Base, LiveRows, Timeline};
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
-use crate::manifest::TimelineEdit;
+use crate::manifest::TimelineChange;
 use crate::memtable::Memtable;
 use crate::view::Superversion;
+use crate::wal::log::{Reservation, Ticket};
 use crate::wal::record::Record;
 
 /// Bytes of a timeline's name.
@@ -69,15 +70,15 @@ impl EngineInner {
         let (parent, fork_ts) = (base.parent.id(), base.fork_ts());
         let id = *next;
         *next = TimelineId(id.0.saturating_add(1));
-        let edit = TimelineEdit::Create {
+        let change = TimelineChange::Create {
             id,
             name: name.to_owned(),
             parent,
             fork_ts,
         };
-        let logged = self
-            .sequences
-            .branch(parent, id, || self.push_timeline(edit));
+        let reserved = self.log.reserve(record_bytes(&change))?;
+        let push = || self.push_timeline(change, reserved);
+        let logged = self.sequences.branch(parent, id, push);
         if let Err(error) = logged.and_then(|ticket| self.log.wait(ticket)) {
             self.sequences.forget(id);
             return Err(error);
@@ -129,11 +130,11 @@ impl EngineInner {
             return Err(Error::TimelineHasBranches { name, children });
         }
         // Before the window, in which nobody waits for a disk. A full one is not to refuse what makes room.
-        let record = Record::timeline(TimelineEdit::Drop(id));
-        let reserved = self.log.reserve_own(record.bytes.len())?;
+        let change = TimelineChange::Drop(id);
+        let reserved = self.log.reserve_own(record_bytes(&change))?;
         let (ticket, sources) = {
             let _window = self.freeze.write();
-            let ticket = self.log.push_reserved(record, reserved)?;
+            let ticket = self.push_timeline(change, reserved)?;
             timeline.set_dropped();
             self.timelines.remove(id);
             let sources = timeline.sources();
@@ -187,14 +188,14 @@ impl EngineInner {
                 Some(main) => Some((main, main.sources(), self.pins_on(main)?)),
                 None => None,
             };
-            let record = Record::timeline(TimelineEdit::Name(names.clone()));
-            let reserved = self.log.reserve(record.bytes.len())?;
+            let change = TimelineChange::Name(names.clone());
+            let reserved = self.log.reserve(record_bytes(&change))?;
             let _window = self.freeze.write();
             let is_other = |known: &Arc<_>, main: &Timeline| !Arc::ptr_eq(known, &main.sources());
             if matches!(&pins, Some((main, known, _)) if is_other(known, main)) {
                 continue;
             }
-            let ticket = self.log.push_reserved(record, reserved)?;
+            let ticket = self.push_timeline(change, reserved)?;
             self.timelines.set_names(&names, moved);
             if let Some((_, _, pins)) = pins {
                 self.pins.name_all(pins);
@@ -204,8 +205,9 @@ impl EngineInner {
         self.log.wait(ticket)
     }
 
-    fn push_timeline(&self, edit: TimelineEdit) -> Result<crate::wal::log::Ticket> {
-        self.log.push(Record::timeline(edit))
+    fn push_timeline(&self, change: TimelineChange, reserved: Reservation<'_>) -> Result<Ticket> {
+        let record = |ts| Record::timeline(change.at(ts));
+        self.log.push_at(reserved, record)
     }
 
     fn check_free(&self, name: &str) -> Result<()> {
@@ -216,6 +218,11 @@ impl EngineInner {
             }),
         }
     }
+}
+
+/// What the record of a change takes.
+fn record_bytes(change: &TimelineChange) -> usize {
+    Record::timeline(change.clone().at(Ts::ZERO)).bytes.len()
 }
 
 fn check_name(name: &str) -> Result<()> {

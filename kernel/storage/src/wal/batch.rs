@@ -32,7 +32,7 @@ use crate::ids::{Lsn, TimelineId};
 
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HDBwal\x1a\x93");
 /// 1: manifests tell how far history goes back.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Batches start on multiples of this, so that no block is written twice.
 pub const ALIGNMENT: u64 = 4096;
 pub const HEADER_BYTES: usize = 68;

@@ -286,6 +286,25 @@ impl Log {
         Ok(queue.push(record, reserved))
     }
 
+    /// Queue what `record` makes of the time that it gets, for which room is reserved. It is in one order with
+    /// the commits: those before it are older, those behind it newer.
+    pub fn push_at(
+        &self,
+        reserved: Reservation<'_>,
+        record: impl FnOnce(Ts) -> Record,
+    ) -> Result<Ticket> {
+        let now = Ts(self.io.now_micros());
+        let mut queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            self.check()?;
+            return Err(Error::internal("a stopped log without a reason"));
+        }
+        queue.last_ts = now.max(Ts(queue.last_ts.0 + 1));
+        let record = record(queue.last_ts);
+        Ok(queue.push(record, reserved))
+    }
+
     /// Queue a load's record, for which room is reserved. The clock goes past `ts`, so that whoever commits
     /// later is newer than all that was loaded.
     pub fn push_load(&self, record: Record, ts: Ts, reserved: Reservation<'_>) -> Result<Ticket> {

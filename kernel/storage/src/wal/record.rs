@@ -50,6 +50,7 @@ const KIND_RUNS: u8 = 9;
 pub enum Effect {
     /// Highest RowId that the transaction inserted, per table.
     Transaction {
+        timeline: TimelineId,
         ts: Ts,
         rows: BTreeMap<CollectionId, RowId>,
     },
@@ -75,8 +76,8 @@ impl Effect {
 
     pub fn apply(&self, manifest: &mut Manifest) {
         match self {
-            Effect::Transaction { ts, rows } => {
-                manifest.last_ts = manifest.last_ts.max(*ts);
+            Effect::Transaction { timeline, ts, rows } => {
+                manifest.note_commit(*timeline, *ts);
                 for (table, row) in rows {
                     manifest.reserve_rows(*table, RowId(row.0.saturating_add(1)));
                 }
@@ -136,6 +137,7 @@ fn finish(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Builds a transaction's record; its timestamp comes last, at the commit point.
 pub struct TransactionRecord {
+    timeline: TimelineId,
     bytes: Vec<u8>,
     rows: BTreeMap<CollectionId, RowId>,
 }
@@ -147,6 +149,7 @@ impl TransactionRecord {
         bytes.extend_from_slice(&timeline.0.to_le_bytes());
         bytes.extend_from_slice(&Ts::ZERO.0.to_le_bytes());
         TransactionRecord {
+            timeline,
             bytes,
             rows: BTreeMap::new(),
         }
@@ -177,6 +180,7 @@ impl TransactionRecord {
     /// All writes are in; only the timestamp is missing.
     pub fn seal(self) -> SealedTransaction {
         SealedTransaction {
+            timeline: self.timeline,
             bytes: finish(self.bytes),
             rows: self.rows,
         }
@@ -185,6 +189,7 @@ impl TransactionRecord {
 
 /// A transaction's record, complete but for the timestamp.
 pub struct SealedTransaction {
+    timeline: TimelineId,
     bytes: Vec<u8>,
     rows: BTreeMap<CollectionId, RowId>,
 }
@@ -200,6 +205,7 @@ impl SealedTransaction {
         Record {
             bytes: self.bytes,
             effect: Effect::Transaction {
+                timeline: self.timeline,
                 ts,
                 rows: self.rows,
             },
@@ -373,12 +379,14 @@ pub enum Logged {
 }
 
 impl Logged {
-    /// When it was committed, if it is a commit or a load. The latter may be older than those before.
-    pub fn commit_ts(&self) -> Option<Ts> {
+    /// When it was committed, if it is a commit, a load or a change of timelines. A load's time may be older
+    /// than those before.
+    pub fn ts(&self) -> Option<Ts> {
         match self {
             Logged::Transaction(transaction) => Some(transaction.ts),
             Logged::Runs(edit) => Some(edit.ts),
             Logged::Load(edit) => Some(edit.last_ts),
+            Logged::Timeline(edit) => Some(edit.ts),
             _ => None,
         }
     }
@@ -396,6 +404,7 @@ impl Logged {
     pub fn effect(self) -> Result<Effect> {
         Ok(match self {
             Logged::Transaction(transaction) => Effect::Transaction {
+                timeline: transaction.timeline,
                 ts: transaction.ts,
                 rows: transaction.rows()?,
             },

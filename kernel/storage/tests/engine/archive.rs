@@ -507,3 +507,35 @@ fn what_a_load_brought_is_restored() {
     );
     assert!(all.restore(&backup, Some(before)).is_ok());
 }
+
+/// Changes of timelines are in one order with commits, and a restore to a time takes those up to it.
+#[test]
+fn a_restore_has_the_timelines_of_its_time() {
+    let archived = Archived::new();
+    let engine = &archived.db.engine;
+    let main = engine.main_timeline();
+    let fork = put(engine, 1, 1, 10);
+    let dev = engine.create_timeline("dev", main, fork).unwrap();
+    let backup = archived.backup();
+    let first = put(engine, 1, 2, 10);
+    engine.drop_timeline(dev).unwrap();
+    let second = put(engine, 1, 3, 10);
+    engine.create_timeline("late", main, second).unwrap();
+    let third = put(engine, 1, 4, 10);
+    engine.create_timeline("last", main, third).unwrap();
+    engine.archive().unwrap();
+    let before = |ts: Ts| Some(Ts(ts.0 - 1));
+    for (to, expected) in [
+        (Some(first), &["main", "dev"][..]),
+        (before(second), &["main"]),
+        (Some(second), &["main"]),
+        (before(third), &["main", "late"]),
+        (Some(third), &["main", "late"]),
+        (None, &["main", "late", "last"]),
+    ] {
+        let db = archived.restore(&backup, to).unwrap();
+        let timelines = db.engine.timelines().into_iter();
+        let names: Vec<String> = timelines.map(|timeline| timeline.name).collect();
+        assert_eq!(names, expected, "{to:?}");
+    }
+}
