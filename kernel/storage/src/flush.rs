@@ -12,7 +12,8 @@
 //! for the flush and fewer memtables wait than may.
 //!
 //! Each timeline has memtables and segments of its own, which are flushed one after the other. A file of
-//! the log goes when no memtable of any timeline has something of it.
+//! the log goes when no memtable of any timeline has something of it: after a flush, and after the commit of
+//! runs, which need none.
 //!
 //! A crash or failure before step 4 leaves a file that no manifest names: the next open removes it.
 //! A failed flush is tried again with the next one; the memtable stays readable meanwhile.
@@ -515,6 +516,34 @@ impl EngineInner {
         Ok(())
     }
 
+    /// Remove files of the log of which no memtable has something. What a run brought is in its segments, so
+    /// where there are runs alone nobody flushes, and this is for those who commit them.
+    pub fn remove_obsolete_log(&self) -> Result<()> {
+        let (flushed_through, ticket) = {
+            // Commits that are under way have not told the memtables of their time.
+            let _window = self.freeze.write();
+            let in_segments = self.oldest_in_memory();
+            let in_segments = in_segments.map(|oldest| Ts(oldest.0.saturating_sub(1)));
+            (in_segments.unwrap_or(self.latest()), self.log.last_ticket())
+        };
+        if !self.log.has_obsolete(flushed_through) {
+            return Ok(());
+        }
+        // A timeline whose memtables are gone has been dropped for good then.
+        self.log.wait(ticket)?;
+        self.log.remove_obsolete(flushed_through)
+    }
+
+    /// The oldest commit that a memtable has. The caller holds the freeze lock exclusively.
+    fn oldest_in_memory(&self) -> Option<Ts> {
+        let timelines = self.timelines.all().into_iter();
+        let oldest = timelines.filter_map(|(_, timeline)| {
+            let sources = timeline.sources();
+            sources.memtables().filter_map(|m| m.ts_min()).min()
+        });
+        oldest.min()
+    }
+
     /// Step 5, unless the timeline was dropped. No commit at or before the time returned is in memory only.
     fn swap(
         &self,
@@ -533,12 +562,8 @@ impl EngineInner {
         Layer::Segment(reader).put_by_age(&mut sources.layers);
         timeline.set_sources(sources);
         self.timelines.note_flushed(memtable.bytes());
-        let timelines = self.timelines.all().into_iter();
-        let oldest = timelines.filter_map(|(_, timeline)| {
-            let sources = timeline.sources();
-            sources.memtables().filter_map(|m| m.ts_min()).min()
-        });
-        let before = oldest.min().map(|oldest| Ts(oldest.0.saturating_sub(1)));
+        let before = self.oldest_in_memory();
+        let before = before.map(|oldest| Ts(oldest.0.saturating_sub(1)));
         Some(before.map_or(memtable.ts_max(), |before| before.min(memtable.ts_max())))
     }
 

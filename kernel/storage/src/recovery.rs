@@ -256,7 +256,7 @@ pub struct Replayed {
     pub transactions: u64,
     /// Segments that records named and tell nothing else of.
     pub brought: Vec<SegmentEntry>,
-    /// Newest commit that begins in each file.
+    /// Newest commit with its writes that begins in each file.
     ts_max: Vec<Ts>,
 }
 
@@ -339,10 +339,7 @@ impl Replay for Replayed {
             }
             Logged::Load(edit) => edit.apply(&mut self.manifest),
             Logged::Compaction(edit) => edit.apply(&mut self.manifest),
-            Logged::Runs(edit) => {
-                self.ts_max[file] = self.ts_max[file].max(edit.ts);
-                edit.apply(&mut self.manifest);
-            }
+            Logged::Runs(edit) => edit.apply(&mut self.manifest),
             Logged::Flush(edit) => edit.apply(&mut self.manifest),
         }
         Ok(())

@@ -56,6 +56,10 @@ impl Transaction {
             let (ts, ticket) = self.publish_runs(serial)?;
             self.finish(ts, ticket, durability)?;
             engine.after_runs();
+            if let Err(e) = engine.remove_obsolete_log() {
+                // The commit is one all the same, and the next one tries again.
+                tracing::warn!("removing old files of the log: {e}");
+            }
             return Ok(ts);
         }
         let mut writes = self.writes.take_memory();

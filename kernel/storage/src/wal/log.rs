@@ -521,6 +521,12 @@ impl Log {
         }
     }
 
+    /// Whether [`Log::remove_obsolete`] would remove a file.
+    pub fn has_obsolete(&self, flushed: Ts) -> bool {
+        let writer = self.writer.lock();
+        writer.obsolete(flushed, self.archived()).is_some()
+    }
+
     /// Remove the files that recovery does not need once commits up to `flushed` are in segments.
     /// One that cannot be removed stays the oldest, for the next call: removing those after it would
     /// leave a gap. So does one that is not archived.

@@ -348,8 +348,8 @@ impl Writer {
             // What it adds to the manifest is written alike there.
             self.manifest_bytes += 2 * record.bytes.len() + EFFECT_BYTES;
         }
-        if let (Some(ts), Some(file)) = (effect.commit_ts(), self.files.back_mut()) {
-            file.ts_max = file.ts_max.max(ts);
+        if let (Effect::Transaction { ts, .. }, Some(file)) = (effect, self.files.back_mut()) {
+            file.ts_max = file.ts_max.max(*ts);
         }
     }
 

@@ -465,3 +465,30 @@ fn a_snapshot_that_is_kept_meets_a_key_that_came_and_went() {
     let gone = large.insert(&table(), &batch(&[row(1, "again")]));
     assert!(matches!(gone, Err(Error::SerializationFailure)), "{gone:?}");
 }
+
+/// The log has the names of runs only, and old files of it go though nothing is ever flushed.
+#[test]
+fn a_workload_of_runs_alone_keeps_the_log_short() {
+    let db = Database::with(Options {
+        wal_segment_bytes: 64 << 10,
+        transaction_bytes_max: 4 << 10,
+        ..small()
+    });
+    // What the log alone has of the definition.
+    db.engine.flush().unwrap();
+    let flushes = db.engine.stats().flushes;
+    for key in 0..120u8 {
+        let mut txn = begin(&db.engine);
+        for part in 0..3 {
+            txn.put(STORE, &[key, part], &[key; 3000]).unwrap();
+        }
+        txn.commit(Durability::Synchronous).unwrap();
+    }
+    let stats = db.engine.stats();
+    assert_eq!(stats.flushes, flushes);
+    assert!(stats.wal_files <= 2, "{stats:?}");
+    let db = db.reopen();
+    let value = db.engine.latest_view().get(STORE, &[7, 2]).unwrap();
+    assert_eq!(value.unwrap(), [7; 3000]);
+    db.check();
+}
