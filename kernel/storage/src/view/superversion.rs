@@ -64,7 +64,7 @@ impl Layer {
     }
 
     /// Put this, which has the commits up to `ts_max`, below the layers that have nothing as old. That
-    /// is where the manifest has it, or will have it ([`crate::manifest`], invariant 4).
+    /// is where the manifest has it, or will have it ([`crate::manifest`], invariant 5).
     pub fn put_by_age(self, layers: &mut Vec<Layer>) {
         let ts_max = match &self {
             Layer::Memtable(memtable) => memtable.ts_max(),

@@ -13,7 +13,7 @@
 //! 6. No sequence value and no row id that a surviving commit used is given out again.
 //! 7. What a reopened database has shown stays, whatever happens next; also when the crash comes
 //!    during recovery.
-//! 7. A consumer's cursor and what it wrote are of the same commit, the history since the cursor is there,
+//! 8. A consumer's cursor and what it wrote are of the same commit, the history since the cursor is there,
 //!    and the changes since it are right ([`follow`]).
 //!
 //! [`crash`] crashes at every numbered call, [`fault`] fails every call, [`damage`] spoils bytes.
