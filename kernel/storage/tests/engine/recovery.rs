@@ -237,7 +237,7 @@ fn a_version_from_the_future_is_refused() {
     match open(&copy, &db.options) {
         Err(Error::UnsupportedVersion {
             found: 9,
-            supported: 3,
+            supported: 4,
             ..
         }) => {}
         other => panic!("{:?}", other.map(|_| ())),
