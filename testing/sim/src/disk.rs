@@ -61,6 +61,8 @@ struct Plan {
     fail: BTreeMap<u64, Fault>,
     /// From this call on there is no space for anything that grows.
     full_from: Option<u64>,
+    /// Bytes that all files together may have.
+    capacity: Option<u64>,
     fail_reads: BTreeMap<u64, Fault>,
 }
 
@@ -206,7 +208,14 @@ impl SimDisk {
     }
 
     pub fn free_space(&self) {
-        self.state.lock().plan.full_from = None;
+        let plan = &mut self.state.lock().plan;
+        (plan.full_from, plan.capacity) = (None, None);
+    }
+
+    /// There is space for so many bytes in files that have a name, until [`SimDisk::free_space`]: whatever
+    /// would make them more fails.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state.lock().plan.capacity = Some(bytes);
     }
 
     /// Nothing more is planned to go wrong.
@@ -341,6 +350,22 @@ impl State {
         let planned = self.plan.fail.get(&self.calls).copied();
         let full = grows && self.plan.full_from.is_some_and(|from| self.calls >= from);
         Ok(planned.or(full.then_some(Fault::NoSpace)))
+    }
+
+    /// The same of a call that makes a file longer by `more` bytes.
+    fn enter_growing(&mut self, call: Call, more: u64) -> Result<Option<Fault>> {
+        let planned = self.enter(call, more > 0)?;
+        let fits = |capacity| self.bytes() + more <= capacity;
+        let full = more > 0 && !self.plan.capacity.is_none_or(fits);
+        Ok(planned.or(full.then_some(Fault::NoSpace)))
+    }
+
+    /// Of all files that have a name.
+    fn bytes(&self) -> u64 {
+        let files = self.names.live().files().into_iter();
+        let ids: BTreeSet<FileId> = files.map(|(_, id)| id).collect();
+        let len = |id: &FileId| self.files[id].live.len() as u64;
+        ids.iter().map(len).sum()
     }
 
     /// The moment of the call's truth: what a crash in it finds is decided, what the caller is
@@ -558,8 +583,9 @@ impl File for Handle {
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
         self.check_writable()?;
         let mut state = self.state.lock();
-        let grows = offset + buf.len() as u64 > state.file(self.id).live.len() as u64;
-        let fault = state.enter(Call::Write, grows)?;
+        let end = offset + buf.len() as u64;
+        let more = end.saturating_sub(state.file(self.id).live.len() as u64);
+        let fault = state.enter_growing(Call::Write, more)?;
         let seq = state.next_seq();
         // A write that fails may have written some of it.
         let len = match fault {
@@ -591,8 +617,8 @@ impl File for Handle {
     fn set_len(&self, len: u64) -> Result<()> {
         self.check_writable()?;
         let mut state = self.state.lock();
-        let grows = len > state.file(self.id).live.len() as u64;
-        let fault = state.enter(Call::SetLen, grows)?;
+        let more = len.saturating_sub(state.file(self.id).live.len() as u64);
+        let fault = state.enter_growing(Call::SetLen, more)?;
         if fault.is_none() {
             let seq = state.next_seq();
             state.file(self.id).set_len(seq, len);

@@ -1,6 +1,6 @@
 //! A disk that is full from some call on, for every call of a history: it refuses who would write, with
 //! nothing half done; reads go on; the engine never stops; and when there is space again everything works
-//! without another start.
+//! without another start. And one of some bytes: what does not fit leaves as much space as there was.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heliosdb_sim::{CrashModel, SimDisk};
-use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{
-    Durability, Engine, Error, Interrupt, Isolation, Options, Result, SequenceSpec,
+    Durability, Engine, Error, Interrupt, Isolation, LoadOptions, LoadedState, Options, Result,
+    SequenceSpec,
 };
 
 const STORE: CollectionId = CollectionId(900);
@@ -185,4 +186,113 @@ fn collection_ids_are_not_reused_after_a_full_disk() {
         b"value"
     );
     assert!(engine.allocate_collection_id() > last);
+}
+
+/// Bytes that do not compress.
+fn noise(seed: u32, len: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) + 1;
+    let mut byte = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..len).map(|_| byte()).collect()
+}
+
+/// One transaction that is larger than its memory.
+fn write_runs(engine: &Engine, timeline: TimelineId, seed: u32, keys: u32) -> Result<()> {
+    let mut txn = engine.begin_on(timeline, Isolation::ReadCommitted, Interrupt::new())?;
+    txn.begin_statement();
+    for key in 0..keys {
+        txn.put(STORE, &key.to_be_bytes(), &noise(seed + key, 8 << 10))?;
+    }
+    txn.commit(Durability::Synchronous).map(drop)
+}
+
+/// A load that needs so many keys of space.
+fn load(engine: &Engine, collection: CollectionId, keys: u32) -> Result<()> {
+    let loader = engine.loader(LoadOptions {
+        segment_bytes: 32 << 10,
+        ..LoadOptions::default()
+    })?;
+    let mut sorted = loader.sorted(collection)?;
+    let last_ts = Ts(engine.now_micros());
+    for key in 0..keys {
+        sorted.push(&key.to_be_bytes(), last_ts, Some(&noise(key, 8 << 10)))?;
+    }
+    sorted.finish()?;
+    loader.publish(LoadedState {
+        last_ts,
+        history_from: Ts::ZERO,
+        ..LoadedState::default()
+    })
+}
+
+/// Bytes of the files of segments, which are all that the engine knows of.
+fn segment_bytes(disk: &SimDisk, engine: &Engine) -> u64 {
+    let files = disk.files().into_iter();
+    let segments = files.filter(|(name, _)| name.starts_with("segments/"));
+    let bytes = segments.map(|(_, len)| len).sum();
+    assert_eq!(engine.stats().segment_bytes, bytes);
+    bytes
+}
+
+#[test]
+fn runs_branches_and_loads_that_do_not_fit_leave_nothing() {
+    let disk = SimDisk::new(9);
+    let options = Options {
+        wal_segment_bytes: 64 << 10,
+        memtable_bytes_max: 48 << 10,
+        memtables_frozen_max: 2,
+        transaction_bytes_max: 16 << 10,
+        page_bytes: 1 << 10,
+        retention_micros: Some(0),
+        ..Options::default()
+    };
+    let engine = Engine::open(Arc::new(disk.clone()), options).unwrap();
+    let main = TimelineId::MAIN;
+    let mut history = History::default();
+    // By kind.
+    let (mut done, mut refused) = ([0; 3], [0; 3]);
+    for step in 0..240u32 {
+        let (seed, keys) = (step * 1000, 1 + step * 7 % 40);
+        let before = segment_bytes(&disk, &engine);
+        let used: u64 = disk.files().iter().map(|(_, len)| len).sum();
+        // About what the files take that are written ahead, so that the log's record is the last to be refused.
+        let more = u64::from(keys * 8300 + step * 7 % 80 * 1024);
+        disk.set_capacity(used + more.saturating_sub(16 << 10));
+        let kind = step % 3;
+        let outcome = match kind {
+            0 => write_runs(&engine, main, seed, keys).inspect(|()| {
+                let values = (0..keys).map(|key| (key, noise(seed + key, 8 << 10)));
+                history.values.extend(values);
+            }),
+            1 => load(&engine, CollectionId(1000 + step), keys),
+            _ => {
+                let at = engine.latest_view().ts();
+                let created = engine.create_timeline("branch", main, at);
+                created.and_then(|id| {
+                    let written = write_runs(&engine, id, seed, keys);
+                    engine.drop_timeline(id).unwrap();
+                    written
+                })
+            }
+        };
+        let after = segment_bytes(&disk, &engine);
+        match outcome {
+            Ok(()) => done[kind as usize] += 1,
+            Err(Error::DiskFull { .. }) => {
+                refused[kind as usize] += 1;
+                assert_eq!(after, before, "step {step}");
+            }
+            Err(e) => panic!("step {step}: {e}"),
+        }
+        disk.free_space();
+        engine.compact_all(&Interrupt::new()).unwrap();
+        segment_bytes(&disk, &engine);
+        history.check(&engine);
+    }
+    let often = |counts: &[u32; 3]| counts.iter().all(|count| *count > 5);
+    assert!(often(&done) && often(&refused), "{done:?} {refused:?}");
 }
