@@ -1,7 +1,9 @@
 //! A database in a temporary directory with one table: `(id int8 unique, name text)`.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -278,14 +280,46 @@ pub fn crash(db: &Database) -> tempfile::TempDir {
     copy
 }
 
+/// Copies a directory that threads of an engine may be working in: until no file came or went meanwhile.
 pub fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_dir(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
+    for _ in 0..100 {
+        let before = entries(from);
+        let all = before.iter().all(|(name, is_dir)| {
+            let copied = match is_dir {
+                true => fs::create_dir_all(to.join(name)),
+                false => fs::copy(from.join(name), to.join(name)).map(drop),
+            };
+            match copied {
+                Err(error) if error.kind() == ErrorKind::NotFound => false,
+                copied => {
+                    copied.unwrap();
+                    true
+                }
+            }
+        });
+        if all && entries(from) == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+        fs::create_dir_all(to).unwrap();
+    }
+    panic!("{} never holds still", from.display());
+}
+
+/// All that is in a directory, each directory before what is in it, and whether it is one.
+fn entries(directory: &Path) -> BTreeMap<PathBuf, bool> {
+    let mut entries = BTreeMap::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(inner) = open.pop() {
+        for entry in fs::read_dir(directory.join(&inner)).unwrap() {
+            let entry = entry.unwrap();
+            let name = inner.join(entry.file_name());
+            let is_dir = entry.file_type().unwrap().is_dir();
+            if is_dir {
+                open.push(name.clone());
+            }
+            entries.insert(name, is_dir);
         }
     }
+    entries
 }
