@@ -115,6 +115,10 @@ impl JoinOrder {
             return None;
         }
         let present = search::cost(graph, tree)?;
+        // Small tables spare the search: no order can gain enough.
+        if present <= self.gain_min {
+            return None;
+        }
         let (cost, better) = search::best(graph)?;
         let is_worth = present - cost > self.gain_min && cost < present * self.cost_share_max;
         is_worth.then_some(better)

@@ -9,6 +9,8 @@
 //! join is smallest are joined again and again (Fegaras, "A New Heuristic for Optimizing Large Queries",
 //! DEXA 1998).
 
+use std::sync::Arc;
+
 use super::graph::{Graph, RELATIONS_MAX, Set};
 
 /// So many relations have fifty thousand pairs of sets.
@@ -18,16 +20,16 @@ const BUILD_COST: f64 = 2.0;
 /// What a condition that is no equality of columns leaves: PostgreSQL's default for an inequality.
 const CONDITION_SHARE: f64 = 1.0 / 3.0;
 
-/// An order.
+/// An order. Copies share what they are made of, since a search makes very many.
 #[derive(Clone, Debug)]
 pub enum Tree {
     Relation(usize),
-    Join(Box<[Tree; 2]>),
+    Join(Arc<[Tree; 2]>),
 }
 
 impl Tree {
     pub fn join(left: Tree, right: Tree) -> Tree {
-        Tree::Join(Box::new([left, right]))
+        Tree::Join(Arc::new([left, right]))
     }
 }
 
