@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 
 use super::meta::TableMeta;
 use super::model::*;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, state};
+use crate::names::split_qualified;
 
 /// Names the state of the catalog a snapshot was read from: equal versions, equal catalogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -278,6 +279,26 @@ impl CatalogSnapshot {
             .into_iter()
             .filter_map(|schema| self.schema_names.get(schema))
             .find_map(|schema| self.relation_in(*schema, name))
+    }
+
+    /// The relation that a text names as the input of `regclass` does: by a qualified name, by one along a
+    /// search path, or by an oid.
+    pub fn relation_named(&self, text: &str, search_path: &[String]) -> Result<Relation> {
+        let found = match text.parse::<Oid>() {
+            Ok(oid) => self.relation(oid),
+            Err(_) => match split_qualified(text)?.as_slice() {
+                [name] => self.resolve(search_path.iter().map(String::as_str), name),
+                [schema, name] => {
+                    let schema = self.schema_by_name(schema);
+                    schema.and_then(|schema| self.relation_in(schema.oid, name))
+                }
+                _ => None,
+            },
+        };
+        found.ok_or_else(|| {
+            let missing = format!("relation \"{text}\" does not exist");
+            SqlError::new(state::UNDEFINED_TABLE, missing)
+        })
     }
 
     /// `schema.name` of a relation, for messages and stored definitions.

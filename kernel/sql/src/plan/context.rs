@@ -32,7 +32,6 @@ use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::functions::Functions;
-use crate::names::split_qualified;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
 use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
@@ -246,19 +245,6 @@ impl<'a> PlanContext<'a> {
         }
     }
 
-    /// The relation that a text names, as the input of `regclass` does.
-    fn find_text(&self, text: &str) -> std::result::Result<Relation, SqlError> {
-        if let Ok(oid) = text.parse::<Oid>() {
-            let found = self.catalog.relation(oid);
-            return found.ok_or_else(|| undefined_table(None, text));
-        }
-        match split_qualified(text)?.as_slice() {
-            [name] => self.find(self.catalog, None, name),
-            [schema, name] => self.find(self.catalog, Some(schema), name),
-            _ => Err(undefined_table(None, text)),
-        }
-    }
-
     /// The changes of a table that a call names.
     fn changes(&self, args: Vec<Expr>) -> std::result::Result<Arc<dyn TableSource>, SqlError> {
         if self.slot.is_some() {
@@ -266,7 +252,9 @@ impl<'a> PlanContext<'a> {
             return Err(SqlError::unsupported(what));
         }
         let call = changes::Call::new(self.state, args)?;
-        let relation = self.find_text(call.table())?;
+        let relation = self
+            .catalog
+            .relation_named(call.table(), &self.search_path)?;
         let owner = relation.owner();
         self.check_privilege(&relation, owner).map_err(convert)?;
         let table = changes::table(relation)?;

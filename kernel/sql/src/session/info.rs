@@ -226,30 +226,7 @@ impl SessionInfo {
 
     /// The relation a `regclass` input names: a qualified or search-path name, or an oid.
     pub fn resolve_relation(&self, text: &str) -> Result<Relation> {
-        let catalog = self.catalog();
-        let missing = || {
-            SqlError::new(
-                state::UNDEFINED_TABLE,
-                format!("relation \"{text}\" does not exist"),
-            )
-        };
-        if let Ok(oid) = text.parse::<Oid>() {
-            return catalog.relation(oid).ok_or_else(missing);
-        }
-        let parts = crate::names::split_qualified(text)?;
-        match parts.as_slice() {
-            [name] => {
-                let path = self.search_path();
-                catalog
-                    .resolve(path.iter().map(String::as_str), name)
-                    .ok_or_else(missing)
-            }
-            [schema, name] => catalog
-                .schema_by_name(schema)
-                .and_then(|s| catalog.relation_in(s.oid, name))
-                .ok_or_else(missing),
-            _ => Err(missing()),
-        }
+        self.catalog().relation_named(text, &self.search_path())
     }
 
     pub(crate) fn resolve_sequence(&self, text: &str) -> Result<Arc<Sequence>> {
