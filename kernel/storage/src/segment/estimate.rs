@@ -68,7 +68,8 @@ impl SegmentReader {
             return Ok(if page.nulls == block.rows { 0.0 } else { 1.0 });
         };
         if let Some(share) = condition.zone.share(zone) {
-            let values = f64::from(block.rows - page.nulls) / f64::from(block.rows.max(1));
+            let values = block.rows.saturating_sub(page.nulls);
+            let values = f64::from(values) / f64::from(block.rows.max(1));
             return Ok(values * share);
         }
         if condition.sampled.is_none() {
