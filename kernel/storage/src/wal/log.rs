@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::batch::ALIGNMENT;
 use super::file::{self, WalFile};
@@ -207,6 +207,17 @@ impl Log {
         }
     }
 
+    /// The queue, unless the log has stopped.
+    fn open_queue(&self) -> Result<MutexGuard<'_, Queue>> {
+        let queue = self.queue.lock();
+        if queue.stopped {
+            drop(queue);
+            self.check()?;
+            return Err(Error::internal("a stopped log without a reason"));
+        }
+        Ok(queue)
+    }
+
     /// The commit point: take a timestamp, queue the record, flip the slot.
     pub fn commit(
         &self,
@@ -236,12 +247,7 @@ impl Log {
         appear: impl FnOnce(Ts) -> Record,
     ) -> Result<(Ts, Ticket)> {
         let now = Ts(self.io.now_micros());
-        let mut queue = self.queue.lock();
-        if queue.stopped {
-            drop(queue);
-            self.check()?;
-            return Err(Error::internal("a stopped log without a reason"));
-        }
+        let mut queue = self.open_queue()?;
         let ts = now.max(Ts(queue.last_ts.0 + 1));
         let record = appear(ts);
         queue.last_ts = ts;
@@ -277,12 +283,7 @@ impl Log {
 
     /// The same when room was reserved before.
     pub fn push_reserved(&self, record: Record, reserved: Reservation<'_>) -> Result<Ticket> {
-        let mut queue = self.queue.lock();
-        if queue.stopped {
-            drop(queue);
-            self.check()?;
-            return Err(Error::internal("a stopped log without a reason"));
-        }
+        let mut queue = self.open_queue()?;
         Ok(queue.push(record, reserved))
     }
 
@@ -294,12 +295,7 @@ impl Log {
         record: impl FnOnce(Ts) -> Record,
     ) -> Result<Ticket> {
         let now = Ts(self.io.now_micros());
-        let mut queue = self.queue.lock();
-        if queue.stopped {
-            drop(queue);
-            self.check()?;
-            return Err(Error::internal("a stopped log without a reason"));
-        }
+        let mut queue = self.open_queue()?;
         queue.last_ts = now.max(Ts(queue.last_ts.0 + 1));
         let record = record(queue.last_ts);
         Ok(queue.push(record, reserved))
@@ -308,12 +304,7 @@ impl Log {
     /// Queue a load's record, for which room is reserved. The clock goes past `ts`, so that whoever commits
     /// later is newer than all that was loaded.
     pub fn push_load(&self, record: Record, ts: Ts, reserved: Reservation<'_>) -> Result<Ticket> {
-        let mut queue = self.queue.lock();
-        if queue.stopped {
-            drop(queue);
-            self.check()?;
-            return Err(Error::internal("a stopped log without a reason"));
-        }
+        let mut queue = self.open_queue()?;
         queue.last_ts = queue.last_ts.max(ts);
         self.latest.store(queue.last_ts.0, Ordering::Release);
         Ok(queue.push(record, reserved))
