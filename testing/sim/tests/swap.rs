@@ -6,13 +6,26 @@ use std::sync::{Arc, Barrier};
 
 use heliosdb_sim::{CrashModel, Fault, SimDisk};
 use heliosdb_storage::history::named::PINS;
-use heliosdb_storage::ids::{CollectionId, TimelineId};
+use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{
     Durability, Engine, Error, HeldBy, Interrupt, Isolation, NamedPin, Options, PinKind,
 };
 
 const STORE: CollectionId = CollectionId(900);
 const ROUNDS: usize = 800;
+/// On a machine that lets one thread go first for long, more are needed to see both.
+const ROUNDS_MAX: usize = 20_000;
+
+fn pin_at(ts: Ts) -> NamedPin {
+    NamedPin {
+        name: "pin".to_owned(),
+        kind: PinKind::Point,
+        ts,
+        created_micros: 0,
+        owner: "test".to_owned(),
+        reason: String::new(),
+    }
+}
 
 /// Pins are those of the main timeline: one that commits on what has just been replaced holds nothing.
 #[test]
@@ -25,14 +38,7 @@ fn a_pin_that_commits_beside_a_swap_is_held_where_it_is() {
     let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
     txn.put(STORE, b"key", b"").unwrap();
     let first = txn.commit(Durability::Synchronous).unwrap();
-    let pin = NamedPin {
-        name: "pin".to_owned(),
-        kind: PinKind::Point,
-        ts: first,
-        created_micros: 0,
-        owner: "test".to_owned(),
-        reason: String::new(),
-    };
+    let pin = pin_at(first);
     let is_held = || engine.stats().horizon.held_by == HeldBy::Named("pin".to_owned());
     let main = TimelineId::MAIN;
     // Something later than the pin, for the branch to begin at.
@@ -42,7 +48,10 @@ fn a_pin_that_commits_beside_a_swap_is_held_where_it_is() {
     let branch = engine.create_timeline("branch", main, fork).unwrap();
     let barrier = Barrier::new(2);
     let (mut before, mut refused) = (0, 0);
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS_MAX {
+        if round >= ROUNDS && before > 0 && refused > 0 {
+            break;
+        }
         let created = std::thread::scope(|scope| {
             let pinning = scope.spawn(|| {
                 let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
@@ -86,15 +95,7 @@ fn a_swap_that_cannot_read_the_pins_is_none() {
     txn.put(STORE, b"key", b"").unwrap();
     let first = txn.commit(Durability::Synchronous).unwrap();
     let mut txn = engine.begin(Isolation::ReadCommitted, Interrupt::new());
-    let pin = NamedPin {
-        name: "pin".to_owned(),
-        kind: PinKind::Point,
-        ts: first,
-        created_micros: 0,
-        owner: "test".to_owned(),
-        reason: String::new(),
-    };
-    txn.create_pin(pin).unwrap();
+    txn.create_pin(pin_at(first)).unwrap();
     let fork = txn.commit(Durability::Synchronous).unwrap();
     let main = TimelineId::MAIN;
     let branch = engine.create_timeline("branch", main, fork).unwrap();

@@ -18,7 +18,7 @@ const USAGE: &str = "\
 usage: torture [--histories N] [--seconds N] [--seed N] [--steps N] [--model lost|reordered|torn]
 
   --histories N  stop after N histories (default: 100, or no limit when --seconds is given)
-  --seconds N    stop after N seconds
+  --seconds N    begin no history after N seconds; those begun run to their end
   --seed N       seed of the first history; the next ones count up (default 1)
   --steps N      steps of a history (default 60)
   --threads N    histories at a time (default: as many as there are processors)
