@@ -63,7 +63,9 @@ pub use lock::{LockWait, RowLockMode, TableLockMode};
 pub use options::Options;
 pub use sequence::SequenceSpec;
 pub use timeline::TimelineInfo;
-pub use transaction::{Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction};
+pub use transaction::{
+    BulkInsert, Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction,
+};
 pub use view::scan::{ColumnRange, RowFilter};
 pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,

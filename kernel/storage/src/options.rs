@@ -21,6 +21,9 @@ pub struct Options {
     /// Memory that one transaction's writes may take. What is more goes to files, which its commit makes
     /// segments.
     pub transaction_bytes_max: usize,
+    /// Rows that one statement has to insert at least for their being inserted by the column, which costs
+    /// a file.
+    pub bulk_rows_min: usize,
     /// Rows and keys of one table that a transaction locks one by one before it tries to lock the table.
     pub locks_per_table_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
@@ -85,6 +88,7 @@ impl Default for Options {
             page_bytes: 64 << 10,
             page_cache_bytes: 256 << 20,
             transaction_bytes_max: 64 << 20,
+            bulk_rows_min: 1 << 14,
             locks_per_table_max: 1 << 16,
             lock_timeout_micros: None,
             retention_micros: Some(RETENTION_MICROS),

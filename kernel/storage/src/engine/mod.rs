@@ -89,6 +89,8 @@ pub(crate) struct EngineInner {
     stopping: std::sync::atomic::AtomicBool,
     /// Whether there is a loader.
     pub loading: std::sync::atomic::AtomicBool,
+    /// Numbers the runs of what is being sorted outside of memory.
+    pub sort_runs: Arc<AtomicU64>,
     directory: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
@@ -250,6 +252,7 @@ impl Engine {
             inline,
             stopping: false.into(),
             loading: false.into(),
+            sort_runs: Arc::default(),
             directory: Mutex::new(Some(directory)),
         });
         if inner.archiver.is_some() {

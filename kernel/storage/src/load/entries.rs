@@ -16,23 +16,31 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use parking_lot::Mutex;
+use roaring::RoaringTreemap;
 
 use super::files::{Age, Files};
 use super::run::Claim;
 use super::series::{Content, Series};
 use super::sorter::Sorter;
 use crate::error::{Error, Result};
-use crate::ids::{ColumnId, RowId, Ts};
+use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::segment::RowRun;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
 use crate::view::row_key;
 
 /// Writes a part of a table; how many versions of entries.
-type Task = Box<dyn FnOnce() -> Result<u64> + Send>;
+pub type Task = Box<dyn FnOnce() -> Result<u64> + Send>;
 
 /// The end of a claim that still stands.
 const STANDS: u64 = u64::MAX;
+
+/// Claims that are judged at once.
+const JUDGED: usize = 4096;
+
+/// Holds claims of new rows to keys of a unique index, which come by key, and of one key by row, against
+/// what else there is. The rows that are named beside them have a key that equals no other.
+pub type Judge<'a> = &'a mut dyn FnMut(&[Claim], &RoaringTreemap) -> Result<()>;
 
 /// Collects the claims to one index's keys.
 pub struct IndexLoader {
@@ -43,6 +51,8 @@ pub struct IndexLoader {
     types: Vec<ColumnType>,
     sorter: Sorter,
     entry: EntryKey,
+    /// Rows whose keys in a unique index have a NULL, so that they equal no other.
+    incomparable: RoaringTreemap,
 }
 
 impl IndexLoader {
@@ -54,7 +64,18 @@ impl IndexLoader {
             index,
             sorter: Sorter::new(&files.sort),
             entry: EntryKey::default(),
+            incomparable: RoaringTreemap::new(),
         })
+    }
+
+    /// Whether no two rows may have the same key.
+    pub fn is_unique(&self) -> bool {
+        self.def().unique
+    }
+
+    /// The index's place in the table's list.
+    pub fn place(&self) -> usize {
+        self.index
     }
 
     fn def(&self) -> &IndexDef {
@@ -112,6 +133,9 @@ impl IndexLoader {
                 Err(Error::KeyTooLong { .. }) if run.ends.is_some() => continue,
                 Err(error) => return Err(error),
             }
+            if def.unique && self.entry.has_null {
+                self.incomparable.insert(id);
+            }
             let end = run.ends.as_ref().map_or(STANDS, |ends| ends[row]);
             self.sorter
                 .push(&self.entry.key, run.begins[row], end, id)?;
@@ -127,61 +151,20 @@ impl IndexLoader {
         files: &Files,
         rows: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<u64> {
-        let several = !indexes.is_empty();
         let indexes = indexes.into_iter();
         let mut tasks: Vec<Task> = indexes
             .map(|index| Box::new(move || index.finish()) as Task)
             .collect();
         // The last is done first.
         tasks.push(Box::new(move || rows().map(|()| 0)));
-        let queue = Arc::new(Mutex::new(tasks));
-        let work = {
-            let queue = Arc::clone(&queue);
-            move || {
-                let mut entries = 0;
-                loop {
-                    let next = queue.lock().pop();
-                    match next {
-                        Some(task) => {
-                            let written = task();
-                            if written.is_err() {
-                                queue.lock().clear();
-                            }
-                            entries += written?;
-                        }
-                        None => return Ok(entries),
-                    }
-                }
-            }
-        };
-        let outcome = Arc::new(Mutex::new(Ok(0)));
-        let helper = match several {
-            true => {
-                let (work, outcome) = (work.clone(), Arc::clone(&outcome));
-                let work = Box::new(move || *outcome.lock() = work());
-                files.engine.io.spawn("helios-load", work)
-            }
-            false => None,
-        };
-        let own: Result<u64> = work();
-        if helper.is_some_and(|helper| helper.join().is_err()) {
-            return Err(Error::internal("a thread that ended a table panicked"));
-        }
-        let helped: Result<u64> = std::mem::replace(&mut *outcome.lock(), Ok(0));
-        Ok(own? + helped?)
+        do_all(tasks, files, || Ok(0))
     }
 
     /// Write the entries; how many versions.
-    fn finish(self) -> Result<u64> {
+    pub fn finish(self) -> Result<u64> {
         let (table, def) = (self.table.id, self.def().clone());
         let mut claims = self.sorter.finish()?;
-        let mut entries = Entries {
-            series: Series::new(&self.files, Content::Sorted(def.id), Age::New),
-            key: Vec::new(),
-            standing: None,
-            written: None,
-            count: 0,
-        };
+        let mut entries = Entries::new(&self.files, def.id);
         let mut claim = Claim::default();
         while claims.next(&mut claim)? {
             if let Some(row) = entries.add(&claim)? {
@@ -191,10 +174,77 @@ impl IndexLoader {
                 )));
             }
         }
-        entries.put()?;
-        entries.series.finish()?;
-        Ok(entries.count)
+        entries.finish()
     }
+
+    /// [`IndexLoader::finish`] of a unique index whose rows are all new. A key that two of them have is for
+    /// `judge` to find; whatever it lets pass is written once.
+    pub fn finish_judged(self, judge: Judge<'_>) -> Result<u64> {
+        let mut claims = self.sorter.finish()?;
+        let mut entries = Entries::new(&self.files, self.table.indexes[self.index].id);
+        let mut some = vec![Claim::default(); JUDGED];
+        let mut count = 0;
+        loop {
+            let is_end = !claims.next(&mut some[count])?;
+            count += usize::from(!is_end);
+            if !is_end && count < JUDGED {
+                continue;
+            }
+            judge(&some[..count], &self.incomparable)?;
+            for claim in &some[..count] {
+                entries.add(claim)?;
+            }
+            count = 0;
+            if is_end {
+                return entries.finish();
+            }
+        }
+    }
+}
+
+/// Do `own` on this thread, and `tasks`, the last of them first, on this one and another where there are
+/// threads; how many versions of entries all of them wrote.
+pub fn do_all(tasks: Vec<Task>, files: &Files, own: impl FnOnce() -> Result<u64>) -> Result<u64> {
+    let several = !tasks.is_empty();
+    let queue = Arc::new(Mutex::new(tasks));
+    let work = {
+        let queue = Arc::clone(&queue);
+        move || {
+            let mut entries = 0;
+            loop {
+                let next = queue.lock().pop();
+                match next {
+                    Some(task) => {
+                        let written = task();
+                        if written.is_err() {
+                            queue.lock().clear();
+                        }
+                        entries += written?;
+                    }
+                    None => return Ok(entries),
+                }
+            }
+        }
+    };
+    let outcome = Arc::new(Mutex::new(Ok(0)));
+    let helper = match several {
+        true => {
+            let (work, outcome) = (work.clone(), Arc::clone(&outcome));
+            let work = Box::new(move || *outcome.lock() = work());
+            files.engine.io.spawn("helios-load", work)
+        }
+        false => None,
+    };
+    let first = own();
+    if first.is_err() {
+        queue.lock().clear();
+    }
+    let rest: Result<u64> = work();
+    if helper.is_some_and(|helper| helper.join().is_err()) {
+        return Err(Error::internal("a thread that ended a table panicked"));
+    }
+    let helped: Result<u64> = std::mem::replace(&mut *outcome.lock(), Ok(0));
+    Ok(first? + rest? + helped?)
 }
 
 /// Makes versions of entries out of sorted claims.
@@ -215,6 +265,23 @@ struct Standing {
 }
 
 impl Entries {
+    fn new(files: &Arc<Files>, index: CollectionId) -> Entries {
+        Entries {
+            series: Series::new(files, Content::Sorted(index), Age::New),
+            key: Vec::new(),
+            standing: None,
+            written: None,
+            count: 0,
+        }
+    }
+
+    /// Write what is left; how many versions there are.
+    fn finish(mut self) -> Result<u64> {
+        self.put()?;
+        self.series.finish()?;
+        Ok(self.count)
+    }
+
     /// Add a claim; the row that it cannot have the key beside.
     fn add(&mut self, claim: &Claim) -> Result<Option<u64>> {
         if claim.key != self.key || self.standing.is_none() {

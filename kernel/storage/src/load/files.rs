@@ -1,4 +1,4 @@
-//! The segment files of one load, until they are published or removed.
+//! The segment files of one load, or of one bulk insert, until they are published or removed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -57,14 +57,16 @@ struct State {
 /// See the module's header.
 pub struct Files {
     pub engine: Arc<EngineInner>,
-    /// The main one when the load began.
+    /// The main one when the load began, or that of the transaction.
     pub timeline: TimelineId,
+    /// Of a load, of which there is one at a time.
+    is_load: bool,
     pub options: LoadOptions,
     pub sort: Arc<SortSpace>,
     state: Mutex<State>,
     /// Segments that small collections share, by age.
     shared: [Mutex<Option<OpenSegment>>; 2],
-    /// The log may name the files: they are no longer this load's to remove.
+    /// The log may name the files, or a transaction has them: they are no longer to be removed here.
     pub published: AtomicBool,
 }
 
@@ -74,17 +76,35 @@ impl Files {
             return Err(Error::invalid("another load is under way"));
         }
         // From here on dropping it makes room for another.
-        let files = Arc::new(Files {
-            sort: SortSpace::new(&engine.io, &options),
-            timeline: engine.main().id(),
+        let timeline = engine.main().id();
+        Ok(Files::make(engine, timeline, options, true))
+    }
+
+    /// The files of a bulk insert on `timeline`: any number of them, beside a load, too.
+    pub fn of_bulk(
+        engine: Arc<EngineInner>,
+        timeline: TimelineId,
+        options: LoadOptions,
+    ) -> Arc<Files> {
+        Files::make(engine, timeline, options, false)
+    }
+
+    fn make(
+        engine: Arc<EngineInner>,
+        timeline: TimelineId,
+        options: LoadOptions,
+        is_load: bool,
+    ) -> Arc<Files> {
+        Arc::new(Files {
+            sort: SortSpace::new(&engine.io, &options, &engine.sort_runs),
+            timeline,
+            is_load,
             engine,
             options,
             state: Mutex::default(),
             shared: [Mutex::new(None), Mutex::new(None)],
             published: AtomicBool::new(false),
-        });
-        super::discard_runs(&*files.engine.io)?;
-        Ok(files)
+        })
     }
 
     /// Take `collections` on; each may be loaded once.
@@ -189,6 +209,8 @@ impl Drop for Files {
                 let _ = self.engine.io.remove(&name_of(*number));
             }
         }
-        self.engine.loading.store(false, Ordering::Release);
+        if self.is_load {
+            self.engine.loading.store(false, Ordering::Release);
+        }
     }
 }

@@ -37,11 +37,14 @@ use crate::ids::{CollectionId, RowId, Ts};
 use crate::interrupt::Interrupt;
 use crate::schema::TableDef;
 
+pub(crate) use self::entries::{IndexLoader, Task, do_all};
+pub(crate) use self::files::{Age, Files};
+pub(crate) use self::run::Claim;
 pub use self::run::discard_runs;
+pub(crate) use self::series::{Content, Series};
 pub use self::sorted::SortedLoader;
+pub(crate) use self::table::value_bytes;
 pub use self::table::{LoadedTable, TableLoader};
-
-use self::files::Files;
 
 /// How to load.
 #[derive(Clone, Debug)]

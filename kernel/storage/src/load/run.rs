@@ -7,7 +7,7 @@
 //! ```
 //!
 //! They are in a directory of their own, are never synced, and go when they were read or dropped; what
-//! a crash leaves there goes with the next open or load.
+//! a crash leaves there goes with the next open.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
-/// Remove what an earlier process, or an earlier load, left.
+/// Remove what an earlier process left.
 pub fn discard_runs(io: &dyn Io) -> Result<()> {
     let names = match io.list(DIRECTORY) {
         Ok(names) => names,

@@ -31,18 +31,23 @@ const RUNS_MAX: usize = 64;
 /// Entries between two looks at the interrupt.
 const INTERRUPT_ENTRIES: usize = 4096;
 
-/// What the sorters of a load share.
+/// What the sorters of a load, or of a bulk insert, share.
 pub struct SortSpace {
     io: Arc<dyn Io>,
     interrupt: Arc<Interrupt>,
     memory_bytes: usize,
     chunk_bytes: usize,
     sorters: AtomicUsize,
-    next_run: AtomicU64,
+    next_run: Arc<AtomicU64>,
 }
 
 impl SortSpace {
-    pub fn new(io: &Arc<dyn Io>, options: &LoadOptions) -> Arc<SortSpace> {
+    /// `next_run` numbers the runs of all spaces of a database.
+    pub fn new(
+        io: &Arc<dyn Io>,
+        options: &LoadOptions,
+        next_run: &Arc<AtomicU64>,
+    ) -> Arc<SortSpace> {
         let chunk_bytes = (options.memory_bytes / CHUNKS).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
         Arc::new(SortSpace {
             io: Arc::clone(io),
@@ -50,7 +55,7 @@ impl SortSpace {
             memory_bytes: options.memory_bytes,
             chunk_bytes: chunk_bytes.next_power_of_two(),
             sorters: AtomicUsize::new(0),
-            next_run: AtomicU64::new(0),
+            next_run: Arc::clone(next_run),
         })
     }
 
@@ -426,7 +431,7 @@ mod tests {
             let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
             for memory_bytes in [0, 256 << 10, 64 << 20] {
                 let options = LoadOptions { memory_bytes, ..LoadOptions::default() };
-                let mut sorter = Sorter::new(&SortSpace::new(&io, &options));
+                let mut sorter = Sorter::new(&SortSpace::new(&io, &options, &Arc::default()));
                 for claim in &claims {
                     sorter.push(&claim.key, claim.begin, claim.end, claim.row).unwrap();
                 }
@@ -460,7 +465,7 @@ mod tests {
     fn a_share_is_taken_until_its_merge_is_done() {
         let dir = tempfile::tempdir().unwrap();
         let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
-        let space = SortSpace::new(&io, &LoadOptions::default());
+        let space = SortSpace::new(&io, &LoadOptions::default(), &Arc::default());
         let mut first = Sorter::new(&space);
         let alone = space.chunks_max();
         first.push(b"key", 1, 2, 3).unwrap();

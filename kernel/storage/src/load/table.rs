@@ -251,14 +251,7 @@ impl TableLoader {
             )));
         }
         let (arrays, numbers) = batch.columns().split_at(columns);
-        let mut bytes = 0;
-        for (def, array) in self.table.columns.iter().zip(arrays) {
-            let values = ColumnValues::new(&def.ty, array.as_ref())?;
-            bytes += match def.ty.fixed_width_bytes() {
-                Some(width) => array.len() * width,
-                None => (0..array.len()).map(|row| values.bytes(row)).sum(),
-            } as u64;
-        }
+        let bytes = value_bytes(&self.table, arrays)?;
         let numbers = numbers.iter().map(numbers_of);
         let mut numbers = numbers.collect::<Result<Vec<_>>>()?.into_iter();
         let mut next = || numbers.next().unwrap_or_default();
@@ -271,6 +264,19 @@ impl TableLoader {
         };
         Ok((run, bytes))
     }
+}
+
+/// How many bytes the values of rows have, whose stored columns are `columns`.
+pub fn value_bytes(table: &TableDef, columns: &[ArrayRef]) -> Result<u64> {
+    let mut bytes = 0;
+    for (def, array) in table.columns.iter().zip(columns) {
+        let values = ColumnValues::new(&def.ty, array.as_ref())?;
+        bytes += match def.ty.fixed_width_bytes() {
+            Some(width) => array.len() * width,
+            None => (0..array.len()).map(|row| values.bytes(row)).sum(),
+        } as u64;
+    }
+    Ok(bytes)
 }
 
 fn check_number(what: &str, number: u64) -> Result<()> {

@@ -71,7 +71,7 @@ pub(crate) use self::check::{Extent, check, check_order};
 pub use self::filter::{ColumnRange, RowFilter};
 pub(crate) use self::inventory::Inventory;
 pub use self::inventory::{CollectionBytes, ColumnPages, RivalBytes};
-pub use self::range::EntryRange;
+pub use self::range::{EntryProbe, EntryRange};
 pub use self::reader::{RowColumns, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
 pub use self::stamp::Unstamped;

@@ -1,11 +1,17 @@
 //! Sorted runs in key order.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
-use super::reader::SegmentReader;
+use super::filter::Bloom;
+use super::reader::{SegmentReader, Version};
 use super::sorted::PageCursor;
 use crate::error::Result;
-use crate::ids::{CollectionId, Ts};
+use crate::ids::{CollectionId, RowId, Ts};
+use crate::view::row_key;
+
+/// So many entries are walked to one that is on the same page, before it is searched for.
+const STEPS_MAX: usize = 8;
 
 /// Walks one run, HEAD or HIST, of a sorted collection.
 pub(super) struct RunCursor {
@@ -40,6 +46,31 @@ impl RunCursor {
         self.cursor = None;
         if !self.open_page()? {
             return Ok(());
+        }
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek_near(key)?;
+        }
+        self.advance()?;
+        while self.key().is_some_and(|found| found < key) {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// [`RunCursor::seek`] to a key that is not before the entry that this is on.
+    fn seek_on(&mut self, key: &[u8]) -> Result<()> {
+        let (_, pages) = self.reader.sorted_pages(self.index, self.hist);
+        let page_ends = pages
+            .get(self.next_page)
+            .is_some_and(|next| next.first_key.as_slice() <= key);
+        if page_ends {
+            return self.seek(key);
+        }
+        for _ in 0..STEPS_MAX {
+            match self.key() {
+                Some(found) if found < key => self.advance()?,
+                _ => return Ok(()),
+            }
         }
         if let Some(cursor) = &mut self.cursor {
             cursor.seek_near(key)?;
@@ -142,6 +173,87 @@ impl SegmentReader {
             to,
             at,
         })
+    }
+}
+
+/// Finds entries whose keys come in order.
+pub struct EntryProbe {
+    reader: SegmentReader,
+    collection: CollectionId,
+    bloom: Arc<Bloom>,
+    head: RunCursor,
+    started: bool,
+    at: Ts,
+}
+
+impl SegmentReader {
+    /// Find entries of `c` as of `at`; `None` when there are none.
+    pub fn probe(&self, c: CollectionId, at: Ts) -> Result<Option<EntryProbe>> {
+        let Some((index, collection, sorted)) = self.sorted(c)? else {
+            return Ok(None);
+        };
+        if at < collection.min_ts {
+            return Ok(None);
+        }
+        Ok(Some(EntryProbe {
+            reader: self.clone(),
+            collection: c,
+            bloom: self.bloom(c, sorted)?,
+            head: RunCursor::new(self.clone(), index, false),
+            started: false,
+            at,
+        }))
+    }
+
+    /// The first and the last key of a collection: of a table, its rows'.
+    pub fn key_ends(&self, c: CollectionId) -> Result<Option<[Vec<u8>; 2]>> {
+        if self.has_rows(c) {
+            let Some((_, _, rows)) = self.rows(c)? else {
+                return Ok(None);
+            };
+            let ends = rows.head.first().zip(rows.head.last());
+            return Ok(ends.map(|(first, last)| {
+                [first.min_row, last.max_row].map(|row| row_key(RowId(row)).to_vec())
+            }));
+        }
+        let Some((index, _, sorted)) = self.sorted(c)? else {
+            return Ok(None);
+        };
+        // Every key of HIST is in HEAD.
+        let Some((first, last)) = sorted.head.first().zip(sorted.head.last()) else {
+            return Ok(None);
+        };
+        let mut cursor = RunCursor::new(self.clone(), index, false);
+        cursor.seek(&last.first_key)?;
+        let mut end = last.first_key.clone();
+        while let Some(key) = cursor.key() {
+            end.clear();
+            end.extend_from_slice(key);
+            cursor.advance()?;
+        }
+        Ok(Some([first.first_key.clone(), end]))
+    }
+}
+
+impl EntryProbe {
+    /// The newest version of `key`, which is not before the key that was asked for last: when it began,
+    /// and its value, `None` for a delete.
+    pub fn find(&mut self, key: &[u8]) -> Result<Option<Version>> {
+        if !self.bloom.may_contain(key) {
+            return Ok(None);
+        }
+        match std::mem::replace(&mut self.started, true) {
+            false => self.head.seek(key)?,
+            true => self.head.seek_on(key)?,
+        }
+        if self.head.key() != Some(key) {
+            return Ok(None);
+        }
+        let (begin, value) = self.head.version();
+        match begin <= self.at {
+            true => Ok(Some((begin, value.map(<[u8]>::to_vec)))),
+            false => self.reader.entry(self.collection, key, self.at),
+        }
     }
 }
 

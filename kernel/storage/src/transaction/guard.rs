@@ -7,6 +7,10 @@
 //! by one, and what is committed of it does not change, so that it is read in one view.
 //!
 //! For that, everyone who locks a row or a key has the table in ROW SHARE at least.
+//!
+//! Likewise one that refers to very many keys of a table, each locked FOR KEY SHARE so that its row stays:
+//! it asks for the table in SHARE, which keeps out whoever would delete a row, and lets others refer to it.
+//! For that, everyone who writes has the table in ROW EXCLUSIVE.
 
 use std::collections::HashSet;
 
@@ -26,6 +30,8 @@ pub(super) struct Guard {
     /// Locks on rows and keys.
     locks: usize,
     pub whole: Option<Whole>,
+    /// No rows go: the table is locked in SHARE.
+    keeps_rows: bool,
 }
 
 /// Nobody else locks anything of the table, or writes to it.
@@ -65,10 +71,8 @@ impl Transaction {
     }
 
     fn lock_whole(&mut self, table: CollectionId) -> Result<()> {
-        match self.lock_table(table, TableLockMode::Exclusive, LockWait::NoWait) {
-            Ok(()) => {}
-            Err(Error::LockNotAvailable) => return Ok(()),
-            Err(error) => return Err(error),
+        if !self.try_lock_table(table, TableLockMode::Exclusive)? {
+            return Ok(());
         }
         // Whoever wrote to the table before has committed, since it has given back its lock.
         let whole = Whole {
@@ -77,6 +81,45 @@ impl Transaction {
         };
         self.guards.entry(table).or_default().whole = Some(whole);
         Ok(())
+    }
+
+    /// Lock keys of `index`, a unique one of `table`, so that the rows that have them stay.
+    pub(super) fn lock_referenced<'k>(
+        &mut self,
+        table: CollectionId,
+        index: CollectionId,
+        keys: impl Iterator<Item = &'k [u8]>,
+        wait: LockWait,
+    ) -> Result<()> {
+        let limit = self.engine.options.locks_per_table_max;
+        let guard = self.guards.entry(table).or_default();
+        if !guard.has_table {
+            self.lock_table(table, TableLockMode::RowShare, wait)?;
+        }
+        for key in keys {
+            let guard = self.guards.entry(table).or_default();
+            guard.has_table = true;
+            if guard.whole.is_some() || guard.keeps_rows {
+                return Ok(());
+            }
+            guard.locks += 1;
+            let locks = guard.locks;
+            self.lock_key(index, key, RowLockMode::KeyShare, wait)?;
+            if locks >= limit && (locks - limit).is_multiple_of(LOCKS_BETWEEN) {
+                let keeps_rows = self.try_lock_table(table, TableLockMode::Share)?;
+                self.guards.entry(table).or_default().keeps_rows = keeps_rows;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lock a table if nobody is in the way; whether it is locked.
+    fn try_lock_table(&mut self, table: CollectionId, mode: TableLockMode) -> Result<bool> {
+        match self.lock_table(table, mode, LockWait::NoWait) {
+            Ok(()) => Ok(true),
+            Err(Error::LockNotAvailable) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is committed of `collection`, which is `table` or one of its indexes, as nobody changes it

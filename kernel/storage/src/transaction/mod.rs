@@ -38,14 +38,17 @@ use crate::timeline::{Epoch, Timeline};
 use crate::view::versions::all_live;
 use crate::view::{Kind, OwnWrites, Path, ReadView, row_key};
 
+mod bulk;
 mod commit;
 mod guard;
 pub(crate) mod private;
 mod publish;
+mod references;
 mod rows;
 pub(crate) mod ssi;
 pub(crate) mod writeset;
 
+pub use bulk::BulkInsert;
 use guard::Guard;
 use private::PrivateWrites;
 pub use rows::InsertOutcome;
@@ -272,6 +275,11 @@ impl Transaction {
         let view = view(own);
         self.read_ts.fetch_max(view.ts().0, Ordering::Relaxed);
         view
+    }
+
+    /// How many rows of one statement make [`Transaction::bulk_insert`] worth it.
+    pub fn bulk_rows_min(&self) -> usize {
+        self.engine.options.bulk_rows_min
     }
 
     /// Whether nothing was written (a commit will not add to the log).

@@ -11,6 +11,9 @@
 //!    the files are removed; after a crash the next open does that, as with all files that no manifest
 //!    names.
 //!
+//! A bulk insert ([`super::bulk`]) writes runs of its own, by the column. Their begins are made one number
+//! when it is done, so that it happens at once, after all that was written before.
+//!
 //! How many rows each table has more is counted apart from the writes, because a run does not tell an
 //! insert from an update.
 
@@ -37,6 +40,16 @@ pub struct RunFile {
     pub number: u64,
     /// The log may name it.
     pub is_committed: AtomicBool,
+}
+
+impl RunFile {
+    pub fn new(engine: &Arc<EngineInner>, number: u64) -> Arc<RunFile> {
+        Arc::new(RunFile {
+            engine: Arc::clone(engine),
+            number,
+            is_committed: AtomicBool::new(false),
+        })
+    }
 }
 
 impl Drop for RunFile {
@@ -251,6 +264,32 @@ impl PrivateWrites {
         *self = PrivateWrites::default();
     }
 
+    /// Let `runs` be the newest write: all that is in them happens at once, now, whatever their begins are.
+    /// Nothing is in memory, and `rows` of `table` are more. A run that may have a key that an older one
+    /// has says so.
+    pub fn add_runs(
+        &mut self,
+        runs: Vec<(SegmentReader, Arc<RunFile>, bool)>,
+        table: CollectionId,
+        rows: u64,
+    ) -> Result<()> {
+        let mut added = Vec::new();
+        let number = self.memory.read().number() + 1;
+        for (reader, file, overlaps) in runs {
+            let mut ends = Ends::new();
+            for id in &reader.meta().collections {
+                ends.extend(reader.key_ends(*id)?.map(|key_ends| (*id, key_ends)));
+            }
+            let reader = reader.unstamped().at(Ts(number));
+            added.push(PrivateRun::new(reader, file, overlaps, ends));
+        }
+        self.memory = Arc::new(RwLock::new(WriteSet::after(number)));
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        self.counts.add(number, table, rows);
+        self.runs = added.into_iter().chain(self.runs.iter().cloned()).collect();
+        Ok(())
+    }
+
     /// Write what is in memory to a run, and start over.
     pub fn spill(&mut self, engine: &Arc<EngineInner>, timeline: &Arc<Timeline>) -> Result<()> {
         let memory = self.memory.read();
@@ -339,11 +378,7 @@ pub fn create_run(
     timeline: TimelineId,
 ) -> Result<(Arc<RunFile>, SegmentWriter)> {
     let number = engine.take_segment_number()?;
-    let file = Arc::new(RunFile {
-        engine: Arc::clone(engine),
-        number,
-        is_committed: AtomicBool::new(false),
-    });
+    let file = RunFile::new(engine, number);
     let options = SegmentOptions {
         page_bytes: engine.options.page_bytes,
     };

@@ -53,7 +53,7 @@ impl Transaction {
         let runs: Vec<Run> = match private.iter().all(is_fit) {
             true => private
                 .iter()
-                .map(|run| (run.reader().clone(), Arc::clone(&run.file)))
+                .map(|run| (run.reader().as_written(), Arc::clone(&run.file)))
                 .collect(),
             false => {
                 let merged = self.merge(&self.writes.latest(), &dropped);

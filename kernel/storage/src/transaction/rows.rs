@@ -40,14 +40,14 @@ pub enum InsertOutcome {
 
 /// A table's definition, prepared for writing.
 pub(super) struct TablePlan {
-    def: TableDef,
+    pub def: TableDef,
     codec: RowCodec,
     /// Per index.
     key_types: Vec<Vec<ColumnType>>,
     /// What has to be known of a row that goes away.
     key_columns: Wanted,
     /// The live columns of the table, as batches of rows have them.
-    live: Vec<ColumnId>,
+    pub live: Vec<ColumnId>,
     /// The places of the computed columns that some index reads.
     computed: Vec<usize>,
 }
@@ -109,6 +109,12 @@ impl TablePlan {
         )
     }
 
+    /// [`RowTooLong`](Error::RowTooLong) when a row of `batch` is.
+    pub fn check_lengths(&self, batch: &RecordBatch) -> Result<()> {
+        let encoder = RowEncoder::new(&self.codec, batch)?;
+        (0..batch.num_rows()).try_for_each(|row| encode(&encoder, row).map(|_| ()))
+    }
+
     /// The entries of a row, one per index that it is in.
     fn entries(&self, id: RowId, row: &Keyed<'_>) -> Result<Vec<Option<EntryKey>>> {
         (0..self.def.indexes.len())
@@ -164,7 +170,7 @@ impl<'a> Keyed<'a> {
 }
 
 impl Transaction {
-    fn plan(&mut self, table: &TableDef) -> Result<Arc<TablePlan>> {
+    pub(super) fn plan(&mut self, table: &TableDef) -> Result<Arc<TablePlan>> {
         if let Some(plan) = self.plans.get(&table.id)
             && plan.def == *table
         {
@@ -521,6 +527,26 @@ impl Transaction {
             index: index.id,
             key: key.collect::<Result<_>>()?,
         })
+    }
+
+    /// [`Transaction::violation`] by a stored row.
+    pub(super) fn violation_by(
+        &self,
+        plan: &TablePlan,
+        index: usize,
+        key: Vec<u8>,
+        row: &[u8],
+    ) -> Result<Error> {
+        let entry = EntryKey {
+            key,
+            ..EntryKey::default()
+        };
+        let keyed = Keyed {
+            stored: plan.codec.row(row)?,
+            computed: &plan.compute_stored(&self.engine.evaluator, row)?,
+            place: 0,
+        };
+        self.violation(plan, index, &entry, &keyed)
     }
 
     fn insert_encoded(

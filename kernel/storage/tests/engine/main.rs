@@ -4,6 +4,7 @@
 mod archive;
 mod backup;
 mod branches;
+mod bulk;
 mod changes;
 mod codec;
 mod compact;
