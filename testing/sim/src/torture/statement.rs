@@ -149,7 +149,11 @@ impl Machine {
             collides |= conflicts(def, row, after.iter());
             after.push(row.clone());
         }
-        let inserted = open.txn.insert(def, &batch(def, &new)?);
+        let rows = batch(def, &new)?;
+        let inserted = match self.rng.one_in(4) {
+            true => self.insert_in_bulk(open, def, &rows),
+            false => open.txn.insert(def, &rows),
+        };
         let ids = self.expect_unique(inserted, collides, open)?;
         for (id, row) in ids.iter().zip(new) {
             let known = self.oracle.knows_row(def.id, *id)
@@ -165,6 +169,29 @@ impl Machine {
                 .insert((def.id, Key::Row(*id)), Some(Arc::new(Value::Row(row))));
         }
         Ok(())
+    }
+
+    /// By the column, in a batch or two; before that, sometimes, some that are given up.
+    fn insert_in_bulk(
+        &mut self,
+        open: &mut Open,
+        def: &TableDef,
+        rows: &RecordBatch,
+    ) -> Result<Vec<RowId>, Error> {
+        if self.rng.one_in(8) {
+            let mut bulk = open.txn.bulk_insert(def)?;
+            bulk.push(&open.txn, rows)?;
+        }
+        let mut bulk = open.txn.bulk_insert(def)?;
+        let some = self.rng.index(rows.num_rows());
+        let others = rows.num_rows() - some;
+        let mut ids = Vec::with_capacity(rows.num_rows());
+        for part in [rows.slice(0, some), rows.slice(some, others)] {
+            let first = bulk.push(&open.txn, &part)?;
+            ids.extend((first.0..).take(part.num_rows()).map(RowId));
+        }
+        bulk.finish(&mut open.txn)?;
+        Ok(ids)
     }
 
     /// A unique violation must come when, and only when, the oracle foresees it; another open
