@@ -39,10 +39,11 @@ what:
   jsonschema  20,000 documents inserted with and without a schema
   codec       the codecs of fsst-alp beside their papers, and choosing beside trying all
   dump        dump and restore of TPC-H, beside pg_dump and pg_restore
+  load        COPY of TPC-H table by table with all keys, beside PostgreSQL
   tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
 
 options:
-  --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, tpch: 1)
+  --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, others: 1)
   --seconds N    length of one measurement of pgbench, oltp and history (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
   --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
@@ -104,6 +105,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
     match what.as_deref() {
         Some("codec") => codec::run(&options),
         Some("dump") => dump::run(&options),
+        Some("load") => tpch::load::run(&options),
         Some("oltp") => oltp::run(&options),
         Some("pgbench") => pgbench::run(&options),
         Some("tpch") => tpch::run(&options),

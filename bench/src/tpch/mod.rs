@@ -7,6 +7,7 @@
 //! counts only when both give the same rows.
 
 mod answers;
+pub mod load;
 mod pieces;
 
 use std::fs;
@@ -113,29 +114,40 @@ fn geometric_mean(ratios: &[f64]) -> f64 {
     (logarithms / ratios.len() as f64).exp()
 }
 
-/// Seconds of the COPYs, until the rows are as durable as the server makes them.
-fn load_server(peer: &Peer, pieces: &[Piece]) -> Result<f64, String> {
+/// Make the tables with all of their keys and indexes.
+fn create(peer: &Peer) -> Result<(), String> {
     for table in &TABLES {
         peer.psql(table.create)?;
     }
     for index in INDEXES {
         peer.psql(index)?;
     }
-    let start = Instant::now();
+    Ok(())
+}
+
+/// Seconds of the COPYs, until the rows are as durable as the server makes them.
+fn load_server(peer: &Peer, pieces: &[Piece]) -> Result<f64, String> {
+    create(peer)?;
+    let mut seconds = 0.0;
     for piece in pieces {
-        let rows =
-            fs::File::open(&piece.file).map_err(|e| format!("{}: {e}", piece.file.display()))?;
-        let copy = format!("COPY {} FROM STDIN WITH (FORMAT csv)", piece.table);
-        checked(
-            peer.client("psql")
-                .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", &copy])
-                .stdin(Stdio::from(rows)),
-        )?;
+        seconds += copy(peer, piece)?;
     }
-    let seconds = start.elapsed().as_secs_f64();
     peer.psql("CHECKPOINT")?;
     peer.psql("ANALYZE")?;
     Ok(seconds)
+}
+
+/// Seconds of one COPY.
+fn copy(peer: &Peer, piece: &Piece) -> Result<f64, String> {
+    let rows = fs::File::open(&piece.file).map_err(|e| format!("{}: {e}", piece.file.display()))?;
+    let copy = format!("COPY {} FROM STDIN WITH (FORMAT csv)", piece.table);
+    let start = Instant::now();
+    checked(
+        peer.client("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", &copy])
+            .stdin(Stdio::from(rows)),
+    )?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 fn load_duckdb(duck: &mut DuckDb, pieces: &[Piece]) -> Result<f64, String> {
