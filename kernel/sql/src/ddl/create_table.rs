@@ -506,9 +506,9 @@ impl Session {
                         crate::dml::assign::to_column(array, column, ty, &writer.format)
                     })
                     .collect::<Result<_>>()?;
-                let batch = writer.check_rows(session, state, &target, columns, None)?;
-                writer.insert(session, &target, &batch)?;
-                n += batch.num_rows() as u64;
+                let rows = writer.check_rows(session, state, &target, columns, None)?;
+                n += rows.num_rows() as u64;
+                writer.insert(session, &target, rows)?;
             }
             writer.finish(session, state)
         })?;

@@ -3,7 +3,8 @@
 //! Whoever writes a child locks the parent's *key* FOR KEY SHARE in the parent's unique index and then
 //! looks at the latest version; whoever deletes a parent or changes its key holds that key FOR UPDATE
 //! (storage does this). So one of the two always sees the other, and a parent may be updated freely in
-//! its other columns. Each distinct key is looked up once per statement.
+//! its other columns. Each distinct key is looked up once per statement, or, of very many rows, once per batch
+//! and in their order ([`first_violation`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::catalog::model::ReferentialAction;
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::planning::LazyState;
-use crate::types::{CastContext, cast_array};
+use crate::types::{CastContext, cast_array, extension};
 
 /// Found keys are forgotten past this, so that memory stays bounded.
 const FOUND_MAX: usize = 1 << 20;
@@ -46,7 +47,7 @@ pub(crate) struct PendingAction {
 }
 
 /// The child's columns of a foreign key, as values of the parent's columns.
-fn key_columns(
+pub(super) fn key_columns(
     writer: &Writer,
     fk: &ForeignKeyTarget,
     batch: &RecordBatch,
@@ -100,9 +101,7 @@ pub(crate) fn check_rows(
         let nulls = columns.iter().filter(|c| c.is_null(row)).count();
         if nulls > 0 {
             if fk.key.full_match && nulls < columns.len() {
-                return Err(violation_words(fk, "insert or update on").with_detail(
-                    "MATCH FULL does not allow mixing of null and nonnull key values.",
-                ));
+                return Err(mixed_key(fk));
             }
             continue;
         }
@@ -132,6 +131,55 @@ pub(crate) fn check_rows(
         writer.found.insert(fk.constraint.oid, seen);
     }
     Ok(())
+}
+
+/// Of rows of the child, given as the [`key_columns`] of a foreign key, the first that has no parent, and
+/// what is to be said of it. All of them are looked up at once.
+pub(super) fn first_violation(
+    writer: &Writer,
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    columns: &[ArrayRef],
+) -> Result<Option<(usize, SqlError)>> {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let mixed = (0..rows).find(|row| {
+        let nulls = columns.iter().filter(|c| c.is_null(*row)).count();
+        fk.key.full_match && nulls > 0 && nulls < columns.len()
+    });
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let ordered = fk
+        .order
+        .iter()
+        .map(|at| extension::unwrapped(&columns[*at]));
+    let ordered: Vec<ArrayRef> = ordered.collect();
+    let wait = session.lock_wait();
+    let transaction = session.transaction()?;
+    let missing = transaction.first_without_parent(&fk.parent.storage, index, &ordered, wait)?;
+    if let Some(mixed) = mixed.filter(|mixed| missing.is_none_or(|missing| *mixed < missing)) {
+        return Ok(Some((mixed, mixed_key(fk))));
+    }
+    let Some(row) = missing else {
+        return Ok(None);
+    };
+    let key = ordered.iter().map(|c| Datum::from_array(c.as_ref(), row));
+    let key = key.collect::<heliosdb_storage::Result<Vec<_>>>()?;
+    Ok(Some((row, no_parent(writer, fk, &key))))
+}
+
+fn mixed_key(fk: &ForeignKeyTarget) -> SqlError {
+    violation_words(fk, "insert or update on")
+        .with_detail("MATCH FULL does not allow mixing of null and nonnull key values.")
+}
+
+/// What is said of a key, in the order of the parent's index, that the parent does not have.
+fn no_parent(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
+    let key = unordered(fk, key);
+    violation_words(fk, "insert or update on").with_detail(format!(
+        "Key ({})=({}) is not present in table \"{}\".",
+        fk.child.names(&fk.key.columns),
+        key_text(&fk.parent, &fk.key.referenced_columns, &key, &writer.format),
+        fk.parent.table.name
+    ))
 }
 
 pub(crate) fn run_check(
@@ -186,15 +234,7 @@ fn find_parent(
     {
         return Ok(());
     }
-    let key = unordered(fk, &key);
-    Err(
-        violation_words(fk, "insert or update on").with_detail(format!(
-            "Key ({})=({}) is not present in table \"{}\".",
-            fk.child.names(&fk.key.columns),
-            key_text(&fk.parent, &fk.key.referenced_columns, &key, &writer.format),
-            fk.parent.table.name
-        )),
-    )
+    Err(no_parent(writer, fk, &key))
 }
 
 fn violation_words(fk: &ForeignKeyTarget, what: &str) -> SqlError {

@@ -262,7 +262,7 @@ impl Session {
         let mut writer = Writer::new(self, catalog);
         let context = self.statement_context(view);
         let mut done = Inserted::default();
-        self.with_state(|session, state| {
+        let inserted = self.with_state(|session, state| {
             match &plan.source {
                 Source::Defaults => {
                     plan.insert(
@@ -321,7 +321,8 @@ impl Session {
                 }
             }
             writer.finish(session, state)
-        })?;
+        });
+        inserted.map_err(|e| writer.fail(self, e))?;
         let tag = CommandTag(format!("INSERT 0 {}", done.rows));
         match plan.returning_columns() {
             None => Ok(Outcome::Command(tag)),
@@ -368,7 +369,7 @@ impl InsertPlan {
         let batch = writer.check_rows(session, state, &self.target, columns, None)?;
         let batch = match &self.on_conflict {
             None => {
-                writer.insert(session, &self.target, &batch)?;
+                writer.insert(session, &self.target, batch.clone())?;
                 done.rows += rows as u64;
                 batch
             }

@@ -2,10 +2,12 @@
 //!
 //! [`target`] is a table prepared for writing, [`write`] the one door through which rows change:
 //! it checks NOT NULL, CHECK, unique and foreign keys ([`foreign_key`]) and runs referential actions.
+//! Very many new rows of one statement go through [`bulk`].
 //! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
 //! rows that changed while it waited.
 
 pub(crate) mod assign;
+mod bulk;
 pub(crate) mod foreign_key;
 pub(crate) mod insert;
 pub(crate) mod lock;

@@ -1,7 +1,8 @@
 //! The one door through which rows change.
 //!
 //! A [`Writer`] lives for one statement. Rows are checked as they are written: NOT NULL, CHECK, the
-//! constraints of plugins, unique keys (by storage). Foreign keys are checked after: those of written rows per batch, or at the end
+//! constraints of plugins, unique keys (by storage, and those of very many rows at the end of the statement,
+//! see [`bulk`]). Foreign keys are checked after: those of written rows per batch, or at the end
 //! of the statement when a table references itself; those that reference changed rows at the end,
 //! when their actions run. Actions write through the same door, so they are checked too, and may
 //! cause further actions.
@@ -15,6 +16,7 @@ use arrow::record_batch::RecordBatch;
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::RowId;
 
+use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
 use super::target::WriteTarget;
 use crate::catalog::{CatalogSnapshot, Oid};
@@ -37,6 +39,7 @@ pub(crate) struct Writer {
     pub(super) found: HashMap<Oid, HashSet<Box<[u8]>>>,
     pub(super) checks: Vec<PendingCheck>,
     pub(super) actions: VecDeque<PendingAction>,
+    incoming: Option<Incoming>,
 }
 
 impl Writer {
@@ -48,6 +51,7 @@ impl Writer {
             found: HashMap::new(),
             checks: Vec::new(),
             actions: VecDeque::new(),
+            incoming: None,
         }
     }
 
@@ -153,19 +157,45 @@ impl Writer {
         format!("Failing row contains ({}).", values.join(", "))
     }
 
-    /// Inserts rows that [`check_rows`](Self::check_rows) passed.
+    /// Takes rows that [`check_rows`](Self::check_rows) passed. They are in at the end of the statement.
     pub fn insert(
+        &mut self,
+        session: &mut Session,
+        target: &Arc<WriteTarget>,
+        batch: RecordBatch,
+    ) -> Result<()> {
+        if !target.plugin_checks.is_empty() {
+            return self.insert_now(session, target, &batch);
+        }
+        let known = self.incoming.take();
+        let mut incoming = known.unwrap_or_else(|| Incoming::new(target));
+        let pushed = incoming.push(self, session, batch);
+        self.incoming = Some(incoming);
+        pushed
+    }
+
+    /// Inserts rows one by one.
+    pub(super) fn insert_now(
         &mut self,
         session: &mut Session,
         target: &WriteTarget,
         batch: &RecordBatch,
-    ) -> Result<Vec<RowId>> {
-        let rows = session
+    ) -> Result<()> {
+        session
             .transaction()?
             .insert(&target.meta.storage, extension::stored(batch)?.as_ref())
             .map_err(|e| self.explain(target, e))?;
-        self.note_inserted(session, target, batch)?;
-        Ok(rows)
+        self.note_inserted(session, target, batch)
+    }
+
+    /// What a statement that failed with `error` is to say: a key that was taken before, if there is one.
+    pub fn fail(&mut self, session: &mut Session, error: SqlError) -> SqlError {
+        match self.incoming.take() {
+            Some(incoming) if bulk::is_of_a_row(&error) => {
+                bulk::earlier(error, incoming.settle(self, session))
+            }
+            _ => error,
+        }
     }
 
     /// Checks the foreign keys of rows that are in.
@@ -259,8 +289,11 @@ impl Writer {
         Ok(())
     }
 
-    /// The end of the statement: referential actions, then the checks that waited.
+    /// The end of the statement: rows that are not in yet, referential actions, then the checks that waited.
     pub fn finish(&mut self, session: &mut Session, state: &LazyState) -> Result<()> {
+        if let Some(incoming) = self.incoming.take() {
+            incoming.settle(self, session)?;
+        }
         while let Some(action) = self.actions.pop_front() {
             foreign_key::run_action(self, session, state, action)?;
         }

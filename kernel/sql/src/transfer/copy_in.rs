@@ -2,7 +2,7 @@
 //!
 //! 1. `copy` finds the table and the columns and puts a [`CopyIn`] into the session.
 //! 2. The client's data goes through [`Session::copy_in_data`].
-//! 3. [`Session::copy_in_done`] inserts the rest, checks what waited for the end, and commits outside
+//! 3. [`Session::copy_in_done`] inserts the rest, judges and checks what waited for the end, and commits outside
 //!    a block. [`Session::copy_in_fail`], or any error, undoes it all.
 
 use std::sync::Arc;
@@ -140,7 +140,10 @@ impl Session {
                 self.copy_in = Some(copy);
                 Ok(())
             }
-            Err(e) => Err(self.copy_failed(e)),
+            Err(e) => {
+                let e = copy.fail(self, e);
+                Err(self.copy_failed(e))
+            }
         }
     }
 
@@ -152,7 +155,11 @@ impl Session {
             .decoder
             .finish()
             .and_then(|batches| copy.insert(self, batches))
-            .and_then(|()| self.with_state(|session, state| copy.writer.finish(session, state)))
+            .and_then(|()| {
+                let finished = self.with_state(|session, state| copy.writer.finish(session, state));
+                finished.map_err(|e| copy.context(e))
+            })
+            .map_err(|e| copy.fail(self, e))
             .and_then(|()| {
                 if self.txn.in_block() {
                     Ok(())
@@ -209,7 +216,7 @@ impl CopyIn {
                     .check_rows(session, state, &self.target, columns, None)
                     .map_err(|e| self.context(e))?;
                 self.writer
-                    .insert(session, &self.target, &batch)
+                    .insert(session, &self.target, batch)
                     .map_err(|e| self.context(e))?;
                 self.rows += rows as u64;
             }
@@ -217,9 +224,19 @@ impl CopyIn {
         })
     }
 
+    /// What is to be said when `error` ends the COPY.
+    fn fail(&mut self, session: &mut Session, error: SqlError) -> SqlError {
+        let error = self.writer.fail(session, error);
+        match error.code == state::UNIQUE_VIOLATION {
+            true => self.context(error),
+            false => error,
+        }
+    }
+
     /// Rows are checked a batch at a time, so the context names the table and not the line.
     fn context(&self, error: SqlError) -> SqlError {
-        if error.context.is_some() {
+        // Foreign keys are checked when all rows are in.
+        if error.context.is_some() || error.code == state::FOREIGN_KEY_VIOLATION {
             return error;
         }
         error.with_context(format!("COPY {}", self.target.name()))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod background;
+mod bulk;
 mod changes;
 mod compression;
 mod concurrency;

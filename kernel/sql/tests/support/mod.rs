@@ -43,12 +43,22 @@ impl Db {
     }
 
     pub fn with(plugins: &Plugins) -> Db {
-        Db::open(Arc::new(tempfile::tempdir().unwrap()), plugins)
+        Db::open(
+            Arc::new(tempfile::tempdir().unwrap()),
+            plugins,
+            Options::default(),
+        )
     }
 
-    fn open(directory: Arc<tempfile::TempDir>, plugins: &Plugins) -> Db {
+    /// With settings of storage, which a reopening forgets.
+    pub fn with_options(options: Options) -> Db {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        Db::open(directory, &Plugins::default(), options)
+    }
+
+    fn open(directory: Arc<tempfile::TempDir>, plugins: &Plugins, options: Options) -> Db {
         let disk = Arc::new(Disk::open(directory.path()).unwrap());
-        let engine = Engine::open(disk.clone(), Options::default()).unwrap();
+        let engine = Engine::open(disk.clone(), options).unwrap();
         let bundled = manifests(&plugins.roots).unwrap();
         let plan = BootPlan::make(
             disk,
@@ -80,7 +90,7 @@ impl Db {
         let directory = self.directory.clone();
         self.instance.shutdown();
         drop(self);
-        Db::open(directory, plugins)
+        Db::open(directory, plugins, Options::default())
     }
 
     pub fn session(&self) -> Client {
