@@ -64,7 +64,7 @@ pub use options::Options;
 pub use sequence::SequenceSpec;
 pub use timeline::TimelineInfo;
 pub use transaction::{
-    BulkInsert, Durability, InsertOutcome, Isolation, RowLock, Savepoint, Transaction,
+    BulkInsert, Durability, IndexBuild, InsertOutcome, Isolation, RowLock, Savepoint, Transaction,
 };
 pub use view::scan::{ColumnRange, RowFilter};
 pub use view::{

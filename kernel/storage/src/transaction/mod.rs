@@ -41,6 +41,7 @@ use crate::view::{Kind, OwnWrites, Path, ReadView, row_key};
 mod bulk;
 mod commit;
 mod guard;
+mod index_build;
 pub(crate) mod private;
 mod publish;
 mod references;
@@ -50,6 +51,7 @@ pub(crate) mod writeset;
 
 pub use bulk::BulkInsert;
 use guard::Guard;
+pub use index_build::IndexBuild;
 use private::PrivateWrites;
 pub use rows::InsertOutcome;
 use rows::TablePlan;

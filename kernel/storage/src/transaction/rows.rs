@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 
 use super::Transaction;
 use crate::catalog::{CATALOG, catalog_key};
@@ -21,8 +21,8 @@ use crate::memtable::full_key;
 use crate::row::{BatchBuilder, RowCodec, RowEncoder, RowRef};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
-use crate::view::index::{EntryEncoder, EntryKey, entry_key, key_types};
-use crate::view::{Kind, ScanRequest, Wanted, row_key, row_of};
+use crate::view::index::{EntryKey, entry_key, key_types};
+use crate::view::{Kind, Wanted, row_key, row_of};
 
 /// Largest stored row.
 pub const ROW_BYTES_MAX: usize = 1 << 30;
@@ -353,70 +353,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// Fill `index`, which may not be in `table.indexes` yet, with the rows that there are. The
-    /// caller holds a table lock that keeps writers out. The index knows nothing of the past: it must
-    /// not serve reads AS OF a time before this transaction.
-    pub fn build_index(&mut self, table: &TableDef, index: &IndexDef) -> Result<()> {
-        let types = key_types(table, index)?;
-        let mut request = ScanRequest::columns(index.reads());
-        request.row_id = true;
-        for scan in self.latest_view().scan(Arc::new(table.clone()), request)? {
-            for batch in scan {
-                self.interrupt.check()?;
-                self.build_entries(table, index, &types, &batch?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Add the entries of a batch of what the index reads and row ids.
-    fn build_entries(
-        &mut self,
-        table: &TableDef,
-        index: &IndexDef,
-        types: &[ColumnType],
-        batch: &RecordBatch,
-    ) -> Result<()> {
-        let (ids, columns) = batch
-            .columns()
-            .split_last()
-            .ok_or_else(|| Error::internal("a scan without its row ids"))?;
-        let ids = ids
-            .as_any()
-            .downcast_ref::<UInt64Array>()
-            .ok_or_else(|| Error::internal("row ids that are not UInt64"))?;
-        let mut encoder = EntryEncoder::new(index, types, columns.iter())?;
-        let mut entry = EntryKey::default();
-        for row in 0..batch.num_rows() {
-            let id = RowId(ids.value(row));
-            if !encoder.encode(row, id, &mut entry)? {
-                continue;
-            }
-            // Nobody else writes to the table, so the keys need no locks.
-            if index.unique
-                && !entry.has_null
-                && self.look_up(table.id, index, &entry.key)?.row.is_some()
-            {
-                let key = columns[..types.len()]
-                    .iter()
-                    .map(|a| Datum::from_array(a.as_ref(), row));
-                let key = key.collect::<Result<_>>()?;
-                return Err(Error::UniqueViolation {
-                    table: table.id,
-                    index: index.id,
-                    key,
-                });
-            }
-            self.write(
-                index.id,
-                &entry.key,
-                WriteKind::Put,
-                Some(Box::from(row_key(id))),
-            )?;
-        }
-        Ok(())
-    }
-
     /// Lock the unique keys of a new row, and find the first that is taken: the index's place in the
     /// table's list, the key, and the row that has it. The arbiter's conflict comes before the others'.
     /// Entries that the transaction certainly did not write before are told.
@@ -460,7 +396,12 @@ impl Transaction {
     }
 
     /// Who has a key in the latest state, own writes included.
-    fn look_up(&mut self, table: CollectionId, index: &IndexDef, key: &[u8]) -> Result<Taken> {
+    pub(super) fn look_up(
+        &mut self,
+        table: CollectionId,
+        index: &IndexDef,
+        key: &[u8],
+    ) -> Result<Taken> {
         let full = full_key(index.id, key);
         let row = |value: Option<&[u8]>| value.map(row_of).transpose();
         if let Some(found) = self
@@ -580,8 +521,8 @@ impl Transaction {
 
 /// Who has a key of a unique index.
 #[derive(Default)]
-struct Taken {
-    row: Option<RowId>,
+pub(super) struct Taken {
+    pub row: Option<RowId>,
     /// The transaction has written the key itself.
     is_own: bool,
     /// When somebody else did, last.

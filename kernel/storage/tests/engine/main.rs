@@ -13,6 +13,7 @@ mod flush;
 mod full_disk;
 mod governor;
 mod history;
+mod index_build;
 mod load;
 mod model;
 mod pins;

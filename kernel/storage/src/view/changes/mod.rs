@@ -27,7 +27,7 @@ mod rows;
 pub use entries::{EntryChange, EntryChanges};
 pub use rows::RowChanges;
 
-pub(super) use begun::ByKey;
+pub(crate) use begun::ByKey;
 use begun::ByTime;
 
 use super::ReadView;
