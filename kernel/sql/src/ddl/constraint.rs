@@ -2,8 +2,9 @@
 //!
 //! Whether they hold of the rows that are there is `super::validate`'s.
 
-use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
+use heliosdb_storage::schema::{IndexDef, TableDef};
+use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
 use super::create_table::check_characteristics;
@@ -27,6 +28,40 @@ pub(crate) enum Existing {
     Check,
     /// NOT VALID: VALIDATE CONSTRAINT will check them.
     NotValid,
+}
+
+/// How a new index comes by the rows that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// There are none: the table is new.
+    Nothing,
+    /// The statement's lock keeps writers out.
+    Locked,
+    /// The statement's lock lets them in: they are kept out only at the end.
+    Online,
+}
+
+/// Changed rows that are few enough to keep writers waiting for.
+const FEW_ROWS: u64 = 1000;
+
+/// How often to catch up before writers wait, whatever they write.
+const ROUNDS_MAX: usize = 10;
+
+/// Fills an index while others write; when it returns, none does.
+fn fill_online(
+    transaction: &mut Transaction,
+    table: &TableDef,
+    index: &IndexDef,
+    wait: LockWait,
+) -> heliosdb_storage::Result<()> {
+    let mut build = transaction.begin_index(table, index)?;
+    for _ in 0..ROUNDS_MAX {
+        if transaction.catch_up_index(&mut build)? <= FEW_ROWS {
+            break;
+        }
+    }
+    transaction.lock_table(table.id, TableLockMode::Share, wait)?;
+    transaction.catch_up_index(&mut build).map(drop)
 }
 
 /// A constraint as DDL asks for it.
@@ -297,7 +332,11 @@ impl Session {
                 validated: true,
             }
         ));
-        self.add_index(index, changes, check)
+        let fill = match check {
+            true => Fill::Locked,
+            false => Fill::Nothing,
+        };
+        self.add_index(index, changes, fill)
     }
 
     fn adopt_index(
@@ -382,7 +421,7 @@ impl Session {
         &mut self,
         index: Index,
         mut changes: Vec<Change>,
-        fill: bool,
+        fill: Fill,
     ) -> Result<()> {
         let (table, collection) = (index.table, CollectionId(index.collection));
         changes.push(put!(Index, index));
@@ -396,14 +435,17 @@ impl Session {
             .schema(meta.table.schema)
             .map_or_else(String::new, |s| s.name.clone());
         let format = self.info.format();
-        if fill {
-            self.transaction()?
-                .build_index(&meta.storage, storage)
-                .map_err(|e| {
-                    let e = explain_unique(&meta, &schema_name, &format, e);
-                    could_not_create(e, &meta, storage.id.0)
-                })?;
-        }
+        let wait = self.lock_wait();
+        let transaction = self.transaction()?;
+        let filled = match fill {
+            Fill::Nothing => Ok(()),
+            Fill::Locked => transaction.build_index(&meta.storage, storage),
+            Fill::Online => fill_online(transaction, &meta.storage, storage, wait),
+        };
+        filled.map_err(|e| {
+            let e = explain_unique(&meta, &schema_name, &format, e);
+            could_not_create(e, &meta, storage.id.0)
+        })?;
         self.define_storage(&catalog, table)
     }
 

@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema};
 use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, Expr};
 
+use super::constraint::Fill;
 use super::put;
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -35,10 +36,14 @@ impl Session {
         if create.nulls_distinct == Some(false) {
             return Err(SqlError::unsupported("UNIQUE NULLS NOT DISTINCT"));
         }
-        if create.concurrently {
-            return Err(SqlError::unsupported("CREATE INDEX CONCURRENTLY"));
+        if create.concurrently && self.txn.in_block() {
+            return Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+            ));
         }
-        let table = self.ddl_table(&create.table_name, TableLockMode::Share)?;
+        let mode = TableLockMode::ShareUpdateExclusive;
+        let table = self.ddl_table(&create.table_name, mode)?;
         let (_, catalog) = self.write_view()?;
         let predicate = match &create.predicate {
             Some(expr) => Some(self.index_predicate(&catalog, &table, expr)?),
@@ -109,7 +114,7 @@ impl Session {
             expressions,
             predicate,
         };
-        self.add_index(index, Vec::new(), true)?;
+        self.add_index(index, Vec::new(), Fill::Online)?;
         done("CREATE INDEX")
     }
 

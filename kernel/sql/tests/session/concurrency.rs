@@ -1,5 +1,6 @@
 //! What two sessions see of each other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -174,4 +175,86 @@ fn a_deadlock_ends_one_of_the_two() {
         .filter(|o| o.contains("40P01"))
         .count();
     assert_eq!(dead, 1, "{mine}{theirs}");
+}
+
+/// Writers neither wait for an index that is being built nor are missed by it: each asserts that its
+/// statements succeed, and what the indexes find is what a scan finds.
+#[test]
+fn indexes_are_built_while_others_write() {
+    const WRITERS: i64 = 2;
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int, name text);
+          INSERT INTO t SELECT i, i % 50, 'name ' || i FROM generate_series(1, 3000) AS g(i)");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (db, is_over) = (&db, &is_over);
+            scope.spawn(move || {
+                let mut session = db.session();
+                let mut next = 10_000 * (writer + 1);
+                while !is_over.load(Ordering::Acquire) {
+                    next += 1;
+                    let old = next % 1500 * WRITERS + writer + 1;
+                    session.ok(&format!(
+                        "INSERT INTO t VALUES ({next}, {next} % 50, 'new {next}');
+                         UPDATE t SET n = n + 1, name = name || '+' WHERE id = {old};
+                         BEGIN; DELETE FROM t WHERE id = {next};
+                         INSERT INTO t VALUES ({next}, 7, 'new {next}'); COMMIT"
+                    ));
+                }
+            });
+        }
+        for _ in 0..3 {
+            a.ok("CREATE INDEX t_n ON t (n);
+                  CREATE UNIQUE INDEX CONCURRENTLY t_name ON t (name);
+                  CREATE INDEX t_part ON t ((n + 1)) WHERE n > 25");
+            for n in [7, 30] {
+                let counts = a.ok(&format!(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ;
+                     SELECT count(*) FROM t WHERE n = {n};
+                     SELECT count(*) FROM t WHERE n * 1 = {n};
+                     SELECT count(*) FROM t WHERE n + 1 = {n} + 1 AND n > 25;
+                     SELECT count(*) FROM t WHERE n * 1 = {n} AND n > 25; COMMIT"
+                ));
+                let counts: Vec<&str> = counts
+                    .lines()
+                    .filter(|l| l.parse::<u64>().is_ok())
+                    .collect();
+                assert_eq!((counts[0], counts[2]), (counts[1], counts[3]), "n = {n}");
+            }
+            a.ok("DROP INDEX t_n; DROP INDEX t_name; DROP INDEX t_part");
+        }
+        is_over.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn an_index_waits_for_the_writers_there_are_and_has_their_rows() {
+    let db = Db::new();
+    let (mut a, mut c) = (db.session(), db.session());
+    a.ok("CREATE TABLE t (id int); BEGIN; INSERT INTO t VALUES (1)");
+    let (out, _) = while_blocked(&db, "", "CREATE UNIQUE INDEX t_id ON t (id)", || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "CREATE INDEX\n");
+    assert!(c.run("INSERT INTO t VALUES (1)").starts_with("ERROR 23505"));
+
+    // One that comes to have a key twice is no index.
+    a.ok("DROP INDEX t_id; BEGIN; INSERT INTO t VALUES (1)");
+    let (out, _) = while_blocked(&db, "", "CREATE UNIQUE INDEX t_id ON t (id)", || {
+        a.ok("COMMIT");
+    });
+    assert!(
+        out.starts_with("ERROR 23505: could not create unique index"),
+        "{out}"
+    );
+    assert_eq!(
+        a.run("SELECT count(*) FROM pg_indexes WHERE indexname = 't_id'"),
+        "count\n0\n"
+    );
+    assert_eq!(
+        a.run("BEGIN; CREATE INDEX CONCURRENTLY ON t (id); ROLLBACK"),
+        "BEGIN\nERROR 25001: CREATE INDEX CONCURRENTLY cannot run inside a transaction block\nROLLBACK\n"
+    );
 }
