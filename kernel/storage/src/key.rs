@@ -72,6 +72,18 @@ pub fn encode_key(
     columns: &[KeyColumn],
     types: &[ColumnType],
 ) -> Result<Vec<u8>> {
+    let mut key = Vec::with_capacity(16 * values.len());
+    append_key(values, columns, types, &mut key)?;
+    Ok(key)
+}
+
+/// [`encode_key`], appended to `key`.
+pub fn append_key(
+    values: &[Datum],
+    columns: &[KeyColumn],
+    types: &[ColumnType],
+    key: &mut Vec<u8>,
+) -> Result<()> {
     if values.len() > columns.len() || columns.len() != types.len() {
         return Err(Error::invalid(format!(
             "{} values for a key of {} columns and {} types",
@@ -80,18 +92,17 @@ pub fn encode_key(
             types.len()
         )));
     }
-    let mut key = Vec::with_capacity(16 * values.len());
     let mut scratch = Vec::new();
     for ((value, column), ty) in values.iter().zip(columns).zip(types) {
         if *value == Datum::Null {
-            append_column(ty, None, *column, &mut key)?;
+            append_column(ty, None, *column, key)?;
         } else {
             scratch.clear();
             value.write_value(ty, &mut scratch)?;
-            append_column(ty, Some(&scratch), *column, &mut key)?;
+            append_column(ty, Some(&scratch), *column, key)?;
         }
     }
-    Ok(key)
+    Ok(())
 }
 
 /// Append one column to a key, from its value bytes (`None` is NULL): what [`encode_key`] does per

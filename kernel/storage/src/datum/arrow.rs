@@ -308,6 +308,22 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Append row `row` of an array of the same type.
+    pub fn append_of(&mut self, values: &ColumnValues<'_>, row: usize) -> Result<()> {
+        if values.is_null(row) {
+            return self.append(None);
+        }
+        match &values.kind {
+            Values::Fixed { width, bytes } => self.append(Some(&bytes[row * width..][..*width])),
+            Values::Text(array) => self.append(Some(array.value(row).as_bytes())),
+            _ => {
+                let mut value = Vec::new();
+                values.write(row, &mut value)?;
+                self.append(Some(&value))
+            }
+        }
+    }
+
     pub fn finish(mut self) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
         Ok(match self.kind {

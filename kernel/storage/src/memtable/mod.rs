@@ -184,6 +184,9 @@ impl Memtable {
 
     /// The newest version of a full key committed at or before `at`.
     pub fn find(&self, key: &[u8], at: Ts) -> Option<Arc<Version>> {
+        if self.map.is_empty() {
+            return None;
+        }
         self.map.get(key)?.value().find(at)
     }
 

@@ -9,7 +9,7 @@ use super::RowCodec;
 use crate::datum::arrow::ColumnBuilder;
 use crate::error::{Error, Result};
 use crate::ids::{ColumnId, RowId};
-use crate::schema::TableDef;
+use crate::schema::{ColumnType, TableDef};
 
 /// Name of the column that carries row ids.
 pub const ROW_ID_COLUMN: &str = "_rowid";
@@ -117,6 +117,29 @@ impl BatchBuilder {
         let row = self.shape.codec.row(row)?;
         for (column, builder) in self.shape.projection.iter().zip(&mut self.columns) {
             builder.append(row.value(*column)?)?;
+        }
+        if let Some(ids) = &mut self.row_ids {
+            ids.push(id.0);
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Append a row of which `value` appends the columns that it is asked for, from values of their types.
+    /// The row knows as many columns as `natts`.
+    pub(crate) fn push_columns(
+        &mut self,
+        id: RowId,
+        natts: usize,
+        mut value: impl FnMut(ColumnId, &ColumnType, &mut ColumnBuilder) -> Result<()>,
+    ) -> Result<()> {
+        for (id, builder) in self.shape.projection.iter().zip(&mut self.columns) {
+            let column = self.shape.codec.column(*id)?;
+            match usize::from(id.0) < natts {
+                _ if column.dropped => builder.append(None)?,
+                true => value(*id, &column.ty, builder)?,
+                false => builder.append(column.missing.as_deref())?,
+            }
         }
         if let Some(ids) = &mut self.row_ids {
             ids.push(id.0);

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 
 use super::filter::Bloom;
+use super::hash::NumberHash;
 use super::sorted::SortedPageData;
 use crate::codec::BuiltIn;
 
@@ -63,7 +64,7 @@ pub(super) type PageKey = (u64, u64);
 #[derive(Default)]
 struct Shard {
     /// Key → place in `slots`.
-    index: HashMap<PageKey, usize>,
+    index: HashMap<PageKey, usize, NumberHash>,
     slots: Vec<Slot>,
     /// Where the search for a page to drop goes on.
     hand: usize,
@@ -119,10 +120,15 @@ impl PageCache {
     pub(super) fn get(&self, key: PageKey) -> Option<Page> {
         let mut shard = self.shard(key).lock();
         shard.asked += 1;
-        let place = *shard.index.get(&key)?;
-        let slot = &mut shard.slots[place];
-        slot.used = true;
-        Some(slot.page.clone())
+        shard.use_page(key)
+    }
+
+    /// A page that the reader does without when it is not there.
+    pub(super) fn at_hand(&self, key: PageKey) -> Option<Page> {
+        let mut shard = self.shard(key).lock();
+        let page = shard.use_page(key)?;
+        shard.asked += 1;
+        Some(page)
     }
 
     /// Keep `page`, and drop others until it fits. A page larger than a shard's share is not kept.
@@ -151,6 +157,13 @@ impl PageCache {
 }
 
 impl Shard {
+    fn use_page(&mut self, key: PageKey) -> Option<Page> {
+        let place = *self.index.get(&key)?;
+        let slot = &mut self.slots[place];
+        slot.used = true;
+        Some(slot.page.clone())
+    }
+
     /// Drop the next page that was not used since the hand last came by. There is one page at
     /// least: `bytes` is more than 0.
     fn evict(&mut self) {

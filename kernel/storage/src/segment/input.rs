@@ -23,6 +23,7 @@ impl<'a> Input<'a> {
         self.at >= self.bytes.len()
     }
 
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let taken = self
             .at
@@ -45,6 +46,7 @@ impl<'a> Input<'a> {
         Ok(u32::from_le_bytes(fixed(self.take(4)?)?))
     }
 
+    #[inline]
     pub fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(fixed(self.take(8)?)?))
     }
@@ -54,7 +56,18 @@ impl<'a> Input<'a> {
     }
 
     /// LEB128 of a u32, at most 5 bytes.
+    #[inline]
     pub fn varint(&mut self) -> Result<u32> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u32::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u32> {
         let mut v = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.u8()?;

@@ -48,7 +48,7 @@ impl RunCursor {
             return Ok(());
         }
         if let Some(cursor) = &mut self.cursor {
-            cursor.seek_near(key)?;
+            cursor.seek_near(key);
         }
         self.advance()?;
         while self.key().is_some_and(|found| found < key) {
@@ -73,7 +73,7 @@ impl RunCursor {
             }
         }
         if let Some(cursor) = &mut self.cursor {
-            cursor.seek_near(key)?;
+            cursor.seek_near(key);
         }
         self.advance()?;
         while self.key().is_some_and(|found| found < key) {

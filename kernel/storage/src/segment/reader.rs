@@ -1,8 +1,11 @@
 //! Reading a segment: the directory at once, pages when asked for.
 
 mod pages;
+mod point;
 
 pub(super) use self::pages::{Keep, Picked};
+pub(super) use self::point::Finder;
+pub use self::point::RowPlace;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +15,17 @@ use roaring::RoaringTreemap;
 use super::SegmentMeta;
 use super::cache::{Page, PageCache};
 use super::format::{
-    BLOCK_ROWS_MAX, Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted,
-    SortedPage, TRAILER_BYTES, Trailer, check_crc, decode_header,
+    BLOCK_ROWS_MAX, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted, SortedPage,
+    TRAILER_BYTES, Trailer, check_crc, decode_header,
 };
+use super::hash::NumberHash;
 use super::page::{PageId, PageKind, place_is_inside, read_exact};
-use super::range::RunCursor;
 use super::stamp::Stamp;
 use crate::codec::Codecs;
-use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, ColumnId, RowId, TimelineId, Ts};
+use crate::ids::{CollectionId, ColumnId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
-use crate::row::{RowCodec, write_row};
+use crate::row::RowCodec;
 use crate::schema::TableDef;
 
 /// Only scans that decode to less than this part of the cache keep there what they decoded.
@@ -44,7 +46,9 @@ pub(super) struct Inner {
     pub directory: Directory,
     pub directory_offset: u64,
     /// Collections' places in the directory.
-    pub places: HashMap<CollectionId, usize>,
+    pub places: HashMap<CollectionId, usize, NumberHash>,
+    /// Per collection.
+    pub finders: Arc<[Finder]>,
     /// Per collection, for rows.
     pub codecs: Vec<Option<RowCodec>>,
     pub column_codecs: Arc<Codecs>,
@@ -144,6 +148,7 @@ impl SegmentReader {
         }
         let ids = directory.collections.iter().map(|collection| collection.id);
         let places = ids.zip(0..).collect();
+        let finders = Finder::of(&directory).into();
         let number = cache.file_number();
         let cache = Arc::clone(cache);
         Ok(SegmentReader(Arc::new(Inner {
@@ -154,6 +159,7 @@ impl SegmentReader {
             directory,
             directory_offset: offset,
             places,
+            finders,
             codecs,
             column_codecs: Arc::clone(column_codecs),
             stamp: None,
@@ -188,123 +194,6 @@ impl SegmentReader {
     /// Everything in this file.
     pub(super) fn collections(&self) -> &[Collection] {
         &self.0.directory.collections
-    }
-
-    /// The newest version of a row with begin ≤ `at`, in the row format as of the flush, as far as
-    /// `columns` asks for it.
-    pub fn row_version(
-        &self,
-        c: CollectionId,
-        row: RowId,
-        at: Ts,
-        columns: RowColumns<'_>,
-    ) -> Result<Option<Version>> {
-        let Some((index, collection, rows)) = self.rows(c)? else {
-            return Ok(None);
-        };
-        if at < collection.min_ts {
-            return Ok(None);
-        }
-        // In HEAD the row is there once, in HIST it may run over from one block into the next.
-        let first = rows.head.partition_point(|block| block.max_row < row.0);
-        let Some(block) = rows.head.get(first).filter(|block| block.min_row <= row.0) else {
-            return Ok(None);
-        };
-        let Ok(position) = self.row_ids_of(c, block)?.binary_search(&row.0) else {
-            return Ok(None);
-        };
-        let begin = self.begins(c, block)?[position];
-        if begin <= at.0 {
-            return self
-                .version(index, rows, block, position, columns)
-                .map(Some);
-        }
-        let first = rows.hist.partition_point(|block| block.max_row < row.0);
-        for block in &rows.hist[first..] {
-            if block.min_row > row.0 {
-                break;
-            }
-            // Nothing in it is old enough, so of a row of many versions it is not read.
-            if block.min_ts > at {
-                continue;
-            }
-            let ids = self.row_ids_of(c, block)?;
-            let begins = self.begins(c, block)?;
-            let start = ids.partition_point(|id| *id < row.0);
-            let end = start + ids[start..].partition_point(|id| *id == row.0);
-            // From newest to oldest.
-            let position = start + begins[start..end].partition_point(|begin| *begin > at.0);
-            if position < end {
-                return self
-                    .version(index, rows, block, position, columns)
-                    .map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    /// When the newest version of a row began; `None` when the row is not in this file.
-    pub fn newest_begin(&self, c: CollectionId, row: RowId) -> Result<Option<Ts>> {
-        let Some((_, _, rows)) = self.rows(c)? else {
-            return Ok(None);
-        };
-        let first = rows.head.partition_point(|block| block.max_row < row.0);
-        let Some(block) = rows.head.get(first).filter(|block| block.min_row <= row.0) else {
-            return Ok(None);
-        };
-        match self.row_ids_of(c, block)?.binary_search(&row.0) {
-            Ok(position) => Ok(Some(Ts(self.begins(c, block)?[position]))),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Row `position` of a block, encoded again.
-    fn version(
-        &self,
-        index: usize,
-        rows: &Rows,
-        block: &Block,
-        position: usize,
-        columns: RowColumns<'_>,
-    ) -> Result<Version> {
-        let c = self.0.directory.collections[index].id;
-        let begin = Ts(self.begins(c, block)?[position]);
-        if self
-            .deleted(c, block)?
-            .is_some_and(|deleted| deleted.value(position))
-        {
-            return Ok((begin, None));
-        }
-        let codec = self.0.codecs[index].as_ref();
-        let mut codec = codec.ok_or_else(|| Error::internal("rows without a codec"))?;
-        let narrow;
-        if columns.count < codec.column_count() {
-            let columns = rows.columns[..columns.count].to_vec();
-            narrow = RowCodec::new(&TableDef {
-                id: c,
-                columns,
-                computed: Vec::new(),
-                retention: None,
-                indexes: Vec::new(),
-            })?;
-            codec = &narrow;
-        }
-        let mut bytes = Vec::new();
-        write_row(codec, &mut bytes, |column, out| {
-            if !columns.wants(column) {
-                return Ok(false);
-            }
-            let column_id = ColumnId(column as u16);
-            let Some(array) = self.column(c, rows, block, column_id)? else {
-                return Ok(false);
-            };
-            let values = ColumnValues::new(&rows.columns[column].ty, array.as_ref())?;
-            if values.is_null(position) {
-                return Ok(false);
-            }
-            values.write(position, out).map(|()| true)
-        })?;
-        Ok((begin, Some(bytes)))
     }
 
     /// All rows that have a version in this file; `None` when the collection is not here.
@@ -376,28 +265,6 @@ impl SegmentReader {
             Ok(Some((_, _, rows))) => rows.head.len() + rows.hist.len(),
             _ => 0,
         }
-    }
-
-    /// The newest version of an entry with begin ≤ `at`.
-    pub fn entry(&self, c: CollectionId, key: &[u8], at: Ts) -> Result<Option<Version>> {
-        let Some((index, collection, sorted)) = self.sorted(c)? else {
-            return Ok(None);
-        };
-        if at < collection.min_ts || !self.bloom(c, sorted)?.may_contain(key) {
-            return Ok(None);
-        }
-        for hist in [false, true] {
-            let mut cursor = RunCursor::new(self.clone(), index, hist);
-            cursor.seek(key)?;
-            while cursor.key() == Some(key) {
-                let (begin, value) = cursor.version();
-                if begin <= at {
-                    return Ok(Some((begin, value.map(<[u8]>::to_vec))));
-                }
-                cursor.advance()?;
-            }
-        }
-        Ok(None)
     }
 
     /// Whether a column that is dropped in `table` has values in this file.

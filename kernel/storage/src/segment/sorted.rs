@@ -17,6 +17,7 @@ use std::sync::Arc;
 use arrow_buffer::Buffer;
 
 use super::input::{Input, push_varint};
+use super::search::KeyHeads;
 use crate::datum::{fixed, malformed};
 use crate::error::Result;
 use crate::ids::Ts;
@@ -91,7 +92,26 @@ pub(super) struct SortedPageData {
     bytes: Buffer,
     entries_end: usize,
     restarts: Vec<u32>,
+    /// Of the keys at the restart points.
+    heads: KeyHeads,
     hist: bool,
+}
+
+/// Begin and value of an entry of HEAD, `None` for a delete.
+type Newest<'a> = (Ts, Option<&'a [u8]>);
+
+/// An entry as it lies in its page.
+struct RawEntry<'a> {
+    /// Bytes of the key before that it begins with.
+    shared: usize,
+    begin: Ts,
+    end: Option<Ts>,
+    /// The rest of the key.
+    rest: &'a [u8],
+    value: Option<&'a [u8]>,
+    /// Where the value begins, and where the next entry does.
+    value_at: usize,
+    next: usize,
 }
 
 impl SortedPageData {
@@ -109,16 +129,97 @@ impl SortedPageData {
             }
             restarts.push(restart);
         }
-        Ok(SortedPageData {
+        let mut page = SortedPageData {
             bytes,
             entries_end,
             restarts,
+            heads: KeyHeads::default(),
             hist,
-        })
+        };
+        // A restart point without a key is told when it is read.
+        let keys = page.restarts.iter();
+        let heads = KeyHeads::new(keys.map(|at| page.key_at(*at).unwrap_or_default()));
+        page.heads = heads;
+        Ok(page)
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.restarts.len() * 4
+        self.bytes.len() + self.restarts.len() * 4 + self.heads.bytes()
+    }
+
+    #[inline]
+    fn entry(&self, at: usize) -> Result<RawEntry<'_>> {
+        let mut input = Input::new(&self.bytes[..self.entries_end], at);
+        let shared = input.varint()? as usize;
+        let unshared = input.varint()? as usize;
+        let length = input.varint()?.checked_sub(1);
+        let begin = Ts(input.u64()?);
+        // The chain has no gaps: `end` follows from the version before. It is kept for readers that
+        // look at a version alone.
+        let end = match self.hist {
+            true => Some(Ts(input.u64()?)),
+            false => None,
+        };
+        let rest = input.take(unshared)?;
+        let value_at = input.position();
+        let value = match length {
+            None => None,
+            Some(length) => Some(input.take(length as usize)?),
+        };
+        Ok(RawEntry {
+            shared,
+            begin,
+            end,
+            rest,
+            value,
+            value_at,
+            next: input.position(),
+        })
+    }
+
+    /// The key at a restart point.
+    fn key_at(&self, restart: u32) -> Result<&[u8]> {
+        self.entry(restart as usize).map(|entry| entry.rest)
+    }
+
+    /// Begin and value of `key`, of whose entries a page of HEAD has one at most.
+    pub fn find(&self, key: &[u8]) -> Result<Option<Newest<'_>>> {
+        // A damaged one is told below.
+        let is_behind = |restart| self.key_at(self.restarts[restart]).is_ok_and(|at| at > key);
+        let Some(restart) = self.heads.split(key, is_behind).checked_sub(1) else {
+            return Ok(None);
+        };
+        let mut at = self.restarts[restart] as usize;
+        // What the key has in common with the entry before, which it comes after.
+        let mut common = 0;
+        for number in 0..RESTART_INTERVAL {
+            if at >= self.entries_end {
+                break;
+            }
+            let entry = self.entry(at)?;
+            at = entry.next;
+            if number == 0 && entry.shared > 0 {
+                return Err(malformed("a restart point", entry.shared));
+            }
+            if entry.shared > common {
+                // It differs from the key where the entry before does.
+                continue;
+            }
+            if entry.shared < common {
+                return Ok(None);
+            }
+            let wanted = &key[common..];
+            let pairs = entry.rest.iter().zip(wanted);
+            let same = pairs.take_while(|(a, b)| a == b).count();
+            common += same;
+            match (entry.rest.get(same), wanted.get(same)) {
+                (None, None) => return Ok(Some((entry.begin, entry.value))),
+                (Some(_), None) => return Ok(None),
+                (Some(found), Some(wanted)) if found > wanted => return Ok(None),
+                (_, Some(_)) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Whether entry `number`, which is at `position` of the page, is a restart point where there is to
@@ -166,28 +267,17 @@ impl PageCursor {
 
     /// Go before some entry such that all with a key ≥ `key` are still to come, at most a restart
     /// interval too early.
-    pub fn seek_near(&mut self, key: &[u8]) -> Result<()> {
-        let page = Arc::clone(&self.page);
-        let (mut low, mut high) = (0, page.restarts.len());
-        // restarts[..low] are < key, restarts[high..] are not.
-        while low < high {
-            let middle = (low + high) / 2;
-            self.next = page.restarts[middle] as usize;
-            self.key.clear();
-            if !self.advance()? {
-                return Err(malformed("an entry at a restart point", "the end"));
-            }
-            if self.key.as_slice() < key {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        self.next = low
+    pub fn seek_near(&mut self, key: &[u8]) {
+        let page = &*self.page;
+        let is_behind = |restart| {
+            page.key_at(page.restarts[restart])
+                .is_ok_and(|at| at >= key)
+        };
+        let before = page.heads.split(key, is_behind);
+        self.next = before
             .checked_sub(1)
-            .map_or(0, |before| page.restarts[before] as usize);
+            .map_or(0, |last| page.restarts[last] as usize);
         self.key.clear();
-        Ok(())
     }
 
     /// Go to the next entry; false at the end of the page.
@@ -195,34 +285,19 @@ impl PageCursor {
         if self.next >= self.page.entries_end {
             return Ok(false);
         }
-        let mut input = Input::new(&self.page.bytes[..self.page.entries_end], self.next);
-        let shared = input.varint()? as usize;
-        let unshared = input.varint()? as usize;
-        let value = input.varint()?.checked_sub(1);
-        let begin = Ts(input.u64()?);
-        self.begin = self.stamp.unwrap_or(begin);
-        if self.page.hist {
-            // The chain has no gaps: `end` follows from the version before. It is kept for readers
-            // that look at a version alone.
-            self.end = Some(Ts(input.u64()?));
-        }
-        if shared > self.key.len() {
+        let entry = self.page.entry(self.next)?;
+        self.begin = self.stamp.unwrap_or(entry.begin);
+        self.end = entry.end;
+        if entry.shared > self.key.len() {
             return Err(malformed(
-                format!("a key of {shared} bytes before"),
+                format!("a key of {} bytes before", entry.shared),
                 self.key.len(),
             ));
         }
-        self.key.truncate(shared);
-        self.key.extend_from_slice(input.take(unshared)?);
-        self.value = match value {
-            None => None,
-            Some(len) => {
-                let start = input.position();
-                input.take(len as usize)?;
-                Some((start, input.position()))
-            }
-        };
-        self.next = input.position();
+        self.key.truncate(entry.shared);
+        self.key.extend_from_slice(entry.rest);
+        self.value = entry.value.map(|_| (entry.value_at, entry.next));
+        self.next = entry.next;
         Ok(true)
     }
 

@@ -111,6 +111,7 @@ impl Unstamped {
             directory,
             directory_offset: inner.directory_offset,
             places: inner.places.clone(),
+            finders: Arc::clone(&inner.finders),
             codecs: inner.codecs.clone(),
             column_codecs: Arc::clone(&inner.column_codecs),
             stamp: Some(Stamp {

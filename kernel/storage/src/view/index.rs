@@ -17,7 +17,8 @@ use crate::datum::Datum;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::ids::{ColumnId, RowId};
-use crate::key::{append_column, encode_key, prefix_range};
+use crate::key::{append_column, append_key, encode_key, prefix_range};
+use crate::memtable::PREFIX_BYTES;
 use crate::schema::{ColumnType, IndexDef, KeyColumn, TableDef};
 
 /// Longest encoded index key.
@@ -313,8 +314,10 @@ impl ReadView {
         types: &[ColumnType],
         key: &[Datum],
     ) -> Result<Option<RowId>> {
-        let key = encode_key(key, &index.columns, types)?;
-        let row = self.lookup(Kind::Sorted, index.id, &key, |_, value| {
+        let mut full = Vec::with_capacity(PREFIX_BYTES + 16 * key.len());
+        full.extend_from_slice(&index.id.0.to_be_bytes());
+        append_key(key, &index.columns, types, &mut full)?;
+        let row = self.lookup_full(Kind::Sorted, &full, |_, value| {
             value.map(row_of).transpose()
         })?;
         Ok(row.transpose()?.flatten())

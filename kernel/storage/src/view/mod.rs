@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::expression::Evaluator;
 use crate::history::Horizons;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
-use crate::memtable::full_key;
+use crate::memtable::{PREFIX_BYTES, full_key, split_key};
 use crate::schema::TableDef;
 use crate::tables::Tables;
 use crate::timeline::Timeline;
@@ -77,6 +77,14 @@ impl std::fmt::Debug for ReadView {
 /// Key bytes of a row in its table's collection.
 pub(crate) fn row_key(row: RowId) -> [u8; 8] {
     row.0.to_be_bytes()
+}
+
+/// The same in front of which the table stands, as everything in a memtable.
+pub(crate) fn full_row_key(table: CollectionId, row: RowId) -> [u8; PREFIX_BYTES + 8] {
+    let mut full = [0; PREFIX_BYTES + 8];
+    full[..PREFIX_BYTES].copy_from_slice(&table.0.to_be_bytes());
+    full[PREFIX_BYTES..].copy_from_slice(&row_key(row));
+    full
 }
 
 /// The row that a row key or an index entry's value names.
@@ -228,23 +236,33 @@ impl ReadView {
         key: &[u8],
         f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
+        self.lookup_full(kind, &full_key(collection, key), f)
+    }
+
+    /// [`ReadView::lookup`] of a full key.
+    pub(crate) fn lookup_full<R>(
+        &self,
+        kind: Kind<'_>,
+        full: &[u8],
+        f: impl FnOnce(Option<Ts>, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>> {
+        let (collection, key) = split_key(full);
         self.check_kept(collection)?;
-        let full = full_key(collection, key);
         if let Some(reads) = self.noting() {
             reads.note_key(collection, key);
         }
         let Some(own) = &self.0.own else {
             let find = |ts, value: Option<&[u8]>| f(Some(ts), value);
-            return self.0.path.find(kind, &full, self.ts(), find);
+            return self.0.path.find(kind, full, self.ts(), find);
         };
         // Only one of the two is called.
         let mut f = Some(f);
         let mut found = |ts, value: Option<&[u8]>| f.take().map(|f| f(ts, value));
-        if let Some(own) = own.find(kind, &full, |_, value| found(None, value))? {
+        if let Some(own) = own.find(kind, full, |_, value| found(None, value))? {
             return Ok(own);
         }
         let path = &self.0.path;
-        let committed = path.find(kind, &full, self.ts(), |ts, value| found(Some(ts), value))?;
+        let committed = path.find(kind, full, self.ts(), |ts, value| found(Some(ts), value))?;
         Ok(committed.flatten())
     }
 }

@@ -60,14 +60,19 @@ pub(crate) fn find_in_runs<R>(
     f: impl FnOnce(u64, Option<&[u8]>) -> R,
 ) -> Result<Option<R>> {
     let (collection, key) = split_key(full);
+    // Only one of the runs calls it.
+    let mut f = Some(f);
+    let mut found = |number: Ts, value: Option<&[u8]>| f.take().map(|f| f(number.0, value));
     for run in runs.iter().filter(|run| run.may_have(collection, key)) {
         let (reader, at) = (run.reader(), run.at(limit));
-        let found = match kind {
-            Kind::Sorted => reader.entry(collection, key, at)?,
-            Kind::Rows(columns) => reader.row_version(collection, row_of(key)?, at, columns)?,
+        let decided = match kind {
+            Kind::Sorted => reader.find_entry(collection, key, at, false, &mut found)?,
+            Kind::Rows(columns) => reader
+                .row_version(collection, row_of(key)?, at, columns)?
+                .map(|(number, value)| found(number, value.as_deref())),
         };
-        if let Some((number, value)) = found {
-            return Ok(Some(f(number.0, value.as_deref())));
+        if let Some(decided) = decided {
+            return Ok(decided);
         }
     }
     Ok(None)

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::ids::{CollectionId, Ts};
 use crate::memtable::{Memtable, full_key, split_key};
 use crate::schema::TableDef;
+use crate::segment::{RowColumns, RowPlace};
 use crate::timeline::Timeline;
 use crate::view::row_of;
 
@@ -32,6 +33,17 @@ pub struct Level {
     pub cap: Ts,
     /// The timeline that branched off from this one; `None` on the first level.
     pub below: Option<Arc<Timeline>>,
+}
+
+/// A version of a row, where it was found.
+pub enum FoundRow<'a> {
+    /// Its timestamp and its bytes, `None` for a delete.
+    Memory(Ts, Option<&'a [u8]>),
+    Segment {
+        place: RowPlace<'a>,
+        /// How many of its columns may be read.
+        columns_max: usize,
+    },
 }
 
 /// See the module's header.
@@ -116,38 +128,80 @@ impl Path {
         at: Ts,
         f: impl FnOnce(Ts, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
+        let columns = match kind {
+            Kind::Rows(columns) => columns,
+            Kind::Sorted => return self.find_entry(full, at, f),
+        };
+        let found = self.find_row(full, at, |found| match found {
+            FoundRow::Memory(ts, value) => Ok(f(ts, value)),
+            FoundRow::Segment { place, columns_max } => {
+                let count = columns.count.min(columns_max);
+                let value = place.encode(RowColumns { count, ..columns })?;
+                Ok(f(place.begin()?, value.as_deref()))
+            }
+        });
+        found?.transpose()
+    }
+
+    /// [`Path::find`] of an entry.
+    fn find_entry<R>(
+        &self,
+        full: &[u8],
+        at: Ts,
+        f: impl FnOnce(Ts, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>> {
         let (collection, key) = split_key(full);
+        // Only one of the sources calls it.
+        let mut f = Some(f);
+        let mut found = |ts, value: Option<&[u8]>| f.take().map(|f| f(ts, value));
+        for (depth, level) in self.levels().enumerate() {
+            let at = at.min(level.cap);
+            let above = depth < self.ancestors.len();
+            let mut sources = level.sources.sources().peekable();
+            while let Some(source) = sources.next() {
+                let decided = match source {
+                    Source::Memtable(memtable) => {
+                        let version = memtable.find(full, at);
+                        version.map(|version| found(version.ts().unwrap_or(at), version.value()))
+                    }
+                    Source::Segment(segment) => {
+                        let last = !above && sources.peek().is_none();
+                        segment.find_entry(collection, key, at, last, &mut found)?
+                    }
+                };
+                if let Some(decided) = decided {
+                    return Ok(decided);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Call `f` with the newest version of a row, of which `full` is the key, at `at`.
+    pub fn find_row<R>(
+        &self,
+        full: &[u8],
+        at: Ts,
+        f: impl FnOnce(FoundRow<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let (collection, key) = split_key(full);
+        let row = row_of(key)?;
         for level in self.levels() {
             let at = at.min(level.cap);
-            let mut columns_max = None;
             for source in level.sources.sources() {
                 let segment = match source {
                     Source::Segment(segment) => segment,
                     Source::Memtable(memtable) => {
                         if let Some(version) = memtable.find(full, at) {
                             let ts = version.ts().unwrap_or(at);
-                            return Ok(Some(f(ts, version.value())));
+                            return Ok(Some(f(FoundRow::Memory(ts, version.value()))));
                         }
                         continue;
                     }
                 };
-                let found = match kind {
-                    Kind::Sorted => segment.entry(collection, key, at)?,
-                    Kind::Rows(columns) if level.below.is_none() => {
-                        segment.row_version(collection, row_of(key)?, at, columns)?
-                    }
-                    Kind::Rows(_) if !segment.has(collection) => None,
-                    Kind::Rows(mut columns) => {
-                        let most = match columns_max {
-                            Some(most) => most,
-                            None => *columns_max.insert(level.columns(collection)?),
-                        };
-                        columns.count = columns.count.min(most);
-                        segment.row_version(collection, row_of(key)?, at, columns)?
-                    }
-                };
-                if let Some((ts, value)) = found {
-                    return Ok(Some(f(ts, value.as_deref())));
+                if let Some(place) = segment.find_row(collection, row, at)? {
+                    let columns_max = level.columns(collection)?;
+                    return Ok(Some(f(FoundRow::Segment { place, columns_max })));
                 }
             }
         }

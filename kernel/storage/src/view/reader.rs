@@ -9,7 +9,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::{ReadView, Wanted, row_key};
+use super::path::FoundRow;
+use super::{ReadView, Wanted, full_row_key, row_key};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, RowId};
 use crate::row::{BatchBuilder, BatchShape};
@@ -55,19 +56,34 @@ impl ReadView {
     /// The visible ones of `rows`, in the order asked.
     pub fn read(&self, reader: &RowReader, rows: &[RowId]) -> Result<RecordBatch> {
         let mut builder = BatchBuilder::of(Arc::clone(&reader.shape), rows.len())?;
+        self.check_kept(reader.table)?;
         for &row in rows {
-            let key = row_key(row);
-            self.lookup(
-                reader.wanted.rows(),
-                reader.table,
-                &key,
-                |_, value| match value {
-                    Some(bytes) => builder.push(row, bytes),
-                    None => Ok(()),
-                },
-            )?
-            .transpose()?;
+            self.read_row(reader, row, &mut builder)?;
         }
         builder.finish()
+    }
+
+    fn read_row(&self, reader: &RowReader, row: RowId, out: &mut BatchBuilder) -> Result<()> {
+        let full = full_row_key(reader.table, row);
+        if let Some(reads) = self.noting() {
+            reads.note_key(reader.table, &row_key(row));
+        }
+        if let Some(own) = &self.0.own {
+            let push = |_, value: Option<&[u8]>| value.map_or(Ok(()), |bytes| out.push(row, bytes));
+            if let Some(pushed) = own.find(reader.wanted.rows(), &full, push)? {
+                return pushed;
+            }
+        }
+        let path = &self.0.path;
+        let found = path.find_row(&full, self.ts(), |found| match found {
+            FoundRow::Memory(_, None) => Ok(()),
+            FoundRow::Memory(_, Some(bytes)) => out.push(row, bytes),
+            FoundRow::Segment { place, .. } if place.is_delete()? => Ok(()),
+            FoundRow::Segment { place, columns_max } => {
+                let natts = place.column_count().min(columns_max);
+                out.push_columns(row, natts, |id, ty, out| place.append(id, ty, out))
+            }
+        });
+        found?.unwrap_or(Ok(()))
     }
 }

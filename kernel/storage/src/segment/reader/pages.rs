@@ -422,6 +422,14 @@ impl SegmentReader {
         }
     }
 
+    /// The entries of a page, if they are in the cache.
+    pub(super) fn entries_at_hand(&self, page: &SortedPage) -> Option<Arc<SortedPageData>> {
+        match self.0.cache.at_hand((self.0.number, page.place.offset)) {
+            Some(Page::Entries(entries)) => Some(entries),
+            _ => None,
+        }
+    }
+
     pub(in crate::segment) fn bloom(&self, c: CollectionId, sorted: &Sorted) -> Result<Arc<Bloom>> {
         let id = PageId {
             kind: PageKind::Bloom,

@@ -12,6 +12,7 @@ use super::*;
 use crate::codec::{BuiltIn, CodecError, CodecSet, ColumnCodec, Encoding};
 use crate::error::Error;
 use crate::parse::Parser;
+use crate::segment::RowPick;
 use crate::segment::encoded::EncodedPage;
 
 /// Run lengths: how often, length of the value, the value; again and again.
@@ -488,6 +489,16 @@ fn every_changed_byte_is_found_before_the_codec_sees_it() {
         reader.decided(table.id, Ts(4))?;
         reader.row_version(table.id, RowId(1), Ts(5), RowColumns::ALL)?;
         let rows = rows_of(reader.scan_rows(&table, everything(&table, Ts(5)))?)?;
+        // Row ids and timestamps are read where they are asked for.
+        let exclude = Arc::default();
+        let mut versions = reader.row_runs(
+            &table,
+            usize::MAX,
+            RowPick::Visible { exclude },
+            Ts(5),
+            false,
+        )?;
+        versions.read_block()?;
         Ok(rows.len() + usize::from(pages(&reader).iter().all(is_encoded)))
     };
     assert_eq!(read_all(whole.clone()).unwrap(), 21);

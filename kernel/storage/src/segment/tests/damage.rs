@@ -193,7 +193,7 @@ proptest! {
         for hist in [false, true] {
             if let Ok(page) = SortedPageData::decode(page.clone(), hist) {
                 let mut cursor = PageCursor::new(Arc::new(page), None);
-                let _ = cursor.seek_near(&key);
+                cursor.seek_near(&key);
                 while let Ok(true) = cursor.advance() {
                     let _ = cursor.value();
                 }
