@@ -168,16 +168,13 @@ impl Memtable {
     /// Add a version of a full key; about how many bytes it takes.
     pub fn insert(&self, key: Box<[u8]>, slot: Arc<TxnSlot>, value: Option<Box<[u8]>>) -> usize {
         let mut bytes = VERSION_OVERHEAD_BYTES + value.as_ref().map_or(0, |v| v.len());
-        match self.map.get(&*key) {
-            Some(entry) => entry.value().push(slot, value),
-            None => {
-                bytes += KEY_OVERHEAD_BYTES + key.len();
-                self.map
-                    .get_or_insert_with(key, Chain::default)
-                    .value()
-                    .push(slot, value);
-            }
-        }
+        let key_bytes = KEY_OVERHEAD_BYTES + key.len();
+        let new_chain = || {
+            bytes += key_bytes;
+            Chain::default()
+        };
+        let entry = self.map.get_or_insert_with(key, new_chain);
+        entry.value().push(slot, value);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         bytes
     }

@@ -13,6 +13,8 @@
 //! batch's checksum, and an epoch that does not go back. What an earlier epoch left behind the end
 //! does not have the right previous checksum, and never claims to be synced past it.
 
+use std::sync::Arc;
+
 use super::batch::{
     ALIGNMENT, BatchHeader, BatchKind, HEADER_BYTES, NotABatch, batch_bytes, parse_header, verify,
 };
@@ -34,7 +36,7 @@ pub struct Tail {
     pub lsn: Lsn,
     pub crc: u32,
     /// Batches that are valid but that nothing proves to be synced: position and bytes.
-    pub unproven: Vec<(Lsn, Vec<u8>)>,
+    pub unproven: Vec<(Lsn, Arc<Vec<u8>>)>,
 }
 
 /// Told what the log says, in order.
@@ -83,7 +85,7 @@ struct Reader<'a> {
     /// Whether a record has begun since the start: before that, the rest of one may come whose
     /// beginning was in a file that is gone.
     begun: bool,
-    unproven: Vec<(Lsn, Vec<u8>)>,
+    unproven: Vec<(Lsn, Arc<Vec<u8>>)>,
 }
 
 /// Read all of `files`, which are not empty.
@@ -235,7 +237,7 @@ impl<'a> Reader<'a> {
 
 impl Reader<'_> {
     /// The next valid batch, `None` at the end of the log.
-    fn next(&mut self) -> Result<Option<(BatchHeader, Vec<u8>)>> {
+    fn next(&mut self) -> Result<Option<(BatchHeader, Arc<Vec<u8>>)>> {
         if let Some(file) = self.files.get(self.file)
             && self.lsn >= file.end()
         {
@@ -251,7 +253,8 @@ impl Reader<'_> {
                     // What this batch says to be synced is proven.
                     let synced = header.synced_through;
                     self.unproven.retain(|(lsn, _)| *lsn >= synced);
-                    self.unproven.push((self.lsn, bytes.clone()));
+                    let bytes = Arc::new(bytes);
+                    self.unproven.push((self.lsn, Arc::clone(&bytes)));
                     self.lsn.0 += bytes.len() as u64;
                     self.last = Some(header);
                     return Ok(Some((header, bytes)));
@@ -346,7 +349,10 @@ impl Reader<'_> {
             }
         } else {
             self.partial.extend_from_slice(continued);
-            self.take_records(offset, replay)?;
+            let mut partial = std::mem::take(&mut self.partial);
+            let taken = self.take_records(&partial, offset, replay)?;
+            partial.drain(..taken);
+            self.partial = partial;
             if !begun.is_empty() && !self.partial.is_empty() {
                 let found = format!("{} bytes of an unfinished one", self.partial.len());
                 return Err(Error::corruption(
@@ -360,16 +366,20 @@ impl Reader<'_> {
         if !begun.is_empty() {
             self.begun = true;
             self.partial_file = self.file;
-            self.partial = begun.to_vec();
-            self.take_records(offset, replay)?;
+            let taken = self.take_records(begun, offset, replay)?;
+            self.partial = begun[taken..].to_vec();
         }
         Ok(())
     }
 
-    /// Cut whole records off the front of `partial`.
-    fn take_records(&mut self, offset: u64, replay: &mut impl Replay) -> Result<()> {
-        let partial = std::mem::take(&mut self.partial);
-        let mut rest = &partial[..];
+    /// Hand out the whole records at the front of `bytes`; how long they are.
+    fn take_records(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        replay: &mut impl Replay,
+    ) -> Result<usize> {
+        let mut rest = bytes;
         let origin = Origin {
             file: self.files[self.file].name.clone(),
             offset,
@@ -390,11 +400,7 @@ impl Reader<'_> {
             self.partial_file = self.file;
             rest = &rest[end..];
         }
-        self.partial = match rest.len() == partial.len() {
-            true => partial,
-            false => rest.to_vec(),
-        };
-        Ok(())
+        Ok(bytes.len() - rest.len())
     }
 }
 
