@@ -18,8 +18,10 @@ use crossbeam_skiplist::SkipMap;
 use crate::ids::{CollectionId, TimelineId, Ts};
 
 pub mod chain;
+mod filter;
 
 pub use chain::{Chain, TxnSlot, Version};
+use filter::KeyFilter;
 
 /// Approximate bytes of a version besides its value, and of a key besides its bytes.
 const VERSION_OVERHEAD_BYTES: usize = 112;
@@ -87,6 +89,8 @@ pub fn is_empty_range(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
 pub struct Memtable {
     timeline: TimelineId,
     map: SkipMap<Box<[u8]>, Chain>,
+    /// Of the keys of the map, when those are many.
+    filter: KeyFilter,
     bytes: AtomicUsize,
     /// `u64::MAX` as long as nothing is in here.
     ts_min: AtomicU64,
@@ -100,6 +104,7 @@ impl Memtable {
         Memtable {
             timeline,
             map: SkipMap::new(),
+            filter: KeyFilter::default(),
             bytes: AtomicUsize::new(0),
             ts_min: AtomicU64::new(u64::MAX),
             ts_max: AtomicU64::new(0),
@@ -175,13 +180,22 @@ impl Memtable {
         };
         let entry = self.map.get_or_insert_with(key, new_chain);
         entry.value().push(slot, value);
+        self.filter.note(entry.key());
+        if !self.filter.is_begun() && self.map.len() >= filter::KEYS_MIN {
+            let visit = |add: &mut dyn FnMut(&[u8])| {
+                self.map.iter().for_each(|entry| add(entry.key()));
+            };
+            if self.filter.make(visit) {
+                bytes += filter::BYTES;
+            }
+        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         bytes
     }
 
     /// The newest version of a full key committed at or before `at`.
     pub fn find(&self, key: &[u8], at: Ts) -> Option<Arc<Version>> {
-        if self.map.is_empty() {
+        if !self.filter.may_have(key) {
             return None;
         }
         self.map.get(key)?.value().find(at)
@@ -243,6 +257,27 @@ mod tests {
                 .is_some()
         );
         assert!(table.bytes() > 0);
+    }
+
+    #[test]
+    fn what_threads_put_in_while_the_filter_is_made_is_found() {
+        let table = Memtable::new(TimelineId::MAIN);
+        let count = filter::KEYS_MIN as u64;
+        let key = |n: u64| full_key(CollectionId(7), &n.to_be_bytes());
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (table, key) = (&table, &key);
+                scope.spawn(move || {
+                    for n in (thread..count + 1000).step_by(4) {
+                        table.insert(key(n), TxnSlot::committed(Ts(5)), None);
+                        assert!(table.find(&key(n), Ts(5)).is_some(), "{n}");
+                    }
+                });
+            }
+        });
+        assert!(table.filter.is_begun());
+        assert!((0..count + 1000).all(|n| table.find(&key(n), Ts(5)).is_some()));
+        assert!(table.bytes() > filter::BYTES);
     }
 
     #[test]
