@@ -15,8 +15,8 @@ use roaring::RoaringTreemap;
 use super::SegmentMeta;
 use super::cache::{Page, PageCache};
 use super::format::{
-    BLOCK_ROWS_MAX, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted, SortedPage,
-    TRAILER_BYTES, Trailer, check_crc, decode_header,
+    BLOCK_ROWS_MAX, Block, Collection, Directory, HEADER_BYTES, PagePlace, Rows, Run, Sorted,
+    SortedPage, TRAILER_BYTES, Trailer, check_crc, decode_header,
 };
 use super::hash::NumberHash;
 use super::page::{PageId, PageKind, place_is_inside, read_exact};
@@ -220,6 +220,12 @@ impl SegmentReader {
         }
     }
 
+    /// Whether any version of a collection's began at or before `at`.
+    pub fn has_begun(&self, c: CollectionId, at: Ts) -> bool {
+        self.find(c)
+            .is_some_and(|(_, collection)| collection.min_ts <= at)
+    }
+
     /// Rows this file decides at `at`: those with any version that began by then. A scan of older
     /// files must leave them out.
     pub fn decided(&self, c: CollectionId, at: Ts) -> Result<Arc<RoaringTreemap>> {
@@ -232,19 +238,36 @@ impl SegmentReader {
         if at >= collection.max_ts {
             return Ok(self.row_ids(c)?.unwrap_or_default());
         }
-        let mut decided = RoaringTreemap::new();
-        for block in rows.head.iter().chain(&rows.hist) {
-            if block.min_ts > at {
-                continue;
-            }
-            let begins = self.begins(c, block)?;
-            for (id, begin) in self.row_ids_of(c, block)?.iter().zip(begins.iter()) {
-                if *begin <= at.0 {
-                    decided.insert(*id);
-                }
-            }
+        // Most rows are as they were: those that are not are looked for.
+        let mut later = RoaringTreemap::new();
+        for block in rows.head.iter().filter(|block| block.max_ts > at) {
+            self.begun_in(c, block, |begin| begin > at.0, &mut later)?;
         }
-        Ok(Arc::new(decided))
+        let mut earlier = RoaringTreemap::new();
+        for block in rows.hist.iter().filter(|block| block.min_ts <= at) {
+            self.begun_in(c, block, |begin| begin <= at.0, &mut earlier)?;
+        }
+        later -= earlier;
+        let all = self.row_ids(c)?.unwrap_or_default();
+        Ok(Arc::new(&*all - later))
+    }
+
+    /// Add the rows of a block that have a version in it with a begin as `wanted`.
+    fn begun_in(
+        &self,
+        c: CollectionId,
+        block: &Block,
+        wanted: impl Fn(u64) -> bool,
+        rows: &mut RoaringTreemap,
+    ) -> Result<()> {
+        let begins = self.begins(c, block)?;
+        let ids = self.row_ids_of(c, block)?;
+        let begun = ids
+            .iter()
+            .zip(begins.iter())
+            .filter(|(_, begin)| wanted(**begin));
+        rows.extend(begun.map(|(id, _)| *id));
+        Ok(())
     }
 
     /// Live rows in HEAD.

@@ -354,10 +354,25 @@ impl Limits<'_> {
     }
 }
 
-/// A source of rows, and what it decides if it is a segment.
+/// A source of rows, and if it is a segment all rows that it has versions of, whenever they began.
 enum RowSource<'a> {
     Memory(Memory),
     Segment(&'a SegmentReader, Limits<'a>, Arc<RoaringTreemap>),
+}
+
+impl<'a> RowSource<'a> {
+    /// `None` when nothing in the segment is as old as it is to be read.
+    fn segment(
+        segment: &'a SegmentReader,
+        limits: Limits<'a>,
+        table: CollectionId,
+    ) -> Result<Option<RowSource<'a>>> {
+        if !segment.has_begun(table, limits.cap()) {
+            return Ok(None);
+        }
+        let rows = segment.row_ids(table)?;
+        Ok(rows.map(|rows| RowSource::Segment(segment, limits, rows)))
+    }
 }
 
 /// The sources that may have rows of a table, newest first.
@@ -366,10 +381,7 @@ fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>
     if let Some(own) = &view.0.own {
         sources.push(RowSource::Memory(Memory::Own(own.clone())));
         for (run, at) in own.runs() {
-            let decided = run.decided(table, at)?;
-            if !decided.is_empty() {
-                sources.push(RowSource::Segment(run, Limits::Own(at), decided));
-            }
+            sources.extend(RowSource::segment(run, Limits::Own(at), table)?);
         }
     }
     for (source, level) in view.0.path.sources() {
@@ -379,11 +391,7 @@ fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>
                 sources.push(RowSource::Memory(memory));
             }
             Source::Segment(segment) => {
-                let decided = segment.decided(table, level.cap)?;
-                if !decided.is_empty() {
-                    let limits = Limits::Level(level);
-                    sources.push(RowSource::Segment(segment, limits, decided));
-                }
+                sources.extend(RowSource::segment(segment, Limits::Level(level), table)?);
             }
         }
     }
@@ -393,11 +401,11 @@ fn row_sources(view: &ReadView, table: CollectionId) -> Result<Vec<RowSource<'_>
 /// The parts of a scan, oldest first, with their weights.
 fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<(Part, u64)>> {
     let sources = row_sources(view, table)?;
-    // The highest RowId in segments that are older than each source.
+    // The highest RowId in segments that are older than each source, or a higher one.
     let mut reach = vec![None; sources.len()];
     for place in (1..sources.len()).rev() {
         reach[place - 1] = match &sources[place] {
-            RowSource::Segment(_, _, decided) => reach[place].max(decided.max()),
+            RowSource::Segment(_, _, rows) => reach[place].max(rows.max()),
             RowSource::Memory(_) => reach[place],
         };
     }
@@ -410,7 +418,9 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
     let mut newer = Newer::default();
     // What newer sources decide, as far as older segments reach.
     let mut decided_by_newer = RoaringTreemap::new();
+    let mut older = sources.len();
     for (source, reach) in sources.into_iter().zip(reach) {
+        older -= 1;
         match source {
             RowSource::Memory(memory) => {
                 memory_left -= 1;
@@ -421,14 +431,17 @@ fn parts(view: &ReadView, table: CollectionId, partitions: usize) -> Result<Vec<
                 }
                 newer.memory.push(memory);
             }
-            RowSource::Segment(segment, limits, decided) => {
-                let exclude = Arc::new(&decided_by_newer & &*decided);
-                let wholly_hidden = exclude.len() == decided.len();
-                if !planted::is(Bug::ScansShowKilled) {
-                    decided_by_newer |= &*decided;
-                }
-                if memory_left > 0 {
-                    newer.in_segments |= &*decided;
+            RowSource::Segment(segment, limits, rows) => {
+                let exclude = Arc::new(&decided_by_newer & &*rows);
+                let wholly_hidden = exclude.len() == rows.len();
+                if older > 0 {
+                    let decided = segment.decided(table, limits.cap())?;
+                    if !planted::is(Bug::ScansShowKilled) {
+                        decided_by_newer |= &*decided;
+                    }
+                    if memory_left > 0 {
+                        newer.in_segments |= &*decided;
+                    }
                 }
                 if wholly_hidden {
                     continue;
