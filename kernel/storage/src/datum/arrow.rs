@@ -9,7 +9,7 @@ use arrow_array::builder::{BinaryViewBuilder, StringViewBuilder};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, FixedSizeBinaryArray,
     GenericBinaryArray, LargeBinaryArray, LargeStringArray, ListArray, OffsetSizeTrait,
-    StringViewArray, make_array, types::*,
+    PrimitiveArray, StringViewArray, make_array, types::*,
 };
 use arrow_buffer::{
     BooleanBufferBuilder, Buffer, MutableBuffer, NullBuffer, NullBufferBuilder, OffsetBuffer,
@@ -351,6 +351,41 @@ fn starts(ends: &[usize]) -> impl Iterator<Item = usize> + '_ {
 
 /// Wrap `len` slots of a fixed-width type other than bool.
 pub(crate) fn fixed_array(
+    ty: &ColumnType,
+    len: usize,
+    bytes: Buffer,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    match ty {
+        ColumnType::Int16 => primitive_array::<Int16Type>(ty, len, bytes, nulls),
+        ColumnType::Int32 => primitive_array::<Int32Type>(ty, len, bytes, nulls),
+        ColumnType::Int64 => primitive_array::<Int64Type>(ty, len, bytes, nulls),
+        ColumnType::Float64 => primitive_array::<Float64Type>(ty, len, bytes, nulls),
+        ColumnType::Date => primitive_array::<Date32Type>(ty, len, bytes, nulls),
+        ColumnType::Timestamp | ColumnType::TimestampTz => {
+            primitive_array::<TimestampMicrosecondType>(ty, len, bytes, nulls)
+        }
+        _ => any_fixed_array(ty, len, bytes, nulls),
+    }
+}
+
+/// [`fixed_array`] of what most columns are, without what it takes to be any array.
+fn primitive_array<T: ArrowPrimitiveType>(
+    ty: &ColumnType,
+    len: usize,
+    bytes: Buffer,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
+    let is_whole = len.checked_mul(size_of::<T::Native>()) == Some(bytes.len());
+    if !is_whole || !bytes.as_ptr().cast::<T::Native>().is_aligned() {
+        return any_fixed_array(ty, len, bytes, nulls);
+    }
+    let values = ScalarBuffer::<T::Native>::new(bytes, 0, len);
+    let array = PrimitiveArray::<T>::try_new(values, nulls).map_err(damaged)?;
+    Ok(Arc::new(array.with_data_type(ty.arrow())))
+}
+
+fn any_fixed_array(
     ty: &ColumnType,
     len: usize,
     bytes: Buffer,
