@@ -4,11 +4,12 @@
 //! clippy (metadata only) and once for tests; the torture is the binary the tests have built. Only the
 //! planted bugs, which the torture must find, are built for themselves.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::tidy;
+use crate::{failures, tidy};
 
 /// How long the torture runs, in seconds.
 const TORTURE_SECONDS: &str = "75";
@@ -21,6 +22,7 @@ struct Step {
 
 pub fn run(root: &Path) -> ExitCode {
     let mut steps = Vec::new();
+    let told = RefCell::new(String::new());
     let mut step = |name, check: &dyn Fn() -> bool| {
         println!("\n=== {name} ===");
         let start = Instant::now();
@@ -32,9 +34,21 @@ pub fn run(root: &Path) -> ExitCode {
         });
         passed
     };
-    let cargo = |args: &'static [&'static str]| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        move || succeeds(Command::new(&cargo).args(args).current_dir(root))
+    let command = |args: &[&str]| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(args).current_dir(root);
+        command
+    };
+    let cargo = |args: &'static [&'static str]| move || succeeds(&mut command(args));
+    let testing = |args: &[&str]| match failures::run(&mut command(args)) {
+        Ok(outcome) => {
+            told.borrow_mut().push_str(&outcome.failures);
+            outcome.passed
+        }
+        Err(error) => {
+            eprintln!("cannot run the tests: {error}");
+            false
+        }
     };
 
     step("fmt", &cargo(&["fmt", "--all", "--check"]));
@@ -50,7 +64,9 @@ pub fn run(root: &Path) -> ExitCode {
             "warnings",
         ]),
     );
-    let built = step("test", &cargo(&["test", "--workspace", "--no-fail-fast"]));
+    let built = step("test", &|| {
+        testing(&["test", "--workspace", "--no-fail-fast"])
+    });
     if built {
         step("torture", &|| {
             let torture = target_dir(root).join("debug").join("torture");
@@ -61,19 +77,12 @@ pub fn run(root: &Path) -> ExitCode {
             )
         });
     }
-    step(
-        "planted",
-        &cargo(&[
-            "test",
-            "-p",
-            "heliosdb-sim",
-            "--test",
-            "planted",
-            "--features",
-            "planted",
-        ]),
-    );
-    summary(&steps)
+    step("planted", &|| {
+        let features = ["--features", "planted"];
+        let test = ["test", "-p", "heliosdb-sim", "--test", "planted"];
+        testing(&[test.as_slice(), &features].concat())
+    });
+    summary(&steps, &told.borrow())
 }
 
 fn succeeds(command: &mut Command) -> bool {
@@ -94,7 +103,8 @@ pub fn target_dir(root: &Path) -> PathBuf {
     }
 }
 
-fn summary(steps: &[Step]) -> ExitCode {
+/// Which steps passed; what failed is told last, where it is found.
+fn summary(steps: &[Step], failures: &str) -> ExitCode {
     println!("\n=== summary ===");
     for step in steps {
         let verdict = if step.passed { "ok" } else { "FAILED" };
@@ -108,6 +118,6 @@ fn summary(steps: &[Step]) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    println!("\nfailed: {}", failed.join(", "));
+    println!("\nfailed: {}\n\n{failures}", failed.join(", "));
     ExitCode::FAILURE
 }

@@ -2,6 +2,7 @@
 //! tidy` checks what neither rustc nor clippy can.
 
 mod ci;
+mod failures;
 mod tidy;
 mod torture;
 
