@@ -4,13 +4,17 @@
 //! away, locks it first and then looks at the latest version, not at its snapshot: so an insert that
 //! meets the key of a row being deleted waits for that transaction to end, and an insert that meets a
 //! live key fails. A key with a NULL equals nothing and needs no lock.
+//!
+//! Rows are written by the table's newest definition, or not at all: an index that was built while a
+//! transaction ran would miss what it writes by an older one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 
 use super::Transaction;
-use crate::catalog::{CATALOG, catalog_key};
+use crate::catalog::{CATALOG, catalog_key, decode_table, encode_table};
 use crate::datum::Datum;
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
@@ -176,14 +180,29 @@ impl Transaction {
         {
             return Ok(Arc::clone(plan));
         }
-        // A flush knows rows from other keys by their definition.
-        let defined = self.latest_view().get(CATALOG, &catalog_key(table.id))?;
-        if defined.is_none() {
-            return Err(Error::invalid(format!("table {} is not defined", table.id)));
-        }
+        self.check_definition(table)?;
         let plan = Arc::new(TablePlan::new(table)?);
         self.plans.insert(table.id, Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// Refuse to write by a definition that another transaction has replaced: rows would be missed by an
+    /// index that it does not know, or be without columns. Who holds the table's lock and reads the
+    /// catalog after that has the newest; a snapshot that is kept, or what was read before, may be older.
+    fn check_definition(&self, table: &TableDef) -> Result<()> {
+        let (view, key) = (self.latest_view(), catalog_key(table.id));
+        let found = view.lookup(Kind::Sorted, CATALOG, &key, |ts, value| match value {
+            // What the transaction itself defined may be on its way to another definition.
+            Some(_) if ts.is_none() => Ok(true),
+            Some(bytes) => is_for(table, bytes),
+            None if self.is_after_snapshot(ts) => Ok(false),
+            None => Err(not_defined(table)),
+        });
+        // A flush knows rows from other keys by their definition.
+        match found?.unwrap_or_else(|| Err(not_defined(table)))? {
+            true => Ok(()),
+            false => Err(Error::SerializationFailure),
+        }
     }
 
     /// Insert the rows of `batch`, whose columns are those of the table without the dropped ones.
@@ -517,6 +536,28 @@ impl Transaction {
             true,
         )
     }
+}
+
+fn not_defined(table: &TableDef) -> Error {
+    Error::invalid(format!("table {} is not defined", table.id))
+}
+
+/// Whether rows written by `table` have all columns and index entries of the definition in `bytes`, and
+/// no others.
+fn is_for(table: &TableDef, bytes: &[u8]) -> Result<bool> {
+    if encode_table(table)? == bytes {
+        return Ok(true);
+    }
+    let newest = decode_table(table.id, bytes)?;
+    // A column's type is for ever.
+    let columns = |table: &TableDef| -> Vec<bool> {
+        let columns = table.columns.iter();
+        columns.map(|column| column.dropped).collect()
+    };
+    let indexes = |table: &TableDef| -> BTreeSet<CollectionId> {
+        table.indexes.iter().map(|index| index.id).collect()
+    };
+    Ok(columns(table) == columns(&newest) && indexes(table) == indexes(&newest))
 }
 
 /// Who has a key of a unique index.

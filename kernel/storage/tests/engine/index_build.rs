@@ -284,3 +284,76 @@ fn writers_go_on_while_an_index_is_built() {
     assert_eq!(found.len(), 2600);
     Arc::into_inner(db).unwrap().check();
 }
+
+/// Build an index on ids that are unique, from its beginning to its commit.
+fn build(db: &Database) -> TableDef {
+    let index = indexes()[0].clone();
+    let indexed = TableDef {
+        indexes: vec![index.clone()],
+        ..bare()
+    };
+    let mut builder = begin(&db.engine);
+    let (mode, wait) = (TableLockMode::ShareUpdateExclusive, LockWait::NoWait);
+    builder.lock_table(TABLE, mode, wait).unwrap();
+    let mut build = builder.begin_index(&bare(), &index).unwrap();
+    builder
+        .lock_table(TABLE, TableLockMode::Share, wait)
+        .unwrap();
+    builder.catch_up_index(&mut build).unwrap();
+    builder.define_table(&indexed).unwrap();
+    builder.commit(Durability::Synchronous).unwrap();
+    indexed
+}
+
+/// A transaction that keeps a snapshot has read the catalog in it: the index that came since is not there.
+#[test]
+fn who_does_not_know_the_index_does_not_write() {
+    let isolations = [
+        Isolation::ReadCommitted,
+        Isolation::RepeatableRead,
+        Isolation::Serializable,
+    ];
+    for isolation in isolations {
+        let db = Database::new();
+        let mut txn = begin(&db.engine);
+        txn.define_table(&bare()).unwrap();
+        let ids = txn
+            .insert(&bare(), &batch(&[row(1, "a"), row(2, "b")]))
+            .unwrap();
+        txn.commit(Durability::Synchronous).unwrap();
+
+        let late = || {
+            let mut late = db.engine.begin(isolation, Interrupt::new());
+            late.begin_statement();
+            assert_eq!(scan(&late.read_view()).len(), 2);
+            late
+        };
+        let mut writers: Vec<Transaction> = std::iter::repeat_with(late).take(4).collect();
+        let indexed = build(&db);
+        for (which, writer) in writers.iter_mut().enumerate() {
+            let (mode, wait) = (TableLockMode::RowExclusive, LockWait::NoWait);
+            writer.lock_table(TABLE, mode, wait).unwrap();
+            let (def, new) = (bare(), batch(&[row(1, "again")]));
+            let refused = match which {
+                0 => writer.insert(&def, &new).map(drop),
+                1 => writer.update(&def, &ids[1..], &new),
+                2 => writer.delete(&def, &ids[1..]),
+                _ => writer.bulk_insert(&def).map(drop),
+            };
+            assert!(
+                matches!(refused, Err(Error::SerializationFailure)),
+                "{isolation:?}, {which}: {refused:?}"
+            );
+        }
+        // Who knows it may, whatever its snapshot; the key is taken.
+        let taken = writers[0].insert(&indexed, &batch(&[row(1, "again")]));
+        assert!(
+            matches!(taken, Err(Error::UniqueViolation { .. })),
+            "{taken:?}"
+        );
+        let known = writers[1].insert(&indexed, &batch(&[row(3, "c")]));
+        assert_eq!(known.unwrap().len(), 1);
+        drop(writers);
+        db.check();
+    }
+}
