@@ -468,13 +468,19 @@ pub(crate) fn run_action(
             Some((_, at)) => Err(still_referenced(writer, &fk, &old[*at])),
         },
         ReferentialAction::Cascade if new.is_none() => {
-            let rows = lock_children(session, &fk, &found)?;
+            let rows = lock_children(writer, session, &fk, &found)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
             let target = child_target(writer, session, state, &fk)?;
             let rows: Vec<RowId> = rows.into_iter().map(|(row, _)| row).collect();
             writer.delete(session, &target, &rows)
         }
         ReferentialAction::Cascade | ReferentialAction::SetNull | ReferentialAction::SetDefault => {
-            let rows = lock_children(session, &fk, &found)?;
+            let rows = lock_children(writer, session, &fk, &found)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
             let target = child_target(writer, session, state, &fk)?;
             let new = if action == ReferentialAction::Cascade {
                 new
@@ -523,14 +529,25 @@ fn still_referenced(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> Sq
     .with_constraint(&fk.constraint.name)
 }
 
-/// Locks children, and keeps those that are still children.
+/// Locks children, and keeps those that are still children. From then on the writer has the catalog that
+/// says which indexes and constraints their table has.
 fn lock_children(
+    writer: &mut Writer,
     session: &mut Session,
     fk: &ForeignKeyTarget,
     found: &[(RowId, usize)],
 ) -> Result<Vec<(RowId, usize)>> {
     let wait = session.lock_wait();
     session.lock_table(fk.child.id(), TableLockMode::RowExclusive)?;
+    let catalog = session.info.catalog();
+    if catalog.version != writer.catalog.version {
+        writer.catalog = catalog;
+        let child = writer.catalog.table(fk.child.table.oid);
+        if child.is_none_or(|child| child.collection_id() != fk.child.id()) {
+            // Dropped or truncated: all its rows are gone.
+            return Ok(Vec::new());
+        }
+    }
     let transaction = session.transaction()?;
     let mut rows = Vec::with_capacity(found.len());
     for (row, at) in found {
