@@ -43,6 +43,7 @@ use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
+use crate::dml::insert::changed_meanwhile;
 use crate::dml::target::{WriteTarget, WriteTargets};
 use crate::error::{Result, SqlError, SqlState, state};
 use crate::instance::Instance;
@@ -550,12 +551,34 @@ impl Session {
             return Ok(false);
         }
         if self.keeps_snapshot() {
+            if mode == TableLockMode::RowExclusive {
+                self.check_unaltered(collection, &latest)?;
+            }
             return Ok(false);
         }
         let transaction = self.transaction()?;
         transaction.begin_statement();
         self.write_view()?;
         Ok(true)
+    }
+
+    /// A snapshot that is kept shows the catalog of its time. A table that was altered since is not
+    /// written: the constraints that it has now would not be looked at. `latest` is a view since the lock.
+    fn check_unaltered(&self, collection: CollectionId, latest: &ReadView) -> Result<()> {
+        let (known, newest) = (self.info.catalog(), self.instance.catalog(latest)?);
+        let mut tables = known.tables();
+        let Some(table) = tables.find(|table| table.collection_id() == collection) else {
+            return Ok(());
+        };
+        let oid = table.oid;
+        let is_as_it_was = newest.table(oid) == Some(table)
+            && known.constraints_of(oid).eq(newest.constraints_of(oid))
+            && known.foreign_keys_to(oid).eq(newest.foreign_keys_to(oid))
+            && known.indexes_of(oid).eq(newest.indexes_of(oid));
+        match is_as_it_was {
+            true => Ok(()),
+            false => Err(changed_meanwhile(&table.name)),
+        }
     }
 
     /// Locks the target of a statement that writes rows. True when its plan has to be made again.

@@ -258,3 +258,55 @@ fn an_index_waits_for_the_writers_there_are_and_has_their_rows() {
         "BEGIN\nERROR 25001: CREATE INDEX CONCURRENTLY cannot run inside a transaction block\nROLLBACK\n"
     );
 }
+
+/// The catalog that such a transaction has is as old as its snapshot. What it wrote by that would be missed
+/// by the index, or be against the constraint.
+#[test]
+fn a_kept_snapshot_does_not_write_to_a_table_that_was_altered_since() {
+    let db = Db::new();
+    let (mut a, mut b) = (db.session(), db.session());
+    a.ok("CREATE TABLE other (id int)");
+    let alterations = [
+        "CREATE UNIQUE INDEX t_n ON t (n)",
+        "ALTER TABLE t ADD CHECK (n > 1)",
+        "ALTER TABLE t ALTER COLUMN n SET NOT NULL",
+        "ALTER TABLE t ADD COLUMN m int DEFAULT 3",
+        "CREATE TABLE c (t int REFERENCES t)",
+    ];
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        for alteration in alterations {
+            a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 2)");
+            b.ok(&format!(
+                "BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM other"
+            ));
+            a.ok(alteration);
+            let out = b.run("INSERT INTO t VALUES (2, 2)");
+            assert!(out.starts_with("ERROR 40001"), "{alteration}: {out}");
+            b.ok("ROLLBACK; INSERT INTO t VALUES (2, 3)");
+            // What has nothing to do with the table is not in the way.
+            b.ok(&format!(
+                "BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM other"
+            ));
+            a.ok("CREATE TABLE unrelated (id int)");
+            b.ok("INSERT INTO t VALUES (3, 4); COMMIT");
+            a.ok("DROP TABLE IF EXISTS c; DROP TABLE t; DROP TABLE unrelated");
+        }
+    }
+}
+
+/// A referential action waits for an index of the children's table, and keeps it.
+#[test]
+fn a_cascade_keeps_an_index_that_it_waited_for() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE p (id int PRIMARY KEY);
+          CREATE TABLE c (p int REFERENCES p ON DELETE CASCADE, n int);
+          INSERT INTO p VALUES (1), (2); INSERT INTO c VALUES (1, 10), (2, 20)");
+    a.ok("BEGIN; CREATE UNIQUE INDEX c_n ON c (n)");
+    let (out, _) = while_blocked(&db, "BEGIN", "DELETE FROM p WHERE id = 1", || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "DELETE 1\n");
+    // Its entry has gone with the row.
+    assert_eq!(a.run("INSERT INTO c VALUES (2, 10)"), "INSERT 0 1\n");
+}
