@@ -32,7 +32,7 @@ impl Transaction {
         self.interrupt.check()?;
         self.lock_referenced(table.id, index.id, keys.iter().map(|(key, _)| key), wait)?;
         let mut probe = Probe::new(&self.latest_view(), index.id)?;
-        let mut first: Option<usize> = None;
+        let mut first = keys.nobodys;
         for (key, row) in keys.iter() {
             let is_there = probe.find(key, |_, value| value.is_some())?;
             if is_there != Some(true) {
@@ -48,6 +48,8 @@ struct Keys {
     bytes: Vec<u8>,
     /// Where each key is, and the first row that has it; in order.
     places: Vec<(u32, u32, u32)>,
+    /// The first row whose key is longer than any that the index has.
+    nobodys: Option<usize>,
 }
 
 impl Keys {
@@ -59,20 +61,28 @@ impl Keys {
         let mut keys = Keys {
             bytes: Vec::new(),
             places: Vec::with_capacity(rows),
+            nobodys: None,
         };
         for row in 0..rows {
             // Without a NULL the key of a unique index has no RowId.
-            encoder.encode(row, RowId(0), &mut entry)?;
+            let encoded = encoder.encode(row, RowId(0), &mut entry);
             if entry.has_null {
                 continue;
             }
+            match encoded {
+                Err(Error::KeyTooLong { .. }) => {
+                    keys.nobodys.get_or_insert(row);
+                    continue;
+                }
+                encoded => encoded?,
+            };
             let start = keys.bytes.len();
             keys.bytes.extend_from_slice(&entry.key);
             let end = u32::try_from(keys.bytes.len());
             let end = end.map_err(|_| Error::invalid("more than 4 GiB of keys at once"))?;
             keys.places.push((start as u32, end, row as u32));
         }
-        let Keys { bytes, places } = &mut keys;
+        let Keys { bytes, places, .. } = &mut keys;
         let key = |place: &(u32, u32, u32)| &bytes[place.0 as usize..place.1 as usize];
         places.sort_by(|a, b| key(a).cmp(key(b)));
         places.dedup_by(|next, kept| key(next) == key(kept));

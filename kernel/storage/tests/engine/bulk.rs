@@ -582,6 +582,22 @@ fn rows_without_a_parent_are_told_and_parents_stay() {
     assert_eq!(first(&mut txn, &some(&[5, 2000, 3])).unwrap(), Some(2));
     txn.rollback();
 
+    // A key that is too long for the index is nobody's.
+    let names = TableDef {
+        indexes: vec![IndexDef {
+            unique: true,
+            ..table().indexes[1].clone()
+        }],
+        ..table()
+    };
+    let long = "x".repeat(40_000);
+    let named = batch(&[row(1, &long), row(1, "nobody")]);
+    let (index, keys) = (&names.indexes[0], [Arc::clone(named.column(1))]);
+    let mut txn = begin(&db.engine);
+    let found = txn.first_without_parent(&names, index, &keys, LockWait::Block);
+    assert_eq!(found.unwrap(), Some(0));
+    txn.rollback();
+
     // Parents stay: one by one, then all of them.
     let delete = |row: RowId| {
         let mut other = begin(&db.engine);
