@@ -51,6 +51,8 @@ pub struct BulkInsert {
     files: Arc<Files>,
     writing: Writing,
     count: u64,
+    /// What a push ended with: part of its batch may be in.
+    failed: Option<Error>,
 }
 
 impl std::fmt::Debug for BulkInsert {
@@ -94,10 +96,11 @@ impl Transaction {
         Ok(BulkInsert {
             transaction: self.id,
             plan,
-            writing: Writing::new(&*self.engine.io, loaders),
+            writing: Writing::new(&*self.engine.io, loaders)?,
             files,
             table,
             count: 0,
+            failed: None,
         })
     }
 
@@ -155,9 +158,16 @@ impl BulkInsert {
     }
 
     /// Add the rows of `batch`, whose columns are those of the table without the dropped ones; the RowId of
-    /// the first, which the others' follow. After an error it is good for nothing but dropping.
+    /// the first, which the others' follow. After an error, which may be that of an earlier batch, nothing
+    /// more comes in: who goes on, or finishes, is told the same.
     pub fn push(&mut self, transaction: &Transaction, batch: &RecordBatch) -> Result<RowId> {
         self.check(transaction)?;
+        let pushed = self.try_push(transaction, batch);
+        self.failed = pushed.as_ref().err().cloned();
+        pushed
+    }
+
+    fn try_push(&mut self, transaction: &Transaction, batch: &RecordBatch) -> Result<RowId> {
         transaction.interrupt.check()?;
         let rows = batch.num_rows();
         if batch.num_columns() != self.plan.live.len() {
@@ -195,7 +205,8 @@ impl BulkInsert {
         Ok(first)
     }
 
-    /// Make the rows writes of the transaction; how many. `UniqueViolation` when a key of theirs is taken.
+    /// Make the rows writes of the transaction; how many. `UniqueViolation` when a key of theirs is taken;
+    /// what a push failed with, if one did.
     pub fn finish(self, transaction: &mut Transaction) -> Result<u64> {
         self.check(transaction)?;
         let engine = Arc::clone(&transaction.engine);
@@ -258,9 +269,12 @@ impl BulkInsert {
     }
 
     fn check(&self, transaction: &Transaction) -> Result<()> {
-        match self.transaction == transaction.id {
-            true => Ok(()),
-            false => Err(Error::invalid("a bulk insert of another transaction")),
+        match &self.failed {
+            _ if self.transaction != transaction.id => {
+                Err(Error::invalid("a bulk insert of another transaction"))
+            }
+            Some(failed) => Err(failed.clone()),
+            None => Ok(()),
         }
     }
 }

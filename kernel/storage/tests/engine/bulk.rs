@@ -362,6 +362,48 @@ fn a_column_that_was_dropped_is_left_out() {
     assert_eq!(sum(&db.engine.latest_view()), (300, 100));
 }
 
+/// Whoever settles a statement that failed asks for what was taken before: it is the push's error all the same,
+/// and no rows of a batch that is half in are judged.
+#[test]
+fn the_end_says_what_a_push_failed_with() {
+    let db = Database::new();
+    let mut def = table();
+    def.computed = vec![ComputedColumn {
+        ty: ColumnType::Int64,
+        condition: None,
+        inputs: vec![ColumnId(0)],
+        expression: SHARE.into(),
+    }];
+    let mut by_share = def.indexes[0].clone();
+    (by_share.id, by_share.unique) = (BY_DIGIT, false);
+    by_share.columns[0].column = ColumnId::computed(0);
+    def.indexes.push(by_share);
+    let mut txn = begin(&db.engine);
+    txn.define_table(&def).unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    let before = files(&db, "segments");
+
+    let mut txn = begin(&db.engine);
+    let savepoint = txn.savepoint();
+    let mut insert = txn.bulk_insert(&def).unwrap();
+    insert.push(&txn, &batch(&rows(1..100, "new"))).unwrap();
+    insert
+        .push(&txn, &batch(&[row(5, "taken"), row(0, "wrong")]))
+        .unwrap();
+    // A thread beside has it, and who pushes is told one of the next times.
+    let mut more = (200..300).map(|id| insert.push(&txn, &batch(&[row(id, "more")])));
+    let is_division = |error: &Error| error.to_string().contains("division by zero");
+    let told = more.find_map(Result::err).unwrap();
+    assert!(is_division(&told), "{told}");
+    let again = insert.push(&txn, &batch(&[row(900, "more")])).unwrap_err();
+    assert!(is_division(&again), "{again}");
+    let end = insert.finish(&mut txn).unwrap_err();
+    assert!(is_division(&end), "{end}");
+    txn.rollback_to(savepoint);
+    assert_eq!(scan(&txn.latest_view()), []);
+    assert_eq!((files(&db, "load"), files(&db, "segments")), (0, before));
+}
+
 #[test]
 fn nobody_inserts_in_bulk_where_it_may_not_write() {
     let db = Database::new();

@@ -56,7 +56,7 @@ struct Shared {
 }
 
 impl Writing {
-    pub fn new(io: &dyn Io, loaders: Loaders) -> Writing {
+    pub fn new(io: &dyn Io, loaders: Loaders) -> Result<Writing> {
         let shared = Arc::new(Shared::default());
         // The loaders come back from whoever did not take them.
         *shared.outcome.lock() = Some(Ok(loaders));
@@ -65,18 +65,16 @@ impl Writing {
             let shared = Arc::clone(&shared);
             move || shared.work(&received)
         };
-        match io.spawn("helios-bulk", Box::new(work)) {
-            Some(handle) => Writing::Beside(Thread {
+        if let Some(handle) = io.spawn("helios-bulk", Box::new(work)) {
+            return Ok(Writing::Beside(Thread {
                 batches: Some(batches),
                 handle: Some(handle),
                 shared,
-            }),
-            None => {
-                let loaders = shared.outcome.lock().take();
-                let loaders = loaders.and_then(Result::ok);
-                Writing::Here(Box::new(loaders.expect("nobody else had them")))
-            }
+            }));
         }
+        let loaders = shared.outcome.lock().take();
+        let loaders = loaders.unwrap_or_else(|| Err(ended()))?;
+        Ok(Writing::Here(Box::new(loaders)))
     }
 
     /// Add rows whose values have about `bytes` bytes.
