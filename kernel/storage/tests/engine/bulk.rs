@@ -3,7 +3,6 @@
 use std::fs;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::Array;
 use heliosdb_storage::datum::Datum;
@@ -101,10 +100,11 @@ fn what_is_dropped_or_rolled_back_leaves_nothing() {
     let mut txn = begin(&db.engine);
     let mut insert = txn.bulk_insert(&table()).unwrap();
     insert.push(&txn, &batch(&many)).unwrap();
-    // A thread beside makes them.
-    while files(&db, "load") == 0 {
-        std::thread::sleep(Duration::from_millis(1));
+    // A thread beside makes them. It is waited for when a few more batches are pushed: there is room for two.
+    for _ in 0..3 {
+        insert.push(&txn, &batch(&many[..1])).unwrap();
     }
+    assert!(files(&db, "load") > 0);
     drop(insert);
     assert_eq!(files(&db, "load"), 0);
     assert_eq!(files(&db, "segments"), before);
