@@ -39,6 +39,9 @@ use crate::segment::{RowColumns, RowRun, SegmentReader};
 use crate::view::versions::all_live;
 use crate::view::{Probe, row_of};
 
+/// A transaction with so many runs makes others only of very many rows.
+pub(super) const RUNS_MANY: usize = 64;
+
 /// What all versions begin at in the file. A run is read with its transaction's number in its place.
 const BEGIN: u64 = 1;
 

@@ -279,9 +279,14 @@ impl Transaction {
         view
     }
 
-    /// How many rows of one statement make [`Transaction::bulk_insert`] worth it.
+    /// How many rows of one statement make [`Transaction::bulk_insert`] worth it. Each leaves a run, an open
+    /// file that lookups ask, and when there are many of them it takes many more rows to make another.
     pub fn bulk_rows_min(&self) -> usize {
-        self.engine.options.bulk_rows_min
+        let rows_min = self.engine.options.bulk_rows_min;
+        match self.writes.runs().len() < bulk::RUNS_MANY {
+            true => rows_min,
+            false => rows_min.saturating_mul(bulk::RUNS_MANY),
+        }
     }
 
     /// Whether nothing was written (a commit will not add to the log).

@@ -140,6 +140,31 @@ fn what_is_dropped_or_rolled_back_leaves_nothing() {
     db.check();
 }
 
+/// A process may have open so many files, and a run is one.
+#[test]
+fn many_statements_make_few_files() {
+    let db = Database::with(Options {
+        bulk_rows_min: 50,
+        ..small()
+    });
+    let before = files(&db, "segments");
+    let mut txn = begin(&db.engine);
+    for n in 0..150 {
+        let rows = rows(n * 60..n * 60 + 60, "some");
+        match rows.len() >= txn.bulk_rows_min() {
+            true => bulk(&mut txn, &table(), &rows, 60).unwrap(),
+            false => txn.insert(&table(), &batch(&rows)).unwrap(),
+        };
+    }
+    assert!((60..70).contains(&(files(&db, "segments") - before)));
+    let very_many = rows(100_000..104_000, "very many");
+    assert!(very_many.len() >= txn.bulk_rows_min());
+    bulk(&mut txn, &table(), &very_many, 1000).unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    assert_eq!(scan(&db.engine.latest_view()).len(), 150 * 60 + 4000);
+    db.check();
+}
+
 #[test]
 fn the_error_names_the_first_row_whose_key_is_taken() {
     let db = Database::new();
