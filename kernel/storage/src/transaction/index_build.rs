@@ -18,7 +18,8 @@
 //!    forgotten.
 //!
 //! Nobody else writes to the index, so its keys need no locks. It knows nothing of the past: it must not
-//! serve reads AS OF a time before the transaction.
+//! serve reads AS OF a time before the transaction, nor those of a snapshot that the transaction keeps and
+//! that does not show the rows of the last step ([`Transaction::sees_newest_rows`]).
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ use super::writeset::WriteKind;
 use crate::compact::Pin;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
-use crate::ids::{RowId, Ts};
+use crate::ids::{CollectionId, RowId, Ts};
 use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::view::changes::ByKey;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
@@ -168,6 +169,18 @@ impl Transaction {
         let changed = self.move_entries(build, &before, &after, Pass::Came)?;
         build.seen = now;
         Ok(changed)
+    }
+
+    /// Whether all statements that follow see the rows of `table` that are committed now: not when others have
+    /// changed some since a snapshot that is kept. An index that is built has the rows of now, and does not
+    /// answer for the ones before.
+    pub fn sees_newest_rows(&self, table: CollectionId) -> Result<bool> {
+        let kept = self.snapshot.as_ref();
+        let Some(kept) = kept.filter(|_| self.isolation.keeps_snapshot()) else {
+            return Ok(true);
+        };
+        let changed = ByKey::new(&self.latest_view(), table, kept.ts())?.next()?;
+        Ok(changed.is_none())
     }
 
     /// The committed state at `ts`, and all own writes so far.

@@ -357,3 +357,54 @@ fn who_does_not_know_the_index_does_not_write() {
         db.check();
     }
 }
+
+/// An index of now does not have a row that a snapshot from before still shows.
+#[test]
+fn who_keeps_a_snapshot_is_told_that_it_has_other_rows() {
+    let db = Database::new();
+    let mut txn = begin(&db.engine);
+    txn.define_table(&bare()).unwrap();
+    let ids = txn
+        .insert(&bare(), &batch(&[row(1, "a"), row(2, "b")]))
+        .unwrap();
+    txn.commit(Durability::Synchronous).unwrap();
+    let index = indexes()[0].clone();
+    let indexed = TableDef {
+        indexes: vec![index.clone()],
+        ..bare()
+    };
+    let differs = |isolation, changed: Option<i64>| {
+        let mut builder = db.engine.begin(isolation, Interrupt::new());
+        builder.begin_statement();
+        if let Some(id) = changed {
+            let mut other = begin(&db.engine);
+            other
+                .lock_row(TABLE, ids[0], RowLockMode::Update, LockWait::NoWait)
+                .unwrap();
+            other
+                .update(&bare(), &ids[..1], &batch(&[row(id, "c")]))
+                .unwrap();
+            other.commit(Durability::Synchronous).unwrap();
+        }
+        // What it writes itself it sees.
+        builder.insert(&bare(), &batch(&[row(4, "d")])).unwrap();
+        builder.build_index(&bare(), &index).unwrap();
+        let sees_newest = builder.sees_newest_rows(TABLE).unwrap();
+        builder.begin_statement();
+        let view = builder.read_view();
+        let by_index = |id| {
+            let range = IndexRange::equal(vec![datum::Datum::Int64(id)]);
+            view.index_rows(&indexed, &index, &range).unwrap()
+        };
+        let rows = scan(&view);
+        let is_wrong = rows
+            .iter()
+            .any(|(row, (id, _))| by_index(id.unwrap()) != [*row]);
+        assert_eq!(sees_newest, !is_wrong, "{isolation:?}");
+        is_wrong
+    };
+    assert!(!differs(Isolation::RepeatableRead, None));
+    assert!(!differs(Isolation::Serializable, None));
+    assert!(!differs(Isolation::ReadCommitted, Some(10)));
+    assert!(differs(Isolation::RepeatableRead, Some(11)));
+}
