@@ -12,6 +12,7 @@ use super::put;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
+use crate::dml::insert::changed_meanwhile;
 use crate::dml::write::explain_unique;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
@@ -446,6 +447,11 @@ impl Session {
             let e = explain_unique(&meta, &schema_name, &format, e);
             could_not_create(e, &meta, storage.id.0)
         })?;
+        // Later statements of the transaction may read a snapshot of other rows, which the index does not have.
+        let is_read = fill != Fill::Nothing && self.txn.in_block();
+        if is_read && !self.transaction()?.sees_newest_rows(meta.id())? {
+            return Err(changed_meanwhile(&meta.table.name));
+        }
         self.define_storage(&catalog, table)
     }
 

@@ -310,3 +310,18 @@ fn a_cascade_keeps_an_index_that_it_waited_for() {
     // Its entry has gone with the row.
     assert_eq!(a.run("INSERT INTO c VALUES (2, 10)"), "INSERT 0 1\n");
 }
+
+/// The rows of a kept snapshot are not those that an index has which is built now.
+#[test]
+fn a_kept_snapshot_makes_no_index_of_other_rows() {
+    let db = Db::new();
+    let (mut a, mut b) = (db.session(), db.session());
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    a.ok("DELETE FROM t WHERE id = 1");
+    let out = b.run("CREATE INDEX t_n ON t (n)");
+    assert!(out.starts_with("ERROR 40001"), "{out}");
+    b.ok("ROLLBACK");
+    b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    b.ok("CREATE INDEX t_n ON t (n); COMMIT");
+}
