@@ -79,7 +79,7 @@ impl Writer {
         (first..first + 1000).find(|id| !taken(*id))
     }
 
-    /// One commit: a row comes, goes, changes, hands its id to another, or two exchange theirs.
+    /// One commit: a row comes, goes, changes, hands its id to another, two exchange theirs, or come in bulk.
     fn write(&mut self, db: &Database) {
         let mut txn = begin(&db.engine);
         let mode = TableLockMode::RowExclusive;
@@ -90,6 +90,9 @@ impl Writer {
 
     fn write_in(&mut self, txn: &mut Transaction) {
         let name = format!("name {}", self.below(20));
+        if self.below(20) == 0 {
+            return self.insert_in_bulk(txn, &name);
+        }
         match (self.below(6), self.any_row(), self.any_row()) {
             (0, Some(one), Some(other)) if one != other => {
                 let (first, second) = (self.rows[&one].0, self.rows[&other].0);
@@ -117,6 +120,17 @@ impl Writer {
             .insert(&bare(), &batch(std::slice::from_ref(&row)))
             .unwrap();
         self.rows.insert(rows[0], row);
+    }
+
+    /// By the column, in two batches.
+    fn insert_in_bulk(&mut self, txn: &mut Transaction, name: &str) {
+        let mut insert = txn.bulk_insert(&bare()).unwrap();
+        for _ in 0..2 {
+            let row = (self.free_id(), name.to_owned());
+            let id = insert.push(txn, &batch(std::slice::from_ref(&row)));
+            self.rows.insert(id.unwrap(), row);
+        }
+        insert.finish(txn).unwrap();
     }
 
     fn update(&mut self, txn: &mut Transaction, id: RowId, row: Row) {
