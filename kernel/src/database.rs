@@ -437,7 +437,7 @@ impl Ran<'_> {
 
     pub(crate) fn rows(self) -> Result<Rows, SqlError> {
         match self.outcome {
-            Outcome::Rows(rows) => Rows::collect(rows, self.session.info().format()),
+            Outcome::Rows(rows) => Rows::collect(rows, || self.session.info().format()),
             Outcome::CopyIn { .. } | Outcome::CopyOut(_) => self.count().and(Ok(Rows::none())),
             Outcome::Command(_) | Outcome::Empty => Ok(Rows::none()),
         }

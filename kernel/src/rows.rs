@@ -1,7 +1,7 @@
 //! What a query returned: Arrow batches, or rows of typed values.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
@@ -15,19 +15,50 @@ use heliosdb_sql::types::{Format, PgType, encode_text_typmod, json};
 pub struct Rows {
     columns: Arc<[ResultColumn]>,
     batches: Vec<RecordBatch>,
-    format: Format,
+    /// `None` where every column prints the same under all settings.
+    format: Option<Box<Format>>,
+}
+
+/// What prints columns that no setting matters to.
+static PLAIN: LazyLock<Format> = LazyLock::new(Format::default);
+
+/// Whether values print the same under all settings.
+fn is_plain(column: &ResultColumn) -> bool {
+    matches!(
+        column.ty,
+        PgType::Bool
+            | PgType::Int2
+            | PgType::Int4
+            | PgType::Int8
+            | PgType::Numeric
+            | PgType::Text
+            | PgType::Varchar
+            | PgType::Bpchar
+            | PgType::Name
+            | PgType::Uuid
+            | PgType::Oid
+    )
 }
 
 impl Rows {
-    pub(crate) fn collect(mut rows: heliosdb_sql::Rows, format: Format) -> Result<Rows, SqlError> {
+    /// All of `rows`; `format` gives the session's, where it matters.
+    pub(crate) fn collect(
+        mut rows: heliosdb_sql::Rows,
+        format: impl FnOnce() -> Format,
+    ) -> Result<Rows, SqlError> {
         let mut batches = Vec::new();
         while let Some(batch) = rows.next_batch()? {
             if batch.num_rows() > 0 {
                 batches.push(batch);
             }
         }
+        let columns = rows.shared_columns();
+        let format = match columns.iter().all(is_plain) {
+            true => None,
+            false => Some(Box::new(format())),
+        };
         Ok(Rows {
-            columns: rows.shared_columns(),
+            columns,
             batches,
             format,
         })
@@ -38,7 +69,7 @@ impl Rows {
         Rows {
             columns: Arc::from([]),
             batches: Vec::new(),
-            format: Format::default(),
+            format: None,
         }
     }
 
@@ -135,7 +166,7 @@ impl<'a> Row<'a> {
             array: self.batch.column(index).as_ref(),
             row: self.row,
             column,
-            format: &self.rows.format,
+            format: self.rows.format.as_deref().unwrap_or(&PLAIN),
         })
     }
 

@@ -5,7 +5,7 @@
 //! statement.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::scalar::ScalarValue;
@@ -44,8 +44,8 @@ pub struct SessionInfo {
     /// Those of a version of the catalog. The plugins of a server never change.
     plugin_functions: Mutex<Option<(CatalogVersion, Arc<PluginFunctions>)>>,
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
-    transaction_start: RwLock<i64>,
-    statement_start: RwLock<i64>,
+    transaction_start: AtomicI64,
+    statement_start: AtomicI64,
     /// What [`SessionInfo::format`] gave for these settings.
     format: Mutex<Option<(Settings, Format)>>,
     /// Values of the parameters, while a statement is planned that runs once with these.
@@ -90,8 +90,8 @@ impl SessionInfo {
             pins_asked: Mutex::default(),
             in_block: AtomicBool::new(false),
             plugin_functions: Mutex::default(),
-            transaction_start: RwLock::new(0),
-            statement_start: RwLock::new(0),
+            transaction_start: AtomicI64::new(0),
+            statement_start: AtomicI64::new(0),
             format: Mutex::default(),
             parameters: RwLock::new(None),
         }
@@ -158,15 +158,15 @@ impl SessionInfo {
     }
 
     pub fn transaction_start(&self) -> i64 {
-        *self.transaction_start.read()
+        self.transaction_start.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_transaction_start(&self, micros: i64) {
-        *self.transaction_start.write() = micros;
+        self.transaction_start.store(micros, Ordering::Release);
     }
 
     pub fn statement_start(&self) -> i64 {
-        *self.statement_start.read()
+        self.statement_start.load(Ordering::Acquire)
     }
 
     /// The starts of the transaction and of the statement.
@@ -175,7 +175,7 @@ impl SessionInfo {
     }
 
     pub(crate) fn set_statement_start(&self, micros: i64) {
-        *self.statement_start.write() = micros;
+        self.statement_start.store(micros, Ordering::Release);
     }
 
     /// Plans with these values of the parameters in view, as far as a plan depends on them.

@@ -268,7 +268,7 @@ impl Session {
         self.faults = Faults::default();
         let timer = self
             .info
-            .with_settings(|s| s.millis("statement_timeout"))
+            .with_settings(Settings::statement_timeout_ms)
             .map(|ms| {
                 let handle = self.instance.handle();
                 StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
@@ -680,9 +680,15 @@ impl Session {
         types
             .iter()
             .zip(params)
-            .map(|(ty, value)| match value {
-                Value::Typed(value) if value.data_type() == ty.arrow() => Ok(value.clone()),
-                value => value.bind(ty, format.get_or_init(|| self.info.format())),
+            .map(|(ty, value)| {
+                let plain = match value {
+                    Value::Typed(value) if value.data_type() == ty.arrow() => {
+                        Some(Ok(value.clone()))
+                    }
+                    Value::Text(text) => crate::types::decode_plain(ty, text),
+                    _ => None,
+                };
+                plain.unwrap_or_else(|| value.bind(ty, format.get_or_init(|| self.info.format())))
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! What running a statement gives: rows, a command tag, or the start of a COPY.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -231,7 +232,11 @@ impl Rows {
 /// A batch as clients see it.
 fn shown(batch: RecordBatch) -> Result<RecordBatch> {
     let batch = typed_nulls(batch)?;
-    Ok(crate::types::extension::shown(&batch)?.into_owned())
+    let replaced = match crate::types::extension::shown(&batch)? {
+        Cow::Owned(replaced) => Some(replaced),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(replaced.unwrap_or(batch))
 }
 
 /// A column of untyped NULLs has no null bits in Arrow; it goes out as the text it is described as.

@@ -154,6 +154,26 @@ struct Values {
     values: BTreeMap<&'static str, String>,
     /// What RESET goes back to: defaults, as the connection's startup options changed them.
     reset: BTreeMap<&'static str, String>,
+    always: Always,
+}
+
+/// What every statement asks for, read from the values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Always {
+    fast_path: bool,
+    /// `None` is no limit.
+    statement_timeout_ms: Option<u64>,
+}
+
+impl Always {
+    fn of(values: &BTreeMap<&'static str, String>) -> Always {
+        let value = |name: &str| values.get(name).map_or("", String::as_str);
+        let timeout = "statement_timeout";
+        Always {
+            fast_path: value("helios.fast_path") == "on",
+            statement_timeout_ms: positive_millis(timeout, value(timeout)),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -164,6 +184,7 @@ impl Default for Settings {
             .collect();
         Settings(Arc::new(Values {
             reset: values.clone(),
+            always: Always::of(&values),
             values,
         }))
     }
@@ -183,7 +204,7 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let parameter = find(name)?;
         let value = check(parameter, value)?;
-        self.change().values.insert(parameter.name, value);
+        self.put(parameter.name, value);
         Ok(())
     }
 
@@ -191,12 +212,14 @@ impl Settings {
     pub fn set_internal(&mut self, name: &'static str, value: &str) {
         // Most often it has the value already, and the others who hold these settings keep them.
         if self.value(name) != value {
-            self.change().values.insert(name, value.to_owned());
+            self.put(name, value.to_owned());
         }
     }
 
-    fn change(&mut self) -> &mut Values {
-        Arc::make_mut(&mut self.0)
+    fn put(&mut self, name: &'static str, value: String) {
+        let values = Arc::make_mut(&mut self.0);
+        values.values.insert(name, value);
+        values.always = Always::of(&values.values);
     }
 
     /// Whether nothing was changed between the two.
@@ -209,7 +232,9 @@ impl Settings {
         self.set(name, value)?;
         let parameter = find(name)?;
         let value = self.value(parameter.name).to_owned();
-        self.change().reset.insert(parameter.name, value);
+        Arc::make_mut(&mut self.0)
+            .reset
+            .insert(parameter.name, value);
         Ok(())
     }
 
@@ -219,7 +244,7 @@ impl Settings {
             return Err(cannot_change(parameter.name));
         }
         if let Some(value) = self.0.reset.get(parameter.name).cloned() {
-            self.change().values.insert(parameter.name, value);
+            self.put(parameter.name, value);
         }
         Ok(())
     }
@@ -229,7 +254,7 @@ impl Settings {
             if p.kind.is_sessions()
                 && let Some(value) = self.0.reset.get(p.name).cloned()
             {
-                self.change().values.insert(p.name, value);
+                self.put(p.name, value);
             }
         }
     }
@@ -301,11 +326,12 @@ impl Settings {
 
     /// A duration in milliseconds; `None` when the parameter is 0, which means no limit.
     pub fn millis(&self, name: &'static str) -> Option<u64> {
-        let value = self.value(name);
-        if value == "0" {
-            return None;
-        }
-        parse_millis(name, value).ok().filter(|ms| *ms > 0)
+        positive_millis(name, self.value(name))
+    }
+
+    /// How long a statement may run, in milliseconds; `None` is no limit.
+    pub fn statement_timeout_ms(&self) -> Option<u64> {
+        self.0.always.statement_timeout_ms
     }
 
     /// Whether a plan made under the other settings is good under these.
@@ -325,7 +351,7 @@ impl Settings {
     }
 
     pub fn fast_path(&self) -> bool {
-        self.value("helios.fast_path") == "on"
+        self.0.always.fast_path
     }
 
     pub fn synchronous(&self) -> bool {
@@ -393,6 +419,13 @@ pub(crate) fn parse_bool(text: &str) -> Option<bool> {
         "off" | "false" | "f" | "no" | "n" | "0" => Some(false),
         _ => None,
     }
+}
+
+fn positive_millis(name: &str, value: &str) -> Option<u64> {
+    if value == "0" {
+        return None;
+    }
+    parse_millis(name, value).ok().filter(|ms| *ms > 0)
 }
 
 fn parse_millis(name: &str, value: &str) -> Result<u64> {
@@ -531,9 +564,9 @@ mod tests {
         let mut s = Settings::default();
         s.set("statement_timeout", "90 s").unwrap();
         assert_eq!(s.get("statement_timeout").unwrap(), "90s");
-        assert_eq!(s.millis("statement_timeout"), Some(90_000));
+        assert_eq!(s.statement_timeout_ms(), Some(90_000));
         s.set("statement_timeout", "0").unwrap();
-        assert_eq!(s.millis("statement_timeout"), None);
+        assert_eq!(s.statement_timeout_ms(), None);
         assert!(s.set("statement_timeout", "-1").is_err());
     }
 

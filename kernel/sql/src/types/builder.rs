@@ -323,29 +323,30 @@ impl ColumnBuilder {
 
 /// Reads one value of a type.
 pub fn decode_text(ty: &PgType, typmod: i32, text: &str, f: &Format) -> Result<ScalarValue> {
-    // What most parameters are needs no array.
-    match ty {
-        PgType::Bool => {
-            let value = parse_bool(text).ok_or_else(|| invalid_input(ty, text))?;
-            return Ok(ScalarValue::Boolean(Some(value)));
-        }
-        PgType::Int2 => {
-            let value = parse_int(text, ty, i16::MIN.into(), i16::MAX.into())?;
-            return Ok(ScalarValue::Int16(Some(value as i16)));
-        }
-        PgType::Int4 => {
-            let value = parse_int(text, ty, i32::MIN.into(), i32::MAX.into())?;
-            return Ok(ScalarValue::Int32(Some(value as i32)));
-        }
-        PgType::Int8 => {
-            let value = parse_int(text, ty, i64::MIN, i64::MAX)?;
-            return Ok(ScalarValue::Int64(Some(value)));
-        }
-        _ => {}
+    if let Some(value) = decode_plain(ty, text) {
+        return value;
     }
     let mut b = ColumnBuilder::new(ty, typmod, 1)?;
     b.append_text(text, f)?;
     ScalarValue::try_from_array(&b.finish(), 0).map_err(SqlError::internal)
+}
+
+/// The value of a type that is read the same under all settings and needs no array, as most parameters
+/// are; `None` for other types.
+pub(crate) fn decode_plain(ty: &PgType, text: &str) -> Option<Result<ScalarValue>> {
+    let int = |min, max| parse_int(text, ty, min, max);
+    Some(match ty {
+        PgType::Bool => match parse_bool(text) {
+            Some(value) => Ok(ScalarValue::Boolean(Some(value))),
+            None => Err(invalid_input(ty, text)),
+        },
+        PgType::Int2 => int(i16::MIN.into(), i16::MAX.into())
+            .map(|value| ScalarValue::Int16(Some(value as i16))),
+        PgType::Int4 => int(i32::MIN.into(), i32::MAX.into())
+            .map(|value| ScalarValue::Int32(Some(value as i32))),
+        PgType::Int8 => int(i64::MIN, i64::MAX).map(|value| ScalarValue::Int64(Some(value))),
+        _ => return None,
+    })
 }
 
 fn trim(text: &str) -> &str {

@@ -45,6 +45,7 @@ use heliosdb_storage::schema::ColumnType;
 use crate::error::{Result, SqlError};
 
 pub use binary::{decode_binary, encode_binary};
+pub(crate) use builder::decode_plain;
 pub use builder::{ColumnBuilder, decode_text};
 pub use cast::{CastContext, cast_array};
 pub use encode::{encode_text, encode_text_typmod};
