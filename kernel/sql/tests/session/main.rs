@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod aggregates;
 mod background;
 mod bulk;
 mod changes;

@@ -17,7 +17,7 @@ use arrow::datatypes::{
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::total::{Total, Totals};
+use super::total::{Input, Total, Totals};
 use crate::error::SqlError;
 use crate::semantics::function::df;
 use crate::types::PgType;
@@ -37,11 +37,12 @@ pub const INTERVAL_STATE: &[DataType] = &[
 
 pub const INTERVAL_EXTREME_STATE: &[DataType] = &[DataType::Interval(IntervalUnit::MonthDayNano)];
 
-/// The scale at which values of a type are summed as `i128`; `None` for those that are not.
-fn narrow_scale(ty: &DataType) -> Option<i8> {
-    match ty {
-        DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(0),
-        DataType::Decimal128(p, s) if *p <= DECIMAL_DIGITS_MAX => Some(*s),
+/// The scale at which values of a type are summed as `i128`; `None` for those that are not, and for
+/// products.
+fn narrow_scale(types: &[DataType]) -> Option<i8> {
+    match types {
+        [DataType::Int16 | DataType::Int32 | DataType::Int64] => Some(0),
+        [DataType::Decimal128(p, s)] if *p <= DECIMAL_DIGITS_MAX => Some(*s),
         _ => None,
     }
 }
@@ -125,7 +126,7 @@ struct ExactSum {
 impl ExactSum {
     fn new(types: &[DataType], result: &DataType, avg: bool) -> ExactSum {
         ExactSum {
-            narrow: types.first().and_then(narrow_scale),
+            narrow: narrow_scale(types),
             small: 0,
             total: Total::default(),
             count: 0,
@@ -145,11 +146,11 @@ impl ExactSum {
     }
 
     /// One step of a window: values that enter (+1) or leave (-1).
-    fn step(&mut self, values: &ArrayRef, sign: i64) -> DfResult<()> {
+    fn step(&mut self, values: &[ArrayRef], sign: i64) -> DfResult<()> {
         if self.narrow.is_some() {
             let mut sum = Some(self.small);
             let mut count = 0;
-            for_each(values, None, |_, v| {
+            for_each(&values[0], None, |_, v| {
                 sum = sum.and_then(|s| s.checked_add(v * sign as i128));
                 count += 1;
             })?;
@@ -161,9 +162,10 @@ impl ExactSum {
             let reason = "a sum of numerics of any length does not go back";
             return Err(DataFusionError::Internal(reason.to_owned()));
         }
-        for i in 0..values.len() {
-            if values.is_valid(i) {
-                self.total.add_at(values, i).map_err(df)?;
+        let input = Input::of(values)?;
+        for row in 0..input.rows() {
+            if input.is_valid(row) {
+                input.add(row, &mut self.total).map_err(df)?;
                 self.count += 1;
             }
         }
@@ -173,11 +175,11 @@ impl ExactSum {
 
 impl Accumulator for ExactSum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
-        self.step(&values[0], 1)
+        self.step(values, 1)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
-        self.step(&values[0], -1)
+        self.step(values, -1)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -201,10 +203,11 @@ impl Accumulator for ExactSum {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        let sums = Input::of(&states[..1])?;
         let counts = states[1].as_primitive::<Int64Type>();
         for i in 0..counts.len() {
             if counts.is_valid(i) && counts.value(i) > 0 {
-                self.total.add_at(&states[0], i).map_err(df)?;
+                sums.add(i, &mut self.total).map_err(df)?;
                 self.count += counts.value(i);
             }
         }
@@ -225,7 +228,7 @@ fn make_groups(
     result: &DataType,
     avg: bool,
 ) -> Option<Box<dyn GroupsAccumulator>> {
-    let Some(scale) = narrow_scale(types.first()?) else {
+    let Some(scale) = narrow_scale(types) else {
         let is_numeric = matches!(result, DataType::LargeBinary);
         return is_numeric.then(|| Box::new(Totals::new(avg)) as Box<dyn GroupsAccumulator>);
     };

@@ -3,11 +3,12 @@
 //!
 //! A [`PgAggregate`] resolves its overload as a function does; the overload either delegates to
 //! DataFusion's aggregate of the same meaning or brings an accumulator of its own: exact sums
-//! ([`exact`], [`total`]), statistics ([`statistics`]) and those that keep their input ([`collect`]). What is
+//! ([`exact`], [`total`], of products without making them: [`products`]), statistics ([`statistics`]) and those that keep their input ([`collect`]). What is
 //! not built in implements [`Added`] and resolves by the same rules.
 
 pub mod collect;
 pub mod exact;
+mod products;
 pub mod statistics;
 pub mod total;
 
@@ -17,7 +18,9 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::functions_aggregate as inner;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::function::{
+    AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
+};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, TypeSignature,
     Volatility,
@@ -62,17 +65,18 @@ pub fn added(name: &str, overloads: Vec<(Overload, Arc<dyn Added>)>) -> Aggregat
         overload,
         how: How::Added(added),
     });
-    aggregate(name, variants.collect(), false)
+    AggregateUDF::from(aggregate(name, variants.collect(), false))
 }
 
-fn aggregate(name: &str, variants: Vec<Variant>, within_group: bool) -> AggregateUDF {
-    AggregateUDF::from(PgAggregate {
+fn aggregate(name: &str, variants: Vec<Variant>, within_group: bool) -> PgAggregate {
+    PgAggregate {
         name: name.to_owned(),
         overloads: variants.iter().map(|v| v.overload.clone()).collect(),
         variants,
         within_group,
+        of_products: None,
         signature: Signature::new(TypeSignature::UserDefined, Volatility::Immutable),
-    })
+    }
 }
 
 #[derive(Clone)]
@@ -86,6 +90,8 @@ pub struct PgAggregate {
     variants: Vec<Variant>,
     overloads: Vec<Overload>,
     within_group: bool,
+    /// What takes the two factors, where the argument is a product.
+    of_products: Option<Arc<AggregateUDF>>,
     signature: Signature,
 }
 
@@ -146,6 +152,13 @@ impl AggregateUDFImpl for PgAggregate {
 
     fn supports_within_group_clause(&self) -> bool {
         self.within_group
+    }
+
+    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
+        let of_products = Arc::clone(self.of_products.as_ref()?);
+        Some(Box::new(move |call, info| {
+            products::split(call, &of_products, info)
+        }))
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> DfResult<Box<dyn Accumulator>> {
@@ -236,6 +249,7 @@ struct Builder {
     name: &'static str,
     variants: Vec<Variant>,
     within_group: bool,
+    of_products: Option<Arc<AggregateUDF>>,
 }
 
 /// The overload of an aggregate, which is only resolved and never called.
@@ -257,6 +271,7 @@ impl Builder {
             name,
             variants: Vec::new(),
             within_group: false,
+            of_products: None,
         }
     }
 
@@ -309,8 +324,16 @@ impl Builder {
         self
     }
 
+    fn of_products(mut self, aggregate: Arc<AggregateUDF>) -> Builder {
+        self.of_products = Some(aggregate);
+        self
+    }
+
     fn build(self) -> Arc<AggregateUDF> {
-        Arc::new(aggregate(self.name, self.variants, self.within_group))
+        Arc::new(AggregateUDF::from(PgAggregate {
+            of_products: self.of_products,
+            ..aggregate(self.name, self.variants, self.within_group)
+        }))
     }
 }
 
@@ -400,6 +423,7 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
                 no_groups,
                 exact::INTERVAL_STATE,
             )
+            .of_products(products::sum())
             .build(),
         Builder::new("avg")
             .own(
@@ -445,6 +469,7 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
                 no_groups,
                 exact::INTERVAL_STATE,
             )
+            .of_products(products::avg())
             .build(),
         Builder::new("min")
             .same(&ORDERED, inner::min_max::min_udaf)

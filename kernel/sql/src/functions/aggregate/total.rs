@@ -4,16 +4,20 @@
 //! allocation; what does not fit, and what is not finite, is added as a
 //! [`Numeric`](crate::types::Numeric). Either way it is exact, and shows as many digits after the point as
 //! PostgreSQL's sum: the most that any value had.
+//!
+//! What is summed is a column, or the product of two ([`Input`]).
 
 use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, LargeBinaryArray, LargeBinaryBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, LargeBinaryArray,
+    LargeBinaryBuilder,
 };
-use arrow::datatypes::Int64Type;
-use datafusion::common::Result as DfResult;
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use num_bigint::BigInt;
 
 use crate::error::Result;
 use crate::semantics::function::df;
@@ -37,15 +41,26 @@ impl Total {
     }
 
     /// Adds one of a column's values, which is not NULL.
-    pub fn add_at(&mut self, values: &dyn Array, row: usize) -> Result<()> {
-        let sum = Small::at(values, row).and_then(|value| self.small.checked_add(value));
-        match sum {
-            Some(sum) => {
-                self.small = sum;
-                Ok(())
-            }
+    fn add_at(&mut self, values: &dyn Array, row: usize) -> Result<()> {
+        match Small::at(values, row) {
+            Some(value) => self.add_small(value),
             None => self.add(&numeric_at(values, row)?),
         }
+    }
+
+    fn add_small(&mut self, value: Small) -> Result<()> {
+        let sum = match self.small.dscale == value.dscale {
+            true => self.small.coefficient.checked_add(value.coefficient),
+            false => None,
+        };
+        match sum {
+            Some(sum) => self.small.coefficient = sum,
+            None => match self.small.checked_add(value) {
+                Some(sum) => self.small = sum,
+                None => return self.add(&value.into()),
+            },
+        }
+        Ok(())
     }
 
     pub fn value(&self) -> Result<Numeric> {
@@ -65,18 +80,85 @@ impl Total {
     }
 }
 
-/// Calls `f` with each row whose value is not NULL and passes the filter.
-fn for_each_row(
-    values: &dyn Array,
-    filter: Option<&BooleanArray>,
-    mut f: impl FnMut(usize) -> Result<()>,
-) -> DfResult<()> {
-    for row in 0..values.len() {
-        if values.is_valid(row) && filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
-            f(row).map_err(df)?;
+/// The arguments of a sum: a column of numerics, or two of decimals whose product is summed.
+pub enum Input<'a> {
+    Decimals(&'a Decimal128Array, u16),
+    /// The scale is that of the products.
+    Products(&'a Decimal128Array, &'a Decimal128Array, u16),
+    Other(&'a dyn Array),
+}
+
+impl<'a> Input<'a> {
+    pub fn of(arguments: &'a [ArrayRef]) -> DfResult<Input<'a>> {
+        let decimals = |column: &'a ArrayRef| match column.data_type() {
+            DataType::Decimal128(_, scale) => {
+                let scale = u16::try_from(*scale).ok()?;
+                Some((column.as_primitive::<Decimal128Type>(), scale))
+            }
+            _ => None,
+        };
+        match arguments {
+            [column] => Ok(match decimals(column) {
+                Some((column, scale)) => Input::Decimals(column, scale),
+                None => Input::Other(column),
+            }),
+            [a, b] => match (decimals(a), decimals(b)) {
+                (Some((a, x)), Some((b, y))) => Ok(Input::Products(a, b, x + y)),
+                _ => Err(DataFusionError::Internal("factors of a sum".into())),
+            },
+            _ => Err(DataFusionError::Internal("arguments of a sum".into())),
         }
     }
-    Ok(())
+
+    pub fn rows(&self) -> usize {
+        match self {
+            Input::Decimals(column, _) | Input::Products(column, ..) => column.len(),
+            Input::Other(column) => column.len(),
+        }
+    }
+
+    pub fn is_valid(&self, row: usize) -> bool {
+        match self {
+            Input::Decimals(column, _) => column.is_valid(row),
+            Input::Products(a, b, _) => a.is_valid(row) && b.is_valid(row),
+            Input::Other(column) => column.is_valid(row),
+        }
+    }
+
+    /// Adds what a row has, which is not NULL.
+    pub fn add(&self, row: usize, total: &mut Total) -> Result<()> {
+        match *self {
+            Input::Decimals(column, dscale) => total.add_small(Small {
+                coefficient: column.value(row),
+                dscale,
+            }),
+            Input::Products(a, b, dscale) => match a.value(row).checked_mul(b.value(row)) {
+                Some(coefficient) => total.add_small(Small {
+                    coefficient,
+                    dscale,
+                }),
+                None => {
+                    let product = BigInt::from(a.value(row)) * b.value(row);
+                    total.add(&Numeric::new(product, dscale))
+                }
+            },
+            Input::Other(column) => total.add_at(column, row),
+        }
+    }
+
+    /// Calls `f` with each row that is not NULL and passes the filter.
+    fn for_each_row(
+        &self,
+        filter: Option<&BooleanArray>,
+        mut f: impl FnMut(usize) -> Result<()>,
+    ) -> DfResult<()> {
+        for row in 0..self.rows() {
+            if self.is_valid(row) && filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
+                f(row).map_err(df)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Encoded totals; NULL where `shown` says so.
@@ -131,10 +213,11 @@ impl GroupsAccumulator for Totals {
         groups: usize,
     ) -> DfResult<()> {
         self.resize(groups);
-        for_each_row(&values[0], filter, |row| {
+        let input = Input::of(values)?;
+        input.for_each_row(filter, |row| {
             let group = group_indices[row];
             self.counts[group] += 1;
-            self.totals[group].add_at(&values[0], row)
+            input.add(row, &mut self.totals[group])
         })
     }
 
@@ -182,11 +265,12 @@ impl GroupsAccumulator for Totals {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> DfResult<Vec<ArrayRef>> {
-        let mut totals = vec![Total::default(); values[0].len()];
-        let mut counts = vec![0; values[0].len()];
-        for_each_row(&values[0], filter, |row| {
+        let input = Input::of(values)?;
+        let mut totals = vec![Total::default(); input.rows()];
+        let mut counts = vec![0; input.rows()];
+        input.for_each_row(filter, |row| {
             counts[row] = 1;
-            totals[row].add_at(&values[0], row)
+            input.add(row, &mut totals[row])
         })?;
         let sums = encoded(&totals, |_| true, |_, total, out| total.encode(out))?;
         Ok(vec![Arc::new(sums), Arc::new(Int64Array::from(counts))])
@@ -199,7 +283,6 @@ impl GroupsAccumulator for Totals {
 
 #[cfg(test)]
 mod tests {
-    use num_bigint::BigInt;
     use proptest::prelude::*;
 
     use super::*;
