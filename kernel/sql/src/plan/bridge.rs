@@ -27,7 +27,8 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     // Subqueries that no join can stand for are found last, in plans that are already typed.
     let builder = crate::functions::session_state(builder)
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
-    builder.with_physical_optimizer_rules(super::join_order::physical_rules())
+    let rules = super::offset::around(super::join_order::physical_rules());
+    builder.with_physical_optimizer_rules(rules)
 }
 
 /// Tells functions and casts of the session: who, where, when, and how values print. Planning reads

@@ -2,10 +2,11 @@
 //!
 //! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
 //! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
-//! DataFusion sees it, and [`statistics`] what it is told of it; [`join_order`] reorders joins; [`scan`] reads a table,
-//! and [`scan_filter`] leaves out what the operators above have no use for; [`filter`] turns predicates into
-//! index ranges and zone-map hints; [`fast`] runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other
-//! times, [`changes`] what came between; [`compile`] makes single expressions (defaults, checks,
+//! DataFusion sees it, and [`statistics`] what it is told of it; [`join_order`] reorders joins, [`offset`] keeps
+//! rules from reaching through an OFFSET; [`scan`] reads a table, and [`scan_filter`] leaves out what the
+//! operators above have no use for; [`filter`] turns predicates into index ranges and zone-map hints; [`fast`]
+//! runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other times, [`changes`]
+//! what came between; [`compile`] makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
 pub(crate) mod as_of;
@@ -21,6 +22,7 @@ pub(crate) mod fast;
 pub(crate) mod filter;
 mod join_order;
 mod limit;
+mod offset;
 pub(crate) mod origin;
 mod partial;
 pub(crate) mod provider;

@@ -22,6 +22,7 @@ mod json;
 mod list_append;
 mod locks;
 mod observer;
+mod offset;
 mod plugin;
 mod query;
 mod regression;
