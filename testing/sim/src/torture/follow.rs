@@ -23,10 +23,12 @@ const NAME: &str = "follower";
 impl Machine {
     /// Go on to the newest commit, or make the cursor, or now and then give it up.
     pub(super) fn follow(&mut self, open: &mut Open, world: &World) -> Result<()> {
-        let to = self.oracle.last_ts();
-        if to == Ts::ZERO {
+        let last = self.oracle.last_ts();
+        if last == Ts::ZERO {
             return Ok(());
         }
+        // Commits of branches may have let history go past the newest one of here, since when nothing changed.
+        let to = last.max(self.engine().oldest_ts());
         let key = NAME.as_bytes();
         open.txn
             .lock_key(PINS, key, RowLockMode::Update, LockWait::NoWait)?;
