@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use heliosdb_storage::catalog::{CATALOG, catalog_key};
+use heliosdb_storage::catalog::{CATALOG, catalog_key, encode_table};
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{CollectionId, ColumnId, RowId};
 use heliosdb_storage::schema::{IndexDef, TableDef};
@@ -32,15 +32,15 @@ pub fn check_world<'a>(
     let mut ids: BTreeSet<_> = known.map(|def| def.id).collect();
     ids.extend(present.iter().map(|def| def.id));
     for id in ids {
-        let found = view.get(CATALOG, &catalog_key(id))?.is_some();
-        if found != definition(world, id).is_some() {
-            let what = if found {
-                "should not be there"
-            } else {
-                "is missing"
-            };
-            return wrong(format!("the definition of table {id} {what}"));
-        }
+        let found = view.get(CATALOG, &catalog_key(id))?;
+        let what = match (found, definition(world, id)) {
+            (None, None) => continue,
+            (Some(_), None) => "should not be there",
+            (None, Some(_)) => "is missing",
+            (Some(found), Some(def)) if found != encode_table(def)? => "is another one",
+            (Some(_), Some(_)) => continue,
+        };
+        return wrong(format!("the definition of table {id} {what}"));
     }
     for def in &present {
         check_table(view, world, def)?;
