@@ -2,12 +2,12 @@
 //!
 //! Whether they hold of the rows that are there is `super::validate`'s.
 
+use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
-use heliosdb_storage::schema::{IndexDef, TableDef};
-use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
 use super::create_table::check_characteristics;
+use super::index::fill_online;
 use super::put;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
@@ -40,29 +40,6 @@ pub(crate) enum Fill {
     Locked,
     /// The statement's lock lets them in: they are kept out only at the end.
     Online,
-}
-
-/// Changed rows that are few enough to keep writers waiting for.
-const FEW_ROWS: u64 = 1000;
-
-/// How often to catch up before writers wait, whatever they write.
-const ROUNDS_MAX: usize = 10;
-
-/// Fills an index while others write; when it returns, none does.
-fn fill_online(
-    transaction: &mut Transaction,
-    table: &TableDef,
-    index: &IndexDef,
-    wait: LockWait,
-) -> heliosdb_storage::Result<()> {
-    let mut build = transaction.begin_index(table, index)?;
-    for _ in 0..ROUNDS_MAX {
-        if transaction.catch_up_index(&mut build)? <= FEW_ROWS {
-            break;
-        }
-    }
-    transaction.lock_table(table.id, TableLockMode::Share, wait)?;
-    transaction.catch_up_index(&mut build).map(drop)
 }
 
 /// A constraint as DDL asks for it.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use heliosdb_storage::TableLockMode;
+use heliosdb_storage::schema::{IndexDef, TableDef};
+use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
 use super::constraint::Fill;
@@ -17,6 +18,29 @@ use crate::plan::computed;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
 use crate::types::PgType;
+
+/// Changed rows that are few enough to keep writers waiting for.
+const FEW_ROWS: u64 = 1000;
+
+/// How often to catch up before writers wait, whatever they write.
+const ROUNDS_MAX: usize = 10;
+
+/// Fills an index while others write; when it returns, none does.
+pub(super) fn fill_online(
+    transaction: &mut Transaction,
+    table: &TableDef,
+    index: &IndexDef,
+    wait: LockWait,
+) -> heliosdb_storage::Result<()> {
+    let mut build = transaction.begin_index(table, index)?;
+    for _ in 0..ROUNDS_MAX {
+        if transaction.catch_up_index(&mut build)? <= FEW_ROWS {
+            break;
+        }
+    }
+    transaction.lock_table(table.id, TableLockMode::Share, wait)?;
+    transaction.catch_up_index(&mut build).map(drop)
+}
 
 impl Session {
     pub(crate) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<Outcome> {

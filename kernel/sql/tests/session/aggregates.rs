@@ -40,7 +40,7 @@ fn a_sum_of_products_is_the_sum_of_the_products() {
             "avg($) FILTER (WHERE b > 0.5), sum($), count($)",
             "sum(2 * ($)) + sum($)",
         ] {
-            let of = |product| s_call(call, product, rest);
+            let of = |product| select(call, product, rest);
             assert_eq!(s.ok(&of("a * b")), s.ok(&of(made)), "{call} {rest}");
         }
     }
@@ -51,7 +51,7 @@ fn a_sum_of_products_is_the_sum_of_the_products() {
     .assert_eq(&s.ok("SELECT sum(a * b), avg(a * b) FROM factors WHERE k = 4 AND a > 1e9"));
 }
 
-fn s_call(call: &str, product: &str, rest: &str) -> String {
+fn select(call: &str, product: &str, rest: &str) -> String {
     format!("SELECT {} {rest}", call.replace('$', product))
 }
 
