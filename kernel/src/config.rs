@@ -46,13 +46,11 @@ pub struct ServerSection {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageSection {
-    /// Rows kept in memory before they are written as a segment.
+    /// Rows kept in memory before they are written as a segment; at most a 16th of the budget of memory.
     pub memtable_size: Option<ByteSize>,
     /// Size of a file of the write-ahead log; a multiple of 4 kB, at least 64 kB.
     #[serde(deserialize_with = "wal_segment_size")]
     pub wal_segment_size: Option<ByteSize>,
-    /// Memory for pages read from segments.
-    pub page_cache_size: Option<ByteSize>,
     /// How long the past is kept.
     pub retention: Option<Retention>,
     /// Where the log is archived to, from the data directory.
@@ -61,14 +59,13 @@ pub struct StorageSection {
     pub max_pin_age: Option<MaxPinAge>,
 }
 
-/// `[memory]`: limits.
+/// `[memory]`: the one budget.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemorySection {
-    /// What all running queries together may use for sorts, joins and aggregates.
-    pub query_limit: Option<ByteSize>,
-    /// What all plugins together may reserve (`memory/1`).
-    pub plugin_limit: Option<ByteSize>,
+    /// What memtables, transactions, cached pages, queries and plugins have together; at least 16 MB.
+    #[serde(deserialize_with = "memory_budget")]
+    pub budget: Option<ByteSize>,
 }
 
 /// `[background]`: what work that nobody waits for may use of the machine.
@@ -241,6 +238,17 @@ fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
     }
 }
 
+/// The least budget that a server with a planner is of any use with.
+const BUDGET_BYTES_MIN: u64 = 16 << 20;
+
+fn memory_budget<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ByteSize>, D::Error> {
+    let size = ByteSize::deserialize(d)?;
+    if size.0 < BUDGET_BYTES_MIN {
+        return Err(de::Error::custom("budget must be at least 16MB"));
+    }
+    Ok(Some(size))
+}
+
 fn wal_segment_size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ByteSize>, D::Error> {
     let size = ByteSize::deserialize(d)?;
     if size.0 < 64 << 10 || size.0 % (4 << 10) != 0 {
@@ -350,7 +358,6 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 #[cfg(test)]
 mod tests {
-    use heliosdb_plugin_host::PluginHost;
     use heliosdb_plugin_host::config::Activation;
 
     use super::*;
@@ -373,9 +380,9 @@ mod tests {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
              [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
-             page_cache_size = \"1GB\"\nretention = \"36 h\"\n\
-             max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nquery_limit = \"1GB\"\n\
-             plugin_limit = \"1MB\"\n[background]\nmax_cpu_background = 40\n\
+             retention = \"36 h\"\n\
+             max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nbudget = \"1GB\"\n\
+             [background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
              cpu_governor = \"off\"\n",
             "f",
@@ -385,13 +392,12 @@ mod tests {
         assert_eq!(config.server.max_connections, 7);
         assert_eq!(config.storage.memtable_size, Some(ByteSize(8 << 20)));
         assert_eq!(config.storage.wal_segment_size, Some(ByteSize(64 << 10)));
-        assert_eq!(config.storage.page_cache_size, Some(ByteSize(1 << 30)));
         let retention = config.storage.retention.unwrap();
         assert_eq!(retention.micros, Some(36 * 3600 * 1_000_000));
         assert_eq!(config.storage.archive, Some(PathBuf::from("../old")));
         assert_eq!(config.storage.max_pin_age.unwrap().micros, None);
-        assert_eq!(config.memory.query_limit, Some(ByteSize(1 << 30)));
-        assert_eq!(config.memory.plugin_limit, Some(ByteSize(1 << 20)));
+        assert_eq!(config.memory.budget, Some(ByteSize(1 << 30)));
+        assert_eq!(config.storage_options().memory_bytes_max, 1 << 30);
         let caps = Caps {
             max_cpu_background: 40,
             incremental_mv_cpu: 4,
@@ -427,17 +433,11 @@ mod tests {
         let written = config.storage_options();
         assert_eq!(written.memtable_bytes_max, storage.memtable_bytes_max);
         assert_eq!(written.wal_segment_bytes, storage.wal_segment_bytes);
-        assert_eq!(written.page_cache_bytes, storage.page_cache_bytes);
         assert_eq!(written.retention_micros, storage.retention_micros);
         assert_eq!(written.cpu, storage.cpu);
         assert_eq!(written.max_pin_age_micros, storage.max_pin_age_micros);
-        let queries = heliosdb_sql::InstanceOptions::default();
-        assert_eq!(
-            config
-                .instance_options(PluginHost::none(), "lite")
-                .query_memory_bytes,
-            queries.query_memory_bytes
-        );
+        // What the default is depends on the machine.
+        assert_eq!(config.memory.budget, Some(ByteSize(1 << 30)));
     }
 
     #[test]
@@ -481,7 +481,10 @@ mod tests {
             "heliosdb.toml:2: unknown authentication method \"md5\", expected \"scram\" or \"trust\""
         );
         assert!(error_of("[server]\nmax_connections = 0\n").contains("1 .. 100000"));
-        assert!(error_of("[memory]\nquery_limit = \"1mb\"\n").contains("invalid unit \"mb\""));
+        assert!(error_of("[memory]\nbudget = \"1mb\"\n").contains("invalid unit \"mb\""));
+        assert!(error_of("[memory]\nbudget = \"15MB\"\n").contains("at least 16MB"));
+        let gone = error_of("[memory]\nquery_limit = \"1GB\"\n");
+        assert!(gone.contains("unknown option \"query_limit\""), "{gone}");
         assert_eq!(
             error_of("[background]\nmax_cpu_background = 101\n"),
             "heliosdb.toml:2: 101 is outside the valid range 0 .. 100 of a percentage"

@@ -532,14 +532,14 @@ impl Config {
             ..heliosdb_storage::Options::default()
         };
         let storage = &self.storage;
+        if let Some(budget) = self.memory.budget {
+            options.memory_bytes_max = budget.0 as usize;
+        }
         if let Some(size) = storage.memtable_size {
             options.memtable_bytes_max = size.0 as usize;
         }
         if let Some(size) = storage.wal_segment_size {
             options.wal_segment_bytes = size.0;
-        }
-        if let Some(size) = storage.page_cache_size {
-            options.page_cache_bytes = size.0 as usize;
         }
         if let Some(retention) = storage.retention {
             options.retention_micros = retention.micros;
@@ -555,15 +555,11 @@ impl Config {
         plugins: Arc<PluginHost>,
         edition: &str,
     ) -> InstanceOptions {
-        let mut options = InstanceOptions {
+        InstanceOptions {
             plugins,
             edition: edition.to_owned(),
             config_text: self.text.clone(),
             ..InstanceOptions::default()
-        };
-        if let Some(limit) = self.memory.query_limit {
-            options.query_memory_bytes = limit.0 as usize;
         }
-        options
     }
 }

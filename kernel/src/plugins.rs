@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::host::{self, manifests};
@@ -15,13 +14,11 @@ use heliosdb_storage::Engine;
 use heliosdb_storage::codec::CodecSet;
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
+use heliosdb_storage::memory::{MemoryBudget, Part};
 
 use crate::config::Config;
 use crate::dump::marker;
 use crate::error::{Error, OpenError};
-
-/// What all plugins together may reserve when nobody says otherwise.
-const MEMORY_BYTES: u64 = 256 << 20;
 
 /// What is to start, of the plugins that are linked and those in the plugin directory.
 pub(crate) fn plan(
@@ -47,8 +44,7 @@ pub(crate) fn boot(
     linked: &[RootRef],
     engine: &Engine,
 ) -> Result<Arc<PluginHost>, Error> {
-    let limit = config.memory.plugin_limit.map_or(MEMORY_BYTES, |b| b.0);
-    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared(Arc::clone(engine.memory())));
     let timeout = config.plugins.start_timeout;
     Ok(PluginHost::boot(plan, linked, engine, timeout, &memory)?)
 }
@@ -61,8 +57,9 @@ pub(crate) fn decoders(
     linked: &[RootRef],
     names: &[Arc<str>],
 ) -> Arc<dyn CodecSet> {
-    let limit = config.memory.plugin_limit.map_or(MEMORY_BYTES, |b| b.0);
-    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(limit));
+    // No engine is open.
+    let memory = MemoryBudget::new(config.storage_options().memory_bytes_max);
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared(memory));
     let timeout = config.plugins.start_timeout;
     Arc::new(decoders::decoders(plan, linked, names, timeout, &memory))
 }
@@ -149,42 +146,24 @@ fn offline<T>(
     })
 }
 
-/// One limit that all plugins share.
-struct Shared {
-    limit_bytes: u64,
-    used_bytes: AtomicU64,
-}
-
-impl Shared {
-    fn new(limit_bytes: u64) -> Shared {
-        Shared {
-            limit_bytes,
-            used_bytes: AtomicU64::new(0),
-        }
-    }
-}
+/// The part of the budget of memory that all plugins share.
+struct Shared(Arc<MemoryBudget>);
 
 impl MemoryLimit for Shared {
     fn reserve(&self, plugin: &str, bytes: u64) -> bool {
-        let granted = self
-            .used_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                let used = used.checked_add(bytes)?;
-                (used <= self.limit_bytes).then_some(used)
-            })
-            .is_ok();
-        if !granted {
-            tracing::warn!(plugin, bytes, "past [memory] plugin_limit");
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        match self.0.try_grow(Part::Plugins, bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(plugin, bytes, "[memory] budget: {error}");
+                false
+            }
         }
-        granted
     }
 
     fn release(&self, _: &str, bytes: u64) {
-        let less = |used: u64| Some(used.saturating_sub(bytes));
-        // It never fails: the closure always gives a value.
-        let _ = self
-            .used_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        // What was reserved fits.
+        self.0.shrink(Part::Plugins, bytes as usize);
     }
 }
 
@@ -194,12 +173,14 @@ mod tests {
 
     #[test]
     fn plugins_share_one_limit() {
-        let memory = Shared::new(100);
-        assert!(memory.reserve("a", 60));
-        assert!(!memory.reserve("b", 41));
-        assert!(memory.reserve("b", 40));
-        memory.release("a", 60);
-        assert!(memory.reserve("b", 60));
+        let budget = MemoryBudget::new(400 << 10);
+        let memory = Shared(Arc::clone(&budget));
+        assert!(memory.reserve("a", 60 << 10));
+        assert!(!memory.reserve("b", 41 << 10));
+        assert!(memory.reserve("b", 40 << 10));
+        memory.release("a", 60 << 10);
+        assert!(memory.reserve("b", 60 << 10));
         assert!(!memory.reserve("b", u64::MAX));
+        assert_eq!(budget.held(Part::Plugins), 100 << 10);
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use datafusion::execution::SessionState;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use heliosdb_plugin_api::Manifest;
 use heliosdb_plugin_host::PluginHost;
@@ -25,6 +24,7 @@ use crate::catalog::{bootstrap, store};
 use crate::edition;
 use crate::error::{Result, SqlError, state};
 use crate::plan::computed::IndexExpressions;
+use crate::plan::memory::QueryMemory;
 use crate::plan::state::{CurrentStatement, new_state};
 use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
@@ -66,8 +66,6 @@ pub struct InstanceOptions {
     pub database: String,
     /// Threads that run queries; 0 for one per core.
     pub threads: usize,
-    /// Memory all running queries may hold together. Past it a query spills or fails with 53200.
-    pub query_memory_bytes: usize,
     /// The plugins that statements may use.
     pub plugins: Arc<PluginHost>,
     /// Which distribution this is, such as `lite`.
@@ -82,7 +80,6 @@ impl Default for InstanceOptions {
             superuser: "helios".to_owned(),
             database: "helios".to_owned(),
             threads: 0,
-            query_memory_bytes: 1 << 30,
             plugins: PluginHost::none(),
             edition: edition::LITE.to_owned(),
             config_text: None,
@@ -140,7 +137,7 @@ impl Instance {
                 )
             })?;
         let runtime_env = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.query_memory_bytes)))
+            .with_memory_pool(Arc::new(QueryMemory::new(engine.memory())))
             .build_arc()
             .map_err(crate::plan::error::convert)?;
         engine.set_expressions(Arc::new(IndexExpressions));

@@ -98,7 +98,8 @@ fn run(
     }
     let settings = StorageOptions {
         expected_names: &EXPECTED_NAMES,
-        page_cache_bytes: options.config.storage_options().page_cache_bytes,
+        // A check builds nothing else in memory that grows, but for RowIds and keys.
+        page_cache_bytes: options.config.storage_options().memory_bytes_max / 4,
         interrupt: Arc::clone(&options.interrupt),
     };
     let mut check = Check::open(&io, &settings, &mut found)?;

@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     let rounds = number(20.0)? as usize;
     let disk = Arc::new(Disk::open(&directory)?);
     let options = Options {
-        page_cache_bytes: 1 << 30,
+        memory_bytes_max: 2 << 30,
         ..Options::default()
     };
     let engine = Engine::open(disk.clone(), options)?;

@@ -34,6 +34,7 @@ use crate::governor::{Pace, Pressure, Share};
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::io::Io;
 use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
+use crate::memory::MemoryBudget;
 use crate::memtable::{Chain, Memtable};
 use crate::options::Options;
 use crate::schema::TableDef;
@@ -98,9 +99,9 @@ struct FlushState {
 }
 
 impl Flusher {
-    pub fn new(manifest: &Manifest, options: &Options) -> Flusher {
+    pub fn new(manifest: &Manifest, memory: &Arc<MemoryBudget>) -> Flusher {
         Flusher {
-            cache: PageCache::new(options.page_cache_bytes),
+            cache: PageCache::within(memory),
             codecs: Codecs::none(),
             turn: Mutex::default(),
             next_segment: manifest.next_segment.into(),
@@ -278,9 +279,12 @@ impl EngineInner {
         Ok(())
     }
 
-    /// Whether nothing more fits in front of the flushes.
+    /// Whether nothing more fits in front of the flushes. Where none is waited for, nothing would change.
     fn is_full(&self) -> bool {
-        self.is_behind() && self.timelines.active_bytes() > self.options.memtable_bytes_max
+        let (active, frozen) = (self.timelines.active_bytes(), self.timelines.frozen_bytes());
+        let is_too_much = active + frozen >= self.memory.memtables_bytes_max();
+        (self.is_behind() && active > self.options.memtable_bytes_max)
+            || (frozen > 0 && is_too_much)
     }
 
     /// Whether as many memtables wait for their flush as may.
@@ -397,7 +401,7 @@ impl EngineInner {
         let mut layers = sources.layers.clone();
         Layer::Memtable(Arc::clone(&sources.active)).put_by_age(&mut layers);
         timeline.set_sources(Superversion {
-            active: Arc::new(Memtable::new(timeline.id())),
+            active: Arc::new(Memtable::within(timeline.id(), &self.memory)),
             layers,
         });
     }
@@ -445,6 +449,14 @@ impl EngineInner {
             self.log.stop(error);
         }
         outcome
+    }
+
+    /// How segments are written.
+    pub fn segment_options(&self) -> SegmentOptions {
+        SegmentOptions {
+            page_bytes: self.options.page_bytes,
+            memory: Some(Arc::clone(&self.memory)),
+        }
     }
 
     /// A number for a segment.
@@ -576,9 +588,7 @@ impl EngineInner {
         pace: Option<&Pace<'_>>,
     ) -> Result<SegmentReader> {
         let name = name_of(number);
-        let options = SegmentOptions {
-            page_bytes: self.options.page_bytes,
-        };
+        let options = self.segment_options();
         let codecs = self.flusher.codecs.current();
         let writer = SegmentWriter::create(&self.io, &name, timeline.id(), options, codecs)?;
         let mut tables = TableDefs {

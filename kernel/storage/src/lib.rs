@@ -25,6 +25,7 @@ pub mod view;
 pub mod catalog;
 pub mod history;
 pub mod lock;
+pub mod memory;
 pub mod memtable;
 pub mod tables;
 mod timeline;

@@ -3,12 +3,16 @@
 use crate::archive::ArchiveDirectory;
 use crate::error::{Error, Result};
 use crate::governor::Caps;
+use crate::io::machine::default_budget_bytes;
+use crate::memory::{BUDGET_BYTES_MIN, MemoryBudget};
 use crate::wal::batch::ALIGNMENT;
 
 /// Settings of one [`Engine`](crate::engine::Engine); none of them changes what a file means.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A memtable past this size is frozen and flushed to a segment.
+    /// The one budget of memory ([`crate::memory`]); what follows are limits within it.
+    pub memory_bytes_max: usize,
+    /// A memtable past this size is frozen and flushed to a segment; at most a 16th of the budget.
     pub memtable_bytes_max: usize,
     /// Frozen memtables that may wait for their flush before commits have to wait.
     pub memtables_frozen_max: usize,
@@ -16,10 +20,8 @@ pub struct Options {
     pub wal_segment_bytes: u64,
     /// Raw size of a segment's page.
     pub page_bytes: usize,
-    /// Memory for decoded pages of segments.
-    pub page_cache_bytes: usize,
     /// Memory that one transaction's writes may take. What is more goes to files, which its commit makes
-    /// segments.
+    /// segments. Before that, an 8th of the budget is for all transactions together.
     pub transaction_bytes_max: usize,
     /// Rows that one statement has to insert at least for their being inserted by the column, which costs
     /// a file.
@@ -54,6 +56,16 @@ pub struct Options {
 /// Smallest WAL file.
 pub const WAL_SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
+/// So many pages of the size that is aimed at fit into the budget.
+const PAGES_MIN: usize = 512;
+/// For the sake of a small budget pages are not made smaller.
+const PAGE_BYTES_MIN: usize = 8 << 10;
+/// Locks of one table and transaction may take this part of the budget.
+const LOCKS_SHARE: usize = 64;
+const LOCKS_MIN: usize = 256;
+/// About what a lock on a row takes.
+pub(crate) const LOCK_BYTES: usize = 256;
+
 /// A week.
 const RETENTION_MICROS: u64 = 7 * 24 * 3600 * 1_000_000;
 
@@ -72,21 +84,38 @@ impl Options {
                 self.wal_segment_bytes
             )));
         }
+        if self.memory_bytes_max < BUDGET_BYTES_MIN {
+            return Err(Error::invalid(format!(
+                "memory_bytes_max is {}; it must be at least {BUDGET_BYTES_MIN}",
+                self.memory_bytes_max
+            )));
+        }
         if self.memtables_frozen_max == 0 {
             return Err(Error::invalid("memtables_frozen_max must be at least 1"));
         }
         self.cpu.check()
+    }
+
+    /// These with what the budget leaves of each limit.
+    pub(crate) fn within(mut self, budget: &MemoryBudget) -> Options {
+        let most = |limit: &mut usize, most: usize| *limit = most.min(*limit);
+        most(&mut self.memtable_bytes_max, budget.memtable_bytes_max());
+        let pages = (budget.bytes_max() / PAGES_MIN).max(PAGE_BYTES_MIN);
+        most(&mut self.page_bytes, pages);
+        let locks = budget.bytes_max() / LOCKS_SHARE / LOCK_BYTES;
+        most(&mut self.locks_per_table_max, locks.max(LOCKS_MIN));
+        self
     }
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options {
+            memory_bytes_max: default_budget_bytes(),
             memtable_bytes_max: 64 << 20,
             memtables_frozen_max: 4,
             wal_segment_bytes: 16 << 20,
             page_bytes: 64 << 10,
-            page_cache_bytes: 256 << 20,
             transaction_bytes_max: 64 << 20,
             bulk_rows_min: 1 << 14,
             locks_per_table_max: 1 << 16,

@@ -196,7 +196,7 @@ fn a_dry_run_does_everything_and_keeps_nothing() {
 #[test]
 fn settings_come_along_unless_there_are_others() {
     let place = Place::new();
-    let text = "# by hand\n[memory]\nquery_limit = \"64MB\"\n";
+    let text = "# by hand\n[memory]\nbudget = \"64MB\"\n";
     let config = Config::parse(text, "heliosdb.toml").unwrap();
     let db = Database::open_with(place.path("lite"), &config).unwrap();
     place.export(&db, "d");

@@ -58,8 +58,8 @@ const PEAK_MAX: usize = 48 << 20;
 
 fn engine(dir: &tempfile::TempDir) -> Engine {
     let options = Options {
+        memory_bytes_max: 32 << 20,
         memtable_bytes_max: 4 << 20,
-        page_cache_bytes: 4 << 20,
         wal_segment_bytes: 1 << 20,
         ..Options::default()
     };

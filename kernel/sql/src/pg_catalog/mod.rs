@@ -78,6 +78,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn column_pages(&self) -> Vec<ColumnPages>;
     /// Sizes and counters of storage, and how far its history goes back.
     fn storage_stats(&self) -> heliosdb_storage::Stats;
+    /// What everybody holds of the budget of memory.
+    fn memory(&self) -> heliosdb_storage::memory::Usage;
     /// What work in the background may use, and has used.
     fn background_cpu(&self) -> heliosdb_storage::governor::Report;
     /// What is held of the past, of the database and of all tables and indexes.

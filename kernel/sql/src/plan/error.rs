@@ -18,9 +18,16 @@ pub(crate) fn convert(error: DataFusionError) -> SqlError {
         return found;
     }
     if let DataFusionError::ResourcesExhausted(why) = error.find_root() {
-        return SqlError::new(state::OUT_OF_MEMORY, "out of memory").with_detail(why.clone());
+        return out_of_memory(why);
     }
     crate::plan::bridge::map_error(error)
+}
+
+/// What a query gets that can have no more of the budget of memory, and cannot go on in files.
+pub(crate) fn out_of_memory(why: &str) -> SqlError {
+    SqlError::new(state::OUT_OF_MEMORY, "out of memory")
+        .with_detail(why)
+        .with_hint("See helios_memory; [memory] budget in heliosdb.toml is what all have together.")
 }
 
 /// An error of ours, or of storage, anywhere inside.

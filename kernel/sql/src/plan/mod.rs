@@ -22,6 +22,7 @@ pub(crate) mod fast;
 pub(crate) mod filter;
 mod join_order;
 mod limit;
+pub(crate) mod memory;
 mod offset;
 pub(crate) mod origin;
 mod partial;

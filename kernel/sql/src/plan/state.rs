@@ -18,6 +18,7 @@ use heliosdb_storage::ids::RowId;
 use heliosdb_storage::{Interrupt, ReadView};
 
 use crate::catalog::Oid;
+use crate::plan::memory::{batch_rows, spill_reservation_bytes};
 
 /// What one execution of a plan reads.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> Session
     let mut options = ConfigOptions::new();
     options.execution.target_partitions = threads;
     options.execution.collect_statistics = true;
+    options.execution.sort_spill_reservation_bytes =
+        spill_reservation_bytes(&*runtime_env.memory_pool, threads);
     // Our row counts are good enough to keep small plans on one thread.
     options
         .execution
@@ -70,7 +73,8 @@ pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> Session
     options.catalog.create_default_catalog_and_schema = false;
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     crate::plan::bridge::configure(&mut options);
-    let config = SessionConfig::from(options);
+    let config =
+        SessionConfig::from(options).with_batch_size(batch_rows(&*runtime_env.memory_pool));
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)

@@ -29,9 +29,7 @@ pub fn map_error(e: DataFusionError) -> SqlError {
         DataFusionError::ArrowError(e, _) => map_arrow_error(&e),
         DataFusionError::SQL(e, _) => map_parser_error(&e),
         DataFusionError::SchemaError(e, _) => map_schema_error(&e),
-        DataFusionError::ResourcesExhausted(m) => {
-            SqlError::new(state::OUT_OF_MEMORY, "out of memory").with_detail(m)
-        }
+        DataFusionError::ResourcesExhausted(m) => crate::plan::error::out_of_memory(&m),
         DataFusionError::NotImplemented(m) => unsupported::error(&m),
         DataFusionError::Plan(m) => by_message(&m),
         DataFusionError::Execution(m) => by_message(&m),

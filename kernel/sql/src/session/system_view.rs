@@ -105,6 +105,10 @@ impl SessionView for SessionInfo {
         self.instance.engine().stats()
     }
 
+    fn memory(&self) -> heliosdb_storage::memory::Usage {
+        self.instance.engine().memory().usage()
+    }
+
     fn background_cpu(&self) -> governor::Report {
         self.instance.engine().governor().report()
     }

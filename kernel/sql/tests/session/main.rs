@@ -21,6 +21,7 @@ mod joins;
 mod json;
 mod list_append;
 mod locks;
+mod memory;
 mod observer;
 mod offset;
 mod plugin;

@@ -56,6 +56,14 @@ impl Db {
         Db::open(directory, &Plugins::default(), options)
     }
 
+    /// One with a budget of so many bytes of memory.
+    pub fn within(memory_bytes_max: usize) -> Db {
+        Db::with_options(Options {
+            memory_bytes_max,
+            ..Options::default()
+        })
+    }
+
     fn open(directory: Arc<tempfile::TempDir>, plugins: &Plugins, options: Options) -> Db {
         let disk = Arc::new(Disk::open(directory.path()).unwrap());
         let engine = Engine::open(disk.clone(), options).unwrap();

@@ -153,12 +153,12 @@ impl<'a> Check<'a> {
         timelines::check(&manifest, &segments, &transactions, &mut report)?;
         check_numbers(&manifest, &segments, &transactions, &mut report)?;
         let pins = Pins::new(manifest.horizons.clone());
-        let opened = Timelines::open(&manifest, segments.clone(), &pins, false);
+        let opened = Timelines::open(&manifest, segments.clone(), &pins, false, None);
         let opened = report.take(Place::default, opened)?;
         whole &= opened.is_some();
         let timelines = match opened {
             Some(timelines) => timelines,
-            None => Timelines::open(&Manifest::default(), BTreeMap::new(), &pins, false)?,
+            None => Timelines::open(&Manifest::default(), BTreeMap::new(), &pins, false, None)?,
         };
         let mut runs = NewerRuns::all(&manifest);
         let mut pass_runs = |timeline: &Timeline, ts| {
@@ -254,7 +254,11 @@ impl<'a> Check<'a> {
         self.report.begin("checking segments (bytes)", Some(bytes));
         for segment in self.segments.values().flatten() {
             // The pages of a run fit to its own numbers.
-            segment::check(&segment.as_written(), &mut self.report)?;
+            let as_written = segment.as_written();
+            let place = || Place::file(&segment.meta().name);
+            if let Some(segment) = self.report.take(place, as_written)? {
+                segment::check(&segment, &mut self.report)?;
+            }
         }
         for segments in self.segments.values() {
             segment::check_order(segments, &mut self.report)?;

@@ -11,29 +11,66 @@ use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
 use crate::history::Horizons;
-use crate::ids::{CollectionId, Ts};
+use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::memory::{Part, Reservation};
 use crate::schema::TableDef;
-use crate::segment::{PageCache, SegmentOptions, SegmentReader, SegmentWriter};
-use crate::view::{Layer, Path};
+use crate::segment::{PageCache, SegmentReader, SegmentWriter};
+use crate::view::{Layer, Path, Superversion};
 
 /// For pages that are being read; most are read once.
 const CACHE_BYTES: usize = 8 << 20;
+/// Pages' worth of rows that a file has in memory while it is merged: a block in each of four streams, of which
+/// the longest column has four pages, and the others have some together.
+pub const RUN_PAGES: usize = 20;
 
 /// One merge.
 pub struct Merging<'a> {
     pub engine: &'a EngineInner,
-    /// Of all that is committed on the timeline.
-    pub path: &'a Path,
-    /// Of the timeline's own layers: segments.
-    pub range: Range<usize>,
+    pub timeline: TimelineId,
     pub segments: Vec<SegmentReader>,
+    /// Of these collections something is in older files, or in the timelines above.
+    pub known_before: HashSet<CollectionId>,
+    /// Collections past their time of which something is in memory or in another file.
+    pub dead_elsewhere: HashSet<CollectionId>,
     pub horizons: &'a Horizons,
     pub definitions: &'a Judged,
     /// Says when to stop.
     pub check: &'a dyn Fn() -> Result<()>,
 }
 
-impl Merging<'_> {
+impl<'a> Merging<'a> {
+    /// Of the segments in `range` of the layers of `path`, which is of all that is committed on the
+    /// timeline. Memtables of the path are not held while the merge runs.
+    pub fn new(
+        engine: &'a EngineInner,
+        path: &Path,
+        range: Range<usize>,
+        horizons: &'a Horizons,
+        definitions: &'a Judged,
+        check: &'a dyn Fn() -> Result<()>,
+    ) -> Merging<'a> {
+        let Superversion { active, layers } = &**path.own();
+        let segments = layers[range.clone()].iter().filter_map(Layer::segment);
+        let segments: Vec<_> = segments.cloned().collect();
+        let (newer, older) = (&layers[..range.start], &layers[range.end..]);
+        let ids = segments.iter().flat_map(|s| &s.meta().collections);
+        let is_before =
+            |id: &&CollectionId| older.iter().any(|layer| layer.has(**id)) || path.is_above(**id);
+        let is_elsewhere = |id: &CollectionId| {
+            active.has(*id) || newer.iter().chain(older).any(|layer| layer.has(*id))
+        };
+        Merging {
+            engine,
+            timeline: active.timeline(),
+            known_before: ids.filter(is_before).copied().collect(),
+            dead_elsewhere: definitions.dead().filter(is_elsewhere).collect(),
+            segments,
+            horizons,
+            definitions,
+            check,
+        }
+    }
+
     pub fn segments(&self) -> &[SegmentReader] {
         &self.segments
     }
@@ -42,16 +79,16 @@ impl Merging<'_> {
     pub fn write(&self, number: u64) -> Result<Option<SegmentReader>> {
         let (engine, name) = (self.engine, name_of(number));
         let io = &engine.io;
-        let cache = PageCache::new(CACHE_BYTES);
+        let cache_bytes = CACHE_BYTES.min(engine.memory.work_bytes_max() / 4);
+        let cache = PageCache::new(cache_bytes);
+        let runs_bytes = self.segments.len() * RUN_PAGES * engine.options.page_bytes;
+        let _memory = Reservation::of(&engine.memory, Part::Work, cache_bytes + runs_bytes);
         let readers = self.segments().iter();
         let readers = readers.map(|segment| engine.flusher.open_beside(io, segment, &cache));
         let readers = readers.collect::<Result<Vec<_>>>()?;
-        let options = SegmentOptions {
-            page_bytes: engine.options.page_bytes,
-        };
+        let options = engine.segment_options();
         let codecs = engine.flusher.codecs().current();
-        let timeline = self.path.own().active.timeline();
-        let mut writer = SegmentWriter::create(io, &name, timeline, options, codecs)?;
+        let mut writer = SegmentWriter::create(io, &name, self.timeline, options, codecs)?;
         let ids: BTreeSet<CollectionId> = readers
             .iter()
             .flat_map(|reader| reader.meta().collections.iter().copied())
@@ -86,10 +123,9 @@ impl Merging<'_> {
             .filter(|reader| reader.has(id))
             .cloned()
             .collect();
-        let older = &self.path.own().layers[self.range.end..];
         let keep = Keep {
             horizon: self.horizons.of(id),
-            is_oldest: !older.iter().any(|layer| layer.has(id)) && !self.path.is_above(id),
+            is_oldest: !self.known_before.contains(&id),
         };
         if readers.iter().any(|reader| reader.has_rows(id)) {
             let table = self.definitions.table(id);
@@ -97,24 +133,9 @@ impl Merging<'_> {
             return rows::merge(&readers, table, keep, self.check, writer);
         }
         match id {
-            CATALOG => {
-                let elsewhere = self.dead_elsewhere();
-                entries::merge_definitions(&readers, id, keep, &elsewhere, writer)
-            }
+            CATALOG => entries::merge_definitions(&readers, id, keep, &self.dead_elsewhere, writer),
             _ => entries::merge(&readers, id, keep, self.check, writer),
         }
-    }
-
-    /// Collections past their time of which something is in memory or in another file.
-    fn dead_elsewhere(&self) -> HashSet<CollectionId> {
-        let (newer, older) = (
-            &self.path.own().layers[..self.range.start],
-            &self.path.own().layers[self.range.end..],
-        );
-        let is_there = |id: &CollectionId| {
-            self.path.own().active.has(*id) || newer.iter().chain(older).any(|layer| layer.has(*id))
-        };
-        self.definitions.dead().filter(is_there).collect()
     }
 
     /// Whether `merged` tells less of times before the horizons than the segments did: fewer versions, or

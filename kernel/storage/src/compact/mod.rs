@@ -19,8 +19,8 @@
 //! Promises:
 //!
 //! 1. What a view AS OF the horizon or later shows is the same before and after.
-//! 2. Memory does not grow with the files: a page or two per file and column, and the RowIds of a table as
-//!    bitmaps.
+//! 2. Memory does not grow with the files: a page or two per file and column, of no more files than the
+//!    budget has room for, and the RowIds of a table as bitmaps.
 //! 3. What a timeline showed where another one branched off is part of 1: the horizon does not pass it.
 //!    Each timeline's files are merged for themselves, and a delete stays while a timeline above has
 //!    something of its collection.
@@ -361,15 +361,16 @@ impl EngineInner {
         let path = &view.0.path;
         let sources = path.own();
         let files = self.files(path, &horizons, &judged);
+        let files_max = self.files_at_once();
         let range = match goal {
-            Goal::Due => policy::next(&files, self.options.compaction_bytes_max),
+            Goal::Due => policy::next(&files, self.options.compaction_bytes_max, files_max),
             Goal::Everything => {
                 let late = |layer: &&Layer| match layer {
                     Layer::Memtable(_) => true,
                     Layer::Segment(segment) => !among.contains(&segment.meta().name),
                 };
                 let late = sources.layers.iter().take_while(late).count();
-                let range = policy::everything(&files[late..]);
+                let range = policy::everything(&files[late..], files_max);
                 range.map(|range| late + range.start..late + range.end)
             }
         };
@@ -377,25 +378,14 @@ impl EngineInner {
             return Ok(None);
         };
         if let Caller::Background(background) = caller {
-            let debt = policy::debt(&files, self.options.compaction_bytes_max);
+            let debt = policy::debt(&files, self.options.compaction_bytes_max, files_max);
             background.begin(debt, self.segment_count());
         }
         // Pins may have been taken since, or let go; a load may have raised the horizons.
         let planned = self.pins.plan(&wanted, expired);
         let judged = definitions.at(&planned);
-        let merging = Merging {
-            engine: self,
-            segments: sources.layers[range.clone()]
-                .iter()
-                .filter_map(Layer::segment)
-                .cloned()
-                .collect(),
-            path,
-            range,
-            horizons: &planned,
-            definitions: &judged,
-            check: &check,
-        };
+        let merging = Merging::new(self, path, range, &planned, &judged, &check);
+        drop(view);
         let number = self.take_segment_number()?;
         let written = merging.write(number);
         let published = written.and_then(|reader| {
@@ -418,6 +408,11 @@ impl EngineInner {
             self.remove_segment(&segment.meta().name);
         }
         Ok(Some(compacted(merging.segments(), merged.as_ref())))
+    }
+
+    /// How many files a merge may have open, of which each may have pages decoded.
+    fn files_at_once(&self) -> usize {
+        self.memory.work_bytes_max() / (merge::RUN_PAGES * self.options.page_bytes)
     }
 
     /// What the policy is to know of the layers. Only what is older than all memtables is merged: the

@@ -37,13 +37,18 @@ impl File {
     }
 }
 
-/// The neighbours to merge next, if any. `files` are from the newest to the oldest.
-pub fn next(files: &[File], bytes_max: u64) -> Option<Range<usize>> {
+/// The neighbours to merge next, if any, and no more than `files_max`. `files` are from the newest to the
+/// oldest.
+pub fn next(files: &[File], bytes_max: u64, files_max: usize) -> Option<Range<usize>> {
+    let files_max = files_max.max(FILES_MIN);
     let small = |file: &File| file.readable && file.bytes <= bytes_max;
     // The longest range from `start` in which every further file `fits` the bytes before it.
     let grown = |start: usize, fits: &dyn Fn(&File, u64) -> bool| {
         let (mut end, mut bytes) = (start, 0);
-        while files.get(end).is_some_and(small) && (end == start || fits(&files[end], bytes)) {
+        while end - start < files_max
+            && files.get(end).is_some_and(small)
+            && (end == start || fits(&files[end], bytes))
+        {
             bytes += files[end].bytes;
             end += 1;
         }
@@ -63,9 +68,9 @@ pub fn next(files: &[File], bytes_max: u64) -> Option<Range<usize>> {
 }
 
 /// How many files merges that are due would take away, each of them and what they make due.
-pub fn debt(files: &[File], bytes_max: u64) -> usize {
+pub fn debt(files: &[File], bytes_max: u64, files_max: usize) -> usize {
     let mut left = files.to_vec();
-    while let Some(range) = next(&left, bytes_max).filter(|range| range.len() > 1) {
+    while let Some(range) = next(&left, bytes_max, files_max).filter(|range| range.len() > 1) {
         let merged = File {
             bytes: left[range.clone()].iter().map(|file| file.bytes).sum(),
             garbage_bytes: 0,
@@ -77,13 +82,23 @@ pub fn debt(files: &[File], bytes_max: u64) -> usize {
 }
 
 /// The neighbours to merge next so that in the end everything is one file; `None` when it is, and has
-/// nothing that would go. What cannot be read stays, and what is on either side of it, apart.
-pub fn everything(files: &[File]) -> Option<Range<usize>> {
+/// nothing that would go. What cannot be read stays, and what is on either side of it, apart. Of more than
+/// `files_max` those come first that are the least together.
+pub fn everything(files: &[File], files_max: usize) -> Option<Range<usize>> {
+    let files_max = files_max.max(FILES_MIN);
     let mut start = 0;
     while start < files.len() {
         let stretch = files[start..].iter().take_while(|file| file.readable);
         let end = start + stretch.count();
         let rest = &files[start..end];
+        if rest.len() > files_max {
+            let bytes = |first: &usize| -> u64 {
+                let window = files[*first..*first + files_max].iter();
+                window.map(|file| file.bytes).sum()
+            };
+            let first = (start..=end - files_max).min_by_key(bytes);
+            return first.map(|first| first..first + files_max);
+        }
         if rest.len() > 1 || rest.iter().any(|file| file.garbage_bytes > 0) {
             return Some(start..end);
         }
@@ -108,7 +123,11 @@ mod tests {
     }
 
     fn check(sizes: &[u64], expected: Option<Range<usize>>) {
-        assert_eq!(next(&files(sizes), 1024 * MB), expected, "{sizes:?}");
+        assert_eq!(
+            next(&files(sizes), 1024 * MB, usize::MAX),
+            expected,
+            "{sizes:?}"
+        );
     }
 
     #[test]
@@ -136,10 +155,10 @@ mod tests {
         check(&[64, 2000, 64, 64, 64, 64], Some(2..6));
         let mut some = files(&[64; 6]);
         some[2].readable = false;
-        assert_eq!(next(&some, 1024 * MB), None);
-        assert_eq!(everything(&some), Some(0..2));
-        assert_eq!(everything(&some[1..]), Some(2..5));
-        assert_eq!(everything(&some[1..3]), None);
+        assert_eq!(next(&some, 1024 * MB, usize::MAX), None);
+        assert_eq!(everything(&some, usize::MAX), Some(0..2));
+        assert_eq!(everything(&some[1..], usize::MAX), Some(2..5));
+        assert_eq!(everything(&some[1..3], usize::MAX), None);
     }
 
     #[test]
@@ -147,23 +166,33 @@ mod tests {
         for (garbage, expected) in [(199, None), (201, Some(1..2))] {
             let mut some = files(&[1, 2000, 3]);
             some[1].garbage_bytes = garbage * MB;
-            assert_eq!(next(&some, 1024 * MB), expected, "{garbage}");
-            assert_eq!(everything(&some[1..2]), Some(0..1));
+            assert_eq!(next(&some, 1024 * MB, usize::MAX), expected, "{garbage}");
+            assert_eq!(everything(&some[1..2], usize::MAX), Some(0..1));
             some[1].readable = false;
-            assert_eq!(next(&some, 1024 * MB), None);
+            assert_eq!(next(&some, 1024 * MB, usize::MAX), None);
         }
     }
 
     #[test]
+    fn no_more_files_are_merged_than_fit() {
+        let some = files(&[64; 11]);
+        assert_eq!(next(&some, 1024 * MB, 5), Some(0..5));
+        let mut left = files(&[9, 9, 3, 1, 1, 1, 1, 3, 9]);
+        assert_eq!(everything(&left, 5), Some(2..7));
+        left.splice(2..7, files(&[7]));
+        assert_eq!(everything(&left, 5), Some(0..5));
+    }
+
+    #[test]
     fn the_debt_is_what_merges_would_take_away() {
-        let debt = |sizes: &[u64]| debt(&files(sizes), 1024 * MB);
+        let debt = |sizes: &[u64]| debt(&files(sizes), 1024 * MB, usize::MAX);
         assert_eq!(debt(&[64; 3]), 0);
         assert_eq!(debt(&[64; 4]), 3);
         assert_eq!(debt(&[64, 64, 64, 64, 256, 256, 256]), 6);
         // What is written anew for its garbage alone stays one file.
         let mut some = files(&[1, 2000, 3]);
         some[1].garbage_bytes = 1000 * MB;
-        assert_eq!(super::debt(&some, 1024 * MB), 0);
+        assert_eq!(super::debt(&some, 1024 * MB, usize::MAX), 0);
     }
 
     /// Flushes of one size, merged as the policy wants: the files stay few, and every byte is written
@@ -173,7 +202,7 @@ mod tests {
         let (mut sizes, mut written) = (Vec::new(), 0);
         for flushed in 1..=4096_u64 {
             sizes.insert(0, 1);
-            while let Some(range) = next(&files(&sizes), 1 << 40) {
+            while let Some(range) = next(&files(&sizes), 1 << 40, usize::MAX) {
                 let merged: u64 = sizes[range.clone()].iter().sum();
                 written += merged;
                 sizes.splice(range, [merged]);
@@ -198,7 +227,7 @@ mod tests {
                     .wrapping_mul(6364136223846793005)
                     .wrapping_add(1442695040888963407);
                 sizes.insert(0, 1 << ((seed >> 33) % 9));
-                while let Some(range) = next(&files(&sizes), 1 << 40) {
+                while let Some(range) = next(&files(&sizes), 1 << 40, usize::MAX) {
                     let merged = sizes[range.clone()].iter().sum();
                     sizes.splice(range, [merged]);
                 }

@@ -18,6 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::load::{LoadOptions, Loader};
 use crate::lock::LockManager;
+use crate::memory::MemoryBudget;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
 use crate::removal::Removals;
@@ -65,6 +66,8 @@ struct Open {
 
 pub(crate) struct EngineInner {
     pub io: Arc<dyn Io>,
+    pub memory: Arc<MemoryBudget>,
+    /// Within the budget.
     pub options: Options,
     pub locks: LockManager,
     pub tables: Arc<Tables>,
@@ -200,6 +203,8 @@ impl Engine {
         sink: Box<dyn LogSink>,
     ) -> Result<Engine> {
         options.check()?;
+        let memory = MemoryBudget::new(options.memory_bytes_max);
+        let options = options.within(&memory);
         let directory = io.lock().map_err(|e| match e.kind() {
             std::io::ErrorKind::WouldBlock => Error::DirectoryLocked,
             _ => Error::io("lock", crate::io::disk::LOCK_FILE, e),
@@ -213,7 +218,7 @@ impl Engine {
             brought,
             unflushed,
         } = recovery::recover(&io, &options)?;
-        let flusher = Flusher::new(&manifest, &options);
+        let flusher = Flusher::new(&manifest, &memory);
         let archiver = Archiver::open(&options, &*io, writer.start(), brought)?;
         let segments = flusher.open_segments(&io, &manifest, archiver.as_ref())?;
         let removals = Removals::default();
@@ -227,10 +232,10 @@ impl Engine {
             sequences.restore(all, *id, shown);
         }
         let pins = Pins::new(manifest.horizons.clone());
-        let timelines = Timelines::open(&manifest, segments, &pins, !inline)?;
+        let timelines = Timelines::open(&manifest, segments, &pins, !inline, Some(&memory))?;
         let inner = Arc::new(EngineInner {
             locks: LockManager::new(options.lock_timeout_micros, !inline),
-            log: Log::new(Arc::clone(&io), writer, manifest.last_ts, sink),
+            log: Log::new(Arc::clone(&io), writer, manifest.last_ts, sink, &memory),
             flusher,
             removals,
             archiver,
@@ -238,6 +243,7 @@ impl Engine {
             compactor: Compactor::new(&*io),
             governor: Governor::new(Arc::clone(&io), options.cpu),
             io,
+            memory,
             options,
             tables: Arc::new(tables),
             evaluator: Evaluator::none(),
@@ -456,9 +462,14 @@ impl Engine {
         self.inner().compactor.confirm_clock(&*self.inner().io);
     }
 
-    /// What it was opened with.
+    /// What it was opened with, as far as the budget of memory leaves it so.
     pub fn options(&self) -> &Options {
         &self.inner().options
+    }
+
+    /// The one budget of memory: storage's own parts, and those of whoever else asks.
+    pub fn memory(&self) -> &Arc<MemoryBudget> {
+        &self.inner().memory
     }
 
     /// Who says how much of the machine the background may use: storage's own, and that of whoever else

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub mod disk;
+pub mod machine;
 
 /// How [`Io::open`] treats a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

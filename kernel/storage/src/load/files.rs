@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::flush::name_of;
 use crate::ids::{CollectionId, RowId, TimelineId};
 use crate::schema::ColumnType;
-use crate::segment::{SegmentOptions, SegmentReader, SegmentWriter};
+use crate::segment::{SegmentReader, SegmentWriter};
 
 /// Which of two versions of a row a segment is to be asked for first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +71,9 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn new(engine: Arc<EngineInner>, options: LoadOptions) -> Result<Arc<Files>> {
+    pub fn new(engine: Arc<EngineInner>, mut options: LoadOptions) -> Result<Arc<Files>> {
+        let memory_max = engine.memory.work_bytes_max();
+        options.memory_bytes = options.memory_bytes.min(memory_max);
         if engine.loading.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("another load is under way"));
         }
@@ -96,7 +98,12 @@ impl Files {
         is_load: bool,
     ) -> Arc<Files> {
         Arc::new(Files {
-            sort: SortSpace::new(&engine.io, &options, &engine.sort_runs),
+            sort: SortSpace::new(
+                &engine.io,
+                &options,
+                &engine.sort_runs,
+                Some(&engine.memory),
+            ),
             timeline,
             is_load,
             engine,
@@ -135,9 +142,7 @@ impl Files {
     pub fn create(&self) -> Result<OpenSegment> {
         let number = self.engine.take_segment_number()?;
         self.state.lock().numbers.push(number);
-        let options = SegmentOptions {
-            page_bytes: self.engine.options.page_bytes,
-        };
+        let options = self.engine.segment_options();
         let codecs = self.engine.flusher.codecs().current();
         let timeline = self.timeline;
         let (io, name) = (&self.engine.io, name_of(number));

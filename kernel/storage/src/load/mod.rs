@@ -49,7 +49,8 @@ pub use self::table::{LoadedTable, TableLoader};
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Memory for sorting index entries, of all tables together; what is more goes to files.
+    /// Memory for sorting index entries, of all tables together, and at most an 8th of the engine's budget;
+    /// what is more goes to files.
     pub memory_bytes: usize,
     /// A segment is cut when it is as long. Every segment that holds a part of a table costs its
     /// scans one bitmap of RowIds.

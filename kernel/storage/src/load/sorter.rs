@@ -17,6 +17,7 @@ use super::run::{Claim, RECORD_HEADER_BYTES, RecordRef, Run, RunReader, RunWrite
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::io::Io;
+use crate::memory::{MemoryBudget, Part, Reservation};
 use crate::view::index::KEY_BYTES_MAX;
 
 /// Chunks of memory are not larger.
@@ -36,6 +37,7 @@ pub struct SortSpace {
     io: Arc<dyn Io>,
     interrupt: Arc<Interrupt>,
     memory_bytes: usize,
+    _memory: Option<Reservation>,
     chunk_bytes: usize,
     sorters: AtomicUsize,
     next_run: Arc<AtomicU64>,
@@ -47,12 +49,14 @@ impl SortSpace {
         io: &Arc<dyn Io>,
         options: &LoadOptions,
         next_run: &Arc<AtomicU64>,
+        memory: Option<&Arc<MemoryBudget>>,
     ) -> Arc<SortSpace> {
         let chunk_bytes = (options.memory_bytes / CHUNKS).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
         Arc::new(SortSpace {
             io: Arc::clone(io),
             interrupt: Arc::clone(&options.interrupt),
             memory_bytes: options.memory_bytes,
+            _memory: memory.map(|memory| Reservation::of(memory, Part::Work, options.memory_bytes)),
             chunk_bytes: chunk_bytes.next_power_of_two(),
             sorters: AtomicUsize::new(0),
             next_run: Arc::clone(next_run),
@@ -431,7 +435,7 @@ mod tests {
             let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
             for memory_bytes in [0, 256 << 10, 64 << 20] {
                 let options = LoadOptions { memory_bytes, ..LoadOptions::default() };
-                let mut sorter = Sorter::new(&SortSpace::new(&io, &options, &Arc::default()));
+                let mut sorter = Sorter::new(&SortSpace::new(&io, &options, &Arc::default(), None));
                 for claim in &claims {
                     sorter.push(&claim.key, claim.begin, claim.end, claim.row).unwrap();
                 }
@@ -465,7 +469,7 @@ mod tests {
     fn a_share_is_taken_until_its_merge_is_done() {
         let dir = tempfile::tempdir().unwrap();
         let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
-        let space = SortSpace::new(&io, &LoadOptions::default(), &Arc::default());
+        let space = SortSpace::new(&io, &LoadOptions::default(), &Arc::default(), None);
         let mut first = Sorter::new(&space);
         let alone = space.chunks_max();
         first.push(b"key", 1, 2, 3).unwrap();

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use crossbeam_skiplist::SkipMap;
 
 use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::memory::{MemoryBudget, Part};
 
 pub mod chain;
 mod filter;
@@ -92,6 +93,9 @@ pub struct Memtable {
     /// Of the keys of the map, when those are many.
     filter: KeyFilter,
     bytes: AtomicUsize,
+    /// What is counted in the budget, which is less while commits are under way.
+    counted: AtomicUsize,
+    memory: Option<Arc<MemoryBudget>>,
     /// `u64::MAX` as long as nothing is in here.
     ts_min: AtomicU64,
     ts_max: AtomicU64,
@@ -100,12 +104,25 @@ pub struct Memtable {
 }
 
 impl Memtable {
+    /// One that nobody counts.
     pub fn new(timeline: TimelineId) -> Memtable {
+        Memtable::counted(timeline, None)
+    }
+
+    /// One that is counted in `memory` until it is dropped, which may be long after its flush: when its
+    /// last reader has ended.
+    pub fn within(timeline: TimelineId, memory: &Arc<MemoryBudget>) -> Memtable {
+        Memtable::counted(timeline, Some(Arc::clone(memory)))
+    }
+
+    fn counted(timeline: TimelineId, memory: Option<Arc<MemoryBudget>>) -> Memtable {
         Memtable {
             timeline,
             map: SkipMap::new(),
             filter: KeyFilter::default(),
             bytes: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
+            memory,
             ts_min: AtomicU64::new(u64::MAX),
             ts_max: AtomicU64::new(0),
             live_rows: OnceLock::new(),
@@ -119,6 +136,14 @@ impl Memtable {
     /// Approximate memory taken.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Count what [`Memtable::insert`] said that versions take, of a whole commit.
+    pub fn count(&self, bytes: usize) {
+        if let Some(memory) = &self.memory {
+            self.counted.fetch_add(bytes, Ordering::Relaxed);
+            memory.grow(Part::Memtables, bytes);
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -215,6 +240,14 @@ impl Memtable {
             if visit(entry.key(), entry.value()).is_break() {
                 return;
             }
+        }
+    }
+}
+
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.shrink(Part::Memtables, *self.counted.get_mut());
         }
     }
 }

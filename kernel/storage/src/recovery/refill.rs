@@ -187,6 +187,7 @@ impl Replay for Refill<'_> {
         let active = &timeline.sources().active;
         let bytes = active.replay(&transaction, &timeline.live)?;
         self.engine.timelines.add_active(bytes);
+        active.count(bytes);
         self.engine.after_commit();
         Ok(())
     }

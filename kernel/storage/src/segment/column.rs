@@ -147,6 +147,11 @@ impl ColumnPageBuilder {
         Ok(rows.len())
     }
 
+    /// What it takes in memory.
+    pub fn heap_bytes(&self) -> usize {
+        self.values.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
     /// Bytes of the payload so far, to the precision that closing a block needs.
     pub fn bytes(&self) -> usize {
         self.values.len() + self.ends.len() * OFFSET_BYTES

@@ -211,7 +211,8 @@ pub(super) fn decode_entries(payload: &[u8], hist: bool, raw_bytes: usize) -> Re
             ));
         }
     }
-    let (raw, _) = builder.take();
+    let (mut raw, _) = builder.take();
+    raw.shrink_to_fit();
     match raw.len() == raw_bytes {
         true => Ok(Buffer::from_vec(raw)),
         false => Err(malformed(format!("a page of {raw_bytes} bytes"), raw.len())),

@@ -8,6 +8,7 @@
 //! ```
 
 mod directory;
+mod heap;
 
 use std::sync::Arc;
 

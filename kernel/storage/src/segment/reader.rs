@@ -25,6 +25,7 @@ use crate::codec::Codecs;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
+use crate::memory::{Part, Reservation};
 use crate::row::RowCodec;
 use crate::schema::TableDef;
 
@@ -54,6 +55,8 @@ pub(super) struct Inner {
     pub column_codecs: Arc<Codecs>,
     /// What a run is read with after its commit.
     pub stamp: Option<Stamp>,
+    /// What the directory takes.
+    pub _memory: Option<Reservation>,
 }
 
 /// Which columns of a row are read; of a segment, only their pages.
@@ -90,6 +93,17 @@ impl SegmentReader {
         let file = io
             .open(name, OpenMode::Read)
             .map_err(|e| Error::io("open", name, e))?;
+        SegmentReader::of_file(file, name, expected, cache, column_codecs)
+    }
+
+    /// [`SegmentReader::open`] of a file that is open.
+    pub(super) fn of_file(
+        file: Arc<dyn File>,
+        name: &str,
+        expected: Option<&SegmentMeta>,
+        cache: &Arc<PageCache>,
+        column_codecs: &Arc<Codecs>,
+    ) -> Result<SegmentReader> {
         let bytes = file.len().map_err(|e| Error::io("read", name, e))?;
         if bytes < (HEADER_BYTES + TRAILER_BYTES) as u64 {
             return Err(Error::corruption(
@@ -150,6 +164,10 @@ impl SegmentReader {
         let places = ids.zip(0..).collect();
         let finders = Finder::of(&directory).into();
         let number = cache.file_number();
+        let memory = cache.budget().map(|budget| {
+            let bytes = directory.heap_bytes();
+            Reservation::of(budget, Part::Files, bytes)
+        });
         let cache = Arc::clone(cache);
         Ok(SegmentReader(Arc::new(Inner {
             file,
@@ -163,6 +181,7 @@ impl SegmentReader {
             codecs,
             column_codecs: Arc::clone(column_codecs),
             stamp: None,
+            _memory: memory,
         })))
     }
 

@@ -21,6 +21,7 @@ use crate::datum::Datum;
 use crate::datum::arrow::ColumnBuilder;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::memory::{Part, Reservation};
 use crate::row::{batch, batch_schema};
 use crate::schema::{ColumnType, TableDef};
 
@@ -56,6 +57,8 @@ pub struct SegmentScan {
     filters: Vec<Arc<dyn RowFilter>>,
     keep: Keep,
     blocks: Range<usize>,
+    /// What was handed out last, where the cache does not have it.
+    memory: Option<Reservation>,
 }
 
 /// A range that rows are held against.
@@ -108,7 +111,10 @@ impl SegmentReader {
             };
             blocks = scan.blocks.start.min(needed)..scan.blocks.end.min(needed);
         }
+        let budget = self.0.cache.budget();
+        let memory = budget.filter(|_| keep == Keep::Stored);
         Ok(SegmentScan {
+            memory: memory.map(|budget| Reservation::new(budget, Part::Scans)),
             reader: self.clone(),
             collection: table.id,
             schema,
@@ -409,7 +415,12 @@ impl Iterator for SegmentScan {
         while let Some(number) = self.blocks.next() {
             match self.block(number) {
                 Ok(None) => {}
-                Ok(Some(batch)) => return Some(Ok(batch)),
+                Ok(Some(batch)) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.set(batch.get_array_memory_size());
+                    }
+                    return Some(Ok(batch));
+                }
                 Err(error) => {
                     self.blocks = 0..0;
                     return Some(Err(error));

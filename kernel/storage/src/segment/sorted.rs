@@ -144,7 +144,7 @@ impl SortedPageData {
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.restarts.len() * 4 + self.heads.bytes()
+        self.bytes.capacity() + self.restarts.capacity() * size_of::<u32>() + self.heads.bytes()
     }
 
     #[inline]

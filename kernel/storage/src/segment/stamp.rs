@@ -15,14 +15,15 @@ use arrow_buffer::ScalarBuffer;
 use super::SegmentMeta;
 use super::format::{Directory, Run};
 use super::reader::{Inner, SegmentReader};
+use crate::error::Result;
 use crate::ids::Ts;
+use crate::memory::{Part, Reservation};
 
 /// What stands in the place of all begins.
 pub(super) struct Stamp {
     pub ts: Ts,
     /// As many times as a block has rows, at most.
     begins: ScalarBuffer<u64>,
-    as_written: Arc<Inner>,
 }
 
 impl Stamp {
@@ -60,11 +61,18 @@ impl SegmentReader {
         }
     }
 
-    /// The file as it is, without a stamp.
-    pub fn as_written(&self) -> SegmentReader {
-        match &self.0.stamp {
-            None => self.clone(),
-            Some(stamp) => SegmentReader(Arc::clone(&stamp.as_written)),
+    /// The file as it is, without a stamp. Reads the directory once more.
+    pub fn as_written(&self) -> Result<SegmentReader> {
+        let inner = &*self.0;
+        match &inner.stamp {
+            None => Ok(self.clone()),
+            Some(_) => SegmentReader::of_file(
+                Arc::clone(&inner.file),
+                &inner.meta.name,
+                None,
+                &inner.cache,
+                &inner.column_codecs,
+            ),
         }
     }
 
@@ -99,6 +107,10 @@ impl Unstamped {
             }
         }
         let inner = &*run.0;
+        let memory = inner.cache.budget().map(|budget| {
+            let begins = rows_max as usize * size_of::<u64>();
+            Reservation::of(budget, Part::Files, directory.heap_bytes() + begins)
+        });
         SegmentReader(Arc::new(Inner {
             file: Arc::clone(&inner.file),
             number: inner.number,
@@ -117,8 +129,8 @@ impl Unstamped {
             stamp: Some(Stamp {
                 ts,
                 begins: vec![ts.0; rows_max as usize].into(),
-                as_written: Arc::clone(&run.0),
             }),
+            _memory: memory,
         }))
     }
 }

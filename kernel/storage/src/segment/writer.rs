@@ -31,6 +31,7 @@ use crate::codec::{self, BuiltIn, CodecSet};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::io::{File, Io, OpenMode};
+use crate::memory::{MemoryBudget, Part, Reservation};
 use crate::planted::{self, Bug};
 use crate::schema::{ColumnDef, TableDef};
 
@@ -41,17 +42,25 @@ use self::sorted::SortedWriter;
 
 /// Written to the file at once.
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// With a budget, as one part in so many of it, if that is less.
+const WRITE_BUFFER_SHARE: usize = 128;
+/// Of a budget, for the hashes of a collection's keys: one with more keys gets a filter that spares
+/// nothing, for a filter of so many would find no place in the page cache.
+const HASHES_SHARE: usize = 32;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SegmentOptions {
     /// Aim of a page's length before compression.
     pub page_bytes: usize,
+    /// What the writer builds is counted there.
+    pub memory: Option<Arc<MemoryBudget>>,
 }
 
 impl Default for SegmentOptions {
     fn default() -> SegmentOptions {
         SegmentOptions {
             page_bytes: 64 * 1024,
+            memory: None,
         }
     }
 }
@@ -91,6 +100,15 @@ impl SegmentWriter {
             framer: PageFramer::new()?,
             encoder: PageEncoder::new(codecs),
             chooser: Chooser::default(),
+            buffer_bytes: match &options.memory {
+                None => WRITE_BUFFER_BYTES,
+                Some(budget) => WRITE_BUFFER_BYTES.min(budget.bytes_max() / WRITE_BUFFER_SHARE),
+            },
+            memory: options
+                .memory
+                .as_ref()
+                .map(|budget| Reservation::new(budget, Part::Work)),
+            directory_bytes: 0,
         };
         Ok(SegmentWriter {
             output,
@@ -156,7 +174,11 @@ impl SegmentWriter {
     pub fn begin_sorted(&mut self, id: CollectionId) -> Result<()> {
         self.end_collection()?;
         self.check_new(id)?;
-        self.open = Some(Open::Sorted(SortedWriter::new(id, self.options.page_bytes)));
+        let mut sorted = SortedWriter::new(id, self.options.page_bytes);
+        if let Some(budget) = &self.options.memory {
+            sorted.limit_hashes(budget.bytes_max() / HASHES_SHARE);
+        }
+        self.open = Some(Open::Sorted(sorted));
         Ok(())
     }
 
@@ -251,6 +273,11 @@ struct Output {
     framer: PageFramer,
     encoder: PageEncoder,
     chooser: Chooser,
+    /// When to write.
+    buffer_bytes: usize,
+    memory: Option<Reservation>,
+    /// What was told of pages that are closed.
+    directory_bytes: usize,
 }
 
 impl Output {
@@ -349,8 +376,16 @@ impl Output {
         })
     }
 
+    /// A page or block was closed, whose place takes so much; what is open takes `open_bytes`.
+    fn account(&mut self, directory_bytes: usize, open_bytes: usize) {
+        self.directory_bytes += directory_bytes;
+        if let Some(memory) = &mut self.memory {
+            memory.set(self.buffer.capacity() + self.directory_bytes + open_bytes);
+        }
+    }
+
     fn write_when_full(&mut self) -> Result<()> {
-        match self.buffer.len() >= WRITE_BUFFER_BYTES {
+        match self.buffer.len() >= self.buffer_bytes {
             true => self.write(),
             false => Ok(()),
         }

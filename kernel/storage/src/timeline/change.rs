@@ -84,7 +84,7 @@ impl EngineInner {
             return Err(error);
         }
         let sources = Superversion {
-            active: Arc::new(Memtable::new(id)),
+            active: Arc::new(Memtable::within(id, &self.memory)),
             layers: Vec::new(),
         };
         let live = LiveRows::new(BTreeMap::new());

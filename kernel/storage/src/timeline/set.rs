@@ -11,6 +11,7 @@ use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
 use crate::manifest::{Manifest, TimelineEntry};
+use crate::memory::MemoryBudget;
 use crate::memtable::Memtable;
 use crate::segment::SegmentReader;
 use crate::view::{Layer, Superversion};
@@ -41,12 +42,13 @@ struct Named {
 }
 
 impl Timelines {
-    /// What the manifest says, with the `segments` of each, newest first.
+    /// What the manifest says, with the `segments` of each, newest first. Memtables are counted in `memory`.
     pub fn open(
         manifest: &Manifest,
         mut segments: BTreeMap<TimelineId, Vec<SegmentReader>>,
         pins: &Arc<Pins>,
         can_block: bool,
+        memory: Option<&Arc<MemoryBudget>>,
     ) -> Result<Timelines> {
         let mut all: BTreeMap<TimelineId, (String, Arc<Timeline>)> = BTreeMap::new();
         // A parent is older than its branches, and ids grow.
@@ -63,7 +65,10 @@ impl Timelines {
             };
             let layers = segments.remove(id).unwrap_or_default().into_iter();
             let sources = Superversion {
-                active: Arc::new(Memtable::new(*id)),
+                active: Arc::new(match memory {
+                    Some(memory) => Memtable::within(*id, memory),
+                    None => Memtable::new(*id),
+                }),
                 layers: layers.map(Layer::Segment).collect(),
             };
             let live = LiveRows::new(entry.live_rows.clone());
@@ -216,7 +221,7 @@ mod tests {
         let other = TimelineEntry::new("other".to_owned(), None);
         manifest.timelines.insert(ids[1], other);
         let pins = Pins::new(manifest.horizons.clone());
-        let timelines = Timelines::open(&manifest, BTreeMap::new(), &pins, false).unwrap();
+        let timelines = Timelines::open(&manifest, BTreeMap::new(), &pins, false, None).unwrap();
         let both = ids.map(|id| timelines.get(id).unwrap());
         let (freeze, is_over) = (RwLock::new(()), AtomicUsize::new(0));
         let mut elsewhere = 0;

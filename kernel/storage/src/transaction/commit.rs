@@ -20,6 +20,7 @@ use crate::catalog::CATALOG;
 use crate::error::Result;
 use crate::history::named::pin_of;
 use crate::ids::{CollectionId, Ts};
+use crate::memory::{Part, Reservation};
 use crate::memtable::{TxnSlot, split_key};
 use crate::planted::{self, Bug};
 use crate::wal::log::Ticket;
@@ -63,6 +64,9 @@ impl Transaction {
             return Ok(ts);
         }
         let mut writes = self.writes.take_memory();
+        // The record has all of it once more until it is in the log.
+        let _record = (writes.bytes() > engine.memory.grain())
+            .then(|| Reservation::of(&engine.memory, Part::Log, writes.bytes()));
         let mut record = TransactionRecord::new(self.timeline.id(), writes.bytes());
         let mut live: Vec<(CollectionId, i64)> = Vec::new();
         let mut finals: Vec<_> = writes.drain().collect();
@@ -102,6 +106,7 @@ impl Transaction {
                     .insert(write.key, Arc::clone(&slot), write.value);
             }
             engine.timelines.add_active(bytes);
+            sources.active.count(bytes);
             let committed = engine.log.commit(record, &slot, reserved)?;
             sources.active.note_commit(committed.0);
             for (table, delta) in live {
@@ -117,6 +122,7 @@ impl Transaction {
             None => publish()?,
             Some((serial, writes)) => serial.commit(writes, true, publish)?,
         };
+        self.memory.set(0);
         self.finish(ts, ticket, durability)?;
         engine.after_commit();
         Ok(ts)

@@ -31,7 +31,9 @@ use crate::history::named::PINS;
 use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
+use crate::memory::{Part, Reservation};
 use crate::memtable::full_key;
+use crate::options::LOCK_BYTES;
 use crate::planted::{self, Bug};
 use crate::schema::TableDef;
 use crate::timeline::{Epoch, Timeline};
@@ -113,6 +115,8 @@ pub struct Transaction {
     serial: Option<Serial>,
     interrupt: Arc<Interrupt>,
     writes: PrivateWrites,
+    /// What writes and locks take, once that is worth telling.
+    memory: Reservation,
     held: Vec<Arc<LockObject>>,
     guards: HashMap<CollectionId, Guard>,
     /// The statement's snapshot, whose history stays while it is here.
@@ -149,6 +153,7 @@ impl Transaction {
         interrupt: Arc<Interrupt>,
     ) -> Transaction {
         Transaction {
+            memory: Reservation::new(&engine.memory, Part::Transactions),
             engine,
             timeline,
             epoch,
@@ -485,10 +490,33 @@ impl Transaction {
             return Err(Error::ReadOnlyTransaction);
         }
         self.writes.write(collection, key, kind, value, is_first);
-        match self.writes.bytes() > self.engine.options.transaction_bytes_max {
-            true => self.spill(),
-            false => Ok(()),
+        let bytes = self.writes.bytes();
+        if bytes > self.engine.options.transaction_bytes_max || self.must_spill(bytes) {
+            self.spill()?;
+            self.account(self.writes.bytes());
         }
+        Ok(())
+    }
+
+    /// Whether writes of `bytes` take too much of the budget of memory.
+    fn must_spill(&mut self, bytes: usize) -> bool {
+        let memory = &self.engine.memory;
+        let told = self.memory.bytes();
+        if bytes + self.locks_bytes() <= told + memory.grain() {
+            return false;
+        }
+        self.account(bytes);
+        self.engine.memory.must_spill(bytes)
+    }
+
+    fn locks_bytes(&self) -> usize {
+        self.held.len() * LOCK_BYTES
+    }
+
+    /// Tell what is held.
+    fn account(&mut self, bytes: usize) {
+        let bytes = bytes + self.locks_bytes();
+        self.memory.set(bytes);
     }
 
     /// Make `def` the table's definition from this transaction on. Needed before the first insert

@@ -30,7 +30,7 @@ use crate::flush::name_of;
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::memtable::{full_key, split_key};
 use crate::schema::TableDef;
-use crate::segment::{KeyedWriter, SegmentOptions, SegmentReader, SegmentWriter};
+use crate::segment::{KeyedWriter, SegmentReader, SegmentWriter};
 use crate::timeline::Timeline;
 use crate::view::{Kind, OwnWrites, find_in_runs};
 
@@ -379,9 +379,7 @@ pub fn create_run(
 ) -> Result<(Arc<RunFile>, SegmentWriter)> {
     let number = engine.take_segment_number()?;
     let file = RunFile::new(engine, number);
-    let options = SegmentOptions {
-        page_bytes: engine.options.page_bytes,
-    };
+    let options = engine.segment_options();
     let codecs = engine.flusher.codecs().current();
     let name = name_of(number);
     let writer = SegmentWriter::create(&engine.io, &name, timeline, options, codecs)?;

@@ -53,8 +53,8 @@ impl Transaction {
         let runs: Vec<Run> = match private.iter().all(is_fit) {
             true => private
                 .iter()
-                .map(|run| (run.reader().as_written(), Arc::clone(&run.file)))
-                .collect(),
+                .map(|run| Ok((run.reader().as_written()?, Arc::clone(&run.file))))
+                .collect::<Result<_>>()?,
             false => {
                 let merged = self.merge(&self.writes.latest(), &dropped);
                 engine.stop_after_sync(merged)?.into_iter().collect()

@@ -87,8 +87,9 @@ impl Write {
     }
 }
 
-/// Approximate bytes of a write besides its key and value.
-const WRITE_OVERHEAD_BYTES: usize = 96;
+/// Approximate bytes of a write besides its key and value: its place in a tree whose nodes are half full, as
+/// those are that are filled in order, and two allocations.
+const WRITE_OVERHEAD_BYTES: usize = 128;
 
 /// See the module's header.
 #[derive(Debug, Default)]

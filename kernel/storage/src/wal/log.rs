@@ -31,11 +31,14 @@ use crate::backup::Point;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Ts};
 use crate::io::Io;
+use crate::memory::MemoryBudget;
 use crate::memtable::TxnSlot;
 use crate::planted::{self, Bug};
 
-/// Bytes of asynchronous commits that may wait for the disk before committers have to.
+/// Bytes of asynchronous commits that may wait for the disk before committers have to, and the part of the
+/// budget of memory that they are at most.
 const ASYNCHRONOUS_BYTES_MAX: usize = 16 << 20;
+const ASYNCHRONOUS_SHARE: usize = 32;
 
 /// The most that committers leave for records of storage's own: a flush makes room, and needs a record.
 const KEPT_BYTES_MAX: u64 = 64 << 10;
@@ -84,6 +87,7 @@ pub struct Log {
     lost: AtomicBool,
     /// One preparation of a file at a time; the number of the next one.
     preparing: Mutex<u64>,
+    asynchronous_bytes_max: usize,
     /// What committers leave for records of storage's own.
     kept: u64,
     latest: AtomicU64,
@@ -102,7 +106,14 @@ pub struct Log {
 
 impl Log {
     /// Go on from `last_ts`, the newest commit, which is durable.
-    pub fn new(io: Arc<dyn Io>, writer: Writer, last_ts: Ts, sink: Box<dyn LogSink>) -> Log {
+    pub fn new(
+        io: Arc<dyn Io>,
+        writer: Writer,
+        last_ts: Ts,
+        sink: Box<dyn LogSink>,
+        memory: &MemoryBudget,
+    ) -> Log {
+        let share = memory.bytes_max() / ASYNCHRONOUS_SHARE;
         Log {
             io,
             queue: Mutex::new(Queue {
@@ -121,6 +132,7 @@ impl Log {
             archived: AtomicU64::new(u64::MAX),
             flushed: AtomicU64::new(0),
             removing: Mutex::default(),
+            asynchronous_bytes_max: ASYNCHRONOUS_BYTES_MAX.min(share),
             kept: (writer.prepared_len() / 8)
                 .min(KEPT_BYTES_MAX)
                 .next_multiple_of(ALIGNMENT),
@@ -426,9 +438,9 @@ impl Log {
             (queue.bytes, Ticket(queue.last_ticket))
         };
         let limit = if inline {
-            ASYNCHRONOUS_BYTES_MAX >> 8
+            self.asynchronous_bytes_max >> 8
         } else {
-            ASYNCHRONOUS_BYTES_MAX
+            self.asynchronous_bytes_max
         };
         if bytes > limit {
             return self.wait(ticket);

@@ -15,6 +15,7 @@ mod governor;
 mod history;
 mod index_build;
 mod load;
+mod memory;
 mod model;
 mod pins;
 mod recovery;

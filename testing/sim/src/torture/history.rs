@@ -64,7 +64,12 @@ impl Machine {
     /// A new database on a new disk.
     pub fn start(seed: u64, disk: SimDisk) -> Result<Machine> {
         let mut rng = Rng::new(seed).fork(11);
-        let options = tiny_options(&mut rng);
+        let mut options = tiny_options(&mut rng);
+        options.memory_bytes_max = if has_little_memory(seed) {
+            256 << 10
+        } else {
+            1 << 30
+        };
         let mut machine = Machine {
             disk,
             engine: None,
@@ -577,6 +582,12 @@ fn sequence_spec(sequence: CollectionId) -> SequenceSpec {
             cycle: false,
         }
     }
+}
+
+/// Whether the history of `seed` has next to no memory: it flushes, writes runs and evicts pages at every step.
+/// It makes ten times the calls of another, and every read decodes its pages.
+pub(super) fn has_little_memory(seed: u64) -> bool {
+    Rng::new(seed).fork(14).index(8) == 0
 }
 
 /// Options small enough that a short history flushes, switches logs and splits pages.

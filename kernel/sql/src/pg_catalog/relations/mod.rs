@@ -75,6 +75,7 @@ static RELATIONS: &[&Relation] = &[
     &storage::HELIOS_ARCHIVE,
     &storage::HELIOS_RETENTION,
     &storage::HELIOS_BACKGROUND_CPU,
+    &storage::HELIOS_MEMORY,
     &storage::HELIOS_HISTORY,
     &import::HELIOS_IMPORTS,
     &absent::PG_INHERITS,

@@ -65,6 +65,13 @@ relations! {
         share Text, cap_percent Int4, used_percent Float8, used_ms Int8, over_ms Int8,
         throttled_ms Int8, waiting Int4, in_debt Bool, enforced Bool,
     } => Some(background_cpu_rows);
+
+    /// The budget of memory, first all of it, then what each part holds, held at its peak since the server
+    /// started, and may hold now (NULL: others make room for it). `refused` is how often a query or a plugin was
+    /// told that there is no more.
+    HELIOS_MEMORY = pg_catalog.helios_memory 12921 'v' {
+        part Text, bytes Int8, peak_bytes Int8, limit_bytes Int8 null, refused Int8,
+    } => Some(memory_rows);
 }
 
 fn compression_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
@@ -319,6 +326,29 @@ fn background_cpu_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             i32::try_from(usage.waiting).ok(),
             usage.in_debt,
             report.caps.enforced
+        ])?;
+    }
+    Ok(())
+}
+
+fn memory_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let usage = ctx.session.memory();
+    let size = |bytes: usize| i64::try_from(bytes).ok();
+    let refused = usage.parts.iter().map(|part| part.refused).sum();
+    rows.push(row![
+        "total",
+        size(usage.bytes),
+        size(usage.peak_bytes),
+        size(usage.budget_bytes),
+        size(refused)
+    ])?;
+    for part in &usage.parts {
+        rows.push(row![
+            part.part.name(),
+            size(part.bytes),
+            size(part.peak_bytes),
+            part.limit_bytes.and_then(size),
+            size(part.refused)
         ])?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use heliosdb_plugin_host::store::StoreInfo;
 use heliosdb_storage::codec::{BuiltIn, Encoding};
 use heliosdb_storage::governor::{Caps, Report, Share, Usage};
 use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
+use heliosdb_storage::memory::{MemoryBudget, Part};
 use heliosdb_storage::segment::{ColumnPages, RivalBytes};
 use heliosdb_storage::{Compacted, HeldBy, Horizon, Stats};
 
@@ -406,6 +407,14 @@ impl SessionView for Session {
             pages(0, Encoding::Plain, 3000),
             pages(1, Encoding::BuiltIn(BuiltIn::Runs), 30),
         ]
+    }
+
+    fn memory(&self) -> heliosdb_storage::memory::Usage {
+        let budget = MemoryBudget::new(1 << 20);
+        budget.grow(Part::Memtables, 1000);
+        budget.shrink(Part::Memtables, 400);
+        budget.try_grow(Part::Queries, 1 << 20).unwrap_err();
+        budget.usage()
     }
 
     fn background_cpu(&self) -> Report {

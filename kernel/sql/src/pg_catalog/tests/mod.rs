@@ -502,6 +502,27 @@ fn the_budget_of_background_work_is_told_by_share() {
 }
 
 #[test]
+fn the_budget_of_memory_is_told_by_part() {
+    check(
+        "SELECT part, bytes, peak_bytes, limit_bytes, refused FROM helios_memory",
+        expect![[r#"
+            part|bytes|peak_bytes|limit_bytes|refused
+            text|bigint|bigint|bigint|bigint
+            total|600|1000|1048576|1
+            memtables|600|1000|262144|0
+            transactions|0|0|131072|0
+            log|0|0||0
+            files|0|0||0
+            work|0|0||0
+            scans|0|0||0
+            queries|0|0|524288|1
+            plugins|0|0|262144|0
+            page_cache|0|0|966056|0
+        "#]],
+    );
+}
+
+#[test]
 fn what_columns_are_stored_as_is_told_by_name() {
     check(
         "SELECT schemaname, tablename, attname, attnum, codec, pages, raw_bytes, stored_bytes, ratio, bits_per_value, reason

@@ -40,7 +40,10 @@ fn parts() -> Parts {
     let io: Arc<dyn Io> = Arc::new(Disk::open(directory.path()).unwrap());
     let table = small_table();
     let codec = RowCodec::new(&table).unwrap();
-    let options = SegmentOptions { page_bytes: 256 };
+    let options = SegmentOptions {
+        page_bytes: 256,
+        ..SegmentOptions::default()
+    };
     let main = TimelineId::MAIN;
     let mut writer = SegmentWriter::create(&io, NAME, main, options, Arc::new(NoCodecs)).unwrap();
     writer.begin_rows(&table).unwrap();

@@ -198,7 +198,10 @@ fn with_codec(types: &[ColumnType]) -> Arc<TableDef> {
 }
 
 fn writer_with(io: &Arc<dyn Io>, codecs: Arc<dyn CodecSet>) -> SegmentWriter {
-    let options = SegmentOptions { page_bytes: 4096 };
+    let options = SegmentOptions {
+        page_bytes: 4096,
+        ..SegmentOptions::default()
+    };
     SegmentWriter::create(io, NAME, TimelineId::MAIN, options, codecs).unwrap()
 }
 

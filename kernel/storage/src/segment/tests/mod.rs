@@ -92,7 +92,10 @@ fn rows_of(scan: SegmentScan) -> Result<BTreeMap<u64, Vec<Datum>>> {
 }
 
 fn create(io: &Arc<dyn Io>, page_bytes: usize) -> SegmentWriter {
-    let options = SegmentOptions { page_bytes };
+    let options = SegmentOptions {
+        page_bytes,
+        ..SegmentOptions::default()
+    };
     SegmentWriter::create(io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap()
 }
 

@@ -94,9 +94,16 @@ impl RowsWriter {
             longest = longest.max(column.bytes());
         }
         if run.row_ids.len() == BLOCK_ROWS_MAX || longest >= run.column_bytes_max {
-            run.close_block(self.id, &self.columns, output)?;
+            let closed = run.close_block(self.id, &self.columns, output)?;
+            self.account(output, closed);
         }
         Ok(())
+    }
+
+    /// Tell of a block that was closed, whose places take so much.
+    fn account(&self, output: &mut Output, closed: usize) {
+        let open = self.head.heap_bytes() + self.hist.heap_bytes();
+        output.account(closed, open);
     }
 
     pub fn push_rows(
@@ -119,14 +126,18 @@ impl RowsWriter {
         let values = columns.map(|(def, array)| ColumnValues::new(&def.ty, array.as_ref()));
         let values = values.collect::<Result<Vec<_>>>()?;
         let writer = if hist { &mut self.hist } else { &mut self.head };
+        let mut closed = 0;
         while !rows.is_empty() {
             let end = rows.start + writer.room(&values, rows.clone())?;
             let ends = ends.map(|ends| &ends[rows.start - first..end - first]);
             writer.extend(run, &values, rows.start..end, ends)?;
             rows.start = end;
             if writer.is_full() {
-                writer.close_block(self.id, &self.columns, output)?;
+                closed += writer.close_block(self.id, &self.columns, output)?;
             }
+        }
+        if closed > 0 {
+            self.account(output, closed);
         }
         Ok(())
     }
@@ -274,14 +285,24 @@ impl RunWriter {
         Ok(())
     }
 
+    /// What the columns of the open block take in memory.
+    fn heap_bytes(&self) -> usize {
+        let numbers = [&self.row_ids, &self.begins, &self.ends];
+        let numbers = numbers.iter().map(|numbers| numbers.capacity());
+        let columns = self.columns.iter().flatten();
+        columns.map(ColumnPageBuilder::heap_bytes).sum::<usize>()
+            + numbers.sum::<usize>() * size_of::<u64>()
+    }
+
+    /// What the block's places take in memory.
     fn close_block(
         &mut self,
         collection: CollectionId,
         defs: &[ColumnDef],
         output: &mut Output,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let (Some(min_row), Some(max_row)) = (self.row_ids.first(), self.row_ids.last()) else {
-            return Ok(());
+            return Ok(0);
         };
         let (min_row, max_row) = (*min_row, *max_row);
         let rows = self.row_ids.len() as u32;
@@ -324,7 +345,7 @@ impl RunWriter {
                 rival: written.rival,
             }));
         }
-        self.blocks.push(Block {
+        let block = Block {
             rows,
             tombstones: self.tombstones,
             min_row,
@@ -336,12 +357,14 @@ impl RunWriter {
             ends,
             deleted,
             columns,
-        });
+        };
+        let bytes = block.heap_bytes();
+        self.blocks.push(block);
         self.row_ids.clear();
         self.begins.clear();
         self.ends.clear();
         self.deleted.clear();
         self.tombstones = 0;
-        Ok(())
+        Ok(bytes)
     }
 }

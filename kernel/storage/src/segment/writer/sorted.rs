@@ -14,7 +14,9 @@ pub(super) struct SortedWriter {
     id: CollectionId,
     page_bytes: usize,
     order: Order<Vec<u8>>,
+    entries: u64,
     hashes: Vec<u64>,
+    hashes_max: usize,
     /// Whether an entry is more than a key with its row behind it, which nobody looks up by itself.
     looked_up: bool,
     head: RunWriter,
@@ -43,11 +45,18 @@ impl SortedWriter {
             id,
             page_bytes,
             order: Order::new(),
+            entries: 0,
             hashes: Vec::new(),
+            hashes_max: usize::MAX,
             looked_up: false,
             head: run(PageKind::Entries),
             hist: run(PageKind::EntriesHist),
         }
+    }
+
+    /// Past so many bytes of hashes there is no filter.
+    pub fn limit_hashes(&mut self, bytes: usize) {
+        self.hashes_max = bytes / size_of::<u64>();
     }
 
     pub fn push(
@@ -64,8 +73,12 @@ impl SortedWriter {
         }
         self.order.check_key(key, begin, end)?;
         let run = if end.is_none() {
-            self.hashes.push(bloom_hash(key));
+            self.entries += 1;
             self.looked_up |= !value.is_some_and(|value| ends_key(key, value));
+            match self.hashes.len() < self.hashes_max {
+                true => self.hashes.push(bloom_hash(key)),
+                false => (self.hashes, self.hashes_max) = (Vec::new(), 0),
+            }
             &mut self.head
         } else {
             &mut self.hist
@@ -74,7 +87,8 @@ impl SortedWriter {
         run.min_ts = run.min_ts.min(begin);
         run.max_ts = run.max_ts.max(begin);
         if run.builder.bytes() >= self.page_bytes {
-            run.close_page(self.id, output)?;
+            let closed = run.close_page(self.id, output)?;
+            output.account(closed, self.hashes.capacity() * size_of::<u64>());
         }
         Ok(())
     }
@@ -93,11 +107,11 @@ impl SortedWriter {
             rows: 0,
         };
         let bloom = match self.looked_up {
-            true => Bloom::build(&self.hashes),
-            false => Bloom::of_everything(),
+            true if self.hashes.len() as u64 == self.entries => Bloom::build(&self.hashes),
+            _ => Bloom::of_everything(),
         };
         let bloom = output.page(page, &bloom)?;
-        let entries = self.hashes.len() as u64;
+        let entries = self.entries;
         let (head, hist) = (self.head.pages, self.hist.pages);
         let run = Run::Sorted(Sorted {
             bloom,
@@ -115,10 +129,11 @@ impl SortedWriter {
 }
 
 impl RunWriter {
-    fn close_page(&mut self, collection: CollectionId, output: &mut Output) -> Result<()> {
+    /// What the page's place takes in memory.
+    fn close_page(&mut self, collection: CollectionId, output: &mut Output) -> Result<usize> {
         let entries = self.builder.entries();
         if entries == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let (raw, first_key) = self.builder.take();
         let page = PageId {
@@ -128,13 +143,15 @@ impl RunWriter {
             rows: entries,
         };
         let place = output.entries_page(page, &raw)?;
-        self.pages.push(SortedPage {
+        let page = SortedPage {
             place,
             entries,
             min_ts: std::mem::replace(&mut self.min_ts, Ts::MAX),
             max_ts: std::mem::replace(&mut self.max_ts, Ts::ZERO),
             first_key,
-        });
-        Ok(())
+        };
+        let bytes = page.heap_bytes();
+        self.pages.push(page);
+        Ok(bytes)
     }
 }
