@@ -260,7 +260,7 @@ pub fn ours(name: &str) -> Result<PathBuf, String> {
         Ok(program)
     } else {
         Err(format!(
-            "{} is missing; build it first: cargo build --release --bin {name}",
+            "{} is missing; build it first: cargo build --release --workspace",
             program.display()
         ))
     }

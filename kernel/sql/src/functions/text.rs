@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use datafusion::logical_expr::ColumnarValue;
+use md5::{Digest as _, Md5};
 
 use super::Registry;
 use crate::error::{Result, SqlError, SqlState, state};
@@ -295,11 +296,16 @@ pub fn quote_literal(s: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    let digits = bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 0xf)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(digits);
+    text
 }
 
 fn md5(bytes: &[u8]) -> String {
-    hex(&super::system::md5(bytes))
+    hex(&Md5::digest(bytes))
 }
 
 /// The text of any value, as `concat` and `format` use it.
