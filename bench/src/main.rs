@@ -40,7 +40,8 @@ what:
   codec       the codecs of fsst-alp beside their papers, and choosing beside trying all
   dump        dump and restore of TPC-H, beside pg_dump and pg_restore
   load        COPY of TPC-H table by table with all keys, beside PostgreSQL
-  tpch        load, 22 queries and space of TPC-H, beside PostgreSQL and DuckDB
+  scan        the 22 queries of TPC-H, after its load, beside PostgreSQL and DuckDB
+  space       the files of TPC-H, after its load, merged and vacuumed, beside PostgreSQL's and DuckDB's
 
 options:
   --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, others: 1)
@@ -108,7 +109,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
         Some("load") => tpch::load::run(&options),
         Some("oltp") => oltp::run(&options),
         Some("pgbench") => pgbench::run(&options),
-        Some("tpch") => tpch::run(&options),
+        Some("scan") => tpch::run(&options),
+        Some("space") => tpch::space::run(&options),
         Some("history") => history::run(&options),
         Some("flights") => flights::run(&options),
         Some("jsonschema") => jsonschema::run(&options),

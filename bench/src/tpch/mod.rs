@@ -9,6 +9,7 @@
 mod answers;
 pub mod load;
 mod pieces;
+pub mod space;
 
 use std::fs;
 use std::path::Path;
