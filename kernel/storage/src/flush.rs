@@ -37,6 +37,7 @@ use crate::manifest::{FlushEdit, Manifest, SegmentEntry};
 use crate::memory::MemoryBudget;
 use crate::memtable::{Chain, Memtable};
 use crate::options::Options;
+use crate::planted::{self, Bug};
 use crate::schema::TableDef;
 use crate::segment::{
     KeyedWriter, PageCache, SegmentMeta, SegmentOptions, SegmentReader, SegmentWriter,
@@ -563,18 +564,28 @@ impl EngineInner {
         memtable: &Arc<Memtable>,
         reader: SegmentReader,
     ) -> Option<Ts> {
+        let old = planted::is(Bug::SwapOfOldSources).then(|| timeline.sources());
         // Commits that are under way have not told the memtables of their time.
         let _window = self.freeze.write();
         if timeline.is_dropped() {
             return None;
         }
-        let mut sources = Superversion::clone(&timeline.sources());
+        let mut sources = Superversion::clone(&old.unwrap_or_else(|| timeline.sources()));
         let is_it = |layer: &Layer| matches!(layer, Layer::Memtable(m) if Arc::ptr_eq(m, memtable));
         sources.layers.retain(|layer| !is_it(layer));
-        Layer::Segment(reader).put_by_age(&mut sources.layers);
+        if planted::is(Bug::SwapShowsGap) {
+            timeline.set_sources(sources.clone());
+        }
+        match planted::is(Bug::FlushInFront) {
+            false => Layer::Segment(reader).put_by_age(&mut sources.layers),
+            true => sources.layers.insert(0, Layer::Segment(reader)),
+        }
         timeline.set_sources(sources);
         self.timelines.note_flushed(memtable.bytes());
-        let before = self.oldest_in_memory();
+        let before = match planted::is(Bug::LogForgetsBranches) {
+            false => self.oldest_in_memory(),
+            true => None,
+        };
         let before = before.map(|oldest| Ts(oldest.0.saturating_sub(1)));
         Some(before.map_or(memtable.ts_max(), |before| before.min(memtable.ts_max())))
     }

@@ -46,6 +46,8 @@ pub mod key;
 pub mod row;
 pub mod segment;
 
+mod sync;
+
 pub mod planted;
 
 pub mod error;

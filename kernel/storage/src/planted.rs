@@ -54,6 +54,14 @@ bugs! {
     SsiMissesSkew "planted-ssi-misses-skew" "A pivot between a transaction and itself is let through.";
     SsiForgetsEarly "planted-ssi-forgets-early" "Who committed is forgotten while others still run beside it.";
     SsiTrustsReaders "planted-ssi-trusts-readers" "Every transaction that writes nothing counts as safe.";
+    FlipBesideFreeze "planted-flip-beside-freeze" "A freeze may come between a commit's versions and its flip.";
+    SwapOfOldSources "planted-swap-of-old-sources" "A flush puts its segment into the sources of before it had them to itself.";
+    SwapShowsGap "planted-swap-shows-gap" "A flush takes its memtable away before it puts the segment there.";
+    FlushInFront "planted-flush-in-front" "The segment of a flush is put in front of what is newer.";
+    LogForgetsBranches "planted-log-forgets-branches" "The log goes as far as one timeline does not need it.";
+    MergeOfOldSources "planted-merge-of-old-sources" "A merge puts its segment into the sources of before it had them to itself.";
+    InputsRemovedEarly "planted-inputs-removed-early" "A merge removes its input before the log has its output.";
+    PlanMissesPins "planted-plan-misses-pins" "A pin may be taken between the look at the pins and the plan of horizons.";
 }
 
 /// 0, or one more than the number of the bug in force.
@@ -69,7 +77,7 @@ pub fn choose(bug: Option<Bug>) {
 /// Give other threads a chance to see what a bug shows for a moment.
 pub(crate) fn dawdle() {
     for _ in 0..20 {
-        std::thread::yield_now();
+        crate::sync::yield_now();
     }
 }
 

@@ -18,13 +18,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
 use crate::compact::Fork;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, TimelineId, Ts};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::transaction::ssi::Ssi;
 use crate::view::{Path, Source, Superversion};
 
@@ -49,7 +49,7 @@ pub struct Timeline {
     columns_at_fork: RwLock<HashMap<CollectionId, usize>>,
     /// Counts up when transactions that have begun may not commit any more.
     epoch: AtomicU64,
-    dropped: std::sync::atomic::AtomicBool,
+    dropped: AtomicBool,
 }
 
 /// Where a timeline branched off.

@@ -29,9 +29,11 @@ enum Hunt {
     Lists(Level),
     /// The short cases.
     Cases,
+    /// Threads in orders that a scheduler chooses: `testing/models` finds it, in `tests/planted.rs` there.
+    Models,
 }
 
-use Hunt::{Cases, Crash, Lists, Live};
+use Hunt::{Cases, Crash, Lists, Live, Models};
 use Level::{ReadCommitted, RepeatableRead, Serializable};
 
 /// Who has to find a bug, with how many seeds.
@@ -55,6 +57,14 @@ fn hunt_for(bug: Bug) -> (Hunt, u64) {
         Bug::SsiMissesSkew => (Lists(Serializable), 10),
         Bug::SsiForgetsEarly => (Lists(Serializable), 20),
         Bug::SsiTrustsReaders => (Lists(Serializable), 40),
+        Bug::FlipBesideFreeze
+        | Bug::SwapOfOldSources
+        | Bug::SwapShowsGap
+        | Bug::FlushInFront
+        | Bug::LogForgetsBranches
+        | Bug::MergeOfOldSources
+        | Bug::InputsRemovedEarly
+        | Bug::PlanMissesPins => (Models, 0),
     }
 }
 
@@ -78,6 +88,7 @@ fn run(hunt: Hunt, seed: u64) -> Option<String> {
                 cases::a_snapshot_keeps_what_it_sees();
                 None
             }
+            Models => None,
         }
         .map(|report| report.to_string())
     }));
@@ -124,6 +135,9 @@ fn every_planted_bug_is_found() {
         assert!(bug.is_built(), "{bug:?}");
         planted::choose(Some(*bug));
         let (hunt, seeds) = hunt_for(*bug);
+        if hunt == Models {
+            continue;
+        }
         let found = (1..=seeds).find_map(|seed| run(hunt, seed).map(|what| (seed, what)));
         match found {
             Some((seed, what)) => {

@@ -60,6 +60,7 @@ use crate::ids::Ts;
 use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::manifest::CompactionEdit;
+use crate::planted::{self, Bug};
 use crate::schema::Retention;
 use crate::segment::SegmentReader;
 use crate::timeline::Timeline;
@@ -482,13 +483,18 @@ impl EngineInner {
             }
             self.log.push_reserved(record, reserved)?
         };
+        if planted::is(Bug::InputsRemovedEarly) {
+            let names = segments.iter().map(|segment| &segment.meta().name);
+            names.for_each(|name| self.remove_segment(name));
+        }
         self.log.wait(ticket)?;
         self.pins.settle();
+        let old = planted::is(Bug::MergeOfOldSources).then(|| timeline.sources());
         let _window = self.freeze.write();
         if timeline.is_dropped() {
             return Ok(false);
         }
-        let sources = timeline.sources();
+        let sources = old.unwrap_or_else(|| timeline.sources());
         let removed = |layer: &Layer| match layer {
             Layer::Memtable(_) => false,
             Layer::Segment(reader) => {

@@ -15,7 +15,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -23,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::history::{Horizons, NamedPin, PinKind};
 use crate::ids::Ts;
 use crate::planted::{self, Bug};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// See the module's header.
 pub struct Pins {
@@ -250,6 +250,11 @@ impl Pins {
     pub fn plan(&self, wanted: &Horizons, expired: Ts) -> Horizons {
         let mut state = self.state.lock();
         let planned = state.risen(wanted, expired);
+        if planted::is(Bug::PlanMissesPins) {
+            drop(state);
+            planted::dawdle();
+            state = self.state.lock();
+        }
         state.planned = Some(planned.clone());
         self.tell(&mut state);
         planned

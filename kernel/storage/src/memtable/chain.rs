@@ -20,11 +20,11 @@
 //!    chain of any length walks it and never recurses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
 use crate::ids::Ts;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A transaction's commit state, shared by all its versions: one store makes all of them visible.
 #[derive(Debug, Default)]

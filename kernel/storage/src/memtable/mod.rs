@@ -10,13 +10,13 @@
 //! that window).
 
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_skiplist::SkipMap;
 
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::memory::{MemoryBudget, Part};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub mod chain;
 mod filter;

@@ -96,7 +96,7 @@ impl Transaction {
 
         let slot = TxnSlot::pending();
         let publish = || {
-            let _window = engine.freeze.read();
+            let window = engine.freeze.read();
             self.timeline.check(self.epoch)?;
             let sources = self.timeline.sources();
             let mut bytes = 0;
@@ -107,6 +107,7 @@ impl Transaction {
             }
             engine.timelines.add_active(bytes);
             sources.active.count(bytes);
+            let _window = (!planted::is(Bug::FlipBesideFreeze)).then_some(window);
             let committed = engine.log.commit(record, &slot, reserved)?;
             sources.active.note_commit(committed.0);
             for (table, delta) in live {

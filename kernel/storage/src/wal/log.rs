@@ -17,7 +17,6 @@
 //! someone who will not commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -34,6 +33,7 @@ use crate::io::Io;
 use crate::memory::MemoryBudget;
 use crate::memtable::TxnSlot;
 use crate::planted::{self, Bug};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes of asynchronous commits that may wait for the disk before committers have to, and the part of the
 /// budget of memory that they are at most.
