@@ -141,6 +141,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("heliosdb-isolation", &["heliosdb-storage"]),
     ("heliosdb-sim", &["heliosdb-isolation", "heliosdb-storage"]),
     (
+        "heliosdb-models",
+        &["heliosdb-models-sim", "heliosdb-models-storage"],
+    ),
+    ("heliosdb-models-locks", &[]),
+    (
+        "heliosdb-models-sim",
+        &["heliosdb-models-locks", "heliosdb-models-storage"],
+    ),
+    ("heliosdb-models-storage", &["heliosdb-models-locks"]),
+    (
         "heliosdb-upgrade",
         &[
             "heliosdb-dump",
