@@ -456,6 +456,7 @@ impl EngineInner {
     pub fn segment_options(&self) -> SegmentOptions {
         SegmentOptions {
             page_bytes: self.options.page_bytes,
+            blob_bytes_min: self.options.blob_bytes_min,
             memory: Some(Arc::clone(&self.memory)),
         }
     }

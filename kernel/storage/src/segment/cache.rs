@@ -17,6 +17,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 
+use super::blob::BlobIndex;
 use super::filter::Bloom;
 use super::hash::NumberHash;
 use super::sorted::SortedPageData;
@@ -42,6 +43,8 @@ pub(super) enum Page {
     RowBitmap(Arc<RoaringTreemap>),
     Entries(Arc<SortedPageData>),
     Bloom(Arc<Bloom>),
+    BlobIndex(Arc<BlobIndex>),
+    Blobs(Buffer),
 }
 
 impl Page {
@@ -54,6 +57,8 @@ impl Page {
             Page::RowBitmap(rows) => bitmap_bytes(rows),
             Page::Entries(page) => page.bytes(),
             Page::Bloom(bloom) => bloom.bytes(),
+            Page::BlobIndex(index) => index.bytes(),
+            Page::Blobs(values) => values.capacity(),
         }
     }
 }

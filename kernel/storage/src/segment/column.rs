@@ -17,6 +17,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray, StringViewArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
+use super::blob::{BlobBuilder, BlobValues, may_be_blob};
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
 use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
 use crate::datum::{VALUE_BYTES_MAX, malformed, too_long};
@@ -25,6 +26,9 @@ use crate::key::{append_ordered, ordered_bounds, ordered_bytes, ordered_fixed, o
 use crate::schema::ColumnType;
 
 const OFFSET_BYTES: usize = 4;
+/// A column of a block may have so many times as much in blob pages as in its own page: 4 MiB, which is what
+/// a scan that returns the values has in memory at once.
+const BLOB_FACTOR: usize = 16;
 
 /// Collects one column of a block.
 pub(super) struct ColumnPageBuilder {
@@ -37,6 +41,8 @@ pub(super) struct ColumnPageBuilder {
     nulls: u32,
     /// Fixed width only.
     range: Option<(u128, u128)>,
+    /// Where large values go elsewhere.
+    blobs: Option<BlobBuilder>,
 }
 
 impl ColumnPageBuilder {
@@ -49,6 +55,15 @@ impl ColumnPageBuilder {
             validity: BitBuilder::default(),
             nulls: 0,
             range: None,
+            blobs: None,
+        }
+    }
+
+    /// A builder that keeps values of at least so many bytes out of the page, where they may be.
+    pub fn with_blobs(ty: &ColumnType, blob_bytes_min: usize) -> ColumnPageBuilder {
+        ColumnPageBuilder {
+            blobs: may_be_blob(ty).then(|| BlobBuilder::new(blob_bytes_min)),
+            ..ColumnPageBuilder::new(ty)
         }
     }
 
@@ -59,7 +74,16 @@ impl ColumnPageBuilder {
             self.nulls += 1;
         }
         let Some(width) = self.width else {
-            self.values.extend_from_slice(value.unwrap_or_default());
+            let value = value.unwrap_or_default();
+            match &mut self.blobs {
+                Some(blobs) if blobs.takes(value.len()) => {
+                    blobs.push(self.ends.len(), |out| {
+                        out.extend_from_slice(value);
+                        Ok(())
+                    })?;
+                }
+                _ => self.values.extend_from_slice(value),
+            }
             self.ends.push(self.values.len() as u32);
             return Ok(());
         };
@@ -85,8 +109,12 @@ impl ColumnPageBuilder {
         self.nulls += nulls;
         let Some(width) = self.width else {
             for row in rows {
-                if !values.is_null(row) {
-                    values.write(row, &mut self.values)?;
+                match &mut self.blobs {
+                    _ if values.is_null(row) => {}
+                    Some(blobs) if blobs.takes(values.bytes(row)) => {
+                        blobs.push(self.ends.len(), |out| values.write(row, out))?;
+                    }
+                    _ => values.write(row, &mut self.values)?,
                 }
                 self.ends.push(self.values.len() as u32);
             }
@@ -121,15 +149,14 @@ impl ColumnPageBuilder {
         Ok(())
     }
 
-    /// How many of `rows` may be appended until the payload has `bytes_max` bytes, the one that gets
-    /// it there included.
+    /// How many of `rows` may be appended until the builder is full, the one that fills it included.
     pub fn room(
         &self,
         values: &ColumnValues<'_>,
         rows: Range<usize>,
         bytes_max: usize,
     ) -> Result<usize> {
-        let mut bytes = self.bytes();
+        let (mut bytes, mut blob_bytes) = (self.bytes(), self.blob_bytes());
         if let Some(width) = self.width {
             let room = bytes_max.saturating_sub(bytes).div_ceil(width);
             return Ok(room.clamp(1, rows.len().max(1)));
@@ -139,8 +166,12 @@ impl ColumnPageBuilder {
             if value > VALUE_BYTES_MAX {
                 return Err(too_long(value));
             }
-            bytes += value + OFFSET_BYTES;
-            if bytes >= bytes_max {
+            bytes += OFFSET_BYTES;
+            match &self.blobs {
+                Some(blobs) if blobs.takes(value) => blob_bytes += value,
+                _ => bytes += value,
+            }
+            if is_full(bytes, blob_bytes, bytes_max) {
                 return Ok(row + 1 - rows.start);
             }
         }
@@ -149,19 +180,39 @@ impl ColumnPageBuilder {
 
     /// What it takes in memory.
     pub fn heap_bytes(&self) -> usize {
-        self.values.capacity() + self.ends.capacity() * size_of::<u32>()
+        self.values.capacity()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.blobs.as_ref().map_or(0, BlobBuilder::heap_bytes)
+    }
+
+    /// Whether the payload has `bytes_max` bytes, or large values many times as many.
+    pub fn is_full(&self, bytes_max: usize) -> bool {
+        is_full(self.bytes(), self.blob_bytes(), bytes_max)
     }
 
     /// Bytes of the payload so far, to the precision that closing a block needs.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.values.len() + self.ends.len() * OFFSET_BYTES
+    }
+
+    fn blob_bytes(&self) -> usize {
+        self.blobs.as_ref().map_or(0, BlobBuilder::bytes)
+    }
+
+    /// The large values so far, if any; then start over.
+    pub fn take_blobs(&mut self) -> Option<BlobValues> {
+        self.blobs.as_mut()?.take()
+    }
+
+    fn is_blob(&self, row: usize) -> bool {
+        self.blobs.as_ref().is_some_and(|blobs| blobs.has(row))
     }
 
     pub fn nulls(&self) -> u32 {
         self.nulls
     }
 
-    /// Write the payload to `out` and start over.
+    /// Write the payload, which does not have large values, to `out` and start over.
     pub fn take(&mut self, out: &mut Vec<u8>) {
         out.clear();
         let ends = self.width.is_none().then_some(&self.ends[..]);
@@ -191,12 +242,19 @@ impl ColumnPageBuilder {
         let mut start = 0;
         for (row, end) in self.ends.iter().enumerate() {
             let end = *end as usize;
-            if self.validity.get(row) {
+            // A large value has no bytes here.
+            let elsewhere = end == start && self.is_blob(row);
+            if self.validity.get(row) && !elsewhere {
                 let value = ordered_bytes(&self.ty, &self.values[start..end])?;
                 let (min, max) = range.unwrap_or((value, value));
                 range = Some((min.min(value), max.max(value)));
             }
             start = end;
+        }
+        // Of large values the beginning says as much as a zone map can: see below.
+        if let Some((low, high)) = self.blobs.as_ref().and_then(BlobBuilder::range) {
+            let (min, max) = range.unwrap_or((low, high));
+            range = Some((min.min(low), max.max(high)));
         }
         let Some((min, max)) = range else {
             return Ok(None);
@@ -213,6 +271,10 @@ impl ColumnPageBuilder {
         let ((min, _), (max, max_cut)) = (bound(min)?, bound(max)?);
         Ok(Some(ZoneMap { min, max, max_cut }))
     }
+}
+
+fn is_full(bytes: usize, blob_bytes: usize, bytes_max: usize) -> bool {
+    bytes >= bytes_max || blob_bytes >= bytes_max.saturating_mul(BLOB_FACTOR)
 }
 
 /// Bits, eight to a byte, the lowest first.

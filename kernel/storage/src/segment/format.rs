@@ -222,6 +222,19 @@ pub(super) struct ColumnPage {
     pub codec: Option<PageCodec>,
     /// What the codec was preferred to, and about how long the page would have been.
     pub rival: Option<(Rival, u32)>,
+    /// Large values, which are not in the page.
+    pub blobs: Option<Blobs>,
+}
+
+/// The blob pages of a column of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blobs {
+    pub index: PagePlace,
+    /// Without the index.
+    pub pages: u32,
+    /// Payloads of the pages, after decompression and in the file.
+    pub raw_bytes: u64,
+    pub stored_bytes: u64,
 }
 
 /// What a column page is encoded with.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::encoding::Rival;
-use super::format::{Block, ColumnPage, PageCodec, PagePlace, Run};
+use super::format::{Blobs, Block, ColumnPage, PageCodec, PagePlace, Run};
 use super::page::PAGE_HEADER_BYTES;
 use super::reader::SegmentReader;
 use crate::codec::Encoding;
@@ -17,7 +17,7 @@ pub struct ColumnPages {
     pub column: ColumnId,
     pub encoding: Encoding,
     pub pages: u64,
-    /// Values in them, NULLs and those of deletes included.
+    /// Values in them, NULLs and those of deletes included; a large one counts where its column's page is.
     pub values: u64,
     /// Payload when stored plain.
     pub raw_bytes: u64,
@@ -86,6 +86,17 @@ impl Inventory {
                     }
                     sizes.raw_bytes += u64::from(page.place.raw_bytes);
                     sizes.stored_bytes += u64::from(page.place.stored_bytes);
+                    if let Some(blobs) = &page.blobs {
+                        let encoding = match blobs.stored_bytes < blobs.raw_bytes {
+                            true => Encoding::Zstd,
+                            false => Encoding::Plain,
+                        };
+                        let key = (collection.id, ColumnId(column), encoding);
+                        let sizes = self.0.entry(key).or_default();
+                        sizes.pages += u64::from(blobs.pages);
+                        sizes.raw_bytes += blobs.raw_bytes;
+                        sizes.stored_bytes += blobs.stored_bytes;
+                    }
                 }
             }
         }
@@ -132,7 +143,10 @@ impl SegmentReader {
             places.map(|place| u64::from(place.stored_bytes)).sum()
         };
         let count = |counts: &mut dyn Iterator<Item = u32>| counts.map(u64::from).sum::<u64>();
-        let blocks = |blocks: &[Block]| pages(&mut blocks.iter().flat_map(places_of));
+        let blocks = |blocks: &[Block]| {
+            let blobs = blocks.iter().flat_map(blobs_of).map(|b| b.stored_bytes);
+            pages(&mut blocks.iter().flat_map(places_of)) + blobs.sum::<u64>()
+        };
         let collections = self.collections().iter();
         collections
             .map(|collection| {
@@ -173,8 +187,12 @@ impl SegmentReader {
         };
         match &collection.run {
             Run::Rows(rows) => {
-                let blocks = rows.head.iter().chain(&rows.hist);
-                sum(&mut blocks.flat_map(places_of).chain([rows.bitmap]))
+                let blocks = || rows.head.iter().chain(&rows.hist);
+                let blobs = blocks().flat_map(blobs_of).map(|blobs| {
+                    u64::from(blobs.pages) * PAGE_HEADER_BYTES as u64 + blobs.stored_bytes
+                });
+                let blobs = blobs.sum::<u64>();
+                blobs + sum(&mut blocks().flat_map(places_of).chain([rows.bitmap]))
             }
             Run::Sorted(sorted) => {
                 let pages = sorted.head.iter().chain(&sorted.hist);
@@ -202,9 +220,16 @@ impl SegmentReader {
     }
 }
 
+fn blobs_of(block: &Block) -> impl Iterator<Item = &Blobs> {
+    let columns = block.columns.iter().flatten();
+    columns.filter_map(|page| page.blobs.as_ref())
+}
+
+/// All pages but blob pages.
 fn places_of(block: &Block) -> impl Iterator<Item = PagePlace> {
     let numbers = [block.row_ids, block.begins].into_iter();
     let columns = block.columns.iter().flatten().map(|page| page.place);
+    let columns = columns.chain(blobs_of(block).map(|blobs| blobs.index));
     numbers
         .chain(block.ends)
         .chain(block.deleted)

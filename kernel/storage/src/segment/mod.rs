@@ -17,7 +17,7 @@
 //! row collection:     HEAD blocks │ HIST blocks │ bitmap of all RowIds
 //!   a block, up to 8192 rows or about 256 KiB of its longest column:
 //!     RowIds │ begin timestamps │ end timestamps (HIST only) │ tombstones (when it has any) │
-//!     one page per column that is not dropped
+//!     one page per column that is not dropped │ blob pages and their index (of columns with large values)
 //! sorted collection:  HEAD pages │ HIST pages │ bloom filter of all keys
 //! ```
 //!
@@ -42,6 +42,7 @@
 
 mod format;
 
+mod blob;
 mod cache;
 mod column;
 mod encoded;

@@ -5,8 +5,8 @@
 //! raw_bytes u32 │ stored_bytes u32 │ position u64 │ stored bytes
 //!
 //! crc32c   of everything after it, the stored bytes included
-//! column   the ColumnId of a column page, else 0
-//! rows     rows, entries, or 0
+//! column   the ColumnId of a column page, a blob index or a blob page, else 0
+//! rows     rows, entries, a blob page's values, or 0
 //! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name, 3 bitpacking, 4 dictionary,
 //!          5 runs, 6 strings, 7 entries
 //! position of this header in the file, so that a page written elsewhere is not taken for this one
@@ -46,6 +46,10 @@ pub(super) enum PageKind {
     /// Entries with end timestamps.
     EntriesHist = 8,
     Bloom = 9,
+    /// Where the values of blob pages are.
+    BlobIndex = 10,
+    /// Large values.
+    Blobs = 11,
 }
 
 pub(super) const CODEC_PLAIN: u8 = 0;

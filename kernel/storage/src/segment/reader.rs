@@ -1,5 +1,6 @@
 //! Reading a segment: the directory at once, pages when asked for.
 
+mod blobs;
 mod pages;
 mod point;
 
@@ -201,7 +202,13 @@ impl SegmentReader {
         let pages = |column: ColumnId| {
             let blocks = rows.head.iter().chain(&rows.hist);
             let pages = blocks.filter_map(move |b| b.columns.get(usize::from(column.0))?.as_ref());
-            pages.map(|page| page.place.raw_bytes as usize)
+            pages.map(|page| {
+                let blobs = page
+                    .blobs
+                    .as_ref()
+                    .map_or(0, |blobs| blobs.raw_bytes as usize);
+                page.place.raw_bytes as usize + blobs
+            })
         };
         let decoded: usize = columns.flat_map(pages).sum();
         match decoded <= self.0.cache.bytes_max() / SCAN_CACHE_SHARE {
@@ -411,11 +418,10 @@ fn check_places(name: &str, directory_offset: u64, directory: &Directory) -> Res
                         .iter()
                         .chain(&block.deleted)
                         .try_for_each(check)?;
-                    block
-                        .columns
-                        .iter()
-                        .flatten()
-                        .try_for_each(|page| check(&page.place))?;
+                    block.columns.iter().flatten().try_for_each(|page| {
+                        check(&page.place)?;
+                        page.blobs.iter().try_for_each(|blobs| check(&blobs.index))
+                    })?;
                 }
             }
             Run::Sorted(sorted) => {

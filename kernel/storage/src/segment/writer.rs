@@ -19,11 +19,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::SegmentMeta;
+use super::blob::{BlobPage, BlobValues};
 use super::encoded::PageEncoder;
 use super::encoding::{Chooser, Rival, integers};
 use super::entries::encode_entries;
 use super::format::{
-    Collection, Directory, PageCodec, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header,
+    Blobs, Collection, Directory, PageCodec, PagePlace, Run, TRAILER_BYTES, Trailer, encode_header,
 };
 use super::page::{Compression, EncodedBy, PageFramer, PageId, PageKind, frame_encoded};
 use super::versions::RowRun;
@@ -52,6 +53,8 @@ const HASHES_SHARE: usize = 32;
 pub struct SegmentOptions {
     /// Aim of a page's length before compression.
     pub page_bytes: usize,
+    /// Values of at least so many bytes are not in the pages of their columns.
+    pub blob_bytes_min: usize,
     /// What the writer builds is counted there.
     pub memory: Option<Arc<MemoryBudget>>,
 }
@@ -60,6 +63,7 @@ impl Default for SegmentOptions {
     fn default() -> SegmentOptions {
         SegmentOptions {
             page_bytes: 64 * 1024,
+            blob_bytes_min: 4 * 1024,
             memory: None,
         }
     }
@@ -123,7 +127,7 @@ impl SegmentWriter {
     pub fn begin_rows(&mut self, table: &TableDef) -> Result<()> {
         self.end_collection()?;
         self.check_new(table.id)?;
-        self.open = Some(Open::Rows(RowsWriter::new(table, self.options.page_bytes)?));
+        self.open = Some(Open::Rows(RowsWriter::new(table, &self.options)?));
         Ok(())
     }
 
@@ -382,6 +386,40 @@ impl Output {
         if let Some(memory) = &mut self.memory {
             memory.set(self.buffer.capacity() + self.directory_bytes + open_bytes);
         }
+    }
+
+    /// Write the large values of a column of a block, then their index, which is page `id`.
+    fn blob_pages(
+        &mut self,
+        id: PageId,
+        column: &ColumnDef,
+        values: &BlobValues,
+        page_bytes: usize,
+    ) -> Result<Blobs> {
+        let compression = match column.compression.as_ref() {
+            Some(name) if **name == *codec::NONE => Compression::None,
+            _ => Compression::Zstd,
+        };
+        let (mut raw_bytes, mut stored_bytes) = (0, 0);
+        let mut pages = Vec::new();
+        for (values, raw) in values.pages(page_bytes) {
+            let id = PageId {
+                kind: PageKind::Blobs,
+                rows: values,
+                ..id
+            };
+            let place = self.framed(id, raw, compression)?;
+            raw_bytes += u64::from(place.raw_bytes);
+            stored_bytes += u64::from(place.stored_bytes);
+            pages.push(BlobPage { place, values });
+        }
+        Ok(Blobs {
+            index: self.page(id, &values.index(&pages))?,
+            // No more than there are rows in a block.
+            pages: pages.len() as u32,
+            raw_bytes,
+            stored_bytes,
+        })
     }
 
     fn write_when_full(&mut self) -> Result<()> {

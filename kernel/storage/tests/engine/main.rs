@@ -14,6 +14,7 @@ mod full_disk;
 mod governor;
 mod history;
 mod index_build;
+mod large_values;
 mod load;
 mod memory;
 mod model;

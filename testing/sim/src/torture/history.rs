@@ -592,7 +592,7 @@ pub(super) fn has_little_memory(seed: u64) -> bool {
 
 /// Options small enough that a short history flushes, switches logs and splits pages.
 fn tiny_options(rng: &mut Rng) -> Options {
-    Options {
+    let options = Options {
         memtable_bytes_max: [2 << 10, 8 << 10, 16 << 10, 64 << 10][rng.index(4)],
         wal_segment_bytes: 64 << 10,
         retention_micros: [None, Some(0), Some(0), Some(5_000_000)][rng.index(4)],
@@ -602,5 +602,10 @@ fn tiny_options(rng: &mut Rng) -> Options {
         // Half of the histories have private runs, some for every write.
         transaction_bytes_max: [0, 600, 64 << 20, 64 << 20][rng.index(4)],
         ..Options::default()
+    };
+    Options {
+        // Some texts are large to each.
+        blob_bytes_min: options.page_bytes / 32,
+        ..options
     }
 }

@@ -10,12 +10,12 @@ mod sorted;
 
 pub(crate) use self::order::check_order;
 
-use super::format::{HEADER_BYTES, PagePlace, Run};
+use super::format::{Block, HEADER_BYTES, PagePlace, Run};
 use super::page::PAGE_HEADER_BYTES;
 use super::reader::SegmentReader;
 use crate::check::finding::{Broken, Place, Report};
 use crate::error::Result;
-use crate::ids::{CollectionId, Ts};
+use crate::ids::{CollectionId, ColumnId, Ts};
 
 /// Check everything in an open segment. The error is a cancelation.
 pub(crate) fn check(segment: &SegmentReader, report: &mut Report<'_>) -> Result<()> {
@@ -84,11 +84,13 @@ impl SegmentReader {
 /// No byte between header and directory is outside of a page, or in two.
 fn check_layout(segment: &SegmentReader, report: &mut Report<'_>) {
     let mut places: Vec<PagePlace> = Vec::new();
+    let mut whole = true;
     for collection in segment.collections() {
         match &collection.run {
             Run::Rows(rows) => {
                 places.push(rows.bitmap);
                 for block in rows.head.iter().chain(&rows.hist) {
+                    whole &= blob_places(segment, collection.id, block, &mut places);
                     places.extend([block.row_ids, block.begins]);
                     places.extend(block.ends);
                     places.extend(block.deleted);
@@ -104,6 +106,10 @@ fn check_layout(segment: &SegmentReader, report: &mut Report<'_>) {
     }
     report.totals.pages += places.len() as u64;
     report.totals.bytes += segment.meta().bytes;
+    if !whole {
+        // Told where the values are read.
+        return;
+    }
     places.sort_unstable_by_key(|place| place.offset);
     let mut end = HEADER_BYTES as u64;
     let mut broken = Broken::default();
@@ -124,6 +130,27 @@ fn check_layout(segment: &SegmentReader, report: &mut Report<'_>) {
     }
     let name = &segment.meta().name;
     broken.report(report, || Place::file(name).part("directory"));
+}
+
+/// Add the blob pages of a block and their indexes; whether all of these could be read.
+fn blob_places(
+    segment: &SegmentReader,
+    collection: CollectionId,
+    block: &Block,
+    places: &mut Vec<PagePlace>,
+) -> bool {
+    let mut whole = true;
+    for (column, page) in (0u16..).zip(&block.columns) {
+        let Some(blobs) = page.as_ref().and_then(|page| page.blobs.as_ref()) else {
+            continue;
+        };
+        places.push(blobs.index);
+        match segment.blob_index(collection, block, ColumnId(column)) {
+            Ok(Some(index)) => places.extend(index.pages.iter().map(|page| page.place)),
+            _ => whole = false,
+        }
+    }
+    whole
 }
 
 /// Of a page in the file.

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, Ts};
 use crate::segment::column::ColumnPageBuilder;
 use crate::segment::format::{Block, ColumnPage, PagePlace, Rows, ZoneMap};
-use crate::segment::reader::SegmentReader;
+use crate::segment::page::PAGE_HEADER_BYTES;
+use crate::segment::reader::{Keep, Picked, SegmentReader};
 
 /// The span of versions, if all of them can be read.
 pub fn check(
@@ -205,9 +206,18 @@ impl RowsCheck<'_, '_> {
         deleted: Option<&BooleanBuffer>,
         place: &dyn Fn() -> Place,
     ) -> Result<()> {
-        let read = self.segment.column(self.c, self.rows, block, id);
+        let all = Picked::new(block.rows as usize, None);
+        let read = self
+            .segment
+            .column_part(self.c, self.rows, block, id, &all, Keep::Stored);
         let array = self.report.take(place, read)?.flatten();
-        self.report.advance(bytes(column.place))?;
+        let blobs = column.blobs.as_ref();
+        let done = blobs.map_or(0, |blobs| {
+            bytes(blobs.index)
+                + u64::from(blobs.pages) * PAGE_HEADER_BYTES as u64
+                + blobs.stored_bytes
+        });
+        self.report.advance(bytes(column.place) + done)?;
         let Some(array) = array else { return Ok(()) };
         if array.null_count() != column.nulls as usize {
             let what = format!(

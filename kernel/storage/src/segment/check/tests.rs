@@ -17,7 +17,7 @@ use crate::row::tests::{batch_of, table};
 use crate::schema::{ColumnType, TableDef};
 use crate::segment::encoding::integers::Integers;
 use crate::segment::entries::decode_entries;
-use crate::segment::format::{Block, Directory, Rows, Sorted, Trailer, ZoneMap};
+use crate::segment::format::{Blobs, Block, Directory, Rows, Sorted, Trailer, ZoneMap};
 use crate::segment::input::Input;
 use crate::segment::page::{Compression, PageFramer, PageId, PageKind, Payload, read_page};
 use crate::segment::{PageCache, SegmentOptions, SegmentWriter};
@@ -42,6 +42,8 @@ fn parts() -> Parts {
     let codec = RowCodec::new(&table).unwrap();
     let options = SegmentOptions {
         page_bytes: 256,
+        // The longer half of the texts.
+        blob_bytes_min: 8,
         ..SegmentOptions::default()
     };
     let main = TimelineId::MAIN;
@@ -254,6 +256,50 @@ fn bytes_of_no_page_and_of_two_are_found() {
 }
 
 #[test]
+fn blob_pages_are_held_against_the_directory_and_their_index() {
+    let blobs = |p: &mut Parts, change: fn(&mut Blobs)| {
+        let column = p.rows().head[2].columns[1].as_mut().unwrap();
+        change(column.blobs.as_mut().unwrap());
+    };
+    finds("pages of", |p| blobs(p, |blobs| blobs.pages += 1));
+    finds("pages of", |p| blobs(p, |blobs| blobs.raw_bytes += 1));
+    finds("pages of", |p| blobs(p, |blobs| blobs.stored_bytes -= 1));
+    let index = |p: &mut Parts, change: fn(&mut Vec<u8>)| {
+        let c = p.directory.collections[0].id;
+        let block = &p.rows().head[2];
+        let place = block.columns[1].clone().unwrap().blobs.unwrap().index;
+        let rows = block.rows;
+        let place = p.replace(place, (PageKind::BlobIndex, c, 1, rows), change);
+        let column = p.rows().head[2].columns[1].as_mut().unwrap();
+        column.blobs.as_mut().unwrap().index = place;
+    };
+    finds("values in no more pages", |p| index(p, |raw| raw[3] = 1));
+    finds("values in no more pages", |p| index(p, |raw| raw[7] = 1));
+    finds("the end of the index", |p| index(p, |raw| raw.push(0)));
+    // The offset of the last page, its length, and how many values it has.
+    finds("expected checksum", |p| {
+        index(p, |raw| {
+            let at = raw.len() - 20;
+            raw[at] ^= 1;
+        })
+    });
+    finds("expected values of", |p| {
+        index(p, |raw| {
+            let at = raw.len() - 12;
+            raw[at] += 1;
+        })
+    });
+    finds("expected values of", |p| {
+        index(p, |raw| {
+            let at = raw.len() - 4;
+            raw[at] -= 1;
+        })
+    });
+    // The rows, behind the kind and the width of their numbers: each is now the next one.
+    finds("rows that rise to", |p| index(p, |raw| raw[10] += 1));
+}
+
+#[test]
 fn zone_maps_bound_the_values() {
     let zone = |p: &mut Parts, column: usize, change: fn(&mut ZoneMap)| {
         change(
@@ -380,7 +426,7 @@ fn deletes_have_no_values() {
         let c = p.directory.collections[0].id;
         let (place, rows) = (p.head().deleted.unwrap(), p.head().rows);
         let place = p.replace(place, (PageKind::Deleted, c, 0, rows), |raw| {
-            raw[0] = raw[0].rotate_left(1);
+            raw.iter_mut().for_each(|bits| *bits = bits.rotate_left(1));
         });
         p.head().deleted = Some(place);
     });

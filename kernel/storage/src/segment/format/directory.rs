@@ -7,11 +7,12 @@
 //!             count u32, HEAD blocks … │ count u32, HIST blocks …
 //!   block     rows u32 │ tombstones u32 │ min_row u64 │ max_row u64 │ min_ts u64 │ max_ts u64 │
 //!             places of: RowIds, begins, ends (HIST), tombstones (if any) │
-//!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec │ rival
+//!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec │ rival │ blobs
 //!   flags     1 has a zone map, 2 its max is cut, 4 has a codec from outside, 8 has a built-in one,
-//!             16 has a rival
+//!             16 has a rival, 32 has values in blob pages
 //!   codec     from outside: u8 length, name; built-in: its code in page headers u8
 //!   rival     code u8, as in page headers │ about how many bytes the page would have u32
+//!   blobs     place of the index │ blob pages u32 │ their raw bytes u64 │ their stored bytes u64
 //!   zone map  min: u8 length, bytes │ max: u8 length, bytes
 //!   sorted    bloom place │ entries u64 │ count u32, HEAD pages … │ count u32, HIST pages …
 //!   page      place │ entries u32 │ min_ts u64 │ max_ts u64 │ first key: u32 length, bytes
@@ -22,8 +23,8 @@
 use std::sync::Arc;
 
 use super::{
-    Block, Collection, ColumnPage, Directory, PageCodec, PagePlace, Rows, Run, Sorted, SortedPage,
-    ZONE_BYTES_MAX, ZoneMap,
+    Blobs, Block, Collection, ColumnPage, Directory, PageCodec, PagePlace, Rows, Run, Sorted,
+    SortedPage, ZONE_BYTES_MAX, ZoneMap,
 };
 use crate::codec::BuiltIn;
 use crate::datum::fixed;
@@ -42,7 +43,8 @@ const ZONE_MAX_CUT: u8 = 2;
 const HAS_CODEC: u8 = 4;
 const HAS_BUILT_IN: u8 = 8;
 const HAS_RIVAL: u8 = 16;
-const FLAGS: u8 = ZONE_PRESENT | ZONE_MAX_CUT | HAS_CODEC | HAS_BUILT_IN | HAS_RIVAL;
+const HAS_BLOBS: u8 = 32;
+const FLAGS: u8 = ZONE_PRESENT | ZONE_MAX_CUT | HAS_CODEC | HAS_BUILT_IN | HAS_RIVAL | HAS_BLOBS;
 
 impl Directory {
     pub fn encode(&self) -> Vec<u8> {
@@ -195,7 +197,8 @@ impl Encoder {
                 Some(PageCodec::BuiltIn(_)) => HAS_BUILT_IN,
             };
             let rival = if column.rival.is_some() { HAS_RIVAL } else { 0 };
-            self.u8(zone | codec | rival);
+            let blobs = if column.blobs.is_some() { HAS_BLOBS } else { 0 };
+            self.u8(zone | codec | rival | blobs);
             if let Some(zone) = &column.zone {
                 for bound in [&zone.min, &zone.max] {
                     debug_assert!(bound.len() <= ZONE_BYTES_MAX);
@@ -214,6 +217,12 @@ impl Encoder {
                     Rival::BuiltIn(codec) => built_in_code(codec),
                 });
                 self.u32(bytes);
+            }
+            if let Some(blobs) = &column.blobs {
+                self.place(&blobs.index);
+                self.u32(blobs.pages);
+                self.u64(blobs.raw_bytes);
+                self.u64(blobs.stored_bytes);
             }
         }
     }
@@ -406,12 +415,22 @@ impl<'a> Decoder<'a> {
             0 => None,
             _ => Some((self.rival()?, self.u32()?)),
         };
+        let blobs = match flags & HAS_BLOBS {
+            0 => None,
+            _ => Some(Blobs {
+                index: self.place()?,
+                pages: self.u32()?,
+                raw_bytes: self.u64()?,
+                stored_bytes: self.u64()?,
+            }),
+        };
         Ok(ColumnPage {
             place,
             nulls,
             zone,
             codec,
             rival,
+            blobs,
         })
     }
 

@@ -6,6 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
+use super::blobs::ColumnOf;
 use super::{Inner, SegmentReader};
 use crate::codec::BuiltIn;
 use crate::datum::malformed;
@@ -114,7 +115,7 @@ impl SegmentReader {
 
     /// What a payload says is wrong knows neither file nor place; a checksum that fits makes it the
     /// writer's fault, not the disk's.
-    fn at(&self, place: PagePlace, error: Error) -> Error {
+    pub(super) fn at(&self, place: PagePlace, error: Error) -> Error {
         match error {
             Error::Corruption {
                 expected, found, ..
@@ -211,8 +212,9 @@ impl SegmentReader {
         }
     }
 
-    /// A column of a block; `None` where the table had none at the flush, or had dropped it.
-    pub(in crate::segment) fn column(
+    /// What is in the page of a column of a block, large values not among it; `None` where the table had
+    /// none at the flush, or had dropped it.
+    pub(super) fn column(
         &self,
         c: CollectionId,
         rows: &Rows,
@@ -244,16 +246,23 @@ impl SegmentReader {
         picked: &Picked,
         keep: Keep,
     ) -> Result<Option<ArrayRef>> {
-        match self.column_page(c, rows, block, column, keep)? {
-            None => Ok(None),
-            Some(Page::Column(array)) => picked.of(&array).map(Some),
-            Some(Page::Stored(codec, payload)) => self
-                .stored(rows, block, column, codec, &payload, |stored| {
+        let inside = match self.column_page(c, rows, block, column, keep)? {
+            None => return Ok(None),
+            Some(Page::Column(array)) => picked.of(&array)?,
+            Some(Page::Stored(codec, payload)) => {
+                self.stored(rows, block, column, codec, &payload, |stored| {
                     stored.decode(picked.rows())
-                })
-                .map(Some),
-            Some(_) => Err(wrong_page()),
-        }
+                })?
+            }
+            Some(_) => return Err(wrong_page()),
+        };
+        let of = ColumnOf {
+            collection: c,
+            rows,
+            block,
+            column,
+        };
+        self.with_blobs(of, inside, picked, keep).map(Some)
     }
 
     /// Which rows of a block have a value in `range`. Where that takes decoding the column, it comes, too.
@@ -267,6 +276,12 @@ impl SegmentReader {
         keep: Keep,
     ) -> Result<(BooleanBuffer, Option<ArrayRef>)> {
         let ty = &rows.columns[usize::from(column.0)].ty;
+        if page_of(block, column)?.blobs.is_some() {
+            let all = Picked::new(block.rows as usize, None);
+            let array = self.column_part(c, rows, block, column, &all, keep)?;
+            let array = array.ok_or_else(|| Error::internal(format!("no page of {column:?}")))?;
+            return Ok((range.select(ty, &array)?, Some(array)));
+        }
         let array = match self.column_page(c, rows, block, column, keep)? {
             None => return Err(Error::internal(format!("no page of {column:?}"))),
             Some(Page::Column(array)) => array,
@@ -445,7 +460,7 @@ impl SegmentReader {
     }
 }
 
-fn page_of(block: &Block, column: ColumnId) -> Result<&ColumnPage> {
+pub(super) fn page_of(block: &Block, column: ColumnId) -> Result<&ColumnPage> {
     match block.columns.get(usize::from(column.0)) {
         Some(Some(page)) => Ok(page),
         _ => Err(Error::internal(format!("no page of {column:?}"))),

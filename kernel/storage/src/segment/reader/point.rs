@@ -11,6 +11,7 @@ use crate::row::{RowCodec, write_row};
 use crate::schema::{ColumnType, TableDef};
 use crate::segment::format::{Block, Directory, Rows, Run, Sorted};
 use crate::segment::range::RunCursor;
+use crate::segment::reader::blobs::ColumnOf;
 use crate::segment::reader::{RowColumns, SegmentReader, Version};
 use crate::segment::search::{KeyHeads, below, position};
 
@@ -72,6 +73,15 @@ impl RowPlace<'_> {
         self.reader.0.directory.collections[self.index].id
     }
 
+    fn column(&self, column: ColumnId) -> ColumnOf<'_> {
+        ColumnOf {
+            collection: self.collection(),
+            rows: self.rows,
+            block: self.block,
+            column,
+        }
+    }
+
     /// When it began.
     pub fn begin(&self) -> Result<Ts> {
         let Block { min_ts, max_ts, .. } = self.block;
@@ -100,8 +110,7 @@ impl RowPlace<'_> {
         ty: &ColumnType,
         out: &mut ColumnBuilder,
     ) -> Result<()> {
-        let c = self.collection();
-        let Some(array) = self.reader.column(c, self.rows, self.block, column)? else {
+        let Some((array, at)) = self.reader.column_at(self.column(column), self.position)? else {
             return out.append(None);
         };
         let stored = &self.rows.columns[usize::from(column.0)].ty;
@@ -115,7 +124,7 @@ impl RowPlace<'_> {
                 found,
             ));
         }
-        out.append_of(&ColumnValues::new(ty, array.as_ref())?, self.position)
+        out.append_of(&ColumnValues::new(ty, array.as_ref())?, at)
     }
 
     /// In the row format as of the flush, as far as `columns` asks for it; `None` for a delete.
@@ -143,15 +152,15 @@ impl RowPlace<'_> {
             if !columns.wants(column) {
                 return Ok(false);
             }
-            let column_id = ColumnId(column as u16);
-            let Some(array) = self.reader.column(c, rows, self.block, column_id)? else {
+            let of = self.column(ColumnId(column as u16));
+            let Some((array, at)) = self.reader.column_at(of, self.position)? else {
                 return Ok(false);
             };
             let values = ColumnValues::new(&rows.columns[column].ty, array.as_ref())?;
-            if values.is_null(self.position) {
+            if values.is_null(at) {
                 return Ok(false);
             }
-            values.write(self.position, out).map(|()| true)
+            values.write(at, out).map(|()| true)
         })?;
         Ok(Some(bytes))
     }

@@ -7,9 +7,10 @@ use super::*;
 use crate::datum::tests::any_type;
 use crate::error::Error;
 use crate::io::OpenMode;
+use crate::segment::blob::BlobIndex;
 use crate::segment::column::decode_column;
 use crate::segment::filter::Bloom;
-use crate::segment::format::{Directory, PagePlace, TRAILER_BYTES, Trailer};
+use crate::segment::format::{Blobs, Directory, PagePlace, TRAILER_BYTES, Trailer};
 use crate::segment::page::{Compression, PageFramer, PageId, PageKind, read_page};
 use crate::segment::sorted::{PageCursor, SortedPageData};
 
@@ -190,6 +191,13 @@ proptest! {
             prop_assert_eq!(array.len(), rows);
         }
         let _ = Directory::decode(NAME, 0, &bytes);
+        let place = |offset| PagePlace { offset, raw_bytes: 9, stored_bytes: 9 };
+        let said = Blobs { index: place(9), pages: 1, raw_bytes: 9, stored_bytes: 9 };
+        if let Ok(index) = BlobIndex::decode(&bytes, rows, &said, 1000) {
+            (0..rows).for_each(|row| {
+                index.of_row(row);
+            });
+        }
         for hist in [false, true] {
             if let Ok(page) = SortedPageData::decode(page.clone(), hist) {
                 let mut cursor = PageCursor::new(Arc::new(page), None);

@@ -1,6 +1,7 @@
 //! Segments: what goes in comes out, at every time; and damage is always told.
 #![allow(clippy::unwrap_used)]
 
+mod blobs;
 mod codec;
 mod columns;
 mod damage;
@@ -94,6 +95,8 @@ fn rows_of(scan: SegmentScan) -> Result<BTreeMap<u64, Vec<Datum>>> {
 fn create(io: &Arc<dyn Io>, page_bytes: usize) -> SegmentWriter {
     let options = SegmentOptions {
         page_bytes,
+        // Few values are as large, and some are.
+        blob_bytes_min: page_bytes / 4,
         ..SegmentOptions::default()
     };
     SegmentWriter::create(io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap()

@@ -82,7 +82,10 @@ proptest! {
         let types = all_types();
         let table = Arc::new(table(&types));
         let io = MemoryIo::empty();
-        let options = SegmentOptions { page_bytes, ..SegmentOptions::default() };
+        let options = SegmentOptions {
+            page_bytes,
+            ..SegmentOptions::default()
+        };
         let mut writer =
             SegmentWriter::create(&io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap();
         writer.begin_rows(&table).unwrap();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow_array::Array;
 use roaring::RoaringTreemap;
 
-use super::{Order, Output, collection};
+use super::{Order, Output, SegmentOptions, collection};
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
@@ -32,7 +32,7 @@ pub(super) struct RowsWriter {
 /// The open block of a run, and the closed ones.
 struct RunWriter {
     hist: bool,
-    column_bytes_max: usize,
+    page_bytes: usize,
     row_ids: Vec<u64>,
     begins: Vec<u64>,
     ends: Vec<u64>,
@@ -45,7 +45,7 @@ struct RunWriter {
 }
 
 impl RowsWriter {
-    pub fn new(table: &TableDef, page_bytes: usize) -> Result<RowsWriter> {
+    pub fn new(table: &TableDef, options: &SegmentOptions) -> Result<RowsWriter> {
         let columns = table.columns.iter();
         Ok(RowsWriter {
             id: table.id,
@@ -58,8 +58,8 @@ impl RowsWriter {
                 .collect(),
             order: Order::new(),
             rows: RoaringTreemap::new(),
-            head: RunWriter::new(table, false, page_bytes),
-            hist: RunWriter::new(table, true, page_bytes),
+            head: RunWriter::new(table, false, options),
+            hist: RunWriter::new(table, true, options),
         })
     }
 
@@ -84,16 +84,14 @@ impl RowsWriter {
         run.deleted.push(row.is_none());
         run.tombstones += u32::from(row.is_none());
         let row = row.map(|row| self.codec.row(row)).transpose()?;
-        let mut longest = 0;
         for (index, column) in run.columns.iter_mut().enumerate() {
             let Some(column) = column else { continue };
             column.push(match &row {
                 Some(row) => row.value(ColumnId(index as u16))?,
                 None => None,
             })?;
-            longest = longest.max(column.bytes());
         }
-        if run.row_ids.len() == BLOCK_ROWS_MAX || longest >= run.column_bytes_max {
+        if run.is_full() {
             let closed = run.close_block(self.id, &self.columns, output)?;
             self.account(output, closed);
         }
@@ -221,28 +219,35 @@ impl RowsWriter {
 }
 
 impl RunWriter {
-    fn new(table: &TableDef, hist: bool, page_bytes: usize) -> RunWriter {
+    fn new(table: &TableDef, hist: bool, options: &SegmentOptions) -> RunWriter {
         let columns = table.columns.iter();
         RunWriter {
             hist,
-            column_bytes_max: page_bytes * BLOCK_PAGES_MAX,
+            page_bytes: options.page_bytes,
             row_ids: Vec::new(),
             begins: Vec::new(),
             ends: Vec::new(),
             deleted: BitBuilder::default(),
             tombstones: 0,
             columns: columns
-                .map(|column| (!column.dropped).then(|| ColumnPageBuilder::new(&column.ty)))
+                .map(|column| {
+                    let min = options.blob_bytes_min;
+                    (!column.dropped).then(|| ColumnPageBuilder::with_blobs(&column.ty, min))
+                })
                 .collect(),
             blocks: Vec::new(),
             last: None,
         }
     }
 
+    fn column_bytes_max(&self) -> usize {
+        self.page_bytes * BLOCK_PAGES_MAX
+    }
+
     fn is_full(&self) -> bool {
-        let columns = self.columns.iter().flatten();
-        let longest = columns.map(ColumnPageBuilder::bytes).max().unwrap_or(0);
-        self.row_ids.len() == BLOCK_ROWS_MAX || longest >= self.column_bytes_max
+        let bytes_max = self.column_bytes_max();
+        let mut columns = self.columns.iter().flatten();
+        self.row_ids.len() == BLOCK_ROWS_MAX || columns.any(|column| column.is_full(bytes_max))
     }
 
     /// How many of `rows` the open block still takes; one at least.
@@ -252,7 +257,7 @@ impl RunWriter {
             .min(rows.start + BLOCK_ROWS_MAX - self.row_ids.len());
         for (column, values) in self.columns.iter().zip(values) {
             if let Some(column) = column {
-                let room = column.room(values, rows.clone(), self.column_bytes_max)?;
+                let room = column.room(values, rows.clone(), self.column_bytes_max())?;
                 rows.end = rows.start + room;
             }
         }
@@ -343,7 +348,16 @@ impl RunWriter {
                 zone,
                 codec: written.codec,
                 rival: written.rival,
+                blobs: None,
             }));
+        }
+        // Behind the pages of all columns, which are read together.
+        for (index, (column, def)) in self.columns.iter_mut().zip(defs).enumerate() {
+            let blobs = column.as_mut().and_then(ColumnPageBuilder::take_blobs);
+            if let (Some(blobs), Some(page)) = (blobs, &mut columns[index]) {
+                let id = id(PageKind::BlobIndex, ColumnId(index as u16));
+                page.blobs = Some(output.blob_pages(id, def, &blobs, self.page_bytes)?);
+            }
         }
         let block = Block {
             rows,
