@@ -6,7 +6,7 @@
 //! ```text
 //! key    plugin │ 0 │ store │ 0                        the live one
 //!        plugin │ 0 │ store │ 0 │ collection u32 BE    any other
-//! value  format u8 = 0 │ JSON of DirectoryRow
+//! value  format u8 = 1 │ JSON of DirectoryRow
 //! ```
 //!
 //! Invariants:
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 /// The directory of stores.
 pub const STORES: CollectionId = CollectionId(18);
 
-const FORMAT: u8 = 0;
+const FORMAT: u8 = 1;
 const DIRECTORY: &str = "the directory of plugin stores";
 
 /// What a collection is to its store.

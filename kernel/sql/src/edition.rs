@@ -3,7 +3,7 @@
 //! ```text
 //! collection 21
 //!   key    "edition"
-//!   value  format u8 = 0 │ its name, such as lite or full, UTF-8
+//!   value  format u8 = 1 │ its name, such as lite or full, UTF-8
 //! ```
 //!
 //! 1. A database without the row is Lite's: it was made before there was one, when Lite was all there
@@ -25,7 +25,7 @@ pub const LITE: &str = "lite";
 
 pub(crate) const EDITION: CollectionId = CollectionId(21);
 const KEY: &[u8] = b"edition";
-const FORMAT: u8 = 0;
+const FORMAT: u8 = 1;
 
 /// Whose the database is; `None` when it is nobody's yet.
 ///
@@ -114,8 +114,8 @@ mod tests {
     fn what_this_build_cannot_read_is_refused() {
         for (value, why) in [
             (&[][..], "it is empty"),
-            (b"\x01full", "format 1; this build reads 0"),
-            (b"\x00\xff", "invalid utf-8"),
+            (b"\x02full", "format 2; this build reads 1"),
+            (b"\x01\xff", "invalid utf-8"),
         ] {
             let error = read(value).unwrap_err();
             assert_eq!(error.code, state::DATA_CORRUPTED);

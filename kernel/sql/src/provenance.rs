@@ -3,7 +3,7 @@
 //! ```text
 //! collection 20
 //!   key    imported_at u64 BE │ dump_id
-//!   value  format u8 = 0 │ JSON of Provenance
+//!   value  format u8 = 1 │ JSON of Provenance
 //! ```
 //!
 //! An import writes its row as the last thing before it publishes. Rows travel in dumps like any other
@@ -21,7 +21,7 @@ use crate::error::{Result, SqlError, state};
 /// The rows of imports.
 pub const IMPORTS: CollectionId = CollectionId(20);
 
-const FORMAT: u8 = 0;
+const FORMAT: u8 = 1;
 
 /// One import. Times are microseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

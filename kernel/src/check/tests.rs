@@ -148,7 +148,7 @@ fn rows_of_the_catalog_that_do_not_read_are_told() {
     let catalog = CollectionId(16);
     let directory = made();
     with(directory.path(), |t| {
-        t.put(catalog, &[1, 9, 9, 9, 9], b"\0{}").unwrap()
+        t.put(catalog, &[1, 9, 9, 9, 9], b"\x01{}").unwrap()
     });
     let report = checked(directory.path()).unwrap();
     assert_eq!(report.verdict, CheckVerdict::Damaged);

@@ -4,7 +4,7 @@
 //! key is the table's collection id, big-endian; the value:
 //!
 //! ```text
-//! version u16 │ columns u16 │ column … │ indexes u16 │ index … │ computed u16 │ computed …
+//! magic u8 = 'T' │ version u8 = 1 │ columns u16 │ column … │ indexes u16 │ index … │ computed u16 │ computed …
 //! │ retention
 //! column: type │ flags u8 (1 dropped, 2 has a codec) │
 //!         missing u32 length + bytes, length u32::MAX when there is none │
@@ -14,13 +14,11 @@
 //!         │ predicate u16, u16::MAX when there is none
 //! computed: type │ inputs u16 │ { column u16 } … │ condition u16, u16::MAX when there is none │
 //!         expression: u32 length, UTF-8
-//! retention: microseconds u64, u64::MAX for ever
+//! retention: kind u8 (0 the database's, 1 for ever, 2 so long) │ microseconds u64, of kind 2 only
 //! ```
 //!
-//! Integers are little-endian. Trailing bytes are damage. Version 3 is written when the table has a
-//! retention of its own; version 2, which has no place for it, when there are computed columns or
-//! predicates, which version 1 has no place for; version 1 when a column has a codec; version 0
-//! is the same but for the flag. So builds before each still read what they can.
+//! Integers are little-endian. Trailing bytes are damage. Definitions before version 1 began with a number
+//! from 0 to 3 in the place of the magic.
 
 use std::sync::Arc;
 
@@ -37,11 +35,14 @@ pub const CATALOG: CollectionId = CollectionId(0);
 /// Collections below this id have fixed meanings; `allocate_collection_id` starts here.
 pub const FIRST_COLLECTION: CollectionId = CollectionId(1024);
 
-const VERSION: u16 = 0;
-const VERSION_CODECS: u16 = 1;
-const VERSION_COMPUTED: u16 = 2;
-const VERSION_RETENTION: u16 = 3;
-const FOREVER: u64 = u64::MAX;
+const MAGIC: u8 = b'T';
+const VERSION: u8 = 1;
+/// What is there in the place of the magic before version 1, and what such a definition is called.
+const DRAFTS: std::ops::RangeInclusive<u8> = 0..=3;
+const DRAFT: u32 = 0;
+const RETENTION_OF_DATABASE: u8 = 0;
+const RETENTION_FOREVER: u8 = 1;
+const RETENTION_MICROS: u8 = 2;
 const DROPPED: u8 = 1;
 const HAS_CODEC: u8 = 2;
 const NO_MISSING: u32 = u32::MAX;
@@ -107,24 +108,9 @@ fn count(what: &str, n: usize) -> Result<u16> {
     u16::try_from(n).map_err(|_| Error::invalid(format!("a table with {n} {what}")))
 }
 
-fn version_of(def: &TableDef) -> u16 {
-    if def.retention.is_some() {
-        VERSION_RETENTION
-    } else if !def.computed.is_empty() || def.indexes.iter().any(|index| index.predicate.is_some())
-    {
-        VERSION_COMPUTED
-    } else if def.columns.iter().any(|c| c.compression.is_some()) {
-        VERSION_CODECS
-    } else {
-        VERSION
-    }
-}
-
 /// The stored form of a definition.
 pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let version = version_of(def);
-    out.extend_from_slice(&version.to_le_bytes());
+    let mut out = vec![MAGIC, VERSION];
     out.extend_from_slice(&count("columns", def.columns.len())?.to_le_bytes());
     for column in &def.columns {
         encode_type(&column.ty, &mut out);
@@ -162,32 +148,31 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
             out.push(u8::from(column.descending));
             out.push(u8::from(column.nulls_first));
         }
-        if version >= VERSION_COMPUTED {
-            let predicate = index.predicate.map_or(NO_COLUMN, |column| column.0);
-            out.extend_from_slice(&predicate.to_le_bytes());
+        let predicate = index.predicate.map_or(NO_COLUMN, |column| column.0);
+        out.extend_from_slice(&predicate.to_le_bytes());
+    }
+    out.extend_from_slice(&count("computed columns", def.computed.len())?.to_le_bytes());
+    for computed in &def.computed {
+        encode_type(&computed.ty, &mut out);
+        out.extend_from_slice(&count("inputs", computed.inputs.len())?.to_le_bytes());
+        for input in &computed.inputs {
+            out.extend_from_slice(&input.0.to_le_bytes());
+        }
+        let condition = computed.condition.map_or(NO_COLUMN, |column| column.0);
+        out.extend_from_slice(&condition.to_le_bytes());
+        let len = u32::try_from(computed.expression.len());
+        let len = len.map_err(|_| Error::invalid("an expression of 4 GiB"))?;
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(computed.expression.as_bytes());
+    }
+    match def.retention {
+        None => out.push(RETENTION_OF_DATABASE),
+        Some(Retention::Forever) => out.push(RETENTION_FOREVER),
+        Some(Retention::Micros(micros)) => {
+            out.push(RETENTION_MICROS);
+            out.extend_from_slice(&micros.to_le_bytes());
         }
     }
-    if version >= VERSION_COMPUTED {
-        out.extend_from_slice(&count("computed columns", def.computed.len())?.to_le_bytes());
-        for computed in &def.computed {
-            encode_type(&computed.ty, &mut out);
-            out.extend_from_slice(&count("inputs", computed.inputs.len())?.to_le_bytes());
-            for input in &computed.inputs {
-                out.extend_from_slice(&input.0.to_le_bytes());
-            }
-            let condition = computed.condition.map_or(NO_COLUMN, |column| column.0);
-            out.extend_from_slice(&condition.to_le_bytes());
-            let len = u32::try_from(computed.expression.len());
-            let len = len.map_err(|_| Error::invalid("an expression of 4 GiB"))?;
-            out.extend_from_slice(&len.to_le_bytes());
-            out.extend_from_slice(computed.expression.as_bytes());
-        }
-    }
-    let retention = def.retention.map(|retention| match retention {
-        Retention::Forever => FOREVER,
-        Retention::Micros(micros) => micros,
-    });
-    out.extend(retention.iter().flat_map(|micros| micros.to_le_bytes()));
     Ok(out)
 }
 
@@ -250,23 +235,23 @@ fn parse_computed(p: &mut Parser<'_>) -> Result<ComputedColumn> {
 pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
     let name = format!("definition of table {id}");
     let mut p = Parser::new(bytes, &name, 0);
-    let version = p.u16("a version")?;
-    if version > VERSION_RETENTION {
+    let version = match p.u8("a magic")? {
+        MAGIC => p.u8("a version")?.into(),
+        draft if DRAFTS.contains(&draft) => DRAFT,
+        _ => return Err(p.damaged("the magic of a definition")),
+    };
+    if version != u32::from(VERSION) {
         return Err(Error::UnsupportedVersion {
             file: name,
-            found: version.into(),
-            supported: VERSION_RETENTION.into(),
+            found: version,
+            supported: VERSION.into(),
         });
     }
     let mut columns = Vec::new();
     for _ in 0..p.u16("a number of columns")? {
         let ty = parse_type(&mut p, 0)?;
         let flags = p.u8("a flag")?;
-        let known = match version {
-            VERSION => DROPPED,
-            _ => DROPPED | HAS_CODEC,
-        };
-        if flags & !known != 0 {
+        if flags & !(DROPPED | HAS_CODEC) != 0 {
             return Err(p.damaged("known flags"));
         }
         let missing = match p.u32("the length of a missing value")? {
@@ -297,10 +282,7 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
                 nulls_first: p.bool("a flag")?,
             });
         }
-        let predicate = match version {
-            VERSION_COMPUTED.. => Some(p.u16("a predicate")?).filter(|id| *id != NO_COLUMN),
-            _ => None,
-        };
+        let predicate = Some(p.u16("a predicate")?).filter(|id| *id != NO_COLUMN);
         indexes.push(IndexDef {
             id,
             columns: keys,
@@ -309,17 +291,14 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
         });
     }
     let mut computed = Vec::new();
-    if version >= VERSION_COMPUTED {
-        for _ in 0..p.u16("a number of computed columns")? {
-            computed.push(parse_computed(&mut p)?);
-        }
+    for _ in 0..p.u16("a number of computed columns")? {
+        computed.push(parse_computed(&mut p)?);
     }
-    let retention = match version {
-        VERSION_RETENTION => Some(match p.u64("a retention")? {
-            FOREVER => Retention::Forever,
-            micros => Retention::Micros(micros),
-        }),
-        _ => None,
+    let retention = match p.u8("a kind of retention")? {
+        RETENTION_OF_DATABASE => None,
+        RETENTION_FOREVER => Some(Retention::Forever),
+        RETENTION_MICROS => Some(Retention::Micros(p.u64("a retention")?)),
+        _ => return Err(p.damaged("a kind of retention")),
     };
     p.end()?;
     Ok(TableDef {
@@ -408,7 +387,7 @@ mod tests {
     #[test]
     fn a_definition_survives_the_round_trip() {
         let bytes = encode_table(&def()).unwrap();
-        assert_eq!(bytes[..2], [0, 0], "as before codecs");
+        assert_eq!(bytes[..2], [b'T', 1]);
         assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def());
         let retentions = [
             Retention::Forever,
@@ -423,6 +402,23 @@ mod tests {
             let bytes = encode_table(&def).unwrap();
             assert_eq!(decode_table(CollectionId(2000), &bytes).unwrap(), def);
         }
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut bytes = encode_table(&def()).unwrap();
+        let mut refused = |front: [u8; 2]| {
+            bytes[..2].copy_from_slice(&front);
+            decode_table(CollectionId(2000), &bytes).unwrap_err()
+        };
+        // Those to come, and those before.
+        for (front, version) in [([b'T', 2], 2), ([0, 0], 0), ([3, 0], 0)] {
+            let expected = format!(
+                "\"definition of table 2000\" has format version {version}; this build reads version 1"
+            );
+            assert_eq!(refused(front).to_string(), expected);
+        }
+        assert!(matches!(refused([b'U', 1]), Error::Corruption { .. }));
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn age(directory: &Path, named: &[Named]) {
         store::put(&mut tx, &found, &key, SCHEMA.as_bytes()).expect("written");
     }
     let collection = found.collection.0;
-    let row = format!("\0{{\"version\":1,\"collection\":{collection},\"state\":\"live\"}}");
+    let row = format!("\x01{{\"version\":1,\"collection\":{collection},\"state\":\"live\"}}");
     tx.put(STORES, b"jsonschema\0schemas\0", row.as_bytes())
         .expect("written");
     tx.commit(Durability::Synchronous).expect("committed");

@@ -276,10 +276,13 @@ pub fn sample() -> Database {
     // A migration went by: the first store is retired, another is live.
     commit(engine, |tx| {
         let retired = format!(
-            "\0{}",
+            "\x01{}",
             r#"{"version":1,"collection":1031,"state":"retired"}"#
         );
-        let live = format!("\0{}", r#"{"version":2,"collection":1030,"state":"live"}"#);
+        let live = format!(
+            "\x01{}",
+            r#"{"version":2,"collection":1030,"state":"live"}"#
+        );
         tx.put(STORES, b"p\0s\0\x00\x00\x04\x07", retired.as_bytes())
             .unwrap();
         tx.put(STORES, b"p\0s\0", live.as_bytes()).unwrap();

@@ -3,7 +3,7 @@
 //! ```text
 //! key    index u32 BE │ 0                    the header, the host's own
 //!        index u32 BE │ 1 │ key              the plugin's entries, pieces of blobs among them
-//! header version u8 = 0 │ from u64 LE │ until u64 LE
+//! header version u8 = 1 │ from u64 LE │ until u64 LE
 //! ```
 //!
 //! In calls of `index/1` the plugin sees the keys of its entries alone. Elsewhere, in commands, migrations
@@ -17,7 +17,7 @@ use heliosdb_storage::{Error, Result};
 const HEADER: u8 = 0;
 const ENTRIES: u8 = 1;
 const PREFIX_BYTES: usize = 5;
-const VERSION: u8 = 0;
+const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 17;
 
 const _: () = assert!(PREFIX_BYTES == 4 + 1);
@@ -132,7 +132,7 @@ mod tests {
             assert!(Header::decode(&bytes[..len]).is_err(), "{len}");
         }
         assert!(Header::decode(&[bytes, vec![0]].concat()).is_err());
-        assert!(Header::decode(&[1; HEADER_BYTES]).is_err());
+        assert!(Header::decode(&[2; HEADER_BYTES]).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    plugin │ 0 │ store │ 0 │ number u64 BE, from 1 per store
-//! value  format u8 = 0 │ JSON of JournalRow
+//! value  format u8 = 1 │ JSON of JournalRow
 //! ```
 //!
 //! A row is written with the shadow it names and changes with every batch, in the batch's own
@@ -22,7 +22,7 @@ use crate::store::{encode_row, split_key};
 /// The journal of migrations.
 pub const MIGRATIONS: CollectionId = CollectionId(19);
 
-const FORMAT: u8 = 0;
+const FORMAT: u8 = 1;
 const JOURNAL: &str = "the journal of plugin migrations";
 
 /// Where a step is in its life.
@@ -306,7 +306,7 @@ mod tests {
             number: 3,
         };
         let value = encode_row(FORMAT, &row()).unwrap();
-        expect_test::expect![[r#"\x00{\"plugin_version\":\"1.2.0\",\"from_version\":1,\"to_version\":2,\"checksum\":\"split names\",\"source\":1024,\"shadow\":1030,\"state\":\"running\",\"progress\":{\"after\":\"00a5ff\",\"done\":false,\"input\":{\"entries\":0,\"digest\":\"00000000000000000000000000000000\"},\"output\":{\"entries\":0,\"digest\":\"00000000000000000000000000000000\"}},\"started_at\":7}"#]].assert_eq(&value.escape_ascii().to_string());
+        expect_test::expect![[r#"\x01{\"plugin_version\":\"1.2.0\",\"from_version\":1,\"to_version\":2,\"checksum\":\"split names\",\"source\":1024,\"shadow\":1030,\"state\":\"running\",\"progress\":{\"after\":\"00a5ff\",\"done\":false,\"input\":{\"entries\":0,\"digest\":\"00000000000000000000000000000000\"},\"output\":{\"entries\":0,\"digest\":\"00000000000000000000000000000000\"}},\"started_at\":7}"#]].assert_eq(&value.escape_ascii().to_string());
         assert_eq!(decode(&id.key(), &value).unwrap(), (id.clone(), row()));
         for len in 0..value.len() {
             assert!(decode(&id.key(), &value[..len]).is_err(), "{len}");

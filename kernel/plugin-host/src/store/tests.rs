@@ -105,11 +105,11 @@ fn the_stored_form_is_fixed() {
         format!("{} {}", key.escape_ascii(), value.escape_ascii())
     };
     expect_test::expect![[
-        r#"a\x00s\x00 \x00{\"version\":7,\"collection\":16909060,\"state\":\"live\"}"#
+        r#"a\x00s\x00 \x01{\"version\":7,\"collection\":16909060,\"state\":\"live\"}"#
     ]]
     .assert_eq(&shown(&info));
     info.state = StoreState::Retired;
-    expect_test::expect![[r#"a\x00s\x00\x01\x02\x03\x04 \x00{\"version\":7,\"collection\":16909060,\"state\":\"retired\"}"#]].assert_eq(&shown(&info));
+    expect_test::expect![[r#"a\x00s\x00\x01\x02\x03\x04 \x01{\"version\":7,\"collection\":16909060,\"state\":\"retired\"}"#]].assert_eq(&shown(&info));
 }
 
 #[test]

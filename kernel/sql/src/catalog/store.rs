@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    kind u8 │ oid u32 BE [│ object u32 BE │ sub i32 BE, for comments]
-//! value  version u8 = 0 │ JSON of the struct in `model`
+//! value  version u8 = 1 │ JSON of the struct in `model`
 //! key    0x00             value  16 random bytes: the CatalogVersion
 //! ```
 //!
@@ -29,7 +29,7 @@ pub(crate) const CATALOG: CollectionId = CollectionId(16);
 /// The counter that oids come from.
 pub(crate) const OID_COUNTER: CollectionId = CollectionId(17);
 
-const FORMAT_VERSION: u8 = 0;
+const FORMAT_VERSION: u8 = 1;
 pub(crate) const VERSION_KEY: &[u8] = &[0];
 
 /// The kinds, as the first byte of a key. Never renumbered.

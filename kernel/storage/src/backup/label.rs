@@ -20,7 +20,7 @@ use crate::io::{Io, OpenMode};
 
 pub const FILE: &str = "backup_label";
 const MAGIC: [u8; 8] = *b"HDBlabel";
-const VERSION: u32 = 0;
+const VERSION: u32 = 1;
 const BYTES: usize = 64;
 
 mod field {

@@ -6,7 +6,7 @@
 //! are there after a crash, or neither. The key is the name; the value:
 //!
 //! ```text
-//! version u16 = 0 │ kind u8 (0 a point, 1 a cursor) │ ts u64 │ created u64, microseconds
+//! version u16 = 1 │ kind u8 (0 a point, 1 a cursor) │ ts u64 │ created u64, microseconds
 //! │ owner: length u16, UTF-8 │ reason: length u16, UTF-8
 //! ```
 //!
@@ -38,7 +38,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Longest reason.
 pub const REASON_BYTES_MAX: usize = 1000;
 
-const VERSION: u16 = 0;
+const VERSION: u16 = 1;
 
 /// Whether a pin moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,7 +328,7 @@ mod tests {
             assert!(NamedPin::decode(b"x", &bytes[..len]).is_err(), "{len}");
         }
         assert!(NamedPin::decode(&[0xff], &bytes).is_err());
-        for (at, byte) in [(0, 1), (2, 2), (21, 0xff)] {
+        for (at, byte) in [(0, 2), (2, 2), (21, 0xff)] {
             let mut bytes = bytes.clone();
             bytes[at] = byte;
             assert!(NamedPin::decode(b"x", &bytes).is_err(), "{at}");

@@ -19,11 +19,14 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Ts};
 use crate::schema::ColumnDef;
 
-/// May change without notice until the format settles; older files are refused. 1: pages of entries have
-/// a span of time. 2: built-in codecs.
-pub(super) const VERSION: u32 = 2;
-pub(super) const HEADER_MAGIC: [u8; 8] = *b"HELIOSEG";
-pub(super) const TRAILER_MAGIC: [u8; 8] = *b"SEGHELIO";
+/// Of header, trailer, directory and pages.
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEADER_MAGIC: [u8; 8] = *b"HELIOSGM";
+pub(super) const TRAILER_MAGIC: [u8; 8] = *b"SGMHELIO";
+/// What a segment began with before version 1, whose numbers went up to 2.
+const DRAFT_MAGIC: [u8; 8] = *b"HELIOSEG";
+/// What a draft is called in an error.
+const DRAFT: u32 = 0;
 pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const TRAILER_BYTES: usize = 40;
 /// Bytes of header and trailer that their own checksum covers.
@@ -49,6 +52,9 @@ pub(super) fn encode_header(timeline: u32) -> [u8; HEADER_BYTES] {
 
 /// The timeline.
 pub(super) fn decode_header(file: &str, bytes: &[u8; HEADER_BYTES]) -> Result<u32> {
+    if bytes[..8] == DRAFT_MAGIC {
+        check_version(file, DRAFT)?;
+    }
     if bytes[..8] != HEADER_MAGIC {
         let found = format!("{:02x?}", &bytes[..8]);
         return Err(Error::corruption(file, 0, "the header of a segment", found));

@@ -14,7 +14,7 @@
 //!    └───────────────────┴───────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! All little-endian. The CRC32C covers the header before it and the payload.
+//! The magic is "HELIOWAL". All little-endian. The CRC32C covers the header before it and the payload.
 //!
 //! * `database` is drawn at random when a database is made, so that a file of another database, or
 //!   bytes a user stored, are not taken for a batch of this one.
@@ -30,9 +30,13 @@
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, TimelineId};
 
-pub const MAGIC: u64 = u64::from_le_bytes(*b"HDBwal\x1a\x93");
-/// 1: manifests tell how far history goes back.
-pub const VERSION: u16 = 4;
+pub const MAGIC: u64 = u64::from_le_bytes(*b"HELIOWAL");
+/// Of batches, and of the records and manifests in them.
+pub const VERSION: u16 = 1;
+/// What batches began with before version 1, whose numbers went up to 4.
+const DRAFT_MAGIC: u64 = u64::from_le_bytes(*b"HDBwal\x1a\x93");
+/// What a draft is called in an error.
+const DRAFT: u32 = 0;
 /// Batches start on multiples of this, so that no block is written twice.
 pub const ALIGNMENT: u64 = 4096;
 pub const HEADER_BYTES: usize = 68;
@@ -162,6 +166,13 @@ pub fn parse_header(
         )));
     }
     let magic = u64_at(bytes, field::MAGIC);
+    if magic == DRAFT_MAGIC {
+        return Err(Error::UnsupportedVersion {
+            file: file.to_owned(),
+            found: DRAFT,
+            supported: VERSION.into(),
+        });
+    }
     if magic != MAGIC {
         let expected = format!("batch magic {MAGIC:#018x}");
         return Ok(Err(NotABatch::new(expected, format!("{magic:#018x}"))));

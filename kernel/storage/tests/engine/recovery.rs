@@ -21,7 +21,7 @@ fn wal_files(dir: &Path) -> Vec<PathBuf> {
 fn batches(bytes: &[u8]) -> Vec<usize> {
     (0..bytes.len())
         .step_by(4096)
-        .filter(|&at| bytes[at..].starts_with(b"HDBwal"))
+        .filter(|&at| bytes[at..].starts_with(b"HELIOWAL"))
         .collect()
 }
 
@@ -227,21 +227,26 @@ fn a_missing_wal_file_is_reported() {
 }
 
 #[test]
-fn a_version_from_the_future_is_refused() {
+fn versions_of_the_future_and_drafts_are_refused() {
     let db = Database::new();
     let copy = crash(&db);
     let path = wal_files(copy.path()).remove(0);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 9;
-    fs::write(&path, &bytes).unwrap();
-    match open(&copy, &db.options) {
-        Err(Error::UnsupportedVersion {
-            found: 9,
-            supported: 4,
-            ..
-        }) => {}
-        other => panic!("{:?}", other.map(|_| ())),
-    }
+    let bytes = fs::read(&path).unwrap();
+    let name = format!("wal/{}", path.file_name().unwrap().to_string_lossy());
+    let refused = |at: usize, front: &[u8], version: u32| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + front.len()].copy_from_slice(front);
+        fs::write(&path, &bytes).unwrap();
+        let error = open(&copy, &db.options).map(|_| ()).unwrap_err();
+        let expected =
+            format!("\"{name}\" has format version {version}; this build reads version 1");
+        assert_eq!(error.to_string(), expected);
+    };
+    refused(8, &[9], 9);
+    refused(8, &[0], 0);
+    // What batches began with before version 1; the last draft had number 4, and one had 1.
+    refused(0, b"HDBwal\x1a\x93\x04", 0);
+    refused(0, b"HDBwal\x1a\x93\x01", 0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub const PREFIX: u8 = 0xFF;
 /// Bytes of a piece's key.
 pub const KEY_BYTES: usize = 21;
 /// The version of the head.
-const VERSION: u8 = 0;
+const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 10;
 /// Pieces that are removed at once.
 const REMOVED_AT_ONCE: usize = 256;
