@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod disk;
 mod file;
+pub mod golden;
 mod names;
 pub mod quorum;
 pub mod rng;

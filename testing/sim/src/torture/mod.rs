@@ -20,7 +20,7 @@
 
 mod branches;
 pub mod check;
-mod codec;
+pub(crate) mod codec;
 pub mod crash;
 pub mod damage;
 pub mod fault;
