@@ -59,6 +59,10 @@ pub(crate) struct Recheck {
     pub rows: HashMap<Oid, Arc<[RowId]>>,
 }
 
+/// Batches that are spilled between partitions go to a file each. Two writers with a file open can wait for a
+/// reader that waits for the other of the files (apache/datafusion#24883).
+const SPILL_FILE_BYTES: (&str, usize) = ("datafusion.execution.max_spill_file_size_bytes", 1);
+
 pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> SessionState {
     let mut options = ConfigOptions::new();
     options.execution.target_partitions = threads;
@@ -73,8 +77,9 @@ pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> Session
     options.catalog.create_default_catalog_and_schema = false;
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     crate::plan::bridge::configure(&mut options);
-    let config =
-        SessionConfig::from(options).with_batch_size(batch_rows(&*runtime_env.memory_pool));
+    let config = SessionConfig::from(options)
+        .with_batch_size(batch_rows(&*runtime_env.memory_pool))
+        .set_usize(SPILL_FILE_BYTES.0, SPILL_FILE_BYTES.1);
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime_env)
