@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
-use heliosdb_server::AuthMethod;
+use heliosdb_server::{AuthMethod, ServerConfig, TlsOptions};
 use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -40,6 +40,41 @@ pub struct ServerSection {
     pub auth: AuthMethod,
     #[serde(deserialize_with = "connection_count")]
     pub max_connections: usize,
+    /// Where there is to be a Unix socket, from the data directory.
+    pub unix_socket_directory: Option<PathBuf>,
+    pub tls: Option<TlsSection>,
+}
+
+/// `[server.tls]`: files in PEM, from the data directory.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// The server's certificate, then those it was signed by.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Clients on the network that do not speak TLS are refused.
+    #[serde(default)]
+    pub required: bool,
+}
+
+impl ServerSection {
+    /// What a server of the database in `directory` is told.
+    pub fn config(&self, directory: &Path) -> ServerConfig {
+        ServerConfig {
+            listen: vec![self.listen],
+            unix_socket_directory: self
+                .unix_socket_directory
+                .as_ref()
+                .map(|path| directory.join(path)),
+            auth: self.auth,
+            max_connections: self.max_connections,
+            tls: self.tls.as_ref().map(|tls| TlsOptions {
+                certificate: directory.join(&tls.certificate),
+                key: directory.join(&tls.key),
+                required: tls.required,
+            }),
+        }
+    }
 }
 
 /// `[storage]`: the write path.
@@ -138,6 +173,8 @@ impl Default for ServerSection {
             listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
             auth: AuthMethod::Scram,
             max_connections: 100,
+            unix_socket_directory: None,
+            tls: None,
         }
     }
 }
@@ -379,7 +416,8 @@ mod tests {
     fn every_option_is_read() {
         let config = Config::parse(
             "[server]\nlisten = \"127.0.0.1:0\"\nauth = \"trust\"\nmax_connections = 7\n\
-             [storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
+             unix_socket_directory = \"/run/x\"\n\
+             tls = { certificate = \"a.crt\", key = \"/b.key\" }\n[storage]\nmemtable_size = \"8MB\"\nwal_segment_size = \"64kB\"\n\
              retention = \"36 h\"\n\
              max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nbudget = \"1GB\"\n\
              [background]\nmax_cpu_background = 40\n\
@@ -390,6 +428,13 @@ mod tests {
         .unwrap();
         assert_eq!(config.server.auth, AuthMethod::Trust);
         assert_eq!(config.server.max_connections, 7);
+        let server = config.server.config(Path::new("/data"));
+        let socket = server.unix_socket_directory.unwrap();
+        assert_eq!(socket, Path::new("/run/x"));
+        let tls = server.tls.unwrap();
+        assert_eq!(tls.certificate, Path::new("/data/a.crt"));
+        assert_eq!(tls.key, Path::new("/b.key"));
+        assert!(!tls.required);
         assert_eq!(config.storage.memtable_size, Some(ByteSize(8 << 20)));
         assert_eq!(config.storage.wal_segment_size, Some(ByteSize(64 << 10)));
         let retention = config.storage.retention.unwrap();
@@ -417,7 +462,10 @@ mod tests {
             .lines()
             .filter(|l| !l.starts_with(' ') && (l.contains(" = ") || l.starts_with('[')))
             .fold(String::new(), |text, line| text + line + "\n");
-        let config = Config::parse(&options, "heliosdb.toml").unwrap();
+        let mut config = Config::parse(&options, "heliosdb.toml").unwrap();
+        // There is none of these by default.
+        assert!(config.server.unix_socket_directory.take().is_some());
+        assert!(config.server.tls.take().is_some());
         assert_eq!(config.server, ServerSection::default());
         let plugins = PluginsConfig::default();
         assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
@@ -481,6 +529,8 @@ mod tests {
             "heliosdb.toml:2: unknown authentication method \"md5\", expected \"scram\" or \"trust\""
         );
         assert!(error_of("[server]\nmax_connections = 0\n").contains("1 .. 100000"));
+        let half = error_of("[server.tls]\nkey = \"k\"\n");
+        assert!(half.contains("missing field `certificate`"), "{half}");
         assert!(error_of("[memory]\nbudget = \"1mb\"\n").contains("invalid unit \"mb\""));
         assert!(error_of("[memory]\nbudget = \"15MB\"\n").contains("at least 16MB"));
         let gone = error_of("[memory]\nquery_limit = \"1GB\"\n");

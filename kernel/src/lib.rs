@@ -76,5 +76,7 @@ pub use rows::{Cell, ColumnRef, FromSql, Row, RowIter, Rows};
 pub use inventory;
 
 pub use heliosdb_plugin_host::{RootRef, linked};
-pub use heliosdb_server::{AuthMethod, Server, ServerConfig, Signals, StartError};
+pub use heliosdb_server::{
+    AuthMethod, Server, ServerConfig, Signals, StartError, TlsError, TlsOptions,
+};
 pub use heliosdb_sql::{CancelHandle, Prepared, ResultColumn, Session, SqlError, SqlState};

@@ -47,8 +47,11 @@ impl Opened {
         overrides: Overrides,
     ) -> Result<Opened, Message> {
         let config = read_config(directory, overrides.config.as_deref())?;
+        let mut server = config.server.config(directory);
         let listen = overrides.listen.unwrap_or(config.server.listen);
+        server.listen = vec![listen];
         let auth = overrides.auth.unwrap_or(config.server.auth);
+        server.auth = auth;
         if auth == AuthMethod::Trust && !listen.ip().is_loopback() {
             return Err(format!(
                 "authentication \"trust\" is allowed on loopback addresses only, and {listen} is reachable from other machines"
@@ -58,13 +61,7 @@ impl Opened {
         if auth == AuthMethod::Scram {
             first_password(&database)?;
         }
-        let server = database
-            .serve(&ServerConfig {
-                listen: vec![listen],
-                auth,
-                max_connections: config.server.max_connections,
-            })
-            .map_err(|e| e.to_string())?;
+        let server = database.serve(&server).map_err(|e| e.to_string())?;
         Ok(Opened {
             server,
             database,
@@ -84,9 +81,9 @@ impl Opened {
         let auth = AuthMethod::Trust;
         let server = database
             .serve(&ServerConfig {
-                listen: Vec::new(),
                 auth,
                 max_connections: config.server.max_connections,
+                ..ServerConfig::default()
             })
             .map_err(|e| e.to_string())?;
         Ok(Opened {
@@ -106,6 +103,9 @@ impl Opened {
         let mut text = format!("{title} {version}, database in {}\n", directory.display());
         for address in self.server.addresses() {
             text += &format!("{}\n", url(*address));
+        }
+        if let Some(socket) = self.server.unix_socket() {
+            text += &format!("Unix socket {}\n", socket.display());
         }
         if self.auth == AuthMethod::Scram {
             let file = directory.join(PASSWORD_FILE);

@@ -15,6 +15,8 @@ use pgwire::api::auth::sasl::scram::{
 use pgwire::error::PgWireError;
 
 pub const MECHANISM: &str = "SCRAM-SHA-256";
+/// The same, bound to the channel.
+pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// Salt bytes, as PostgreSQL's `SCRAM_DEFAULT_SALT_LEN`.
 const SALT_BYTES: usize = 16;
@@ -34,14 +36,21 @@ pub struct Pending {
     doomed: bool,
 }
 
+/// The mechanisms a client may choose from, where `binding` is of the channel it has.
+pub fn mechanisms(binding: Option<&ScramServerAuth>) -> Vec<String> {
+    let plus = binding.map(|_| MECHANISM_PLUS.to_owned());
+    plus.into_iter().chain([MECHANISM.to_owned()]).collect()
+}
+
 /// Answer `SASLInitialResponse`; `secret` is the role's verifier if it has one.
 pub fn client_first(
     message: Bytes,
     user: &str,
     secret: Option<ScramSecret>,
     mock_key: &[u8],
+    binding: Option<&ScramServerAuth>,
 ) -> Result<(String, Pending), SqlError> {
-    let data = initial_response(message)?;
+    let data = initial_response(message, binding.is_some())?;
     let doomed = secret.is_none();
     let verifier = match secret {
         Some(secret) => Verifier::Verifier {
@@ -52,7 +61,8 @@ pub fn client_first(
         },
         None => mock(user, mock_key),
     };
-    let (reply, exchange) = ScramServerAuth::new()
+    let scram = binding.cloned().unwrap_or_default();
+    let (reply, exchange) = scram
         .on_client_first_message_with_secret(&data, verifier)
         .map_err(|e| failure(user, e))?;
     Ok((reply, Pending { exchange, doomed }))
@@ -73,8 +83,9 @@ impl Pending {
     }
 }
 
-/// The mechanism's name, then the length and bytes of its first message.
-fn initial_response(mut message: Bytes) -> Result<Bytes, SqlError> {
+/// The mechanism's name, then the length and bytes of its first message, which begins with `p` if and only if
+/// the mechanism is the one that binds.
+fn initial_response(mut message: Bytes, can_bind: bool) -> Result<Bytes, SqlError> {
     let malformed = || {
         SqlError::new(
             state::PROTOCOL_VIOLATION,
@@ -83,7 +94,8 @@ fn initial_response(mut message: Bytes) -> Result<Bytes, SqlError> {
     };
     let end = message.iter().position(|b| *b == 0).ok_or_else(malformed)?;
     let mechanism = message.split_to(end);
-    if mechanism.as_ref() != MECHANISM.as_bytes() {
+    let binds = can_bind && mechanism.as_ref() == MECHANISM_PLUS.as_bytes();
+    if !binds && mechanism.as_ref() != MECHANISM.as_bytes() {
         return Err(SqlError::new(
             state::PROTOCOL_VIOLATION,
             "client selected an invalid SASL authentication mechanism",
@@ -91,6 +103,9 @@ fn initial_response(mut message: Bytes) -> Result<Bytes, SqlError> {
     }
     message.advance(1);
     if message.len() < 4 || message.get_i32() as usize != message.len() {
+        return Err(malformed());
+    }
+    if message.starts_with(b"p") != binds {
         return Err(malformed());
     }
     Ok(message)

@@ -55,6 +55,10 @@ pub fn refuse_encryption(out: &mut BytesMut) {
     put(out, SslResponse::Refuse);
 }
 
+pub fn accept_encryption(out: &mut BytesMut) {
+    put(out, SslResponse::Accept);
+}
+
 pub fn negotiate_version(out: &mut BytesMut, unsupported_options: Vec<String>) {
     put(
         out,
@@ -66,8 +70,8 @@ pub fn authentication_ok(out: &mut BytesMut) {
     put(out, Authentication::Ok);
 }
 
-pub fn sasl_mechanisms(out: &mut BytesMut, mechanism: &str) {
-    put(out, Authentication::SASL(vec![mechanism.to_owned()]));
+pub fn sasl_mechanisms(out: &mut BytesMut, mechanisms: Vec<String>) {
+    put(out, Authentication::SASL(mechanisms));
 }
 
 pub fn sasl_continue(out: &mut BytesMut, data: String) {

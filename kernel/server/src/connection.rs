@@ -2,7 +2,8 @@
 //!
 //! Life of a connection:
 //!
-//! 1. *Opening*: encryption requests are answered `N`; a cancel request is carried out and the
+//! 1. *Opening*: a request for TLS is answered `S`, where there is a certificate, and the handshake follows;
+//!    other requests for encryption are answered `N`; a cancel request is carried out and the
 //!    connection ends; a startup packet names the user and the database.
 //! 2. *Authentication*: SCRAM in two messages, or nothing under trust. Until it has succeeded only
 //!    `p` messages are read, and nothing about the database is said.
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::{Instance, SessionOptions};
+use pgwire::api::auth::sasl::scram::ScramServerAuth;
 
 use crate::auth::{self, AuthMethod, Pending};
 use crate::backend::{self, Severity};
@@ -29,11 +31,13 @@ use crate::frontend::{self, FrameError, Frontend, Opening};
 use crate::open::OpenSession;
 use crate::registry::{Place, Registry, StopLevel};
 use crate::stream::{Filled, Stream, Wire};
+use crate::tls::{self, Tls};
 
 /// What all connections of a server share.
 pub struct Shared {
     pub instance: Arc<Instance>,
     pub registry: Arc<Registry>,
+    pub tls: Option<Tls>,
     /// Makes the salts of roles that do not exist.
     pub mock_key: Vec<u8>,
 }
@@ -71,6 +75,8 @@ pub struct Connection {
     phase: Phase,
     place: Option<Place>,
     wire: Wire,
+    /// TLS began without being asked for.
+    is_direct: bool,
     auth: AuthMethod,
     shared: Arc<Shared>,
 }
@@ -96,6 +102,7 @@ impl Connection {
             phase: Phase::Opening,
             place: None,
             wire,
+            is_direct: false,
             auth,
             shared,
         })
@@ -132,7 +139,7 @@ impl Connection {
             if let End::Fatal(error) = &end {
                 backend::error(&mut self.wire.output, Severity::Fatal, error);
             }
-            let _ = self.wire.flush();
+            let _ = self.wire.finish();
             drop(self);
         }));
         if let Err(panic) = dropped {
@@ -163,6 +170,9 @@ impl Connection {
     /// Handle one frame; false if there is no complete one.
     fn step(&mut self) -> Result<bool, End> {
         self.end_if_stopping()?;
+        if self.begins_with_tls() {
+            self.direct_tls()?;
+        }
         match &mut self.phase {
             Phase::Opening => match frontend::next_opening(&mut self.wire.input) {
                 Ok(None) => return Ok(false),
@@ -205,19 +215,68 @@ impl Connection {
         }
     }
 
+    /// Whether the client has begun with a handshake, and may.
+    fn begins_with_tls(&self) -> bool {
+        matches!(self.phase, Phase::Opening)
+            && self.wire.tls().is_none()
+            && self.tls_here().is_some()
+            && self.wire.input.first() == Some(&tls::HANDSHAKE)
+    }
+
+    /// TLS, if it is spoken on this kind of socket. One within the machine has no use for it.
+    fn tls_here(&self) -> Option<&Tls> {
+        match **self.wire.stream() {
+            Stream::Tcp(_) => self.shared.tls.as_ref(),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    fn request_for_tls(&mut self) -> Result<(), End> {
+        // Bytes sent before the answer could have been put there by someone in between.
+        if !self.wire.input.is_empty() {
+            return Err(End::fatal(
+                SqlError::new(
+                    state::PROTOCOL_VIOLATION,
+                    "received unencrypted data after SSL request",
+                )
+                .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."),
+            ));
+        }
+        let tls = match (self.wire.tls(), self.tls_here()) {
+            (None, Some(tls)) => tls.accept()?,
+            _ => {
+                backend::refuse_encryption(&mut self.wire.output);
+                return Ok(());
+            }
+        };
+        backend::accept_encryption(&mut self.wire.output);
+        self.wire.flush()?;
+        Ok(self.wire.encrypt(tls)?)
+    }
+
+    /// The handshake of a client that did not ask.
+    fn direct_tls(&mut self) -> Result<(), End> {
+        let tls = match self.tls_here() {
+            Some(tls) => tls.accept()?,
+            None => return Err(End::Closed),
+        };
+        self.is_direct = true;
+        Ok(self.wire.encrypt(tls)?)
+    }
+
     fn opening(&mut self, opening: Opening) -> Result<(), End> {
+        if self.is_direct
+            && let Some(tls) = self.wire.tls()
+            && tls.alpn_protocol() != Some(tls::ALPN)
+        {
+            return Err(End::fatal(SqlError::new(
+                state::PROTOCOL_VIOLATION,
+                "received direct SSL connection request without ALPN protocol negotiation extension",
+            )));
+        }
         let (major, minor, parameters) = match opening {
-            Opening::Encryption => {
-                // Bytes sent before the answer could have been put there by someone in between.
-                if !self.wire.input.is_empty() {
-                    return Err(End::fatal(
-                        SqlError::new(
-                            state::PROTOCOL_VIOLATION,
-                            "received unencrypted data after SSL request",
-                        )
-                        .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."),
-                    ));
-                }
+            Opening::Ssl => return self.request_for_tls(),
+            Opening::Gss => {
                 backend::refuse_encryption(&mut self.wire.output);
                 return Ok(());
             }
@@ -239,6 +298,15 @@ impl Connection {
                 ),
             )));
         }
+        if self.wire.tls().is_none() && self.tls_here().is_some_and(|tls| tls.required) {
+            return Err(End::fatal(
+                SqlError::new(
+                    state::INVALID_AUTHORIZATION_SPECIFICATION,
+                    "connections without TLS are refused",
+                )
+                .with_hint("Ask for TLS: sslmode=require, or verify-full with sslrootcert."),
+            ));
+        }
         let (client, unknown) = client_of(parameters).map_err(End::fatal)?;
         if minor > 0 || !unknown.is_empty() {
             backend::negotiate_version(&mut self.wire.output, unknown);
@@ -252,12 +320,19 @@ impl Connection {
         }
         match self.auth {
             AuthMethod::Scram => {
-                backend::sasl_mechanisms(&mut self.wire.output, auth::MECHANISM);
+                let mechanisms = auth::mechanisms(self.binding());
+                backend::sasl_mechanisms(&mut self.wire.output, mechanisms);
                 self.phase = Phase::ClientFirst(client);
                 Ok(())
             }
             AuthMethod::Trust => self.open(client),
         }
+    }
+
+    /// What SCRAM is bound to on this channel.
+    fn binding(&self) -> Option<&ScramServerAuth> {
+        self.wire.tls()?;
+        self.shared.tls.as_ref()?.binding()
     }
 
     fn authenticate(&mut self, message: bytes::Bytes) -> Result<(), End> {
@@ -268,9 +343,14 @@ impl Connection {
                     .instance
                     .role_secret(&client.user)
                     .map_err(End::fatal)?;
-                let (reply, pending) =
-                    auth::client_first(message, &client.user, secret, &self.shared.mock_key)
-                        .map_err(End::fatal)?;
+                let (reply, pending) = auth::client_first(
+                    message,
+                    &client.user,
+                    secret,
+                    &self.shared.mock_key,
+                    self.binding(),
+                )
+                .map_err(End::fatal)?;
                 backend::sasl_continue(&mut self.wire.output, reply);
                 self.phase = Phase::ClientFinal(client, Box::new(pending));
                 Ok(())

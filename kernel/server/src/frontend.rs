@@ -30,8 +30,10 @@ const GSSENC_REQUEST_CODE: u32 = 80_877_104;
 /// What a client may open a connection with.
 #[derive(Debug, PartialEq)]
 pub enum Opening {
-    /// A request for TLS or GSSAPI encryption.
-    Encryption,
+    /// A request for TLS.
+    Ssl,
+    /// A request for encryption by GSSAPI.
+    Gss,
     Cancel {
         pid: i32,
         secret: i32,
@@ -122,9 +124,13 @@ pub fn next_opening(input: &mut BytesMut) -> Result<Option<Opening>, FrameError>
     body.bytes.advance(4);
     let code = body.u32()?;
     match code {
-        SSL_REQUEST_CODE | GSSENC_REQUEST_CODE => {
+        SSL_REQUEST_CODE => {
             body.end()?;
-            Ok(Some(Opening::Encryption))
+            Ok(Some(Opening::Ssl))
+        }
+        GSSENC_REQUEST_CODE => {
+            body.end()?;
+            Ok(Some(Opening::Gss))
         }
         CANCEL_REQUEST_CODE => {
             let (pid, secret) = (body.i32()?, body.i32()?);
@@ -463,7 +469,7 @@ mod tests {
     #[test]
     fn openings_decode() {
         let mut input = BytesMut::from(&b"\0\0\0\x08\x04\xd2\x16\x2f"[..]);
-        assert_eq!(next_opening(&mut input).unwrap(), Some(Opening::Encryption));
+        assert_eq!(next_opening(&mut input).unwrap(), Some(Opening::Ssl));
         let mut input = BytesMut::from(&b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09"[..]);
         assert_eq!(
             next_opening(&mut input).unwrap(),

@@ -12,7 +12,7 @@
 //! the decoders of the client's half (`frontend`), because pgwire's trust the counts they read.
 //! No other crate names pgwire.
 //!
-//! Not spoken: TLS and GSSAPI (answered `N`), the function-call sub-protocol, replication, and
+//! Not spoken: GSSAPI (answered `N`), the function-call sub-protocol, replication, and
 //! protocol versions after 3.0 (negotiated down).
 
 mod auth;
@@ -26,7 +26,10 @@ mod registry;
 mod rows;
 mod server;
 mod simple;
+mod socket;
 mod stream;
+mod tls;
 
 pub use auth::AuthMethod;
 pub use server::{Server, ServerConfig, Signals, StartError};
+pub use tls::{TlsError, TlsOptions};

@@ -17,13 +17,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use heliosdb_sql::Instance;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -32,7 +33,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::auth::AuthMethod;
 use crate::connection::{Connection, Shared, Turn};
 use crate::registry::{Registry, StopLevel};
+use crate::socket::SocketFile;
 use crate::stream::{Stream, Wire};
+use crate::tls::{Tls, TlsError, TlsOptions};
 
 /// How long a served connection keeps its thread while its client is quiet.
 const LINGER: Duration = Duration::from_millis(50);
@@ -51,8 +54,25 @@ const STACK_BYTES: usize = 8 << 20;
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub listen: Vec<SocketAddr>,
+    /// The directory of a Unix socket, `.s.PGSQL.` and the port of the first address.
+    pub unix_socket_directory: Option<PathBuf>,
     pub auth: AuthMethod,
     pub max_connections: usize,
+    /// Clients on the network may speak TLS.
+    pub tls: Option<TlsOptions>,
+}
+
+impl Default for ServerConfig {
+    /// Listens nowhere.
+    fn default() -> ServerConfig {
+        ServerConfig {
+            listen: Vec::new(),
+            unix_socket_directory: None,
+            auth: AuthMethod::default(),
+            max_connections: 100,
+            tls: None,
+        }
+    }
 }
 
 /// Why a server did not start.
@@ -63,6 +83,12 @@ pub enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot listen on the Unix socket {}: {source}", path.display())]
+    Socket { path: PathBuf, source: io::Error },
+    #[error("a Unix socket is named after a port, and none is listened on")]
+    SocketWithoutPort,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(
         "authentication \"trust\" is allowed on loopback addresses only, and {0} is reachable from other machines"
     )]
@@ -78,6 +104,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    socket: Option<SocketFile>,
     accepting: watch::Sender<bool>,
 }
 
@@ -89,6 +116,7 @@ impl Server {
         {
             return Err(StartError::TrustNotLocal(*open));
         }
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("helios-server")
             .worker_threads(1)
@@ -106,16 +134,28 @@ impl Server {
                     address: *address,
                     source,
                 })?;
-            listeners.push(listener);
+            listeners.push(Listener::Tcp(listener));
         }
-        let addresses = listeners
-            .iter()
-            .filter_map(|l| l.local_addr().ok())
-            .collect();
+        let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
+        let mut socket = None;
+        if let Some(directory) = &config.unix_socket_directory {
+            let port = addresses.first().ok_or(StartError::SocketWithoutPort)?;
+            let path = directory.join(format!(".s.PGSQL.{}", port.port()));
+            let failed = |source| StartError::Socket {
+                path: path.clone(),
+                source,
+            };
+            let (listener, file) = SocketFile::listen(&path).map_err(failed)?;
+            let _within = runtime.enter();
+            let listener = UnixListener::from_std(listener).map_err(failed)?;
+            listeners.push(Listener::Unix(listener));
+            socket = Some(file);
+        }
         let shared = Arc::new(Shared {
             mock_key: mock_key(&instance).map_err(StartError::Roles)?,
             instance,
             registry: Arc::new(Registry::new(config.max_connections)),
+            tls,
         });
         let (accepting, stop) = watch::channel(true);
         for listener in listeners {
@@ -130,6 +170,7 @@ impl Server {
             runtime: Some(runtime),
             shared,
             addresses,
+            socket,
             accepting,
         })
     }
@@ -137,6 +178,11 @@ impl Server {
     /// The addresses that are listened on, with the ports the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The Unix socket that is listened on.
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(SocketFile::path)
     }
 
     /// Connections that have passed their startup packet.
@@ -180,6 +226,7 @@ impl Server {
         };
         let registry = &self.shared.registry;
         self.accepting.send_replace(false);
+        self.socket = None;
         registry.begin_stop(StopLevel::Graceful);
         if !runtime.block_on(emptied(registry, grace)) {
             registry.begin_stop(StopLevel::Forced);
@@ -249,8 +296,44 @@ fn mock_key(instance: &Instance) -> Result<Vec<u8>, heliosdb_sql::SqlError> {
     })
 }
 
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Listener::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0),
+            Listener::Unix(listener) => Accepted::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
+enum Accepted {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Accepted {
+    fn into_wire(self) -> io::Result<Wire> {
+        let stream = match self {
+            Accepted::Tcp(stream) => Stream::Tcp(stream.into_std()?),
+            Accepted::Unix(stream) => Stream::Unix(stream.into_std()?),
+        };
+        Wire::new(stream, LINGER)
+    }
+}
+
 async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     auth: AuthMethod,
     shared: Arc<Shared>,
     mut accepting: watch::Receiver<bool>,
@@ -261,17 +344,12 @@ async fn accept(
             _ = accepting.wait_for(|accepting| !accepting) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let wire = stream
-                    .into_std()
-                    .and_then(|stream| Wire::new(Stream::Tcp(stream), LINGER));
-                match wire {
-                    Ok(wire) => {
-                        tokio::spawn(serve(Connection::new(wire, auth, Arc::clone(&shared))));
-                    }
-                    Err(error) => tracing::warn!(%error, "an accepted socket is unusable"),
+            Ok(accepted) => match accepted.into_wire() {
+                Ok(wire) => {
+                    tokio::spawn(serve(Connection::new(wire, auth, Arc::clone(&shared))));
                 }
-            }
+                Err(error) => tracing::warn!(%error, "an accepted socket is unusable"),
+            },
             Err(error) => {
                 // Out of descriptors, most likely; the listener itself is fine.
                 tracing::warn!(%error, "accepting a connection failed");

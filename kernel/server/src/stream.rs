@@ -2,7 +2,7 @@
 //!
 //! Reading blocks for a short while only ([`Wire::fill`]), so that a connection which goes quiet
 //! can give its thread back; writing blocks until the client takes the bytes. An idle connection
-//! holds no buffer at all.
+//! holds no buffer at all but TLS's own.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustls::ServerConnection;
 
 /// Output is written when this much has gathered, and at every point where the client may wait.
 const FLUSH_BYTES: usize = 64 << 10;
@@ -58,19 +59,27 @@ impl Stream {
             Stream::Unix(stream) => stream.shutdown(Shutdown::Both),
         }
     }
+}
 
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => (&*stream).read(buffer),
             Stream::Unix(stream) => (&*stream).read(buffer),
         }
     }
+}
 
-    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(stream) => (&*stream).write_all(bytes),
-            Stream::Unix(stream) => (&*stream).write_all(bytes),
+            Stream::Tcp(stream) => (&*stream).write(bytes),
+            Stream::Unix(stream) => (&*stream).write(bytes),
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -85,6 +94,8 @@ impl AsRawFd for Stream {
 
 pub struct Wire {
     stream: Arc<Stream>,
+    /// From the handshake on, everything goes through it.
+    tls: Option<Box<ServerConnection>>,
     pub input: BytesMut,
     pub output: BytesMut,
 }
@@ -95,6 +106,7 @@ impl Wire {
         stream.prepare(linger)?;
         Ok(Wire {
             stream: Arc::new(stream),
+            tls: None,
             input: BytesMut::new(),
             output: BytesMut::new(),
         })
@@ -104,6 +116,23 @@ impl Wire {
         &self.stream
     }
 
+    /// The state of TLS, if it is spoken.
+    pub fn tls(&self) -> Option<&ServerConnection> {
+        self.tls.as_deref()
+    }
+
+    /// Speak TLS from now on. What has come already is the beginning of the handshake.
+    pub fn encrypt(&mut self, tls: ServerConnection) -> io::Result<()> {
+        let begun = self.input.split();
+        let mut begun = &begun[..];
+        let tls = self.tls.insert(Box::new(tls));
+        while !begun.is_empty() {
+            tls.read_tls(&mut begun)?;
+            process(tls, &self.stream)?;
+        }
+        Ok(())
+    }
+
     /// Wait for more input.
     pub fn fill(&mut self) -> io::Result<Filled> {
         let filled = self.input.len();
@@ -111,7 +140,12 @@ impl Wire {
         let room = READ_BYTES.max(filled.min(1 << 20));
         self.input.resize(filled + room, 0);
         let outcome = loop {
-            match self.stream.read(&mut self.input[filled..]) {
+            let into = &mut self.input[filled..];
+            let read = match &mut self.tls {
+                None => (&*self.stream).read(into),
+                Some(tls) => read_decrypted(tls, &self.stream, into),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -136,11 +170,25 @@ impl Wire {
     /// Write all gathered output.
     pub fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
-            self.stream.write_all(&self.output)?;
+            match &mut self.tls {
+                None => (&*self.stream).write_all(&self.output)?,
+                Some(tls) => write_encrypted(tls, &self.stream, &self.output)?,
+            }
             self.output.clear();
             if self.output.capacity() > KEEP_BYTES_MAX {
                 self.output = BytesMut::new();
             }
+        }
+        Ok(())
+    }
+
+    /// Write all gathered output, which was the last: without such an end, a client of TLS cannot know that
+    /// nobody cut it off.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            send(tls, &self.stream)?;
         }
         Ok(())
     }
@@ -163,4 +211,62 @@ impl Wire {
             self.output = BytesMut::new();
         }
     }
+}
+
+/// Bytes that the client sent, in the clear; 0 at their end.
+fn read_decrypted(
+    tls: &mut ServerConnection,
+    stream: &Stream,
+    into: &mut [u8],
+) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // A client that is gone without a word is gone all the same.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            other => return other,
+        }
+        let mut socket = stream;
+        if tls.read_tls(&mut socket)? == 0 {
+            return Ok(0);
+        }
+        process(tls, stream)?;
+    }
+}
+
+/// Take in records that have come, and send what they are answered with; the alert, if they are wrong.
+fn process(tls: &mut ServerConnection, stream: &Stream) -> io::Result<()> {
+    let processed = tls.process_new_packets();
+    let sent = send(tls, stream);
+    match processed {
+        Ok(_) => sent,
+        Err(error) => {
+            tracing::debug!(%error, "a client does not speak TLS as this server does");
+            Err(io::Error::new(io::ErrorKind::InvalidData, error))
+        }
+    }
+}
+
+fn write_encrypted(
+    tls: &mut ServerConnection,
+    stream: &Stream,
+    mut bytes: &[u8],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match tls.writer().write(bytes)? {
+            // Before the end of the handshake only so much is kept.
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            taken => bytes = &bytes[taken..],
+        }
+        send(tls, stream)?;
+    }
+    Ok(())
+}
+
+fn send(tls: &mut ServerConnection, stream: &Stream) -> io::Result<()> {
+    let mut socket = stream;
+    while tls.wants_write() {
+        tls.write_tls(&mut socket)?;
+    }
+    Ok(())
 }

@@ -1,33 +1,47 @@
 //! A real driver: tokio-postgres, which describes, binds and reads in binary.
 
 use futures::{SinkExt, StreamExt};
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 
 use crate::{PASSWORD, Served};
 use heliosdb_kernel::AuthMethod;
 
-/// Run `work` with a client.
-pub fn with_client<F: Future<Output = ()>>(served: &Served, work: impl FnOnce(Client) -> F) {
+/// Run `work` with a client that connects as `config` says.
+pub fn session<T, R>(
+    config: &Config,
+    tls: T,
+    work: impl AsyncFnOnce(Client) -> R,
+) -> Result<R, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (client, connection) = tokio_postgres::Config::new()
-            .host("127.0.0.1")
-            .port(served.address().port())
-            .user("helios")
-            .password(PASSWORD)
-            .dbname("helios")
-            .application_name("driver test")
-            .connect(NoTls)
-            .await
-            .unwrap();
+        let (client, connection) = config.connect(tls).await?;
         let served = tokio::spawn(connection);
-        work(client).await;
-        served.await.unwrap().unwrap();
-    });
+        let result = work(client).await;
+        served.await.unwrap()?;
+        Ok(result)
+    })
+}
+
+/// Run `work` with a client.
+pub fn with_client(served: &Served, work: impl AsyncFnOnce(Client)) {
+    let mut config = Config::new();
+    config
+        .host("127.0.0.1")
+        .port(served.address().port())
+        .user("helios")
+        .password(PASSWORD)
+        .dbname("helios")
+        .application_name("driver test");
+    session(&config, NoTls, work).unwrap();
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod export;
 mod frames;
 mod life;
 mod raw;
+mod sockets;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -31,17 +33,22 @@ impl Served {
     }
 
     fn new(auth: AuthMethod, max_connections: usize) -> Served {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(directory.path()).unwrap();
-        if auth == AuthMethod::Scram {
-            database.set_password(FIRST_NAME, PASSWORD).unwrap();
-        }
         let config = ServerConfig {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             auth,
             max_connections,
+            ..ServerConfig::default()
         };
-        let server = Some(database.serve(&config).unwrap());
+        Served::with(&config)
+    }
+
+    fn with(config: &ServerConfig) -> Served {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path()).unwrap();
+        if config.auth == AuthMethod::Scram {
+            database.set_password(FIRST_NAME, PASSWORD).unwrap();
+        }
+        let server = Some(database.serve(config).unwrap());
         Served {
             server,
             database,
