@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use heliosdb_sql::error::{SqlError, SqlState, state};
+use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::types::{PgType, decode_binary};
 use heliosdb_sql::{Outcome, Prepared, TransactionStatus, Value};
 
@@ -20,8 +20,6 @@ use crate::frontend::{self, Bind, Frontend, Target};
 use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::rows::{Cursor, Formats};
 use crate::stream::Wire;
-
-const DUPLICATE_CURSOR: SqlState = SqlState::new("42P03");
 
 /// A statement bound to parameters, and how far it has run.
 pub(crate) struct Portal {
@@ -157,7 +155,7 @@ impl OpenSession {
             self.portals.remove("");
         } else if self.portals.contains_key(&bind.portal) {
             return Err(SqlError::new(
-                DUPLICATE_CURSOR,
+                state::DUPLICATE_CURSOR,
                 format!("portal \"{}\" already exists", bind.portal),
             ));
         }
@@ -222,6 +220,14 @@ impl OpenSession {
             self.send_notices(wire);
             portal.state = PortalState::Finished;
             match outcome {
+                // FETCH, of a cursor that is another one than at the time of Parse.
+                Outcome::Rows(rows) if rows.columns().len() != portal.formats.codes().len() => {
+                    return Err(SqlError::new(
+                        state::FEATURE_NOT_SUPPORTED,
+                        "cached plan must not change result type",
+                    )
+                    .into());
+                }
                 Outcome::Rows(rows) => {
                     portal.state = PortalState::Open {
                         cursor: Cursor::new(rows),
@@ -257,7 +263,7 @@ impl OpenSession {
                 backend::portal_suspended(&mut wire.output);
             } else {
                 self.send_notices(wire);
-                // A SELECT counts the rows of this Execute; RETURNING counts all of its command.
+                // A SELECT counts the rows of this Execute; others count all of their command.
                 let whole = cursor.rows().tag(*fetched).0;
                 let tag = if whole.starts_with("SELECT") {
                     cursor.rows().tag(written.rows).0

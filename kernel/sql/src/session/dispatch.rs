@@ -46,6 +46,7 @@ impl Session {
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
             StatementKind::Known(_) => self.run_text(&statement.text),
+            StatementKind::Fetch(fetch) => self.fetch(fetch),
             StatementKind::Checkpoint => {
                 self.check_superuser("CHECKPOINT")?;
                 self.instance.engine().flush()?;
@@ -123,6 +124,7 @@ impl Session {
             } => self.prepare_named(fold(name), data_types, statement.as_ref().clone()),
             Ast::Deallocate { name, .. } => self.deallocate(name),
             Ast::Execute { .. } => self.execute_named(ast),
+            Ast::Close { cursor } => self.close_cursor(cursor),
             _ => {
                 self.begin_statement_snapshot();
                 self.dispatch_work(ast, params, key_lock)
@@ -164,6 +166,15 @@ impl Session {
                 }
                 let planned = self.plan_query(query, &[])?;
                 self.run_query(&planned, params)
+            }
+            Ast::Declare { stmts } => {
+                let [declare] = stmts.as_slice() else {
+                    return Err(SqlError::unsupported("this form of DECLARE"));
+                };
+                let query = declare.for_query.as_deref();
+                let query = query.filter(|query| query.locks.is_empty());
+                let planned = query.map(|query| self.plan_query(query, &[])).transpose()?;
+                self.declare_cursor(declare, planned.as_ref(), params)
             }
             Ast::Insert(insert) => loop {
                 let plan = self.plan_insert(insert, &[])?;
@@ -426,9 +437,6 @@ fn feature_name(statement: &Ast) -> String {
         Ast::LISTEN { .. } => "LISTEN",
         Ast::UNLISTEN { .. } => "UNLISTEN",
         Ast::NOTIFY { .. } => "NOTIFY",
-        Ast::Declare { .. } => "DECLARE CURSOR",
-        Ast::Fetch { .. } => "FETCH",
-        Ast::Close { .. } => "CLOSE",
         Ast::Open(_) => "OPEN",
         Ast::CreateTrigger(_) => "CREATE TRIGGER",
         Ast::DropTrigger(_) => "DROP TRIGGER",

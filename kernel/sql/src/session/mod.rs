@@ -10,8 +10,10 @@
 //! 2. Rows that are still to be read never belong to a transaction that writes: those were read
 //!    before the statement returned.
 
+mod cursor;
 mod depth;
 pub(crate) mod dispatch;
+mod fetch;
 pub(crate) mod functions;
 pub(crate) mod info;
 mod known;
@@ -52,6 +54,7 @@ use crate::plan::state::StatementContext;
 use crate::plugin::services::Faults;
 use crate::transfer::CopyIn;
 
+use cursor::Cursor;
 use info::SessionInfo;
 use known::KnownTexts;
 use outcome::{CommandTag, Notice, Outcome, Rows, TransactionStatus, Value};
@@ -77,6 +80,8 @@ pub struct Session {
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) txn: TransactionState,
     pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    /// Above the transaction that they read in.
+    cursors: BTreeMap<String, Cursor>,
     known: KnownTexts,
     pub(crate) copy_in: Option<CopyIn>,
     /// Tables prepared for writing.
@@ -152,6 +157,7 @@ impl Session {
             interrupt: Interrupt::new(),
             txn: TransactionState::default(),
             prepared: HashMap::new(),
+            cursors: BTreeMap::new(),
             known: KnownTexts::default(),
             copy_in: None,
             targets: WriteTargets::default(),
@@ -363,6 +369,7 @@ impl Session {
         !self.txn.in_block()
             && self.copy_in.is_none()
             && self.prepared.is_empty()
+            && self.cursors.is_empty()
             && self.info.with_settings(Settings::is_as_reset)
     }
 

@@ -93,6 +93,7 @@ impl Session {
             interrupt,
             txn: TransactionState::default(),
             prepared: HashMap::new(),
+            cursors: BTreeMap::new(),
             known: Default::default(),
             copy_in: None,
             targets: Default::default(),
@@ -193,12 +194,14 @@ fn check_nestable(statement: &Statement) -> Result<()> {
         StatementKind::Export(_) => "EXPORT DATABASE",
         StatementKind::Backup(_) => "BACKUP DATABASE",
         StatementKind::ArchiveLog => "ARCHIVE LOG",
+        StatementKind::Fetch(_) => "a cursor",
         kind => match kind.ast() {
             Some(Ast::Copy { .. }) => "COPY",
             Some(Ast::Vacuum(_)) => "VACUUM",
             Some(Ast::Prepare { .. } | Ast::Execute { .. } | Ast::Deallocate { .. }) => {
                 "a prepared statement"
             }
+            Some(Ast::Declare { .. } | Ast::Close { .. }) => "a cursor",
             Some(Ast::Discard { .. }) => "DISCARD",
             _ => return Ok(()),
         },

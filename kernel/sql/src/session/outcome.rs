@@ -165,6 +165,12 @@ impl Rows {
         self
     }
 
+    /// A tag of another verb that counts what is returned.
+    pub(crate) fn with_verb(mut self, verb: &'static str) -> Rows {
+        self.tag = TagKind::Counted(verb);
+        self
+    }
+
     pub fn columns(&self) -> &[ResultColumn] {
         &self.columns
     }

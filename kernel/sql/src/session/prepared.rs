@@ -48,6 +48,8 @@ pub(super) enum Plan {
     Insert(InsertPlan),
     Update(UpdatePlan),
     Locking(LockingPlan),
+    /// DECLARE, and the query of its cursor.
+    Declare(Box<ast::Declare>, PlannedQuery),
     /// Everything else is run from its syntax tree.
     Other,
 }
@@ -59,7 +61,7 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::Other => false,
+            Plan::Locking(_) | Plan::Declare(..) | Plan::Other => false,
         }
     }
 
@@ -69,6 +71,7 @@ impl Plan {
             Plan::Insert(p) => p.params(),
             Plan::Update(p) => p.params(),
             Plan::Locking(p) => p.params(),
+            Plan::Declare(_, p) => &p.params,
             Plan::Other => &[],
         }
     }
@@ -79,7 +82,7 @@ impl Plan {
             Plan::Insert(p) => p.returning_columns(),
             Plan::Update(p) => p.returning_columns(),
             Plan::Locking(p) => Some(p.columns.to_vec()),
-            Plan::Other => None,
+            Plan::Declare(..) | Plan::Other => None,
         }
     }
 }
@@ -168,7 +171,12 @@ impl Session {
                         .map_or_else(Vec::new, |c| c.plan.params().to_vec()),
                     columns: match &cached {
                         Some(c) => c.plan.columns(),
-                        None => described_columns(&statement)?,
+                        None => match &statement.kind {
+                            StatementKind::Fetch(fetch) if !fetch.moves => {
+                                self.cursor_columns(&fetch.cursor)
+                            }
+                            _ => described_columns(&statement)?,
+                        },
                     },
                     statement,
                     cached: Mutex::new(cached),
@@ -219,6 +227,17 @@ impl Session {
             Ast::Delete(delete) => {
                 self.begin_statement_snapshot();
                 self.plan_delete(delete, param_types).map(Plan::Update)
+            }
+            Ast::Declare { stmts } => {
+                let [declare] = stmts.as_slice() else {
+                    return Ok(Plan::Other);
+                };
+                let Some(query) = declare.for_query.as_ref().filter(|q| q.locks.is_empty()) else {
+                    return Ok(Plan::Other);
+                };
+                self.begin_statement_snapshot();
+                let planned = self.plan_query(query, param_types)?;
+                Ok(Plan::Declare(Box::new(declare.clone()), planned))
             }
             _ => Ok(Plan::Other),
         }
@@ -275,7 +294,7 @@ impl Session {
         match plan {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
-            Plan::Locking(_) | Plan::Query(_) | Plan::Other => Ok(false),
+            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(..) | Plan::Other => Ok(false),
         }
     }
 
@@ -290,6 +309,7 @@ impl Session {
             Plan::Insert(p) => self.run_insert(p, params),
             Plan::Update(p) => self.run_update(p, params),
             Plan::Locking(p) => self.run_locking(p, params),
+            Plan::Declare(declare, p) => self.declare_cursor(declare, Some(p), params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }

@@ -15,8 +15,9 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
-use super::depth;
+use super::cursor::Fetch;
 use super::known::KnownStatement;
+use super::{depth, fetch};
 use crate::error::{Result, SqlError, state};
 use crate::plan::as_of::syntax::{self as as_of, Clause};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
@@ -62,6 +63,8 @@ pub(crate) enum StatementKind {
     SqlWithClauses(Box<ast::Statement>, Vec<PlacedClause>),
     /// A statement that a plugin runs.
     Plugin(Arc<CommandSyntax>),
+    /// FETCH or MOVE.
+    Fetch(Fetch),
     Checkpoint,
     Empty,
     /// One whose plan was found by its text.
@@ -348,6 +351,11 @@ fn parse_known(
         .collect();
     let (first, second, third) = (significant.first(), significant.get(1), significant.get(2));
 
+    if let Some(moves) = first.and_then(|first| fetch::begins(&first.token)) {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let fetch = fetch::parse(&mut p, moves).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Fetch(fetch));
+    }
     if word_is(first, "checkpoint") && significant.len() == 1 {
         return Ok(StatementKind::Checkpoint);
     }

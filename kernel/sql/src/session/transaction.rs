@@ -127,6 +127,11 @@ impl TransactionState {
             .get_or_insert_with(|| instance.catalog_writer());
     }
 
+    /// How many savepoints there are.
+    pub fn savepoints(&self) -> usize {
+        self.savepoints.len()
+    }
+
     pub fn is_failed(&self) -> bool {
         self.failed
     }
@@ -341,6 +346,10 @@ impl Session {
 
     /// Ends the transaction, keeping what it did. On an error nothing of it stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        if let Err(e) = self.hold_cursors() {
+            self.rollback();
+            return Err(e);
+        }
         let used_sequence = self.info.take_used_sequence();
         let result = match self.txn.storage.take() {
             None => Ok(()),
@@ -364,6 +373,7 @@ impl Session {
                 if !local.is_empty() {
                     self.restore_local(local);
                 }
+                self.end_cursors(true);
                 self.end_transaction();
                 Ok(())
             }
@@ -377,6 +387,8 @@ impl Session {
     /// Ends the transaction without a trace.
     pub(crate) fn rollback(&mut self) {
         self.info.take_used_sequence();
+        // They read what the transaction wrote.
+        self.end_cursors(false);
         if let Some(transaction) = self.txn.storage.take() {
             transaction.rollback();
         }
@@ -480,6 +492,7 @@ impl Session {
         }
         let at = self.find_savepoint(name)?;
         self.txn.savepoints.truncate(at);
+        self.cursors_without(at);
         Ok(CommandTag::new("RELEASE"))
     }
 
@@ -489,6 +502,7 @@ impl Session {
         }
         let at = self.find_savepoint(name)?;
         self.txn.savepoints.truncate(at + 1);
+        self.cursors_back_to(at);
         let frame = &self.txn.savepoints[at];
         let (settings, local) = (frame.settings.clone(), frame.local.clone());
         match (frame.mark, &mut self.txn.storage) {

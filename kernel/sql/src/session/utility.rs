@@ -254,6 +254,7 @@ impl Session {
                     ));
                 }
                 self.prepared.clear();
+                self.close_cursor(&ast::CloseCursor::All)?;
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
                 done("DISCARD ALL")

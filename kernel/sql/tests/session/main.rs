@@ -8,6 +8,7 @@ mod bulk;
 mod changes;
 mod compression;
 mod concurrency;
+mod cursors;
 mod ddl;
 mod dml;
 mod dump;

@@ -1,0 +1,421 @@
+//! Cursors: DECLARE, FETCH, MOVE and CLOSE.
+//!
+//! A cursor is the rows of a query and a place among them. The rows are those that the query saw when it was
+//! declared, whatever its transaction writes after that; they are read as they are asked for. Rows that were
+//! passed are kept WITH SCROLL only, in the memory of queries: a cursor without it goes forward only, where
+//! PostgreSQL lets some go back.
+//!
+//! A cursor ends with its transaction, or when that goes back to a savepoint before it. WITH HOLD it stays when
+//! the transaction commits, which reads what is left of it.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::UInt64Array;
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::record_batch::RecordBatch;
+use datafusion::scalar::ScalarValue;
+use heliosdb_storage::memory::{MemoryBudget, Part};
+use sqlparser::ast::{self, CloseCursor, Ident};
+
+use super::outcome::{CommandTag, Outcome, ResultColumn, Rows};
+use super::{Session, done};
+use crate::error::{Result, SqlError, state};
+use crate::names::fold;
+use crate::plan::query::PlannedQuery;
+
+/// FETCH or MOVE.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    pub cursor: Ident,
+    pub direction: Direction,
+    /// MOVE: rows are passed and not shown.
+    pub moves: bool,
+}
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// So many rows; `None` is all that are left. None at all is the row it is on.
+    Forward(Option<u64>),
+    Backward(Option<u64>),
+    /// To the row of that number, from the last one if it is negative; 0 is before the first.
+    Absolute(i64),
+    /// To the row so many further on.
+    Relative(i64),
+}
+
+pub(crate) struct Cursor {
+    columns: Arc<[ResultColumn]>,
+    /// What was not read yet.
+    rows: Option<Rows>,
+    /// Rows `first + 1 ..= read`, which were read and may be asked for.
+    kept: Vec<RecordBatch>,
+    first: u64,
+    read: u64,
+    /// 0 is before the first row, one more than there are is behind the last.
+    place: u64,
+    scroll: bool,
+    hold: bool,
+    /// It was declared by the transaction that is open.
+    is_new: bool,
+    /// Savepoints there were.
+    savepoints: usize,
+    memory: Memory,
+}
+
+/// What kept rows take of the memory of queries.
+struct Memory {
+    budget: Arc<MemoryBudget>,
+    bytes: usize,
+}
+
+impl Memory {
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        self.budget.try_grow(Part::Queries, bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.shrink(Part::Queries, bytes);
+        self.bytes -= bytes;
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.budget.shrink(Part::Queries, self.bytes);
+    }
+}
+
+impl Cursor {
+    /// Read until row `number` is kept. False if there is none.
+    fn reach(&mut self, number: u64) -> Result<bool> {
+        while self.read < number {
+            let Some(rows) = &mut self.rows else {
+                return Ok(false);
+            };
+            match rows.next_batch()? {
+                None => self.rows = None,
+                Some(batch) if batch.num_rows() == 0 => {}
+                Some(batch) => {
+                    self.memory.grow(batch.get_array_memory_size())?;
+                    self.read += batch.num_rows() as u64;
+                    self.kept.push(batch);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many rows there are.
+    fn count(&mut self) -> Result<u64> {
+        self.reach(u64::MAX)?;
+        Ok(self.read)
+    }
+
+    /// Read all that is left.
+    fn read_rest(&mut self) -> Result<()> {
+        self.count().map(drop)
+    }
+
+    /// Go to `place`. What cannot be asked for any more is let go.
+    fn go(&mut self, place: u64) {
+        self.place = place;
+        if self.scroll {
+            return;
+        }
+        let mut passed = 0;
+        let mut bytes = 0;
+        for batch in &self.kept {
+            let rows = batch.num_rows() as u64;
+            if self.first + rows > place {
+                break;
+            }
+            self.first += rows;
+            passed += 1;
+            bytes += batch.get_array_memory_size();
+        }
+        self.kept.drain(..passed);
+        self.memory.shrink(bytes);
+    }
+
+    /// Rows of these numbers, which are kept.
+    fn slices(&self, numbers: RangeInclusive<u64>) -> Vec<RecordBatch> {
+        let (first, last) = numbers.into_inner();
+        let mut slices = Vec::new();
+        let mut before = self.first;
+        for batch in &self.kept {
+            let after = before + batch.num_rows() as u64;
+            let from = first.max(before + 1);
+            let to = last.min(after);
+            if from <= to {
+                let (offset, rows) = (from - before - 1, to - from + 1);
+                slices.push(batch.slice(offset as usize, rows as usize));
+            }
+            before = after;
+        }
+        slices
+    }
+
+    fn check_scroll(&self) -> Result<()> {
+        if self.scroll {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cursor can only scan forward",
+        )
+        .with_hint("Declare it with SCROLL option to enable backward scan."))
+    }
+
+    /// Go in a direction. How many rows that passes, and the rows, if they are to be shown.
+    fn fetch(&mut self, direction: Direction, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+        match direction {
+            Direction::Forward(Some(0)) | Direction::Backward(Some(0)) | Direction::Relative(0) => {
+                let is_on_row = self.place > 0 && self.reach(self.place)?;
+                if !is_on_row {
+                    return Ok((0, Vec::new()));
+                }
+                if !show {
+                    return Ok((1, Vec::new()));
+                }
+                self.check_scroll()?;
+                Ok((1, self.slices(self.place..=self.place)))
+            }
+            Direction::Forward(count) => self.forward(count, show),
+            Direction::Backward(count) => self.backward(count, show),
+            Direction::Relative(by) => match by > 0 {
+                true => self.one(self.place.saturating_add(by.unsigned_abs()), show),
+                false => {
+                    self.check_scroll()?;
+                    self.one(self.place.saturating_sub(by.unsigned_abs()), show)
+                }
+            },
+            Direction::Absolute(number) => {
+                let number = match u64::try_from(number) {
+                    Ok(number) => number,
+                    Err(_) => {
+                        self.check_scroll()?;
+                        (self.count()? + 1).saturating_sub(number.unsigned_abs())
+                    }
+                };
+                let is_behind = number > self.place || self.place == 0;
+                if !is_behind {
+                    self.check_scroll()?;
+                }
+                self.one(number, show)
+            }
+        }
+    }
+
+    /// To one row, or before or behind all.
+    fn one(&mut self, number: u64, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+        if number == 0 {
+            self.go(0);
+            return Ok((0, Vec::new()));
+        }
+        if !self.reach_over(number)? {
+            self.go(self.read + 1);
+            return Ok((0, Vec::new()));
+        }
+        let rows = match show {
+            true => self.slices(number..=number),
+            false => Vec::new(),
+        };
+        self.go(number);
+        Ok((1, rows))
+    }
+
+    /// As [`Cursor::reach`], letting go what is passed.
+    fn reach_over(&mut self, number: u64) -> Result<bool> {
+        if !self.scroll && self.place < number {
+            // What is read on the way to the row is not kept.
+            while self.read < number && self.rows.is_some() {
+                let next = self.read + 1;
+                self.reach(next.min(number))?;
+                let place = self.read.min(number - 1).max(self.place);
+                self.go(place);
+            }
+        }
+        self.reach(number)
+    }
+
+    fn forward(&mut self, count: Option<u64>, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+        let from = self.place + 1;
+        let to = count.map_or(u64::MAX, |count| self.place.saturating_add(count));
+        let reached = match show {
+            true => self.reach(to)?,
+            false => self.reach_over(to)?,
+        };
+        let last = to.min(self.read);
+        let passed = (last + 1).saturating_sub(from);
+        let rows = match show && passed > 0 {
+            true => self.slices(from..=last),
+            false => Vec::new(),
+        };
+        self.go(if reached { to } else { self.read + 1 });
+        Ok((passed, rows))
+    }
+
+    fn backward(&mut self, count: Option<u64>, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+        self.check_scroll()?;
+        let to = count.map_or(0, |count| self.place.saturating_sub(count));
+        let is_all = count.is_none_or(|count| count >= self.place);
+        let from = self.place.saturating_sub(1);
+        let to = if is_all { 0 } else { to };
+        let first = to.max(1);
+        let passed = (from + 1).saturating_sub(first);
+        let mut rows = Vec::new();
+        if show && passed > 0 {
+            let forward = self.slices(first..=from);
+            if let Some(batch) = forward.first() {
+                let batch = concat_batches(&batch.schema(), &forward)?;
+                let backward: UInt64Array = (0..batch.num_rows() as u64).rev().collect();
+                rows.push(take_record_batch(&batch, &backward)?);
+            }
+        }
+        self.go(to);
+        Ok((passed, rows))
+    }
+}
+
+impl Session {
+    /// DECLARE, whose query has been planned unless it locks rows.
+    pub(super) fn declare_cursor(
+        &mut self,
+        declare: &ast::Declare,
+        planned: Option<&PlannedQuery>,
+        params: &[ScalarValue],
+    ) -> Result<Outcome> {
+        let ([name], Some(query)) = (declare.names.as_slice(), &declare.for_query) else {
+            return Err(SqlError::unsupported("this form of DECLARE"));
+        };
+        let name = fold(name);
+        let hold = declare.hold == Some(true);
+        if declare.binary == Some(true) {
+            return Err(SqlError::unsupported("BINARY cursors"));
+        }
+        if !hold && !self.txn.in_block() {
+            return Err(SqlError::new(
+                state::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        if self.cursors.contains_key(&name) {
+            return Err(SqlError::new(
+                state::DUPLICATE_CURSOR,
+                format!("cursor \"{name}\" already exists"),
+            ));
+        }
+        let scroll = declare.scroll == Some(true);
+        let rows = match planned {
+            Some(planned) => self.query_rows(planned, params)?,
+            None if hold || scroll => {
+                let what = if hold { "WITH HOLD" } else { "SCROLL" };
+                return Err(SqlError::unsupported(format!(
+                    "DECLARE {what} … FOR UPDATE/SHARE"
+                )));
+            }
+            None => match self.select_for_update(query, params, false)? {
+                Outcome::Rows(rows) => rows,
+                _ => return Err(SqlError::internal("a query without rows")),
+            },
+        };
+        let cursor = Cursor {
+            columns: rows.shared_columns(),
+            rows: Some(rows),
+            kept: Vec::new(),
+            first: 0,
+            read: 0,
+            place: 0,
+            scroll,
+            hold,
+            is_new: true,
+            savepoints: self.txn.savepoints(),
+            memory: Memory {
+                budget: Arc::clone(self.instance.engine().memory()),
+                bytes: 0,
+            },
+        };
+        self.cursors.insert(name, cursor);
+        done("DECLARE CURSOR")
+    }
+
+    pub(super) fn fetch(&mut self, fetch: &Fetch) -> Result<Outcome> {
+        let name = fold(&fetch.cursor);
+        let cursor = self
+            .cursors
+            .get_mut(&name)
+            .ok_or_else(|| no_cursor(&name))?;
+        let (count, rows) = cursor.fetch(fetch.direction, !fetch.moves)?;
+        Ok(match fetch.moves {
+            true => Outcome::Command(CommandTag(format!("MOVE {count}"))),
+            false => {
+                let rows = Rows::batches(Arc::clone(&cursor.columns), rows);
+                Outcome::Rows(rows.with_verb("FETCH"))
+            }
+        })
+    }
+
+    pub(super) fn close_cursor(&mut self, which: &CloseCursor) -> Result<Outcome> {
+        match which {
+            CloseCursor::All => {
+                self.cursors.clear();
+                done("CLOSE CURSOR ALL")
+            }
+            CloseCursor::Specific { name } => {
+                let name = fold(name);
+                self.cursors.remove(&name).ok_or_else(|| no_cursor(&name))?;
+                done("CLOSE CURSOR")
+            }
+        }
+    }
+
+    /// What FETCH from a cursor gives, if there is one of that name.
+    pub(super) fn cursor_columns(&self, name: &Ident) -> Option<Vec<ResultColumn>> {
+        let cursor = self.cursors.get(&fold(name))?;
+        Some(cursor.columns.to_vec())
+    }
+
+    /// Before its transaction ends: what is held is read.
+    pub(super) fn hold_cursors(&mut self) -> Result<()> {
+        for cursor in self.cursors.values_mut() {
+            if cursor.hold && cursor.is_new {
+                cursor.read_rest()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction has ended.
+    pub(super) fn end_cursors(&mut self, committed: bool) {
+        self.cursors
+            .retain(|_, cursor| cursor.hold && (committed || !cursor.is_new));
+        for cursor in self.cursors.values_mut() {
+            (cursor.is_new, cursor.savepoints) = (false, 0);
+        }
+    }
+
+    /// The transaction goes back to the savepoint of that number, counted from 0.
+    pub(super) fn cursors_back_to(&mut self, savepoint: usize) {
+        self.cursors
+            .retain(|_, cursor| cursor.savepoints <= savepoint);
+    }
+
+    /// A savepoint is forgotten, and what was declared after it is as if it was before.
+    pub(super) fn cursors_without(&mut self, savepoint: usize) {
+        for cursor in self.cursors.values_mut() {
+            cursor.savepoints = cursor.savepoints.min(savepoint);
+        }
+    }
+}
+
+fn no_cursor(name: &str) -> SqlError {
+    SqlError::new(
+        state::INVALID_CURSOR_NAME,
+        format!("cursor \"{name}\" does not exist"),
+    )
+}

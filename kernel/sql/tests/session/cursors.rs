@@ -1,0 +1,390 @@
+//! DECLARE, FETCH, MOVE and CLOSE.
+
+use expect_test::expect;
+use heliosdb_sql::Outcome;
+use proptest::prelude::*;
+
+use crate::support::{Client, Db};
+
+fn table(session: &mut Client) {
+    session.ok("CREATE TABLE t (id int PRIMARY KEY, s text)");
+    session.ok("INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 5) i");
+}
+
+#[test]
+fn rows_come_as_they_are_asked_for() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        id | s
+        1 | row 1
+        FETCH 1
+        id | s
+        2 | row 2
+        3 | row 3
+        FETCH 2
+        MOVE 1
+        id | s
+        5 | row 5
+        FETCH 1
+        id | s
+        FETCH 0
+        id | s
+        FETCH 0
+        CLOSE CURSOR
+        ERROR 34000: cursor "c" does not exist
+        ROLLBACK
+    "#]]
+    .assert_eq(&s.run(
+        "BEGIN;
+         DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id;
+         FETCH c;
+         FETCH FORWARD 2 FROM c;
+         MOVE c;
+         FETCH ALL IN c;
+         FETCH NEXT c;
+         FETCH RELATIVE 1 c;
+         CLOSE c;
+         FETCH c;
+         ROLLBACK",
+    ));
+}
+
+#[test]
+fn with_scroll_one_may_go_back() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        id
+        5
+        FETCH 1
+        id
+        4
+        3
+        FETCH 2
+        id
+        3
+        FETCH 1
+        id
+        2
+        FETCH 1
+        id
+        1
+        FETCH 1
+        id
+        FETCH 0
+        id
+        1
+        FETCH 1
+        MOVE 4
+        id
+        5
+        4
+        3
+        2
+        1
+        FETCH 5
+        COMMIT
+    "#]]
+    .assert_eq(&s.run(
+        "BEGIN;
+         DECLARE c SCROLL CURSOR FOR SELECT id FROM t ORDER BY id;
+         FETCH LAST c;
+         FETCH -2 c;
+         FETCH RELATIVE 0 c;
+         FETCH ABSOLUTE 2 c;
+         FETCH PRIOR c;
+         FETCH ABSOLUTE 0 c;
+         FETCH c;
+         MOVE ALL c;
+         FETCH BACKWARD ALL c;
+         COMMIT",
+    ));
+    let refused = s.run(
+        "BEGIN; DECLARE c NO SCROLL CURSOR FOR SELECT id FROM t ORDER BY id;
+         MOVE 2 c; FETCH ABSOLUTE 3 c; FETCH PRIOR c; ROLLBACK",
+    );
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        MOVE 2
+        id
+        3
+        FETCH 1
+        ERROR 55000: cursor can only scan forward
+        HINT: Declare it with SCROLL option to enable backward scan.
+        ROLLBACK
+    "#]]
+    .assert_eq(&refused);
+}
+
+/// What the transaction writes after DECLARE is not seen, whether rows were read by then or not.
+#[test]
+fn a_cursor_shows_what_was_there_when_it_was_declared() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    let mut other = db.session();
+    s.ok("BEGIN");
+    s.ok("UPDATE t SET s = 'mine' WHERE id = 2");
+    s.ok("DECLARE c CURSOR FOR SELECT s FROM t ORDER BY id");
+    s.ok("DECLARE late CURSOR FOR SELECT count(*), min(s) FROM t");
+    assert_eq!(s.ok("FETCH 2 c"), "s\nrow 1\nmine\nFETCH 2\n");
+    s.ok("UPDATE t SET s = 'later'");
+    s.ok("INSERT INTO t VALUES (6, 'six')");
+    other.ok("INSERT INTO t VALUES (7, 'seven')");
+    assert_eq!(s.ok("FETCH ALL c"), "s\nrow 3\nrow 4\nrow 5\nFETCH 3\n");
+    assert_eq!(s.ok("FETCH late"), "count | min\n5 | mine\nFETCH 1\n");
+    assert_eq!(
+        s.ok("SELECT count(*) FROM t WHERE s = 'later'"),
+        "count\n5\n"
+    );
+    s.ok("COMMIT");
+}
+
+#[test]
+fn cursors_end_with_their_transaction_unless_they_are_held() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    expect![[r#"
+        ERROR 25P01: DECLARE CURSOR can only be used in transaction blocks
+        DECLARE CURSOR
+        id
+        1
+        FETCH 1
+        BEGIN
+        UPDATE 5
+        DECLARE CURSOR
+        DECLARE CURSOR
+        ERROR 42P03: cursor "held" already exists
+        ROLLBACK
+        BEGIN
+        UPDATE 5
+        DECLARE CURSOR
+        DECLARE CURSOR
+        COMMIT
+        DELETE 5
+        id
+        11
+        12
+        13
+        14
+        15
+        FETCH 5
+        ERROR 34000: cursor "plain" does not exist
+        id
+        2
+        3
+        4
+        5
+        FETCH 4
+        CLOSE CURSOR ALL
+        ERROR 34000: cursor "held" does not exist
+    "#]]
+    .assert_eq(&s.run(
+        "DECLARE c CURSOR FOR SELECT 1;
+         DECLARE held CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id;
+         FETCH held;
+         BEGIN;
+         UPDATE t SET id = id + 10;
+         DECLARE gone CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id;
+         DECLARE plain CURSOR FOR SELECT id FROM t;
+         DECLARE held CURSOR FOR SELECT 1;
+         ROLLBACK;
+         BEGIN;
+         UPDATE t SET id = id + 10;
+         DECLARE gone CURSOR WITH HOLD FOR SELECT id FROM t ORDER BY id;
+         DECLARE plain CURSOR FOR SELECT id FROM t;
+         COMMIT;
+         DELETE FROM t;
+         FETCH ALL gone;
+         FETCH plain;
+         FETCH ALL held;
+         CLOSE ALL;
+         FETCH held",
+    ));
+    let left = s.ok("SELECT bytes FROM helios_memory WHERE part = 'queries'");
+    assert_eq!(left, "bytes\n0\n");
+}
+
+#[test]
+fn savepoints_take_cursors_with_them() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        SAVEPOINT
+        DECLARE CURSOR
+        SAVEPOINT
+        DECLARE CURSOR
+        RELEASE
+        ROLLBACK
+        id
+        1
+        FETCH 1
+        ERROR 34000: cursor "b" does not exist
+        ROLLBACK
+        ERROR 34000: cursor "c" does not exist
+        ROLLBACK
+    "#]]
+    .assert_eq(&s.run(
+        "BEGIN;
+         DECLARE a CURSOR FOR SELECT id FROM t ORDER BY id;
+         SAVEPOINT x;
+         DECLARE b CURSOR FOR SELECT id FROM t ORDER BY id;
+         SAVEPOINT y;
+         DECLARE c CURSOR FOR SELECT id FROM t ORDER BY id;
+         RELEASE y;
+         ROLLBACK TO x;
+         FETCH a;
+         FETCH b;
+         ROLLBACK TO x;
+         FETCH c;
+         ROLLBACK",
+    ));
+}
+
+#[test]
+fn parameters_locks_and_errors() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    s.ok("BEGIN");
+    let sql = "DECLARE c CURSOR FOR SELECT id FROM t WHERE id > $1 ORDER BY id";
+    let declare = s.0.prepare(sql, &[]).unwrap();
+    assert_eq!(declare.param_types, [heliosdb_sql::types::PgType::Int4]);
+    assert!(declare.columns.is_none());
+    let three = heliosdb_sql::Value::Text("3".to_owned());
+    let declared = s.0.execute_prepared(&declare, &[three]).unwrap();
+    assert!(matches!(declared, Outcome::Command(_)));
+    let fetch = s.0.prepare("FETCH ALL c", &[]).unwrap();
+    assert_eq!(fetch.columns.as_ref().unwrap()[0].name, "id");
+    let rows = s.0.execute_prepared(&fetch, &[]).unwrap();
+    assert_eq!(s.print(rows), "id\n4\n5\nFETCH 2\n");
+    s.ok("COMMIT");
+
+    s.ok("BEGIN");
+    s.ok("DECLARE l CURSOR FOR SELECT id FROM t WHERE id = 1 FOR UPDATE");
+    let mut other = db.session();
+    let refused = other.run("SELECT id FROM t WHERE id = 1 FOR UPDATE NOWAIT");
+    assert!(refused.starts_with("ERROR 55P03"), "{refused}");
+    assert_eq!(s.ok("FETCH l"), "id\n1\nFETCH 1\n");
+    s.ok("COMMIT");
+
+    // An error of the query fails the block when its row is reached.
+    s.ok("BEGIN");
+    s.ok("DECLARE e CURSOR FOR SELECT 6 / (3 - i) FROM generate_series(1, 5) g(i)");
+    let failed = s.run("FETCH ALL e; SELECT 1; ROLLBACK");
+    expect![[r#"
+        ERROR 22012: division by zero
+        ERROR 25P02: current transaction is aborted, commands ignored until end of transaction block
+        ROLLBACK
+    "#]]
+    .assert_eq(&failed);
+    for sql in [
+        "DECLARE c BINARY CURSOR WITH HOLD FOR SELECT 1",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT id FROM t FOR UPDATE",
+    ] {
+        let refused = s.run(sql);
+        assert!(refused.starts_with("ERROR 0A000"), "{refused}");
+    }
+    let refused = s.run("FETCH 1.5 c");
+    assert!(refused.starts_with("ERROR 42601"), "{refused}");
+}
+
+/// Where a cursor is among `rows` rows, as PostgreSQL has it: 0 is before the first.
+struct Model {
+    rows: i64,
+    place: i64,
+}
+
+impl Model {
+    /// The rows that `count` steps in one direction pass.
+    fn steps(&mut self, count: i64) -> Vec<i64> {
+        let mut passed = Vec::new();
+        for _ in 0..count.abs() {
+            let next = (self.place + count.signum()).clamp(0, self.rows + 1);
+            if next == self.place {
+                break;
+            }
+            self.place = next;
+            if (1..=self.rows).contains(&next) {
+                passed.push(next);
+            }
+        }
+        passed
+    }
+
+    fn to(&mut self, place: i64) -> Vec<i64> {
+        self.place = place.clamp(0, self.rows + 1);
+        Vec::from_iter((1..=self.rows).contains(&self.place).then_some(self.place))
+    }
+
+    fn fetch(&mut self, how: &str, n: i64) -> Vec<i64> {
+        match how {
+            "ABSOLUTE" if n < 0 => self.to(self.rows + 1 + n),
+            "ABSOLUTE" => self.to(n),
+            "RELATIVE" => self.to(self.place + n),
+            _ if n == 0 => self.to(self.place),
+            "FORWARD" => self.steps(n),
+            _ => self.steps(-n),
+        }
+    }
+}
+
+fn fetched(rows: &[i64]) -> String {
+    let lines: String = rows.iter().map(|i| format!("{i}\n")).collect();
+    format!("i\n{lines}FETCH {}\n", rows.len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Any walk, over rows that come in several batches.
+    #[test]
+    fn any_walk_passes_the_rows_that_it_should(
+        rows in prop_oneof![0..8_i64, 9_000..20_000_i64],
+        walk in prop::collection::vec(
+            (prop::sample::select(vec!["FORWARD", "BACKWARD", "ABSOLUTE", "RELATIVE"]),
+             prop_oneof![-9..10_i64, -20_000..20_000_i64],
+             any::<bool>()),
+            1..12,
+        ),
+    ) {
+        let db = Db::new();
+        let mut s = db.session();
+        s.ok("BEGIN");
+        s.ok(&format!("DECLARE c SCROLL CURSOR FOR SELECT i FROM generate_series(1, {rows}) g(i)"));
+        let mut model = Model { rows, place: 0 };
+        for (how, n, moves) in walk {
+            let expected = model.fetch(how, n);
+            if moves {
+                let found = s.ok(&format!("MOVE {how} {n} FROM c"));
+                prop_assert_eq!(found, format!("MOVE {}\n", expected.len()));
+            } else {
+                let found = s.ok(&format!("FETCH {how} {n} FROM c"));
+                prop_assert_eq!(found, fetched(&expected), "{} {}", how, n);
+            }
+        }
+        // One that goes forward only passes the same rows.
+        s.ok(&format!("DECLARE f CURSOR FOR SELECT i FROM generate_series(1, {rows}) g(i)"));
+        let mut model = Model { rows, place: 0 };
+        for n in [3, 5_000, 1, 4_000, 20_000] {
+            let expected = model.fetch("FORWARD", n);
+            let found = s.ok(&format!("FETCH {n} FROM f"));
+            prop_assert_eq!(found, fetched(&expected));
+            let next = model.fetch("RELATIVE", 2);
+            let found = s.ok("FETCH RELATIVE 2 FROM f");
+            prop_assert_eq!(found, fetched(&next));
+        }
+    }
+}
