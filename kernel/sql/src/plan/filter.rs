@@ -1,7 +1,7 @@
 //! From pushed-down predicates to index ranges and zone-map hints.
 //!
-//! Only conjuncts of the form `column op constant` (and `column IN (constants)`) are read, where for a
-//! column an expression may stand that an index is on; every
+//! Only conjuncts of the form `column op constant`, `column IN (constants)` and `column LIKE 'prefix%'` are
+//! read, where for a column an expression may stand that an index is on; every
 //! predicate stays in the plan as a filter as well, so what is derived here need only never exclude
 //! a row that qualifies.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::ColumnId;
@@ -64,6 +64,7 @@ pub(crate) fn is_usable(filter: &Expr) -> bool {
         }
         Expr::Between(b) => !b.negated && column_of(&b.expr).is_some(),
         Expr::InList(l) => !l.negated && column_of(&l.expr).is_some(),
+        Expr::Like(l) => is_plain_like(l) && column_of(&l.expr).is_some(),
         Expr::IsNull(e) => column_of(e).is_some(),
         Expr::Column(_) => true,
         _ => false,
@@ -83,6 +84,7 @@ pub(crate) fn bounded_column(filter: &Expr) -> Option<&str> {
         }
         Expr::Between(b) if is_constant(&b.low) || is_constant(&b.high) => column_of(&b.expr),
         Expr::InList(l) if l.list.len() <= IN_LIST_MAX => column_of(&l.expr),
+        Expr::Like(l) if is_constant(&l.pattern) => column_of(&l.expr),
         Expr::IsNull(e) => column_of(e),
         Expr::Column(c) => Some(c.name.as_str()),
         _ => None,
@@ -171,6 +173,13 @@ impl Bounds {
                     self.column(column).equal = Some(values);
                 }
             }
+            Expr::Like(l) if is_plain_like(l) => {
+                if let Some(column) = self.find(meta, &l.expr)
+                    && let Some(prefix) = prefix_of(l)
+                {
+                    self.begin_with(&column, prefix);
+                }
+            }
             Expr::IsNull(e) => {
                 if let Some((column, _)) = self.find(meta, e) {
                     self.column(column).equal = Some(vec![Datum::Null]);
@@ -220,6 +229,21 @@ impl Bounds {
         }
     }
 
+    /// Texts compare by their bytes, so that those with a prefix stand together.
+    fn begin_with(&mut self, (column, ty): &(ColumnId, DataType), prefix: String) {
+        if *ty != DataType::Utf8View || prefix.is_empty() {
+            return;
+        }
+        let mut end = prefix.clone().into_bytes();
+        // The bytes of UTF-8 are below 0xff.
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        let bounds = self.column(*column);
+        bounds.lower = Bound::Included(Datum::Bytes(prefix.into_bytes()));
+        bounds.upper = Bound::Excluded(Datum::Bytes(end));
+    }
+
     fn column(&mut self, column: ColumnId) -> &mut ColumnBounds {
         let at = match self.columns.iter().position(|c| c.column == column) {
             Some(at) => at,
@@ -251,7 +275,11 @@ impl Bounds {
                     lower: Bound::Included(value.clone()),
                     upper: Bound::Included(value.clone()),
                 }),
-                Some(_) => None,
+                Some(values) => span(values).map(|(least, most)| ColumnRange {
+                    column: c.column,
+                    lower: Bound::Included(least.clone()),
+                    upper: Bound::Included(most.clone()),
+                }),
                 None => Some(ColumnRange {
                     column: c.column,
                     lower: c.lower.clone(),
@@ -343,6 +371,39 @@ impl Bounds {
             },
         ))
     }
+}
+
+/// The least and the greatest of values that are ordered as numbers are.
+fn span(values: &[Datum]) -> Option<(&Datum, &Datum)> {
+    let number = |value: &Datum| match value {
+        Datum::Int16(n) => Some(i128::from(*n)),
+        Datum::Int32(n) | Datum::Date(n) => Some(i128::from(*n)),
+        Datum::Int64(n) | Datum::Time(n) | Datum::Timestamp(n) => Some(i128::from(*n)),
+        Datum::Decimal(n) => Some(*n),
+        _ => None,
+    };
+    let numbers: Option<Vec<(i128, &Datum)>> = values
+        .iter()
+        .map(|value| number(value).map(|number| (number, value)))
+        .collect();
+    let numbers = numbers?;
+    let least = numbers.iter().min_by_key(|(number, _)| *number)?;
+    let most = numbers.iter().max_by_key(|(number, _)| *number)?;
+    Some((least.1, most.1))
+}
+
+fn is_plain_like(like: &Like) -> bool {
+    !like.negated && !like.case_insensitive && like.escape_char.is_none()
+}
+
+/// What all that a pattern matches begins with, as far as it is plain.
+fn prefix_of(like: &Like) -> Option<String> {
+    let pattern = scalar(&like.pattern)?;
+    let pattern = pattern.try_as_str().flatten()?;
+    let plain = pattern
+        .chars()
+        .take_while(|c| !matches!(c, '%' | '_' | '\\'));
+    Some(plain.collect())
 }
 
 fn find(meta: &TableMeta, name: &str) -> Option<(ColumnId, DataType)> {
