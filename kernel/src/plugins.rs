@@ -2,6 +2,7 @@
 //! and what an operator does with their state while no server runs ([`dry_run`], [`finalize`],
 //! [`rollback`]).
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use heliosdb_storage::codec::CodecSet;
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 use heliosdb_storage::memory::{MemoryBudget, Part};
+use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::dump::marker;
@@ -44,7 +46,7 @@ pub(crate) fn boot(
     linked: &[RootRef],
     engine: &Engine,
 ) -> Result<Arc<PluginHost>, Error> {
-    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared(Arc::clone(engine.memory())));
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(Arc::clone(engine.memory())));
     let timeout = config.plugins.start_timeout;
     Ok(PluginHost::boot(plan, linked, engine, timeout, &memory)?)
 }
@@ -59,7 +61,7 @@ pub(crate) fn decoders(
 ) -> Arc<dyn CodecSet> {
     // No engine is open.
     let memory = MemoryBudget::new(config.storage_options().memory_bytes_max);
-    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared(memory));
+    let memory: Arc<dyn MemoryLimit> = Arc::new(Shared::new(memory));
     let timeout = config.plugins.start_timeout;
     Arc::new(decoders::decoders(plan, linked, names, timeout, &memory))
 }
@@ -147,13 +149,27 @@ fn offline<T>(
 }
 
 /// The part of the budget of memory that all plugins share.
-struct Shared(Arc<MemoryBudget>);
+struct Shared {
+    memory: Arc<MemoryBudget>,
+    /// What each of them has, so that none gives back more.
+    held: Mutex<HashMap<String, usize>>,
+}
+
+impl Shared {
+    fn new(memory: Arc<MemoryBudget>) -> Shared {
+        let held = Mutex::default();
+        Shared { memory, held }
+    }
+}
 
 impl MemoryLimit for Shared {
     fn reserve(&self, plugin: &str, bytes: u64) -> bool {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        match self.0.try_grow(Part::Plugins, bytes) {
-            Ok(()) => true,
+        match self.memory.try_grow(Part::Plugins, bytes) {
+            Ok(()) => {
+                *self.held.lock().entry(plugin.to_owned()).or_default() += bytes;
+                true
+            }
             Err(error) => {
                 tracing::warn!(plugin, bytes, "[memory] budget: {error}");
                 false
@@ -161,9 +177,21 @@ impl MemoryLimit for Shared {
         }
     }
 
-    fn release(&self, _: &str, bytes: u64) {
-        // What was reserved fits.
-        self.0.shrink(Part::Plugins, bytes as usize);
+    fn release(&self, plugin: &str, bytes: u64) {
+        let mut plugins = self.held.lock();
+        let held = plugins.entry(plugin.to_owned()).or_default();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let given = bytes.min(*held);
+        if given < bytes {
+            tracing::warn!(
+                plugin,
+                bytes,
+                held = given,
+                "released more memory than it has"
+            );
+        }
+        *held -= given;
+        self.memory.shrink(Part::Plugins, given);
     }
 }
 
@@ -174,7 +202,7 @@ mod tests {
     #[test]
     fn plugins_share_one_limit() {
         let budget = MemoryBudget::new(400 << 10);
-        let memory = Shared(Arc::clone(&budget));
+        let memory = Shared::new(Arc::clone(&budget));
         assert!(memory.reserve("a", 60 << 10));
         assert!(!memory.reserve("b", 41 << 10));
         assert!(memory.reserve("b", 40 << 10));
@@ -182,5 +210,10 @@ mod tests {
         assert!(memory.reserve("b", 60 << 10));
         assert!(!memory.reserve("b", u64::MAX));
         assert_eq!(budget.held(Part::Plugins), 100 << 10);
+        // Nobody gives back what is another's.
+        memory.release("a", 1);
+        memory.release("b", u64::MAX);
+        memory.release("b", 1);
+        assert_eq!(budget.held(Part::Plugins), 0);
     }
 }

@@ -20,7 +20,7 @@ use crate::view::{Layer, Path, Superversion};
 /// For pages that are being read; most are read once.
 const CACHE_BYTES: usize = 8 << 20;
 /// Pages' worth of rows that a file has in memory while it is merged: a block in each of four streams, of which
-/// the longest column has four pages, and the others have some together.
+/// the longest column has four pages, and the others have some together. Large values come on top.
 pub const RUN_PAGES: usize = 20;
 
 /// One merge.
@@ -81,7 +81,9 @@ impl<'a> Merging<'a> {
         let io = &engine.io;
         let cache_bytes = CACHE_BYTES.min(engine.memory.work_bytes_max() / 4);
         let cache = PageCache::new(cache_bytes);
-        let runs_bytes = self.segments.len() * RUN_PAGES * engine.options.page_bytes;
+        let blobs = self.segments.iter().map(SegmentReader::blob_bytes_at_once);
+        let runs_bytes =
+            self.segments.len() * RUN_PAGES * engine.options.page_bytes + blobs.sum::<usize>();
         let _memory = Reservation::of(&engine.memory, Part::Work, cache_bytes + runs_bytes);
         let readers = self.segments().iter();
         let readers = readers.map(|segment| engine.flusher.open_beside(io, segment, &cache));

@@ -71,9 +71,7 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn new(engine: Arc<EngineInner>, mut options: LoadOptions) -> Result<Arc<Files>> {
-        let memory_max = engine.memory.work_bytes_max();
-        options.memory_bytes = options.memory_bytes.min(memory_max);
+    pub fn new(engine: Arc<EngineInner>, options: LoadOptions) -> Result<Arc<Files>> {
         if engine.loading.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("another load is under way"));
         }
@@ -94,9 +92,11 @@ impl Files {
     fn make(
         engine: Arc<EngineInner>,
         timeline: TimelineId,
-        options: LoadOptions,
+        mut options: LoadOptions,
         is_load: bool,
     ) -> Arc<Files> {
+        let memory_max = engine.memory.work_bytes_max();
+        options.memory_bytes = options.memory_bytes.min(memory_max);
         Arc::new(Files {
             sort: SortSpace::new(
                 &engine.io,

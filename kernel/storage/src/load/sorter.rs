@@ -10,7 +10,9 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
-use std::sync::atomic::{self, AtomicU64, AtomicUsize};
+use std::sync::atomic::{self, AtomicU64};
+
+use parking_lot::Mutex;
 
 use super::LoadOptions;
 use super::run::{Claim, RECORD_HEADER_BYTES, RecordRef, Run, RunReader, RunWriter, write_record};
@@ -32,15 +34,22 @@ const RUNS_MAX: usize = 64;
 /// Entries between two looks at the interrupt.
 const INTERRUPT_ENTRIES: usize = 4096;
 
-/// What the sorters of a load, or of a bulk insert, share.
+/// What the sorters of a load, or of a bulk insert, share. The memory is reserved while there is one.
 pub struct SortSpace {
     io: Arc<dyn Io>,
     interrupt: Arc<Interrupt>,
     memory_bytes: usize,
-    _memory: Option<Reservation>,
+    memory: Option<Arc<MemoryBudget>>,
     chunk_bytes: usize,
-    sorters: AtomicUsize,
+    sorters: Mutex<Sorters>,
     next_run: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Sorters {
+    count: usize,
+    /// Of all of them, from the first to the last.
+    reservation: Option<Reservation>,
 }
 
 impl SortSpace {
@@ -56,9 +65,9 @@ impl SortSpace {
             io: Arc::clone(io),
             interrupt: Arc::clone(&options.interrupt),
             memory_bytes: options.memory_bytes,
-            _memory: memory.map(|memory| Reservation::of(memory, Part::Work, options.memory_bytes)),
+            memory: memory.cloned(),
             chunk_bytes: chunk_bytes.next_power_of_two(),
-            sorters: AtomicUsize::new(0),
+            sorters: Mutex::default(),
             next_run: Arc::clone(next_run),
         })
     }
@@ -71,7 +80,7 @@ impl SortSpace {
     /// Chunks that a sorter may have now. A third of the memory is for the order of what is in them,
     /// and positions in chunks are 32 bits.
     fn chunks_max(&self) -> usize {
-        let sorters = self.sorters.load(atomic::Ordering::Relaxed).max(1);
+        let sorters = self.sorters.lock().count.max(1);
         let share = self.memory_bytes / sorters * 2 / 3;
         share.min(u32::MAX as usize) / self.chunk_bytes
     }
@@ -82,14 +91,26 @@ struct Share(Arc<SortSpace>);
 
 impl Share {
     fn new(space: &Arc<SortSpace>) -> Share {
-        space.sorters.fetch_add(1, atomic::Ordering::Relaxed);
+        let mut sorters = space.sorters.lock();
+        sorters.count += 1;
+        if sorters.reservation.is_none()
+            && let Some(memory) = &space.memory
+        {
+            let bytes = space.memory_bytes;
+            sorters.reservation = Some(Reservation::of(memory, Part::Work, bytes));
+        }
+        drop(sorters);
         Share(Arc::clone(space))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.sorters.fetch_sub(1, atomic::Ordering::Relaxed);
+        let mut sorters = self.0.sorters.lock();
+        sorters.count -= 1;
+        if sorters.count == 0 {
+            sorters.reservation = None;
+        }
     }
 }
 
@@ -469,7 +490,10 @@ mod tests {
     fn a_share_is_taken_until_its_merge_is_done() {
         let dir = tempfile::tempdir().unwrap();
         let io: Arc<dyn Io> = Arc::new(Disk::open(dir.path()).unwrap());
-        let space = SortSpace::new(&io, &LoadOptions::default(), &Arc::default(), None);
+        let budget = MemoryBudget::new(1 << 30);
+        let options = LoadOptions::default();
+        let space = SortSpace::new(&io, &options, &Arc::default(), Some(&budget));
+        assert_eq!(budget.held(Part::Work), 0, "nobody sorts");
         let mut first = Sorter::new(&space);
         let alone = space.chunks_max();
         first.push(b"key", 1, 2, 3).unwrap();
@@ -480,7 +504,9 @@ mod tests {
         assert_eq!(space.chunks_max(), halved);
         drop(merge);
         assert_eq!(space.chunks_max(), alone);
+        assert_eq!(budget.held(Part::Work), options.memory_bytes);
         drop(second);
+        assert_eq!(budget.held(Part::Work), 0);
     }
 
     #[test]

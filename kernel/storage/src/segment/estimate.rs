@@ -13,6 +13,8 @@ const BLOCKS_MAX: usize = 256;
 const SAMPLES: usize = 2;
 /// What is not in the sample is taken to be a row of so many samples.
 const RARE: f64 = 0.1;
+/// The share taken where values are too large to be read for an estimate.
+const UNREAD: f64 = 0.1;
 
 struct Condition {
     zone: ZoneFilter,
@@ -87,7 +89,10 @@ impl SegmentReader {
         let (mut seen, mut wanted) = (0, 0);
         let step = rows.head.len().div_ceil(SAMPLES).max(1);
         for block in rows.head.iter().step_by(step) {
-            if let Some(Some(_)) = block.columns.get(usize::from(column.0)) {
+            if let Some(Some(page)) = block.columns.get(usize::from(column.0)) {
+                if page.blobs.is_some() {
+                    return Ok(UNREAD);
+                }
                 let (inside, _) =
                     self.column_filter(c, rows, block, column, values, Keep::Stored)?;
                 wanted += inside.count_set_bits();

@@ -137,6 +137,17 @@ pub struct CollectionBytes {
 }
 
 impl SegmentReader {
+    /// What the large values take of the rows that a merge has in memory at once, a block of HEAD and one of
+    /// HIST. Reads no page.
+    pub fn blob_bytes_at_once(&self) -> usize {
+        let collections = self.collections().iter();
+        let bytes = collections.map(|collection| match &collection.run {
+            Run::Rows(rows) => blob_bytes_max(&rows.head) + blob_bytes_max(&rows.hist),
+            _ => 0,
+        });
+        usize::try_from(bytes.max().unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+
     /// What each collection takes. Reads no page.
     pub fn collection_bytes(&self) -> Vec<CollectionBytes> {
         let pages = |places: &mut dyn Iterator<Item = PagePlace>| -> u64 {
@@ -218,6 +229,13 @@ impl SegmentReader {
         }
         codecs
     }
+}
+
+/// What the large values of a run's largest block take.
+fn blob_bytes_max(blocks: &[Block]) -> u64 {
+    let blocks = blocks.iter();
+    let bytes = blocks.map(|block| blobs_of(block).map(|blobs| blobs.raw_bytes).sum());
+    bytes.max().unwrap_or(0)
 }
 
 fn blobs_of(block: &Block) -> impl Iterator<Item = &Blobs> {

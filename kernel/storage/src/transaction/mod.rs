@@ -384,7 +384,9 @@ impl Transaction {
             wait,
             &self.interrupt,
             &mut self.held,
-        )
+        )?;
+        self.account_growth(self.writes.bytes());
+        Ok(())
     }
 
     /// Lock a row and say what became of it since the statement's snapshot.
@@ -500,13 +502,17 @@ impl Transaction {
 
     /// Whether writes of `bytes` take too much of the budget of memory.
     fn must_spill(&mut self, bytes: usize) -> bool {
-        let memory = &self.engine.memory;
-        let told = self.memory.bytes();
-        if bytes + self.locks_bytes() <= told + memory.grain() {
-            return false;
+        self.account_growth(bytes) && self.engine.memory.must_spill(bytes)
+    }
+
+    /// Tell what is held, if that is enough more than was told last; whether it was.
+    fn account_growth(&mut self, bytes: usize) -> bool {
+        let told = self.memory.bytes() + self.engine.memory.grain();
+        let grew = bytes + self.locks_bytes() > told;
+        if grew {
+            self.account(bytes);
         }
-        self.account(bytes);
-        self.engine.memory.must_spill(bytes)
+        grew
     }
 
     fn locks_bytes(&self) -> usize {
@@ -541,6 +547,7 @@ impl Transaction {
     /// Undo the writes since `savepoint`, which stays valid.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         self.writes.rollback_to(savepoint.0);
+        self.account(self.writes.bytes());
     }
 
     /// A sequence was advanced for this transaction: its commit must be durable past the sequence's

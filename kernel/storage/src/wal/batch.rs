@@ -20,6 +20,8 @@
 //!   bytes a user stored, are not taken for a batch of this one.
 //! * `lsn` is the batch's own position: batches follow each other without gaps, each starting on a
 //!   4 KiB boundary of its file.
+//! * The magic, the version, `database` and `lsn` stay where they are in every later version: by them
+//!   a batch of a later build is told from bytes that a user stored.
 //! * `epoch` grows with every recovery; together with `previous_crc` it keeps what an earlier run
 //!   left behind the end of the log from being taken for its continuation.
 //! * `synced_through` says that everything before that LSN was synced when this batch was written.
@@ -153,11 +155,30 @@ impl NotABatch {
     }
 }
 
-/// Read the header at the front of `bytes`, which are of `file`. The outer error is a version that
+/// Where bytes are that may be a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub file: &'a str,
+    pub lsn: Lsn,
+    /// Whose log it is, once its first batch has been read.
+    pub database: Option<u64>,
+}
+
+impl Place<'_> {
+    /// Whether bytes with the magic are a batch of this place, of whatever version. The front of a log
+    /// is one; behind it may lie bytes that a user stored, which do not know the database's number.
+    fn is_of(&self, bytes: &[u8]) -> bool {
+        self.database.is_none_or(|database| {
+            u64_at(bytes, field::DATABASE) == database && u64_at(bytes, field::LSN) == self.lsn.0
+        })
+    }
+}
+
+/// Read the header at the front of `bytes`, which are at `place`. The outer error is a version that
 /// this build does not know, which is never taken for the end of the log.
 pub fn parse_header(
     bytes: &[u8],
-    file: &str,
+    place: Place<'_>,
 ) -> Result<std::result::Result<BatchHeader, NotABatch>> {
     if bytes.len() < HEADER_BYTES {
         return Ok(Err(NotABatch::new(
@@ -165,13 +186,14 @@ pub fn parse_header(
             format!("{} bytes", bytes.len()),
         )));
     }
+    let unsupported = |found: u32| Error::UnsupportedVersion {
+        file: place.file.to_owned(),
+        found,
+        supported: VERSION.into(),
+    };
     let magic = u64_at(bytes, field::MAGIC);
-    if magic == DRAFT_MAGIC {
-        return Err(Error::UnsupportedVersion {
-            file: file.to_owned(),
-            found: DRAFT,
-            supported: VERSION.into(),
-        });
+    if magic == DRAFT_MAGIC && place.database.is_none() {
+        return Err(unsupported(DRAFT));
     }
     if magic != MAGIC {
         let expected = format!("batch magic {MAGIC:#018x}");
@@ -179,11 +201,11 @@ pub fn parse_header(
     }
     let version = u16::from_le_bytes([bytes[field::VERSION], bytes[field::VERSION + 1]]);
     if version != VERSION {
-        return Err(Error::UnsupportedVersion {
-            file: file.to_owned(),
-            found: version.into(),
-            supported: VERSION.into(),
-        });
+        if place.is_of(bytes) {
+            return Err(unsupported(version.into()));
+        }
+        let expected = format!("a batch of version {VERSION}");
+        return Ok(Err(NotABatch::new(expected, version)));
     }
     let kind = match u16::from_le_bytes([bytes[field::KIND], bytes[field::KIND + 1]]) {
         0 => BatchKind::Manifest,
@@ -232,6 +254,12 @@ pub fn verify(header: &BatchHeader, bytes: &[u8]) -> std::result::Result<(), Not
 mod tests {
     use super::*;
 
+    const PLACE: Place<'static> = Place {
+        file: "f",
+        lsn: Lsn(8192),
+        database: Some(77),
+    };
+
     fn sealed() -> (BatchHeader, Vec<u8>) {
         let mut header = BatchHeader {
             kind: BatchKind::Records,
@@ -256,7 +284,7 @@ mod tests {
     fn a_sealed_batch_reads_back() {
         let (header, buf) = sealed();
         assert_eq!(buf.len() as u64, ALIGNMENT);
-        let parsed = parse_header(&buf, "f").unwrap().unwrap();
+        let parsed = parse_header(&buf, PLACE).unwrap().unwrap();
         assert_eq!(parsed, header);
         verify(&parsed, &buf).unwrap();
     }
@@ -267,11 +295,41 @@ mod tests {
         for bit in 0..(HEADER_BYTES + 5) * 8 {
             let mut bad = buf.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            let ok = match parse_header(&bad, "f") {
+            let ok = match parse_header(&bad, PLACE) {
                 Ok(Ok(parsed)) => verify(&parsed, &bad).is_ok() && parsed == header,
                 _ => false,
             };
             assert!(!ok, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_later_version_is_told_where_it_is_a_batch_and_not_what_a_user_stored() {
+        let (_, mut buf) = sealed();
+        buf[field::VERSION] = 2;
+        let unsupported = |place| {
+            matches!(
+                parse_header(&buf, place),
+                Err(Error::UnsupportedVersion { found: 2, .. })
+            )
+        };
+        let place = |lsn, database| Place {
+            lsn: Lsn(lsn),
+            database,
+            ..PLACE
+        };
+        assert!(unsupported(PLACE));
+        assert!(unsupported(place(4096, None)), "the front of a log");
+        for elsewhere in [place(12288, Some(77)), place(8192, Some(78))] {
+            assert!(parse_header(&buf, elsewhere).unwrap().is_err());
+        }
+        // A draft's batches are told at the front only: no log goes over into a draft.
+        buf[..8].copy_from_slice(&DRAFT_MAGIC.to_le_bytes());
+        assert!(parse_header(&buf, PLACE).unwrap().is_err());
+        let front = parse_header(&buf, place(8192, None));
+        assert!(matches!(
+            front,
+            Err(Error::UnsupportedVersion { found: DRAFT, .. })
+        ));
     }
 }

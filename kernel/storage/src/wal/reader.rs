@@ -16,7 +16,8 @@
 use std::sync::Arc;
 
 use super::batch::{
-    ALIGNMENT, BatchHeader, BatchKind, HEADER_BYTES, NotABatch, batch_bytes, parse_header, verify,
+    ALIGNMENT, BatchHeader, BatchKind, HEADER_BYTES, NotABatch, Place, batch_bytes, parse_header,
+    verify,
 };
 use super::file::WalFile;
 use super::record::{self, Logged, Origin};
@@ -305,7 +306,7 @@ impl Reader<'_> {
                     .file
                     .read_at(&mut block[..HEADER_BYTES], offset)
                     .map_err(|e| Error::io("read", &file.name, e))?;
-                let header = parse_header(&block[..n], &file.name)?;
+                let header = parse_header(&block[..n], place(file, offset, self.last.as_ref()))?;
                 let claims =
                     matches!(header, Ok(h) if h.lsn.0 == lsn && h.synced_through > self.lsn);
                 if claims && read_batch(file, offset, self.last.as_ref())?.is_ok() {
@@ -404,6 +405,15 @@ impl Reader<'_> {
     }
 }
 
+/// Where `offset` of `file` is, in the log whose last batch so far was `last`.
+fn place<'a>(file: &'a WalFile, offset: u64, last: Option<&BatchHeader>) -> Place<'a> {
+    Place {
+        file: &file.name,
+        lsn: Lsn(file.start.0 + offset),
+        database: last.map(|last| last.database),
+    }
+}
+
 /// Read and check the batch at `offset` of `file`, but for what precedes it.
 fn read_batch(
     file: &WalFile,
@@ -417,7 +427,7 @@ fn read_batch(
             .map_err(|e| Error::io("read", &file.name, e))
     };
     let n = read(&mut bytes, offset)?;
-    let header = match parse_header(&bytes[..n], &file.name)? {
+    let header = match parse_header(&bytes[..n], place(file, offset, last))? {
         Ok(header) => header,
         Err(why) => return Ok(Err(why)),
     };

@@ -157,6 +157,31 @@ fn a_torn_tail_is_dropped_and_what_follows_it_stays() {
     assert_eq!(ids_in(&engine), [0, 1, 2, 3, 7]);
 }
 
+/// A large value can put what looks like a batch at any block of a write that was cut off.
+#[test]
+fn what_a_user_stored_in_a_torn_tail_is_not_a_batch_of_another_version() {
+    for later in [2u16, 4, u16::MAX] {
+        let db = Database::new();
+        for i in 0..3 {
+            insert(&db.engine, &[row(i, "x")]);
+        }
+        let copy = crash(&db);
+        let path = wal_files(copy.path()).pop().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let last = *batches(&bytes).last().unwrap();
+        bytes[last + 80] ^= 1;
+        bytes.resize(bytes.len().max(last + 3 * 4096), 0);
+        for block in 1..3 {
+            let at = last + block * 4096;
+            bytes[at..at + 8].copy_from_slice(b"HELIOWAL");
+            bytes[at + 8..at + 10].copy_from_slice(&later.to_le_bytes());
+        }
+        fs::write(&path, &bytes).unwrap();
+        let engine = open(&copy, &db.options).unwrap();
+        assert_eq!(ids_in(&engine), [0, 1], "version {later}");
+    }
+}
+
 #[test]
 fn damage_to_synced_data_is_reported_and_nothing_is_changed() {
     let db = Database::new();

@@ -72,11 +72,12 @@ impl RowsWriter {
         row: Option<&[u8]>,
     ) -> Result<()> {
         self.order.check(id, begin, end)?;
-        let run = if end.is_none() {
+        let hist = end.is_some();
+        let run = if hist {
+            &mut self.hist
+        } else {
             self.rows.insert(id.0);
             &mut self.head
-        } else {
-            &mut self.hist
         };
         run.row_ids.push(id.0);
         run.begins.push(begin.0);
@@ -92,13 +93,21 @@ impl RowsWriter {
             })?;
         }
         if run.is_full() {
-            let closed = run.close_block(self.id, &self.columns, output)?;
-            self.account(output, closed);
+            self.close_block(output, hist)?;
         }
         Ok(())
     }
 
-    /// Tell of a block that was closed, whose places take so much.
+    /// Close the block that is full of HEAD or HIST, and tell of memory while it has the most.
+    fn close_block(&mut self, output: &mut Output, hist: bool) -> Result<()> {
+        self.account(output, 0);
+        let run = if hist { &mut self.hist } else { &mut self.head };
+        let closed = run.close_block(self.id, &self.columns, output)?;
+        self.account(output, closed);
+        Ok(())
+    }
+
+    /// Tell of blocks that were closed, whose places take so much, and of what is open.
     fn account(&self, output: &mut Output, closed: usize) {
         let open = self.head.heap_bytes() + self.hist.heap_bytes();
         output.account(closed, open);
@@ -123,19 +132,15 @@ impl RowsWriter {
         let columns = self.columns.iter().zip(&run.columns);
         let values = columns.map(|(def, array)| ColumnValues::new(&def.ty, array.as_ref()));
         let values = values.collect::<Result<Vec<_>>>()?;
-        let writer = if hist { &mut self.hist } else { &mut self.head };
-        let mut closed = 0;
         while !rows.is_empty() {
+            let writer = if hist { &mut self.hist } else { &mut self.head };
             let end = rows.start + writer.room(&values, rows.clone())?;
             let ends = ends.map(|ends| &ends[rows.start - first..end - first]);
             writer.extend(run, &values, rows.start..end, ends)?;
             rows.start = end;
             if writer.is_full() {
-                closed += writer.close_block(self.id, &self.columns, output)?;
+                self.close_block(output, hist)?;
             }
-        }
-        if closed > 0 {
-            self.account(output, closed);
         }
         Ok(())
     }
