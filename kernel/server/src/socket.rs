@@ -1,11 +1,12 @@
 //! The file of a Unix socket.
 //!
 //! A server that was killed leaves its file behind. Nobody listens on that any more, so whoever comes next
-//! takes its place; a file on which somebody listens is never taken.
+//! takes its place; a file on which somebody listens is never taken, nor is one removed that another has put
+//! where ours was.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,13 @@ use std::path::{Path, PathBuf};
 const PERMISSIONS: u32 = 0o777;
 
 /// Removed when it is dropped.
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
 
 impl SocketFile {
     #[allow(clippy::disallowed_methods, reason = "a socket is no data")]
@@ -22,14 +29,17 @@ impl SocketFile {
             fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
-        let file = SocketFile(path.to_owned());
+        let file = SocketFile {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        };
         fs::set_permissions(path, fs::Permissions::from_mode(PERMISSIONS))?;
         listener.set_nonblocking(true)?;
         Ok((listener, file))
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
@@ -37,8 +47,16 @@ impl Drop for SocketFile {
     #[allow(clippy::disallowed_methods, reason = "a socket is no data")]
     fn drop(&mut self) {
         // Who removed it already did what was to be done.
-        let _ = fs::remove_file(&self.0);
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a socket is no data")]
+fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Whether it is a socket on which nobody listens.

@@ -90,3 +90,16 @@ fn a_forsaken_socket_is_taken_and_a_living_one_is_not() {
     );
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a letter");
 }
+
+/// A server whose socket was replaced leaves the other's alone when it ends.
+#[test]
+fn a_server_removes_its_own_socket_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let served = Served::with(&config(directory.path(), 0));
+    let socket = served.server.as_ref().unwrap().unix_socket();
+    let socket = socket.unwrap().to_owned();
+    fs::remove_file(&socket).unwrap();
+    let _other = UnixListener::bind(&socket).unwrap();
+    drop(served);
+    UnixStream::connect(&socket).unwrap();
+}
