@@ -18,6 +18,9 @@ pub const MECHANISM: &str = "SCRAM-SHA-256";
 /// The same, bound to the channel.
 pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
+/// What pgwire says of a client that is bound to another channel.
+const UNBOUND: &str = "Channel binding mismatch";
+
 /// Salt bytes, as PostgreSQL's `SCRAM_DEFAULT_SALT_LEN`.
 const SALT_BYTES: usize = 16;
 
@@ -34,6 +37,8 @@ pub enum AuthMethod {
 pub struct Pending {
     exchange: ScramServerAuthWaitingForClientFinal,
     doomed: bool,
+    /// The client chose the mechanism that binds.
+    binds: bool,
 }
 
 /// The mechanisms a client may choose from, where `binding` is of the channel it has.
@@ -51,6 +56,14 @@ pub fn client_first(
     binding: Option<&ScramServerAuth>,
 ) -> Result<(String, Pending), SqlError> {
     let data = initial_response(message, binding.is_some())?;
+    let binds = data.starts_with(b"p");
+    if binding.is_some() && data.starts_with(b"y") {
+        return Err(SqlError::new(
+            state::INVALID_AUTHORIZATION_SPECIFICATION,
+            "SCRAM channel binding negotiation error",
+        )
+        .with_detail("The client supports SCRAM channel binding but thinks the server does not. However, this server does support channel binding."));
+    }
     let doomed = secret.is_none();
     let verifier = match secret {
         Some(secret) => Verifier::Verifier {
@@ -65,7 +78,12 @@ pub fn client_first(
     let (reply, exchange) = scram
         .on_client_first_message_with_secret(&data, verifier)
         .map_err(|e| failure(user, e))?;
-    Ok((reply, Pending { exchange, doomed }))
+    let pending = Pending {
+        exchange,
+        doomed,
+        binds,
+    };
+    Ok((reply, pending))
 }
 
 impl Pending {
@@ -74,7 +92,15 @@ impl Pending {
         let reply = self
             .exchange
             .on_client_final_message(message)
-            .map_err(|e| failure(user, e))?;
+            .map_err(|e| match e {
+                PgWireError::InvalidScramMessage(what) if self.binds && what == UNBOUND => {
+                    SqlError::new(
+                        state::INVALID_AUTHORIZATION_SPECIFICATION,
+                        "SCRAM channel binding check failed",
+                    )
+                }
+                e => failure(user, e),
+            })?;
         if self.doomed {
             Err(wrong_password(user))
         } else {

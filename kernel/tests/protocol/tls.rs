@@ -152,7 +152,40 @@ fn a_client_that_was_told_of_no_binding_is_refused() {
     let (kind, body) = message(&mut stream);
     let body = String::from_utf8_lossy(&body).into_owned();
     assert_eq!(kind, b'E');
-    assert!(body.contains("downgrade"), "{body:?}");
+    assert!(body.contains("C28000\0"), "{body:?}");
+    assert!(body.contains("SCRAM channel binding negotiation error"));
+}
+
+/// A password that is bound to another certificate came by way of somebody in between.
+#[test]
+fn a_client_that_saw_another_certificate_is_refused() {
+    let secured = Secured::new(AuthMethod::Scram);
+    let mut stream = secured.direct(&[b"postgresql"]);
+    stream
+        .write_all(&startup_packet(&[("user", "helios")]))
+        .unwrap();
+    message(&mut stream);
+    let first = b"p=tls-server-end-point,,n=,r=abcdefgh";
+    let mut body = b"SCRAM-SHA-256-PLUS\0".to_vec();
+    body.extend((first.len() as u32).to_be_bytes());
+    body.extend(first);
+    stream.write_all(&crate::raw::message(b'p', &body)).unwrap();
+    let (kind, body) = message(&mut stream);
+    assert_eq!(kind, b'R');
+    let reply = String::from_utf8_lossy(&body[4..]).into_owned();
+    let nonce = reply.split(',').next().unwrap();
+    // The header alone, without the hash of the certificate.
+    let last = format!(
+        "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCws,{nonce},p={}=",
+        "A".repeat(43)
+    );
+    let last = crate::raw::message(b'p', last.as_bytes());
+    stream.write_all(&last).unwrap();
+    let (kind, body) = message(&mut stream);
+    let body = String::from_utf8_lossy(&body).into_owned();
+    assert_eq!(kind, b'E');
+    assert!(body.contains("C28000\0"), "{body:?}");
+    assert!(body.contains("SCRAM channel binding check failed"));
 }
 
 #[test]
