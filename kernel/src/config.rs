@@ -73,6 +73,7 @@ impl ServerSection {
                 key: directory.join(&tls.key),
                 required: tls.required,
             }),
+            ..ServerConfig::default()
         }
     }
 }

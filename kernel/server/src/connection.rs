@@ -3,8 +3,8 @@
 //! Life of a connection:
 //!
 //! 1. *Opening*: a request for TLS is answered `S`, where there is a certificate, and the handshake follows;
-//!    other requests for encryption are answered `N`; a cancel request is carried out and the
-//!    connection ends; a startup packet names the user and the database.
+//!    other requests for encryption are answered `N`, each kind once; a cancel request is carried out
+//!    and the connection ends; a startup packet names the user and the database.
 //! 2. *Authentication*: SCRAM in two messages, or nothing under trust. Until it has succeeded only
 //!    `p` messages are read, and nothing about the database is said.
 //! 3. *Open*: an [`OpenSession`] answers messages until `Terminate`, end of file, a protocol
@@ -15,15 +15,20 @@
 //! 2,000 small structures and no thread. While messages keep coming the connection keeps its thread
 //! and reads its socket directly: one wake-up per message, as in a process per connection.
 //!
+//! Before it is open, a connection has until its deadline, whether it is parked or served, and no thread waits
+//! for the rest of a frame that has not come whole: nobody holds the threads that others need by dripping.
+//!
 //! A panic anywhere below is caught here, answered XX000, and ends this connection only.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::{Instance, SessionOptions};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
+use tokio::time::Instant;
 
 use crate::auth::{self, AuthMethod, Pending};
 use crate::backend::{self, Severity};
@@ -40,6 +45,8 @@ pub struct Shared {
     pub tls: Option<Tls>,
     /// Makes the salts of roles that do not exist.
     pub mock_key: Vec<u8>,
+    /// From the first byte to an open session.
+    pub authentication_timeout: Duration,
 }
 
 /// Why a connection ends.
@@ -77,6 +84,9 @@ pub struct Connection {
     wire: Wire,
     /// TLS began without being asked for.
     is_direct: bool,
+    asked: Asked,
+    /// When it ends unless it is open.
+    deadline: Instant,
     auth: AuthMethod,
     shared: Arc<Shared>,
 }
@@ -86,6 +96,13 @@ enum Phase {
     ClientFirst(Client),
     ClientFinal(Client, Box<Pending>),
     Open(Box<OpenSession>),
+}
+
+/// Kinds of encryption that were asked for. Each is answered once.
+#[derive(Default)]
+struct Asked {
+    tls: bool,
+    gss: bool,
 }
 
 /// What a startup packet asked for.
@@ -103,6 +120,8 @@ impl Connection {
             place: None,
             wire,
             is_direct: false,
+            asked: Asked::default(),
+            deadline: Instant::now() + shared.authentication_timeout,
             auth,
             shared,
         })
@@ -110,6 +129,11 @@ impl Connection {
 
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_))
+    }
+
+    /// When it ends unless it is open.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -152,11 +176,18 @@ impl Connection {
     }
 
     fn work(&mut self) -> Result<(), End> {
+        let mut was_read = false;
         loop {
-            while self.step()? {}
+            let mut is_whole = false;
+            while self.step()? {
+                is_whole = true;
+            }
             self.wire.flush()?;
+            if was_read && !is_whole && !self.is_open() && self.wire.is_drained() {
+                return Ok(());
+            }
             match self.wire.fill()? {
-                Filled::Data => {}
+                Filled::Data => was_read = true,
                 Filled::Closed => return Err(End::Closed),
                 Filled::Quiet => {
                     self.end_if_stopping()?;
@@ -170,6 +201,9 @@ impl Connection {
     /// Handle one frame; false if there is no complete one.
     fn step(&mut self) -> Result<bool, End> {
         self.end_if_stopping()?;
+        if !self.is_open() && Instant::now() >= self.deadline {
+            return Err(End::Closed);
+        }
         if self.begins_with_tls() {
             self.direct_tls()?;
         }
@@ -242,9 +276,13 @@ impl Connection {
                 .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack."),
             ));
         }
-        let tls = match (self.wire.tls(), self.tls_here()) {
-            (None, Some(tls)) => tls.accept()?,
-            _ => {
+        if self.asked.tls || self.wire.tls().is_some() {
+            return Err(unsupported_protocol(1234, 5679));
+        }
+        self.asked.tls = true;
+        let tls = match self.tls_here() {
+            Some(tls) => tls.accept()?,
+            None => {
                 backend::refuse_encryption(&mut self.wire.output);
                 return Ok(());
             }
@@ -277,6 +315,10 @@ impl Connection {
         let (major, minor, parameters) = match opening {
             Opening::Ssl => return self.request_for_tls(),
             Opening::Gss => {
+                if self.asked.gss || self.wire.tls().is_some() {
+                    return Err(unsupported_protocol(1234, 5680));
+                }
+                self.asked.gss = true;
                 backend::refuse_encryption(&mut self.wire.output);
                 return Ok(());
             }
@@ -291,12 +333,7 @@ impl Connection {
             } => (major, minor, parameters),
         };
         if major != 3 {
-            return Err(End::fatal(SqlError::new(
-                state::FEATURE_NOT_SUPPORTED,
-                format!(
-                    "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"
-                ),
-            )));
+            return Err(unsupported_protocol(major, minor));
         }
         if self.wire.tls().is_none() && self.tls_here().is_some_and(|tls| tls.required) {
             return Err(End::fatal(
@@ -389,10 +426,18 @@ impl Connection {
         let mut open = Box::new(OpenSession::new(session, Arc::clone(&self.shared.registry)));
         open.greet(&mut self.wire);
         backend::backend_key_data(&mut self.wire.output, pid, secret);
+        self.wire.stream().trust()?;
         open.ready(&mut self.wire)?;
         self.phase = Phase::Open(open);
         Ok(())
     }
+}
+
+fn unsupported_protocol(major: u16, minor: u16) -> End {
+    End::fatal(SqlError::new(
+        state::FEATURE_NOT_SUPPORTED,
+        format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"),
+    ))
 }
 
 pub fn shutting_down() -> SqlError {

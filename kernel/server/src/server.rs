@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use crate::auth::AuthMethod;
 use crate::connection::{Connection, Shared, Turn};
@@ -39,8 +39,6 @@ use crate::tls::{Tls, TlsError, TlsOptions};
 
 /// How long a served connection keeps its thread while its client is quiet.
 const LINGER: Duration = Duration::from_millis(50);
-/// From the first byte to a finished authentication, as PostgreSQL's `authentication_timeout`.
-const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between cancelling a statement and breaking its socket.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// How long a thread without a connection waits for the next one.
@@ -58,6 +56,8 @@ pub struct ServerConfig {
     pub unix_socket_directory: Option<PathBuf>,
     pub auth: AuthMethod,
     pub max_connections: usize,
+    /// From the first byte to a finished authentication, as PostgreSQL's `authentication_timeout`.
+    pub authentication_timeout: Duration,
     /// Clients on the network may speak TLS.
     pub tls: Option<TlsOptions>,
 }
@@ -70,6 +70,7 @@ impl Default for ServerConfig {
             unix_socket_directory: None,
             auth: AuthMethod::default(),
             max_connections: 100,
+            authentication_timeout: Duration::from_secs(60),
             tls: None,
         }
     }
@@ -156,6 +157,7 @@ impl Server {
             instance,
             registry: Arc::new(Registry::new(config.max_connections)),
             tls,
+            authentication_timeout: config.authentication_timeout,
         });
         let (accepting, stop) = watch::channel(true);
         for listener in listeners {
@@ -362,7 +364,7 @@ async fn accept(
 /// Alternate between parked and served until the connection ends.
 async fn serve(mut connection: Box<Connection>) {
     let shared = Arc::clone(connection.shared());
-    let deadline = Instant::now() + AUTHENTICATION_TIMEOUT;
+    let deadline = connection.deadline();
     loop {
         let parked = wait_readable(connection.stream(), &shared.registry);
         if connection.is_open() {

@@ -1,8 +1,9 @@
 //! One client's socket with its two buffers, used by the one thread that serves it at the moment.
 //!
 //! Reading blocks for a short while only ([`Wire::fill`]), so that a connection which goes quiet
-//! can give its thread back; writing blocks until the client takes the bytes. An idle connection
-//! holds no buffer at all but TLS's own.
+//! can give its thread back; writing blocks until the client takes the bytes, and not for long
+//! before it has said who it is ([`Stream::trust`]). An idle connection holds no buffer at all but
+//! TLS's own.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -20,10 +21,13 @@ const FLUSH_BYTES: usize = 64 << 10;
 const READ_BYTES: usize = 16 << 10;
 /// Buffers above this size are given back once they are empty.
 const KEEP_BYTES_MAX: usize = 256 << 10;
+/// How long a client whose session is not open may leave what it is told unread.
+const STRANGER_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What waiting for input brought.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Filled {
+    /// Something came. In TLS it may have been nothing but TLS's own.
     Data,
     /// Nothing came within the time allowed.
     Quiet,
@@ -39,16 +43,27 @@ pub enum Stream {
 
 impl Stream {
     fn prepare(&self, linger: Duration) -> io::Result<()> {
+        let patience = Some(STRANGER_WRITE_TIMEOUT);
         match self {
             Stream::Tcp(stream) => {
                 stream.set_nonblocking(false)?;
                 stream.set_nodelay(true)?;
+                stream.set_write_timeout(patience)?;
                 stream.set_read_timeout(Some(linger))
             }
             Stream::Unix(stream) => {
                 stream.set_nonblocking(false)?;
+                stream.set_write_timeout(patience)?;
                 stream.set_read_timeout(Some(linger))
             }
+        }
+    }
+
+    /// The client's session is open: from now on it may take its time to read.
+    pub fn trust(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_write_timeout(None),
+            Stream::Unix(stream) => stream.set_write_timeout(None),
         }
     }
 
@@ -142,7 +157,7 @@ impl Wire {
         let outcome = loop {
             let into = &mut self.input[filled..];
             let read = match &mut self.tls {
-                None => (&*self.stream).read(into),
+                None => (&*self.stream).read(into).map(Some),
                 Some(tls) => read_decrypted(tls, &self.stream, into),
             };
             match read {
@@ -150,10 +165,13 @@ impl Wire {
                 other => break other,
             }
         };
-        let count = *outcome.as_ref().unwrap_or(&0);
+        let count = match outcome {
+            Ok(Some(count)) => count,
+            _ => 0,
+        };
         self.input.truncate(filled + count);
         match outcome {
-            Ok(0) => Ok(Filled::Closed),
+            Ok(Some(0)) => Ok(Filled::Closed),
             Ok(_) => Ok(Filled::Data),
             Err(error)
                 if matches!(
@@ -167,14 +185,25 @@ impl Wire {
         }
     }
 
+    /// Whether nothing that came is left in the state of TLS, so that only the socket can bring more.
+    pub fn is_drained(&mut self) -> bool {
+        let Some(tls) = &mut self.tls else {
+            return true;
+        };
+        let left = tls.process_new_packets();
+        left.is_ok_and(|left| left.plaintext_bytes_to_read() == 0)
+    }
+
     /// Write all gathered output.
     pub fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
-            match &mut self.tls {
-                None => (&*self.stream).write_all(&self.output)?,
-                Some(tls) => write_encrypted(tls, &self.stream, &self.output)?,
-            }
+            let written = match &mut self.tls {
+                None => (&*self.stream).write_all(&self.output),
+                Some(tls) => write_encrypted(tls, &self.stream, &self.output),
+            };
+            // What could not be written is not tried again when the connection ends for it.
             self.output.clear();
+            written?;
             if self.output.capacity() > KEEP_BYTES_MAX {
                 self.output = BytesMut::new();
             }
@@ -213,24 +242,32 @@ impl Wire {
     }
 }
 
-/// Bytes that the client sent, in the clear; 0 at their end.
+/// Bytes that the client sent, in the clear; 0 at their end. The socket is read at most once, so that whoever
+/// sends records without content holds nobody here; `None` if that brought nothing in the clear.
 fn read_decrypted(
     tls: &mut ServerConnection,
     stream: &Stream,
     into: &mut [u8],
-) -> io::Result<usize> {
-    loop {
-        match tls.reader().read(into) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // A client that is gone without a word is gone all the same.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-            other => return other,
-        }
-        let mut socket = stream;
-        if tls.read_tls(&mut socket)? == 0 {
-            return Ok(0);
-        }
-        process(tls, stream)?;
+) -> io::Result<Option<usize>> {
+    if let Some(count) = take_decrypted(tls, into)? {
+        return Ok(Some(count));
+    }
+    let mut socket = stream;
+    if tls.read_tls(&mut socket)? == 0 {
+        return Ok(Some(0));
+    }
+    process(tls, stream)?;
+    take_decrypted(tls, into)
+}
+
+/// Bytes in the clear that are there; 0 at their end, `None` if there are none.
+fn take_decrypted(tls: &mut ServerConnection, into: &mut [u8]) -> io::Result<Option<usize>> {
+    match tls.reader().read(into) {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        // A client that is gone without a word is gone all the same.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some(0)),
+        Err(error) => Err(error),
     }
 }
 
@@ -266,7 +303,37 @@ fn write_encrypted(
 fn send(tls: &mut ServerConnection, stream: &Stream) -> io::Result<()> {
     let mut socket = stream;
     while tls.wants_write() {
-        tls.write_tls(&mut socket)?;
+        tls.write_tls(&mut socket)
+            .map_err(|error| match error.kind() {
+                // Where this is called to read, it would look as if the client were quiet.
+                io::ErrorKind::WouldBlock => io::ErrorKind::BrokenPipe.into(),
+                _ => error,
+            })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// One that reads nothing is not waited for until it is known.
+    #[test]
+    fn an_accepted_socket_does_not_wait_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let wire = Wire::new(Stream::Tcp(accepted), Duration::from_millis(50)).unwrap();
+        let Stream::Tcp(stream) = &**wire.stream() else {
+            panic!("another kind of socket");
+        };
+        assert_eq!(
+            stream.write_timeout().unwrap(),
+            Some(STRANGER_WRITE_TIMEOUT)
+        );
+        wire.stream().trust().unwrap();
+        assert_eq!(stream.write_timeout().unwrap(), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use heliosdb_kernel::AuthMethod;
+use heliosdb_kernel::{AuthMethod, ServerConfig};
 
 use crate::raw::*;
 use crate::{PASSWORD, Served};
@@ -75,6 +75,63 @@ fn nothing_is_answered_before_authentication() {
     let startup = startup_packet(&[("user", "helios"), ("database", "helios")]);
     raw.send(&[startup, query("select 1")].concat());
     assert_eq!(shown(&raw.until_closed()), "R E(08P01)");
+}
+
+/// Whoever has not logged in by then is gone, however busy he looks.
+#[test]
+fn a_client_that_drips_is_not_waited_for() {
+    let served = Served::with(&ServerConfig {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        auth: AuthMethod::Scram,
+        authentication_timeout: Duration::from_millis(500),
+        ..ServerConfig::default()
+    });
+    let mut raw = Raw::silent(served.address());
+    // A pause is shorter than what a served connection waits for.
+    raw.stream
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    // As long as a startup packet may be.
+    raw.send(&10_000_u32.to_be_bytes());
+    let is_closed = (0..2_000).any(|_| {
+        let read = raw
+            .stream
+            .write_all(&[0])
+            .and_then(|()| std::io::Read::read(&mut raw.stream, &mut [0]));
+        match read {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    });
+    assert!(is_closed);
+}
+
+/// Those who have not said who they are hold no threads, however many they are.
+#[test]
+fn clients_that_drip_hold_no_threads() {
+    let served = Served::new(AuthMethod::Trust, 2);
+    let mut dripping: Vec<Raw> = (0..60).map(|_| Raw::silent(served.address())).collect();
+    for raw in &mut dripping {
+        raw.send(&10_000_u32.to_be_bytes());
+    }
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..1_000 {
+                if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    return;
+                }
+                for raw in &mut dripping {
+                    raw.send(&[0]);
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        let mut raw = Raw::ready(served.address());
+        let answer = raw.ask(&query("select 1"));
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(answer, "T D(1) C(SELECT 1) Z(I)");
+    });
 }
 
 pub fn cancel(served: &Served, key: [u8; 8]) {

@@ -116,6 +116,7 @@ impl Secured {
 }
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
 #[test]
 fn passwords_are_bound_to_the_certificate() {
@@ -186,6 +187,45 @@ fn a_client_that_saw_another_certificate_is_refused() {
     assert_eq!(kind, b'E');
     assert!(body.contains("C28000\0"), "{body:?}");
     assert!(body.contains("SCRAM channel binding check failed"));
+}
+
+/// Encryption is asked for once.
+#[test]
+fn nothing_more_is_negotiated_inside_of_tls() {
+    let secured = Secured::new(AuthMethod::Trust);
+    for request in [SSL_REQUEST, GSS_REQUEST] {
+        let mut stream = secured.direct(&[b"postgresql"]);
+        stream.write_all(&request).unwrap();
+        let (kind, body) = message(&mut stream);
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(kind, b'E');
+        assert!(body.contains("C0A000\0"), "{body:?}");
+    }
+}
+
+/// A message that does not come in one piece, in records of TLS that are smaller or larger than it.
+#[test]
+fn messages_of_any_size_come_in_records_of_any_size() {
+    let secured = Secured::new(AuthMethod::Trust);
+    let startup = startup_packet(&[("user", "helios"), ("database", "helios")]);
+    let mut stream = secured.direct(&[b"postgresql"]);
+    for byte in &startup {
+        stream.write_all(&[*byte]).unwrap();
+        stream.flush().unwrap();
+    }
+    while message(&mut stream).0 != b'Z' {}
+
+    let secured = Secured::new(AuthMethod::Scram);
+    let mut stream = secured.direct(&[b"postgresql"]);
+    stream.write_all(&startup).unwrap();
+    message(&mut stream);
+    // Longer than what is read at a time, and refused when it is there as a whole.
+    let long = crate::raw::message(b'p', &[b'x'; 60_000]);
+    stream.write_all(&long).unwrap();
+    let (kind, body) = message(&mut stream);
+    let body = String::from_utf8_lossy(&body).into_owned();
+    assert_eq!(kind, b'E');
+    assert!(body.contains("malformed SASLInitialResponse"), "{body:?}");
 }
 
 #[test]
