@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::ServerConnection;
+use socket2::SockRef;
 
 /// Output is written when this much has gathered, and at every point where the client may wait.
 const FLUSH_BYTES: usize = 64 << 10;
@@ -48,6 +49,8 @@ impl Stream {
             Stream::Tcp(stream) => {
                 stream.set_nonblocking(false)?;
                 stream.set_nodelay(true)?;
+                // A client whose machine is gone says nothing; what it holds must not stay for ever.
+                SockRef::from(stream).set_keepalive(true)?;
                 stream.set_write_timeout(patience)?;
                 stream.set_read_timeout(Some(linger))
             }
@@ -319,7 +322,8 @@ mod tests {
 
     use super::*;
 
-    /// One that reads nothing is not waited for until it is known.
+    /// A client whose machine was switched off is noticed, and one that reads nothing is not waited for
+    /// until it is known.
     #[test]
     fn an_accepted_socket_does_not_wait_for_ever() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -329,6 +333,7 @@ mod tests {
         let Stream::Tcp(stream) = &**wire.stream() else {
             panic!("another kind of socket");
         };
+        assert!(SockRef::from(stream).keepalive().unwrap());
         assert_eq!(
             stream.write_timeout().unwrap(),
             Some(STRANGER_WRITE_TIMEOUT)
