@@ -307,11 +307,14 @@ impl ExecutionPlan for TableScanExec {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let mut scan = scan.into_iter().flatten();
         let batches = std::iter::from_fn(move || {
+            // Before there is a batch, which would be lost.
+            if let Err(canceled) = interrupt.check() {
+                return Some(Err(wrap(canceled)));
+            }
             let timer = metrics.elapsed_compute().timer();
             let batch = scan.next()?;
             drop(timer);
-            Some(interrupt.check().map_err(wrap).and_then(|()| {
-                let batch = batch.map_err(|e| wrap(meta.explain(e)))?;
+            Some(batch.map_err(|e| wrap(meta.explain(e))).and_then(|batch| {
                 metrics.record_output(batch.num_rows());
                 conform(&schema, &batch)
             }))
