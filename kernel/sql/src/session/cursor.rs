@@ -3,7 +3,7 @@
 //! A cursor is the rows of a query and a place among them. The rows are those that the query saw when it was
 //! declared, whatever its transaction writes after that; they are read as they are asked for. Rows that were
 //! passed are kept WITH SCROLL only, in the memory of queries: a cursor without it goes forward only, where
-//! PostgreSQL lets some go back.
+//! PostgreSQL lets some go back. Rows that a FETCH gave count there until the client has read them.
 //!
 //! A cursor ends with its transaction, or when that goes back to a savepoint before it. WITH HOLD it stays when
 //! the transaction commits, which reads what is left of it.
@@ -11,13 +11,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::UInt64Array;
-use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
-use heliosdb_storage::memory::{MemoryBudget, Part};
 use sqlparser::ast::{self, CloseCursor, Ident};
 
+use super::kept::{self, Memory};
 use super::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use super::{Session, done};
 use crate::error::{Result, SqlError, state};
@@ -64,30 +62,15 @@ pub(crate) struct Cursor {
     memory: Memory,
 }
 
-/// What kept rows take of the memory of queries.
-struct Memory {
-    budget: Arc<MemoryBudget>,
-    bytes: usize,
-}
-
-impl Memory {
-    fn grow(&mut self, bytes: usize) -> Result<()> {
-        self.budget.try_grow(Part::Queries, bytes)?;
-        self.bytes += bytes;
-        Ok(())
-    }
-
-    fn shrink(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.bytes);
-        self.budget.shrink(Part::Queries, bytes);
-        self.bytes -= bytes;
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.budget.shrink(Part::Queries, self.bytes);
-    }
+/// What a FETCH or MOVE passed.
+struct Passed {
+    count: u64,
+    /// Its rows, if they are to be shown.
+    rows: Vec<RecordBatch>,
+    /// Those batches, and in them the rows, are to be shown the last first.
+    is_backward: bool,
+    /// What the cursor kept for them and does no more.
+    memory: Memory,
 }
 
 impl Cursor {
@@ -101,6 +84,7 @@ impl Cursor {
                 None => self.rows = None,
                 Some(batch) if batch.num_rows() == 0 => {}
                 Some(batch) => {
+                    let batch = kept::own(&batch)?;
                     self.memory.grow(batch.get_array_memory_size())?;
                     self.read += batch.num_rows() as u64;
                     self.kept.push(batch);
@@ -121,11 +105,11 @@ impl Cursor {
         self.count().map(drop)
     }
 
-    /// Go to `place`. What cannot be asked for any more is let go.
-    fn go(&mut self, place: u64) {
+    /// Go to `place`. What cannot be asked for any more is let go; what that took is given.
+    fn go(&mut self, place: u64) -> Memory {
         self.place = place;
         if self.scroll {
-            return;
+            return self.memory.split(0);
         }
         let mut passed = 0;
         let mut bytes = 0;
@@ -139,7 +123,7 @@ impl Cursor {
             bytes += batch.get_array_memory_size();
         }
         self.kept.drain(..passed);
-        self.memory.shrink(bytes);
+        self.memory.split(bytes)
     }
 
     /// Rows of these numbers, which are kept.
@@ -171,19 +155,30 @@ impl Cursor {
         .with_hint("Declare it with SCROLL option to enable backward scan."))
     }
 
-    /// Go in a direction. How many rows that passes, and the rows, if they are to be shown.
-    fn fetch(&mut self, direction: Direction, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+    /// So many rows, and these to be shown.
+    fn passed(&mut self, count: u64, rows: Vec<RecordBatch>) -> Passed {
+        Passed {
+            count,
+            rows,
+            is_backward: false,
+            memory: self.memory.split(0),
+        }
+    }
+
+    /// Go in a direction.
+    fn fetch(&mut self, direction: Direction, show: bool) -> Result<Passed> {
         match direction {
             Direction::Forward(Some(0)) | Direction::Backward(Some(0)) | Direction::Relative(0) => {
                 let is_on_row = self.place > 0 && self.reach(self.place)?;
                 if !is_on_row {
-                    return Ok((0, Vec::new()));
+                    return Ok(self.passed(0, Vec::new()));
                 }
                 if !show {
-                    return Ok((1, Vec::new()));
+                    return Ok(self.passed(1, Vec::new()));
                 }
                 self.check_scroll()?;
-                Ok((1, self.slices(self.place..=self.place)))
+                let row = self.slices(self.place..=self.place);
+                Ok(self.passed(1, row))
             }
             Direction::Forward(count) => self.forward(count, show),
             Direction::Backward(count) => self.backward(count, show),
@@ -212,21 +207,24 @@ impl Cursor {
     }
 
     /// To one row, or before or behind all.
-    fn one(&mut self, number: u64, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+    fn one(&mut self, number: u64, show: bool) -> Result<Passed> {
         if number == 0 {
             self.go(0);
-            return Ok((0, Vec::new()));
+            return Ok(self.passed(0, Vec::new()));
         }
         if !self.reach_over(number)? {
             self.go(self.read + 1);
-            return Ok((0, Vec::new()));
+            return Ok(self.passed(0, Vec::new()));
         }
         let rows = match show {
             true => self.slices(number..=number),
             false => Vec::new(),
         };
-        self.go(number);
-        Ok((1, rows))
+        let memory = self.go(number);
+        Ok(Passed {
+            memory,
+            ..self.passed(1, rows)
+        })
     }
 
     /// As [`Cursor::reach`], letting go what is passed.
@@ -243,7 +241,7 @@ impl Cursor {
         self.reach(number)
     }
 
-    fn forward(&mut self, count: Option<u64>, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+    fn forward(&mut self, count: Option<u64>, show: bool) -> Result<Passed> {
         let from = self.place + 1;
         let to = count.map_or(u64::MAX, |count| self.place.saturating_add(count));
         let reached = match show {
@@ -256,11 +254,14 @@ impl Cursor {
             true => self.slices(from..=last),
             false => Vec::new(),
         };
-        self.go(if reached { to } else { self.read + 1 });
-        Ok((passed, rows))
+        let memory = self.go(if reached { to } else { self.read + 1 });
+        Ok(Passed {
+            memory,
+            ..self.passed(passed, rows)
+        })
     }
 
-    fn backward(&mut self, count: Option<u64>, show: bool) -> Result<(u64, Vec<RecordBatch>)> {
+    fn backward(&mut self, count: Option<u64>, show: bool) -> Result<Passed> {
         self.check_scroll()?;
         let to = count.map_or(0, |count| self.place.saturating_sub(count));
         let is_all = count.is_none_or(|count| count >= self.place);
@@ -268,17 +269,16 @@ impl Cursor {
         let to = if is_all { 0 } else { to };
         let first = to.max(1);
         let passed = (from + 1).saturating_sub(first);
-        let mut rows = Vec::new();
-        if show && passed > 0 {
-            let forward = self.slices(first..=from);
-            if let Some(batch) = forward.first() {
-                let batch = concat_batches(&batch.schema(), &forward)?;
-                let backward: UInt64Array = (0..batch.num_rows() as u64).rev().collect();
-                rows.push(take_record_batch(&batch, &backward)?);
-            }
-        }
+        let mut rows = match show && passed > 0 {
+            true => self.slices(first..=from),
+            false => Vec::new(),
+        };
+        rows.reverse();
         self.go(to);
-        Ok((passed, rows))
+        Ok(Passed {
+            is_backward: true,
+            ..self.passed(passed, rows)
+        })
     }
 }
 
@@ -335,10 +335,7 @@ impl Session {
             hold,
             is_new: true,
             savepoints: self.txn.savepoints(),
-            memory: Memory {
-                budget: Arc::clone(self.instance.engine().memory()),
-                bytes: 0,
-            },
+            memory: Memory::new(self.instance.engine().memory()),
         };
         self.cursors.insert(name, cursor);
         done("DECLARE CURSOR")
@@ -350,14 +347,18 @@ impl Session {
             .cursors
             .get_mut(&name)
             .ok_or_else(|| no_cursor(&name))?;
-        let (count, rows) = cursor.fetch(fetch.direction, !fetch.moves)?;
-        Ok(match fetch.moves {
-            true => Outcome::Command(CommandTag(format!("MOVE {count}"))),
-            false => {
-                let rows = Rows::batches(Arc::clone(&cursor.columns), rows);
-                Outcome::Rows(rows.with_verb("FETCH"))
-            }
-        })
+        let passed = cursor.fetch(fetch.direction, !fetch.moves)?;
+        if fetch.moves {
+            let tag = format!("MOVE {}", passed.count);
+            return Ok(Outcome::Command(CommandTag(tag)));
+        }
+        let columns = Arc::clone(&cursor.columns);
+        let rows = match passed.is_backward {
+            true => Rows::backward(columns, passed.rows),
+            false => Rows::batches(columns, passed.rows),
+        };
+        let rows = rows.with_memory(passed.memory);
+        Ok(Outcome::Rows(rows.with_verb("FETCH")))
     }
 
     pub(super) fn close_cursor(&mut self, which: &CloseCursor) -> Result<Outcome> {

@@ -16,6 +16,7 @@ pub(crate) mod dispatch;
 mod fetch;
 pub(crate) mod functions;
 pub(crate) mod info;
+mod kept;
 mod known;
 mod locate;
 pub(crate) mod nested;

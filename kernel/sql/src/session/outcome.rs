@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::Interrupt;
 
+use super::kept::{self, Memory};
 use crate::error::{Result, SqlError};
 use crate::plan::run::QueryRows;
 use crate::transfer::CopyOut;
@@ -119,6 +120,10 @@ pub struct Rows {
     /// Told of an error, because the transaction the rows belong to has then failed.
     failed: Option<Arc<AtomicBool>>,
     tag: TagKind,
+    /// Batches and their rows come the last first: each is turned round when it is asked for.
+    backward: bool,
+    /// What the rows take of the memory of queries.
+    memory: Option<Memory>,
     /// Kept until the rows are read: the statement's timeout.
     pub(crate) guard: Option<super::timeout::StatementTimer>,
 }
@@ -144,6 +149,8 @@ impl Rows {
             interrupt: Some(interrupt),
             failed: Some(failed),
             tag: TagKind::Counted("SELECT"),
+            backward: false,
+            memory: None,
             guard: None,
         }
     }
@@ -155,8 +162,24 @@ impl Rows {
             interrupt: None,
             failed: None,
             tag: TagKind::Counted("SELECT"),
+            backward: false,
+            memory: None,
             guard: None,
         }
+    }
+
+    /// Rows of batches of which the last row is the first.
+    pub(crate) fn backward(columns: Arc<[ResultColumn]>, batches: Vec<RecordBatch>) -> Rows {
+        Rows {
+            backward: true,
+            ..Rows::batches(columns, batches)
+        }
+    }
+
+    /// Counted as this until they are read.
+    pub(crate) fn with_memory(mut self, memory: Memory) -> Rows {
+        self.memory = Some(memory);
+        self
     }
 
     /// A tag that does not count what is returned, such as that of `SHOW`.
@@ -183,7 +206,15 @@ impl Rows {
     /// The next rows, or `None` after the last. Blocks.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         let next = match &mut self.source {
-            Source::Batches(batches) => return batches.next().map(shown).transpose(),
+            Source::Batches(batches) => {
+                let Some(mut batch) = batches.next() else {
+                    return Ok(None);
+                };
+                if self.backward {
+                    batch = kept::reversed(&batch)?;
+                }
+                return shown(batch).map(Some);
+            }
             Source::Stream { stream, handle } => {
                 stream.next_batch(handle, self.interrupt.as_deref())
             }
@@ -216,11 +247,13 @@ impl Rows {
     }
 
     /// Reads everything now, so that the transaction can end before the rows are sent.
-    pub(crate) fn materialise(self) -> Result<Rows> {
+    pub(crate) fn materialise(mut self) -> Result<Rows> {
         let (columns, tag) = (self.columns.clone(), self.tag.clone());
+        let memory = self.memory.take();
         let batches = self.collect()?;
         Ok(Rows {
             tag,
+            memory,
             ..Rows::batches(columns, batches)
         })
     }

@@ -301,6 +301,54 @@ fn parameters_locks_and_errors() {
     assert!(refused.starts_with("ERROR 42601"), "{refused}");
 }
 
+/// What queries hold of the budget.
+fn held(db: &Db) -> usize {
+    let mut s = db.session();
+    let bytes = s.ok("SELECT bytes FROM helios_memory WHERE part = 'queries'");
+    bytes.lines().nth(1).unwrap().parse().unwrap()
+}
+
+/// Batches of a sort share the buffers of what was sorted; a cursor that keeps them takes what their rows take.
+#[test]
+fn kept_rows_count_once() {
+    let db = Db::within(512 << 20);
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (id int PRIMARY KEY, s text)");
+    s.ok(
+        "INSERT INTO t SELECT i, repeat(md5(i::text), 3) || '1234' FROM generate_series(1, 100000) i",
+    );
+    s.ok("DECLARE c CURSOR WITH HOLD FOR SELECT s FROM t ORDER BY s");
+    let bytes = held(&db);
+    assert!((11_600_000..14_000_000).contains(&bytes), "{bytes}");
+    assert_eq!(s.ok("MOVE ALL c"), "MOVE 100000\n");
+    assert_eq!(held(&db), 0);
+}
+
+/// Rows that a client has not read yet count as its query's.
+#[test]
+fn rows_on_their_way_to_the_client_count() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("BEGIN");
+    s.ok("DECLARE c CURSOR FOR SELECT i FROM generate_series(1, 50000) g(i)");
+    let fetch = s.0.parse("FETCH 40000 c").unwrap();
+    let fetched = s.0.execute(&fetch[0], &[]).unwrap();
+    s.ok("CLOSE c");
+    assert!(held(&db) > 100_000);
+    drop(fetched);
+    assert_eq!(held(&db), 0);
+}
+
+#[test]
+fn rows_without_columns_go_both_ways() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("BEGIN");
+    s.ok("DECLARE c SCROLL CURSOR FOR SELECT FROM generate_series(1, 3)");
+    assert!(s.ok("FETCH ALL c").ends_with("FETCH 3\n"));
+    assert!(s.ok("FETCH BACKWARD ALL c").ends_with("FETCH 3\n"));
+}
+
 /// Where a cursor is among `rows` rows, as PostgreSQL has it: 0 is before the first.
 struct Model {
     rows: i64,
