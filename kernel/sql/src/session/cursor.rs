@@ -5,8 +5,13 @@
 //! passed are kept WITH SCROLL only, in the memory of queries: a cursor without it goes forward only, where
 //! PostgreSQL lets some go back. Rows that a FETCH gave count there until the client has read them.
 //!
-//! A cursor ends with its transaction, or when that goes back to a savepoint before it. WITH HOLD it stays when
-//! the transaction commits, which reads what is left of it.
+//! A cursor ends with its transaction, when that fails or goes back to a savepoint before it. WITH HOLD it stays
+//! when the transaction commits, which reads what is left of it.
+//!
+//! Invariants:
+//! 1. No row is skipped: after a FETCH or MOVE that failed, which may have lost rows, there is no other (55000),
+//!    and COMMIT does not hold such a cursor.
+//! 2. A transaction that failed holds nothing of cursors: those that ROLLBACK TO cannot bring back are gone.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -55,6 +60,7 @@ pub(crate) struct Cursor {
     place: u64,
     scroll: bool,
     hold: bool,
+    failed: bool,
     /// It was declared by the transaction that is open.
     is_new: bool,
     /// Savepoints there were.
@@ -103,6 +109,14 @@ impl Cursor {
     /// Read all that is left.
     fn read_rest(&mut self) -> Result<()> {
         self.count().map(drop)
+    }
+
+    /// Nothing can be read any more.
+    fn fail(&mut self) {
+        self.failed = true;
+        self.rows = None;
+        self.kept = Vec::new();
+        drop(self.memory.take());
     }
 
     /// Go to `place`. What cannot be asked for any more is let go; what that took is given.
@@ -333,6 +347,7 @@ impl Session {
             place: 0,
             scroll,
             hold,
+            failed: false,
             is_new: true,
             savepoints: self.txn.savepoints(),
             memory: Memory::new(self.instance.engine().memory()),
@@ -347,7 +362,19 @@ impl Session {
             .cursors
             .get_mut(&name)
             .ok_or_else(|| no_cursor(&name))?;
-        let passed = cursor.fetch(fetch.direction, !fetch.moves)?;
+        if cursor.failed {
+            return Err(SqlError::new(
+                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("portal \"{name}\" cannot be run"),
+            ));
+        }
+        let passed = match cursor.fetch(fetch.direction, !fetch.moves) {
+            Ok(passed) => passed,
+            Err(error) => {
+                cursor.fail();
+                return Err(error);
+            }
+        };
         if fetch.moves {
             let tag = format!("MOVE {}", passed.count);
             return Ok(Outcome::Command(CommandTag(tag)));
@@ -384,7 +411,7 @@ impl Session {
     /// Before its transaction ends: what is held is read.
     pub(super) fn hold_cursors(&mut self) -> Result<()> {
         for cursor in self.cursors.values_mut() {
-            if cursor.hold && cursor.is_new {
+            if cursor.hold && cursor.is_new && !cursor.failed {
                 cursor.read_rest()?;
             }
         }
@@ -394,9 +421,17 @@ impl Session {
     /// The transaction has ended.
     pub(super) fn end_cursors(&mut self, committed: bool) {
         self.cursors
-            .retain(|_, cursor| cursor.hold && (committed || !cursor.is_new));
+            .retain(|_, cursor| cursor.hold && (!cursor.is_new || (committed && !cursor.failed)));
         for cursor in self.cursors.values_mut() {
             (cursor.is_new, cursor.savepoints) = (false, 0);
+        }
+    }
+
+    /// The transaction has failed, if it has savepoints what came after the last one.
+    pub(super) fn fail_cursors(&mut self) {
+        match self.txn.savepoints().checked_sub(1) {
+            None => self.end_cursors(false),
+            Some(last) => self.cursors_back_to(last),
         }
     }
 

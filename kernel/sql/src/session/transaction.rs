@@ -9,7 +9,7 @@
 //! 3. *Block*: between BEGIN and COMMIT. All statements run in one storage transaction.
 //! 4. *Failed block*: a statement failed. Only ROLLBACK, ROLLBACK TO and COMMIT (which rolls back)
 //!    are accepted; everything else is 25P02. Without savepoints the storage transaction is already
-//!    gone, and its locks with it.
+//!    gone, and its locks and cursors with it; otherwise the cursors since the last savepoint are.
 
 use std::collections::BTreeMap;
 
@@ -422,6 +422,8 @@ impl Session {
             return;
         }
         self.txn.failed = true;
+        // They read what the transaction wrote.
+        self.fail_cursors();
         if self.txn.savepoints.is_empty()
             && let Some(transaction) = self.txn.storage.take()
         {

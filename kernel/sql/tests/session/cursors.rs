@@ -308,6 +308,99 @@ fn held(db: &Db) -> usize {
     bytes.lines().nth(1).unwrap().parse().unwrap()
 }
 
+/// Rows may be lost where it failed, so nothing goes on from there.
+#[test]
+fn a_cursor_that_failed_cannot_be_run() {
+    let db = Db::new();
+    let mut s = db.session();
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        SAVEPOINT
+        ERROR 22012: division by zero
+        ROLLBACK
+        ERROR 55000: portal "e" cannot be run
+        ROLLBACK
+        ERROR 55000: portal "e" cannot be run
+        ROLLBACK
+        COMMIT
+        ERROR 34000: cursor "e" does not exist
+    "#]]
+    .assert_eq(&s.run(
+        "BEGIN;
+         DECLARE e CURSOR WITH HOLD FOR SELECT 6 / (3 - i) FROM generate_series(1, 5) g(i);
+         SAVEPOINT s;
+         FETCH e;
+         ROLLBACK TO s;
+         FETCH ALL e;
+         ROLLBACK TO s;
+         MOVE e;
+         ROLLBACK TO s;
+         COMMIT;
+         FETCH e",
+    ));
+    // As in PostgreSQL this is so for one that was asked to go back, too.
+    expect![[r#"
+        DECLARE CURSOR
+        MOVE 2
+        ERROR 55000: cursor can only scan forward
+        HINT: Declare it with SCROLL option to enable backward scan.
+        ERROR 55000: portal "h" cannot be run
+        CLOSE CURSOR
+    "#]]
+    .assert_eq(&s.run(
+        "DECLARE h CURSOR WITH HOLD FOR SELECT i FROM generate_series(1, 5) g(i);
+         MOVE 2 h;
+         FETCH PRIOR h;
+         FETCH h;
+         CLOSE h",
+    ));
+    // What was kept is let go at once.
+    s.ok("BEGIN");
+    s.ok("DECLARE k SCROLL CURSOR FOR SELECT 6 / (20000 - i) FROM generate_series(1, 30000) g(i)");
+    s.ok("SAVEPOINT s");
+    s.ok("MOVE 8000 k");
+    assert!(held(&db) > 0);
+    let failed = s.run("MOVE ALL k");
+    assert!(failed.starts_with("ERROR 22012"), "{failed}");
+    assert_eq!(held(&db), 0);
+}
+
+/// Those that ROLLBACK TO cannot bring back let go what they hold before anybody says ROLLBACK.
+#[test]
+fn a_failed_transaction_holds_no_rows() {
+    let db = Db::new();
+    let mut s = db.session();
+    let declare = |name: &str| {
+        format!(
+            "DECLARE {name} SCROLL CURSOR FOR SELECT i FROM generate_series(1, 50000) g(i);
+             MOVE ALL {name};"
+        )
+    };
+    s.run(&format!("BEGIN; {}", declare("a")));
+    assert!(held(&db) > 0);
+    s.run("SELECT nothing");
+    assert_eq!(held(&db), 0);
+    s.ok("ROLLBACK");
+
+    s.run(&format!("BEGIN; {}", declare("a")));
+    let outer = held(&db);
+    s.run(&format!("SAVEPOINT s; {}", declare("b")));
+    assert!(held(&db) > outer);
+    s.run("SELECT nothing");
+    assert_eq!(held(&db), outer);
+    expect![[r#"
+        ROLLBACK
+        i
+        50000
+        FETCH 1
+        ERROR 34000: cursor "b" does not exist
+        ROLLBACK
+    "#]]
+    .assert_eq(&s.run("ROLLBACK TO s; FETCH PRIOR a; FETCH b; ROLLBACK"));
+    assert_eq!(held(&db), 0);
+}
+
 /// Batches of a sort share the buffers of what was sorted; a cursor that keeps them takes what their rows take.
 #[test]
 fn kept_rows_count_once() {
