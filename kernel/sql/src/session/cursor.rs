@@ -23,9 +23,11 @@ use sqlparser::ast::{self, CloseCursor, Ident};
 use super::kept::{self, Memory};
 use super::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use super::{Session, done};
+use crate::dml::LockingPlan;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
+use crate::types::PgType;
 
 /// FETCH or MOVE.
 #[derive(Clone, Debug)]
@@ -77,6 +79,30 @@ struct Passed {
     is_backward: bool,
     /// What the cursor kept for them and does no more.
     memory: Memory,
+}
+
+/// DECLARE, with the query of its cursor.
+pub(super) struct DeclarePlan {
+    declare: ast::Declare,
+    query: CursorQuery,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per statement and moved, never stored in bulk"
+)]
+enum CursorQuery {
+    Reads(PlannedQuery),
+    Locks(LockingPlan),
+}
+
+impl DeclarePlan {
+    pub fn params(&self) -> &[PgType] {
+        match &self.query {
+            CursorQuery::Reads(query) => &query.params,
+            CursorQuery::Locks(query) => query.params(),
+        }
+    }
 }
 
 impl Cursor {
@@ -297,18 +323,50 @@ impl Cursor {
 }
 
 impl Session {
-    /// DECLARE, whose query has been planned unless it locks rows.
+    pub(super) fn plan_declare(
+        &mut self,
+        stmts: &[ast::Declare],
+        params: &[Option<PgType>],
+        key_lock: bool,
+    ) -> Result<DeclarePlan> {
+        let ([declare], Some(query)) = (stmts, stmts.first().and_then(|s| s.for_query.as_ref()))
+        else {
+            return Err(SqlError::unsupported("this form of DECLARE"));
+        };
+        if has_into(query) {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                "SELECT ... INTO is not allowed here",
+            ));
+        }
+        let (hold, scroll) = (declare.hold == Some(true), declare.scroll == Some(true));
+        let query = match query.locks.is_empty() {
+            true => CursorQuery::Reads(self.plan_query(query, params)?),
+            false if hold || scroll => {
+                let what = if hold { "WITH HOLD" } else { "SCROLL" };
+                return Err(SqlError::unsupported(format!(
+                    "DECLARE {what} … FOR UPDATE/SHARE"
+                )));
+            }
+            false => CursorQuery::Locks(self.plan_locking(query, params, key_lock)?),
+        };
+        Ok(DeclarePlan {
+            declare: declare.clone(),
+            query,
+        })
+    }
+
     pub(super) fn declare_cursor(
         &mut self,
-        declare: &ast::Declare,
-        planned: Option<&PlannedQuery>,
+        plan: &DeclarePlan,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
-        let ([name], Some(query)) = (declare.names.as_slice(), &declare.for_query) else {
+        let declare = &plan.declare;
+        let [name] = declare.names.as_slice() else {
             return Err(SqlError::unsupported("this form of DECLARE"));
         };
         let name = fold(name);
-        let hold = declare.hold == Some(true);
+        let (hold, scroll) = (declare.hold == Some(true), declare.scroll == Some(true));
         if declare.binary == Some(true) {
             return Err(SqlError::unsupported("BINARY cursors"));
         }
@@ -324,16 +382,9 @@ impl Session {
                 format!("cursor \"{name}\" already exists"),
             ));
         }
-        let scroll = declare.scroll == Some(true);
-        let rows = match planned {
-            Some(planned) => self.query_rows(planned, params)?,
-            None if hold || scroll => {
-                let what = if hold { "WITH HOLD" } else { "SCROLL" };
-                return Err(SqlError::unsupported(format!(
-                    "DECLARE {what} … FOR UPDATE/SHARE"
-                )));
-            }
-            None => match self.select_for_update(query, params, false)? {
+        let rows = match &plan.query {
+            CursorQuery::Reads(query) => self.query_rows(query, params)?,
+            CursorQuery::Locks(query) => match self.run_locking(query, params)? {
                 Outcome::Rows(rows) => rows,
                 _ => return Err(SqlError::internal("a query without rows")),
             },
@@ -447,6 +498,10 @@ impl Session {
             cursor.savepoints = cursor.savepoints.min(savepoint);
         }
     }
+}
+
+pub(super) fn has_into(query: &ast::Query) -> bool {
+    matches!(query.body.as_ref(), ast::SetExpr::Select(s) if s.into.is_some())
 }
 
 fn no_cursor(name: &str) -> SqlError {

@@ -168,13 +168,8 @@ impl Session {
                 self.run_query(&planned, params)
             }
             Ast::Declare { stmts } => {
-                let [declare] = stmts.as_slice() else {
-                    return Err(SqlError::unsupported("this form of DECLARE"));
-                };
-                let query = declare.for_query.as_deref();
-                let query = query.filter(|query| query.locks.is_empty());
-                let planned = query.map(|query| self.plan_query(query, &[])).transpose()?;
-                self.declare_cursor(declare, planned.as_ref(), params)
+                let plan = self.plan_declare(stmts, &[], key_lock)?;
+                self.declare_cursor(&plan, params)
             }
             Ast::Insert(insert) => loop {
                 let plan = self.plan_insert(insert, &[])?;

@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 use sqlparser::ast::{self, Expr, Ident, Statement as Ast};
 
+use super::cursor::{DeclarePlan, has_into};
 use super::depth;
 use super::outcome::{Outcome, ResultColumn, Value};
 use super::settings::Settings;
@@ -48,8 +49,7 @@ pub(super) enum Plan {
     Insert(InsertPlan),
     Update(UpdatePlan),
     Locking(LockingPlan),
-    /// DECLARE, and the query of its cursor.
-    Declare(Box<ast::Declare>, PlannedQuery),
+    Declare(Box<DeclarePlan>),
     /// Everything else is run from its syntax tree.
     Other,
 }
@@ -61,7 +61,7 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::Declare(..) | Plan::Other => false,
+            Plan::Locking(_) | Plan::Declare(_) | Plan::Other => false,
         }
     }
 
@@ -71,7 +71,7 @@ impl Plan {
             Plan::Insert(p) => p.params(),
             Plan::Update(p) => p.params(),
             Plan::Locking(p) => p.params(),
-            Plan::Declare(_, p) => &p.params,
+            Plan::Declare(p) => p.params(),
             Plan::Other => &[],
         }
     }
@@ -82,7 +82,7 @@ impl Plan {
             Plan::Insert(p) => p.returning_columns(),
             Plan::Update(p) => p.returning_columns(),
             Plan::Locking(p) => Some(p.columns.to_vec()),
-            Plan::Declare(..) | Plan::Other => None,
+            Plan::Declare(_) | Plan::Other => None,
         }
     }
 }
@@ -229,15 +229,9 @@ impl Session {
                 self.plan_delete(delete, param_types).map(Plan::Update)
             }
             Ast::Declare { stmts } => {
-                let [declare] = stmts.as_slice() else {
-                    return Ok(Plan::Other);
-                };
-                let Some(query) = declare.for_query.as_ref().filter(|q| q.locks.is_empty()) else {
-                    return Ok(Plan::Other);
-                };
                 self.begin_statement_snapshot();
-                let planned = self.plan_query(query, param_types)?;
-                Ok(Plan::Declare(Box::new(declare.clone()), planned))
+                let plan = self.plan_declare(stmts, param_types, key_lock)?;
+                Ok(Plan::Declare(Box::new(plan)))
             }
             _ => Ok(Plan::Other),
         }
@@ -294,7 +288,7 @@ impl Session {
         match plan {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
-            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(..) | Plan::Other => Ok(false),
+            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Other => Ok(false),
         }
     }
 
@@ -309,7 +303,7 @@ impl Session {
             Plan::Insert(p) => self.run_insert(p, params),
             Plan::Update(p) => self.run_update(p, params),
             Plan::Locking(p) => self.run_locking(p, params),
-            Plan::Declare(declare, p) => self.declare_cursor(declare, Some(p), params),
+            Plan::Declare(p) => self.declare_cursor(p, params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }
@@ -434,7 +428,7 @@ impl Session {
         };
         self.begin_statement_snapshot();
         let plan = self.plan_ahead(&statement, &types)?;
-        if matches!(plan, Plan::Other) {
+        if matches!(plan, Plan::Declare(_) | Plan::Other) {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",
@@ -579,10 +573,6 @@ fn described_columns(statement: &Statement) -> Result<Option<Vec<ResultColumn>>>
         Ast::Explain { .. } => Some(vec![text("QUERY PLAN")]),
         _ => None,
     })
-}
-
-fn has_into(query: &ast::Query) -> bool {
-    matches!(query.body.as_ref(), ast::SetExpr::Select(s) if s.into.is_some())
 }
 
 fn undefined_statement(name: &str) -> SqlError {

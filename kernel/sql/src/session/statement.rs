@@ -44,7 +44,7 @@ pub struct Statement {
 #[derive(Clone, Debug)]
 pub(crate) enum StatementKind {
     Sql(Box<ast::Statement>),
-    /// SELECT … FOR NO KEY UPDATE or FOR KEY SHARE, which the dialect spells without the key.
+    /// SELECT, or DECLARE, … FOR NO KEY UPDATE or FOR KEY SHARE, which the dialect spells without the key.
     SqlWithKeyLock(Box<ast::Statement>),
     /// BEGIN or SET TRANSACTION with DEFERRABLE (`true`) or NOT DEFERRABLE, which the dialect lacks.
     SqlWithDeferrable(Box<ast::Statement>, bool),
@@ -409,7 +409,10 @@ fn parse_known(
         && is_word(second, Keyword::ROLE)
     {
         remove_word(&mut tokens, "encrypted");
-    } else if is_word(first, Keyword::SELECT) || is_word(first, Keyword::WITH) {
+    } else if is_word(first, Keyword::SELECT)
+        || is_word(first, Keyword::WITH)
+        || is_word(first, Keyword::DECLARE)
+    {
         key_lock = drop_key_lock_words(&mut tokens);
     } else if is_word(first, Keyword::COPY) {
         spell_copy_booleans(&mut tokens);

@@ -442,6 +442,54 @@ fn rows_without_columns_go_both_ways() {
     assert!(s.ok("FETCH BACKWARD ALL c").ends_with("FETCH 3\n"));
 }
 
+#[test]
+fn locks_of_all_strengths_take_parameters() {
+    let db = Db::new();
+    let mut s = db.session();
+    table(&mut s);
+    for lock in ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"] {
+        s.ok("BEGIN");
+        let sql = format!("DECLARE c CURSOR FOR SELECT id FROM t WHERE id = $1 FOR {lock}");
+        let declare = s.0.prepare(&sql, &[]).unwrap();
+        assert_eq!(
+            declare.param_types,
+            [heliosdb_sql::types::PgType::Int4],
+            "{lock}"
+        );
+        let two = heliosdb_sql::Value::Text("2".to_owned());
+        let declared = s.0.execute_prepared(&declare, &[two]).unwrap();
+        assert!(matches!(declared, Outcome::Command(_)));
+        // Who locks the key alone lets others change the rest.
+        let mut other = db.session();
+        let refused = other.run("SELECT id FROM t WHERE id = 2 FOR NO KEY UPDATE NOWAIT");
+        assert_eq!(refused.starts_with("ERROR 55P03"), lock != "KEY SHARE");
+        assert_eq!(
+            other.ok("SELECT id FROM t WHERE id = 1 FOR UPDATE NOWAIT"),
+            "id\n1\n"
+        );
+        assert_eq!(s.ok("FETCH ALL c"), "id\n2\nFETCH 1\n");
+        s.ok("COMMIT");
+        s.ok("BEGIN");
+        s.ok(&sql.replace("$1", "3"));
+        assert_eq!(s.ok("FETCH ALL c"), "id\n3\nFETCH 1\n");
+        s.ok("COMMIT");
+    }
+}
+
+#[test]
+fn what_cannot_be_declared_or_prepared_is_a_matter_of_syntax() {
+    let db = Db::new();
+    let mut s = db.session();
+    for sql in [
+        "PREPARE p AS DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1 INTO x",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1 INTO x FOR UPDATE",
+    ] {
+        let refused = s.run(sql);
+        assert!(refused.starts_with("ERROR 42601"), "{sql}: {refused}");
+    }
+}
+
 /// Where a cursor is among `rows` rows, as PostgreSQL has it: 0 is before the first.
 struct Model {
     rows: i64,
