@@ -6,13 +6,15 @@
 //! the same transaction and spares the bookkeeping; that is what nearly every driver sends.
 //!
 //! After an error everything up to the next `Sync` is skipped. Portals end with their transaction.
+//!
+//! What a portal returns is fixed when it is bound: for FETCH and EXECUTE by what they name at that time.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::types::{PgType, decode_binary};
-use heliosdb_sql::{Outcome, Prepared, TransactionStatus, Value};
+use heliosdb_sql::{Outcome, Prepared, ResultColumn, TransactionStatus, Value};
 
 use crate::backend;
 use crate::connection::End;
@@ -25,15 +27,30 @@ use crate::stream::Wire;
 pub(crate) struct Portal {
     statement: Arc<Prepared>,
     params: Vec<Value>,
+    /// `None` when it returns no rows.
+    columns: Option<Arc<[ResultColumn]>>,
     formats: Formats,
     state: PortalState,
+}
+
+impl Portal {
+    /// Whether rows of these columns are what it was bound to return.
+    fn returns(&self, columns: &[ResultColumn]) -> bool {
+        let bound = self.columns.as_deref();
+        bound.is_some_and(|bound| {
+            bound
+                .iter()
+                .map(|c| &c.ty)
+                .eq(columns.iter().map(|c| &c.ty))
+        })
+    }
 }
 
 enum PortalState {
     Bound,
     /// Rows are being fetched; `fetched` so far.
     Open {
-        cursor: Cursor,
+        cursor: Box<Cursor>,
         fetched: u64,
     },
     Finished,
@@ -160,11 +177,13 @@ impl OpenSession {
             ));
         }
         let params = params_of(&bind, &statement.param_types)?;
-        let columns = statement.columns.as_ref().map_or(0, Vec::len);
-        let formats = Formats::of_bind(&bind.result_formats, columns)?;
+        let columns = self.session.columns_now(&statement);
+        let width = columns.as_ref().map_or(0, |columns| columns.len());
+        let formats = Formats::of_bind(&bind.result_formats, width)?;
         let portal = Portal {
             statement,
             params,
+            columns,
             formats,
             state: PortalState::Bound,
         };
@@ -180,17 +199,17 @@ impl OpenSession {
                 let prepared = self.statement(name)?;
                 let types = prepared.param_types.iter().map(PgType::oid).collect();
                 backend::parameter_description(out, types);
-                match &prepared.columns {
+                match self.session.columns_now(&prepared) {
                     Some(columns) => {
                         let formats = Formats::text(columns.len());
-                        backend::row_description(out, columns, formats.codes());
+                        backend::row_description(out, &columns, formats.codes());
                     }
                     None => backend::no_data(out),
                 }
             }
             Target::Portal => {
                 let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-                match &portal.statement.columns {
+                match &portal.columns {
                     Some(columns) => {
                         backend::row_description(out, columns, portal.formats.codes());
                     }
@@ -220,8 +239,8 @@ impl OpenSession {
             self.send_notices(wire);
             portal.state = PortalState::Finished;
             match outcome {
-                // FETCH, of a cursor that is another one than at the time of Parse.
-                Outcome::Rows(rows) if rows.columns().len() != portal.formats.codes().len() => {
+                // What FETCH or EXECUTE names is another one than at the time of Bind.
+                Outcome::Rows(rows) if !portal.returns(rows.columns()) => {
                     return Err(SqlError::new(
                         state::FEATURE_NOT_SUPPORTED,
                         "cached plan must not change result type",
@@ -230,7 +249,7 @@ impl OpenSession {
                 }
                 Outcome::Rows(rows) => {
                     portal.state = PortalState::Open {
-                        cursor: Cursor::new(rows),
+                        cursor: Box::new(Cursor::new(rows)),
                         fetched: 0,
                     };
                 }

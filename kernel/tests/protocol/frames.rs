@@ -154,6 +154,94 @@ fn portals_suspend_and_end_with_their_transaction() {
     );
 }
 
+/// The names of the columns of a RowDescription, with their types.
+fn columns(messages: &[Message]) -> Vec<(String, u32)> {
+    let description = messages.iter().find(|m| m.kind == b'T').unwrap();
+    let mut rest = &description.body[2..];
+    let mut columns = Vec::new();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|b| *b == 0).unwrap();
+        let name = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let ty = u32::from_be_bytes(rest[end + 7..end + 11].try_into().unwrap());
+        columns.push((name, ty));
+        rest = &rest[end + 19..];
+    }
+    columns
+}
+
+const INT4: u32 = 23;
+const TEXT: u32 = 25;
+
+/// What FETCH and EXECUTE return is what they name when they are bound.
+#[test]
+fn a_portal_returns_what_it_was_bound_to() {
+    let served = Served::trust();
+    let mut raw = Raw::ready(served.address());
+    let fetch = |raw: &mut Raw| {
+        raw.send(
+            &[
+                describe_statement("f"),
+                bind("", "f"),
+                describe_portal(""),
+                execute("", 0),
+                sync(),
+            ]
+            .concat(),
+        );
+        raw.until_ready()
+    };
+    raw.ask(&[parse("f", "fetch 1 from c"), sync()].concat());
+    raw.ask(&query("begin; declare c cursor for select 7 as i"));
+    let fetched = fetch(&mut raw);
+    assert_eq!(shown(&fetched), "t T 2 T D(7) C(FETCH 1) Z(T)");
+    assert_eq!(columns(&fetched), [("i".to_owned(), INT4)]);
+    raw.ask(&query("close c; declare c cursor for select 'seven' as t"));
+    let fetched = fetch(&mut raw);
+    assert_eq!(shown(&fetched), "t T 2 T D(seven) C(FETCH 1) Z(T)");
+    assert_eq!(columns(&fetched), [("t".to_owned(), TEXT)]);
+    // A wider one may be bound to more formats.
+    raw.ask(&query("close c; declare c cursor for select 1, 2"));
+    let two = message(b'B', b"\0f\0\0\0\0\0\0\x02\0\0\0\0");
+    assert_eq!(
+        raw.ask(&[two, execute("", 0), sync()].concat()),
+        "2 D(1) C(FETCH 1) Z(T)"
+    );
+    // Between Bind and Execute it cannot become another.
+    raw.ask(&query("close c; declare c cursor for select 1"));
+    let again = [
+        bind("p", "f"),
+        parse("", "close c"),
+        bind("", ""),
+        execute("", 0),
+        parse("", "declare c cursor for select 'one'"),
+        bind("", ""),
+        execute("", 0),
+        execute("p", 0),
+        sync(),
+    ];
+    assert_eq!(
+        raw.ask(&again.concat()),
+        "2 1 2 C(CLOSE CURSOR) 1 2 C(DECLARE CURSOR) E(0A000) Z(E)"
+    );
+    raw.ask(&query("rollback"));
+
+    raw.ask(&query("prepare p(int) as select $1 + 1 as next"));
+    raw.send(
+        &[
+            parse("", "execute p(41)"),
+            describe_statement(""),
+            bind("", ""),
+            describe_portal(""),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
+    let executed = raw.until_ready();
+    assert_eq!(shown(&executed), "1 t T 2 T D(42) C(SELECT 1) Z(I)");
+    assert_eq!(columns(&executed), [("next".to_owned(), INT4)]);
+}
+
 #[test]
 fn prepared_statements_have_names() {
     let served = Served::trust();

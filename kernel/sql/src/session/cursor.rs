@@ -453,10 +453,10 @@ impl Session {
         }
     }
 
-    /// What FETCH from a cursor gives, if there is one of that name.
-    pub(super) fn cursor_columns(&self, name: &Ident) -> Option<Vec<ResultColumn>> {
-        let cursor = self.cursors.get(&fold(name))?;
-        Some(cursor.columns.to_vec())
+    /// What FETCH from a cursor gives, if there is one of exactly that name.
+    pub fn cursor_columns(&self, name: &str) -> Option<Arc<[ResultColumn]>> {
+        let cursor = self.cursors.get(name)?;
+        Some(Arc::clone(&cursor.columns))
     }
 
     /// Before its transaction ends: what is held is read.

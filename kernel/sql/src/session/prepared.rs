@@ -27,8 +27,9 @@ use crate::types::PgType;
 
 pub struct Prepared {
     pub param_types: Vec<PgType>,
-    /// `None` when it returns no rows.
-    pub columns: Option<Vec<ResultColumn>>,
+    /// `None` when it returns no rows. Those of FETCH and EXECUTE are of what they name, which may be another
+    /// when they run ([`Session::columns_now`]).
+    pub columns: Option<Arc<[ResultColumn]>>,
     statement: Statement,
     cached: Mutex<Option<Cached>>,
 }
@@ -76,12 +77,12 @@ impl Plan {
         }
     }
 
-    fn columns(&self) -> Option<Vec<ResultColumn>> {
+    fn columns(&self) -> Option<Arc<[ResultColumn]>> {
         match self {
-            Plan::Query(p) => Some(p.columns.to_vec()),
-            Plan::Insert(p) => p.returning_columns(),
-            Plan::Update(p) => p.returning_columns(),
-            Plan::Locking(p) => Some(p.columns.to_vec()),
+            Plan::Query(p) => Some(p.columns.clone()),
+            Plan::Insert(p) => p.returning_columns().map(Arc::from),
+            Plan::Update(p) => p.returning_columns().map(Arc::from),
+            Plan::Locking(p) => Some(p.columns.clone()),
             Plan::Declare(_) | Plan::Other => None,
         }
     }
@@ -171,11 +172,9 @@ impl Session {
                         .map_or_else(Vec::new, |c| c.plan.params().to_vec()),
                     columns: match &cached {
                         Some(c) => c.plan.columns(),
-                        None => match &statement.kind {
-                            StatementKind::Fetch(fetch) if !fetch.moves => {
-                                self.cursor_columns(&fetch.cursor)
-                            }
-                            _ => described_columns(&statement)?,
+                        None => match self.named_columns(&statement.kind) {
+                            Some(columns) => columns,
+                            None => described_columns(&statement)?.map(Arc::from),
                         },
                     },
                     statement,
@@ -234,6 +233,35 @@ impl Session {
                 Ok(Plan::Declare(Box::new(plan)))
             }
             _ => Ok(Plan::Other),
+        }
+    }
+
+    /// The columns that a statement would return if it ran now, as PostgreSQL fixes them at Bind.
+    pub fn columns_now(&self, prepared: &Prepared) -> Option<Arc<[ResultColumn]>> {
+        match self.named_columns(&prepared.statement.kind) {
+            Some(columns) => columns,
+            None => prepared.columns.clone(),
+        }
+    }
+
+    /// For a statement that returns what a cursor or a prepared statement does: the columns of that, if there
+    /// is one of the name.
+    fn named_columns(&self, kind: &StatementKind) -> Option<Option<Arc<[ResultColumn]>>> {
+        match kind {
+            StatementKind::Fetch(fetch) if !fetch.moves => {
+                Some(self.cursor_columns(&fold(&fetch.cursor)))
+            }
+            StatementKind::Sql(ast) => match ast.as_ref() {
+                Ast::Execute {
+                    name: Some(name), ..
+                } => {
+                    let name = crate::names::parts(name).ok()?.join(".");
+                    let executed = self.prepared.get(&name);
+                    Some(executed.and_then(|executed| executed.columns.clone()))
+                }
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -356,7 +384,7 @@ impl Session {
         let types: Vec<Option<PgType>> = prepared.param_types.iter().cloned().map(Some).collect();
         let plan = Arc::new(self.plan_ahead(&prepared.statement, &types)?);
         if let (Some(old), Some(new)) = (&prepared.columns, plan.columns())
-            && (old.len() != new.len() || old.iter().zip(&new).any(|(a, b)| a.ty != b.ty))
+            && (old.len() != new.len() || old.iter().zip(new.iter()).any(|(a, b)| a.ty != b.ty))
         {
             return Err(SqlError::new(
                 state::FEATURE_NOT_SUPPORTED,

@@ -753,7 +753,7 @@ fn a_command_is_described_before_it_runs() {
     let names: Vec<String> = show
         .columns
         .iter()
-        .flatten()
+        .flat_map(|columns| columns.iter())
         .map(|c| format!("{} {}", c.name, c.ty.name()))
         .collect();
     assert_eq!(names, ["name text", "words text"]);

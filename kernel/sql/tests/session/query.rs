@@ -80,7 +80,7 @@ fn parameters_take_the_types_of_what_they_meet() {
         types(&select),
         types(&update)
     );
-    for column in select.columns.as_ref().unwrap() {
+    for column in select.columns.as_ref().unwrap().iter() {
         out += &format!("{} {} {}\n", column.name, column.ty.name(), column.typmod);
     }
     let text = |s: &str| Value::Text(s.to_owned());
