@@ -7,7 +7,8 @@
 //!
 //! After an error everything up to the next `Sync` is skipped. Portals end with their transaction.
 //!
-//! What a portal returns is fixed when it is bound: for FETCH and EXECUTE by what they name at that time.
+//! What a portal returns is fixed when it is bound: for FETCH and EXECUTE by what they name at that time. A
+//! cursor of SQL is a portal of its name to `Describe` and `Close`, and there is no other of that name.
 
 use std::sync::Arc;
 
@@ -78,7 +79,11 @@ impl OpenSession {
                 match target {
                     Target::Statement if name.is_empty() => self.unnamed = None,
                     Target::Statement => self.session.forget_prepared(&name),
-                    Target::Portal => drop(self.portals.remove(&name)),
+                    Target::Portal => {
+                        if self.portals.remove(&name).is_none() {
+                            self.session.forget_cursor(&name);
+                        }
+                    }
                 }
                 backend::close_complete(&mut wire.output);
                 Ok(())
@@ -170,11 +175,10 @@ impl OpenSession {
         let statement = self.statement(&bind.statement)?;
         if bind.portal.is_empty() {
             self.portals.remove("");
-        } else if self.portals.contains_key(&bind.portal) {
-            return Err(SqlError::new(
-                state::DUPLICATE_CURSOR,
-                format!("portal \"{}\" already exists", bind.portal),
-            ));
+        } else if self.portals.contains_key(&bind.portal)
+            || self.session.cursor_columns(&bind.portal).is_some()
+        {
+            return Err(duplicate_cursor(&bind.portal));
         }
         let params = params_of(&bind, &statement.param_types)?;
         let columns = self.session.columns_now(&statement);
@@ -207,15 +211,20 @@ impl OpenSession {
                     None => backend::no_data(out),
                 }
             }
-            Target::Portal => {
-                let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-                match &portal.columns {
+            Target::Portal => match self.portals.get(name) {
+                Some(portal) => match &portal.columns {
                     Some(columns) => {
                         backend::row_description(out, columns, portal.formats.codes());
                     }
                     None => backend::no_data(out),
+                },
+                None => {
+                    let cursor = self.session.cursor_columns(name);
+                    let columns = cursor.ok_or_else(|| no_portal(name))?;
+                    let formats = Formats::text(columns.len());
+                    backend::row_description(out, &columns, formats.codes());
                 }
-            }
+            },
         }
         Ok(())
     }
@@ -232,6 +241,11 @@ impl OpenSession {
             {
                 self.session.begin_implicit();
                 self.implicit = true;
+            }
+            if let Some(cursor) = portal.statement.statement().declared_cursor()
+                && (self.portals.contains_key(&cursor) || cursor == name)
+            {
+                return Err(duplicate_cursor(&cursor).into());
             }
             let outcome = self
                 .session
@@ -306,6 +320,13 @@ fn no_portal(name: &str) -> SqlError {
     SqlError::new(
         state::INVALID_CURSOR_NAME,
         format!("portal \"{name}\" does not exist"),
+    )
+}
+
+pub(crate) fn duplicate_cursor(name: &str) -> SqlError {
+    SqlError::new(
+        state::DUPLICATE_CURSOR,
+        format!("cursor \"{name}\" already exists"),
     )
 }
 

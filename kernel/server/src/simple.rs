@@ -10,6 +10,7 @@ use heliosdb_sql::{Outcome, Statement};
 
 use crate::backend;
 use crate::connection::End;
+use crate::extended::duplicate_cursor;
 use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::rows::{Cursor, Formats};
 use crate::stream::Wire;
@@ -87,6 +88,11 @@ impl OpenSession {
         wire: &mut Wire,
         statement: &Statement,
     ) -> Result<Option<Completion>, Stop> {
+        if let Some(cursor) = statement.declared_cursor()
+            && self.portals.contains_key(&cursor)
+        {
+            return Err(duplicate_cursor(&cursor).into());
+        }
         let outcome = self.session.execute(statement, &[])?;
         self.send_notices(wire);
         Ok(Some(match outcome {

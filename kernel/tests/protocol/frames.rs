@@ -172,6 +172,69 @@ fn columns(messages: &[Message]) -> Vec<(String, u32)> {
 const INT4: u32 = 23;
 const TEXT: u32 = 25;
 
+/// Drivers declare a cursor, describe it as a portal, fetch, and close it as a portal.
+#[test]
+fn a_cursor_is_a_portal_of_its_name() {
+    let served = Served::trust();
+    let mut raw = Raw::ready(served.address());
+    raw.ask(&query("begin"));
+    raw.ask(&query(
+        "declare \"My c\" cursor for select i as n, 'x' as t from generate_series(1, 3) g(i)",
+    ));
+    raw.send(&[describe_portal("My c"), sync()].concat());
+    let described = raw.until_ready();
+    assert_eq!(shown(&described), "T Z(T)");
+    let expected = [("n".to_owned(), INT4), ("t".to_owned(), TEXT)];
+    assert_eq!(columns(&described), expected);
+    assert_eq!(raw.ask(&query("fetch \"My c\"")), "T D(1) C(FETCH 1) Z(T)");
+    assert_eq!(
+        raw.ask(&[close_portal("My c"), close_portal("My c"), sync()].concat()),
+        "3 3 Z(T)"
+    );
+    assert_eq!(raw.ask(&query("fetch \"My c\"; select 1")), "E(34000) Z(E)");
+    raw.ask(&query("rollback"));
+    // A name is not folded.
+    raw.ask(&query("begin; declare C cursor for select 1"));
+    assert_eq!(raw.ask(&[describe_portal("c"), sync()].concat()), "T Z(T)");
+    assert_eq!(
+        raw.ask(&[describe_portal("C"), sync()].concat()),
+        "E(34000) Z(E)"
+    );
+    raw.ask(&query("rollback"));
+}
+
+#[test]
+fn cursors_and_portals_share_their_names() {
+    let served = Served::trust();
+    let mut raw = Raw::ready(served.address());
+    raw.ask(&[parse("s", "select 1"), sync()].concat());
+    raw.ask(&query("begin; declare c cursor for select 1"));
+    assert_eq!(raw.ask(&[bind("c", "s"), sync()].concat()), "E(42P03) Z(E)");
+    raw.ask(&query("rollback"));
+    raw.ask(&query("begin"));
+    assert_eq!(raw.ask(&[bind("c", "s"), sync()].concat()), "2 Z(T)");
+    assert_eq!(
+        raw.ask(&query("declare c cursor for select 1")),
+        "E(42P03) Z(E)"
+    );
+    raw.ask(&query("rollback"));
+    raw.ask(&[parse("d", "declare c cursor for select 1"), sync()].concat());
+    raw.ask(&query("begin"));
+    for portals in [
+        [bind("c", "s"), bind("p", "d"), execute("p", 0), sync()].concat(),
+        [bind("c", "d"), execute("c", 0), sync()].concat(),
+    ] {
+        let answer = raw.ask(&portals);
+        assert!(answer.ends_with("2 E(42P03) Z(E)"), "{answer}");
+        raw.ask(&query("rollback"));
+        raw.ask(&query("begin"));
+    }
+    assert_eq!(
+        raw.ask(&[bind("p", "d"), execute("p", 0), sync()].concat()),
+        "2 C(DECLARE CURSOR) Z(T)"
+    );
+}
+
 /// What FETCH and EXECUTE return is what they name when they are bound.
 #[test]
 fn a_portal_returns_what_it_was_bound_to() {

@@ -58,6 +58,10 @@ pub fn describe_statement(name: &str) -> Vec<u8> {
     message(b'D', format!("S{name}\0").as_bytes())
 }
 
+pub fn close_portal(name: &str) -> Vec<u8> {
+    message(b'C', format!("P{name}\0").as_bytes())
+}
+
 pub fn execute(portal: &str, max_rows: u32) -> Vec<u8> {
     let mut body = portal.as_bytes().to_vec();
     body.push(0);

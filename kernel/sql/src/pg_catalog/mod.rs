@@ -70,6 +70,8 @@ pub trait SessionView: Debug + Send + Sync {
     /// `set_config`: gives the new value back.
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
     fn settings(&self) -> Vec<Setting>;
+    /// Those that DECLARE has opened.
+    fn cursors(&self) -> Vec<Arc<OpenCursor>>;
     /// Bytes of segments that a table, an index or a sequence takes.
     fn relation_size(&self, relation: Oid) -> i64;
     /// How many rows a table has, as far as is known without counting.
@@ -117,6 +119,18 @@ pub struct Setting {
     pub kind: &'static str,
     /// `internal` for one that cannot be set, else `user`.
     pub context: &'static str,
+}
+
+/// A cursor, for `pg_cursors`.
+#[derive(Debug)]
+pub struct OpenCursor {
+    pub name: String,
+    /// The text of DECLARE.
+    pub statement: String,
+    pub is_holdable: bool,
+    pub is_scrollable: bool,
+    /// Since the Unix epoch.
+    pub created_micros: i64,
 }
 
 impl SystemContext {

@@ -26,6 +26,7 @@ use super::{Session, done};
 use crate::dml::LockingPlan;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::pg_catalog::OpenCursor;
 use crate::plan::query::PlannedQuery;
 use crate::types::PgType;
 
@@ -51,6 +52,8 @@ pub(crate) enum Direction {
 }
 
 pub(crate) struct Cursor {
+    /// In `pg_cursors` as long as it is here.
+    _shown: Arc<OpenCursor>,
     columns: Arc<[ResultColumn]>,
     /// What was not read yet.
     rows: Option<Rows>,
@@ -359,6 +362,7 @@ impl Session {
     pub(super) fn declare_cursor(
         &mut self,
         plan: &DeclarePlan,
+        text: &str,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
         let declare = &plan.declare;
@@ -389,7 +393,16 @@ impl Session {
                 _ => return Err(SqlError::internal("a query without rows")),
             },
         };
+        let shown = Arc::new(OpenCursor {
+            name: name.clone(),
+            statement: text.to_owned(),
+            is_holdable: hold,
+            is_scrollable: scroll,
+            created_micros: self.info.statement_start(),
+        });
+        self.info.show_cursor(&shown);
         let cursor = Cursor {
+            _shown: shown,
             columns: rows.shared_columns(),
             rows: Some(rows),
             kept: Vec::new(),
@@ -457,6 +470,11 @@ impl Session {
     pub fn cursor_columns(&self, name: &str) -> Option<Arc<[ResultColumn]>> {
         let cursor = self.cursors.get(name)?;
         Some(Arc::clone(&cursor.columns))
+    }
+
+    /// Closes the cursor of exactly that name, if there is one.
+    pub fn forget_cursor(&mut self, name: &str) {
+        self.cursors.remove(name);
     }
 
     /// Before its transaction ends: what is held is read.

@@ -79,14 +79,17 @@ impl Session {
                 Ast::Set(set) => self.set_transaction(set, Some(*deferrable)),
                 _ => Err(SqlError::internal("DEFERRABLE in another statement")),
             },
-            StatementKind::Sql(ast) => self.dispatch_sql(ast, params, false),
-            StatementKind::SqlWithKeyLock(ast) => self.dispatch_sql(ast, params, true),
+            StatementKind::Sql(ast) => self.dispatch_sql(ast, &statement.text, params, false),
+            StatementKind::SqlWithKeyLock(ast) => {
+                self.dispatch_sql(ast, &statement.text, params, true)
+            }
         }
     }
 
     fn dispatch_sql(
         &mut self,
         ast: &Ast,
+        text: &str,
         params: &[ScalarValue],
         key_lock: bool,
     ) -> Result<Outcome> {
@@ -127,7 +130,7 @@ impl Session {
             Ast::Close { cursor } => self.close_cursor(cursor),
             _ => {
                 self.begin_statement_snapshot();
-                self.dispatch_work(ast, params, key_lock)
+                self.dispatch_work(ast, text, params, key_lock)
             }
         }
     }
@@ -153,6 +156,7 @@ impl Session {
     fn dispatch_work(
         &mut self,
         ast: &Ast,
+        text: &str,
         params: &[ScalarValue],
         key_lock: bool,
     ) -> Result<Outcome> {
@@ -169,7 +173,7 @@ impl Session {
             }
             Ast::Declare { stmts } => {
                 let plan = self.plan_declare(stmts, &[], key_lock)?;
-                self.declare_cursor(&plan, params)
+                self.declare_cursor(&plan, text, params)
             }
             Ast::Insert(insert) => loop {
                 let plan = self.plan_insert(insert, &[])?;

@@ -21,6 +21,7 @@ use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::instance::Instance;
+use crate::pg_catalog::OpenCursor;
 use crate::pg_catalog::names::SessionNames;
 use crate::plugin::functions::PluginFunctions;
 use crate::types::{Format, PgType};
@@ -37,6 +38,8 @@ pub struct SessionInfo {
     /// The last value each sequence gave this session, and which gave last.
     sequences: Mutex<SequenceValues>,
     used_sequence: AtomicBool,
+    /// Those that are open, and perhaps some that were.
+    cursors: Mutex<Vec<Weak<OpenCursor>>>,
     /// What functions of the statement asked for.
     pins_asked: Mutex<Vec<Asked>>,
     /// Whether the running statement is one of a transaction block.
@@ -87,6 +90,7 @@ impl SessionInfo {
             catalog: RwLock::new(catalog),
             sequences: Mutex::default(),
             used_sequence: AtomicBool::new(false),
+            cursors: Mutex::default(),
             pins_asked: Mutex::default(),
             in_block: AtomicBool::new(false),
             plugin_functions: Mutex::default(),
@@ -116,6 +120,18 @@ impl SessionInfo {
 
     pub(crate) fn change_settings<T>(&self, f: impl FnOnce(&mut Settings) -> T) -> T {
         f(&mut self.settings.write())
+    }
+
+    /// Shows a cursor as long as it is held somewhere else.
+    pub(super) fn show_cursor(&self, cursor: &Arc<OpenCursor>) {
+        let mut cursors = self.cursors.lock();
+        cursors.retain(|cursor| cursor.strong_count() > 0);
+        cursors.push(Arc::downgrade(cursor));
+    }
+
+    pub(super) fn open_cursors(&self) -> Vec<Arc<OpenCursor>> {
+        let cursors = self.cursors.lock();
+        cursors.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Pins that functions of the running statement asked for.

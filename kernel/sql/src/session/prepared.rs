@@ -331,7 +331,7 @@ impl Session {
             Plan::Insert(p) => self.run_insert(p, params),
             Plan::Update(p) => self.run_update(p, params),
             Plan::Locking(p) => self.run_locking(p, params),
-            Plan::Declare(p) => self.declare_cursor(p, params),
+            Plan::Declare(p) => self.declare_cursor(p, &prepared.statement.text, params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }

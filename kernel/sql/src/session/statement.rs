@@ -19,6 +19,7 @@ use super::cursor::Fetch;
 use super::known::KnownStatement;
 use super::{depth, fetch};
 use crate::error::{Result, SqlError, state};
+use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
 use crate::plugin::grammar::{self, PlacedClause, Unexpected};
 use crate::plugin::operators;
@@ -135,6 +136,17 @@ impl Statement {
     /// The syntax tree, for those who look for shapes only this layer does not know.
     pub fn ast(&self) -> Option<&ast::Statement> {
         self.kind.ast()
+    }
+
+    /// The cursor that it declares.
+    pub fn declared_cursor(&self) -> Option<String> {
+        match self.ast()? {
+            ast::Statement::Declare { stmts } => match stmts.as_slice() {
+                [declare] => declare.names.first().map(fold),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -14,7 +14,7 @@ use super::info::SessionInfo;
 use super::server_settings;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
-use crate::pg_catalog::{Added, SessionView, Setting, StoreSize};
+use crate::pg_catalog::{Added, OpenCursor, SessionView, Setting, StoreSize};
 use crate::provenance::{self, Provenance};
 
 impl SessionView for SessionInfo {
@@ -73,6 +73,10 @@ impl SessionView for SessionInfo {
 
     fn settings(&self) -> Vec<Setting> {
         self.shown_settings().describe()
+    }
+
+    fn cursors(&self) -> Vec<Arc<OpenCursor>> {
+        self.open_cursors()
     }
 
     fn relation_size(&self, relation: Oid) -> i64 {

@@ -490,6 +490,42 @@ fn what_cannot_be_declared_or_prepared_is_a_matter_of_syntax() {
     }
 }
 
+#[test]
+fn open_cursors_are_shown() {
+    let db = Db::new();
+    let mut s = db.session();
+    expect![[r#"
+        BEGIN
+        DECLARE CURSOR
+        DECLARE CURSOR
+        name | statement | is_holdable | is_binary | is_scrollable | is_now
+        My c | DECLARE "My c" SCROLL CURSOR WITH HOLD FOR SELECT 1 | t | f | t | t
+        d | declare  d cursor for select 2 | f | f | f | t
+        CLOSE CURSOR
+        COMMIT
+        name
+        My c
+        CLOSE CURSOR ALL
+        name
+    "#]]
+    .assert_eq(&s.run(
+        "BEGIN;
+         DECLARE \"My c\" SCROLL CURSOR WITH HOLD FOR SELECT 1;
+         declare  d cursor for select 2;
+         SELECT name, statement, is_holdable, is_binary, is_scrollable,
+                creation_time BETWEEN now() AND clock_timestamp() AS is_now
+         FROM pg_cursors ORDER BY name;
+         CLOSE d;
+         COMMIT;
+         SELECT name FROM pg_cursors;
+         CLOSE ALL;
+         SELECT name FROM pg_cursors",
+    ));
+    // Another session has others.
+    s.ok("DECLARE c CURSOR WITH HOLD FOR SELECT 1");
+    assert_eq!(db.session().ok("SELECT name FROM pg_cursors"), "name\n");
+}
+
 /// Where a cursor is among `rows` rows, as PostgreSQL has it: 0 is before the first.
 struct Model {
     rows: i64,

@@ -58,6 +58,7 @@ static RELATIONS: &[&Relation] = &[
     &view::PG_VIEWS,
     &view::PG_INDEXES,
     &view::PG_SEQUENCES,
+    &view::PG_CURSORS,
     &view::PG_SETTINGS,
     &view::PG_STAT_ALL_TABLES,
     &view::PG_STAT_USER_TABLES,

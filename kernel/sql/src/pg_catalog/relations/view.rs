@@ -23,6 +23,10 @@ relations! {
         start_value Int8, min_value Int8, max_value Int8, increment_by Int8, cycle Bool,
         cache_size Int8, last_value Int8,
     } => Some(sequence_rows);
+    PG_CURSORS = pg_catalog.pg_cursors 12077 'v' {
+        name Text, statement Text, is_holdable Bool, is_binary Bool, is_scrollable Bool,
+        creation_time Timestamptz,
+    } => Some(cursor_rows);
     PG_SETTINGS = pg_catalog.pg_settings 12104 'v' {
         name Text, setting Text, unit Text, category Text, short_desc Text, extra_desc Text,
         context Text, vartype Text, source Text, min_val Text, max_val Text, enumvals TextArray,
@@ -129,6 +133,20 @@ fn sequence_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             s.cycle,
             s.cache,
             ctx.session.last_value(s.oid),
+        ])?;
+    }
+    Ok(())
+}
+
+fn cursor_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for c in ctx.session.cursors() {
+        rows.push(row![
+            &c.name,
+            &c.statement,
+            c.is_holdable,
+            false,
+            c.is_scrollable,
+            Datum::Timestamp(c.created_micros),
         ])?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use heliosdb_storage::{Compacted, HeldBy, Horizon, Stats};
 use crate::catalog::model::*;
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
-use crate::pg_catalog::{SessionView, Setting, StoreSize};
+use crate::pg_catalog::{OpenCursor, SessionView, Setting, StoreSize};
 use crate::provenance::Provenance;
 
 pub const APP: Oid = 16385;
@@ -378,6 +378,10 @@ impl SessionView for Session {
             kind: "bool",
             context: "user",
         }]
+    }
+
+    fn cursors(&self) -> Vec<Arc<OpenCursor>> {
+        Vec::new()
     }
 
     fn relation_size(&self, _: Oid) -> i64 {
