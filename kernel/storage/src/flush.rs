@@ -457,6 +457,7 @@ impl EngineInner {
         SegmentOptions {
             page_bytes: self.options.page_bytes,
             blob_bytes_min: self.options.blob_bytes_min,
+            sketch_rows_min: self.options.sketch_rows_min,
             memory: Some(Arc::clone(&self.memory)),
         }
     }

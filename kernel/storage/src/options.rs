@@ -23,6 +23,8 @@ pub struct Options {
     /// Values of text, bytea and json of at least so many bytes are kept in pages of their own, which are
     /// read only for them.
     pub blob_bytes_min: usize,
+    /// Rows that a segment has to have of a table at least for its columns' different values being counted.
+    pub sketch_rows_min: usize,
     /// Memory that one transaction's writes may take. What is more goes to files, which its commit makes
     /// segments. Before that, an 8th of the budget is for all transactions together.
     pub transaction_bytes_max: usize,
@@ -120,6 +122,7 @@ impl Default for Options {
             wal_segment_bytes: 16 << 20,
             page_bytes: 64 << 10,
             blob_bytes_min: 4 << 10,
+            sketch_rows_min: 4 << 10,
             transaction_bytes_max: 64 << 20,
             bulk_rows_min: 1 << 14,
             locks_per_table_max: 1 << 16,

@@ -180,7 +180,8 @@ impl TableProvider for StoredTable {
         };
         let rows = view.matching_estimate(&self.meta.storage, &request.ranges, estimate);
         let columns = &request.projection;
-        let known = statistics::of_scan(&schema, &view, rows, columns, &self.domains);
+        let known =
+            statistics::of_scan(&schema, &view, self.meta.id(), rows, columns, &self.domains);
         let scan = TableScanExec::new(
             self.meta.clone(),
             view,

@@ -3,7 +3,7 @@
 //!
 //! Rows are counted by storage; ranges are held against zone maps. A column that is unique by itself has as
 //! many values as its table has rows, and one that refers to such a column has at most that many. Of other
-//! columns nothing is said.
+//! columns of large tables the sketches that segments have say it.
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
@@ -14,6 +14,8 @@ use heliosdb_storage::ids::{CollectionId, ColumnId};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::{ConstraintKind, Index, Table};
 
+/// Of smaller tables nobody needs to know more than that.
+const SKETCHED_ROWS_MIN: u64 = 10_000;
 /// Foreign keys are followed so far: `lineitem` to `partsupp` to `part` are two.
 const REFERENCES_MAX: usize = 4;
 
@@ -58,21 +60,24 @@ fn is_key(index: &Index, column: u16) -> bool {
     index.unique && plain && part.column == column
 }
 
-/// Rows, and the different values of columns whose domain is known. `columns` are those of the schema, but
-/// for a row id behind them.
+/// Rows, and the different values of columns. `columns` are those of the schema, but for a row id behind
+/// them.
 pub(super) fn of_scan(
     schema: &SchemaRef,
     view: &ReadView,
+    table: CollectionId,
     rows: u64,
     columns: &[ColumnId],
     domains: &[Option<CollectionId>],
 ) -> Statistics {
     let mut statistics = row_statistics(schema, rows);
     for (column, known) in columns.iter().zip(&mut statistics.column_statistics) {
-        let Some(Some(domain)) = domains.get(usize::from(column.0)) else {
-            continue;
+        let values = match domains.get(usize::from(column.0)) {
+            Some(Some(domain)) => Some(view.row_count_estimate(*domain)),
+            _ if rows < SKETCHED_ROWS_MIN => None,
+            _ => view.distinct_estimate(table, *column),
         };
-        let values = view.row_count_estimate(*domain).min(rows);
+        let values = values.map_or(0, |values| values.min(rows));
         if values > 0 {
             known.distinct_count =
                 Precision::Inexact(usize::try_from(values).unwrap_or(usize::MAX));

@@ -50,7 +50,6 @@ fn shape(s: &mut Client, sql: &str) -> String {
 }
 
 /// Written from the largest table on.
-/// Written from the largest table on.
 const STAR: &str = "SELECT count(*), sum(amount), min(note), max(note) FROM sale JOIN buyer ON buyer.b = sale.b \
      JOIN city ON city.c = buyer.c JOIN region ON region.r = city.r JOIN item ON item.i = sale.i \
      WHERE region.name = 'region 2' AND kind < 10";
@@ -84,6 +83,39 @@ fn joins_start_where_few_rows_are() {
     assert_ne!(s.ok(STAR), found);
     s.ok("ROLLBACK");
     assert_eq!(s.ok(STAR), found);
+}
+
+/// Nobody said what is a key: segments have counted how many values there are.
+#[test]
+fn joins_without_keys_start_where_few_rows_are() {
+    let db = Db::new();
+    let mut s = db.session();
+    // Each kind is in 2,000 rows of `wide`, each code in 2 of `narrow`.
+    s.ok("CREATE TABLE fact (kind int, code int, n int);
+          CREATE TABLE wide (kind int, n int);
+          CREATE TABLE narrow (code int, n int);
+          INSERT INTO fact SELECT g % 10, g % 10000, g FROM generate_series(1, 60000) g;
+          INSERT INTO wide SELECT g % 10, g FROM generate_series(1, 20000) g;
+          INSERT INTO narrow SELECT g % 10000, g FROM generate_series(1, 20000) g;
+          CHECKPOINT");
+    let joins = |first: &str, second: &str| {
+        format!(
+            "SELECT count(*) FROM fact JOIN {first} USING ({}) JOIN {second} USING ({}) WHERE fact.n < 3000",
+            if first == "wide" { "kind" } else { "code" },
+            if second == "wide" { "kind" } else { "code" }
+        )
+    };
+    let expected = shape(&mut s, &joins("narrow", "wide"));
+    assert_eq!(shape(&mut s, &joins("wide", "narrow")), expected);
+    let depth = |table: &str| {
+        let line = expected.lines().find(|line| line.ends_with(table)).unwrap();
+        line.len() - line.trim_start().len()
+    };
+    assert!(depth("narrow") > depth("wide"), "{expected}");
+    assert_eq!(
+        s.ok(&joins("wide", "narrow")),
+        s.ok(&joins("narrow", "wide"))
+    );
 }
 
 #[test]

@@ -101,6 +101,16 @@ impl BlobBuilder {
         self.bytes.capacity() + numbers * size_of::<u64>()
     }
 
+    /// The values so far.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        self.lengths.iter().map(move |length| {
+            let value;
+            (value, rest) = rest.split_at(*length as usize);
+            value
+        })
+    }
+
     /// The lowest and the highest of the values' beginnings.
     pub fn range(&self) -> Option<(&[u8], &[u8])> {
         let (min, max) = self.range.as_ref()?;

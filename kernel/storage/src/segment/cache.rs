@@ -20,6 +20,7 @@ use roaring::RoaringTreemap;
 use super::blob::BlobIndex;
 use super::filter::Bloom;
 use super::hash::NumberHash;
+use super::sketch::Sketch;
 use super::sorted::SortedPageData;
 use crate::codec::BuiltIn;
 use crate::memory::{GiveBack, MemoryBudget, Part};
@@ -45,6 +46,7 @@ pub(super) enum Page {
     Bloom(Arc<Bloom>),
     BlobIndex(Arc<BlobIndex>),
     Blobs(Buffer),
+    Sketch(Arc<Sketch>),
 }
 
 impl Page {
@@ -59,6 +61,7 @@ impl Page {
             Page::Bloom(bloom) => bloom.bytes(),
             Page::BlobIndex(index) => index.bytes(),
             Page::Blobs(values) => values.capacity(),
+            Page::Sketch(_) => Sketch::BYTES,
         }
     }
 }

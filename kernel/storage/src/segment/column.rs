@@ -19,6 +19,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 
 use super::blob::{BlobBuilder, BlobValues, may_be_blob};
 use super::format::{ZONE_BYTES_MAX, ZoneMap};
+use super::sketch::Sketch;
 use crate::datum::arrow::{ColumnBuilder, ColumnValues, bytes_array, damaged, fixed_array};
 use crate::datum::{VALUE_BYTES_MAX, malformed, too_long};
 use crate::error::Result;
@@ -223,6 +224,34 @@ impl ColumnPageBuilder {
         self.validity.clear();
         self.nulls = 0;
         self.range = None;
+    }
+
+    /// Count the values so far.
+    pub fn sketch(&self, sketch: &mut Sketch) {
+        let is_null = |row| self.nulls > 0 && !self.validity.get(row);
+        if let Some(width) = self.width {
+            let mut last: Option<&[u8]> = None;
+            for (row, value) in self.values.chunks_exact(width).enumerate() {
+                if last != Some(value) && !is_null(row) {
+                    sketch.add(value);
+                    last = Some(value);
+                }
+            }
+            return;
+        }
+        let mut start = 0;
+        for (row, end) in self.ends.iter().enumerate() {
+            let end = *end as usize;
+            // A large value has no bytes here.
+            let elsewhere = end == start && self.is_blob(row);
+            if !elsewhere && !is_null(row) {
+                sketch.add(&self.values[start..end]);
+            }
+            start = end;
+        }
+        if let Some(blobs) = &self.blobs {
+            blobs.values().for_each(|value| sketch.add(value));
+        }
     }
 
     /// Bounds of the values so far.

@@ -197,6 +197,8 @@ pub(super) struct Rows {
     /// As of the flush. `missing` is always `None`, for the rows are whole, and so is `compression`,
     /// for each page has its own.
     pub columns: Vec<ColumnDef>,
+    /// One for each column: how many different values it has in HEAD, where that was counted.
+    pub sketches: Vec<Option<PagePlace>>,
     pub bitmap: PagePlace,
     pub head: Vec<Block>,
     pub hist: Vec<Block>,

@@ -203,7 +203,11 @@ impl SegmentReader {
                     u64::from(blobs.pages) * PAGE_HEADER_BYTES as u64 + blobs.stored_bytes
                 });
                 let blobs = blobs.sum::<u64>();
-                blobs + sum(&mut blocks().flat_map(places_of).chain([rows.bitmap]))
+                blobs
+                    + sum(&mut blocks()
+                        .flat_map(places_of)
+                        .chain([rows.bitmap])
+                        .chain(rows.sketches.iter().flatten().copied()))
             }
             Run::Sorted(sorted) => {
                 let pages = sorted.head.iter().chain(&sorted.hist);

@@ -14,7 +14,8 @@
 //! │ trailer            │ where the directory is, its CRC32C, file length, version, CRC32C, magic
 //! └────────────────────┘ file_bytes
 //!
-//! row collection:     HEAD blocks │ HIST blocks │ bitmap of all RowIds
+//! row collection:     HEAD blocks │ HIST blocks │ bitmap of all RowIds │
+//!                     sketches of columns' values in HEAD (when it has many)
 //!   a block, up to 8192 rows or about 256 KiB of its longest column:
 //!     RowIds │ begin timestamps │ end timestamps (HIST only) │ tombstones (when it has any) │
 //!     one page per column that is not dropped │ blob pages and their index (of columns with large values)
@@ -54,6 +55,7 @@ mod hash;
 mod input;
 mod page;
 mod search;
+mod sketch;
 mod sorted;
 
 mod writer;
@@ -77,6 +79,7 @@ pub use self::inventory::{CollectionBytes, ColumnPages, RivalBytes};
 pub use self::range::{EntryProbe, EntryRange};
 pub use self::reader::{RowColumns, RowPlace, SegmentReader, Version};
 pub use self::scan::{RowScan, SegmentScan};
+pub use self::sketch::Sketch;
 pub use self::stamp::Unstamped;
 pub use self::versions::{EntryVersion, EntryVersions, RowPick, RowRun, RowRuns, compact};
 pub use self::writer::{DefinitionOf, KeyedWriter, SegmentOptions, SegmentWriter};

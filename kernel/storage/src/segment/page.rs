@@ -5,7 +5,7 @@
 //! raw_bytes u32 │ stored_bytes u32 │ position u64 │ stored bytes
 //!
 //! crc32c   of everything after it, the stored bytes included
-//! column   the ColumnId of a column page, a blob index or a blob page, else 0
+//! column   the ColumnId of a column page, a blob index, a blob page or a sketch, else 0
 //! rows     rows, entries, a blob page's values, or 0
 //! codec    0 plain, 1 zstd, 2 one from outside that the stored bytes name, 3 bitpacking, 4 dictionary,
 //!          5 runs, 6 strings, 7 entries
@@ -50,6 +50,8 @@ pub(super) enum PageKind {
     BlobIndex = 10,
     /// Large values.
     Blobs = 11,
+    /// How many different values a column has.
+    Sketch = 12,
 }
 
 pub(super) const CODEC_PLAIN: u8 = 0;

@@ -21,6 +21,7 @@ use super::format::{
 };
 use super::hash::NumberHash;
 use super::page::{PageId, PageKind, place_is_inside, read_exact};
+use super::sketch::Sketch;
 use super::stamp::Stamp;
 use crate::codec::Codecs;
 use crate::error::{Error, Result};
@@ -246,6 +247,34 @@ impl SegmentReader {
         }
     }
 
+    /// How many different values a column has in HEAD; `None` where that was not counted.
+    pub fn sketch(&self, c: CollectionId, column: ColumnId) -> Result<Option<Arc<Sketch>>> {
+        let Some((_, _, rows)) = self.rows(c)? else {
+            return Ok(None);
+        };
+        let Some(Some(place)) = rows.sketches.get(usize::from(column.0)).copied() else {
+            return Ok(None);
+        };
+        let id = PageId {
+            kind: PageKind::Sketch,
+            collection: c,
+            column,
+            rows: 0,
+        };
+        let page = self.page(place, id, |page| match Sketch::from_page(&page.raw()?) {
+            Some(sketch) => Ok(Page::Sketch(Arc::new(sketch))),
+            None => {
+                let (name, expected) = (&self.0.meta.name, "the registers of a sketch");
+                let found = "others";
+                Err(Error::corruption(name, place.offset, expected, found))
+            }
+        })?;
+        match page {
+            Page::Sketch(sketch) => Ok(Some(sketch)),
+            _ => Err(pages::wrong_page()),
+        }
+    }
+
     /// Whether any version of a collection's began at or before `at`.
     pub fn has_begun(&self, c: CollectionId, at: Ts) -> bool {
         self.find(c)
@@ -404,6 +433,7 @@ fn check_places(name: &str, directory_offset: u64, directory: &Directory) -> Res
         match &collection.run {
             Run::Rows(rows) => {
                 check(&rows.bitmap)?;
+                rows.sketches.iter().flatten().try_for_each(check)?;
                 for block in rows.head.iter().chain(&rows.hist) {
                     let rows = block.rows as usize;
                     if !(1..=BLOCK_ROWS_MAX).contains(&rows) || block.tombstones > block.rows {

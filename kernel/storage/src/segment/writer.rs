@@ -55,6 +55,8 @@ pub struct SegmentOptions {
     pub page_bytes: usize,
     /// Values of at least so many bytes are not in the pages of their columns.
     pub blob_bytes_min: usize,
+    /// So many rows a table has to have in HEAD for its columns to have sketches.
+    pub sketch_rows_min: usize,
     /// What the writer builds is counted there.
     pub memory: Option<Arc<MemoryBudget>>,
 }
@@ -64,6 +66,7 @@ impl Default for SegmentOptions {
         SegmentOptions {
             page_bytes: 64 * 1024,
             blob_bytes_min: 4 * 1024,
+            sketch_rows_min: 4 * 1024,
             memory: None,
         }
     }

@@ -21,6 +21,7 @@ use crate::history::Horizons;
 use crate::ids::{CollectionId, ColumnId, RowId, Ts};
 use crate::memtable::{PREFIX_BYTES, full_key, split_key};
 use crate::schema::TableDef;
+use crate::segment::Sketch;
 use crate::tables::Tables;
 use crate::timeline::Timeline;
 use crate::transaction::ssi::Reads;
@@ -186,6 +187,30 @@ impl ReadView {
     /// How many rows a table has now; approximate, and not tied to the view's timestamp.
     pub fn row_count_estimate(&self, table: CollectionId) -> u64 {
         self.0.timeline.live_estimate(table)
+    }
+
+    /// About how many different values a column of a table has in the rows there are now, those whose value
+    /// is in memory taken to be like the others; `None` when no segment counted them.
+    pub fn distinct_estimate(&self, table: CollectionId, column: ColumnId) -> Option<u64> {
+        let (mut all, mut counted) = (Sketch::default(), 0);
+        for (source, _) in self.0.path.sources() {
+            // A segment that cannot tell says so when it is read.
+            if let Source::Segment(segment) = source
+                && let Ok(Some(sketch)) = segment.sketch(table, column)
+            {
+                all.merge(&sketch);
+                counted += segment.live_rows(table);
+            }
+        }
+        if counted == 0 {
+            return None;
+        }
+        let (values, rows) = (all.estimate(), self.row_count_estimate(table) as f64);
+        let of_all = values * rows / counted as f64;
+        // Where each value comes once or twice, more rows have more of them.
+        let is_key_like = values > counted as f64 / 2.0;
+        let values = if is_key_like { of_all } else { values };
+        Some(values.clamp(1.0, rows.max(1.0)) as u64)
     }
 
     /// How many of so many rows meet all ranges, roughly: in memory as many as in the segments.

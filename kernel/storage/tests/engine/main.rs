@@ -9,6 +9,7 @@ mod changes;
 mod codec;
 mod compact;
 mod computed;
+mod distinct;
 mod flush;
 mod full_disk;
 mod governor;

@@ -132,6 +132,7 @@ fn options(machine: &SimDisk) -> Options {
         memory_bytes_max: 1 << 30,
         page_bytes: 2 << 10,
         blob_bytes_min: 256,
+        sketch_rows_min: 64,
         retention_micros: None,
         max_pin_age_micros: None,
         transaction_bytes_max: 8 << 10,

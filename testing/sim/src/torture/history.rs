@@ -606,6 +606,7 @@ fn tiny_options(rng: &mut Rng) -> Options {
     Options {
         // Some texts are large to each.
         blob_bytes_min: options.page_bytes / 32,
+        sketch_rows_min: 4,
         ..options
     }
 }

@@ -89,6 +89,7 @@ fn check_layout(segment: &SegmentReader, report: &mut Report<'_>) {
         match &collection.run {
             Run::Rows(rows) => {
                 places.push(rows.bitmap);
+                places.extend(rows.sketches.iter().flatten());
                 for block in rows.head.iter().chain(&rows.hist) {
                     whole &= blob_places(segment, collection.id, block, &mut places);
                     places.extend([block.row_ids, block.begins]);

@@ -8,10 +8,12 @@ use crate::check::finding::{Broken, Place, Report};
 use crate::datum::arrow::ColumnValues;
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId, Ts};
+use crate::schema::ColumnType;
 use crate::segment::column::ColumnPageBuilder;
 use crate::segment::format::{Block, ColumnPage, PagePlace, Rows, ZoneMap};
 use crate::segment::page::PAGE_HEADER_BYTES;
 use crate::segment::reader::{Keep, Picked, SegmentReader};
+use crate::segment::sketch::Sketch;
 
 /// The span of versions, if all of them can be read.
 pub fn check(
@@ -27,8 +29,14 @@ pub fn check(
         report,
         span: Span::new(),
         whole: true,
+        sketches: rows
+            .sketches
+            .iter()
+            .map(|place| place.map(|_| Sketch::default()))
+            .collect(),
     };
     check.head()?;
+    check.sketches()?;
     check.hist()?;
     Ok(check.whole.then_some(check.span))
 }
@@ -41,6 +49,8 @@ struct RowsCheck<'a, 'r> {
     span: Span,
     /// Whether all RowIds and timestamps could be read.
     whole: bool,
+    /// Of the columns of HEAD that have one, as far as they could be read.
+    sketches: Vec<Option<Sketch>>,
 }
 
 /// What orders the versions of a block.
@@ -92,6 +102,31 @@ impl RowsCheck<'_, '_> {
             differs.add(|| format!("expected the end, found row {found}"));
         }
         differs.report(self.report, || bitmap_place);
+        Ok(())
+    }
+
+    /// What the file says of how many values its columns have, beside what HEAD has.
+    fn sketches(&mut self) -> Result<()> {
+        for (index, counted) in std::mem::take(&mut self.sketches).into_iter().enumerate() {
+            let Some(place) = self.rows.sketches[index] else {
+                continue;
+            };
+            let id = ColumnId(index as u16);
+            let at = || page(self.segment, self.c, place, "sketch").column(id);
+            let said = self.segment.sketch(self.c, id);
+            let said = self.report.take(at, said)?.flatten();
+            self.report.advance(bytes(place))?;
+            if let (Some(said), Some(counted)) = (said, counted)
+                && *said != counted
+            {
+                let what = format!(
+                    "expected about {:.0} different values, found about {:.0}",
+                    said.estimate(),
+                    counted.estimate()
+                );
+                self.report.damage(at(), what);
+            }
+        }
         Ok(())
     }
 
@@ -187,7 +222,7 @@ impl RowsCheck<'_, '_> {
             if let Some(column) = column {
                 let id = ColumnId(index as u16);
                 let place = || place(column.place, "values").column(id);
-                self.column(block, id, column, deleted.as_ref(), &place)?;
+                self.column((hist, block), id, column, deleted.as_ref(), &place)?;
             }
         }
         let keys = match (ids, begins, ends) {
@@ -200,7 +235,7 @@ impl RowsCheck<'_, '_> {
 
     fn column(
         &mut self,
-        block: &Block,
+        (hist, block): (bool, &Block),
         id: ColumnId,
         column: &ColumnPage,
         deleted: Option<&BooleanBuffer>,
@@ -218,7 +253,12 @@ impl RowsCheck<'_, '_> {
                 + blobs.stored_bytes
         });
         self.report.advance(bytes(column.place) + done)?;
-        let Some(array) = array else { return Ok(()) };
+        let Some(array) = array else {
+            if !hist {
+                self.sketches[usize::from(id.0)] = None;
+            }
+            return Ok(());
+        };
         if array.null_count() != column.nulls as usize {
             let what = format!(
                 "expected {} NULLs, found {}",
@@ -233,8 +273,14 @@ impl RowsCheck<'_, '_> {
             let what = format!("the delete at place {row} has a value");
             self.report.damage(place(), what);
         }
-        let zone = zone_of(&self.rows.columns[usize::from(id.0)].ty, array.as_ref());
-        let zone = self.report.take(place, zone)?.flatten();
+        let values = values_of(&self.rows.columns[usize::from(id.0)].ty, array.as_ref());
+        let Some(values) = self.report.take(place, values)? else {
+            return Ok(());
+        };
+        if !hist && let Some(sketch) = &mut self.sketches[usize::from(id.0)] {
+            values.sketch(sketch);
+        }
+        let zone = self.report.take(place, values.zone_map())?.flatten();
         if let (Some(found), Some(said)) = (&zone, &column.zone)
             && !bounds(said, found)
         {
@@ -245,11 +291,11 @@ impl RowsCheck<'_, '_> {
     }
 }
 
-/// The zone map that a page of these values has.
-fn zone_of(ty: &crate::schema::ColumnType, array: &dyn Array) -> Result<Option<ZoneMap>> {
+/// The values as they would be written.
+fn values_of(ty: &ColumnType, array: &dyn Array) -> Result<ColumnPageBuilder> {
     let mut builder = ColumnPageBuilder::new(ty);
     builder.extend(&ColumnValues::new(ty, array)?, 0..array.len())?;
-    builder.zone_map()
+    Ok(builder)
 }
 
 /// Whether the values whose own zone map is `of` lie within `zone`.

@@ -44,6 +44,7 @@ fn parts() -> Parts {
         page_bytes: 256,
         // The longer half of the texts.
         blob_bytes_min: 8,
+        sketch_rows_min: 8,
         ..SegmentOptions::default()
     };
     let main = TimelineId::MAIN;
@@ -417,6 +418,25 @@ fn the_bitmap_has_the_rows_of_head() {
         change(p, |rows| {
             rows.remove(17);
         });
+    });
+}
+
+#[test]
+fn sketches_have_the_values_of_head() {
+    finds(
+        "expected about 586 different values, found about 584",
+        |p| {
+            let c = p.directory.collections[0].id;
+            let place = p.rows().sketches[0].unwrap();
+            let place = p.replace(place, (PageKind::Sketch, c, 0, 0), |raw| raw[0] += 9);
+            p.rows().sketches[0] = Some(place);
+        },
+    );
+    finds("the registers of a sketch", |p| {
+        let c = p.directory.collections[0].id;
+        let place = p.rows().sketches[1].unwrap();
+        let place = p.replace(place, (PageKind::Sketch, c, 1, 0), |raw| raw[0] = 99);
+        p.rows().sketches[1] = Some(place);
     });
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! directory   min_ts u64 │ max_ts u64 │ count u32 │ collections …
 //! collection  id u32 │ kind u8 (1 rows, 2 sorted) │ min_ts u64 │ max_ts u64 │ run
-//!   rows      count u16, columns (dropped u8 │ type) … │ bitmap place │
+//!   rows      count u16, columns (marks u8 │ type │ sketch place) … │ bitmap place │
 //!             count u32, HEAD blocks … │ count u32, HIST blocks …
+//!   marks     1 is dropped, 2 has a sketch
 //!   block     rows u32 │ tombstones u32 │ min_row u64 │ max_row u64 │ min_ts u64 │ max_ts u64 │
 //!             places of: RowIds, begins, ends (HIST), tombstones (if any) │
 //!             per kept column: place │ nulls u32 │ flags u8 │ zone map │ codec │ rival │ blobs
@@ -38,6 +39,9 @@ use crate::segment::page::{CODEC_PLAIN, CODEC_ZSTD, built_in_code, built_in_of};
 const TYPE_DEPTH_MAX: usize = 16;
 const KIND_ROWS: u8 = 1;
 const KIND_SORTED: u8 = 2;
+const DROPPED: u8 = 1;
+const HAS_SKETCH: u8 = 2;
+const MARKS: u8 = DROPPED | HAS_SKETCH;
 const ZONE_PRESENT: u8 = 1;
 const ZONE_MAX_CUT: u8 = 2;
 const HAS_CODEC: u8 = 4;
@@ -158,9 +162,14 @@ impl Encoder {
 
     fn rows(&mut self, rows: &Rows) {
         self.u16(rows.columns.len() as u16);
-        for column in &rows.columns {
-            self.u8(u8::from(column.dropped));
+        for (column, sketch) in rows.columns.iter().zip(&rows.sketches) {
+            let dropped = if column.dropped { DROPPED } else { 0 };
+            let sketched = if sketch.is_some() { HAS_SKETCH } else { 0 };
+            self.u8(dropped | sketched);
             self.column_type(&column.ty);
+            if let Some(sketch) = sketch {
+                self.place(sketch);
+            }
         }
         self.place(&rows.bitmap);
         for blocks in [&rows.head, &rows.hist] {
@@ -332,12 +341,19 @@ impl<'a> Decoder<'a> {
 
     fn rows(&mut self) -> Result<Rows> {
         let count = self.u16()?;
-        let mut columns = Vec::new();
+        let (mut columns, mut sketches) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let dropped = self.u8()? != 0;
+            let marks = self.u8()?;
+            if marks & !MARKS != 0 {
+                return Err(self.damaged("the marks of a column", marks));
+            }
             columns.push(ColumnDef {
-                dropped,
+                dropped: marks & DROPPED != 0,
                 ..ColumnDef::new(self.column_type()?)
+            });
+            sketches.push(match marks & HAS_SKETCH {
+                0 => None,
+                _ => Some(self.place()?),
             });
         }
         let bitmap = self.place()?;
@@ -345,6 +361,7 @@ impl<'a> Decoder<'a> {
         let hist = self.list(|input| input.block(&columns, true))?;
         Ok(Rows {
             columns,
+            sketches,
             bitmap,
             head,
             hist,

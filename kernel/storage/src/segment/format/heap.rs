@@ -1,6 +1,6 @@
 //! What a directory takes in memory. An open segment keeps its own, and no scan gives it back.
 
-use super::{Block, Collection, ColumnPage, Directory, PageCodec, Run, SortedPage};
+use super::{Block, Collection, ColumnPage, Directory, PageCodec, PagePlace, Run, SortedPage};
 use crate::schema::ColumnDef;
 
 /// What an allocation takes besides its bytes.
@@ -24,7 +24,7 @@ impl Collection {
     pub fn heap_bytes(&self) -> usize {
         let inside = match &self.run {
             Run::Rows(rows) => {
-                rows.columns.len() * size_of::<ColumnDef>()
+                rows.columns.len() * (size_of::<ColumnDef>() + size_of::<Option<PagePlace>>())
                     + blocks_bytes(&rows.head)
                     + blocks_bytes(&rows.hist)
             }

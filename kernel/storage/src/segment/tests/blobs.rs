@@ -13,6 +13,7 @@ const PAGE: usize = 256;
 const OPTIONS: SegmentOptions = SegmentOptions {
     page_bytes: PAGE,
     blob_bytes_min: MIN,
+    sketch_rows_min: 8,
     memory: None,
 };
 

@@ -97,6 +97,7 @@ fn create(io: &Arc<dyn Io>, page_bytes: usize) -> SegmentWriter {
         page_bytes,
         // Few values are as large, and some are.
         blob_bytes_min: page_bytes / 4,
+        sketch_rows_min: 8,
         ..SegmentOptions::default()
     };
     SegmentWriter::create(io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap()

@@ -14,6 +14,7 @@ use crate::schema::{ColumnDef, TableDef};
 use crate::segment::column::{BitBuilder, ColumnPageBuilder};
 use crate::segment::format::{BLOCK_ROWS_MAX, Block, Collection, ColumnPage, Rows, Run};
 use crate::segment::page::{PageId, PageKind};
+use crate::segment::sketch::Sketch;
 use crate::segment::versions::RowRun;
 
 /// A block closes when a column has this many pages' worth of bytes.
@@ -27,6 +28,7 @@ pub(super) struct RowsWriter {
     rows: RoaringTreemap,
     head: RunWriter,
     hist: RunWriter,
+    sketch_rows_min: usize,
 }
 
 /// The open block of a run, and the closed ones.
@@ -39,6 +41,8 @@ struct RunWriter {
     deleted: BitBuilder,
     tombstones: u32,
     columns: Vec<Option<ColumnPageBuilder>>,
+    /// One for each column, of HEAD.
+    sketches: Vec<Sketch>,
     blocks: Vec<Block>,
     /// The last version of a run that came by the column.
     last: Option<(u64, u64)>,
@@ -60,6 +64,7 @@ impl RowsWriter {
             rows: RoaringTreemap::new(),
             head: RunWriter::new(table, false, options),
             hist: RunWriter::new(table, true, options),
+            sketch_rows_min: options.sketch_rows_min,
         })
     }
 
@@ -207,9 +212,32 @@ impl RowsWriter {
             rows: 0,
         };
         let bitmap = output.page(page, &bitmap)?;
+        let mut sketches = Vec::with_capacity(self.head.columns.len());
+        let counted: usize = self
+            .head
+            .blocks
+            .iter()
+            .map(|block| block.rows as usize)
+            .sum();
+        for (column, sketch) in (0u16..).map(ColumnId).zip(&self.head.sketches) {
+            let kind = PageKind::Sketch;
+            let worth = counted >= self.sketch_rows_min && !sketch.is_empty();
+            sketches.push(match worth {
+                true => Some(output.page(
+                    PageId {
+                        kind,
+                        column,
+                        ..page
+                    },
+                    sketch.page(),
+                )?),
+                false => None,
+            });
+        }
         let (head, hist) = (self.head.blocks, self.hist.blocks);
         let run = Run::Rows(Rows {
             columns: self.columns,
+            sketches,
             bitmap,
             head,
             hist,
@@ -228,6 +256,10 @@ impl RunWriter {
         let columns = table.columns.iter();
         RunWriter {
             hist,
+            sketches: match hist {
+                true => Vec::new(),
+                false => vec![Sketch::default(); columns.len()],
+            },
             page_bytes: options.page_bytes,
             row_ids: Vec::new(),
             begins: Vec::new(),
@@ -344,6 +376,9 @@ impl RunWriter {
                 continue;
             };
             let (nulls, zone) = (column.nulls(), column.zone_map()?);
+            if let Some(sketch) = self.sketches.get_mut(index) {
+                column.sketch(sketch);
+            }
             column.take(&mut raw);
             let id = id(PageKind::Column, ColumnId(index as u16));
             let written = output.column_page(id, def, &raw)?;
