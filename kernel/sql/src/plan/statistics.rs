@@ -71,10 +71,11 @@ pub(super) fn of_scan(
     domains: &[Option<CollectionId>],
 ) -> Statistics {
     let mut statistics = row_statistics(schema, rows);
+    let is_small = view.row_count_estimate(table) < SKETCHED_ROWS_MIN;
     for (column, known) in columns.iter().zip(&mut statistics.column_statistics) {
         let values = match domains.get(usize::from(column.0)) {
             Some(Some(domain)) => Some(view.row_count_estimate(*domain)),
-            _ if rows < SKETCHED_ROWS_MIN => None,
+            _ if is_small => None,
             _ => view.distinct_estimate(table, *column),
         };
         let values = values.map_or(0, |values| values.min(rows));
