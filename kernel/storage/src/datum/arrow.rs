@@ -112,6 +112,14 @@ impl<'a> ColumnValues<'a> {
         }
     }
 
+    /// The values of a column of text.
+    pub fn texts(&self) -> Result<&'a StringViewArray> {
+        match &self.kind {
+            Values::Text(texts) => Ok(texts),
+            _ => Err(Error::internal("a column that is not text")),
+        }
+    }
+
     /// How many value bytes [`ColumnValues::write`] appends for `row`; 0 for a NULL.
     pub fn bytes(&self, row: usize) -> usize {
         if self.is_null(row) {

@@ -7,8 +7,10 @@
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::builder::make_view;
+use arrow_array::{Array, ArrayRef, StringViewArray};
 use arrow_buffer::{BooleanBuffer, Buffer};
+use arrow_data::MAX_INLINE_VIEW_LEN;
 
 use super::format::ZoneMap;
 use crate::datum::arrow::ColumnValues;
@@ -259,6 +261,10 @@ impl ValueRange {
                     _ => in_range(slots, low, high, i64::from_le_bytes),
                 }
             }
+            (Bounds::Bytes(low, high), None) if *ty == ColumnType::Text => {
+                let low = low.as_ref().map(Vec::as_slice);
+                texts_in_range(values.texts()?, low, high.as_ref().map(Vec::as_slice))
+            }
             _ => {
                 let mut value = Vec::new();
                 let mut failed = None;
@@ -317,6 +323,26 @@ fn in_range<const N: usize, T: Into<i128>>(
         let value = value(slots[row]).into();
         low <= value && value <= high
     })
+}
+
+/// Which texts lie in the range. That one does not equal another is mostly told by its view.
+fn texts_in_range(texts: &StringViewArray, low: Bound<&[u8]>, high: Bound<&[u8]>) -> BooleanBuffer {
+    match (low, high) {
+        (Bound::Included(wanted), Bound::Included(high)) if wanted == high => {
+            let view = make_view(wanted, 0, 0);
+            let is_inside = wanted.len() <= MAX_INLINE_VIEW_LEN as usize;
+            let views = texts.views();
+            BooleanBuffer::collect_bool(views.len(), |row| match is_inside {
+                true => views[row] == view,
+                // Length and first bytes.
+                false => views[row] as u64 == view as u64 && texts.value(row).as_bytes() == wanted,
+            })
+        }
+        range => BooleanBuffer::collect_bool(texts.len(), |row| {
+            let value = texts.value(row).as_bytes();
+            <(Bound<&[u8]>, Bound<&[u8]>) as RangeBounds<[u8]>>::contains(&range, value)
+        }),
+    }
 }
 
 /// Whether values of a type are whole numbers, and order as such.

@@ -325,3 +325,38 @@ fn the_bytes_of_each_codec() {
         rle 03
     "#]].assert_eq(&found);
 }
+
+#[test]
+fn a_text_equals_the_one_with_its_bytes() {
+    let ty = ColumnType::Text;
+    let texts = [
+        "",
+        "a",
+        "abcd",
+        "abcde",
+        "twelve bytes",
+        "twelve bytez",
+        "thirteen byte",
+        "thirteen bytf",
+        "thirteen bytes",
+        "thir\0een bytes",
+    ];
+    let mut values: Vec<Datum> = texts.map(|t| Datum::Bytes(t.into())).into();
+    values.push(Datum::Null);
+    let plain = plain(&ty, values.len(), &page(&ty, &values));
+    for (place, wanted) in values[..texts.len()].iter().enumerate() {
+        let range = |upper| ColumnRange {
+            column: ColumnId(0),
+            lower: Bound::Included(wanted.clone()),
+            upper,
+        };
+        let select = |range: &ColumnRange| {
+            let values = ValueRange::new(range, &ty).unwrap().unwrap();
+            values.select(&ty, &plain).unwrap()
+        };
+        let equal = select(&range(Bound::Included(wanted.clone())));
+        assert_eq!(equal.set_indices().collect::<Vec<_>>(), [place]);
+        let least = range(Bound::Unbounded);
+        assert_eq!(select(&least), found(&ty, &values, &least));
+    }
+}
