@@ -9,6 +9,7 @@
 mod answers;
 pub mod load;
 mod pieces;
+mod settle;
 pub mod space;
 
 use std::fs;
@@ -68,6 +69,12 @@ pub fn run(options: &Options) -> Result<(), String> {
         bytes_under(&helios.data())?,
     ];
     print_loads(loads, spaces, raw_bytes);
+    let segments = helios.data().join("segments");
+    let seconds = settle::settle(&segments)?;
+    println!(
+        "{seconds} s after the load HeliosDB has merged what it merges, {} MB, and the queries begin\n",
+        bytes_under(&segments)? / 1_000_000
+    );
 
     let mut rows = Vec::new();
     let mut ratios = Vec::new();

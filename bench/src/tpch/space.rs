@@ -1,21 +1,14 @@
 //! The space that TPC-H takes, beside PostgreSQL and DuckDB: after the load, once nothing is merged any
 //! more, and after VACUUM.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use heliosdb_tpch::{Data, Scale};
 
+use super::settle::settle;
 use super::{SCALE, THREADS, bytes_under, load_duckdb, load_server, pieces, postgres_bytes};
 use crate::Options;
 use crate::duckdb::{self, DuckDb};
 use crate::peer::Peer;
 use crate::table;
-
-/// Files that stay as they are for so long are merged as far as they are without being told to.
-const QUIET: Duration = Duration::from_secs(30);
-/// Merging goes on for no longer than this.
-const PATIENCE: Duration = Duration::from_secs(1800);
 
 pub fn run(options: &Options) -> Result<(), String> {
     let scale = Scale::new(options.scale.unwrap_or(SCALE))?;
@@ -45,9 +38,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let segments = helios.data().join("segments");
     let our = || bytes_under(&segments);
     add("HeliosDB, all keys, after the load", our()?);
-    let start = Instant::now();
-    settle(&our)?;
-    let seconds = start.elapsed().saturating_sub(QUIET).as_secs();
+    let seconds = settle(&segments)?;
     add(&format!("HeliosDB, {seconds} s later, merged"), our()?);
     helios.psql("VACUUM")?;
     add("HeliosDB, after VACUUM", our()?);
@@ -56,24 +47,6 @@ pub fn run(options: &Options) -> Result<(), String> {
     duck.close()?;
     postgres.stop()?;
     helios.stop()
-}
-
-/// Wait until `bytes` are the same for [`QUIET`].
-fn settle(bytes: &impl Fn() -> Result<u64, String>) -> Result<(), String> {
-    let start = Instant::now();
-    let (mut last, mut since) = (bytes()?, Instant::now());
-    while since.elapsed() < QUIET {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("files still change after {PATIENCE:?}"));
-        }
-        sleep(Duration::from_millis(500));
-        // A file may go between the listing of its directory and the look at it.
-        let now = bytes().unwrap_or(0);
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    Ok(())
 }
 
 fn row(what: &str, bytes: u64, theirs: u64) -> Vec<String> {
