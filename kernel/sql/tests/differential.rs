@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod harness;
+mod scripts;
+mod support;
 
 use harness::{Postgres, Row, Session};
 

@@ -49,7 +49,7 @@ impl Sql {
         self.log.push(sql.to_owned());
         match self.connection.execute(sql) {
             Ok(_) => Ok(true),
-            // 0A000: a column that a view or a check uses keeps its name, for example.
+            // 0A000: a column that a view reads keeps its type, for example.
             Err(error) if ["0A", "22", "23", "2B"].contains(&&error.code.as_str()[..2]) => {
                 self.refused += 1;
                 self.log.pop();

@@ -1,5 +1,7 @@
 //! ALTER TABLE.
 
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
 use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::RowId;
@@ -63,33 +65,7 @@ impl Session {
                 format!("\"{}\" is not a table", relation.name()),
             ));
         };
-        let new = renamed(self, table_name)?;
-        self.check_free(&catalog, relation.schema(), &new)?;
-        let change = match relation {
-            Relation::View(v) => put!(
-                View,
-                View {
-                    name: new,
-                    ..v.as_ref().clone()
-                }
-            ),
-            Relation::Sequence(s) => put!(
-                Sequence,
-                Sequence {
-                    name: new,
-                    ..s.as_ref().clone()
-                }
-            ),
-            Relation::Index(i) => put!(
-                Index,
-                Index {
-                    name: new,
-                    ..i.as_ref().clone()
-                }
-            ),
-            Relation::Table(_) => return Err(SqlError::internal("a table after all")),
-        };
-        self.change_catalog(vec![change])?;
+        self.rename_relation(&relation, table_name)?;
         done("ALTER TABLE")
     }
 
@@ -146,12 +122,8 @@ impl Session {
                 new_column_name,
             } => self.rename_column(oid, old_column_name, new_column_name),
             AlterTableOperation::RenameTable { table_name } => {
-                let (_, catalog) = self.write_view()?;
                 let table = self.table_by_oid(oid)?;
-                let name = renamed(self, table_name)?;
-                self.check_free(&catalog, table.schema, &name)?;
-                self.change_catalog(vec![put!(Table, Table { name, ..table })])?;
-                Ok(())
+                self.rename_relation(&Relation::Table(Arc::new(table)), table_name)
             }
             AlterTableOperation::RenameConstraint { old_name, new_name } => {
                 self.rename_constraint(oid, &fold(old_name), fold(new_name))
@@ -222,6 +194,7 @@ impl Session {
         };
         let place = u16::try_from(table.columns.len())
             .map_err(|_| SqlError::new(state::TOO_MANY_COLUMNS, "too many columns"))?;
+        changes.extend(self.views_before_column(&catalog, &table)?);
         let mut table = table;
         table.columns.push(column);
         changes.push(put!(Table, table));
@@ -332,7 +305,7 @@ impl Session {
         Ok(())
     }
 
-    fn find_place(&self, table: &Table, column: &Ident) -> Result<u16> {
+    pub(super) fn find_place(&self, table: &Table, column: &Ident) -> Result<u16> {
         let name = fold(column);
         table.column(&name).map(|(id, _)| id.0).ok_or_else(|| {
             SqlError::new(
@@ -401,86 +374,6 @@ impl Session {
         )
     }
 
-    fn rename_column(&mut self, oid: Oid, old: &Ident, new: &Ident) -> Result<()> {
-        let mut table = self.table_by_oid(oid)?;
-        let place = self.find_place(&table, old)?;
-        let new = fold(new);
-        check_column_name(&new)?;
-        if table.column(&new).is_some() {
-            return Err(SqlError::new(
-                state::DUPLICATE_COLUMN,
-                format!(
-                    "column \"{new}\" of relation \"{}\" already exists",
-                    table.name
-                ),
-            ));
-        }
-        let (_, catalog) = self.write_view()?;
-        // Checks and views are kept as text, which the renaming does not reach.
-        let in_check = catalog.constraints_of(oid).any(|c| {
-            matches!(c.kind, ConstraintKind::Check { .. }) && c.columns().contains(&place)
-        });
-        let in_view = catalog
-            .views()
-            .any(|v| v.depends_on.iter().any(|d| d.oid == oid));
-        if in_check || in_view {
-            return Err(SqlError::unsupported(
-                "renaming a column that a check constraint or a view uses",
-            ));
-        }
-        table.columns[usize::from(place)].name = new;
-        self.change_catalog(vec![put!(Table, table)])?;
-        Ok(())
-    }
-
-    fn rename_constraint(&mut self, oid: Oid, old: &str, new: String) -> Result<()> {
-        let (_, catalog) = self.write_view()?;
-        let table = self.table_by_oid(oid)?;
-        let found = catalog
-            .constraints_of(oid)
-            .find(|c| c.name == old)
-            .ok_or_else(|| {
-                SqlError::new(
-                    state::UNDEFINED_OBJECT,
-                    format!(
-                        "constraint \"{old}\" for table \"{}\" does not exist",
-                        table.name
-                    ),
-                )
-            })?;
-        if catalog.constraints_of(oid).any(|c| c.name == new) {
-            return Err(SqlError::new(
-                state::DUPLICATE_OBJECT,
-                format!(
-                    "constraint \"{new}\" for relation \"{}\" already exists",
-                    table.name
-                ),
-            ));
-        }
-        let mut changes = vec![put!(
-            Constraint,
-            Constraint {
-                name: new.clone(),
-                ..found.as_ref().clone()
-            }
-        )];
-        if let Some(index) = catalog
-            .indexes_of(oid)
-            .find(|i| i.constraint == Some(found.oid))
-        {
-            self.check_free(&catalog, index.schema, &new)?;
-            changes.push(put!(
-                Index,
-                Index {
-                    name: new,
-                    ..index.as_ref().clone()
-                }
-            ));
-        }
-        self.change_catalog(changes)?;
-        Ok(())
-    }
-
     fn alter_column(&mut self, oid: Oid, column: &Ident, op: &AlterColumnOperation) -> Result<()> {
         let mut table = self.table_by_oid(oid)?;
         let place = self.find_place(&table, column)?;
@@ -528,9 +421,9 @@ impl Session {
                 column.default = None;
                 column.default_sequences.clear();
             }
-            AlterColumnOperation::SetDataType { .. } => {
-                return Err(SqlError::unsupported("ALTER COLUMN … TYPE"));
-            }
+            AlterColumnOperation::SetDataType {
+                data_type, using, ..
+            } => return self.alter_column_type(oid, place, data_type, using.as_ref()),
             AlterColumnOperation::AddGenerated { .. } => {
                 return Err(SqlError::unsupported("ALTER COLUMN … ADD GENERATED"));
             }
@@ -596,11 +489,6 @@ enum DefaultValue {
     /// One value, in the form of `ColumnDef::missing`.
     Constant(Vec<u8>),
     PerRow,
-}
-
-fn renamed(session: &Session, name: &ast::RenameTableNameKind) -> Result<String> {
-    let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) = name;
-    Ok(names::qualified(name, &session.info.database)?.1)
 }
 
 /// One value in the form storage keeps it in.

@@ -404,6 +404,18 @@ impl Session {
         let (table, collection) = (index.table, CollectionId(index.collection));
         changes.push(put!(Index, index));
         let catalog = self.change_catalog(changes)?;
+        self.fill_index(&catalog, table, collection, fill)?;
+        self.define_storage(&catalog, table)
+    }
+
+    /// Fills an index that the catalog has and storage has not.
+    pub(super) fn fill_index(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: Oid,
+        collection: CollectionId,
+        fill: Fill,
+    ) -> Result<()> {
         let meta = catalog.table_meta(table)?;
         let mut indexes = meta.storage.indexes.iter();
         let Some(storage) = indexes.find(|index| index.id == collection) else {
@@ -429,7 +441,7 @@ impl Session {
         if is_read && !self.transaction()?.sees_newest_rows(meta.id())? {
             return Err(changed_meanwhile(&meta.table.name));
         }
-        self.define_storage(&catalog, table)
+        Ok(())
     }
 
     /// Sets NOT NULL on columns, after a look at the rows.
@@ -670,29 +682,6 @@ impl Session {
                 catalog.constraints_of(table.oid).any(|c| c.name == n)
             }),
         };
-        for (child, parent_column) in places.iter().zip(&referenced_columns) {
-            let a = table.columns[usize::from(*child)].ty();
-            let b = parent.columns[usize::from(*parent_column)].ty();
-            let alike = a == b
-                || (a.is_integer() && b.is_integer())
-                || (a.is_string() && b.is_string())
-                || (a.category() == 'N'
-                    && b.category() == 'N'
-                    && b == crate::types::PgType::Numeric);
-            if !alike {
-                return Err(SqlError::new(
-                    state::DATATYPE_MISMATCH,
-                    format!("foreign key constraint \"{name}\" cannot be implemented"),
-                )
-                .with_detail(format!(
-                    "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                    table.columns[usize::from(*child)].name,
-                    parent.columns[usize::from(*parent_column)].name,
-                    a.name(),
-                    b.name()
-                )));
-            }
-        }
         let oid = self.instance.allocate_oid()?;
         let key = ForeignKey {
             columns: places,
@@ -703,6 +692,7 @@ impl Session {
             on_update,
             full_match,
         };
+        check_alike(&name, &table, &parent, &key)?;
         let kind = ConstraintKind::ForeignKey(key);
         let constraint = Constraint {
             oid,
@@ -713,6 +703,38 @@ impl Session {
         };
         self.put_constraint(constraint, existing)
     }
+}
+
+/// 42804 when the columns of a foreign key cannot be compared with those that they refer to.
+pub(super) fn check_alike(
+    name: &str,
+    child: &Table,
+    parent: &Table,
+    key: &ForeignKey,
+) -> Result<()> {
+    for (column, referenced) in key.columns.iter().zip(&key.referenced_columns) {
+        let column = &child.columns[usize::from(*column)];
+        let referenced = &parent.columns[usize::from(*referenced)];
+        let (a, b) = (column.ty(), referenced.ty());
+        let alike = a == b
+            || (a.is_integer() && b.is_integer())
+            || (a.is_string() && b.is_string())
+            || (a.category() == 'N' && b.category() == 'N' && b == crate::types::PgType::Numeric);
+        if !alike {
+            return Err(SqlError::new(
+                state::DATATYPE_MISMATCH,
+                format!("foreign key constraint \"{name}\" cannot be implemented"),
+            )
+            .with_detail(format!(
+                "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                column.name,
+                referenced.name,
+                a.name(),
+                b.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// CREATE UNIQUE INDEX words its violation differently from INSERT.

@@ -161,7 +161,10 @@ impl ColumnRequest {
 }
 
 /// The type of a column; true for the `serial` types, which are integers with a sequence.
-fn column_type(ty: &ast::DataType, functions: &Functions) -> Result<(PgType, i32, bool)> {
+pub(super) fn column_type(
+    ty: &ast::DataType,
+    functions: &Functions,
+) -> Result<(PgType, i32, bool)> {
     let serial = match ty {
         ast::DataType::Custom(name, modifiers) if modifiers.is_empty() => {
             match names::parts(name)?.join(".").as_str() {
@@ -478,7 +481,7 @@ impl Session {
     }
 
     /// Inserts the rows of a query into a new table.
-    fn fill_table(
+    pub(super) fn fill_table(
         &mut self,
         table: Oid,
         planned: &crate::plan::query::PlannedQuery,

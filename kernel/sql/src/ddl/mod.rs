@@ -4,12 +4,14 @@
 //! are written together, so that a crash, a ROLLBACK or a savepoint undoes them together.
 
 mod alter;
+mod column_type;
 mod comment;
 mod compression;
 pub(crate) mod constraint;
 mod create_table;
 mod drop;
 mod index;
+mod rename;
 pub(crate) mod retention;
 mod roles;
 mod schema;

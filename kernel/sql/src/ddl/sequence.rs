@@ -1,5 +1,7 @@
 //! CREATE SEQUENCE and ALTER SEQUENCE.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, Expr};
 
 use super::put;
@@ -268,7 +270,10 @@ impl Session {
                 }
                 SequenceOption::RenameTo(name) => {
                     let name = fold(name);
-                    self.check_free(&catalog, sequence.schema, &name)?;
+                    self.rename_to(
+                        &Relation::Sequence(Arc::new(sequence.clone())),
+                        name.clone(),
+                    )?;
                     sequence.name = name;
                 }
                 _ => {}

@@ -168,7 +168,7 @@ impl Session {
 }
 
 /// The literal that an expression is.
-fn literal(expr: &mut ast::Expr) -> Option<&mut ast::Value> {
+pub(super) fn literal(expr: &mut ast::Expr) -> Option<&mut ast::Value> {
     match expr {
         ast::Expr::Value(value) => Some(&mut value.value),
         ast::Expr::Nested(expr) => literal(expr),
@@ -176,7 +176,7 @@ fn literal(expr: &mut ast::Expr) -> Option<&mut ast::Value> {
     }
 }
 
-fn is_changes(name: &ast::ObjectName) -> bool {
+pub(super) fn is_changes(name: &ast::ObjectName) -> bool {
     names::parts(name).is_ok_and(|parts| parts == [changes::FUNCTION])
 }
 

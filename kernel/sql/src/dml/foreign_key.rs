@@ -24,7 +24,7 @@ use crate::catalog::model::ReferentialAction;
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::planning::LazyState;
-use crate::types::{CastContext, cast_array, extension};
+use crate::types::{CastContext, Format, PgType, cast_array, extension};
 
 /// Found keys are forgotten past this, so that memory stays bounded.
 const FOUND_MAX: usize = 1 << 20;
@@ -66,10 +66,46 @@ pub(super) fn key_columns(
             if *array.data_type() == wanted {
                 return Ok(array.clone());
             }
-            let cast = CastContext::Implicit;
-            cast_array(array, &from.ty, &to.ty, to.typmod, cast, &writer.format)
+            let values = as_parent(array, (&from.ty, &to.ty), to.typmod, &writer.format)?;
+            let lost = (0..array.len()).find(|row| values.is_null(*row) && array.is_valid(*row));
+            match lost {
+                Some(row) => Err(beyond_parent(writer, fk, batch, row)),
+                None => Ok(values),
+            }
         })
         .collect()
+}
+
+/// Values of a child's column as the parent's has them; NULL for what is beyond that one's type.
+fn as_parent(
+    array: &ArrayRef,
+    (from, to): (&PgType, &PgType),
+    typmod: i32,
+    format: &Format,
+) -> Result<ArrayRef> {
+    match from.is_integer() && to.is_integer() {
+        true => Ok(arrow::compute::cast(array, &to.arrow_typmod(typmod))?),
+        false => cast_array(array, from, to, typmod, CastContext::Implicit, format),
+    }
+}
+
+/// What is said of a row whose key the parent cannot have.
+fn beyond_parent(
+    writer: &Writer,
+    fk: &ForeignKeyTarget,
+    batch: &RecordBatch,
+    row: usize,
+) -> SqlError {
+    let columns = fk.key.columns.iter();
+    let values = columns.filter_map(|c| {
+        let array = batch.column(fk.child.position(ColumnId(*c))?);
+        Datum::from_array(extension::unwrapped(array).as_ref(), row).ok()
+    });
+    let values: Vec<Datum> = values.collect();
+    not_present(
+        fk,
+        &key_text(&fk.child, &fk.key.columns, &values, &writer.format),
+    )
 }
 
 fn index_types(meta: &TableMeta, place: usize) -> Vec<ColumnType> {
@@ -174,10 +210,14 @@ fn mixed_key(fk: &ForeignKeyTarget) -> SqlError {
 /// What is said of a key, in the order of the parent's index, that the parent does not have.
 fn no_parent(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
     let key = unordered(fk, key);
+    let referenced = &fk.key.referenced_columns;
+    not_present(fk, &key_text(&fk.parent, referenced, &key, &writer.format))
+}
+
+fn not_present(fk: &ForeignKeyTarget, key: &str) -> SqlError {
     violation_words(fk, "insert or update on").with_detail(format!(
-        "Key ({})=({}) is not present in table \"{}\".",
+        "Key ({})=({key}) is not present in table \"{}\".",
         fk.child.names(&fk.key.columns),
-        key_text(&fk.parent, &fk.key.referenced_columns, &key, &writer.format),
         fk.parent.table.name
     ))
 }
@@ -400,14 +440,9 @@ fn children(
             .map(|(array, (c, p))| {
                 let (from, to) = (child.table.column_at(*c), fk.parent.table.column_at(*p));
                 match (from, to) {
-                    (Some(from), Some(to)) if from.type_oid != to.type_oid => cast_array(
-                        array,
-                        &from.ty(),
-                        &to.ty(),
-                        to.typmod,
-                        CastContext::Implicit,
-                        &crate::types::Format::default(),
-                    ),
+                    (Some(from), Some(to)) if from.type_oid != to.type_oid => {
+                        as_parent(array, (&from.ty(), &to.ty()), to.typmod, &Format::default())
+                    }
                     _ => Ok(array.clone()),
                 }
             })

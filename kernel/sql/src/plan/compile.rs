@@ -116,13 +116,34 @@ impl Expressions {
                 _ => SqlError::unsupported(format!("this kind of expression in {what}")),
             });
         };
-        if !is_plain_input(&projection.input) {
-            return Err(SqlError::unsupported(format!(
-                "an aggregate, window function or subquery in {what}"
-            )));
+        let mut input = projection.input.as_ref();
+        while let LogicalPlan::SubqueryAlias(alias) = input {
+            input = &alias.input;
         }
-        if projection.expr.iter().any(has_subquery) {
-            return Err(SqlError::unsupported(format!("a subquery in {what}")));
+        match input {
+            LogicalPlan::Aggregate(_) => {
+                return Err(SqlError::new(
+                    state::GROUPING_ERROR,
+                    format!("aggregate functions are not allowed in {what}"),
+                ));
+            }
+            LogicalPlan::Window(_) => {
+                return Err(SqlError::new(
+                    state::WINDOWING_ERROR,
+                    format!("window functions are not allowed in {what}"),
+                ));
+            }
+            _ => {}
+        }
+        if !is_plain_input(&projection.input) || projection.expr.iter().any(has_subquery) {
+            // What `what` says of many, PostgreSQL forbids in one.
+            return Err(match what.strip_suffix('s') {
+                Some(one) => SqlError::new(
+                    state::FEATURE_NOT_SUPPORTED,
+                    format!("cannot use subquery in {one}"),
+                ),
+                None => SqlError::unsupported(format!("a subquery in {what}")),
+            });
         }
         Ok(Expressions {
             fields: projection.schema.fields().iter().cloned().collect(),

@@ -281,6 +281,92 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// Runs statements one after the other in a new database, and says what each printed, in the words of
+    /// `support::Client::run`.
+    pub fn script(&self, database: &str, statements: &[&str]) -> Vec<String> {
+        let psql = |database: &str, args: &[&str]| {
+            let socket = self.directory.path().to_str().unwrap();
+            let mut command = Command::new("psql");
+            command.args([
+                "-X",
+                "-A",
+                "-F",
+                " | ",
+                "-P",
+                "null=NULL",
+                "-P",
+                "footer=off",
+            ]);
+            command.args(["-h", socket, "-U", "helios", "-d", database]);
+            command.args(args).output().unwrap()
+        };
+        let created = psql("postgres", &["-c", &format!("CREATE DATABASE {database}")]);
+        assert!(created.status.success(), "{created:?}");
+        let mut answers = Vec::new();
+        let mut script = String::from("\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\n");
+        for (i, sql) in statements.iter().enumerate() {
+            script.push_str(&format!("\\echo '<<{i}>>'\n\\warn '<<{i}>>'\n{sql}\n"));
+        }
+        let file = self.directory.path().join("script.sql");
+        std::fs::write(&file, script).unwrap();
+        let output = psql(database, &["-f", file.to_str().unwrap()]);
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        for i in 0..statements.len() {
+            let part = |text: &str| -> String {
+                let (_, rest) = text.split_once(&format!("<<{i}>>\n")).unwrap_or_default();
+                let (part, _) = rest
+                    .split_once(&format!("<<{}>>\n", i + 1))
+                    .unwrap_or((rest, ""));
+                part.to_owned()
+            };
+            answers.push(messages(&part(&stderr)) + &part(&stdout));
+        }
+        answers
+    }
+}
+
+/// The notices and errors that psql printed, without where in the server and in the statement they are from.
+fn messages(text: &str) -> String {
+    let mut out = String::new();
+    let mut after_line = false;
+    for line in text.lines() {
+        // "psql:FILE:LINE: ERROR:  42P01: message"
+        let line = match line.strip_prefix("psql:") {
+            Some(rest) => rest.splitn(3, ':').nth(2).unwrap_or_default().trim_start(),
+            None => line,
+        };
+        let caret = std::mem::take(&mut after_line);
+        if line.starts_with("LINE ") {
+            after_line = true;
+            continue;
+        }
+        const FIELDS: [&str; 6] = [
+            "LOCATION:",
+            "SCHEMA NAME:",
+            "TABLE NAME:",
+            "COLUMN NAME:",
+            "DATATYPE NAME:",
+            "CONSTRAINT NAME:",
+        ];
+        if caret || FIELDS.iter().any(|field| line.starts_with(field)) {
+            continue;
+        }
+        let said = line.split_once(":  ").map(|(label, rest)| match label {
+            "ERROR" => format!("ERROR {rest}"),
+            "DETAIL" | "HINT" => format!("{label}: {rest}"),
+            _ => {
+                let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
+                format!("{label}: {message}")
+            }
+        });
+        out.push_str(&said.unwrap_or_else(|| line.to_owned()));
+        out.push('\n');
+    }
+    out
+}
+
 impl Drop for Postgres {
     fn drop(&mut self) {
         let data = self.directory.path().join("data");

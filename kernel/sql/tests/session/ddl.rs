@@ -103,7 +103,8 @@ fn alter_table_changes_columns_and_constraints() {
             1 | NULL | 1
             2 | NULL | 2
             3 | x | 4
-            ERROR 0A000: ALTER COLUMN … TYPE is not supported
+            ERROR 42804: column "c" cannot be cast automatically to type integer
+            HINT: You might need to specify "USING c::integer".
             ALTER TABLE
             INSERT 0 1
         "#]],

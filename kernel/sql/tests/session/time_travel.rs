@@ -230,6 +230,7 @@ fn across_ddl() {
           ALTER TABLE shop.item ADD COLUMN stock int DEFAULT 7;
           ALTER TABLE shop.item DROP COLUMN price; ALTER TABLE shop.item ADD COLUMN price text DEFAULT 'free'");
     let b = scn(s);
+    s.ok("ALTER TABLE shop.item ALTER COLUMN stock TYPE text USING stock || ' left'");
     s.ok("ALTER TABLE shop.item RENAME TO thing; CREATE TABLE shop.item (other text)");
     let c = scn(s);
     s.ok("TRUNCATE shop.thing; INSERT INTO shop.thing VALUES (9, 'new', 1, 1)");
@@ -254,8 +255,8 @@ fn across_ddl() {
         1 | pen | 7 | free
         2 | cup | 7 | free
         id | title | stock | price
-        1 | pen | 7 | free
-        2 | cup | 7 | free
+        1 | pen | 7 left | free
+        2 | cup | 7 left | free
         other
         id | title | stock | price
         9 | new | 1 | 1
@@ -627,7 +628,7 @@ fn what_is_refused() {
             ERROR 42804: argument of AS OF SCN must be type bigint, not type timestamp with time zone
             ERROR 42P10: argument of AS OF must not contain variables
             ERROR 42P10: argument of AS OF must not contain variables
-            ERROR 0A000: an aggregate, window function or subquery in AS OF is not supported
+            ERROR 42803: aggregate functions are not allowed in AS OF
             ERROR 0A000: a subquery in AS OF is not supported
             ERROR 0A000: a volatile function in AS OF is not supported
             ERROR 0A000: a volatile function in AS OF is not supported

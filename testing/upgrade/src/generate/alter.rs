@@ -4,6 +4,7 @@ use super::Generator;
 use super::model::Role;
 use super::name;
 use super::table::DOCUMENT;
+use super::value::Type;
 use crate::Result;
 
 impl Generator {
@@ -51,6 +52,9 @@ impl Generator {
             return Ok(());
         };
         let column = self.model.tables[at].columns[place].clone();
+        if column.refused.is_none() && self.rng.one_in(5) {
+            return self.retype_column(at, place);
+        }
         let change = match self.rng.index(7) {
             0 => "SET NOT NULL".to_owned(),
             1 => "DROP NOT NULL".to_owned(),
@@ -76,6 +80,22 @@ impl Generator {
         Ok(())
     }
 
+    /// Every type becomes text, and whatever compares and indexes it still does.
+    fn retype_column(&mut self, at: usize, place: usize) -> Result<()> {
+        let table = &self.model.tables[at];
+        let column = &table.columns[place].name;
+        let sql = format!(
+            "ALTER TABLE {} ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE text USING {column}::text",
+            table.name
+        );
+        if self.sql.may(&sql)? {
+            let column = &mut self.model.tables[at].columns[place];
+            column.ty = Type::Text;
+            column.has_default = false;
+        }
+        Ok(())
+    }
+
     pub(super) fn rename(&mut self) -> Result<()> {
         let Some(at) = self.table() else {
             return Ok(());
@@ -84,8 +104,7 @@ impl Generator {
         let table = &self.model.tables[at];
         let old = table.name.clone();
         match self.rng.index(4) {
-            // Views keep the names of their tables.
-            0 if self.model.views.is_empty() => {
+            0 => {
                 let qualified = format!("{}.{new}", table.schema);
                 if self
                     .sql

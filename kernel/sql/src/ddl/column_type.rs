@@ -1,0 +1,345 @@
+//! ALTER COLUMN … TYPE.
+//!
+//! The table gets a new collection with its rows converted, and its indexes new ones over these; a reader of an
+//! older snapshot, or of the past, keeps the old. Where the values stay as they are, as varchar(20) in text,
+//! only the catalog changes.
+
+use std::sync::Arc;
+
+use arrow::array::new_empty_array;
+use heliosdb_storage::TableLockMode;
+use heliosdb_storage::ids::{CollectionId, ColumnId};
+use sqlparser::ast::{self, Expr};
+
+use super::constraint::{Fill, check_alike};
+use super::create_table::column_type;
+use super::put;
+use crate::catalog::CatalogSnapshot;
+use crate::catalog::meta::ColumnMeta;
+use crate::catalog::model::*;
+use crate::catalog::store::Change;
+use crate::dml::assign::to_column;
+use crate::error::{Result, SqlError, state};
+use crate::names;
+use crate::plan::compile::{Expressions, Local};
+use crate::session::Session;
+use crate::session::statement::parse_query;
+use crate::types::PgType;
+use crate::types::names::format_type;
+
+impl Session {
+    pub(super) fn alter_column_type(
+        &mut self,
+        oid: Oid,
+        place: u16,
+        ty: &ast::DataType,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let (catalog, table) = self.table_now(oid)?;
+        let old = &table.columns[usize::from(place)];
+        let (ty, typmod, serial) = column_type(ty, &self.info.functions())?;
+        if serial {
+            let message = "type \"serial\" does not exist";
+            return Err(SqlError::new(state::UNDEFINED_OBJECT, message));
+        }
+        ty.column_type(typmod)?;
+        check_uses(&catalog, &table, place, &ty)?;
+        let mut new = Column {
+            type_oid: ty.oid(),
+            typmod,
+            extension_type: None,
+            missing: None,
+            ..old.clone()
+        };
+        if ty.extension().is_some() || old.extension_type.is_some() {
+            return Err(SqlError::unsupported(
+                "ALTER COLUMN … TYPE to or from a type of a plugin",
+            ));
+        }
+        self.check_conversion(&catalog, &table, place, &new, using)?;
+        self.convert_default(old, &mut new)?;
+        if using.is_none() && is_kept(old, &new) {
+            new.missing = old.missing.clone();
+            let mut table = table;
+            table.columns[usize::from(place)] = new;
+            self.change_catalog(vec![put!(Table, table)])?;
+        } else {
+            self.rewrite_table(&catalog, table, place, new, using)?;
+        }
+        self.check_constraints_again(oid, place)
+    }
+
+    /// Whether the values that the column is to have can be assigned to one of its new type.
+    fn check_conversion(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        table: &Table,
+        place: u16,
+        new: &Column,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let meta = catalog.table_meta(table.oid)?;
+        let from = match using {
+            None => table.columns[usize::from(place)].ty(),
+            Some(expr) => self.with_state(|session, state| {
+                let local = Local {
+                    name: &table.name,
+                    schema: meta.schema.clone(),
+                };
+                let exprs = Expressions::plan_exprs(
+                    state,
+                    catalog,
+                    &session.info,
+                    &[local],
+                    vec![expr.clone()],
+                    "transform expressions",
+                )?;
+                Ok(exprs.pg_type(0))
+            })?,
+        };
+        self.check_assigned(&from, new).map_err(|e| {
+            if e.code != state::DATATYPE_MISMATCH {
+                return e;
+            }
+            let (name, column_type) = (&new.name, new.ty());
+            let ty = format_type(&column_type, new.typmod);
+            match using {
+                None => SqlError::new(
+                    state::DATATYPE_MISMATCH,
+                    format!("column \"{name}\" cannot be cast automatically to type {}", column_type.name()),
+                )
+                .with_hint(format!("You might need to specify \"USING {}::{ty}\".", names::quote(name))),
+                Some(_) => SqlError::new(
+                    state::DATATYPE_MISMATCH,
+                    format!(
+                        "result of USING clause for column \"{name}\" cannot be cast automatically to type {}",
+                        column_type.name()
+                    ),
+                )
+                .with_hint("You might need to add an explicit cast."),
+            }
+        })
+    }
+
+    /// 42804 when values of a type cannot be assigned to a column.
+    fn check_assigned(&self, from: &PgType, column: &Column) -> Result<()> {
+        let column = ColumnMeta {
+            id: ColumnId(0),
+            name: column.name.clone(),
+            ty: column.ty(),
+            typmod: column.typmod,
+            not_null: false,
+        };
+        let from = match from {
+            PgType::Unknown => &PgType::Text,
+            from => from,
+        };
+        let none = new_empty_array(&from.arrow_typmod(-1));
+        let storage = column.ty.arrow_typmod(column.typmod);
+        to_column(&none, &column, &storage, &self.info.format()).map(drop)
+    }
+
+    /// The default stays, as an expression that is assigned to the new type as the old one could be.
+    fn convert_default(&mut self, old: &Column, column: &mut Column) -> Result<()> {
+        let Some(expr) = crate::dml::target::default_expression(column)? else {
+            return Ok(());
+        };
+        if column.identity.is_some() {
+            return Ok(());
+        }
+        let (name, ty) = (column.name.clone(), column.ty());
+        let (_, catalog) = self.write_view()?;
+        let from = self.with_state(|session, state| {
+            let exprs = vec![expr.clone()];
+            let what = "DEFAULT expressions";
+            let exprs = Expressions::plan_exprs(state, &catalog, &session.info, &[], exprs, what)?;
+            Ok(exprs.pg_type(0))
+        })?;
+        // A literal has had the column's type until now.
+        let from = match from {
+            PgType::Unknown => old.ty(),
+            from => from,
+        };
+        let assigned = self.check_assigned(&from, column);
+        let kept = assigned.and_then(|()| self.set_default(column, &expr));
+        kept.map_err(|e| match e.code {
+            state::DATATYPE_MISMATCH => SqlError::new(
+                state::DATATYPE_MISMATCH,
+                format!(
+                    "default for column \"{name}\" cannot be cast automatically to type {}",
+                    ty.name()
+                ),
+            ),
+            _ => e,
+        })
+    }
+
+    /// Gives the table a new collection, whose rows have `new` in place of the column, and its indexes.
+    fn rewrite_table(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        table: Table,
+        place: u16,
+        new: Column,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let schema = catalog.schema(table.schema);
+        let schema = schema.ok_or_else(|| SqlError::internal("a table without its schema"))?;
+        let items: Vec<String> = table
+            .live_columns()
+            .map(|(id, column)| match using {
+                Some(expr) if id.0 == place => names::text_of(expr),
+                _ => names::quote(&column.name),
+            })
+            .collect();
+        let text = format!(
+            "SELECT {} FROM {}.{}",
+            items.join(", "),
+            names::quote(&schema.name),
+            names::quote(&table.name)
+        );
+        let rows = self.plan_query(parse_query(&text)?.as_ref(), &[])?;
+        // The rows are written to a table that is there for as long, and belongs to nobody else.
+        let mut columns = table.columns.clone();
+        columns[usize::from(place)] = Column {
+            not_null: false,
+            ..new.clone()
+        };
+        columns.iter_mut().for_each(|column| column.missing = None);
+        let fresh = Table {
+            oid: self.instance.allocate_oid()?,
+            name: format!("{} of {}", table.name, table.oid),
+            collection: self.instance.allocate_collection()?.0,
+            columns: columns.clone(),
+            ..table.clone()
+        };
+        let (written, collection) = (fresh.oid, fresh.collection);
+        self.lock_table(CollectionId(collection), TableLockMode::AccessExclusive)?;
+        let with_fresh = self.change_catalog(vec![put!(Table, fresh)])?;
+        self.define_storage(&with_fresh, written)?;
+        self.fill_table(written, &rows)?;
+        // Then they are this table's.
+        let (oid, old, not_null) = (table.oid, table.collection, new.not_null);
+        let rewritten = Table {
+            collection,
+            columns,
+            ..table
+        };
+        let mut changes = vec![Change::Remove(written), put!(Table, rewritten)];
+        let mut indexes = Vec::new();
+        for index in catalog.indexes_of(oid) {
+            let collection = self.instance.allocate_collection()?;
+            indexes.push(collection);
+            changes.push(put!(
+                Index,
+                Index {
+                    collection: collection.0,
+                    ..index.as_ref().clone()
+                }
+            ));
+        }
+        let catalog = self.change_catalog(changes)?;
+        let dropped = CollectionId(old);
+        self.transaction()?.drop_collection(dropped)?;
+        for index in indexes {
+            self.fill_index(&catalog, oid, index, Fill::Locked)?;
+        }
+        self.define_storage(&catalog, oid)?;
+        if not_null {
+            let (catalog, mut table) = self.table_now(oid)?;
+            self.make_not_null(&catalog, &mut table, &[place], true)?;
+            self.change_catalog(vec![put!(Table, table)])?;
+        }
+        Ok(())
+    }
+
+    /// Holds what says something of the column against its new values.
+    fn check_constraints_again(&mut self, oid: Oid, place: u16) -> Result<()> {
+        let (catalog, table) = self.table_now(oid)?;
+        let own: Vec<_> = catalog
+            .constraints_of(oid)
+            .filter(|constraint| constraint.columns().contains(&place))
+            .cloned()
+            .collect();
+        let others: Vec<_> = catalog
+            .foreign_keys_to(oid)
+            .filter(|constraint| constraint.table != oid)
+            .filter(|constraint| match &constraint.kind {
+                ConstraintKind::ForeignKey(key) => key.referenced_columns.contains(&place),
+                _ => false,
+            })
+            .cloned()
+            .collect();
+        for constraint in &others {
+            let Some(child) = catalog.table(constraint.table) else {
+                continue;
+            };
+            self.lock_table(child.collection_id(), TableLockMode::ShareRowExclusive)?;
+        }
+        for constraint in own.iter().chain(&others) {
+            if let ConstraintKind::ForeignKey(key) = &constraint.kind
+                && let Some(child) = catalog.table(constraint.table)
+                && let Some(parent) = catalog.table(key.referenced_table)
+            {
+                let parent = if parent.oid == oid { &table } else { parent };
+                check_alike(&constraint.name, child, parent, key)?;
+            }
+            if constraint.validated {
+                self.check_existing_rows(&catalog, constraint)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 0A000 or 22023 when something depends on the column that its new type would break.
+fn check_uses(catalog: &CatalogSnapshot, table: &Table, place: u16, ty: &PgType) -> Result<()> {
+    let column = &table.columns[usize::from(place)];
+    let view = catalog
+        .views()
+        .find(|view| view.depends_on.iter().any(|on| on.oid == table.oid));
+    if let Some(view) = view {
+        return Err(SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            "cannot alter type of a column used by a view or rule",
+        )
+        .with_detail(format!(
+            "rule _RETURN on view {} depends on column \"{}\"",
+            view.name, column.name
+        )));
+    }
+    if column.identity.is_some() && !ty.is_integer() {
+        return Err(SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            "identity column type must be smallint, integer, or bigint",
+        ));
+    }
+    let reads = |expression: &IndexExpression| expression.columns.contains(&place);
+    let in_index = catalog.indexes_of(table.oid).find(|index| {
+        index.expressions.iter().any(reads) || index.predicate.as_ref().is_some_and(reads)
+    });
+    if let Some(index) = in_index {
+        return Err(SqlError::unsupported(format!(
+            "ALTER COLUMN … TYPE of a column in an expression of index \"{}\"",
+            index.name
+        )));
+    }
+    let by_plugin = catalog
+        .constraints_of(table.oid)
+        .find(|constraint| constraint.plugin().is_some() && constraint.columns().contains(&place));
+    match by_plugin {
+        Some(constraint) => Err(SqlError::unsupported(format!(
+            "ALTER COLUMN … TYPE of a column of constraint \"{}\", which a plugin checks",
+            constraint.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether every value of the old column is one of the new, and is kept in the same form.
+fn is_kept(old: &Column, new: &Column) -> bool {
+    let is_text = |ty: &PgType| matches!(ty, PgType::Text | PgType::Varchar);
+    let no_shorter = new.typmod < 0 || (old.typmod >= 0 && old.typmod <= new.typmod);
+    let same = old.type_oid == new.type_oid && old.typmod == new.typmod;
+    same || (is_text(&old.ty()) && is_text(&new.ty()) && no_shorter)
+}

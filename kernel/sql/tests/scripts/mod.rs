@@ -1,0 +1,92 @@
+//! Scripts here and on PostgreSQL: the same rows, tags, notices, errors, details and hints, statement by
+//! statement, each script in a database of its own.
+//!
+//! A statement ends with `;` at the end of a line. One under a line `-- differs: why` has to differ, so that a
+//! difference that goes away is seen; one under `-- here: why` runs here alone.
+
+use std::fmt::Write;
+
+use super::harness::Postgres;
+use super::support::Db;
+
+const SCRIPTS: [(&str, &str); 2] = [
+    ("alter_type", include_str!("alter_type.sql")),
+    ("rename", include_str!("rename.sql")),
+];
+
+struct Statement {
+    text: String,
+    differs: bool,
+    here_alone: bool,
+}
+
+fn statements(script: &str) -> Vec<Statement> {
+    let mut all = Vec::new();
+    let (mut text, mut differs, mut here_alone) = (String::new(), false, false);
+    for line in script.lines() {
+        if let Some(comment) = line.strip_prefix("--") {
+            differs |= comment.trim_start().starts_with("differs:");
+            here_alone |= comment.trim_start().starts_with("here:");
+            continue;
+        }
+        text.push_str(line);
+        text.push('\n');
+        if line.ends_with(';') {
+            all.push(Statement {
+                text: text.trim().to_owned(),
+                differs,
+                here_alone,
+            });
+            (differs, here_alone) = (false, false);
+            text.clear();
+        }
+    }
+    assert!(
+        text.trim().is_empty(),
+        "a script ends within a statement: {text}"
+    );
+    all
+}
+
+#[test]
+fn scripts_do_what_they_do_in_postgres() {
+    let postgres = match Postgres::start() {
+        Ok(postgres) => postgres,
+        Err(why) => {
+            println!("skipped: no PostgreSQL to compare with: {why}");
+            return;
+        }
+    };
+    let mut wrong = String::new();
+    for (name, script) in SCRIPTS {
+        let statements = statements(script);
+        let shared: Vec<&str> = statements
+            .iter()
+            .filter(|statement| !statement.here_alone)
+            .map(|statement| statement.text.as_str())
+            .collect();
+        let mut theirs = postgres.script(name, &shared).into_iter();
+        let db = Db::new();
+        let mut session = db.session();
+        for statement in &statements {
+            let ours = session.run(&statement.text);
+            if statement.here_alone {
+                continue;
+            }
+            let theirs = theirs.next().unwrap_or_default();
+            let text = &statement.text;
+            match (ours == theirs, statement.differs) {
+                (true, true) => _ = writeln!(wrong, "{name}: no longer different: {text}\n"),
+                (false, false) => {
+                    _ = writeln!(
+                        wrong,
+                        "{name}: {text}\n  here:\n{ours}  PostgreSQL:\n{theirs}"
+                    );
+                }
+                _ => {}
+            }
+        }
+        println!("{name}: {} statements", statements.len());
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
