@@ -269,6 +269,9 @@ pub struct Index {
     /// The primary key or unique constraint it enforces (invariant 3).
     pub constraint: Option<Oid>,
     pub primary: bool,
+    /// CLUSTER took its order the last time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clustered: bool,
     /// See [`IndexColumn::column`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expressions: Vec<IndexExpression>,

@@ -297,7 +297,7 @@ impl Session {
         Ok(())
     }
 
-    fn set_not_null(&mut self, oid: Oid, place: u16) -> Result<()> {
+    pub(super) fn set_not_null(&mut self, oid: Oid, place: u16) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let mut table = self.table_by_oid(oid)?;
         self.make_not_null(&catalog, &mut table, &[place], true)?;

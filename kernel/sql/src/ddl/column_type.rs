@@ -1,29 +1,26 @@
 //! ALTER COLUMN … TYPE.
 //!
-//! The table gets a new collection with its rows converted, and its indexes new ones over these; a reader of an
-//! older snapshot, or of the past, keeps the old. Where the values stay as they are, as varchar(20) in text,
-//! only the catalog changes.
+//! The table is rewritten with its rows converted (`super::rewrite`). Where the values stay as they are, as
+//! varchar(20) in text, only the catalog changes.
 
 use std::sync::Arc;
 
 use arrow::array::new_empty_array;
 use heliosdb_storage::TableLockMode;
-use heliosdb_storage::ids::{CollectionId, ColumnId};
+use heliosdb_storage::ids::ColumnId;
 use sqlparser::ast::{self, Expr};
 
-use super::constraint::{Fill, check_alike};
+use super::constraint::check_alike;
 use super::create_table::column_type;
 use super::put;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::meta::ColumnMeta;
 use crate::catalog::model::*;
-use crate::catalog::store::Change;
 use crate::dml::assign::to_column;
 use crate::error::{Result, SqlError, state};
 use crate::names;
 use crate::plan::compile::{Expressions, Local};
 use crate::session::Session;
-use crate::session::statement::parse_query;
 use crate::types::PgType;
 use crate::types::names::format_type;
 
@@ -64,7 +61,18 @@ impl Session {
             table.columns[usize::from(place)] = new;
             self.change_catalog(vec![put!(Table, table)])?;
         } else {
-            self.rewrite_table(&catalog, table, place, new, using)?;
+            let items = table.live_columns().map(|(id, column)| match using {
+                Some(expr) if id.0 == place => names::text_of(expr),
+                _ => names::quote(&column.name),
+            });
+            let items = items.collect();
+            let not_null = std::mem::replace(&mut new.not_null, false);
+            let mut columns = table.columns.clone();
+            columns[usize::from(place)] = new;
+            self.rewrite_table(&catalog, table, columns, items, "")?;
+            if not_null {
+                self.set_not_null(oid, place)?;
+            }
         }
         self.check_constraints_again(oid, place)
     }
@@ -172,85 +180,6 @@ impl Session {
             ),
             _ => e,
         })
-    }
-
-    /// Gives the table a new collection, whose rows have `new` in place of the column, and its indexes.
-    fn rewrite_table(
-        &mut self,
-        catalog: &Arc<CatalogSnapshot>,
-        table: Table,
-        place: u16,
-        new: Column,
-        using: Option<&Expr>,
-    ) -> Result<()> {
-        let schema = catalog.schema(table.schema);
-        let schema = schema.ok_or_else(|| SqlError::internal("a table without its schema"))?;
-        let items: Vec<String> = table
-            .live_columns()
-            .map(|(id, column)| match using {
-                Some(expr) if id.0 == place => names::text_of(expr),
-                _ => names::quote(&column.name),
-            })
-            .collect();
-        let text = format!(
-            "SELECT {} FROM {}.{}",
-            items.join(", "),
-            names::quote(&schema.name),
-            names::quote(&table.name)
-        );
-        let rows = self.plan_query(parse_query(&text)?.as_ref(), &[])?;
-        // The rows are written to a table that is there for as long, and belongs to nobody else.
-        let mut columns = table.columns.clone();
-        columns[usize::from(place)] = Column {
-            not_null: false,
-            ..new.clone()
-        };
-        columns.iter_mut().for_each(|column| column.missing = None);
-        let fresh = Table {
-            oid: self.instance.allocate_oid()?,
-            name: format!("{} of {}", table.name, table.oid),
-            collection: self.instance.allocate_collection()?.0,
-            columns: columns.clone(),
-            ..table.clone()
-        };
-        let (written, collection) = (fresh.oid, fresh.collection);
-        self.lock_table(CollectionId(collection), TableLockMode::AccessExclusive)?;
-        let with_fresh = self.change_catalog(vec![put!(Table, fresh)])?;
-        self.define_storage(&with_fresh, written)?;
-        self.fill_table(written, &rows)?;
-        // Then they are this table's.
-        let (oid, old, not_null) = (table.oid, table.collection, new.not_null);
-        let rewritten = Table {
-            collection,
-            columns,
-            ..table
-        };
-        let mut changes = vec![Change::Remove(written), put!(Table, rewritten)];
-        let mut indexes = Vec::new();
-        for index in catalog.indexes_of(oid) {
-            let collection = self.instance.allocate_collection()?;
-            indexes.push(collection);
-            changes.push(put!(
-                Index,
-                Index {
-                    collection: collection.0,
-                    ..index.as_ref().clone()
-                }
-            ));
-        }
-        let catalog = self.change_catalog(changes)?;
-        let dropped = CollectionId(old);
-        self.transaction()?.drop_collection(dropped)?;
-        for index in indexes {
-            self.fill_index(&catalog, oid, index, Fill::Locked)?;
-        }
-        self.define_storage(&catalog, oid)?;
-        if not_null {
-            let (catalog, mut table) = self.table_now(oid)?;
-            self.make_not_null(&catalog, &mut table, &[place], true)?;
-            self.change_catalog(vec![put!(Table, table)])?;
-        }
-        Ok(())
     }
 
     /// Holds what says something of the column against its new values.

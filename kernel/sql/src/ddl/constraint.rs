@@ -286,6 +286,7 @@ impl Session {
             unique: true,
             constraint: Some(constraint),
             primary,
+            clustered: false,
             expressions: Vec::new(),
             predicate: None,
         };

@@ -135,6 +135,7 @@ impl Session {
             unique: create.unique,
             constraint: None,
             primary: false,
+            clustered: false,
             expressions,
             predicate,
         };

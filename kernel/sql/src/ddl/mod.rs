@@ -4,6 +4,7 @@
 //! are written together, so that a crash, a ROLLBACK or a savepoint undoes them together.
 
 mod alter;
+mod cluster;
 mod column_type;
 mod comment;
 mod compression;
@@ -13,6 +14,7 @@ mod drop;
 mod index;
 mod rename;
 pub(crate) mod retention;
+mod rewrite;
 mod roles;
 mod schema;
 mod sequence;

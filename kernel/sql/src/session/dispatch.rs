@@ -52,6 +52,11 @@ impl Session {
                 self.instance.engine().flush()?;
                 done("CHECKPOINT")
             }
+            StatementKind::Cluster(cluster) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.cluster(cluster)
+            }
             StatementKind::CreateUser(role) => self.create_role(role, true),
             StatementKind::CreateSequence(create) => self.create_sequence(create),
             StatementKind::AlterSequence(alter) => self.alter_sequence(alter),

@@ -10,6 +10,7 @@
 //! 2. Rows that are still to be read never belong to a transaction that writes: those were read
 //!    before the statement returned.
 
+pub(crate) mod cluster;
 mod cursor;
 mod depth;
 pub(crate) mod dispatch;

@@ -15,6 +15,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::cluster::{self, Cluster};
 use super::cursor::Fetch;
 use super::known::KnownStatement;
 use super::{depth, fetch};
@@ -67,6 +68,7 @@ pub(crate) enum StatementKind {
     /// FETCH or MOVE.
     Fetch(Fetch),
     Checkpoint,
+    Cluster(Cluster),
     Empty,
     /// One whose plan was found by its text.
     Known(KnownStatement),
@@ -370,6 +372,11 @@ fn parse_known(
     }
     if word_is(first, "checkpoint") && significant.len() == 1 {
         return Ok(StatementKind::Checkpoint);
+    }
+    if word_is(first, "cluster") {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Cluster(cluster));
     }
     let sequence = is_word(second, Keyword::SEQUENCE)
         || (is_word(third, Keyword::SEQUENCE)

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 2] = [
+const SCRIPTS: [(&str, &str); 3] = [
     ("alter_type", include_str!("alter_type.sql")),
+    ("cluster", include_str!("cluster.sql")),
     ("rename", include_str!("rename.sql")),
 ];
 

@@ -134,7 +134,7 @@ fn index_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             index.primary,
             false,
             true,
-            false,
+            index.clustered,
             true,
             false,
             true,

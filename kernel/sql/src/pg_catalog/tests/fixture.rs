@@ -94,6 +94,7 @@ fn index(
         unique: constraint.is_some(),
         constraint,
         primary,
+        clustered: false,
         expressions: Vec::new(),
         predicate: None,
     }))

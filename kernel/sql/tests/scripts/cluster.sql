@@ -1,0 +1,42 @@
+-- CLUSTER.
+CREATE TABLE t (id int PRIMARY KEY, a text, b int);
+INSERT INTO t VALUES (1, 'pear', 3), (2, 'fig', NULL), (3, 'apple', 1), (4, NULL, 2), (5, 'plum', 1);
+CREATE INDEX t_a ON t (a);
+CREATE INDEX t_b ON t (b DESC, id);
+CREATE INDEX t_part ON t (b) WHERE b > 1;
+CREATE INDEX t_lower ON t (lower(a));
+CREATE TABLE child (t int REFERENCES t);
+INSERT INTO child VALUES (1), (5);
+CREATE VIEW v AS SELECT id, a FROM t;
+CLUSTER t;
+CLUSTER t USING nope;
+CLUSTER nope USING t_a;
+-- differs: there are no materialized views
+CLUSTER v;
+CLUSTER t USING t_part;
+-- here: PostgreSQL sorts by the expression
+CLUSTER t USING t_lower;
+CLUSTER t USING t_a;
+SELECT * FROM t;
+SELECT relname, indisclustered FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = 't'::regclass ORDER BY 1;
+INSERT INTO t VALUES (6, 'banana', 7);
+SELECT * FROM t;
+CLUSTER t;
+SELECT * FROM t;
+CLUSTER t_b ON t;
+SELECT * FROM t;
+SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = 't'::regclass AND indisclustered;
+SELECT * FROM v WHERE a = 'fig';
+SELECT id FROM t WHERE b = 1 ORDER BY id;
+INSERT INTO t VALUES (5, 'x', 1);
+DELETE FROM t WHERE id = 5;
+BEGIN;
+CLUSTER;
+ROLLBACK;
+BEGIN;
+CLUSTER t USING t_pkey;
+SELECT * FROM t;
+ROLLBACK;
+SELECT * FROM t;
+CLUSTER;
+SELECT * FROM t;
