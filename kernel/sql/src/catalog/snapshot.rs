@@ -133,6 +133,15 @@ impl CatalogSnapshot {
             .filter_map(|oid| self.constraints.get(oid))
     }
 
+    /// The tables that a table refers to, and those that refer to it.
+    pub fn related_tables(&self, table: Oid) -> impl Iterator<Item = Oid> + '_ {
+        let parents = self.constraints_of(table).filter_map(|c| match &c.kind {
+            ConstraintKind::ForeignKey(key) => Some(key.referenced_table),
+            _ => None,
+        });
+        parents.chain(self.foreign_keys_to(table).map(|c| c.table))
+    }
+
     pub fn index(&self, oid: Oid) -> Option<&Arc<Index>> {
         self.indexes.get(&oid)
     }

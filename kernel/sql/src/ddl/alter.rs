@@ -43,6 +43,7 @@ impl Session {
         let table = self.ddl_table(&alter.name, TableLockMode::AccessExclusive)?;
         // Asked before the columns are added.
         let clauses = clauses.but_for_columns_of(&table);
+        check_type_changes(&alter.operations)?;
         for operation in &alter.operations {
             self.alter_one(table.oid, operation)?;
         }
@@ -489,6 +490,39 @@ enum DefaultValue {
     /// One value, in the form of `ColumnDef::missing`.
     Constant(Vec<u8>),
     PerRow,
+}
+
+/// Each change of a type is made by itself: one may not read what another changes.
+fn check_type_changes(operations: &[AlterTableOperation]) -> Result<()> {
+    let changes = operations.iter().filter_map(|operation| match operation {
+        AlterTableOperation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { using, .. },
+        } => Some((fold(column_name), using.as_ref())),
+        _ => None,
+    });
+    let changes: Vec<_> = changes.collect();
+    for (column, using) in &changes {
+        let Some(using) = using else { continue };
+        let mut reads_another = false;
+        let _ = ast::visit_expressions(*using, |expr| {
+            let read = match expr {
+                ast::Expr::Identifier(ident) => Some(fold(ident)),
+                ast::Expr::CompoundIdentifier(path) => path.last().map(fold),
+                _ => None,
+            };
+            reads_another |= read.is_some_and(|read| {
+                read != *column && changes.iter().any(|(other, _)| *other == read)
+            });
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+        if reads_another {
+            return Err(SqlError::unsupported(
+                "ALTER COLUMN … TYPE … USING a column whose type changes in the same statement",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// One value in the form storage keeps it in.

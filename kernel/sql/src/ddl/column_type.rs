@@ -46,6 +46,11 @@ impl Session {
             typmod,
             extension_type: None,
             missing: None,
+            // A plugin's codec was chosen for the type there was.
+            compression: match &old.compression {
+                Some(Compression::Codec { .. }) if old.type_oid != ty.oid() => None,
+                kept => kept.clone(),
+            },
             ..old.clone()
         };
         if ty.extension().is_some() || old.extension_type.is_some() {
@@ -53,7 +58,7 @@ impl Session {
                 "ALTER COLUMN … TYPE to or from a type of a plugin",
             ));
         }
-        self.check_conversion(&catalog, &table, place, &new, using)?;
+        let is_untyped = self.check_conversion(&catalog, &table, place, &new, using)?;
         self.convert_default(old, &mut new)?;
         if using.is_none() && is_kept(old, &new) {
             new.missing = old.missing.clone();
@@ -62,6 +67,10 @@ impl Session {
             self.change_catalog(vec![put!(Table, table)])?;
         } else {
             let items = table.live_columns().map(|(id, column)| match using {
+                Some(expr) if id.0 == place && is_untyped => {
+                    let ty = format_type(&ty, typmod);
+                    format!("CAST({} AS {ty})", names::text_of(expr))
+                }
                 Some(expr) if id.0 == place => names::text_of(expr),
                 _ => names::quote(&column.name),
             });
@@ -77,7 +86,8 @@ impl Session {
         self.check_constraints_again(oid, place)
     }
 
-    /// Whether the values that the column is to have can be assigned to one of its new type.
+    /// Whether the values that the column is to have can be assigned to one of its new type; true when they
+    /// have no type of their own.
     fn check_conversion(
         &mut self,
         catalog: &Arc<CatalogSnapshot>,
@@ -85,7 +95,7 @@ impl Session {
         place: u16,
         new: &Column,
         using: Option<&Expr>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let meta = catalog.table_meta(table.oid)?;
         let from = match using {
             None => table.columns[usize::from(place)].ty(),
@@ -105,6 +115,9 @@ impl Session {
                 Ok(exprs.pg_type(0))
             })?,
         };
+        if using.is_some() && from == PgType::Unknown {
+            return Ok(true);
+        }
         self.check_assigned(&from, new).map_err(|e| {
             if e.code != state::DATATYPE_MISMATCH {
                 return e;
@@ -126,7 +139,8 @@ impl Session {
                 )
                 .with_hint("You might need to add an explicit cast."),
             }
-        })
+        })?;
+        Ok(false)
     }
 
     /// 42804 when values of a type cannot be assigned to a column.
@@ -192,7 +206,7 @@ impl Session {
             .collect();
         let others: Vec<_> = catalog
             .foreign_keys_to(oid)
-            .filter(|constraint| constraint.table != oid)
+            .filter(|constraint| !own.iter().any(|of_own| of_own.oid == constraint.oid))
             .filter(|constraint| match &constraint.kind {
                 ConstraintKind::ForeignKey(key) => key.referenced_columns.contains(&place),
                 _ => false,
@@ -200,7 +214,7 @@ impl Session {
             .cloned()
             .collect();
         for constraint in &others {
-            let Some(child) = catalog.table(constraint.table) else {
+            let Some(child) = catalog.table(constraint.table).filter(|t| t.oid != oid) else {
                 continue;
             };
             self.lock_table(child.collection_id(), TableLockMode::ShareRowExclusive)?;

@@ -551,7 +551,7 @@ impl Session {
 }
 
 /// Whether a stored query has this name as a word, or takes all columns of something.
-fn mentions(definition: &str, name: &str) -> bool {
+pub(super) fn mentions(definition: &str, name: &str) -> bool {
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
     definition.contains('*')
         || definition.contains(&quoted)

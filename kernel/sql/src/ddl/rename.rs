@@ -2,15 +2,17 @@
 //!
 //! Views, checks and defaults are text, with names. A view whose table gets another name reads that one with the
 //! old as its alias; one whose table's column gets another reads a subquery that gives the column its old name,
-//! and so does one whose table gets a column, which is none of the view's. A table that a view reads AS OF a time
-//! has the names of then, and is left as it is.
+//! and so does one that reads all columns and whose table gets one more, which is none of the view's. What such a
+//! subquery says is changed in place the next time. A table that a view reads AS OF a time has the names of then,
+//! and is left as it is.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, Expr, Ident, TableFactor};
+use sqlparser::ast::{self, Expr, Ident, SelectItem, TableFactor};
 
 use super::create_table::check_column_name;
+use super::drop::mentions;
 use super::put;
 use super::view::{is_changes, literal};
 use crate::catalog::model::*;
@@ -19,6 +21,7 @@ use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold, quoted_ident};
 use crate::pg_catalog::names::quote_ident;
+use crate::plan::changes;
 use crate::session::Session;
 use crate::session::statement::{parse_expression, parse_query};
 
@@ -39,8 +42,14 @@ impl Session {
         self.check_free(&catalog, relation.schema(), &name)?;
         let mut changes = match relation {
             Relation::Sequence(s) => self.defaults_with(&catalog, s, &name)?,
-            relation => views_over(&catalog, relation, &mut |factor, schema, old| {
-                rename_factor(factor, schema, old, &name);
+            relation => views_over(&catalog, relation, |_| {
+                Ok(Some(Edit {
+                    place: Box::new(|factor, schema, old| {
+                        rename_factor(factor, schema, old, &name);
+                        Ok(())
+                    }),
+                    items: None,
+                }))
             })?,
         };
         if let Relation::Table(table) = relation {
@@ -103,13 +112,21 @@ impl Session {
                 ),
             ));
         }
-        let columns = table
-            .live_columns()
-            .map(|(id, column)| match id.0 == place {
-                true => (new.clone(), old.clone()),
-                false => (column.name.clone(), column.name.clone()),
+        let relation = Relation::Table(Arc::new(table.clone()));
+        let mut changes = views_over(&catalog, &relation, |definition| {
+            if !reads_all(definition) && !mentions(definition, &old) {
+                return Ok(None);
+            }
+            let items = items_of(&table, definition, |name| match name == old {
+                true => format!("{} AS {}", names::quote(&new), names::quote(&old)),
+                false => names::quote(name),
             });
-        let mut changes = self.views_with_columns(&catalog, &table, columns.collect())?;
+            let (old, new) = (old.clone(), new.clone());
+            Ok(Some(Edit {
+                place: Box::new(move |factor, _, _| select_from(factor, &items)),
+                items: Some(Box::new(move |items| rename_items(items, &old, &new))),
+            }))
+        })?;
         changes.extend(checks_with(&catalog, &table, &mut |path| {
             if let Some(column) = path.last_mut()
                 && fold(column) == old
@@ -123,43 +140,24 @@ impl Session {
         Ok(())
     }
 
-    /// Views over a table that is to get a column, with the columns there are.
+    /// Views that read all columns of a table that is to get one, with those there are.
     pub(super) fn views_before_column(
         &self,
         catalog: &CatalogSnapshot,
         table: &Table,
     ) -> Result<Vec<Change>> {
-        let columns = table.live_columns();
-        let columns = columns.map(|(_, column)| (column.name.clone(), column.name.clone()));
-        self.views_with_columns(catalog, table, columns.collect())
-    }
-
-    /// Views over a table, with its columns (first) under the names that the views know (second).
-    fn views_with_columns(
-        &self,
-        catalog: &CatalogSnapshot,
-        table: &Table,
-        columns: Vec<(String, String)>,
-    ) -> Result<Vec<Change>> {
-        let items: Vec<String> = columns
-            .iter()
-            .map(|(now, known)| match now == known {
-                true => names::quote(now),
-                false => format!("{} AS {}", names::quote(now), names::quote(known)),
-            })
-            .collect();
-        let items = items.join(", ");
         let relation = Relation::Table(Arc::new(table.clone()));
-        let mut failed = None;
-        let changes = views_over(catalog, &relation, &mut |factor, _, _| {
-            if let Err(e) = select_from(factor, &items) {
-                failed = Some(e);
+        views_over(catalog, &relation, |definition| {
+            let changes = definition.to_ascii_lowercase().contains(changes::FUNCTION);
+            if !reads_all(definition) || changes {
+                return Ok(None);
             }
-        })?;
-        match failed {
-            Some(e) => Err(e),
-            None => Ok(changes),
-        }
+            let items = items_of(table, definition, names::quote);
+            Ok(Some(Edit {
+                place: Box::new(move |factor, _, _| select_from(factor, &items)),
+                items: Some(Box::new(|_| {})),
+            }))
+        })
     }
 
     pub(super) fn rename_constraint(&mut self, oid: Oid, old: &str, new: String) -> Result<()> {
@@ -231,11 +229,9 @@ impl Session {
                 }
                 let mut expr = parse_expression(text)?;
                 let _ = ast::visit_expressions_mut(&mut expr, |e| {
+                    // The sequence is one of the default's: its name is enough.
                     if let Some(text) = sequence_argument(e)
-                        && self
-                            .info
-                            .resolve_sequence(text)
-                            .is_ok_and(|s| s.oid == sequence.oid)
+                        && last_part(text).as_ref() == Some(&sequence.name)
                     {
                         text.clone_from(&name);
                     }
@@ -277,18 +273,54 @@ fn sequence_argument(expr: &mut Expr) -> Option<&mut String> {
     }
 }
 
-/// Replaces the places at which a view reads a relation.
-struct Places<'a> {
-    schema: &'a str,
-    name: &'a str,
-    replace: &'a mut dyn FnMut(&mut TableFactor, &str, &str),
+/// The name in a text such as `schema."Name"`.
+fn last_part(text: &str) -> Option<String> {
+    let Ok(Expr::Identifier(name)) = parse_expression(text.rsplit('.').next()?) else {
+        return None;
+    };
+    Some(fold(&name))
 }
 
-impl ast::VisitorMut for Places<'_> {
+/// Changes a place at which a view reads a relation, of this schema and name.
+type ChangePlace<'a> = dyn FnMut(&mut TableFactor, &str, &str) -> Result<()> + 'a;
+type ChangeItems<'a> = dyn FnMut(&mut [SelectItem]) + 'a;
+
+/// What is changed where a view reads a relation.
+struct Edit<'a> {
+    place: Box<ChangePlace<'a>>,
+    /// The items of a subquery that reads columns of nothing but the relation, whose place in there then stays.
+    items: Option<Box<ChangeItems<'a>>>,
+}
+
+/// Finds the places.
+struct Places<'a, 'e> {
+    schema: &'a str,
+    name: &'a str,
+    edit: &'a mut Edit<'e>,
+    /// Inside of a subquery whose items were changed.
+    inside: usize,
+    failed: Option<SqlError>,
+}
+
+impl ast::VisitorMut for Places<'_, '_> {
     type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let Some(change) = &mut self.edit.items
+            && let Some(items) = plain_items(factor, self.schema, self.name)
+        {
+            change(items);
+            self.inside += 1;
+        }
+        ControlFlow::Continue(())
+    }
 
     // What a place is replaced by is not looked at again.
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if self.edit.items.is_some() && plain_items(factor, self.schema, self.name).is_some() {
+            self.inside -= 1;
+            return ControlFlow::Continue(());
+        }
         let is_it = match factor {
             TableFactor::Table {
                 name,
@@ -309,11 +341,101 @@ impl ast::VisitorMut for Places<'_> {
             }
             _ => false,
         };
-        if is_it {
-            (self.replace)(factor, self.schema, self.name);
+        if is_it
+            && self.inside == 0
+            && let Err(e) = (self.edit.place)(factor, self.schema, self.name)
+        {
+            self.failed = Some(e);
         }
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // The place has the table's name without its schema from now on.
+        if let Expr::CompoundIdentifier(path) = expr
+            && let [schema, name, _] = path.as_slice()
+            && fold(schema) == self.schema
+            && fold(name) == self.name
+        {
+            path.remove(0);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The items of `(SELECT column [AS name], … FROM schema.name)`.
+fn plain_items<'f>(
+    factor: &'f mut TableFactor,
+    schema: &str,
+    name: &str,
+) -> Option<&'f mut [SelectItem]> {
+    let TableFactor::Derived {
+        lateral: false,
+        subquery,
+        sample: None,
+        ..
+    } = factor
+    else {
+        return None;
+    };
+    let text = names::text_of(subquery.as_ref());
+    let ast::SetExpr::Select(select) = subquery.body.as_mut() else {
+        return None;
+    };
+    let [from] = select.from.as_slice() else {
+        return None;
+    };
+    let TableFactor::Table {
+        name: read,
+        version: None,
+        args: None,
+        ..
+    } = &from.relation
+    else {
+        return None;
+    };
+    let is_read = names::parts(read).is_ok_and(|parts| parts == [schema, name]);
+    let are_columns = select.projection.iter().all(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            matches!(expr, Expr::Identifier(_))
+        }
+        _ => false,
+    });
+    let items: Vec<String> = select.projection.iter().map(names::text_of).collect();
+    let all = format!("SELECT {} FROM {}", items.join(", "), names::text_of(from));
+    (is_read && are_columns && text == all).then_some(&mut select.projection)
+}
+
+/// A column of the items has another name in its table.
+fn rename_items(items: &mut [SelectItem], old: &str, new: &str) {
+    for item in items {
+        match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(column)) if fold(column) == old => {
+                *item = SelectItem::ExprWithAlias {
+                    alias: column.clone(),
+                    expr: Expr::Identifier(quoted_ident(new)),
+                };
+            }
+            SelectItem::ExprWithAlias {
+                expr: Expr::Identifier(column),
+                ..
+            } if fold(column) == old => *column = quoted_ident(new),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a view may read columns that it does not name.
+fn reads_all(definition: &str) -> bool {
+    definition.contains('*') || mentions(definition, "natural")
+}
+
+/// The columns of a table that a view may read, each as `item` has it.
+fn items_of(table: &Table, definition: &str, item: impl Fn(&str) -> String) -> String {
+    let columns = table.live_columns().map(|(_, column)| column.name.as_str());
+    let columns = columns.filter(|name| reads_all(definition) || mentions(definition, name));
+    let items: Vec<String> = columns.map(item).collect();
+    items.join(", ")
 }
 
 /// The table that `helios_changes` is asked for.
@@ -327,11 +449,12 @@ fn changes_argument(args: &mut [ast::FunctionArg]) -> Option<&mut String> {
     }
 }
 
-/// The views that read a relation, with each place that does replaced.
-fn views_over(
+/// The views that read a relation, each with what `edit` says of its definition done at every place that
+/// does; `None` leaves a view as it is.
+fn views_over<'e>(
     catalog: &CatalogSnapshot,
     relation: &Relation,
-    replace: &mut dyn FnMut(&mut TableFactor, &str, &str),
+    edit: impl Fn(&str) -> Result<Option<Edit<'e>>>,
 ) -> Result<Vec<Change>> {
     let schema = catalog.schema(relation.schema());
     let schema = schema.ok_or_else(|| SqlError::internal("a relation without its schema"))?;
@@ -340,22 +463,52 @@ fn views_over(
         if !view.depends_on.iter().any(|on| on.oid == relation.oid()) {
             continue;
         }
+        let Some(mut edit) = edit(&view.definition)? else {
+            continue;
+        };
         let mut query = parse_query(&view.definition)?;
+        if reads_namesake(&query, &schema.name, relation.name()) {
+            return Err(SqlError::unsupported(format!(
+                "this change of \"{}\", which view \"{}\" reads beside another relation of that name",
+                relation.name(),
+                view.name
+            )));
+        }
         let mut places = Places {
             schema: &schema.name,
             name: relation.name(),
-            replace: &mut *replace,
+            edit: &mut edit,
+            inside: 0,
+            failed: None,
         };
         let _ = ast::VisitMut::visit(&mut query, &mut places);
+        if let Some(e) = places.failed {
+            return Err(e);
+        }
+        let definition = names::text_of(query.as_ref());
+        // What is kept can be read.
+        parse_query(&definition)?;
         changes.push(put!(
             View,
             View {
-                definition: names::text_of(query.as_ref()),
+                definition,
                 ..view.as_ref().clone()
             }
         ));
     }
     Ok(changes)
+}
+
+/// Whether a query reads a relation of the name in another schema.
+fn reads_namesake(query: &ast::Query, schema: &str, name: &str) -> bool {
+    let found = ast::visit_relations(query, |relation| {
+        let parts = names::parts(relation).unwrap_or_default();
+        match parts.as_slice() {
+            [other, last] if last == name && other != schema => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    found.is_break()
 }
 
 fn alias_of(name: &str) -> ast::TableAlias {

@@ -11,6 +11,7 @@ use super::put;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
+use crate::dml::insert::changed_meanwhile;
 use crate::error::{Result, SqlError};
 use crate::names;
 use crate::session::Session;
@@ -28,6 +29,19 @@ impl Session {
         items: Vec<String>,
         order: &str,
     ) -> Result<()> {
+        // Who writes there looks up this table's rows where they were when the statement began.
+        let related: Vec<Oid> = catalog.related_tables(table.oid).collect();
+        for related in related.into_iter().filter(|related| *related != table.oid) {
+            if let Some(related) = catalog.table(related) {
+                self.lock_table(related.collection_id(), TableLockMode::ShareRowExclusive)?;
+            }
+        }
+        // The statement began before it had the locks: others may have written meanwhile.
+        let transaction = self.transaction()?;
+        transaction.begin_statement();
+        if !transaction.sees_newest_rows(table.collection_id())? {
+            return Err(changed_meanwhile(&table.name));
+        }
         let schema = catalog.schema(table.schema);
         let schema = schema.ok_or_else(|| SqlError::internal("a table without its schema"))?;
         let mut text = format!(

@@ -67,11 +67,15 @@ pub(super) fn key_columns(
                 return Ok(array.clone());
             }
             let values = as_parent(array, (&from.ty, &to.ty), to.typmod, &writer.format)?;
-            let lost = (0..array.len()).find(|row| values.is_null(*row) && array.is_valid(*row));
-            match lost {
-                Some(row) => Err(beyond_parent(writer, fk, batch, row)),
-                None => Ok(values),
+            let lost = (0..array.len()).filter(|row| values.is_null(*row) && array.is_valid(*row));
+            for row in lost {
+                match has_null(fk, batch, row) {
+                    false => return Err(beyond_parent(writer, fk, batch, row)),
+                    true if fk.key.full_match => return Err(mixed_key(fk)),
+                    true => {}
+                }
             }
+            Ok(values)
         })
         .collect()
 }
@@ -87,6 +91,12 @@ fn as_parent(
         true => Ok(arrow::compute::cast(array, &to.arrow_typmod(typmod))?),
         false => cast_array(array, from, to, typmod, CastContext::Implicit, format),
     }
+}
+
+fn has_null(fk: &ForeignKeyTarget, batch: &RecordBatch, row: usize) -> bool {
+    let places = fk.key.columns.iter();
+    let mut places = places.filter_map(|c| fk.child.position(ColumnId(*c)));
+    places.any(|at| batch.column(at).is_null(row))
 }
 
 /// What is said of a row whose key the parent cannot have.

@@ -560,8 +560,10 @@ impl Session {
             return Ok(false);
         }
         if self.keeps_snapshot() {
-            if mode == TableLockMode::RowExclusive {
-                self.check_unaltered(collection, &latest)?;
+            match mode {
+                TableLockMode::RowExclusive => self.check_unaltered(collection, &latest)?,
+                TableLockMode::RowShare => self.check_not_rewritten(collection, &latest)?,
+                _ => {}
             }
             return Ok(false);
         }
@@ -584,9 +586,31 @@ impl Session {
             && known.constraints_of(oid).eq(newest.constraints_of(oid))
             && known.foreign_keys_to(oid).eq(newest.foreign_keys_to(oid))
             && known.indexes_of(oid).eq(newest.indexes_of(oid));
-        match is_as_it_was {
+        // Parents and children are looked up where they were.
+        let is_related_there = known.related_tables(oid).all(|related| {
+            let place = |catalog: &CatalogSnapshot| catalog.table(related).map(|t| t.collection);
+            place(&known) == place(&newest)
+        });
+        match is_as_it_was && is_related_there {
             true => Ok(()),
             false => Err(changed_meanwhile(&table.name)),
+        }
+    }
+
+    /// Rows of a table that was written anew since the snapshot are nobody's to lock.
+    fn check_not_rewritten(&self, collection: CollectionId, latest: &ReadView) -> Result<()> {
+        let (known, newest) = (self.info.catalog(), self.instance.catalog(latest)?);
+        let mut tables = known.tables();
+        let table = tables.find(|table| table.collection_id() == collection);
+        match table {
+            Some(table)
+                if newest
+                    .table(table.oid)
+                    .is_some_and(|newest| newest.collection != table.collection) =>
+            {
+                Err(changed_meanwhile(&table.name))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -105,3 +105,26 @@ SELECT y FROM d ORDER BY id;
 CREATE INDEX d_part ON d (x) WHERE x > 3;
 ALTER TABLE d ALTER COLUMN i TYPE smallint;
 SELECT x FROM d WHERE x > 3 ORDER BY x;
+-- Values without a type, and several at once.
+CREATE TABLE m (a int, b int, c text);
+INSERT INTO m VALUES (1, 2, 'x');
+ALTER TABLE m ALTER a TYPE bigint USING NULL, ALTER c TYPE int USING '7';
+SELECT * FROM m;
+-- differs: one may not read what another changes
+ALTER TABLE m ALTER a TYPE int USING b, ALTER b TYPE int USING c;
+-- differs: one may not read what another changes
+ALTER TABLE m ALTER a TYPE text USING b + c, ALTER b TYPE bigint;
+-- A table that refers to itself.
+CREATE TABLE n (id int PRIMARY KEY, up int REFERENCES n);
+INSERT INTO n VALUES (1, NULL), (2, 1);
+ALTER TABLE n ALTER id TYPE int USING id + 100;
+ALTER TABLE n ALTER id TYPE text;
+ALTER TABLE n ALTER id TYPE bigint;
+SELECT * FROM n ORDER BY id;
+-- Keys of several columns, beyond what they refer to.
+CREATE TABLE p2 (a int, b int, PRIMARY KEY (a, b));
+CREATE TABLE c2 (a bigint, b int, FOREIGN KEY (a, b) REFERENCES p2);
+CREATE TABLE c3 (a bigint, b int, FOREIGN KEY (a, b) REFERENCES p2 MATCH FULL);
+INSERT INTO c2 VALUES (5000000000, NULL);
+INSERT INTO c2 VALUES (5000000000, 1);
+INSERT INTO c3 VALUES (5000000000, NULL);

@@ -325,3 +325,82 @@ fn a_kept_snapshot_makes_no_index_of_other_rows() {
     b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
     b.ok("CREATE INDEX t_n ON t (n); COMMIT");
 }
+
+/// ALTER COLUMN TYPE and CLUSTER write all rows anew: those that there are when they have their lock.
+#[test]
+fn what_was_written_meanwhile_is_written_anew() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 10), (2, 20)");
+    for (rewrite, id) in [
+        ("ALTER TABLE t ALTER n TYPE bigint", 3),
+        ("CLUSTER t USING t_pkey", 4),
+    ] {
+        a.ok(&format!("BEGIN; INSERT INTO t VALUES ({id}, 30); DELETE FROM t WHERE id < {}; UPDATE t SET n = n + 1", id - 1));
+        let (out, _) = while_blocked(&db, "BEGIN", rewrite, || {
+            a.ok("COMMIT");
+        });
+        assert!(!out.starts_with("ERROR"), "{out}");
+    }
+    assert_eq!(
+        a.run("SELECT * FROM t ORDER BY id"),
+        "id | n\n3 | 32\n4 | 31\n"
+    );
+
+    // A snapshot that is kept does not show them.
+    a.ok("CREATE TABLE u (a int)");
+    for rewrite in ["ALTER TABLE t ALTER n TYPE int", "CLUSTER t USING t_pkey"] {
+        let mut b = db.session();
+        b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM u");
+        a.ok("UPDATE t SET n = n + 1");
+        let out = b.run(rewrite);
+        assert!(out.starts_with("ERROR 40001"), "{out}");
+        b.run("ROLLBACK");
+    }
+    assert_eq!(
+        a.run("SELECT * FROM t ORDER BY id"),
+        "id | n\n3 | 34\n4 | 33\n"
+    );
+}
+
+/// A parent or a child that was written anew since a snapshot is not looked for where it was.
+#[test]
+fn references_follow_a_table_that_was_written_anew() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE u (a int);
+          CREATE TABLE p (id int PRIMARY KEY, n int); CREATE TABLE c (id int, p int REFERENCES p);
+          INSERT INTO p VALUES (1, 1), (2, 2), (3, 3), (4, 4); INSERT INTO c VALUES (1, 1)");
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM u";
+
+    let mut b = db.session();
+    b.ok(begin);
+    a.ok("ALTER TABLE p ALTER n TYPE bigint; DELETE FROM p WHERE id = 2");
+    let out = b.run("INSERT INTO c VALUES (2, 2); COMMIT");
+    assert!(out.starts_with("ERROR 40001"), "{out}");
+    b.run("ROLLBACK");
+
+    b.ok(begin);
+    a.ok("ALTER TABLE c ALTER id TYPE bigint; INSERT INTO c VALUES (3, 3)");
+    let out = b.run("DELETE FROM p WHERE id = 3; COMMIT");
+    assert!(out.starts_with("ERROR 40001"), "{out}");
+    b.run("ROLLBACK");
+
+    b.ok(begin);
+    a.ok("ALTER TABLE p ALTER n TYPE int");
+    let out = b.run("SELECT * FROM p WHERE id = 1 FOR UPDATE");
+    assert!(out.starts_with("ERROR 40001"), "{out}");
+    b.run("ROLLBACK");
+
+    // Who waits finds them where they are.
+    a.ok("BEGIN; ALTER TABLE p ALTER n TYPE bigint; DELETE FROM p WHERE id = 4");
+    let (out, _) = while_blocked(&db, "BEGIN", "INSERT INTO c VALUES (4, 4)", || {
+        a.ok("COMMIT");
+    });
+    assert!(out.starts_with("ERROR 23503"), "{out}");
+    a.ok("BEGIN; ALTER TABLE c ALTER id TYPE int; INSERT INTO c VALUES (5, 3)");
+    let (out, _) = while_blocked(&db, "BEGIN", "DELETE FROM p WHERE id = 3", || {
+        a.ok("COMMIT");
+    });
+    assert!(out.starts_with("ERROR 23503"), "{out}");
+}

@@ -80,17 +80,18 @@ impl Generator {
         Ok(())
     }
 
-    /// Every type becomes text, and whatever compares and indexes it still does.
+    /// Every type becomes a short text, and whatever compares and indexes it still does.
     fn retype_column(&mut self, at: usize, place: usize) -> Result<()> {
         let table = &self.model.tables[at];
         let column = &table.columns[place].name;
         let sql = format!(
-            "ALTER TABLE {} ALTER COLUMN {column} DROP DEFAULT, ALTER COLUMN {column} TYPE text USING {column}::text",
+            "ALTER TABLE {} ALTER COLUMN {column} DROP DEFAULT, \
+             ALTER COLUMN {column} TYPE varchar(40) USING left({column}::text, 40)",
             table.name
         );
         if self.sql.may(&sql)? {
             let column = &mut self.model.tables[at].columns[place];
-            column.ty = Type::Text;
+            column.ty = Type::Varchar(40);
             column.has_default = false;
         }
         Ok(())
