@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,22 +242,23 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Whom `--connection URL` means, and how to reach it.
+/// Whom `--connection URL` means, and how to reach it: over the network in the clear, or by a Unix socket.
 pub fn parse_url(edition: &Edition, url: &str) -> Result<(Dial, Identity), Message> {
-    use tokio_postgres::config::Host;
+    use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
     let config: tokio_postgres::Config = url
         .parse()
         .map_err(|e| format!("invalid connection URL: {e}"))?;
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) => {
-            return Err(format!(
-                "Unix sockets such as {} are not supported",
-                path.display()
-            ));
-        }
-        None => "127.0.0.1".to_owned(),
-    };
+    if config.get_ssl_mode() == SslMode::Require
+        || config.get_channel_binding() == ChannelBinding::Require
+        || config.get_ssl_negotiation() == SslNegotiation::Direct
+    {
+        return Err(format!(
+            "{} does not speak TLS, which the connection URL demands; a Unix socket needs none",
+            edition.program
+        ));
+    }
+    let host = config.get_hosts().first().cloned();
+    let host = host.unwrap_or_else(|| Host::Tcp("127.0.0.1".to_owned()));
     let port = config.get_ports().first().copied().unwrap_or(5433);
     let user = config.get_user().unwrap_or(FIRST_NAME).to_owned();
     let password = config
@@ -267,9 +269,18 @@ pub fn parse_url(edition: &Edition, url: &str) -> Result<(Dial, Identity), Messa
         .get_dbname()
         .map_or_else(|| user.clone(), str::to_owned);
     let dial: Dial = Arc::new(move || {
-        let stream = TcpStream::connect((host.as_str(), port))?;
-        stream.set_nodelay(true)?;
-        Ok(Box::new(stream) as Box<dyn Socket>)
+        let socket: Box<dyn Socket> = match &host {
+            Host::Tcp(host) => {
+                let stream = TcpStream::connect((host.as_str(), port))?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Host::Unix(directory) => {
+                let file = directory.join(format!(".s.PGSQL.{port}"));
+                Box::new(UnixStream::connect(file)?)
+            }
+        };
+        Ok(socket)
     });
     Ok((
         dial,

@@ -82,6 +82,43 @@ fn the_first_start_makes_a_password_that_works() {
 }
 
 #[test]
+fn a_connection_goes_by_a_socket_and_never_in_the_clear_where_tls_is_demanded() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, sockets) = (directory.path().join("db"), directory.path().join("run"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&sockets).unwrap();
+    let settings = format!("[server]\nunix_socket_directory = {sockets:?}\n");
+    fs::write(data.join("heliosdb.toml"), settings).unwrap();
+    let running = Running::start(&data, "trust");
+    let ask = |url: &str| {
+        let arguments = ["sql", "--connection", url, "--format", "csv"];
+        lite(&[&arguments[..], &["-c", "select 1 as a"]].concat())
+    };
+    let by_socket = format!(
+        "postgres://helios@/helios?host={}&port={}",
+        sockets.display(),
+        running.port
+    );
+    let output = ask(&by_socket);
+    assert_eq!(text(&output.stdout), "a\n1\n", "{}", text(&output.stderr));
+    let by_network = format!("postgres://helios@127.0.0.1:{}/helios", running.port);
+    assert!(
+        ask(&format!("{by_network}?sslmode=prefer"))
+            .status
+            .success()
+    );
+    for demand in [
+        "sslmode=require",
+        "channel_binding=require",
+        "sslmode=require&sslnegotiation=direct",
+    ] {
+        let line = one_line(ask(&format!("{by_network}?{demand}")));
+        assert!(line.contains("does not speak TLS"), "{line}");
+    }
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn a_bad_config_names_file_and_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("my.toml");
