@@ -543,20 +543,20 @@ fn openings_are_checked() {
     );
 
     // Each kind of encryption is refused once.
-    for request in [b"\0\0\0\x08\x04\xd2\x16\x30", b"\0\0\0\x08\x04\xd2\x16\x2f"] {
+    for request in [GSS_REQUEST, SSL_REQUEST] {
         let mut raw = Raw::silent(served.address());
-        raw.send(request);
+        raw.send(&request);
         let mut answer = [0];
         std::io::Read::read_exact(&mut raw.stream, &mut answer).unwrap();
         assert_eq!(&answer, b"N");
-        raw.send(request);
+        raw.send(&request);
         assert_eq!(shown(&raw.until_closed()), "E(0A000)");
     }
 
     // Encryption is refused in one byte, then the connection goes on; so does a newer protocol.
     let mut raw = Raw::silent(served.address());
-    for request in [b"\0\0\0\x08\x04\xd2\x16\x30", b"\0\0\0\x08\x04\xd2\x16\x2f"] {
-        raw.send(request);
+    for request in [GSS_REQUEST, SSL_REQUEST] {
+        raw.send(&request);
         let mut answer = [0];
         std::io::Read::read_exact(&mut raw.stream, &mut answer).unwrap();
         assert_eq!(&answer, b"N");

@@ -23,6 +23,10 @@ pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Asks for TLS, and for GSSAPI.
+pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+pub const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
+
 pub fn startup_packet(parameters: &[(&str, &str)]) -> Vec<u8> {
     let mut body = vec![0, 3, 0, 0];
     for (name, value) in parameters {

@@ -16,7 +16,7 @@ use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::driver::session;
-use crate::raw::{query, startup_packet};
+use crate::raw::{GSS_REQUEST, SSL_REQUEST, query, startup_packet};
 use crate::{PASSWORD, Served};
 
 struct Secured {
@@ -114,9 +114,6 @@ impl Secured {
         StreamOwned::new(ClientConnection::new(config, name).unwrap(), self.socket())
     }
 }
-
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
 #[test]
 fn passwords_are_bound_to_the_certificate() {

@@ -61,27 +61,28 @@ impl Session {
         let is_untyped = self.check_conversion(&catalog, &table, place, &new, using)?;
         self.convert_default(old, &mut new)?;
         if using.is_none() && is_kept(old, &new) {
+            // The values are those there were, and so is what holds of them.
             new.missing = old.missing.clone();
             let mut table = table;
             table.columns[usize::from(place)] = new;
-            self.change_catalog(vec![put!(Table, table)])?;
-        } else {
-            let items = table.live_columns().map(|(id, column)| match using {
-                Some(expr) if id.0 == place && is_untyped => {
-                    let ty = format_type(&ty, typmod);
-                    format!("CAST({} AS {ty})", names::text_of(expr))
-                }
-                Some(expr) if id.0 == place => names::text_of(expr),
-                _ => names::quote(&column.name),
-            });
-            let items = items.collect();
-            let not_null = std::mem::replace(&mut new.not_null, false);
-            let mut columns = table.columns.clone();
-            columns[usize::from(place)] = new;
-            self.rewrite_table(&catalog, table, columns, items, "")?;
-            if not_null {
-                self.set_not_null(oid, place)?;
+            let catalog = self.change_catalog(vec![put!(Table, table)])?;
+            return self.define_storage(&catalog, oid);
+        }
+        let items = table.live_columns().map(|(id, column)| match using {
+            Some(expr) if id.0 == place && is_untyped => {
+                let ty = format_type(&ty, typmod);
+                format!("CAST({} AS {ty})", names::text_of(expr))
             }
+            Some(expr) if id.0 == place => names::text_of(expr),
+            _ => names::quote(&column.name),
+        });
+        let items = items.collect();
+        let not_null = std::mem::replace(&mut new.not_null, false);
+        let mut columns = table.columns.clone();
+        columns[usize::from(place)] = new;
+        self.rewrite_table(&catalog, table, columns, items, "")?;
+        if not_null {
+            self.set_not_null(oid, place)?;
         }
         self.check_constraints_again(oid, place)
     }
@@ -184,6 +185,8 @@ impl Session {
         };
         let assigned = self.check_assigned(&from, column);
         let kept = assigned.and_then(|()| self.set_default(column, &expr));
+        // The expression is the same, whatever the search path is now.
+        column.default_sequences.clone_from(&old.default_sequences);
         kept.map_err(|e| match e.code {
             state::DATATYPE_MISMATCH => SqlError::new(
                 state::DATATYPE_MISMATCH,

@@ -20,7 +20,7 @@ use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold, quoted_ident};
-use crate::pg_catalog::names::quote_ident;
+use crate::pg_catalog::names::{quote_ident, split_name};
 use crate::plan::changes;
 use crate::session::Session;
 use crate::session::statement::{parse_expression, parse_query};
@@ -229,9 +229,12 @@ impl Session {
                 }
                 let mut expr = parse_expression(text)?;
                 let _ = ast::visit_expressions_mut(&mut expr, |e| {
-                    // The sequence is one of the default's: its name is enough.
+                    // One that is named without its schema is the one that the default has.
                     if let Some(text) = sequence_argument(e)
-                        && last_part(text).as_ref() == Some(&sequence.name)
+                        && let Ok(parts) = split_name(text)
+                        && let [before @ .., last] = parts.as_slice()
+                        && *last == sequence.name
+                        && before.last().is_none_or(|before| *before == schema.name)
                     {
                         text.clone_from(&name);
                     }
@@ -271,14 +274,6 @@ fn sequence_argument(expr: &mut Expr) -> Option<&mut String> {
         ast::Value::SingleQuotedString(text) => Some(text),
         _ => None,
     }
-}
-
-/// The name in a text such as `schema."Name"`.
-fn last_part(text: &str) -> Option<String> {
-    let Ok(Expr::Identifier(name)) = parse_expression(text.rsplit('.').next()?) else {
-        return None;
-    };
-    Some(fold(&name))
 }
 
 /// Changes a place at which a view reads a relation, of this schema and name.

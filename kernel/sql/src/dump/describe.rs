@@ -82,7 +82,7 @@ impl Instance {
     }
 }
 
-/// The names that collections of rows have, by collection. One that was dropped or truncated has none.
+/// The names that collections of rows have, by collection. One that was dropped, truncated or written anew has none.
 fn tables(ctx: &SystemContext) -> Vec<NamedTable> {
     let column = |c: &Column| ColumnManifest {
         name: c.name.clone(),
@@ -300,7 +300,11 @@ fn sequence(ctx: &SystemContext, sequence: &Sequence) -> ObjectDescription {
 
 fn index(ctx: &SystemContext, index: &Index) -> ObjectDescription {
     let name = relation(ctx, index.oid);
-    let sql = definition::index(ctx, index, false);
+    let mut sql = definition::index(ctx, index, false);
+    if index.clustered {
+        let (table, index) = (relation(ctx, index.table), quote_ident(&index.name));
+        sql.push_str(&format!("; ALTER TABLE {table} CLUSTER ON {index}"));
+    }
     let comment = (oid::PG_CLASS, index.oid);
     described(ctx, "index", name, index.owner, sql, comment)
 }

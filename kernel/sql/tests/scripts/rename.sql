@@ -102,6 +102,22 @@ ALTER SEQUENCE public.far RENAME TO "Further";
 RESET search_path;
 INSERT INTO uses_far DEFAULT VALUES;
 SELECT * FROM uses_far;
+-- Sequences of one name, and one with a point.
+CREATE SEQUENCE other.far;
+CREATE SEQUENCE far;
+CREATE SEQUENCE "a.b";
+SELECT setval('other.far', 100);
+CREATE TABLE of_two (n int DEFAULT nextval('public.far') + nextval('other.far'), m int DEFAULT nextval('"a.b"'));
+ALTER SEQUENCE far RENAME TO near;
+ALTER SEQUENCE "a.b" RENAME TO "c.d";
+INSERT INTO of_two DEFAULT VALUES;
+SELECT * FROM of_two;
+-- A default keeps its sequence when its column gets another type.
+SET search_path = other;
+ALTER TABLE public.uses_far ALTER COLUMN n TYPE bigint;
+RESET search_path;
+INSERT INTO uses_far DEFAULT VALUES;
+SELECT * FROM uses_far ORDER BY n;
 
 -- Many changes.
 CREATE TABLE many (c0 int);

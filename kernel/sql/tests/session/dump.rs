@@ -79,6 +79,7 @@ fn every_kind_of_object_is_described() {
          ALTER TABLE part ADD CONSTRAINT positive CHECK (n > 0 AND code IS NOT NULL) NOT VALID;
          ALTER TABLE part OWNER TO app_owner;
          CREATE INDEX ON part (code DESC, item NULLS FIRST);
+         CLUSTER part USING part_code_item_idx;
          CREATE VIEW cheap (name, price) AS SELECT \"Name\", price FROM \"Shop\".item WHERE price < 1;
          COMMENT ON DATABASE helios IS 'ours';
          COMMENT ON SCHEMA \"Shop\" IS 'what we sell';
@@ -136,7 +137,7 @@ fn every_kind_of_object_is_described() {
             index "Shop".item_pkey
               CREATE UNIQUE INDEX item_pkey ON "Shop".item USING btree (id)
             index public.part_code_item_idx of app_owner
-              CREATE INDEX part_code_item_idx ON public.part USING btree (code DESC, item NULLS FIRST)
+              CREATE INDEX part_code_item_idx ON public.part USING btree (code DESC, item NULLS FIRST); ALTER TABLE public.part CLUSTER ON part_code_item_idx
             constraint "item_Name_key" ON "Shop".item
               ALTER TABLE "Shop".item ADD CONSTRAINT "item_Name_key" UNIQUE ("Name")
             constraint item_colour_check ON "Shop".item

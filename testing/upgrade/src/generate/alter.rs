@@ -135,6 +135,7 @@ impl Generator {
                 let index = format!("{}.{}", table.schema, table.indexes[place]);
                 self.sql
                     .must(&format!("ALTER INDEX {index} RENAME TO {new}"))?;
+                self.sql.may(&format!("CLUSTER {old} USING {new}"))?;
                 self.model.tables[at].indexes[place] = new;
             }
             _ => {}
