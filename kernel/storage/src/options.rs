@@ -18,7 +18,7 @@ pub struct Options {
     pub memtables_frozen_max: usize,
     /// Size of a new WAL file; a multiple of 4 KiB, at least 64 KiB.
     pub wal_segment_bytes: u64,
-    /// Raw size of a segment's page.
+    /// Raw size of a segment's page; at most a 512th of the budget, or 8 KiB.
     pub page_bytes: usize,
     /// Values of text, bytea and json of at least so many bytes are kept in pages of their own, which are
     /// read only for them.
@@ -31,7 +31,8 @@ pub struct Options {
     /// Rows that one statement has to insert at least for their being inserted by the column, which costs
     /// a file.
     pub bulk_rows_min: usize,
-    /// Rows and keys of one table that a transaction locks one by one before it tries to lock the table.
+    /// Rows and keys of one table that a transaction locks one by one before it tries to lock the table; at
+    /// most what a 64th of the budget has room for, or 256.
     pub locks_per_table_max: usize,
     /// How long `LockWait::Block` waits before `LockNotAvailable`; `None` is for ever.
     pub lock_timeout_micros: Option<u64>,

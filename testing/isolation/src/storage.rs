@@ -29,6 +29,7 @@ const COLUMNS: [ColumnId; 2] = [ColumnId(0), ColumnId(1)];
 /// Settings of an engine under which files come and go within a short run.
 pub fn options() -> Options {
     Options {
+        memory_bytes_max: 1 << 30,
         memtable_bytes_max: 32 << 10,
         wal_segment_bytes: 256 << 10,
         page_bytes: 4 << 10,

@@ -55,6 +55,7 @@ pub const SOMETIMES: &[&str] = &[
 
 fn options() -> Options {
     Options {
+        memory_bytes_max: 1 << 30,
         wal_segment_bytes: 64 << 10,
         page_bytes: 4 << 10,
         compaction_in_background: false,

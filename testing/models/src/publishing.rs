@@ -52,6 +52,7 @@ pub const SOMETIMES: &[&str] = &[
 
 fn options(rng: &mut Rng) -> Options {
     Options {
+        memory_bytes_max: 1 << 30,
         // Now and then commits flush what is due themselves.
         memtable_bytes_max: if rng.one_in(4) { 2 << 10 } else { 64 << 20 },
         // The least, so that some transactions fill a file.

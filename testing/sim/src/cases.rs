@@ -20,6 +20,7 @@ const STORE: CollectionId = CollectionId(900);
 
 fn open(disk: &SimDisk) -> Engine {
     let options = Options {
+        memory_bytes_max: 1 << 30,
         wal_segment_bytes: 64 << 10,
         retention_micros: Some(0),
         ..Options::default()

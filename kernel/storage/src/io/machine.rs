@@ -1,5 +1,7 @@
 //! How much memory the machine has, for a budget that nobody chose.
 
+use std::sync::OnceLock;
+
 /// A budget is a quarter of the memory there is.
 const MACHINE_SHARE: u64 = 4;
 const BYTES_MIN: u64 = 64 << 20;
@@ -12,11 +14,15 @@ const CGROUP_LIMITS: [&str; 2] = [
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 ];
 
-/// A quarter of the machine's memory, or of what the process may have of it, from 64 MB to 8 GB.
+/// A quarter of the machine's memory, or of what the process may have of it, from 64 MB to 8 GB. The machine
+/// is asked once.
 pub fn default_budget_bytes() -> usize {
-    let limits = [physical_bytes(), address_space_bytes(), container_bytes()];
-    let machine = limits.into_iter().flatten().min().unwrap_or(MACHINE_BYTES);
-    (machine / MACHINE_SHARE).clamp(BYTES_MIN, BYTES_MAX) as usize
+    static BYTES: OnceLock<usize> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let limits = [physical_bytes(), address_space_bytes(), container_bytes()];
+        let machine = limits.into_iter().flatten().min().unwrap_or(MACHINE_BYTES);
+        (machine / MACHINE_SHARE).clamp(BYTES_MIN, BYTES_MAX) as usize
+    })
 }
 
 fn physical_bytes() -> Option<u64> {

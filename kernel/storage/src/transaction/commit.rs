@@ -106,23 +106,25 @@ impl Transaction {
                     .insert(write.key, Arc::clone(&slot), write.value);
             }
             engine.timelines.add_active(bytes);
-            sources.active.count(bytes);
             let _window = (!planted::is(Bug::FlipBesideFreeze)).then_some(window);
-            let committed = engine.log.commit(record, &slot, reserved)?;
-            sources.active.note_commit(committed.0);
+            let (ts, ticket) = engine.log.commit(record, &slot, reserved)?;
+            sources.active.note_commit(ts);
             for (table, delta) in live {
                 self.timeline.live.add(table, delta);
             }
-            Ok(committed)
+            Ok((ts, (ticket, sources, bytes)))
         };
         if planted::is(Bug::LocksBeforeFlip) {
             self.engine.locks.release_all(self.id, &mut self.held);
             planted::dawdle();
         }
-        let (ts, ticket) = match serial {
+        let (ts, (ticket, sources, bytes)) = match serial {
             None => publish()?,
             Some((serial, writes)) => serial.commit(writes, true, publish)?,
         };
+        // Behind the window: the page cache may have to give back.
+        sources.active.count(bytes);
+        drop(sources);
         self.memory.set(0);
         self.finish(ts, ticket, durability)?;
         engine.after_commit();

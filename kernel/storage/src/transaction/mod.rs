@@ -547,7 +547,9 @@ impl Transaction {
     /// Undo the writes since `savepoint`, which stays valid.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         self.writes.rollback_to(savepoint.0);
-        self.account(self.writes.bytes());
+        if self.memory.bytes() > 0 {
+            self.account(self.writes.bytes());
+        }
     }
 
     /// A sequence was advanced for this transaction: its commit must be durable past the sequence's

@@ -51,10 +51,11 @@ impl Transaction {
             run.cap().is_none() && !run.overlaps && !dropped.iter().any(holds)
         };
         let runs: Vec<Run> = match private.iter().all(is_fit) {
+            // Its own numbers go: the commit's are put in their place.
             true => private
                 .iter()
-                .map(|run| Ok((run.reader().as_written()?, Arc::clone(&run.file))))
-                .collect::<Result<_>>()?,
+                .map(|run| (run.reader().clone(), Arc::clone(&run.file)))
+                .collect(),
             false => {
                 let merged = self.merge(&self.writes.latest(), &dropped);
                 engine.stop_after_sync(merged)?.into_iter().collect()

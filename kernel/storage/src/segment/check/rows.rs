@@ -275,6 +275,9 @@ impl RowsCheck<'_, '_> {
         }
         let values = values_of(&self.rows.columns[usize::from(id.0)].ty, array.as_ref());
         let Some(values) = self.report.take(place, values)? else {
+            if !hist {
+                self.sketches[usize::from(id.0)] = None;
+            }
             return Ok(());
         };
         if !hist && let Some(sketch) = &mut self.sketches[usize::from(id.0)] {
