@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryViewArray, LargeStringArray, ListArray};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field};
 use heliosdb_plugin_api::Error;
-use heliosdb_storage::codec::{CodecError, CodecSet, ColumnCodec};
+use heliosdb_storage::codec::{self as storage, CodecError, CodecSet, ColumnCodec, Condition};
 
-use crate::active::codec::Codec;
+use crate::active::codec::{Codec, Comparison};
 use crate::registry::Registry;
 
 /// The codecs of one server's plugins.
@@ -58,6 +59,29 @@ impl ColumnCodec for Codec {
     fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError> {
         let column = Codec::decode(self, encoded, &outward_type(ty), rows).map_err(said)?;
         inward(&column, ty)
+    }
+
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        condition: &Condition,
+    ) -> Result<Option<BooleanBuffer>, CodecError> {
+        let comparison = match condition.comparison {
+            storage::Comparison::Equal => Comparison::Equal,
+            storage::Comparison::Less => Comparison::Less,
+            storage::Comparison::LessOrEqual => Comparison::LessOrEqual,
+            storage::Comparison::Greater => Comparison::Greater,
+            storage::Comparison::GreaterOrEqual => Comparison::GreaterOrEqual,
+            storage::Comparison::In => Comparison::In,
+            storage::Comparison::StartsWith => Comparison::StartsWith,
+        };
+        let constants = outward(&condition.constants)?;
+        let found = Codec::filter(self, encoded, rows, comparison, &constants).map_err(said)?;
+        Ok(found.map(|found| match found.nulls() {
+            Some(valid) => found.values() & valid.inner(),
+            None => found.values().clone(),
+        }))
     }
 }
 

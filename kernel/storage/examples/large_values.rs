@@ -127,11 +127,11 @@ fn main() -> Result<()> {
 /// How many rows have a number that every other has, so that no zone map tells.
 fn narrow(view: &ReadView, table: &Arc<TableDef>) -> Result<usize> {
     let request = ScanRequest {
-        ranges: vec![ColumnRange {
-            column: ColumnId(1),
-            lower: Bound::Included(Datum::Int32(256)),
-            upper: Bound::Excluded(Datum::Int32(768)),
-        }],
+        ranges: vec![ColumnRange::between(
+            ColumnId(1),
+            Bound::Included(Datum::Int32(256)),
+            Bound::Excluded(Datum::Int32(768)),
+        )],
         ..ScanRequest::columns(vec![ColumnId(0)])
     };
     let mut found = 0;

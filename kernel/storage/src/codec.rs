@@ -13,8 +13,11 @@
 //!    either what was written or an error that names the codec.
 //! 3. *Missing.* A codec that is not there fails the reads of the columns it encoded, and no others.
 //!
-//! What a codec from outside filters, or decodes of a part of a page, could be held against nothing; so it is
-//! asked for whole pages only.
+//! 4. *Filtering.* Which values meet a condition a codec may tell from what it encoded. That a row is left
+//!    out wrongly nothing shows when it is read, so a codec is put to the test when it encodes: one that does
+//!    not find what is in the page is not used.
+//!
+//! Where a codec only decodes, or cannot tell, the page is decoded.
 //!
 //! Only columns of rows have codecs. The log, the catalog, indexes and stores never do, so neither
 //! recovery nor opening a database needs one.
@@ -22,6 +25,7 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use parking_lot::RwLock;
 
@@ -44,6 +48,40 @@ pub trait ColumnCodec: Send + Sync {
 
     /// What `encode` was given: `rows` values of type `ty`.
     fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError>;
+
+    /// Which of the `rows` values that `encode` was given meet a condition, told from what it gave; `None`,
+    /// the default, when only decoding can tell. NULL meets none.
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        condition: &Condition,
+    ) -> Result<Option<BooleanBuffer>, CodecError> {
+        let _ = (encoded, rows, condition);
+        Ok(None)
+    }
+}
+
+/// How values are to stand to constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    /// Equal to one of them.
+    In,
+    /// Texts and bytes only.
+    StartsWith,
+}
+
+/// A condition on the values of a column, in the order that `heliosdb_plugin_api` promises codecs.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    pub comparison: Comparison,
+    /// Of the column's type, and not NULL. One, but for [`Comparison::In`].
+    pub constants: ArrayRef,
 }
 
 /// Why a codec could not do what it was asked to.

@@ -1,7 +1,8 @@
 //! `codec/1`: column codecs, after DuckDB's analyze → score → compress → scan.
 //!
-//! A codec is trusted with nothing: the kernel decodes what it encoded before it keeps it, and what
-//! no longer decodes is an error of that column alone.
+//! A codec is trusted with no value: the kernel decodes what it encoded before it keeps it, and what
+//! no longer decodes is an error of that column alone. What [`filter`](Codec::filter) leaves out is taken on
+//! its word, after a trial on each block that is encoded.
 
 use std::ops::Range;
 
@@ -46,16 +47,20 @@ pub trait Codec: Send + Sync {
         Ok(block.slice(start, end - start))
     }
 
-    /// Which values compare so with a constant (an array of one value), found on the encoded bytes;
-    /// `None`, the default, when only decoding can tell. NULL where the value is NULL.
+    /// Which values compare so with constants, found on the encoded bytes; `None`, the default, when only
+    /// decoding can tell. NULL where the value is NULL.
+    ///
+    /// `constants` are of the block's type and not NULL. There is one, but for [`Comparison::In`]. Values are
+    /// in PostgreSQL's order: texts by their bytes, NaN equal to itself and above all other floats, -0 equal
+    /// to 0.
     fn filter(
         &self,
         encoded: &[u8],
         rows: usize,
         comparison: Comparison,
-        constant: &ArrayRef,
+        constants: &ArrayRef,
     ) -> Result<Option<BooleanArray>> {
-        let _ = (encoded, rows, comparison, constant);
+        let _ = (encoded, rows, comparison, constants);
         Ok(None)
     }
 }
@@ -69,6 +74,10 @@ pub enum Comparison {
     LessOrEqual = 4,
     Greater = 5,
     GreaterOrEqual = 6,
+    /// Is one of the constants.
+    In = 7,
+    /// Begins with the constant, a text or bytes.
+    StartsWith = 8,
 }
 
 impl Comparison {
@@ -80,6 +89,8 @@ impl Comparison {
             4 => Comparison::LessOrEqual,
             5 => Comparison::Greater,
             6 => Comparison::GreaterOrEqual,
+            7 => Comparison::In,
+            8 => Comparison::StartsWith,
             _ => return Err(Error::contract(format!("no comparison has code {code}"))),
         })
     }
@@ -119,7 +130,7 @@ pub struct CodecV1 {
         encoded: RSlice<'_, u8>,
         rows: u64,
         comparison: u8,
-        constant: AbiColumn,
+        constants: AbiColumn,
         result: &mut AbiColumn,
     ) -> AbiResult<bool>,
 }
@@ -212,14 +223,14 @@ extern "C" fn filter(
     encoded: RSlice<'_, u8>,
     rows: u64,
     comparison: u8,
-    constant: AbiColumn,
+    constants: AbiColumn,
     result: &mut AbiColumn,
 ) -> AbiResult<bool> {
     guarded("codec/1.filter", || {
-        let (constant, _) = constant.import_trusted()?;
+        let (constants, _) = constants.import_trusted()?;
         let codec = unsafe { codec(this, index) }?;
         let comparison = Comparison::from_code(comparison)?;
-        match codec.filter(&encoded, count(rows)?, comparison, &constant)? {
+        match codec.filter(&encoded, count(rows)?, comparison, &constants)? {
             None => Ok(false),
             Some(found) => {
                 let found: ArrayRef = std::sync::Arc::new(found);

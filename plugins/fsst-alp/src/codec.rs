@@ -11,6 +11,7 @@ use crate::choose::{self, Choice, ForFloats, ForStrings, Preference};
 use crate::float::{self, Float};
 use crate::frame::{self, HEADER_BYTES, Header, Kind, Reader, Scheme, VALUE_BYTES_MAX, damaged};
 use crate::nulls::Rows;
+use crate::predicate::Predicate;
 use crate::scheme::alp::Alp;
 use crate::scheme::alp_rd::AlpRd;
 use crate::scheme::dictionary::Dictionary;
@@ -140,36 +141,27 @@ impl Codec for BlockCodec {
         encoded: &[u8],
         rows: usize,
         comparison: Comparison,
-        constant: &ArrayRef,
+        constants: &ArrayRef,
     ) -> Result<Option<BooleanArray>> {
         let (header, all, reader) = open(encoded, rows)?;
-        let values = all.values();
-        let found = match (Values::of(constant)?, header.kind, header.scheme) {
-            (Values::Strings(constant), Kind::Bytes, scheme) => {
-                let Some(constant) = constant.first() else {
-                    return Ok(None);
-                };
-                match scheme {
-                    Scheme::Fsst => Fsst::read(reader, values)?.compare(comparison, constant)?,
-                    Scheme::Dictionary => {
-                        Dictionary::read(reader, values)?.compare(comparison, constant)?
-                    }
-                    _ => return Ok(None),
-                }
+        let (scheme, values) = (header.scheme, all.values());
+        let found = match (Values::of(constants)?, header.kind) {
+            (Values::Strings(constants), Kind::Bytes) => {
+                let predicate = Predicate::new(comparison, constants);
+                predicate.map(|p| strings_that_meet(scheme, reader, values, &p))
             }
-            (Values::Float32(constant), Kind::Float32, scheme) => {
-                match compare_floats(scheme, reader, values, comparison, &constant)? {
-                    Some(found) => found,
-                    None => return Ok(None),
-                }
+            (Values::Float32(constants), Kind::Float32) => {
+                let predicate = Predicate::new(comparison, constants);
+                predicate.map(|p| floats_that_meet(scheme, reader, values, &p))
             }
-            (Values::Float64(constant), Kind::Float64, scheme) => {
-                match compare_floats(scheme, reader, values, comparison, &constant)? {
-                    Some(found) => found,
-                    None => return Ok(None),
-                }
+            (Values::Float64(constants), Kind::Float64) => {
+                let predicate = Predicate::new(comparison, constants);
+                predicate.map(|p| floats_that_meet(scheme, reader, values, &p))
             }
-            _ => return Ok(None),
+            _ => None,
+        };
+        let Some(found) = found.transpose()?.flatten() else {
+            return Ok(None);
         };
         let found = BooleanBuffer::from(all.spread(found, false));
         Ok(Some(BooleanArray::new(found, all.nulls().cloned())))
@@ -300,24 +292,34 @@ fn decode_floats<F: Float>(
 }
 
 /// `None` when only decoding can tell.
-fn compare_floats<F: Float>(
+fn strings_that_meet(
     scheme: Scheme,
     reader: Reader<'_>,
-    values: usize,
-    comparison: Comparison,
-    constant: &[F],
+    count: usize,
+    predicate: &Predicate<&[u8]>,
 ) -> Result<Option<Vec<bool>>> {
-    let Some(constant) = constant.first() else {
-        return Ok(None);
-    };
-    let found = match scheme {
-        Scheme::Alp => Alp::<F>::read(reader, values)?.compare(comparison, *constant)?,
+    match scheme {
+        Scheme::Fsst => Fsst::read(reader, count)?.matches(predicate).map(Some),
         Scheme::Dictionary => {
-            dictionary::Floats::<F>::read(reader, values)?.compare(comparison, *constant)?
+            let dictionary = Dictionary::read(reader, count)?;
+            dictionary.matches(predicate).map(Some)
         }
-        _ => return Ok(None),
-    };
-    Ok(Some(found))
+        Scheme::Zstd | Scheme::Alp | Scheme::AlpRd => Ok(None),
+    }
+}
+
+/// `None` when only decoding can tell.
+fn floats_that_meet<F: Float>(
+    scheme: Scheme,
+    reader: Reader<'_>,
+    count: usize,
+    predicate: &Predicate<F>,
+) -> Result<Option<Vec<bool>>> {
+    match scheme {
+        Scheme::Alp => Alp::read(reader, count)?.matches(predicate),
+        Scheme::Dictionary => dictionary::Floats::read(reader, count)?.matches(predicate),
+        Scheme::Zstd | Scheme::AlpRd | Scheme::Fsst => Ok(None),
+    }
 }
 
 /// What an encoded block says about itself.

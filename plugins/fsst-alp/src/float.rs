@@ -12,6 +12,7 @@ use heliosdb_plugin_api::Result;
 
 use crate::frame::{Kind, Reader, damaged};
 use crate::nulls::Rows;
+use crate::predicate::Predicate;
 
 pub trait Float: ALPFloat + ALPRDFloat + ArrowNativeType {
     type Arrow: ArrowPrimitiveType<Native = Self>;
@@ -90,6 +91,16 @@ impl Float for f32 {
 pub fn order<F: Float>(a: F, b: F) -> Ordering {
     a.partial_cmp(&b)
         .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
+/// Whether a float meets a predicate; `None` for one of strings.
+pub fn holds<F: Float>(predicate: &Predicate<F>, float: F) -> Option<bool> {
+    let equals = |other: &F| order(float, *other).is_eq();
+    match predicate {
+        Predicate::Order(orders, constant) => Some(orders.holds(order(float, *constant))),
+        Predicate::In(list) => Some(list.iter().any(equals)),
+        Predicate::StartsWith(_) => None,
+    }
 }
 
 /// The floats of a block that are not NULL; `None` when it holds others, or none.

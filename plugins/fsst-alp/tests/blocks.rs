@@ -85,8 +85,14 @@ fn read_anyhow(bytes: &[u8], block: &ArrayRef) {
         }
     }
     if rows > 0 {
-        let _ = codec.filter(bytes, rows, Comparison::Less, &block.slice(0, 1));
-        let _ = codec.filter(bytes, rows, Comparison::Equal, &block.slice(0, 1));
+        for comparison in [
+            Comparison::Less,
+            Comparison::Equal,
+            Comparison::In,
+            Comparison::StartsWith,
+        ] {
+            let _ = codec.filter(bytes, rows, comparison, &block.slice(0, 1));
+        }
     }
 }
 

@@ -360,17 +360,17 @@ impl Started {
         Ok(result.import(ty, slice.len())?)
     }
 
-    /// The rows that compare so with the constant; `None` when only decoding can tell.
+    /// The rows that compare so with the constants; `None` when only decoding can tell.
     pub fn filter(
         &self,
         index: u32,
         encoded: &[u8],
         rows: usize,
         comparison: Comparison,
-        constant: &ArrayRef,
+        constants: &ArrayRef,
     ) -> Called<Option<ArrayRef>> {
         let vtable = self.loaded.codec.ok_or_else(|| absent("codec/1"))?;
-        let constant = AbiColumn::export(constant, false)?;
+        let constants = AbiColumn::export(constants, false)?;
         let mut result = AbiColumn::empty();
         let (encoded, count) = (encoded.into(), rows as u64);
         let filled = called((vtable.filter)(
@@ -379,7 +379,7 @@ impl Started {
             encoded,
             count,
             comparison as u8,
-            constant,
+            constants,
             &mut result,
         ))?;
         match filled {

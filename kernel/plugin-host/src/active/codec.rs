@@ -70,16 +70,15 @@ impl Codec {
         self.import(column, ty, slice.len())
     }
 
-    /// Which values compare so with `constant`, an array of one value; `None` when only decoding can
-    /// tell.
+    /// Which values compare so with `constants`; `None` when only decoding can tell.
     pub fn filter(
         &self,
         encoded: &[u8],
         rows: usize,
         comparison: Comparison,
-        constant: &ArrayRef,
+        constants: &ArrayRef,
     ) -> Result<Option<BooleanArray>> {
-        let constant = AbiColumn::export(constant, true)?;
+        let constants = AbiColumn::export(constants, constants.len() == 1)?;
         let mut column = AbiColumn::empty();
         let filled = self.active.call(|instance| {
             (self.vtable.filter)(
@@ -88,7 +87,7 @@ impl Codec {
                 encoded.into(),
                 rows as u64,
                 comparison as u8,
-                constant,
+                constants,
                 &mut column,
             )
         })?;

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, StringViewArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, StringViewArray};
 use arrow::datatypes::DataType;
 use expect_test::{Expect, expect};
-use heliosdb_plugin_api::{Codec, Error, Host, Plugin, Registrar, Result, Settings, root};
+use heliosdb_plugin_api::{
+    Codec, Comparison, Error, Host, Plugin, Registrar, Result, Settings, root,
+};
 use heliosdb_plugin_host::config::Activation;
+use heliosdb_storage::Options;
+use parking_lot::Mutex;
 
 use crate::support::{Db, Plugins};
 
@@ -59,6 +63,71 @@ impl Codec for Runs {
             texts.extend(std::iter::repeat_n(text, count));
         }
         Ok(Arc::new(StringViewArray::from(texts)))
+    }
+}
+
+/// As `pack`, with a codec that filters, too.
+struct Sift;
+
+impl Plugin for Sift {
+    const MANIFEST: &'static str = r#"
+        id = "sift"
+        version = "1.0.0"
+        abi = 1
+        [[codec]]
+        name = "sieve"
+        types = ["text"]
+    "#;
+
+    fn start(_: Host, _: &Settings) -> Result<Sift> {
+        Ok(Sift)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        registrar.codec("sieve", Sieve)
+    }
+}
+
+/// What [`Sieve`] was asked since it was last looked at.
+static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Sieve;
+
+impl Codec for Sieve {
+    fn analyze(&self, block: &ArrayRef) -> Result<Option<u64>> {
+        Runs.analyze(block)
+    }
+
+    fn encode(&self, block: &ArrayRef) -> Result<Vec<u8>> {
+        Runs.encode(block)
+    }
+
+    fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef> {
+        Runs.decode(encoded, ty, rows)
+    }
+
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        comparison: Comparison,
+        constants: &ArrayRef,
+    ) -> Result<Option<BooleanArray>> {
+        let constants: Vec<&str> = constants.as_string_view().iter().flatten().collect();
+        ASKED.lock().push(format!("{comparison:?} {constants:?}"));
+        let block = Runs.decode(encoded, &DataType::Utf8View, rows)?;
+        let meets = |text: &str| match comparison {
+            Comparison::Equal => text == constants[0],
+            Comparison::NotEqual => text != constants[0],
+            Comparison::Less => text < constants[0],
+            Comparison::LessOrEqual => text <= constants[0],
+            Comparison::Greater => text > constants[0],
+            Comparison::GreaterOrEqual => text >= constants[0],
+            Comparison::In => constants.contains(&text),
+            Comparison::StartsWith => text.starts_with(constants[0]),
+        };
+        let found = block.as_string_view().iter().map(|text| text.map(meets));
+        Ok(Some(found.collect()))
     }
 }
 
@@ -378,4 +447,60 @@ SELECT count(*) FROM t;",
             1999
         "#]],
     );
+}
+
+/// Of a table that is larger than the page cache, conditions are told by the codec.
+#[test]
+fn a_codec_is_asked_which_rows_are_wanted() {
+    let plugins = Plugins {
+        roots: vec![root::<Sift>()],
+        ..Plugins::default()
+    };
+    let memory_bytes_max = 8 << 20;
+    let options = Options {
+        memory_bytes_max,
+        ..Options::default()
+    };
+    let db = Db::with_plugins_and_options(&plugins, options);
+    let mut s = db.session();
+    s.ok("CREATE TABLE packed (id int PRIMARY KEY, word text COMPRESSION sieve NOT NULL)");
+    s.ok("CREATE TABLE plain (id int PRIMARY KEY, word text COMPRESSION none NOT NULL)");
+    let word = "repeat(chr(97 + n / 64 % 26), 40) || n / 64 % 7";
+    for table in ["packed", "plain"] {
+        s.ok(&format!(
+            "INSERT INTO {table} SELECT n, {word} FROM generate_series(1, 150000) n"
+        ));
+    }
+    s.ok("CHECKPOINT");
+    s.ok("VACUUM");
+    let a = |letter: char, digit: u8| format!("{}{digit}", letter.to_string().repeat(40));
+    let (d3, k1) = (a('d', 3), a('k', 1));
+    for (condition, asked) in [
+        (format!("word = '{d3}'"), format!("Equal [{d3:?}]")),
+        (
+            format!("word IN ('{d3}', '{k1}', 'nothing')"),
+            format!("In [{d3:?}, {k1:?}, \"nothing\"]"),
+        ),
+        (
+            "word LIKE 'kkkkk%'".to_owned(),
+            "StartsWith [\"kkkkk\"]".to_owned(),
+        ),
+        (format!("word < '{d3}'"), format!("Less [{d3:?}]")),
+        (
+            format!("word >= '{k1}'"),
+            format!("GreaterOrEqual [{k1:?}]"),
+        ),
+    ] {
+        let mut count = |table: &str| {
+            s.run(&format!(
+                "SELECT count(*), sum(id), min(word), max(word) FROM {table} WHERE {condition}"
+            ))
+        };
+        ASKED.lock().clear();
+        let found = count("packed");
+        let questions = std::mem::take(&mut *ASKED.lock());
+        assert!(questions.contains(&asked), "{condition}: {questions:?}");
+        assert!(!found.contains(" | | "), "{found}");
+        assert_eq!(found, count("plain"), "{condition}");
+    }
 }

@@ -52,8 +52,11 @@ impl Db {
 
     /// With settings of storage, which a reopening forgets.
     pub fn with_options(options: Options) -> Db {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        Db::open(directory, &Plugins::default(), options)
+        Db::with_plugins_and_options(&Plugins::default(), options)
+    }
+
+    pub fn with_plugins_and_options(plugins: &Plugins, options: Options) -> Db {
+        Db::open(Arc::new(tempfile::tempdir().unwrap()), plugins, options)
     }
 
     /// One with a budget of so many bytes of memory.

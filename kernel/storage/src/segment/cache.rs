@@ -1,5 +1,5 @@
 //! The page cache: pages of all open segments. Columns are there decoded, or, when a scan of more than a
-//! part of the cache read them, as built-in codecs stored them: several times as many then fit.
+//! part of the cache read them, as codecs stored them: several times as many then fit.
 //!
 //! Pages are immutable, so a cached one is never wrong; the cache is only a bound on memory. That bound is
 //! fixed, or what the budget has left ([`crate::memory`]): then pages go as others need the memory. It is
@@ -39,6 +39,8 @@ pub(super) enum Page {
     Column(ArrayRef),
     /// A column as it is stored by a built-in codec.
     Stored(BuiltIn, Buffer),
+    /// A column as it is stored by a codec from outside.
+    Encoded(Buffer),
     Numbers(ScalarBuffer<u64>),
     Deleted(BooleanBuffer),
     RowBitmap(Arc<RoaringTreemap>),
@@ -53,7 +55,7 @@ impl Page {
     fn bytes(&self) -> usize {
         match self {
             Page::Column(array) => array.get_array_memory_size(),
-            Page::Stored(_, payload) => payload.capacity(),
+            Page::Stored(_, payload) | Page::Encoded(payload) => payload.capacity(),
             Page::Numbers(numbers) => numbers.inner().capacity(),
             Page::Deleted(bits) => bits.inner().capacity(),
             Page::RowBitmap(rows) => bitmap_bytes(rows),

@@ -9,15 +9,18 @@
 //! `raw_bytes`. It is the yardstick on both sides: what a codec decodes is put in that form and must
 //! come out as it was.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::Buffer;
+use arrow_buffer::{BooleanBuffer, Buffer};
 
 use super::column::{decode_column, encode_column};
+use super::filter::{ColumnRange, ValueRange};
 use super::page::saves_enough;
-use crate::codec::{CODEC_NAME_BYTES_MAX, CodecSet, ColumnCodec};
-use crate::datum::fixed;
+use crate::codec::{CODEC_NAME_BYTES_MAX, CodecSet, ColumnCodec, Condition};
+use crate::datum::{Datum, fixed};
+use crate::ids::ColumnId;
 use crate::schema::ColumnType;
 
 /// Bytes of the length of the name.
@@ -96,12 +99,66 @@ fn encode(
     if decode(codec, &encoded, ty, rows, raw.len())? != raw {
         return Err("gave other values than it had encoded".to_owned());
     }
+    try_filter(codec, &encoded, ty, &column)?;
     let mut stored = Vec::with_capacity(frame_bytes + encoded.len());
     stored.push(name.len() as u8);
     stored.extend_from_slice(name.as_bytes());
     stored.extend_from_slice(&crc32c::crc32c(raw).to_le_bytes());
     stored.extend_from_slice(&encoded);
     Ok(Some(stored))
+}
+
+/// Whether the codec finds in what it encoded what is there: around one value, and by its beginning.
+fn try_filter(
+    codec: &dyn ColumnCodec,
+    encoded: &[u8],
+    ty: &ColumnType,
+    column: &ArrayRef,
+) -> Result<(), String> {
+    let Some(middle) = (column.len() / 2..column.len()).find(|row| column.is_valid(*row)) else {
+        return Ok(());
+    };
+    let failed = |e| format!("was given a value that cannot be read: {e}");
+    let value = Datum::from_array(column, middle).map_err(failed)?;
+    let one = Bound::Included(value.clone());
+    let ranges = [
+        (one.clone(), one),
+        (Bound::Unbounded, Bound::Excluded(value.clone())),
+        (Bound::Excluded(value.clone()), Bound::Unbounded),
+    ];
+    for (lower, upper) in ranges {
+        let range = ColumnRange::between(ColumnId(0), lower, upper);
+        let Some(values) = ValueRange::new(&range, ty).map_err(failed)? else {
+            continue;
+        };
+        if let Some(found) = filter(codec, encoded, column.len(), values.conditions())
+            && found != values.select(ty, column).map_err(failed)?
+        {
+            return Err("found other values than it had encoded".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Which values meet all conditions; `None` when the codec cannot tell, or gives no answer.
+fn filter(
+    codec: &dyn ColumnCodec,
+    encoded: &[u8],
+    rows: usize,
+    conditions: &[Condition],
+) -> Option<BooleanBuffer> {
+    let mut found: Option<BooleanBuffer> = None;
+    for condition in conditions {
+        let these = codec.filter(encoded, rows, condition).ok()??;
+        if these.len() != rows {
+            return None;
+        }
+        found = Some(match found {
+            Some(found) => &found & &these,
+            None => these,
+        });
+    }
+    found
 }
 
 /// What a codec decodes, as a raw payload, which should have `raw_bytes`. The error is what the codec
@@ -164,5 +221,15 @@ impl<'a> EncodedPage<'a> {
             return Err("gave other values than were stored".to_owned());
         }
         Ok(Buffer::from_slice_ref(&raw))
+    }
+
+    /// Which rows meet all conditions, as the codec tells without decoding; `None` when it cannot.
+    pub fn filter(
+        &self,
+        codec: &dyn ColumnCodec,
+        rows: usize,
+        conditions: &[Condition],
+    ) -> Option<BooleanBuffer> {
+        filter(codec, self.encoded, rows, conditions)
     }
 }

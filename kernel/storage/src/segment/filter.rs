@@ -2,17 +2,19 @@
 //! keys.
 //!
 //! Zone maps and bloom filters may say "perhaps" when the truth is no, and never say no when it is yes.
-//! [`ValueRange`] is exact; so is what a [`RowFilter`] leaves out, and it may leave out less.
+//! [`ValueRange`] is exact but for lists of values; so is what a [`RowFilter`] leaves out, and it may leave out less.
 
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
+use std::sync::OnceLock;
 
 use arrow_array::builder::make_view;
 use arrow_array::{Array, ArrayRef, StringViewArray};
-use arrow_buffer::{BooleanBuffer, Buffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer};
 use arrow_data::MAX_INLINE_VIEW_LEN;
 
 use super::format::ZoneMap;
+use crate::codec::Condition;
 use crate::datum::arrow::ColumnValues;
 use crate::datum::{Datum, fixed, malformed};
 use crate::error::Result;
@@ -30,6 +32,47 @@ pub struct ColumnRange {
     pub column: ColumnId,
     pub lower: Bound<Datum>,
     pub upper: Bound<Datum>,
+    /// When not empty: of the values in the range, only these are wanted. None is NULL.
+    pub among: Vec<Datum>,
+}
+
+impl ColumnRange {
+    /// All values between two bounds.
+    pub fn between(column: ColumnId, lower: Bound<Datum>, upper: Bound<Datum>) -> ColumnRange {
+        ColumnRange {
+            column,
+            lower,
+            upper,
+            among: Vec::new(),
+        }
+    }
+
+    /// Some values, none of them NULL, and at least one.
+    pub fn one_of(column: ColumnId, among: Vec<Datum>) -> ColumnRange {
+        ColumnRange {
+            column,
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+            among,
+        }
+    }
+
+    /// The bounds; of values alone, the least and the greatest.
+    fn bounds(&self, ty: &ColumnType) -> Result<(Bound<Datum>, Bound<Datum>)> {
+        if self.lower == Bound::Unbounded && self.upper == Bound::Unbounded {
+            let mut keyed = Vec::with_capacity(self.among.len());
+            for datum in &self.among {
+                keyed.push((ordered_key(ty, datum)?, datum));
+            }
+            let least = keyed.iter().min_by(|a, b| a.0.cmp(&b.0));
+            let most = keyed.iter().max_by(|a, b| a.0.cmp(&b.0));
+            if let Some(((_, least), (_, most))) = least.zip(most) {
+                let included = |datum: &Datum| Bound::Included(datum.clone());
+                return Ok((included(least), included(most)));
+            }
+        }
+        Ok((self.lower.clone(), self.upper.clone()))
+    }
 }
 
 /// A condition of the caller's that every wanted row meets. It is asked about rows that are there and that
@@ -47,6 +90,8 @@ pub(super) struct ZoneFilter {
     pub column: ColumnId,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
+    /// When not empty: the only keys that are wanted.
+    among: Vec<Vec<u8>>,
     /// Whether the keys of values are numbers one apart.
     is_whole: bool,
 }
@@ -58,13 +103,8 @@ impl ZoneFilter {
         if matches!(ty, ColumnType::Array(_)) {
             return Ok(None);
         }
+        let encode = |datum: &Datum| ordered_key(ty, datum);
         let key = |bound: &Bound<Datum>| -> Result<Bound<Vec<u8>>> {
-            let encode = |datum: &Datum| {
-                let (mut value, mut key) = (Vec::new(), Vec::new());
-                datum.write_value(ty, &mut value)?;
-                append_ordered(ty, &value, &mut key)?;
-                Ok(key)
-            };
             Ok(match bound {
                 Bound::Unbounded | Bound::Included(Datum::Null) | Bound::Excluded(Datum::Null) => {
                     Bound::Unbounded
@@ -73,11 +113,13 @@ impl ZoneFilter {
                 Bound::Excluded(datum) => Bound::Excluded(encode(datum)?),
             })
         };
-        let (lower, upper) = (key(&range.lower)?, key(&range.upper)?);
+        let (lower, upper) = range.bounds(ty)?;
+        let (lower, upper) = (key(&lower)?, key(&upper)?);
         Ok(Some(ZoneFilter {
             column: range.column,
             lower,
             upper,
+            among: range.among.iter().map(encode).collect::<Result<_>>()?,
             is_whole: is_whole_number(ty),
         }))
     }
@@ -96,7 +138,8 @@ impl ZoneFilter {
             Bound::Included(lower) => zone.max >= *lower || cut(lower),
             Bound::Excluded(lower) => zone.max > *lower || cut(lower),
         };
-        below_upper && above_lower
+        let is_there = |key: &Vec<u8>| zone.min <= *key && (*key <= zone.max || cut(key));
+        below_upper && above_lower && (self.among.is_empty() || self.among.iter().any(is_there))
     }
 
     /// What share of a page's values is in the range, if they lie evenly between its bounds; `None` for
@@ -133,7 +176,8 @@ impl ZoneFilter {
         Some(((to - from + 1.0) / (max - min + 1.0)).clamp(0.0, 1.0))
     }
 
-    /// Whether all values of a page with these bounds are in the range.
+    /// Whether all values of a page with these bounds are in the range, whether they are among those that
+    /// are wanted of it or not.
     pub fn must_match(&self, zone: &ZoneMap) -> bool {
         let above_lower = match &self.lower {
             Bound::Unbounded => true,
@@ -150,8 +194,35 @@ impl ZoneFilter {
     }
 }
 
+/// Which numbers lie in a range, both ends inside, as far as their width can hold it: those whose distance
+/// from its lower end is no more than that of the upper.
+macro_rules! in_range {
+    ($number:ty, $distance:ty, $slots:expr, $low:expr, $high:expr) => {{
+        let (slots, _) = $slots.as_chunks();
+        let (least, most) = (<$number>::MIN as i128, <$number>::MAX as i128);
+        if $low > $high || $low > most || $high < least {
+            BooleanBuffer::new_unset(slots.len())
+        } else {
+            let (low, high) = ($low.max(least) as $number, $high.min(most) as $number);
+            let distance = |number: $number| number.wrapping_sub(low) as $distance;
+            let span = distance(high);
+            bits_of(slots, |slot| {
+                distance(<$number>::from_le_bytes(slot)) <= span
+            })
+        }
+    }};
+}
+
 /// A [`ColumnRange`] that values are held against, in the form they have in pages.
-pub(super) struct ValueRange(Bounds);
+pub(super) struct ValueRange {
+    bounds: Bounds,
+    /// The keys of those that are wanted, in order; empty for all within the bounds.
+    among: Vec<Vec<u8>>,
+    range: ColumnRange,
+    ty: ColumnType,
+    /// What codecs from outside are asked, once one is.
+    conditions: OnceLock<Vec<Condition>>,
+}
 
 enum Bounds {
     /// Of whole numbers, both ends inside.
@@ -171,8 +242,11 @@ impl ValueRange {
                 Bound::Unbounded | Bound::Included(Datum::Null) | Bound::Excluded(Datum::Null)
             )
         };
-        let (has_lower, has_upper) = (known(&range.lower), known(&range.upper));
-        if matches!(ty, ColumnType::Array(_)) || !(has_lower || has_upper) {
+        if matches!(ty, ColumnType::Array(_)) {
+            return Ok(None);
+        }
+        let (lower, upper) = range.bounds(ty)?;
+        if !known(&lower) && !known(&upper) {
             return Ok(None);
         }
         let value = |bound: &Bound<Datum>| -> Result<Bound<Vec<u8>>> {
@@ -186,24 +260,20 @@ impl ValueRange {
                 _ => Bound::Unbounded,
             })
         };
-        let (lower, upper) = (value(&range.lower)?, value(&range.upper)?);
-        Ok(Some(ValueRange(if is_whole_number(ty) {
+        let (lower, upper) = (value(&lower)?, value(&upper)?);
+        let bounds = if is_whole_number(ty) {
             let low = match &lower {
-                Bound::Included(value) => whole_number(ty, value)?,
-                Bound::Excluded(value) => match whole_number(ty, value)?.checked_add(1) {
-                    Some(low) => low,
-                    None => return Ok(Some(ValueRange(Bounds::Numbers(1, 0)))),
-                },
-                Bound::Unbounded => i128::MIN,
+                Bound::Included(value) => Some(whole_number(ty, value)?),
+                Bound::Excluded(value) => whole_number(ty, value)?.checked_add(1),
+                Bound::Unbounded => Some(i128::MIN),
             };
             let high = match &upper {
-                Bound::Included(value) => whole_number(ty, value)?,
-                Bound::Excluded(value) => match whole_number(ty, value)?.checked_sub(1) {
-                    Some(high) => high,
-                    None => return Ok(Some(ValueRange(Bounds::Numbers(1, 0)))),
-                },
-                Bound::Unbounded => i128::MAX,
+                Bound::Included(value) => Some(whole_number(ty, value)?),
+                Bound::Excluded(value) => whole_number(ty, value)?.checked_sub(1),
+                Bound::Unbounded => Some(i128::MAX),
             };
+            // What is above all numbers, or below, is none.
+            let (low, high) = low.zip(high).unwrap_or((1, 0));
             Bounds::Numbers(low, high)
         } else if ty.fixed_width_bytes().is_some() {
             let ordered = |bound: Bound<Vec<u8>>| -> Result<Bound<u128>> {
@@ -223,13 +293,34 @@ impl ValueRange {
                 })
             };
             Bounds::Bytes(ordered(lower)?, ordered(upper)?)
-        })))
+        };
+        let among = range.among.iter().map(|datum| ordered_key(ty, datum));
+        let mut among = among.collect::<Result<Vec<_>>>()?;
+        among.sort_unstable();
+        Ok(Some(ValueRange {
+            bounds,
+            among,
+            range: range.clone(),
+            ty: ty.clone(),
+            conditions: OnceLock::new(),
+        }))
+    }
+
+    /// Whether only some values between the bounds are wanted, which [`ValueRange::select`] does not tell.
+    pub fn is_list(&self) -> bool {
+        !self.among.is_empty()
+    }
+
+    /// The range as codecs from outside are asked about it; none when they cannot be.
+    pub fn conditions(&self) -> &[Condition] {
+        let make = || Condition::of_range(&self.range, &self.ty);
+        self.conditions.get_or_init(make)
     }
 
     /// The range of whole numbers as distances from `base`, both ends inside, as far as distances of 64
     /// bits go; `None` when none of those is in the range.
     pub fn numbers_from(&self, base: i128) -> Option<(u64, u64)> {
-        let Bounds::Numbers(low, high) = self.0 else {
+        let Bounds::Numbers(low, high) = self.bounds else {
             return None;
         };
         if low > high || high < base {
@@ -243,22 +334,43 @@ impl ValueRange {
         Some((low, distance(high).unwrap_or(u64::MAX)))
     }
 
-    /// Which values of an array of `ty` lie in the range. NULL does not.
+    /// Which of few values are wanted.
+    pub fn select_few(&self, ty: &ColumnType, array: &dyn Array) -> Result<BooleanBuffer> {
+        let inside = self.select(ty, array)?;
+        if self.among.is_empty() {
+            return Ok(inside);
+        }
+        let values = ColumnValues::new(ty, array)?;
+        let (mut value, mut key) = (Vec::new(), Vec::new());
+        let mut wanted = BooleanBufferBuilder::new(array.len());
+        for row in 0..array.len() {
+            value.clear();
+            key.clear();
+            wanted.append(
+                inside.value(row) && {
+                    values.write(row, &mut value)?;
+                    append_ordered(ty, &value, &mut key)?;
+                    self.among.binary_search(&key).is_ok()
+                },
+            );
+        }
+        Ok(wanted.finish())
+    }
+
+    /// Which values of an array of `ty` lie between the bounds. NULL does not.
     pub fn select(&self, ty: &ColumnType, array: &dyn Array) -> Result<BooleanBuffer> {
         let values = ColumnValues::new(ty, array)?;
         let rows = array.len();
         let slots = values.slots(0..rows);
-        let inside = match (&self.0, slots) {
+        let inside = match (&self.bounds, slots) {
             (Bounds::Numbers(low, high), Some(slots)) => {
                 let (low, high) = (*low, *high);
                 match ty {
-                    ColumnType::Int16 => in_range(slots, low, high, i16::from_le_bytes),
-                    ColumnType::Int32 | ColumnType::Date => {
-                        in_range(slots, low, high, i32::from_le_bytes)
-                    }
-                    ColumnType::Oid => in_range(slots, low, high, u32::from_le_bytes),
-                    ColumnType::Decimal { .. } => in_range(slots, low, high, i128::from_le_bytes),
-                    _ => in_range(slots, low, high, i64::from_le_bytes),
+                    ColumnType::Int16 => in_range!(i16, u16, slots, low, high),
+                    ColumnType::Int32 | ColumnType::Date => in_range!(i32, u32, slots, low, high),
+                    ColumnType::Oid => in_range!(u32, u32, slots, low, high),
+                    ColumnType::Decimal { .. } => in_range!(i128, u128, slots, low, high),
+                    _ => in_range!(i64, u64, slots, low, high),
                 }
             }
             (Bounds::Bytes(low, high), None) if *ty == ColumnType::Text => {
@@ -295,7 +407,7 @@ impl ValueRange {
 
     /// Whether the value, in its bytes, lies in the range.
     fn holds(&self, ty: &ColumnType, value: &[u8]) -> Result<bool> {
-        Ok(match &self.0 {
+        Ok(match &self.bounds {
             Bounds::Numbers(low, high) => (*low..=*high).contains(&whole_number(ty, value)?),
             Bounds::Ordered(low, high) => {
                 (low.as_ref(), high.as_ref()).contains(&ordered_fixed(ty, value)?)
@@ -312,17 +424,30 @@ impl ValueRange {
     }
 }
 
-fn in_range<const N: usize, T: Into<i128>>(
-    slots: &[u8],
-    low: i128,
-    high: i128,
-    value: impl Fn([u8; N]) -> T,
-) -> BooleanBuffer {
-    let (slots, _) = slots.as_chunks::<N>();
-    BooleanBuffer::collect_bool(slots.len(), |row| {
-        let value = value(slots[row]).into();
-        low <= value && value <= high
-    })
+/// The bytes by which a value has its place in an order.
+fn ordered_key(ty: &ColumnType, datum: &Datum) -> Result<Vec<u8>> {
+    let (mut value, mut key) = (Vec::new(), Vec::new());
+    datum.write_value(ty, &mut value)?;
+    append_ordered(ty, &value, &mut key)?;
+    Ok(key)
+}
+
+/// A bit for each slot. The answers are made by the byte first, which compilers do several at a time.
+fn bits_of<const N: usize>(slots: &[[u8; N]], holds: impl Fn([u8; N]) -> bool) -> BooleanBuffer {
+    let mut bytes = Vec::with_capacity(slots.len().div_ceil(8));
+    let mut answers = [0u8; 64];
+    for slots in slots.chunks(answers.len()) {
+        for (answer, slot) in answers.iter_mut().zip(slots) {
+            *answer = u8::from(holds(*slot));
+        }
+        let (eights, _) = answers.as_chunks::<8>();
+        // Of eight bytes that are 0 or 1 the product has them in its highest byte, the first lowest.
+        let bits = eights
+            .iter()
+            .map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+        bytes.extend(bits.take(slots.len().div_ceil(8)).map(|byte| byte as u8));
+    }
+    BooleanBuffer::new(Buffer::from_vec(bytes), 0, slots.len())
 }
 
 /// Which texts lie in the range. That one does not equal another is mostly told by its view.

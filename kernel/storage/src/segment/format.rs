@@ -234,6 +234,16 @@ pub(super) struct ColumnPage {
     pub blobs: Option<Blobs>,
 }
 
+impl ColumnPage {
+    /// Whether the page as it is stored tells for several rows at once if a value is one of a list.
+    pub fn tells_lists(&self) -> bool {
+        matches!(
+            self.codec,
+            Some(PageCodec::Named(_) | PageCodec::BuiltIn(BuiltIn::Dictionary | BuiltIn::Runs))
+        )
+    }
+}
+
 /// The blob pages of a column of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blobs {

@@ -46,6 +46,7 @@ mod format;
 mod blob;
 mod cache;
 mod column;
+mod conditions;
 mod encoded;
 mod encoding;
 mod entries;

@@ -286,12 +286,13 @@ impl SegmentScan {
         let (Some(values), Some(Some(page))) = (&filter.values, page) else {
             return Ok(None);
         };
-        if page.nulls == 0
-            && page
-                .zone
-                .as_ref()
-                .is_some_and(|zone| filter.zone.must_match(zone))
-        {
+        let is_between = |zone| filter.zone.must_match(zone);
+        let all_between = page.nulls == 0 && page.zone.as_ref().is_some_and(is_between);
+        let told = match values.is_list() {
+            true => self.reader.tells_lists(page, self.keep),
+            false => !all_between,
+        };
+        if !told {
             return Ok(None);
         }
         let (inside, array) =

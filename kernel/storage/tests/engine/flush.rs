@@ -20,11 +20,11 @@ fn partitions_share_blocks_evenly() {
     let counts = |lower: i64| -> Vec<usize> {
         let request = ScanRequest {
             partitions: 2,
-            ranges: vec![ColumnRange {
-                column: ColumnId(0),
-                lower: Bound::Included(Datum::Int64(lower)),
-                upper: Bound::Unbounded,
-            }],
+            ranges: vec![ColumnRange::between(
+                ColumnId(0),
+                Bound::Included(Datum::Int64(lower)),
+                Bound::Unbounded,
+            )],
             ..ScanRequest::columns(vec![ColumnId(0)])
         };
         let scans = db.engine.latest_view().scan(Arc::new(table()), request);
@@ -134,11 +134,11 @@ fn memtables_flush_by_themselves_and_old_wal_files_go() {
     // Zone maps leave most blocks out, and never a row that is asked for.
     let request = ScanRequest {
         row_id: true,
-        ranges: vec![ColumnRange {
-            column: ColumnId(0),
-            lower: Bound::Included(Datum::Int64(1000)),
-            upper: Bound::Included(Datum::Int64(1010)),
-        }],
+        ranges: vec![ColumnRange::between(
+            ColumnId(0),
+            Bound::Included(Datum::Int64(1000)),
+            Bound::Included(Datum::Int64(1010)),
+        )],
         ..ScanRequest::columns(vec![ColumnId(0), ColumnId(1)])
     };
     let view = db.engine.latest_view();

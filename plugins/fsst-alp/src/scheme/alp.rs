@@ -15,12 +15,12 @@
 use std::ops::Range;
 
 use alp::{ALPFloat, Exponents};
-use heliosdb_plugin_api::{Comparison, Result};
+use heliosdb_plugin_api::Result;
 
 use crate::bits::{self, Packed, VECTOR};
 use crate::float::{Float, order};
 use crate::frame::{Reader, damaged, unzigzag, write_varint, zigzag};
-use crate::predicate::holds;
+use crate::predicate::{Orders, Predicate};
 
 /// Vectors of a block that are searched for exponents.
 const VECTORS_SEARCHED: usize = 8;
@@ -162,6 +162,7 @@ fn narrow<F: Float>(digits: &[i64], returned: &[bool]) -> (i64, u32) {
 #[derive(Debug)]
 pub struct Alp<'a, F> {
     vectors: Vec<Vector<'a, F>>,
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -183,7 +184,7 @@ impl<'a, F: Float> Alp<'a, F> {
             left -= count;
         }
         reader.end()?;
-        Ok(Alp { vectors })
+        Ok(Alp { vectors, count })
     }
 
     pub fn floats(&self, range: Range<usize>) -> Result<Vec<F>> {
@@ -201,11 +202,27 @@ impl<'a, F: Float> Alp<'a, F> {
         Ok(floats)
     }
 
-    /// Which floats compare so with a constant. What is compared are digits, but for exceptions.
-    pub fn compare(&self, comparison: Comparison, constant: F) -> Result<Vec<bool>> {
+    /// Which floats meet a predicate; `None` for one of strings. What is compared are digits, but for
+    /// exceptions.
+    pub fn matches(&self, predicate: &Predicate<F>) -> Result<Option<Vec<bool>>> {
+        match predicate {
+            Predicate::Order(orders, constant) => self.compare(*orders, *constant).map(Some),
+            Predicate::In(list) => {
+                let mut found = vec![false; self.count];
+                for constant in list {
+                    let equal = self.compare(Orders::EQUAL, *constant)?;
+                    found.iter_mut().zip(equal).for_each(|(f, e)| *f |= e);
+                }
+                Ok(Some(found))
+            }
+            Predicate::StartsWith(_) => Ok(None),
+        }
+    }
+
+    fn compare(&self, orders: Orders, constant: F) -> Result<Vec<bool>> {
         let mut found = Vec::new();
         for vector in &self.vectors {
-            vector.compare(comparison, constant, &mut found)?;
+            vector.compare(orders, constant, &mut found)?;
         }
         Ok(found)
     }
@@ -267,7 +284,7 @@ impl<'a, F: Float> Vector<'a, F> {
         Ok(())
     }
 
-    fn compare(&self, comparison: Comparison, constant: F, out: &mut Vec<bool>) -> Result<()> {
+    fn compare(&self, orders: Orders, constant: F, out: &mut Vec<bool>) -> Result<()> {
         // Decimals rise with their digits, so those that are less, equal and greater are three
         // ranges of digits.
         let less = self.first(|decimal| order(decimal, constant).is_ge());
@@ -275,20 +292,17 @@ impl<'a, F: Float> Vector<'a, F> {
         let mut unpacked = [0; VECTOR];
         let each = self.digits.unpack(&mut unpacked).iter().map(|above| {
             let above = u128::from(*above);
-            match comparison {
-                Comparison::Equal => (less..not_greater).contains(&above),
-                Comparison::NotEqual => !(less..not_greater).contains(&above),
-                Comparison::Less => above < less,
-                Comparison::LessOrEqual => above < not_greater,
-                Comparison::Greater => above >= not_greater,
-                Comparison::GreaterOrEqual => above >= less,
+            match (above < less, above < not_greater) {
+                (true, _) => orders.less,
+                (false, true) => orders.equal,
+                (false, false) => orders.greater,
             }
         });
         let start = out.len();
         out.extend(each);
         let exceptions = self.exceptions.iter();
         let exceptions: Vec<bool> = exceptions
-            .map(|exception| holds(comparison, order(*exception, constant)))
+            .map(|exception| orders.holds(order(*exception, constant)))
             .collect();
         self.patch(&mut out[start..], &exceptions)
     }
@@ -311,7 +325,7 @@ impl<'a, F: Float> Vector<'a, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::predicate::COMPARISONS;
+    use crate::float;
 
     fn check<F: Float>(floats: &[F]) -> usize {
         let mut out = Vec::new();
@@ -331,12 +345,12 @@ mod tests {
         let constants = floats.iter().step_by(97).chain(floats.last()).copied();
         let half = F::of_bits(F::one().bits()) / (F::one() + F::one());
         for constant in constants.flat_map(|c| [c, c + half, -c, F::nan(), F::infinity()]) {
-            for comparison in COMPARISONS {
-                let found = alp.compare(comparison, constant).unwrap();
-                let expected = floats
-                    .iter()
-                    .map(|f| holds(comparison, order(*f, constant)));
-                assert!(found.into_iter().eq(expected), "{comparison:?} {constant}");
+            let orders = Orders::ALL.map(|orders| Predicate::Order(orders, constant));
+            let list = Predicate::In(vec![constant, F::one()]);
+            for predicate in orders.into_iter().chain([list]) {
+                let found = alp.matches(&predicate).unwrap().unwrap();
+                let expected = floats.iter().map(|f| float::holds(&predicate, *f));
+                assert!(found.into_iter().map(Some).eq(expected), "{predicate:?}");
             }
         }
         out.len()

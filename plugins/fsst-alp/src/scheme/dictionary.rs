@@ -11,15 +11,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use heliosdb_plugin_api::{Comparison, Result};
+use heliosdb_plugin_api::Result;
 
 use super::alp::{self, Alp};
 use super::fsst::{self, Fsst};
 use super::places::{self, Places};
-use crate::float::{Float, order};
+use crate::float::{self, Float, order};
 use crate::frame::{Reader, VALUE_BYTES_MAX, damaged, write_varint};
 use crate::lengths::{self, Lengths};
-use crate::predicate::holds;
+use crate::predicate::Predicate;
 use crate::text::Strings;
 
 const PLAIN: u8 = 0;
@@ -128,14 +128,10 @@ impl<'a> Dictionary<'a> {
         Ok(strings)
     }
 
-    /// Which strings compare so with a constant.
-    pub fn compare(&self, comparison: Comparison, constant: &[u8]) -> Result<Vec<bool>> {
-        self.matches(|string| holds(comparison, string.cmp(constant)))
-    }
-
-    /// For which strings `wanted` says yes, asked once for each different one.
-    pub fn matches(&self, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<bool>> {
-        let wanted: Vec<bool> = self.distinct.iter().map(wanted).collect();
+    /// Which strings meet a predicate, asked once for each different one.
+    pub fn matches(&self, predicate: &Predicate<&[u8]>) -> Result<Vec<bool>> {
+        let wanted = self.distinct.iter().map(|string| predicate.holds(string));
+        let wanted: Vec<bool> = wanted.collect();
         self.places.look_up_all(&wanted)
     }
 }
@@ -162,20 +158,23 @@ impl<'a, F: Float> Floats<'a, F> {
         self.places.look_up(&self.distinct, range)
     }
 
-    /// Which floats compare so with a constant.
-    pub fn compare(&self, comparison: Comparison, constant: F) -> Result<Vec<bool>> {
-        let each = self.distinct.iter();
-        let wanted: Vec<bool> = each
-            .map(|float| holds(comparison, order(*float, constant)))
-            .collect();
-        self.places.look_up_all(&wanted)
+    /// Which floats meet a predicate, asked once for each different one; `None` for one of strings.
+    pub fn matches(&self, predicate: &Predicate<F>) -> Result<Option<Vec<bool>>> {
+        let mut wanted = Vec::with_capacity(self.distinct.len());
+        for float in &self.distinct {
+            let Some(holds) = float::holds(predicate, *float) else {
+                return Ok(None);
+            };
+            wanted.push(holds);
+        }
+        self.places.look_up_all(&wanted).map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::predicate::COMPARISONS;
+    use crate::predicate::Orders;
 
     #[test]
     fn few_strings_come_back_and_compare() {
@@ -189,12 +188,13 @@ mod tests {
             let some = dictionary.strings(range.clone()).unwrap();
             assert!(some.iter().eq(strings[range].iter().copied()));
         }
-        for comparison in COMPARISONS {
-            let found = dictionary.compare(comparison, b"northx").unwrap();
-            let expected = strings
-                .iter()
-                .map(|s| holds(comparison, (*s).cmp(b"northx")));
-            assert!(found.into_iter().eq(expected));
+        let list = vec![&b"east"[..], b"", b"up"];
+        let predicates = Orders::ALL.map(|orders| Predicate::Order(orders, &b"northx"[..]));
+        let others = [Predicate::In(list), Predicate::StartsWith(&b"north"[..])];
+        for predicate in predicates.into_iter().chain(others) {
+            let found = dictionary.matches(&predicate).unwrap();
+            let expected = strings.iter().map(|s| predicate.holds(s));
+            assert!(found.into_iter().eq(expected), "{predicate:?}");
         }
     }
 
@@ -211,10 +211,14 @@ mod tests {
             let bits = |f: &f64| f.to_bits();
             assert!(some.iter().map(bits).eq(floats[range].iter().map(bits)));
         }
-        for comparison in COMPARISONS {
-            let found = dictionary.compare(comparison, 0.0).unwrap();
-            let expected = floats.iter().map(|f| holds(comparison, order(*f, 0.0)));
-            assert!(found.into_iter().eq(expected));
+        let predicates = Orders::ALL.map(|orders| Predicate::Order(orders, 0.0));
+        let list = Predicate::In(vec![f64::NAN, 1.5, 7.0]);
+        for predicate in predicates.into_iter().chain([list]) {
+            let found = dictionary.matches(&predicate).unwrap().unwrap();
+            let expected = floats.iter().map(|f| float::holds(&predicate, *f).unwrap());
+            assert!(found.into_iter().eq(expected), "{predicate:?}");
         }
+        let text = dictionary.matches(&Predicate::StartsWith(1.5)).unwrap();
+        assert_eq!(text, None);
     }
 }

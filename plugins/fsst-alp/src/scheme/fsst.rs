@@ -6,14 +6,15 @@
 //!
 //! A string is found and expanded without the others, and compared without being expanded.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use heliosdb_plugin_api::{Comparison, Result};
+use heliosdb_plugin_api::Result;
 
 use super::symbols::{self, Symbols};
 use crate::frame::{Reader, damaged};
 use crate::lengths::{self, Lengths};
-use crate::predicate::holds;
+use crate::predicate::Predicate;
 use crate::text::Strings;
 
 pub fn encode(strings: &[&[u8]], out: &mut Vec<u8>) {
@@ -68,26 +69,26 @@ impl<'a> Fsst<'a> {
         self.symbols.expand(self.codes, start, &ends)
     }
 
-    /// Which strings compare so with a constant.
-    pub fn compare(&self, comparison: Comparison, constant: &[u8]) -> Result<Vec<bool>> {
-        let constant_codes = self.symbols.codes(constant);
-        self.each(|codes| match comparison {
-            Comparison::Equal => Ok(codes == constant_codes),
-            Comparison::NotEqual => Ok(codes != constant_codes),
-            _ => Ok(holds(comparison, self.symbols.compare(codes, constant)?)),
-        })
-    }
-
-    /// Which strings are among some.
-    pub fn is_in(&self, list: &[&[u8]]) -> Result<Vec<bool>> {
-        let list = list.iter().map(|one| self.symbols.codes(one));
-        let list: std::collections::HashSet<Vec<u8>> = list.collect();
-        self.each(|codes| Ok(list.contains(codes)))
-    }
-
-    /// Which strings begin so.
-    pub fn begins_with(&self, prefix: &[u8]) -> Result<Vec<bool>> {
-        self.each(|codes| self.symbols.begins_with(codes, prefix))
+    /// Which strings meet a predicate. Equality is that of codes; order and beginning are told by the codes
+    /// up to the first difference.
+    pub fn matches(&self, predicate: &Predicate<&[u8]>) -> Result<Vec<bool>> {
+        match predicate {
+            Predicate::Order(orders, constant) if orders.is_equality() => {
+                let constant = self.symbols.codes(constant);
+                self.each(|codes| Ok((codes == constant) == orders.equal))
+            }
+            Predicate::Order(orders, constant) => {
+                self.each(|codes| Ok(orders.holds(self.symbols.compare(codes, constant)?)))
+            }
+            Predicate::In(list) => {
+                let list = list.iter().map(|one| self.symbols.codes(one));
+                let list: HashSet<Vec<u8>> = list.collect();
+                self.each(|codes| Ok(list.contains(codes)))
+            }
+            Predicate::StartsWith(prefix) => {
+                self.each(|codes| self.symbols.begins_with(codes, prefix))
+            }
+        }
     }
 
     fn each(&self, holds: impl Fn(&'a [u8]) -> Result<bool>) -> Result<Vec<bool>> {
@@ -104,7 +105,7 @@ impl<'a> Fsst<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::predicate::COMPARISONS;
+    use crate::predicate::Orders;
 
     fn cities() -> Vec<String> {
         let places = ["Basel", "Bern", "Berlin", "", "Bergen", "São Paulo", "東京"];
@@ -132,14 +133,16 @@ mod tests {
             "東京3".as_bytes(),
             b"\xff",
         ] {
-            for comparison in COMPARISONS {
-                let found = encoded.compare(comparison, constant).unwrap();
-                check(found, &|s| holds(comparison, s.cmp(constant)));
+            let found = |predicate| encoded.matches(&predicate).unwrap();
+            for orders in Orders::ALL {
+                let found = found(Predicate::Order(orders, constant));
+                check(found, &|s| orders.holds(s.cmp(constant)));
             }
-            let found = encoded.begins_with(constant).unwrap();
-            check(found, &|s| s.starts_with(constant));
+            check(found(Predicate::StartsWith(constant)), &|s| {
+                s.starts_with(constant)
+            });
             let list = [constant, b"Bergen1", b"nowhere"];
-            check(encoded.is_in(&list).unwrap(), &|s| list.contains(&s));
+            check(found(Predicate::In(list.to_vec())), &|s| list.contains(&s));
         }
     }
 }

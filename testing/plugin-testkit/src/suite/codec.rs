@@ -7,8 +7,9 @@ use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType, UInt32Type,
 };
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
 use arrow_schema::DataType;
+use arrow_select::take::take;
 use heliosdb_plugin_api::Comparison;
 
 use super::{Outcome, Suite, ensure, fair};
@@ -21,13 +22,15 @@ const ROWS: [usize; 4] = [0, 1, 300, 8192];
 /// What decoding damaged bytes of a small block may ask for at once.
 const ALLOCATION_MAX: usize = 64 << 20;
 
-const COMPARISONS: [Comparison; 6] = [
+const COMPARISONS: [Comparison; 8] = [
     Comparison::Equal,
     Comparison::NotEqual,
     Comparison::Less,
     Comparison::LessOrEqual,
     Comparison::Greater,
     Comparison::GreaterOrEqual,
+    Comparison::In,
+    Comparison::StartsWith,
 ];
 
 pub fn check(suite: &Suite) -> Outcome {
@@ -146,18 +149,31 @@ impl Case<'_> {
         let keys = keys(&self.block);
         let places = [0, rows / 2, rows.saturating_sub(1)];
         let valid = |p: &usize| *p < rows && keys[*p].is_some();
-        for place in places.into_iter().filter(valid) {
-            let constant = self.block.slice(place, 1);
+        let places: Vec<usize> = places.into_iter().filter(valid).collect();
+        for (number, place) in places.iter().enumerate() {
             for comparison in COMPARISONS {
+                let constants = match comparison {
+                    Comparison::In => &places[number..],
+                    Comparison::StartsWith if !matches!(keys[*place], Some(Key::Bytes(_))) => {
+                        continue;
+                    }
+                    _ => std::slice::from_ref(place),
+                };
+                let array = chosen(&self.block, constants)?;
                 let found = self
                     .plugin
-                    .filter(self.index, encoded, rows, comparison, &constant);
+                    .filter(self.index, encoded, rows, comparison, &array);
                 let Some(found) = fair("filter", found)?.flatten() else {
                     continue;
                 };
-                let each = keys
+                let constants: Vec<&Key> = constants
                     .iter()
-                    .map(|key| compare(key, comparison, &keys[place]));
+                    .filter_map(|place| keys[*place].as_ref())
+                    .collect();
+                let each = keys.iter().map(|key| {
+                    let key = key.as_ref()?;
+                    Some(constants.iter().any(|c| compare(key, comparison, c)))
+                });
                 let expected: ArrayRef = Arc::new(BooleanArray::from_iter(each));
                 ensure(values::same(&found, &expected, false), || {
                     format!("filter {comparison:?} differs from evaluation")
@@ -231,23 +247,43 @@ impl Case<'_> {
 }
 
 /// A value by which its type orders.
-#[derive(Clone, PartialEq, PartialOrd)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Integer(i64),
-    Float(f64),
     Bytes(Vec<u8>),
 }
 
-fn compare(key: &Option<Key>, comparison: Comparison, constant: &Option<Key>) -> Option<bool> {
-    let (key, constant) = (key.as_ref()?, constant.as_ref()?);
-    Some(match comparison {
-        Comparison::Equal => key == constant,
+/// PostgreSQL's order: zeros are equal, and NaNs are, which are above everything.
+fn float_key(float: f64) -> Key {
+    let bits = match float {
+        zero if zero == 0.0 => 0.0f64.to_bits(),
+        nan if nan.is_nan() => f64::NAN.copysign(1.0).to_bits(),
+        other => other.to_bits(),
+    };
+    let bits = bits as i64;
+    // The magnitude of what is negative rises downwards.
+    Key::Integer(bits ^ ((bits >> 63) & i64::MAX))
+}
+
+/// The values of a block in these places.
+fn chosen(block: &ArrayRef, places: &[usize]) -> Result<ArrayRef, String> {
+    let places = UInt32Array::from_iter_values(places.iter().map(|place| *place as u32));
+    take(block.as_ref(), &places, None).map_err(|e| e.to_string())
+}
+
+fn compare(key: &Key, comparison: Comparison, constant: &Key) -> bool {
+    match comparison {
+        Comparison::Equal | Comparison::In => key == constant,
         Comparison::NotEqual => key != constant,
         Comparison::Less => key < constant,
         Comparison::LessOrEqual => key <= constant,
         Comparison::Greater => key > constant,
         Comparison::GreaterOrEqual => key >= constant,
-    })
+        Comparison::StartsWith => match (key, constant) {
+            (Key::Bytes(key), Key::Bytes(constant)) => key.starts_with(constant),
+            _ => false,
+        },
+    }
 }
 
 fn keys(array: &ArrayRef) -> Vec<Option<Key>> {
@@ -275,11 +311,11 @@ fn keys(array: &ArrayRef) -> Vec<Option<Key>> {
         DataType::Timestamp(..) => integers!(TimestampMicrosecondType),
         DataType::Float32 => {
             let values = array.as_primitive::<Float32Type>().iter();
-            values.map(|v| v.map(|v| Key::Float(v.into()))).collect()
+            values.map(|v| v.map(|v| float_key(v.into()))).collect()
         }
         DataType::Float64 => {
             let values = array.as_primitive::<Float64Type>().iter();
-            values.map(|v| v.map(Key::Float)).collect()
+            values.map(|v| v.map(float_key)).collect()
         }
         DataType::Utf8View => array.as_string_view().iter().map(text).collect(),
         DataType::LargeUtf8 => array.as_string::<i64>().iter().map(text).collect(),

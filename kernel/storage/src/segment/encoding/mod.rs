@@ -151,12 +151,13 @@ impl StoredColumn<'_> {
             }
             BuiltIn::Dictionary => {
                 let (dictionary, codes) = self.dictionary(&mut input)?;
-                let inside: Vec<bool> = range.select(self.ty, &dictionary)?.iter().collect();
+                let inside = range.select_few(self.ty, &dictionary)?;
+                let inside: Vec<bool> = inside.iter().collect();
                 codes.matching(&inside)
             }
             BuiltIn::Runs => {
                 let (lengths, runs) = self.runs(&mut input)?;
-                let inside = range.select(self.ty, &runs)?;
+                let inside = range.select_few(self.ty, &runs)?;
                 let mut rows = arrow_buffer::BooleanBufferBuilder::new(self.rows);
                 for (run, length) in lengths.iter().enumerate() {
                     rows.append_n(*length as usize, inside.value(run));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray};
-use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
+use arrow_buffer::bit_util::set_bit;
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, ScalarBuffer};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 use super::blobs::ColumnOf;
@@ -29,7 +30,7 @@ use crate::segment::sorted::SortedPageData;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::segment) enum Keep {
     Decoded,
-    /// As it is stored, where a built-in codec did that.
+    /// As it is stored, where a codec did that.
     Stored,
 }
 
@@ -60,9 +61,15 @@ impl Picked {
         let wanted = match self.rows() {
             None => chosen,
             Some(rows) => {
-                let mut chosen = chosen.iter();
-                let mut next = || chosen.next().unwrap_or(false);
-                BooleanBuffer::collect_bool(rows.len(), |row| rows.value(row) && next())
+                let mut narrowed = MutableBuffer::from_len_zeroed(rows.len().div_ceil(8));
+                let (mut places, mut before) = (rows.set_indices(), 0);
+                for one in chosen.set_indices() {
+                    if let Some(row) = places.nth(one - before) {
+                        set_bit(&mut narrowed, row);
+                    }
+                    before = one + 1;
+                }
+                BooleanBuffer::new(narrowed.into(), 0, rows.len())
             }
         };
         Picked::new(wanted.len(), Some(wanted))
@@ -224,15 +231,26 @@ impl SegmentReader {
         match self.column_page(c, rows, block, column, Keep::Decoded)? {
             None => Ok(None),
             Some(Page::Column(array)) => Ok(Some(array)),
-            Some(Page::Stored(codec, payload)) => {
-                let array = self.stored(rows, block, column, codec, &payload, |stored| {
-                    stored.decode(None)
-                })?;
+            Some(page) => {
+                let of = ColumnOf {
+                    collection: c,
+                    rows,
+                    block,
+                    column,
+                };
+                let array = match page {
+                    Page::Stored(codec, payload) => {
+                        self.stored(rows, block, column, codec, &payload, |stored| {
+                            stored.decode(None)
+                        })?
+                    }
+                    Page::Encoded(stored) => self.encoded(of, &stored)?,
+                    _ => return Err(wrong_page()),
+                };
                 let key = (self.0.number, page_of(block, column)?.place.offset);
                 self.0.cache.insert(key, Page::Column(Arc::clone(&array)));
                 Ok(Some(array))
             }
-            Some(_) => Err(wrong_page()),
         }
     }
 
@@ -246,6 +264,12 @@ impl SegmentReader {
         picked: &Picked,
         keep: Keep,
     ) -> Result<Option<ArrayRef>> {
+        let of = ColumnOf {
+            collection: c,
+            rows,
+            block,
+            column,
+        };
         let inside = match self.column_page(c, rows, block, column, keep)? {
             None => return Ok(None),
             Some(Page::Column(array)) => picked.of(&array)?,
@@ -254,15 +278,21 @@ impl SegmentReader {
                     stored.decode(picked.rows())
                 })?
             }
+            Some(Page::Encoded(stored)) => picked.of(&self.encoded(of, &stored)?)?,
             Some(_) => return Err(wrong_page()),
         };
-        let of = ColumnOf {
-            collection: c,
-            rows,
-            block,
-            column,
-        };
         self.with_blobs(of, inside, picked, keep).map(Some)
+    }
+
+    /// Whether lists of values are worth asking of a column page. Of one that is decoded, row by row, they are
+    /// left to conditions ([`crate::segment::RowFilter`]).
+    pub(in crate::segment) fn tells_lists(&self, page: &ColumnPage, keep: Keep) -> bool {
+        let key = (self.0.number, page.place.offset);
+        page.tells_lists()
+            && match self.0.cache.at_hand(key) {
+                Some(page) => !matches!(page, Page::Column(_)),
+                None => keep == Keep::Stored,
+            }
     }
 
     /// Which rows of a block have a value in `range`. Where that takes decoding the column, it comes, too.
@@ -297,9 +327,21 @@ impl SegmentReader {
                 })?;
                 return Ok((inside, None));
             }
+            Some(Page::Encoded(stored)) => {
+                let of = ColumnOf {
+                    collection: c,
+                    rows,
+                    block,
+                    column,
+                };
+                if let Some(inside) = self.encoded_filter(block, &stored, range) {
+                    return Ok((inside, None));
+                }
+                self.encoded(of, &stored)?
+            }
             Some(_) => return Err(wrong_page()),
         };
-        Ok((range.select(ty, &array)?, Some(array)))
+        Ok((range.select_few(ty, &array)?, Some(array)))
     }
 
     /// What `f` makes of a column page as a built-in codec stored it.
@@ -321,6 +363,37 @@ impl SegmentReader {
             payload,
         };
         f(stored).map_err(|e| self.at(place, e))
+    }
+
+    /// The values of a column page as a codec from outside stored it.
+    fn encoded(&self, of: ColumnOf<'_>, stored: &[u8]) -> Result<ArrayRef> {
+        let page = page_of(of.block, of.column)?;
+        let Some(PageCodec::Named(codec)) = &page.codec else {
+            return Err(wrong_page());
+        };
+        let id = PageId {
+            kind: PageKind::Column,
+            collection: of.collection,
+            column: of.column,
+            rows: of.block.rows,
+        };
+        let ty = &of.rows.columns[usize::from(of.column.0)].ty;
+        let raw = self.decode_encoded(id, page.place, codec, ty, stored);
+        raw.and_then(|raw| decode_column(ty, of.block.rows as usize, &raw))
+            .map_err(|e| self.at(page.place, e))
+    }
+
+    /// Which rows of a block have a value in `range`, as the codec that stored the page tells without
+    /// decoding it; `None` when it cannot.
+    fn encoded_filter(
+        &self,
+        block: &Block,
+        stored: &[u8],
+        range: &ValueRange,
+    ) -> Option<BooleanBuffer> {
+        let page = EncodedPage::parse(stored)?;
+        let codec = self.0.column_codecs.current().codec(page.codec)?;
+        page.filter(&*codec, block.rows as usize, range.conditions())
     }
 
     /// A column page, in the form that `keep` prefers or the cache has.
@@ -347,6 +420,9 @@ impl SegmentReader {
         let decode = |payload| {
             let raw = match (payload, &page.codec) {
                 (Payload::Raw(raw), None) => raw,
+                (Payload::Encoded(stored), Some(PageCodec::Named(_))) if keep == Keep::Stored => {
+                    return Ok(Page::Encoded(stored.into()));
+                }
                 (Payload::Encoded(stored), Some(PageCodec::Named(codec))) => {
                     self.decode_encoded(id, page.place, codec, ty, &stored)?
                 }

@@ -126,11 +126,7 @@ proptest! {
             for column in 1..5 {
                 let Some(wanted) = expected.values().next().map(|row| row[column].clone()) else { continue };
                 if table.columns[column].ty == ColumnType::Json || wanted == Datum::Null { continue }
-                let range = ColumnRange {
-                    column: ColumnId(column as u16),
-                    lower: Bound::Included(wanted.clone()),
-                    upper: Bound::Included(wanted.clone()),
-                };
+                let range = ColumnRange::between(ColumnId(column as u16), Bound::Included(wanted.clone()), Bound::Included(wanted.clone()));
                 let scan = RowScan { ranges: vec![range], ..all.clone() };
                 let read = rows_of(reader.scan_rows(&table, scan).unwrap()).unwrap();
                 let equal = expected.iter().filter(|(_, row)| row[column] == wanted);
@@ -244,10 +240,12 @@ fn who_does_not_ask_for_a_large_value_does_not_read_it() {
         "{}",
         reader.block_count(table.id)
     );
-    let range = |column, value: Datum| ColumnRange {
-        column: ColumnId(column),
-        lower: Bound::Included(value.clone()),
-        upper: Bound::Included(value),
+    let range = |column, value: Datum| {
+        ColumnRange::between(
+            ColumnId(column),
+            Bound::Included(value.clone()),
+            Bound::Included(value),
+        )
     };
     let narrow = RowScan {
         projection: vec![ColumnId(0)],

@@ -1,22 +1,24 @@
 //! Pages that a codec encodes: the same values come back, whatever the codec does.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::builder::make_view;
 use arrow_array::{ArrayRef, Int32Array, StringViewArray, new_null_array};
-use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::memory_io::contents;
 use super::*;
-use crate::codec::{BuiltIn, CodecError, CodecSet, ColumnCodec, Encoding};
+use crate::codec::{BuiltIn, CodecError, CodecSet, ColumnCodec, Comparison, Condition, Encoding};
 use crate::error::Error;
+use crate::key::append_ordered;
 use crate::parse::Parser;
 use crate::segment::RowPick;
 use crate::segment::encoded::EncodedPage;
 
 /// Run lengths: how often, length of the value, the value; again and again.
-struct Rle;
+pub(super) struct Rle;
 
 impl ColumnCodec for Rle {
     fn name(&self) -> &str {
@@ -42,6 +44,132 @@ impl ColumnCodec for Rle {
     fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError> {
         let ty = ColumnType::from_arrow(ty).unwrap();
         decode_runs(encoded, &ty, rows).map_err(|e| CodecError::new(e.to_string()))
+    }
+
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        condition: &Condition,
+    ) -> Result<Option<BooleanBuffer>, CodecError> {
+        let ty = ColumnType::from_arrow(condition.constants.data_type()).unwrap();
+        let values = self.decode(encoded, condition.constants.data_type(), rows)?;
+        let key = |array: &ArrayRef, row| {
+            let datum = Datum::from_array(array, row).unwrap();
+            let (mut value, mut key) = (Vec::new(), Vec::new());
+            datum.write_value(&ty, &mut value).unwrap();
+            append_ordered(&ty, &value, &mut key).unwrap();
+            (datum, key)
+        };
+        let constants = (0..condition.constants.len()).map(|row| key(&condition.constants, row));
+        let constants: Vec<_> = constants.collect();
+        let first = &constants[0];
+        let meets = |row| {
+            let value = key(&values, row);
+            match condition.comparison {
+                Comparison::Equal => value.1 == first.1,
+                Comparison::Less => value.1 < first.1,
+                Comparison::LessOrEqual => value.1 <= first.1,
+                Comparison::Greater => value.1 > first.1,
+                Comparison::GreaterOrEqual => value.1 >= first.1,
+                Comparison::In => constants.iter().any(|constant| constant.1 == value.1),
+                Comparison::StartsWith => match (&value.0, &first.0) {
+                    (Datum::Bytes(value), Datum::Bytes(prefix)) => value.starts_with(prefix),
+                    other => panic!("{other:?}"),
+                },
+            }
+        };
+        let found = |row| values.is_valid(row) && meets(row);
+        Ok(Some(BooleanBuffer::collect_bool(rows, found)))
+    }
+}
+
+/// [`Rle`], and how often it decoded and was asked for a filter.
+#[derive(Default)]
+struct Counted {
+    decoded: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl ColumnCodec for Arc<Counted> {
+    fn name(&self) -> &str {
+        "rle"
+    }
+
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
+        Rle.analyze(column)
+    }
+
+    fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError> {
+        Rle.encode(column)
+    }
+
+    fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError> {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
+        Rle.decode(encoded, ty, rows)
+    }
+
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        condition: &Condition,
+    ) -> Result<Option<BooleanBuffer>, CodecError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Rle.filter(encoded, rows, condition)
+    }
+}
+
+/// How a codec that is [`Rle`] otherwise filters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Filter {
+    CannotTell,
+    Fails,
+    /// An answer about other rows.
+    Fewer,
+    /// Leaves out the first row that it should find.
+    LosesOne,
+    FindsNothing,
+    FindsAll,
+}
+
+struct Filters(Filter);
+
+impl ColumnCodec for Filters {
+    fn name(&self) -> &str {
+        "rle"
+    }
+
+    fn analyze(&self, column: &ArrayRef) -> Result<Option<u64>, CodecError> {
+        Rle.analyze(column)
+    }
+
+    fn encode(&self, column: &ArrayRef) -> Result<Vec<u8>, CodecError> {
+        Rle.encode(column)
+    }
+
+    fn decode(&self, encoded: &[u8], ty: &DataType, rows: usize) -> Result<ArrayRef, CodecError> {
+        Rle.decode(encoded, ty, rows)
+    }
+
+    fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        condition: &Condition,
+    ) -> Result<Option<BooleanBuffer>, CodecError> {
+        let found = Rle.filter(encoded, rows, condition)?;
+        Ok(match self.0 {
+            Filter::CannotTell => None,
+            Filter::Fails => return Err(CodecError::new("no sieve")),
+            Filter::Fewer => found.map(|found| found.slice(0, rows - 1)),
+            Filter::LosesOne => found.map(|found| {
+                let first = found.set_indices().next();
+                BooleanBuffer::collect_bool(rows, |row| found.value(row) && first != Some(row))
+            }),
+            Filter::FindsNothing => Some(BooleanBuffer::new_unset(rows)),
+            Filter::FindsAll => Some(BooleanBuffer::new_set(rows)),
+        })
     }
 }
 
@@ -174,7 +302,7 @@ impl CodecSet for One {
     }
 }
 
-fn set_of(codec: impl ColumnCodec + 'static) -> Arc<dyn CodecSet> {
+pub(super) fn set_of(codec: impl ColumnCodec + 'static) -> Arc<dyn CodecSet> {
     Arc::new(One {
         codec: Arc::new(codec),
         may_encode: true,
@@ -189,7 +317,7 @@ fn none() -> Arc<dyn CodecSet> {
     Arc::new(NoCodecs)
 }
 
-fn with_codec(types: &[ColumnType]) -> Arc<TableDef> {
+pub(super) fn with_codec(types: &[ColumnType]) -> Arc<TableDef> {
     let mut table = table(types);
     for column in &mut table.columns {
         column.compression = Some("rle".into());
@@ -409,6 +537,98 @@ fn a_missing_codec_fails_the_columns_it_encoded_and_no_others() {
     // What is decoded stays so.
     codecs.set(none());
     assert_eq!(scan(1).unwrap().len(), 400);
+}
+
+/// Whole words of a scan that is too large for the cache, and how many rows it finds.
+fn find(reader: &SegmentReader, table: &Arc<TableDef>, range: ColumnRange) -> usize {
+    let scan = RowScan {
+        ranges: vec![range],
+        ..everything(table, Ts(20))
+    };
+    rows_of(reader.scan_rows(table, scan).unwrap())
+        .unwrap()
+        .len()
+}
+
+#[test]
+fn what_a_codec_tells_is_not_decoded() {
+    let (mut table, rows) = texts();
+    Arc::make_mut(&mut table).columns[0].compression = None;
+    let io = write(&table, &rows, rle());
+    let codec = Arc::new(Counted::default());
+    let open = |cache_bytes| {
+        let codecs = Codecs::new(set_of(Arc::clone(&codec)));
+        SegmentReader::open(&io, NAME, None, &PageCache::new(cache_bytes), &codecs).unwrap()
+    };
+    let text = |text: &str| Datum::Bytes(text.as_bytes().to_vec());
+    let between = |lower, upper| ColumnRange::between(ColumnId(1), lower, upper);
+    let one = |value: &str| {
+        let value = Bound::Included(text(value));
+        between(value.clone(), value)
+    };
+    let prefix =
+        |from: &str, to: &str| between(Bound::Included(text(from)), Bound::Excluded(text(to)));
+    let list = |values: &[&str]| {
+        ColumnRange::one_of(
+            ColumnId(1),
+            values.iter().map(|value| text(value)).collect(),
+        )
+    };
+    let small = open(0);
+    // The zone maps let all of these through.
+    for (range, expected) in [
+        (one("g"), 0),
+        (prefix("fa", "fb"), 0),
+        (list(&["few", "fist"]), 0),
+        (one("first"), 100),
+        (prefix("fir", "fis"), 100),
+        (list(&["first", "last", ""]), 200),
+        (
+            between(Bound::Unbounded, Bound::Excluded(text("first"))),
+            100,
+        ),
+        (between(Bound::Excluded(text("")), Bound::Unbounded), 200),
+    ] {
+        codec.decoded.store(0, Ordering::Relaxed);
+        codec.asked.store(0, Ordering::Relaxed);
+        assert_eq!(find(&small, &table, range.clone()), expected, "{range:?}");
+        let decoded = codec.decoded.load(Ordering::Relaxed);
+        assert!(codec.asked.load(Ordering::Relaxed) > 0, "{range:?}");
+        assert_eq!(decoded > 0, expected > 0, "{range:?}: {decoded}");
+    }
+    // Where the cache has room for what is decoded, that is done once.
+    let large = open(64 << 20);
+    codec.decoded.store(0, Ordering::Relaxed);
+    for _ in 0..2 {
+        codec.asked.store(0, Ordering::Relaxed);
+        assert_eq!(find(&large, &table, one("g")), 0);
+        assert_eq!(codec.asked.load(Ordering::Relaxed), 0);
+    }
+    let pages = pages(&large).into_iter().filter(is_encoded);
+    let pages: u64 = pages.map(|pages| pages.pages).sum();
+    let decoded = codec.decoded.load(Ordering::Relaxed);
+    assert!(
+        decoded > 0 && decoded as u64 <= pages,
+        "{decoded} of {pages}"
+    );
+}
+
+#[test]
+fn a_codec_that_does_not_find_what_is_there_is_not_used() {
+    let (mut table, rows) = texts();
+    Arc::make_mut(&mut table).columns[0].compression = None;
+    let lies = [Filter::LosesOne, Filter::FindsNothing, Filter::FindsAll];
+    let silent = [Filter::CannotTell, Filter::Fails, Filter::Fewer];
+    for filter in lies.into_iter().chain(silent) {
+        let io = write(&table, &rows, set_of(Filters(filter)));
+        let codecs = Codecs::new(set_of(Filters(filter)));
+        let reader = SegmentReader::open(&io, NAME, None, &PageCache::new(0), &codecs).unwrap();
+        let is_used = pages(&reader).iter().any(is_encoded);
+        assert_eq!(is_used, silent.contains(&filter), "{filter:?}");
+        let first = Bound::Included(Datum::Bytes(b"first".to_vec()));
+        let range = ColumnRange::between(ColumnId(1), first.clone(), first);
+        assert_eq!(find(&reader, &table, range), 100, "{filter:?}");
+    }
 }
 
 #[test]

@@ -153,11 +153,7 @@ proptest! {
         let rows = values.len();
         let raw = page(&ty, &values);
         let plain = plain(&ty, rows, &raw);
-        let range = ColumnRange {
-            column: ColumnId(0),
-            lower: bound_of(&values, ends[0], ends[1]),
-            upper: bound_of(&values, ends[2], ends[3]),
-        };
+        let range = ColumnRange::between(ColumnId(0), bound_of(&values, ends[0], ends[1]), bound_of(&values, ends[2], ends[3]));
         let range = ValueRange::new(&range, &ty).unwrap().map(|values| (values, range));
         if let Some((by_value, range)) = &range {
             let expected = found(&ty, &values, range);
@@ -177,6 +173,22 @@ proptest! {
         if let Some((by_value, range)) = &range {
             let expected = found(&ty, &values, range);
             prop_assert_eq!(stored(&payload).filter(by_value).unwrap(), expected, "{:?}", codec);
+        }
+        let list = [&values[ends[0] % rows], &values[ends[1] % rows]].map(Datum::clone);
+        if !list.contains(&Datum::Null) && !matches!(ty, ColumnType::Array(_)) {
+            let mut expected = BooleanBuffer::new_unset(rows);
+            for one in &list {
+                let one = Bound::Included(one.clone());
+                let range = ColumnRange::between(ColumnId(0), one.clone(), one);
+                expected = &expected | &found(&ty, &values, &range);
+            }
+            let range = ColumnRange::one_of(ColumnId(0), list.to_vec());
+            let by_value = ValueRange::new(&range, &ty).unwrap().unwrap();
+            let some = stored(&payload).filter(&by_value).unwrap();
+            prop_assert_eq!(&some & &expected, expected.clone(), "a list by {:?}", codec);
+            if matches!(codec, BuiltIn::Dictionary | BuiltIn::Runs) {
+                prop_assert_eq!(some, expected, "a list by {:?}", codec);
+            }
         }
 
         let mut damaged = payload.clone();
@@ -345,11 +357,8 @@ fn a_text_equals_the_one_with_its_bytes() {
     values.push(Datum::Null);
     let plain = plain(&ty, values.len(), &page(&ty, &values));
     for (place, wanted) in values[..texts.len()].iter().enumerate() {
-        let range = |upper| ColumnRange {
-            column: ColumnId(0),
-            lower: Bound::Included(wanted.clone()),
-            upper,
-        };
+        let range =
+            |upper| ColumnRange::between(ColumnId(0), Bound::Included(wanted.clone()), upper);
         let select = |range: &ColumnRange| {
             let values = ValueRange::new(range, &ty).unwrap().unwrap();
             values.select(&ty, &plain).unwrap()

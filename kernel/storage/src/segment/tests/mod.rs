@@ -235,11 +235,7 @@ fn zone_maps_skip_blocks_and_never_a_match() {
     let reader = SegmentReader::open(&io, NAME, None, &cache(), &Codecs::none()).unwrap();
     assert!(reader.block_count(table.id) > 10);
     let found = |column, lower, upper| {
-        let range = ColumnRange {
-            column: ColumnId(column),
-            lower,
-            upper,
-        };
+        let range = ColumnRange::between(ColumnId(column), lower, upper);
         let scan = RowScan {
             ranges: vec![range],
             ..everything(&table, Ts(5))

@@ -3,8 +3,10 @@
 use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBuffer;
 
+use super::codec::{Rle, set_of, with_codec};
 use super::encoding::{bound_of, found};
 use super::*;
+use crate::codec::CodecSet;
 use crate::datum::arrow::ColumnValues;
 use crate::segment::RowFilter;
 
@@ -78,16 +80,22 @@ proptest! {
         page_bytes in prop::sample::select(vec![100usize, 4096, 64 * 1024]),
         cache_bytes in prop::sample::select(vec![0usize, 64 << 10, 64 << 20]),
         projected in any::<u32>(),
+        codec in any::<bool>(),
+        among in prop::option::of((any::<usize>(), prop::collection::vec(any::<usize>(), 1..4))),
     ) {
         let types = all_types();
-        let table = Arc::new(table(&types));
+        // One from outside, or the built-in ones.
+        let (table, codecs) = match codec {
+            true => (with_codec(&types), set_of(Rle)),
+            false => (Arc::new(table(&types)), Arc::new(NoCodecs) as Arc<dyn CodecSet>),
+        };
         let io = MemoryIo::empty();
         let options = SegmentOptions {
             page_bytes,
             ..SegmentOptions::default()
         };
         let mut writer =
-            SegmentWriter::create(&io, NAME, TimelineId::MAIN, options, Arc::new(NoCodecs)).unwrap();
+            SegmentWriter::create(&io, NAME, TimelineId::MAIN, options, Arc::clone(&codecs)).unwrap();
         writer.begin_rows(&table).unwrap();
         for (id, row) in (0u64..).zip(&rows) {
             let row = row.as_ref().map(|row| encode(&table, row));
@@ -102,11 +110,7 @@ proptest! {
             .map(|[at, kind, lower, other, upper]| {
                 let at = at % types.len();
                 let values = column(at);
-                ColumnRange {
-                    column: ColumnId(at as u16),
-                    lower: bound_of(&values, *kind, *lower),
-                    upper: bound_of(&values, *other, *upper),
-                }
+                ColumnRange::between(ColumnId(at as u16), bound_of(&values, *kind, *lower), bound_of(&values, *other, *upper))
             })
             .collect();
         // One without bounds asks for nothing, though it may leave out NULLs.
@@ -114,7 +118,7 @@ proptest! {
         let mut scan = everything(&table, Ts(5));
         scan.projection.retain(|column| projected >> (column.0 % 32) & 1 == 1);
         let cache = PageCache::new(cache_bytes);
-        let reader = SegmentReader::open(&io, NAME, None, &cache, &Codecs::none()).unwrap();
+        let reader = SegmentReader::open(&io, NAME, None, &cache, &Codecs::new(codecs)).unwrap();
         let mut expected = rows_of(reader.scan_rows(&table, scan.clone()).unwrap()).unwrap();
         for range in &ranges {
             let at = usize::from(range.column.0);
@@ -132,7 +136,29 @@ proptest! {
             expected.retain(|_, row| even.passes(row));
             scan.filters.push(Arc::new(even));
         }
+        // Of a list more may come than is in it, and nothing less.
+        let mut listed = None;
+        if let Some((at, places)) = among {
+            let at = at % types.len();
+            let values = column(at);
+            let list = places.iter().map(|place| values[place % values.len()].clone());
+            let list: Vec<Datum> = list.filter(|value| *value != Datum::Null).collect();
+            if !list.is_empty() && !matches!(types[at], ColumnType::Array(_)) {
+                let mut is_in = BooleanBuffer::new_unset(rows.len());
+                for one in &list {
+                    let one = Bound::Included(one.clone());
+                    let range = ColumnRange::between(ColumnId(0), one.clone(), one);
+                    is_in = &is_in | &found(&types[at], &values, &range);
+                }
+                ranges.push(ColumnRange::one_of(ColumnId(at as u16), list));
+                listed = Some(is_in);
+            }
+        }
         scan.ranges = ranges;
+        let at_most = expected.clone();
+        if let Some(is_in) = &listed {
+            expected.retain(|id, _| is_in.value(*id as usize));
+        }
         // The second time with what the first left in the cache, the third with decoded pages.
         for round in 0..3 {
             if round == 2 {
@@ -140,7 +166,11 @@ proptest! {
                     reader.row_version(table.id, RowId(id), Ts(5), RowColumns::ALL).unwrap();
                 }
             }
-            let read = rows_of(reader.scan_rows(&table, scan.clone()).unwrap()).unwrap();
+            let mut read = rows_of(reader.scan_rows(&table, scan.clone()).unwrap()).unwrap();
+            if let Some(is_in) = &listed {
+                prop_assert!(read.keys().all(|id| at_most.contains_key(id)));
+                read.retain(|id, _| is_in.value(*id as usize));
+            }
             prop_assert_eq!(read.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
             for (id, row) in &read {
                 prop_assert!(same_row(row, &expected[id]), "row {}", id);
@@ -174,11 +204,11 @@ fn estimates_go_by_zone_maps() {
     let cache = PageCache::new(0);
     let reader = SegmentReader::open(&io, NAME, None, &cache, &Codecs::none()).unwrap();
     let share = |lower: Bound<i64>, upper: Bound<i64>| {
-        let range = ColumnRange {
-            column: ColumnId(0),
-            lower: lower.map(Datum::Int64),
-            upper: upper.map(Datum::Int64),
-        };
+        let range = ColumnRange::between(
+            ColumnId(0),
+            lower.map(Datum::Int64),
+            upper.map(Datum::Int64),
+        );
         let (share, rows) = reader.share_estimate(&table, &[range]).unwrap();
         assert_eq!(rows, 10_000);
         share
@@ -197,11 +227,7 @@ fn estimates_go_by_zone_maps() {
     // Of texts a few blocks are looked at.
     let text = |text: &str| {
         let bound = Bound::Included(Datum::Bytes(text.into()));
-        let range = ColumnRange {
-            column: ColumnId(1),
-            lower: bound.clone(),
-            upper: bound,
-        };
+        let range = ColumnRange::between(ColumnId(1), bound.clone(), bound);
         reader.share_estimate(&table, &[range]).unwrap().0
     };
     about(text("a"), 0.5);
