@@ -1,7 +1,7 @@
 //! From pushed-down predicates to index ranges and zone-map hints.
 //!
-//! Only conjuncts of the form `column op constant`, `column IN (constants)` and `column LIKE 'prefix%'` are
-//! read, where for a column an expression may stand that an index is on; every
+//! Only conjuncts of the form `column op constant`, `column IN (constants)`, which short lists have as
+//! `column = constant OR …`, and `column LIKE 'prefix%'` are read, where for a column an expression may stand that an index is on; every
 //! predicate stays in the plan as a filter as well, so what is derived here need only never exclude
 //! a row that qualifies.
 
@@ -56,6 +56,9 @@ pub(crate) struct IndexLookup {
 /// Whether a predicate has a shape that [`Bounds`] reads, when its parameters are known.
 pub(crate) fn is_usable(filter: &Expr) -> bool {
     match filter {
+        Expr::BinaryExpr(b) if b.op == Operator::Or => {
+            alternatives(filter).is_some_and(|(column, _)| column_of(column).is_some())
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             matches!(
                 op,
@@ -75,6 +78,11 @@ pub(crate) fn is_usable(filter: &Expr) -> bool {
 pub(crate) fn bounded_column(filter: &Expr) -> Option<&str> {
     let is_constant = |e: &Expr| e.column_refs().is_empty();
     match filter {
+        Expr::BinaryExpr(b) if b.op == Operator::Or => {
+            let (column, values) = alternatives(filter)?;
+            let all = values.iter().all(|value| is_constant(value));
+            column_of(column).filter(|_| all)
+        }
         Expr::BinaryExpr(b) if is_usable(filter) => {
             match (column_of(&b.left), column_of(&b.right)) {
                 (Some(name), None) if is_constant(&b.right) => Some(name),
@@ -150,6 +158,11 @@ impl Bounds {
                 self.add(meta, left);
                 self.add(meta, right);
             }
+            Expr::BinaryExpr(b) if b.op == Operator::Or => {
+                if let Some((expr, values)) = alternatives(filter) {
+                    self.be_one_of(meta, expr, values.into_iter());
+                }
+            }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 if let Some(column) = self.find(meta, left) {
                     self.compare(&column, *op, right);
@@ -164,14 +177,7 @@ impl Bounds {
                 }
             }
             Expr::InList(l) if !l.negated && l.list.len() <= IN_LIST_MAX => {
-                let Some((column, ty)) = self.find(meta, &l.expr) else {
-                    return;
-                };
-                let values: Option<Vec<Datum>> = l.list.iter().map(|e| constant(e, &ty)).collect();
-                if let Some(mut values) = values {
-                    values.retain(|v| *v != Datum::Null);
-                    self.column(column).equal = Some(values);
-                }
+                self.be_one_of(meta, &l.expr, l.list.iter());
             }
             Expr::Like(l) if is_plain_like(l) => {
                 if let Some(column) = self.find(meta, &l.expr)
@@ -229,6 +235,23 @@ impl Bounds {
         }
     }
 
+    /// NULL is equal to nothing.
+    fn be_one_of<'a>(
+        &mut self,
+        meta: &TableMeta,
+        expr: &Expr,
+        values: impl Iterator<Item = &'a Expr>,
+    ) {
+        let Some((column, ty)) = self.find(meta, expr) else {
+            return;
+        };
+        let values: Option<Vec<Datum>> = values.map(|value| constant(value, &ty)).collect();
+        if let Some(mut values) = values {
+            values.retain(|value| *value != Datum::Null);
+            self.column(column).equal = Some(values);
+        }
+    }
+
     /// Texts compare by their bytes, so that those with a prefix stand together.
     fn begin_with(&mut self, (column, ty): &(ColumnId, DataType), prefix: String) {
         if *ty != DataType::Utf8View || prefix.is_empty() {
@@ -270,21 +293,18 @@ impl Bounds {
             .iter()
             .filter(|c| c.column.as_computed().is_none())
             .filter_map(|c| match c.equal.as_deref() {
-                Some([value]) if *value != Datum::Null => Some(ColumnRange {
-                    column: c.column,
-                    lower: Bound::Included(value.clone()),
-                    upper: Bound::Included(value.clone()),
-                }),
-                Some(values) => span(values).map(|(least, most)| ColumnRange {
-                    column: c.column,
-                    lower: Bound::Included(least.clone()),
-                    upper: Bound::Included(most.clone()),
-                }),
-                None => Some(ColumnRange {
-                    column: c.column,
-                    lower: c.lower.clone(),
-                    upper: c.upper.clone(),
-                }),
+                Some([value]) if *value != Datum::Null => {
+                    let one = Bound::Included(value.clone());
+                    Some(ColumnRange::between(c.column, one.clone(), one))
+                }
+                Some(values) => {
+                    let is_list = !values.is_empty() && !values.contains(&Datum::Null);
+                    is_list.then(|| ColumnRange::one_of(c.column, values.to_vec()))
+                }
+                None => {
+                    let (lower, upper) = (c.lower.clone(), c.upper.clone());
+                    Some(ColumnRange::between(c.column, lower, upper))
+                }
             })
             .collect()
     }
@@ -373,23 +393,32 @@ impl Bounds {
     }
 }
 
-/// The least and the greatest of values that are ordered as numbers are.
-fn span(values: &[Datum]) -> Option<(&Datum, &Datum)> {
-    let number = |value: &Datum| match value {
-        Datum::Int16(n) => Some(i128::from(*n)),
-        Datum::Int32(n) | Datum::Date(n) => Some(i128::from(*n)),
-        Datum::Int64(n) | Datum::Time(n) | Datum::Timestamp(n) => Some(i128::from(*n)),
-        Datum::Decimal(n) => Some(*n),
-        _ => None,
-    };
-    let numbers: Option<Vec<(i128, &Datum)>> = values
-        .iter()
-        .map(|value| number(value).map(|number| (number, value)))
-        .collect();
-    let numbers = numbers?;
-    let least = numbers.iter().min_by_key(|(number, _)| *number)?;
-    let most = numbers.iter().max_by_key(|(number, _)| *number)?;
-    Some((least.1, most.1))
+/// What `x = a OR x IN (b, c) OR …` says that `x` may be, if a filter is that.
+fn alternatives(filter: &Expr) -> Option<(&Expr, Vec<&Expr>)> {
+    let (mut of, mut values) = (None, Vec::new());
+    let mut is_of = |expr| *of.get_or_insert(expr) == expr;
+    let mut left = vec![filter];
+    while let Some(filter) = left.pop() {
+        match filter {
+            Expr::BinaryExpr(b) if b.op == Operator::Or => {
+                left.extend([&*b.right, &*b.left]);
+            }
+            Expr::BinaryExpr(b) if b.op == Operator::Eq => {
+                let is_value = |expr: &Expr| expr.column_refs().is_empty();
+                match (is_value(&b.left), is_value(&b.right)) {
+                    (false, true) if is_of(&*b.left) => values.push(&*b.right),
+                    (true, false) if is_of(&*b.right) => values.push(&*b.left),
+                    _ => return None,
+                }
+            }
+            Expr::InList(l) if !l.negated && is_of(&*l.expr) => values.extend(&l.list),
+            _ => return None,
+        }
+        if values.len() > IN_LIST_MAX || left.len() > IN_LIST_MAX {
+            return None;
+        }
+    }
+    of.map(|of| (of, values))
 }
 
 fn is_plain_like(like: &Like) -> bool {

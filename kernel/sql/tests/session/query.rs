@@ -674,6 +674,23 @@ fn patterns_with_a_prefix_read_a_range() {
             let (found, same) = (s.ok(&ids("words")), s.ok(&ids(APART)));
             assert_eq!(found, same, "{what}: IN ({list})");
         }
+        for condition in [
+            "s IN ('ab', 'ac')",
+            "s IN ('ab', 'a', 'AB', 'zz', 'ac', NULL)",
+            "s = 'ab' OR 'ac' = s",
+            "s = 'ab' OR s = NULL",
+            "s = 'ab' OR s IN ('a', 'ac') OR s = 'zz'",
+            "s = 'ab' OR n = 3",
+            "s = 'ab' OR s > 'word1'",
+            "s = c OR s = 'ab'",
+            "(n = 5 OR n = 7) AND (n = 7 OR n = 9)",
+            "n = 5 OR n IS NULL",
+            "s = 'ab' OR s LIKE 'ac%'",
+        ] {
+            let ids = |of: &str| format!("SELECT id FROM {of} WHERE {condition} ORDER BY id");
+            let (found, same) = (s.ok(&ids("words")), s.ok(&ids(APART)));
+            assert_eq!(found, same, "{what}: {condition}");
+        }
     };
     check("in memory");
     db.session().ok("CHECKPOINT");
@@ -685,6 +702,25 @@ fn patterns_with_a_prefix_read_a_range() {
     assert!(plan.contains("by_s"), "{plan}");
     let plan = s.ok("EXPLAIN SELECT id, n FROM words WHERE s LIKE '%b'");
     assert!(!plan.contains("by_s"), "{plan}");
+    for (condition, by_index) in [
+        ("s IN ('ab', 'ac')", true),
+        ("s = 'ab' OR 'ac' = s", true),
+        ("s = 'ab' OR n = 3", false),
+        ("s = 'ab' OR s > 'word1'", false),
+    ] {
+        let plan = s.ok(&format!(
+            "EXPLAIN SELECT id, n FROM words WHERE {condition}"
+        ));
+        assert_eq!(plan.contains("by_s"), by_index, "{condition}: {plan}");
+    }
+    s.ok("PREPARE two (text, text) AS SELECT count(*) FROM words WHERE s IN ($1, $2)");
+    for (a, b) in [("'ab'", "'ac'"), ("NULL", "'ab'"), ("NULL", "NULL")] {
+        let found = s.ok(&format!("EXECUTE two ({a}, {b})"));
+        let same = s.ok(&format!(
+            "SELECT count(*) FROM {APART} WHERE s IN ({a}, {b})"
+        ));
+        assert_eq!(found, same, "{a} {b}");
+    }
     s.ok("PREPARE p (text) AS SELECT count(*) FROM words WHERE s LIKE $1");
     for pattern in ["ab%", "%", "b%"] {
         let found = s.ok(&format!("EXECUTE p ('{pattern}')"));
