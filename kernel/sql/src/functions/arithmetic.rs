@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, LargeBinaryBuilder};
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ColumnarValue;
 
 use super::Registry;
@@ -158,10 +159,53 @@ impl Exact {
     }
 }
 
+/// Operands of a sum or a difference of decimals. A constant gets the scale of the column it meets: at two
+/// scales Arrow multiplies both operands in each row.
+fn at_one_scale(args: &[ColumnarValue]) -> Option<[ColumnarValue; 2]> {
+    let scaled = |constant: &ScalarValue, column: &ArrayRef| {
+        let (ScalarValue::Decimal128(Some(value), precision, scale), DataType::Decimal128(_, to)) =
+            (constant, column.data_type())
+        else {
+            return None;
+        };
+        let more = u8::try_from(to.checked_sub(*scale)?).ok()?;
+        let precision = precision.checked_add(more);
+        let precision = precision.filter(|p| *p <= DECIMAL128_MAX_PRECISION)?;
+        let value = value.checked_mul(10i128.checked_pow(more.into())?)?;
+        let constant = ScalarValue::Decimal128(Some(value), precision, *to);
+        Some(ColumnarValue::Scalar(constant))
+    };
+    match args {
+        [
+            ColumnarValue::Scalar(constant),
+            ColumnarValue::Array(column),
+        ] => scaled(constant, column).map(|constant| [constant, args[1].clone()]),
+        [
+            ColumnarValue::Array(column),
+            ColumnarValue::Scalar(constant),
+        ] => scaled(constant, column).map(|constant| [args[0].clone(), constant]),
+        _ => None,
+    }
+}
+
+fn sum(args: &[ColumnarValue]) -> std::result::Result<ArrayRef, ArrowError> {
+    let one = at_one_scale(args);
+    apply(numeric::add, one.as_ref().map_or(args, |one| one))
+}
+
+fn difference(args: &[ColumnarValue]) -> std::result::Result<ArrayRef, ArrowError> {
+    let one = at_one_scale(args);
+    apply(numeric::sub, one.as_ref().map_or(args, |one| one))
+}
+
+fn product(args: &[ColumnarValue]) -> std::result::Result<ArrayRef, ArrowError> {
+    apply(numeric::mul, args)
+}
+
 /// `numeric ⊕ numeric`: native when both are decimals and the result is sure to fit.
 fn numeric_operator(
     result: fn(&[DataType]) -> DataType,
-    native: ArrowKernel,
+    native: fn(&[ColumnarValue]) -> std::result::Result<ArrayRef, ArrowError>,
     exact: Exact,
 ) -> Overload {
     polymorphic(
@@ -170,7 +214,7 @@ fn numeric_operator(
         ResultType::From(result),
         move |args: &[ColumnarValue], call: &Call<'_>| match call.result {
             DataType::Decimal128(p, s) => {
-                let array = apply(native, args).map_err(|e| match e {
+                let array = native(args).map_err(|e| match e {
                     ArrowError::ArithmeticOverflow(_) => SqlError::new(
                         state::NUMERIC_VALUE_OUT_OF_RANGE,
                         "value overflows numeric format",
@@ -268,7 +312,7 @@ pub fn register(r: &mut Registry) {
         "$+",
         numeric_operator(
             sum_type,
-            numeric::add,
+            sum,
             Exact {
                 small: Small::checked_add,
                 general: AnyNumeric::add,
@@ -279,7 +323,7 @@ pub fn register(r: &mut Registry) {
         "$-",
         numeric_operator(
             sum_type,
-            numeric::sub,
+            difference,
             Exact {
                 small: Small::checked_sub,
                 general: AnyNumeric::sub,
@@ -290,7 +334,7 @@ pub fn register(r: &mut Registry) {
         "$*",
         numeric_operator(
             product_type,
-            numeric::mul,
+            product,
             Exact {
                 small: Small::checked_mul,
                 general: AnyNumeric::mul,

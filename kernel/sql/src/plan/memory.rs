@@ -45,6 +45,21 @@ pub(crate) fn batch_rows(pool: &dyn MemoryPool) -> usize {
     }
 }
 
+/// Keys of a hash join that lie so near to each other are found by their distance from the least, in an array
+/// of as many numbers of [`KEY_BYTES`], which also is what a scan asks about its rows. DataFusion's own limit is
+/// a thousand; what counts is that the array is a small part of the memory.
+const JOIN_KEY_RANGE: usize = 8_000_000;
+const JOIN_KEY_RANGE_SHARE: usize = 64;
+const KEY_BYTES: usize = 4;
+
+/// How far the keys of a hash join may lie apart to be found without hashing.
+pub(crate) fn join_key_range(pool: &dyn MemoryPool) -> usize {
+    match pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => JOIN_KEY_RANGE.min(bytes / JOIN_KEY_RANGE_SHARE / KEY_BYTES),
+        _ => JOIN_KEY_RANGE,
+    }
+}
+
 /// See the module's header.
 pub(crate) struct QueryMemory {
     shares: FairSpillPool,

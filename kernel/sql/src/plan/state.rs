@@ -18,7 +18,7 @@ use heliosdb_storage::ids::RowId;
 use heliosdb_storage::{Interrupt, ReadView};
 
 use crate::catalog::Oid;
-use crate::plan::memory::{batch_rows, spill_reservation_bytes};
+use crate::plan::memory::{batch_rows, join_key_range, spill_reservation_bytes};
 
 /// What one execution of a plan reads.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> Session
     options.execution.collect_statistics = true;
     options.execution.sort_spill_reservation_bytes =
         spill_reservation_bytes(&*runtime_env.memory_pool, threads);
+    options.execution.perfect_hash_join_small_build_threshold =
+        join_key_range(&*runtime_env.memory_pool);
     // Our row counts are good enough to keep small plans on one thread.
     options
         .execution

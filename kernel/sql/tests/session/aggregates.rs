@@ -78,3 +78,42 @@ fn factors_are_told_in_the_plan_and_the_column_keeps_its_name() {
     let error = s.run("SELECT sum_of_products(a, b) FROM factors");
     assert!(error.contains("42883"), "{error}");
 }
+
+#[test]
+fn a_constant_is_added_as_a_column_is() {
+    let db = Db::new();
+    let mut s = db.session();
+    let columns = [
+        "a numeric(15,2)",
+        "b numeric(6,-2)",
+        "c numeric(38,0)",
+        "d numeric(37,36)",
+        "e numeric",
+    ];
+    let constants = [
+        "1",
+        "-1.5",
+        "0.001",
+        "99999999999999999999999999999999999999",
+        "NULL::numeric(3,1)",
+    ];
+    s.ok(&format!("CREATE TABLE added ({})", columns.join(", ")));
+    s.ok("INSERT INTO added VALUES (0.07, 1200, 1, 1.5, 3), (-12.30, -99900, -7, -0.1, 'NaN'), (NULL, NULL, NULL, NULL, NULL)");
+    for constant in constants {
+        for column in ["a", "b", "c", "d", "e"] {
+            for sum in ["$ + &", "& + $", "$ - &", "& - $"] {
+                let of = |constant: &str| sum.replace('$', column).replace('&', constant);
+                let by_constant = format!("SELECT {} FROM added", of(constant));
+                // What is not known before a row is read is a column's value.
+                let held = format!("(SELECT {constant} AS k FROM added OFFSET 0 LIMIT 1) h");
+                let by_column = format!("SELECT {} FROM added, {held}", of("k"));
+                let rows = |text: String| text.split_once('\n').map(|(_, rows)| rows.to_owned());
+                assert_eq!(
+                    rows(s.run(&by_constant)),
+                    rows(s.run(&by_column)),
+                    "{by_constant}"
+                );
+            }
+        }
+    }
+}

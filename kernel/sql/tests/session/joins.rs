@@ -218,3 +218,52 @@ fn a_condition_that_fails_fails_only_where_it_is_asked() {
     let error = s.run("SELECT count(*) FROM sale WHERE 10 / amount > 4");
     assert!(error.contains("division by zero"), "{error}");
 }
+
+/// A scan that is asked for the keys of a join's other side, near to each other and far apart, in one partition
+/// and in several, gives what one gives that is asked nothing.
+#[test]
+fn scans_are_asked_for_keys_of_every_kind() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE fact (n int PRIMARY KEY, k bigint, x int);
+          INSERT INTO fact SELECT g, CASE WHEN g % 11 > 0 THEN (g * 7919 % 50000 - 25000)::bigint END, g % 100
+          FROM generate_series(1, 30000) g;
+          CREATE TABLE near (k bigint, y int);
+          INSERT INTO near SELECT g * 3 - 30000, g FROM generate_series(0, 150) g;
+          CREATE TABLE far (k bigint, y int);
+          INSERT INTO far SELECT k, y FROM near;
+          INSERT INTO far VALUES (9223372036854775807, 1), (-9223372036854775808, 2), (0, 3), (0, 4);
+          CREATE TABLE many (k bigint, y int);
+          INSERT INTO many SELECT g * 4 - 50000, g FROM generate_series(1, 30000) g;
+          CREATE TABLE empty (k bigint, y int);
+          CHECKPOINT;");
+    let plan =
+        s.ok("EXPLAIN SELECT count(*) FROM fact JOIN many ON many.k = fact.k AND many.y > 5");
+    assert!(plan.contains("HashJoinExec"), "{plan}");
+    for side in [
+        "near",
+        "far",
+        "many",
+        "empty",
+        "(SELECT * FROM many UNION ALL SELECT NULL, 7)",
+    ] {
+        for query in [
+            "SELECT count(*), sum(f.x), sum(o.y) FROM $ f JOIN & o ON o.k = f.k",
+            "SELECT count(*), sum(f.x), sum(o.y) FROM $ f JOIN & o ON o.k = f.k AND o.y = f.x",
+            "SELECT count(*), sum(f.x), sum(o.y) FROM & o LEFT JOIN $ f ON o.k = f.k",
+            "SELECT count(*), sum(f.x), sum(o.y) FROM $ f LEFT JOIN & o ON o.k = f.k",
+            "SELECT count(*), sum(f.x) FROM $ f WHERE f.k IN (SELECT k FROM & o)",
+            "SELECT count(*), sum(f.x) FROM $ f WHERE f.k NOT IN (SELECT k FROM & o)",
+            "SELECT count(*), sum(f.x) FROM $ f WHERE NOT EXISTS (SELECT 1 FROM & o WHERE o.k = f.k)",
+        ] {
+            let other = match side.starts_with('(') {
+                true => format!("(SELECT * FROM {side} s)"),
+                false => side.to_owned(),
+            };
+            let asked = query.replace('$', "fact").replace('&', &other);
+            let apart = "(SELECT * FROM fact OFFSET 0)";
+            let apart = query.replace('$', apart).replace('&', &other);
+            assert_eq!(s.ok(&asked), s.ok(&apart), "{asked}");
+        }
+    }
+}

@@ -125,6 +125,14 @@ impl<'a> Input<'a> {
         }
     }
 
+    fn null_count(&self) -> usize {
+        match self {
+            Input::Decimals(column, _) => column.null_count(),
+            Input::Products(a, b, _) => a.null_count() + b.null_count(),
+            Input::Other(column) => column.null_count(),
+        }
+    }
+
     /// Adds what a row has, which is not NULL.
     pub fn add(&self, row: usize, total: &mut Total) -> Result<()> {
         match *self {
@@ -132,7 +140,7 @@ impl<'a> Input<'a> {
                 coefficient: column.value(row),
                 dscale,
             }),
-            Input::Products(a, b, dscale) => match a.value(row).checked_mul(b.value(row)) {
+            Input::Products(a, b, dscale) => match product(a.value(row), b.value(row)) {
                 Some(coefficient) => total.add_small(Small {
                     coefficient,
                     dscale,
@@ -152,12 +160,23 @@ impl<'a> Input<'a> {
         filter: Option<&BooleanArray>,
         mut f: impl FnMut(usize) -> Result<()>,
     ) -> DfResult<()> {
+        if filter.is_none() && self.null_count() == 0 {
+            return (0..self.rows()).try_for_each(f).map_err(df);
+        }
         for row in 0..self.rows() {
             if self.is_valid(row) && filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
                 f(row).map_err(df)?;
             }
         }
         Ok(())
+    }
+}
+
+/// The product of two numbers, which mostly are short: those of 64 bits are one multiplication.
+fn product(a: i128, b: i128) -> Option<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
     }
 }
 
