@@ -3,6 +3,7 @@
 
 mod ci;
 mod failures;
+mod fuzz;
 mod tidy;
 mod torture;
 
@@ -15,7 +16,9 @@ usage: cargo xtask <command>
   ci      format, lints, tidy, all tests and a short torture; what CI runs
   tidy    dependency edges, homes of crates, module headers, links in documents
   torture --minutes N [--seed N]
-          the crash torture in a release build, and a summary to keep";
+          the crash torture in a release build, and a summary to keep
+  fuzz --minutes N
+          what reads bytes from outside, fed with random and damaged ones";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["torture", "--minutes", minutes] => torture::run(&root(), minutes, None),
+        ["fuzz", "--minutes", minutes] => fuzz::run(&root(), minutes),
         ["torture", "--minutes", minutes, "--seed", seed] => {
             torture::run(&root(), minutes, Some(seed))
         }

@@ -255,11 +255,12 @@ enum Key {
 
 /// PostgreSQL's order: zeros are equal, and NaNs are, which are above everything.
 fn float_key(float: f64) -> Key {
-    let bits = match float {
-        zero if zero == 0.0 => 0.0f64.to_bits(),
-        nan if nan.is_nan() => f64::NAN.copysign(1.0).to_bits(),
-        other => other.to_bits(),
+    let float = match float.is_nan() {
+        true => f64::NAN.copysign(1.0),
+        // The sum of both zeros is the one above.
+        false => float + 0.0,
     };
+    let bits = float.to_bits();
     let bits = bits as i64;
     // The magnitude of what is negative rises downwards.
     Key::Integer(bits ^ ((bits >> 63) & i64::MAX))

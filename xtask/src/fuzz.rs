@@ -1,0 +1,104 @@
+//! `cargo xtask fuzz --minutes N`: what reads bytes from outside, fed with random and damaged ones for a while.
+//!
+//! The tests that do so in CI are run in a release build, again and again, from other random bytes each time. They
+//! are not guided by coverage, which needs a compiler that is not the project's; where a checksum would hide
+//! damage, they set it right. What fails is made small and kept beside the test (`proptest-regressions`).
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// Arguments of `cargo test`, and which tests to run.
+struct Target {
+    what: &'static str,
+    arguments: &'static [&'static str],
+    tests: &'static [&'static str],
+}
+
+const TARGETS: [Target; 4] = [
+    Target {
+        what: "blocks of fsst_alp",
+        arguments: &["-p", "heliosdb-fsst-alp", "--test", "blocks"],
+        tests: &["any_"],
+    },
+    Target {
+        what: "pages and files of storage",
+        arguments: &["-p", "heliosdb-storage", "--lib"],
+        tests: &[
+            "segment::tests::damage",
+            "segment::tests::codec::strange",
+            "segment::tests::encoding::encoded_is",
+            "row::tests",
+            "datum::tests",
+        ],
+    },
+    Target {
+        what: "dumps",
+        arguments: &["-p", "heliosdb-dump", "--lib"],
+        tests: &["hostile"],
+    },
+    Target {
+        what: "files of plugins",
+        arguments: &["-p", "heliosdb-plugin-host", "--lib"],
+        tests: &["file::tests"],
+    },
+];
+
+/// All targets in turn until the time is up, each at least once.
+pub fn run(root: &Path, minutes: &str) -> ExitCode {
+    let Ok(minutes) = minutes.parse::<u64>() else {
+        eprintln!("--minutes: not a number: {minutes}");
+        return ExitCode::from(2);
+    };
+    // Built before the clock starts.
+    for target in &TARGETS {
+        if !test(root, target, &["--no-run"], &[]) {
+            return ExitCode::FAILURE;
+        }
+    }
+    let end = Instant::now() + Duration::from_secs(minutes * 60);
+    let mut rounds = 0;
+    while rounds == 0 || Instant::now() < end {
+        for target in &TARGETS {
+            if !test(root, target, &["--quiet"], target.tests) {
+                eprintln!("{}: see above, after {rounds} rounds", target.what);
+                return ExitCode::FAILURE;
+            }
+        }
+        rounds += 1;
+    }
+    for target in &TARGETS {
+        println!(
+            "{}: {rounds} rounds of {}",
+            target.what,
+            target.tests.join(", ")
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// Whether `cargo test` succeeds. What it prints is shown when it does not.
+fn test(root: &Path, target: &Target, options: &[&str], tests: &[&str]) -> bool {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let ran = Command::new(&cargo)
+        .args(["test", "--release"])
+        .args(target.arguments)
+        .args(options)
+        .arg("--")
+        .args(tests)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output();
+    match ran {
+        Ok(ran) if ran.status.success() => true,
+        Ok(ran) => {
+            eprintln!("{}", String::from_utf8_lossy(&ran.stdout));
+            eprintln!("{}", String::from_utf8_lossy(&ran.stderr));
+            false
+        }
+        Err(e) => {
+            eprintln!("cannot run {cargo:?}: {e}");
+            false
+        }
+    }
+}
