@@ -9,6 +9,7 @@ use heliosdb_plugin_api::abi::arrow::AbiColumn;
 use heliosdb_plugin_api::extension::codec::CodecV1;
 use heliosdb_plugin_api::manifest::CodecDecl;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use super::registered::Registered;
 
@@ -70,8 +71,26 @@ impl Codec {
         self.import(column, ty, slice.len())
     }
 
-    /// Which values compare so with `constants`; `None` when only decoding can tell.
+    /// Which values compare so with `constants`; `None` when only decoding can tell, or a codec of the plugin
+    /// failed to tell before.
     pub fn filter(
+        &self,
+        encoded: &[u8],
+        rows: usize,
+        comparison: Comparison,
+        constants: &ArrayRef,
+    ) -> Result<Option<BooleanArray>> {
+        if self.active.filter_failed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let found = self.try_filter(encoded, rows, comparison, constants);
+        if found.is_err() {
+            self.active.filter_failed.store(true, Ordering::Relaxed);
+        }
+        found
+    }
+
+    fn try_filter(
         &self,
         encoded: &[u8],
         rows: usize,

@@ -24,6 +24,7 @@ pub mod types;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{Published, RootRef};
@@ -114,6 +115,9 @@ pub(crate) struct Active {
     pub vtables: Vtables,
     instance: *const (),
     pub health: Arc<Health>,
+    /// A codec failed to filter. What it encoded can be read without, so it is not asked again, lest what
+    /// more it does wrong ends in quarantine.
+    filter_failed: AtomicBool,
 }
 
 // The instance is only given back to the plugin, whose `Plugin` trait requires Send and Sync.
@@ -145,6 +149,7 @@ impl Active {
             vtables,
             instance,
             health,
+            filter_failed: AtomicBool::new(false),
         };
         let registered = active.call(|instance| (vtables.lifecycle.registered)(instance))?;
         let registered: Provides = serde_json::from_str(&registered)

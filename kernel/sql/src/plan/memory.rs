@@ -47,15 +47,18 @@ pub(crate) fn batch_rows(pool: &dyn MemoryPool) -> usize {
 
 /// Keys of a hash join that lie so near to each other are found by their distance from the least, in an array
 /// of as many numbers of [`KEY_BYTES`], which also is what a scan asks about its rows. DataFusion's own limit is
-/// a thousand; what counts is that the array is a small part of the memory.
+/// a thousand; what counts is that the arrays of all of a join's partitions are a small part of the memory.
 const JOIN_KEY_RANGE: usize = 8_000_000;
-const JOIN_KEY_RANGE_SHARE: usize = 64;
+const JOIN_KEY_RANGE_SHARE: usize = 32;
 const KEY_BYTES: usize = 4;
 
-/// How far the keys of a hash join may lie apart to be found without hashing.
-pub(crate) fn join_key_range(pool: &dyn MemoryPool) -> usize {
+/// How far the keys of a hash join of as many partitions as `threads` may lie apart to be found without hashing.
+pub(crate) fn join_key_range(pool: &dyn MemoryPool, threads: usize) -> usize {
     match pool.memory_limit() {
-        MemoryLimit::Finite(bytes) => JOIN_KEY_RANGE.min(bytes / JOIN_KEY_RANGE_SHARE / KEY_BYTES),
+        MemoryLimit::Finite(bytes) => {
+            let share = bytes / JOIN_KEY_RANGE_SHARE / threads.max(1);
+            JOIN_KEY_RANGE.min(share / KEY_BYTES)
+        }
         _ => JOIN_KEY_RANGE,
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn new_state(runtime_env: Arc<RuntimeEnv>, threads: usize) -> Session
     options.execution.sort_spill_reservation_bytes =
         spill_reservation_bytes(&*runtime_env.memory_pool, threads);
     options.execution.perfect_hash_join_small_build_threshold =
-        join_key_range(&*runtime_env.memory_pool);
+        join_key_range(&*runtime_env.memory_pool, threads);
     // Our row counts are good enough to keep small plans on one thread.
     options
         .execution

@@ -261,7 +261,7 @@ fn scans_are_asked_for_keys_of_every_kind() {
                 false => side.to_owned(),
             };
             let asked = query.replace('$', "fact").replace('&', &other);
-            let apart = "(SELECT * FROM fact OFFSET 0)";
+            let apart = "(SELECT * FROM fact LIMIT 1000000000)";
             let apart = query.replace('$', apart).replace('&', &other);
             assert_eq!(s.ok(&asked), s.ok(&apart), "{asked}");
         }

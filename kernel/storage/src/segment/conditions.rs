@@ -8,6 +8,7 @@ use arrow_select::concat::concat;
 use super::filter::ColumnRange;
 use crate::codec::{Comparison, Condition};
 use crate::datum::Datum;
+use crate::ids::ColumnId;
 use crate::schema::ColumnType;
 
 impl Condition {
@@ -63,6 +64,33 @@ impl Condition {
             comparison,
             constants,
         })
+    }
+}
+
+impl ColumnRange {
+    /// All texts, or bytes, that begin with the first character of one, if it has any.
+    pub(super) fn of_first_character(
+        column: ColumnId,
+        ty: &ColumnType,
+        value: &Datum,
+    ) -> Option<ColumnRange> {
+        let (ColumnType::Text | ColumnType::Bytea, Datum::Bytes(bytes)) = (ty, value) else {
+            return None;
+        };
+        let text = std::str::from_utf8(bytes).ok();
+        let length = text
+            .and_then(|text| text.chars().next())
+            .map_or(1, char::len_utf8);
+        let prefix = bytes.get(..length)?.to_vec();
+        let mut end = prefix.clone();
+        let last = end.last_mut()?;
+        *last = last.checked_add(1)?;
+        let (lower, upper) = (Datum::Bytes(prefix), Datum::Bytes(end));
+        Some(ColumnRange::between(
+            column,
+            Bound::Included(lower),
+            Bound::Excluded(upper),
+        ))
     }
 }
 

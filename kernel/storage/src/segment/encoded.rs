@@ -108,31 +108,37 @@ fn encode(
     Ok(Some(stored))
 }
 
-/// Whether the codec finds in what it encoded what is there: around one value, and by its beginning.
+/// Whether the codec finds in what it encoded what is there: around one value, in a list of it, and by its
+/// first character.
 fn try_filter(
     codec: &dyn ColumnCodec,
     encoded: &[u8],
     ty: &ColumnType,
     column: &ArrayRef,
 ) -> Result<(), String> {
-    let Some(middle) = (column.len() / 2..column.len()).find(|row| column.is_valid(*row)) else {
+    let middle = column.len() / 2;
+    let mut rows = (middle..column.len()).chain(0..middle);
+    let Some(row) = rows.find(|row| column.is_valid(*row)) else {
         return Ok(());
     };
     let failed = |e| format!("was given a value that cannot be read: {e}");
-    let value = Datum::from_array(column, middle).map_err(failed)?;
+    let value = Datum::from_array(column, row).map_err(failed)?;
+    let id = ColumnId(0);
     let one = Bound::Included(value.clone());
-    let ranges = [
-        (one.clone(), one),
-        (Bound::Unbounded, Bound::Excluded(value.clone())),
-        (Bound::Excluded(value.clone()), Bound::Unbounded),
+    let end = Bound::Excluded(value.clone());
+    let mut ranges = vec![
+        ColumnRange::between(id, one.clone(), one),
+        ColumnRange::between(id, Bound::Unbounded, end.clone()),
+        ColumnRange::between(id, end, Bound::Unbounded),
+        ColumnRange::one_of(id, vec![value.clone()]),
     ];
-    for (lower, upper) in ranges {
-        let range = ColumnRange::between(ColumnId(0), lower, upper);
+    ranges.extend(ColumnRange::of_first_character(id, ty, &value));
+    for range in ranges {
         let Some(values) = ValueRange::new(&range, ty).map_err(failed)? else {
             continue;
         };
         if let Some(found) = filter(codec, encoded, column.len(), values.conditions())
-            && found != values.select(ty, column).map_err(failed)?
+            && found != values.select_few(ty, column).map_err(failed)?
         {
             return Err("found other values than it had encoded".to_owned());
         }

@@ -307,9 +307,11 @@ impl<'a, F: Float> Vector<'a, F> {
         self.patch(&mut out[start..], &exceptions)
     }
 
-    /// The first of the packed digits from which on `from` holds; one past the last when for none.
+    /// The first of the packed digits from which on `from` holds; one past the last when for none. Those
+    /// that lead beyond the integers are nobody's, and the decimals rise up to there.
     fn first(&self, from: impl Fn(F) -> bool) -> u128 {
-        let (mut low, mut high) = (0u128, 1u128 << self.digits.width());
+        let integers = (i128::from(i64::MAX) - i128::from(self.base)) as u128 + 1;
+        let (mut low, mut high) = (0u128, integers.min(1u128 << self.digits.width()));
         while low < high {
             let middle = (low + high) / 2;
             // Below 2^64, for the width is at most that.
@@ -368,6 +370,22 @@ mod tests {
         // Some single floats come back from no decimal.
         assert!(check(&prices) < 3000 * 12 / 8);
         assert!(check(&[12.5f64; 1024]) < 32);
+    }
+
+    /// Digits of as many bits as these need would lead beyond the integers.
+    #[test]
+    fn decimals_at_the_end_of_the_integers_compare() {
+        let end = 9_223_372_036_854_775_807i64 as f64;
+        let before = end - 6144.0;
+        for odd in [end, before] {
+            let even = if odd == end { before } else { end };
+            let ends: Vec<f64> = (0..3000)
+                .map(|i| if i % 2 == 0 { even } else { odd })
+                .collect();
+            check(&ends);
+            let below: Vec<f64> = ends.iter().map(|end| -end).collect();
+            check(&below);
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType, UInt32Type,
 };
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, LargeStringArray, StringViewArray, UInt32Array,
+};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 use heliosdb_plugin_api::Comparison;
@@ -159,17 +161,22 @@ impl Case<'_> {
                     }
                     _ => std::slice::from_ref(place),
                 };
-                let array = chosen(&self.block, constants)?;
+                let array = match (comparison, &keys[*place]) {
+                    (Comparison::StartsWith, Some(Key::Bytes(bytes))) => {
+                        match beginning(self.block.data_type(), bytes) {
+                            Some(array) => array,
+                            None => continue,
+                        }
+                    }
+                    _ => chosen(&self.block, constants)?,
+                };
                 let found = self
                     .plugin
                     .filter(self.index, encoded, rows, comparison, &array);
                 let Some(found) = fair("filter", found)?.flatten() else {
                     continue;
                 };
-                let constants: Vec<&Key> = constants
-                    .iter()
-                    .filter_map(|place| keys[*place].as_ref())
-                    .collect();
+                let constants: Vec<Key> = self::keys(&array).into_iter().flatten().collect();
                 let each = keys.iter().map(|key| {
                     let key = key.as_ref()?;
                     Some(constants.iter().any(|c| compare(key, comparison, c)))
@@ -264,6 +271,21 @@ fn float_key(float: f64) -> Key {
     let bits = bits as i64;
     // The magnitude of what is negative rises downwards.
     Key::Integer(bits ^ ((bits >> 63) & i64::MAX))
+}
+
+/// The first half of a text or of bytes, as an array of one.
+fn beginning(ty: &DataType, bytes: &[u8]) -> Option<ArrayRef> {
+    let half = &bytes[..bytes.len().div_ceil(2)];
+    let valid = |text: &[u8]| match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(e) => String::from_utf8_lossy(&text[..e.valid_up_to()]).into_owned(),
+    };
+    Some(match ty {
+        DataType::Utf8View => Arc::new(StringViewArray::from_iter_values([valid(half)])),
+        DataType::LargeUtf8 => Arc::new(LargeStringArray::from_iter_values([valid(half)])),
+        DataType::Binary => Arc::new(BinaryArray::from_iter_values([half])),
+        _ => return None,
+    })
 }
 
 /// The values of a block in these places.

@@ -244,7 +244,9 @@ impl SegmentReader {
                             stored.decode(None)
                         })?
                     }
-                    Page::Encoded(stored) => self.encoded(of, &stored)?,
+                    Page::Encoded(stored) => {
+                        return self.encoded(of, &stored, Keep::Decoded).map(Some);
+                    }
                     _ => return Err(wrong_page()),
                 };
                 let key = (self.0.number, page_of(block, column)?.place.offset);
@@ -278,7 +280,7 @@ impl SegmentReader {
                     stored.decode(picked.rows())
                 })?
             }
-            Some(Page::Encoded(stored)) => picked.of(&self.encoded(of, &stored)?)?,
+            Some(Page::Encoded(stored)) => picked.of(&self.encoded(of, &stored, keep)?)?,
             Some(_) => return Err(wrong_page()),
         };
         self.with_blobs(of, inside, picked, keep).map(Some)
@@ -334,10 +336,12 @@ impl SegmentReader {
                     block,
                     column,
                 };
-                if let Some(inside) = self.encoded_filter(block, &stored, range) {
+                if keep == Keep::Stored
+                    && let Some(inside) = self.encoded_filter(block, &stored, range)
+                {
                     return Ok((inside, None));
                 }
-                self.encoded(of, &stored)?
+                self.encoded(of, &stored, keep)?
             }
             Some(_) => return Err(wrong_page()),
         };
@@ -365,8 +369,9 @@ impl SegmentReader {
         f(stored).map_err(|e| self.at(place, e))
     }
 
-    /// The values of a column page as a codec from outside stored it.
-    fn encoded(&self, of: ColumnOf<'_>, stored: &[u8]) -> Result<ArrayRef> {
+    /// The values of a column page as a codec from outside stored it. That takes long enough for them to stay
+    /// in the cache, where the page is to be there decoded.
+    fn encoded(&self, of: ColumnOf<'_>, stored: &[u8], keep: Keep) -> Result<ArrayRef> {
         let page = page_of(of.block, of.column)?;
         let Some(PageCodec::Named(codec)) = &page.codec else {
             return Err(wrong_page());
@@ -379,8 +384,14 @@ impl SegmentReader {
         };
         let ty = &of.rows.columns[usize::from(of.column.0)].ty;
         let raw = self.decode_encoded(id, page.place, codec, ty, stored);
-        raw.and_then(|raw| decode_column(ty, of.block.rows as usize, &raw))
-            .map_err(|e| self.at(page.place, e))
+        let array = raw
+            .and_then(|raw| decode_column(ty, of.block.rows as usize, &raw))
+            .map_err(|e| self.at(page.place, e))?;
+        if keep == Keep::Decoded {
+            let key = (self.0.number, page.place.offset);
+            self.0.cache.insert(key, Page::Column(Arc::clone(&array)));
+        }
+        Ok(array)
     }
 
     /// Which rows of a block have a value in `range`, as the codec that stored the page tells without
