@@ -1,16 +1,21 @@
 //! How many rows ranges leave: told from zone maps, and, where those cannot tell, from a sample.
 
+use arrow_array::Array;
+use arrow_buffer::BooleanBuffer;
+
 use super::filter::{ColumnRange, ValueRange, ZoneFilter};
 use super::format::{Block, Rows};
-use super::reader::{Keep, SegmentReader};
-use crate::error::Result;
-use crate::ids::CollectionId;
+use super::reader::{Keep, Picked, SegmentReader};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, ColumnId};
 use crate::schema::TableDef;
 
 /// Blocks whose zone maps are looked at, evenly through a run.
 const BLOCKS_MAX: usize = 256;
 /// Of them, those whose values are.
 const SAMPLES: usize = 2;
+/// Rows of a decoded block that are held against a list, which is done one by one.
+const LISTED_ROWS: usize = 1024;
 /// What is not in the sample is taken to be a row of so many samples.
 const RARE: f64 = 0.1;
 /// The share taken where values are too large to be read for an estimate.
@@ -89,16 +94,37 @@ impl SegmentReader {
         let (mut seen, mut wanted) = (0, 0);
         let step = rows.head.len().div_ceil(SAMPLES).max(1);
         for block in rows.head.iter().step_by(step) {
-            if let Some(Some(page)) = block.columns.get(usize::from(column.0)) {
-                if page.blobs.is_some() {
-                    return Ok(UNREAD);
-                }
-                let (inside, _) =
-                    self.column_filter(c, rows, block, column, values, Keep::Stored)?;
-                wanted += inside.count_set_bits();
+            let Some(Some(page)) = block.columns.get(usize::from(column.0)) else {
+                seen += block.rows as usize;
+                continue;
+            };
+            if page.blobs.is_some() {
+                return Ok(UNREAD);
             }
-            seen += block.rows as usize;
+            let told = self.column_filter(c, rows, block, column, values, Keep::Stored)?;
+            let inside = match told {
+                Some((inside, _)) => inside,
+                None => self.listed(c, rows, block, column, values)?,
+            };
+            wanted += inside.count_set_bits();
+            seen += inside.len();
         }
         Ok((wanted as f64).max(RARE) / (seen as f64).max(1.0))
+    }
+
+    /// Which of a block's first rows have a value of a list.
+    fn listed(
+        &self,
+        c: CollectionId,
+        rows: &Rows,
+        block: &Block,
+        column: ColumnId,
+        values: &ValueRange,
+    ) -> Result<BooleanBuffer> {
+        let all = Picked::new(block.rows as usize, None);
+        let array = self.column_part(c, rows, block, column, &all, Keep::Stored)?;
+        let array = array.ok_or_else(|| Error::internal(format!("no page of {column:?}")))?;
+        let first = array.slice(0, array.len().min(LISTED_ROWS));
+        values.select_few(&rows.columns[usize::from(column.0)].ty, &first)
     }
 }

@@ -32,7 +32,7 @@ pub struct ColumnRange {
     pub column: ColumnId,
     pub lower: Bound<Datum>,
     pub upper: Bound<Datum>,
-    /// When not empty: of the values in the range, only these are wanted. None is NULL.
+    /// When not empty: the values that are wanted, none of them NULL. The bounds then are theirs.
     pub among: Vec<Datum>,
 }
 
@@ -57,22 +57,34 @@ impl ColumnRange {
         }
     }
 
-    /// The bounds; of values alone, the least and the greatest.
-    fn bounds(&self, ty: &ColumnType) -> Result<(Bound<Datum>, Bound<Datum>)> {
-        if self.lower == Bound::Unbounded && self.upper == Bound::Unbounded {
-            let mut keyed = Vec::with_capacity(self.among.len());
-            for datum in &self.among {
-                keyed.push((ordered_key(ty, datum)?, datum));
-            }
-            let least = keyed.iter().min_by(|a, b| a.0.cmp(&b.0));
-            let most = keyed.iter().max_by(|a, b| a.0.cmp(&b.0));
-            if let Some(((_, least), (_, most))) = least.zip(most) {
-                let included = |datum: &Datum| Bound::Included(datum.clone());
-                return Ok((included(least), included(most)));
-            }
-        }
-        Ok((self.lower.clone(), self.upper.clone()))
+    /// The bounds, and the keys of the values in order.
+    fn parts(&self, ty: &ColumnType) -> Result<Parts> {
+        let keyed = self.among.iter().map(|datum| {
+            let key = ordered_key(ty, datum)?;
+            Ok((key, datum))
+        });
+        let mut keyed = keyed.collect::<Result<Vec<_>>>()?;
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let included = |datum: &Datum| Bound::Included(datum.clone());
+        let (lower, upper) = match keyed.as_slice() {
+            [] => (self.lower.clone(), self.upper.clone()),
+            [(_, one)] => (included(one), included(one)),
+            [(_, least), .., (_, most)] => (included(least), included(most)),
+        };
+        let among = keyed.into_iter().map(|(key, _)| key).collect();
+        Ok(Parts {
+            lower,
+            upper,
+            among,
+        })
     }
+}
+
+/// A range taken apart.
+struct Parts {
+    lower: Bound<Datum>,
+    upper: Bound<Datum>,
+    among: Vec<Vec<u8>>,
 }
 
 /// A condition of the caller's that every wanted row meets. It is asked about rows that are there and that
@@ -90,7 +102,7 @@ pub(super) struct ZoneFilter {
     pub column: ColumnId,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
-    /// When not empty: the only keys that are wanted.
+    /// When not empty: the only keys that are wanted, in order.
     among: Vec<Vec<u8>>,
     /// Whether the keys of values are numbers one apart.
     is_whole: bool,
@@ -104,6 +116,7 @@ impl ZoneFilter {
             return Ok(None);
         }
         let encode = |datum: &Datum| ordered_key(ty, datum);
+        let parts = range.parts(ty)?;
         let key = |bound: &Bound<Datum>| -> Result<Bound<Vec<u8>>> {
             Ok(match bound {
                 Bound::Unbounded | Bound::Included(Datum::Null) | Bound::Excluded(Datum::Null) => {
@@ -113,13 +126,11 @@ impl ZoneFilter {
                 Bound::Excluded(datum) => Bound::Excluded(encode(datum)?),
             })
         };
-        let (lower, upper) = range.bounds(ty)?;
-        let (lower, upper) = (key(&lower)?, key(&upper)?);
         Ok(Some(ZoneFilter {
             column: range.column,
-            lower,
-            upper,
-            among: range.among.iter().map(encode).collect::<Result<_>>()?,
+            lower: key(&parts.lower)?,
+            upper: key(&parts.upper)?,
+            among: parts.among,
             is_whole: is_whole_number(ty),
         }))
     }
@@ -138,8 +149,11 @@ impl ZoneFilter {
             Bound::Included(lower) => zone.max >= *lower || cut(lower),
             Bound::Excluded(lower) => zone.max > *lower || cut(lower),
         };
-        let is_there = |key: &Vec<u8>| zone.min <= *key && (*key <= zone.max || cut(key));
-        below_upper && above_lower && (self.among.is_empty() || self.among.iter().any(is_there))
+        // The first that is not below all values is the nearest to them.
+        let first = self.among.partition_point(|key| *key < zone.min);
+        let nearest = self.among.get(first);
+        let is_there = nearest.is_some_and(|key| *key <= zone.max || cut(key));
+        below_upper && above_lower && (self.among.is_empty() || is_there)
     }
 
     /// What share of a page's values is in the range, if they lie evenly between its bounds; `None` for
@@ -245,7 +259,11 @@ impl ValueRange {
         if matches!(ty, ColumnType::Array(_)) {
             return Ok(None);
         }
-        let (lower, upper) = range.bounds(ty)?;
+        let Parts {
+            lower,
+            upper,
+            among,
+        } = range.parts(ty)?;
         if !known(&lower) && !known(&upper) {
             return Ok(None);
         }
@@ -294,9 +312,6 @@ impl ValueRange {
             };
             Bounds::Bytes(ordered(lower)?, ordered(upper)?)
         };
-        let among = range.among.iter().map(|datum| ordered_key(ty, datum));
-        let mut among = among.collect::<Result<Vec<_>>>()?;
-        among.sort_unstable();
         Ok(Some(ValueRange {
             bounds,
             among,

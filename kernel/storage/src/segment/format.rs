@@ -235,12 +235,13 @@ pub(super) struct ColumnPage {
 }
 
 impl ColumnPage {
-    /// Whether the page as it is stored tells for several rows at once if a value is one of a list.
-    pub fn tells_lists(&self) -> bool {
-        matches!(
+    /// Whether conditions on its values are evaluated on the page as it is stored.
+    pub fn is_told_encoded(&self) -> bool {
+        let is_decoded = matches!(
             self.codec,
-            Some(PageCodec::Named(_) | PageCodec::BuiltIn(BuiltIn::Dictionary | BuiltIn::Runs))
-        )
+            None | Some(PageCodec::BuiltIn(BuiltIn::Strings))
+        );
+        !is_decoded && self.blobs.is_none()
     }
 }
 

@@ -288,16 +288,15 @@ impl SegmentScan {
         };
         let is_between = |zone| filter.zone.must_match(zone);
         let all_between = page.nulls == 0 && page.zone.as_ref().is_some_and(is_between);
-        let told = match values.is_list() {
-            true => self.reader.tells_lists(page, self.keep),
-            false => !all_between,
-        };
-        if !told {
+        if all_between && !values.is_list() {
             return Ok(None);
         }
-        let (inside, array) =
+        let told =
             self.reader
                 .column_filter(self.collection, rows, block, column, values, self.keep)?;
+        let Some((inside, array)) = told else {
+            return Ok(None);
+        };
         decoded.extend(array.map(|array| (column, array)));
         Ok(Some((column, inside)))
     }

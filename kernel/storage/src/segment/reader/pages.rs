@@ -286,18 +286,9 @@ impl SegmentReader {
         self.with_blobs(of, inside, picked, keep).map(Some)
     }
 
-    /// Whether lists of values are worth asking of a column page. Of one that is decoded, row by row, they are
-    /// left to conditions ([`crate::segment::RowFilter`]).
-    pub(in crate::segment) fn tells_lists(&self, page: &ColumnPage, keep: Keep) -> bool {
-        let key = (self.0.number, page.place.offset);
-        page.tells_lists()
-            && match self.0.cache.at_hand(key) {
-                Some(page) => !matches!(page, Page::Column(_)),
-                None => keep == Keep::Stored,
-            }
-    }
-
     /// Which rows of a block have a value in `range`. Where that takes decoding the column, it comes, too.
+    /// `None` for a list of values in a page that is decoded: conditions are asked about its rows in any case
+    /// ([`crate::segment::RowFilter`]), and do not know less.
     pub(in crate::segment) fn column_filter(
         &self,
         c: CollectionId,
@@ -306,16 +297,21 @@ impl SegmentReader {
         column: ColumnId,
         range: &ValueRange,
         keep: Keep,
-    ) -> Result<(BooleanBuffer, Option<ArrayRef>)> {
+    ) -> Result<Option<(BooleanBuffer, Option<ArrayRef>)>> {
         let ty = &rows.columns[usize::from(column.0)].ty;
-        if page_of(block, column)?.blobs.is_some() {
+        let page = page_of(block, column)?;
+        if range.is_list() && (keep == Keep::Decoded || !page.is_told_encoded()) {
+            return Ok(None);
+        }
+        if page.blobs.is_some() {
             let all = Picked::new(block.rows as usize, None);
             let array = self.column_part(c, rows, block, column, &all, keep)?;
             let array = array.ok_or_else(|| Error::internal(format!("no page of {column:?}")))?;
-            return Ok((range.select(ty, &array)?, Some(array)));
+            return Ok(Some((range.select(ty, &array)?, Some(array))));
         }
         let array = match self.column_page(c, rows, block, column, keep)? {
             None => return Err(Error::internal(format!("no page of {column:?}"))),
+            Some(Page::Column(_)) if range.is_list() => return Ok(None),
             Some(Page::Column(array)) => array,
             Some(Page::Stored(BuiltIn::Strings, payload)) => {
                 let codec = BuiltIn::Strings;
@@ -327,7 +323,7 @@ impl SegmentReader {
                 let inside = self.stored(rows, block, column, codec, &payload, |stored| {
                     stored.filter(range)
                 })?;
-                return Ok((inside, None));
+                return Ok(Some((inside, None)));
             }
             Some(Page::Encoded(stored)) => {
                 let of = ColumnOf {
@@ -339,13 +335,16 @@ impl SegmentReader {
                 if keep == Keep::Stored
                     && let Some(inside) = self.encoded_filter(block, &stored, range)
                 {
-                    return Ok((inside, None));
+                    return Ok(Some((inside, None)));
+                }
+                if range.is_list() {
+                    return Ok(None);
                 }
                 self.encoded(of, &stored, keep)?
             }
             Some(_) => return Err(wrong_page()),
         };
-        Ok((range.select_few(ty, &array)?, Some(array)))
+        Ok(Some((range.select(ty, &array)?, Some(array))))
     }
 
     /// What `f` makes of a column page as a built-in codec stored it.
