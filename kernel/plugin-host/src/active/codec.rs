@@ -83,20 +83,6 @@ impl Codec {
         if self.active.filter_failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let found = self.try_filter(encoded, rows, comparison, constants);
-        if found.is_err() {
-            self.active.filter_failed.store(true, Ordering::Relaxed);
-        }
-        found
-    }
-
-    fn try_filter(
-        &self,
-        encoded: &[u8],
-        rows: usize,
-        comparison: Comparison,
-        constants: &ArrayRef,
-    ) -> Result<Option<BooleanArray>> {
         let constants = AbiColumn::export(constants, constants.len() == 1)?;
         let mut column = AbiColumn::empty();
         let filled = self.active.call(|instance| {
@@ -109,12 +95,15 @@ impl Codec {
                 constants,
                 &mut column,
             )
-        })?;
-        if !filled {
-            return Ok(None);
+        });
+        let found = filled.and_then(|filled| match filled {
+            true => self.import(column, &DataType::Boolean, rows).map(Some),
+            false => Ok(None),
+        });
+        if found.is_err() {
+            self.active.filter_failed.store(true, Ordering::Relaxed);
         }
-        let found = self.import(column, &DataType::Boolean, rows)?;
-        Ok(Some(found.as_boolean().clone()))
+        Ok(found?.map(|found| found.as_boolean().clone()))
     }
 
     fn import(&self, column: AbiColumn, ty: &DataType, rows: usize) -> Result<ArrayRef> {

@@ -115,8 +115,8 @@ pub(crate) struct Active {
     pub vtables: Vtables,
     instance: *const (),
     pub health: Arc<Health>,
-    /// A codec failed to filter. What it encoded can be read without, so it is not asked again, lest what
-    /// more it does wrong ends in quarantine.
+    /// A codec failed to filter. What it encoded can be read without, so none of the plugin's is asked again,
+    /// lest what more it does wrong ends in quarantine.
     filter_failed: AtomicBool,
 }
 
