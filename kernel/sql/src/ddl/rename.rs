@@ -227,6 +227,14 @@ impl Session {
                 if !column.default_sequences.contains(&sequence.oid) {
                     continue;
                 }
+                let others = column.default_sequences.iter();
+                let mut others = others.filter(|oid| **oid != sequence.oid);
+                let has_namesake = others.any(|oid| {
+                    catalog
+                        .sequence(*oid)
+                        .is_some_and(|o| o.name == sequence.name)
+                });
+                let mut is_ambiguous = false;
                 let mut expr = parse_expression(text)?;
                 let _ = ast::visit_expressions_mut(&mut expr, |e| {
                     // One that is named without its schema is the one that the default has.
@@ -236,10 +244,17 @@ impl Session {
                         && *last == sequence.name
                         && before.last().is_none_or(|before| *before == schema.name)
                     {
+                        is_ambiguous |= before.is_empty() && has_namesake;
                         text.clone_from(&name);
                     }
                     ControlFlow::<()>::Continue(())
                 });
+                if is_ambiguous {
+                    return Err(SqlError::unsupported(format!(
+                        "this change of \"{}\", which a default of \"{}\" names without schema beside another sequence of that name",
+                        sequence.name, table.name
+                    )));
+                }
                 column.default = Some(names::text_of(&expr));
             }
             if changed != **table {

@@ -112,6 +112,12 @@ ALTER SEQUENCE far RENAME TO near;
 ALTER SEQUENCE "a.b" RENAME TO "c.d";
 INSERT INTO of_two DEFAULT VALUES;
 SELECT * FROM of_two;
+CREATE SEQUENCE "far";
+CREATE TABLE of_which (n int DEFAULT nextval('far') + nextval('other.far'));
+-- here: it is refused, where PostgreSQL knows which is meant
+ALTER SEQUENCE other.far RENAME TO away;
+INSERT INTO of_which DEFAULT VALUES;
+SELECT * FROM of_which;
 -- A default keeps its sequence when its column gets another type.
 SET search_path = other;
 ALTER TABLE public.uses_far ALTER COLUMN n TYPE bigint;
