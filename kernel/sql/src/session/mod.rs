@@ -538,7 +538,7 @@ impl Session {
     }
 
     pub(crate) fn lock_wait(&self) -> LockWait {
-        match self.info.with_settings(|s| s.millis("lock_timeout")) {
+        match self.info.with_settings(Settings::lock_timeout_ms) {
             Some(ms) => LockWait::Timeout(ms.saturating_mul(1000)),
             None => LockWait::Block,
         }

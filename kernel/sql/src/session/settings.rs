@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use heliosdb_storage::Isolation;
+
+use super::transaction::Modes;
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::Setting;
 use crate::types::Format;
@@ -163,15 +166,28 @@ struct Always {
     fast_path: bool,
     /// `None` is no limit.
     statement_timeout_ms: Option<u64>,
+    lock_timeout_ms: Option<u64>,
+    modes: Modes,
 }
 
 impl Always {
     fn of(values: &BTreeMap<&'static str, String>) -> Always {
         let value = |name: &str| values.get(name).map_or("", String::as_str);
-        let timeout = "statement_timeout";
+        let is_on = |name| value(name) == "on";
+        let millis = |name| positive_millis(name, value(name));
         Always {
-            fast_path: value("helios.fast_path") == "on",
-            statement_timeout_ms: positive_millis(timeout, value(timeout)),
+            fast_path: is_on("helios.fast_path"),
+            statement_timeout_ms: millis("statement_timeout"),
+            lock_timeout_ms: millis("lock_timeout"),
+            modes: Modes {
+                isolation: match value("default_transaction_isolation") {
+                    "serializable" => Isolation::Serializable,
+                    "repeatable read" => Isolation::RepeatableRead,
+                    _ => Isolation::ReadCommitted,
+                },
+                read_only: is_on("default_transaction_read_only"),
+                deferrable: is_on("default_transaction_deferrable"),
+            },
         }
     }
 }
@@ -324,14 +340,19 @@ impl Settings {
         path
     }
 
-    /// A duration in milliseconds; `None` when the parameter is 0, which means no limit.
-    pub fn millis(&self, name: &'static str) -> Option<u64> {
-        positive_millis(name, self.value(name))
-    }
-
     /// How long a statement may run, in milliseconds; `None` is no limit.
     pub fn statement_timeout_ms(&self) -> Option<u64> {
         self.0.always.statement_timeout_ms
+    }
+
+    /// How long to wait for a lock, in milliseconds; `None` is no limit.
+    pub fn lock_timeout_ms(&self) -> Option<u64> {
+        self.0.always.lock_timeout_ms
+    }
+
+    /// Those of a transaction that does not say.
+    pub(super) fn modes(&self) -> Modes {
+        self.0.always.modes
     }
 
     /// Whether a plan made under the other settings is good under these.

@@ -44,10 +44,10 @@ pub(crate) struct TransactionState {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Modes {
-    isolation: Isolation,
-    read_only: bool,
-    deferrable: bool,
+pub(super) struct Modes {
+    pub isolation: Isolation,
+    pub read_only: bool,
+    pub deferrable: bool,
 }
 
 impl Default for Modes {
@@ -171,15 +171,7 @@ impl Session {
     }
 
     fn default_modes(&self) -> Modes {
-        self.info.with_settings(|s| Modes {
-            isolation: match s.value("default_transaction_isolation") {
-                "serializable" => Isolation::Serializable,
-                "repeatable read" => Isolation::RepeatableRead,
-                _ => Isolation::ReadCommitted,
-            },
-            read_only: s.value("default_transaction_read_only") == "on",
-            deferrable: s.value("default_transaction_deferrable") == "on",
-        })
+        self.info.with_settings(Settings::modes)
     }
 
     /// Whether all statements of the storage transaction read one snapshot.
