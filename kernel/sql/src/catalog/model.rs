@@ -219,6 +219,33 @@ pub struct ForeignKey {
     pub on_delete: ReferentialAction,
     pub on_update: ReferentialAction,
     pub full_match: bool,
+    #[serde(default, skip_serializing_if = "is_not_deferrable")]
+    pub deferral: Deferral,
+}
+
+/// Whether the check of a constraint may wait for the end of the transaction, and whether it does so by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deferral {
+    #[default]
+    NotDeferrable,
+    InitiallyImmediate,
+    InitiallyDeferred,
+}
+
+/// No foreign key was deferrable before they could be.
+fn is_not_deferrable(deferral: &Deferral) -> bool {
+    *deferral == Deferral::NotDeferrable
+}
+
+impl Deferral {
+    /// As DDL says it, with a space before it.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Deferral::NotDeferrable => "",
+            Deferral::InitiallyImmediate => " DEFERRABLE",
+            Deferral::InitiallyDeferred => " DEFERRABLE INITIALLY DEFERRED",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -567,6 +594,22 @@ impl Constraint {
             | ConstraintKind::Check { columns, .. } => columns,
             ConstraintKind::ForeignKey(fk) => &fk.columns,
             ConstraintKind::Plugin(c) => &c.columns,
+        }
+    }
+
+    /// Whether its check may wait.
+    pub fn deferral(&self) -> Deferral {
+        match &self.kind {
+            ConstraintKind::ForeignKey(fk) => fk.deferral,
+            _ => Deferral::NotDeferrable,
+        }
+    }
+
+    /// The table that a foreign key refers to.
+    pub fn references(&self) -> Option<Oid> {
+        match &self.kind {
+            ConstraintKind::ForeignKey(fk) => Some(fk.referenced_table),
+            _ => None,
         }
     }
 

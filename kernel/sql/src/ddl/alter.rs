@@ -41,6 +41,7 @@ impl Session {
             _ => {}
         }
         let table = self.ddl_table(&alter.name, TableLockMode::AccessExclusive)?;
+        self.check_none_waits("ALTER TABLE", &table)?;
         // Asked before the columns are added.
         let clauses = clauses.but_for_columns_of(&table);
         check_type_changes(&alter.operations)?;

@@ -6,7 +6,7 @@ use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use sqlparser::ast::{self, Expr};
 
-use super::create_table::check_characteristics;
+use super::create_table::deferral;
 use super::index::fill_online;
 use super::put;
 use crate::catalog::model::*;
@@ -67,6 +67,7 @@ pub(crate) enum ConstraintRequest {
         on_delete: ReferentialAction,
         on_update: ReferentialAction,
         full_match: bool,
+        deferral: Deferral,
     },
 }
 
@@ -107,7 +108,7 @@ impl ConstraintRequest {
         name: Option<String>,
         c: &ast::ForeignKeyConstraint,
     ) -> Result<ConstraintRequest> {
-        check_characteristics(c.characteristics.as_ref())?;
+        let deferral = deferral(c.characteristics.as_ref())?;
         let full_match = match c.match_kind {
             None | Some(ast::ConstraintReferenceMatchKind::Simple) => false,
             Some(ast::ConstraintReferenceMatchKind::Full) => true,
@@ -123,6 +124,7 @@ impl ConstraintRequest {
             on_delete: action(c.on_delete),
             on_update: action(c.on_update),
             full_match,
+            deferral,
         })
     }
 }
@@ -592,6 +594,7 @@ impl Session {
             on_delete,
             on_update,
             full_match,
+            deferral,
         } = request
         else {
             return Err(SqlError::internal("not a foreign key"));
@@ -692,6 +695,7 @@ impl Session {
             on_delete,
             on_update,
             full_match,
+            deferral,
         };
         check_alike(&name, &table, &parent, &key)?;
         let kind = ConstraintKind::ForeignKey(key);

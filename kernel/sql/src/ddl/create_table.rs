@@ -184,19 +184,34 @@ pub(super) fn column_type(
     }
 }
 
-pub(crate) fn check_characteristics(
-    characteristics: Option<&ast::ConstraintCharacteristics>,
-) -> Result<()> {
-    let Some(c) = characteristics else {
-        return Ok(());
-    };
-    if c.deferrable == Some(true) || matches!(c.initially, Some(ast::DeferrableInitial::Deferred)) {
-        return Err(SqlError::unsupported("DEFERRABLE constraints"));
+/// Of a key: only foreign keys may wait.
+fn check_characteristics(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
+    match deferral(characteristics)? {
+        Deferral::NotDeferrable => Ok(()),
+        _ => Err(SqlError::unsupported("DEFERRABLE unique constraints")),
     }
+}
+
+/// When a constraint is checked.
+pub(super) fn deferral(
+    characteristics: Option<&ast::ConstraintCharacteristics>,
+) -> Result<Deferral> {
+    let Some(c) = characteristics else {
+        return Ok(Deferral::NotDeferrable);
+    };
     if c.enforced == Some(false) {
         return Err(SqlError::unsupported("NOT ENFORCED constraints"));
     }
-    Ok(())
+    let deferred = matches!(c.initially, Some(ast::DeferrableInitial::Deferred));
+    match (c.deferrable, deferred) {
+        (Some(false), true) => Err(SqlError::new(
+            state::SYNTAX_ERROR,
+            "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+        )),
+        (_, true) => Ok(Deferral::InitiallyDeferred),
+        (Some(true), false) => Ok(Deferral::InitiallyImmediate),
+        (_, false) => Ok(Deferral::NotDeferrable),
+    }
 }
 
 pub(crate) fn check_nulls_distinct(nulls: &ast::NullsDistinctOption) -> Result<()> {

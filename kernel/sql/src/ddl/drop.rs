@@ -466,6 +466,7 @@ impl Session {
         for oid in &set.objects {
             if let Some(table) = catalog.table(*oid) {
                 self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+                self.check_none_waits("DROP TABLE", table)?;
                 collections.push(table.collection);
             }
             if let Some(index) = catalog.index(*oid)

@@ -66,6 +66,7 @@ impl Session {
         let mut changes = Vec::new();
         let mut old = Vec::new();
         for table in &tables {
+            self.check_none_waits("TRUNCATE", table)?;
             old.push(table.collection);
             let fresh = Table {
                 collection: self.instance.allocate_collection()?.0,

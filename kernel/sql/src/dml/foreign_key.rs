@@ -15,7 +15,10 @@ use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{ColumnId, RowId};
 use heliosdb_storage::key::encode_key;
 use heliosdb_storage::schema::{ColumnType, KeyColumn};
-use heliosdb_storage::{IndexRange, ReadView, RowLock, RowLockMode, ScanRequest, TableLockMode};
+use heliosdb_storage::{
+    Error as StorageError, IndexRange, LockWait, ReadView, RowLock, RowLockMode, ScanRequest,
+    TableLockMode,
+};
 
 use super::target::{ForeignKeyTarget, WriteTarget};
 use super::write::{Writer, key_text};
@@ -28,6 +31,22 @@ use crate::types::{CastContext, Format, PgType, cast_array, extension};
 
 /// Found keys are forgotten past this, so that memory stays bounded.
 const FOUND_MAX: usize = 1 << 20;
+
+/// A key to which rows of the child refer, and that no row of the parent has.
+#[derive(Clone)]
+pub(crate) struct Orphan {
+    pub change: Change,
+    /// As the parent's index has it, and in the order of its columns.
+    pub encoded: Box<[u8]>,
+    key: Vec<Datum>,
+}
+
+/// Which table's change made an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Change {
+    Child,
+    Parent,
+}
 
 /// A check that waits for the end of the statement.
 pub(crate) struct PendingCheck {
@@ -135,15 +154,39 @@ pub(crate) fn check_rows(
     batch: &RecordBatch,
 ) -> Result<()> {
     let columns = key_columns(writer, fk, batch)?;
-    let index = &fk.parent.storage.indexes[fk.index_place];
-    let types = index_types(&fk.parent, fk.index_place);
     let later = fk.is_self_reference();
-    let mut pending: Vec<(Box<[u8]>, Vec<Datum>)> = Vec::new();
     let mut seen: HashSet<Box<[u8]>> = writer.found.remove(&fk.constraint.oid).unwrap_or_default();
     if seen.len() > FOUND_MAX {
         seen.clear();
     }
-    for row in 0..batch.num_rows() {
+    for (encoded, key) in new_keys(fk, &columns, &mut seen)? {
+        if later {
+            writer.checks.push(PendingCheck {
+                fk: fk.clone(),
+                key,
+            });
+        } else {
+            require_parent(&writer.format, session, fk, encoded, key)?;
+        }
+    }
+    // What a self-reference found may be changed by the same statement: it is checked at the end.
+    if !later {
+        writer.found.insert(fk.constraint.oid, seen);
+    }
+    Ok(())
+}
+
+/// The keys among the [`key_columns`] of a foreign key that were not seen before, in the order of the parent's
+/// index, as it has them and as they are.
+fn new_keys(
+    fk: &ForeignKeyTarget,
+    columns: &[ArrayRef],
+    seen: &mut HashSet<Box<[u8]>>,
+) -> Result<Vec<(Box<[u8]>, Vec<Datum>)>> {
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let types = index_types(&fk.parent, fk.index_place);
+    let mut keys = Vec::new();
+    for row in 0..columns.first().map_or(0, |column| column.len()) {
         let nulls = columns.iter().filter(|c| c.is_null(row)).count();
         if nulls > 0 {
             if fk.key.full_match && nulls < columns.len() {
@@ -159,28 +202,14 @@ pub(crate) fn check_rows(
         let encoded = encode_key(&key, &index.columns, &types)?.into_boxed_slice();
         if !seen.contains(&encoded) {
             seen.insert(encoded.clone());
-            pending.push((encoded, key));
+            keys.push((encoded, key));
         }
     }
-    for (encoded, key) in pending {
-        if later {
-            writer.checks.push(PendingCheck {
-                fk: fk.clone(),
-                key,
-            });
-        } else {
-            find_parent(writer, session, fk, &encoded, key)?;
-        }
-    }
-    // What a self-reference found may be changed by the same statement: it is checked at the end.
-    if !later {
-        writer.found.insert(fk.constraint.oid, seen);
-    }
-    Ok(())
+    Ok(keys)
 }
 
 /// Of rows of the child, given as the [`key_columns`] of a foreign key, the first that has no parent, and
-/// what is to be said of it. All of them are looked up at once.
+/// what is to be said of it. All of them are looked up at once. Those that may wait do.
 pub(super) fn first_violation(
     writer: &Writer,
     session: &mut Session,
@@ -198,18 +227,33 @@ pub(super) fn first_violation(
         .iter()
         .map(|at| extension::unwrapped(&columns[*at]));
     let ordered: Vec<ArrayRef> = ordered.collect();
-    let wait = session.lock_wait();
+    let waits = session.waits(fk);
+    let wait = match waits {
+        true => LockWait::NoWait,
+        false => session.lock_wait(),
+    };
     let transaction = session.transaction()?;
-    let missing = transaction.first_without_parent(&fk.parent.storage, index, &ordered, wait)?;
-    if let Some(mixed) = mixed.filter(|mixed| missing.is_none_or(|missing| *mixed < missing)) {
+    let missing = transaction.first_without_parent(&fk.parent.storage, index, &ordered, wait);
+    let missing = match missing {
+        Err(StorageError::LockNotAvailable) if waits => Some(0),
+        missing => missing?,
+    };
+    let is_first = |mixed: &usize| waits || missing.is_none_or(|missing| *mixed < missing);
+    if let Some(mixed) = mixed.filter(is_first) {
         return Ok(Some((mixed, mixed_key(fk))));
     }
     let Some(row) = missing else {
         return Ok(None);
     };
+    if waits {
+        for (encoded, key) in new_keys(fk, columns, &mut HashSet::new())? {
+            require_parent(&writer.format, session, fk, encoded, key)?;
+        }
+        return Ok(None);
+    }
     let key = ordered.iter().map(|c| Datum::from_array(c.as_ref(), row));
     let key = key.collect::<heliosdb_storage::Result<Vec<_>>>()?;
-    Ok(Some((row, no_parent(writer, fk, &key))))
+    Ok(Some((row, no_parent(&writer.format, fk, &key))))
 }
 
 fn mixed_key(fk: &ForeignKeyTarget) -> SqlError {
@@ -218,10 +262,10 @@ fn mixed_key(fk: &ForeignKeyTarget) -> SqlError {
 }
 
 /// What is said of a key, in the order of the parent's index, that the parent does not have.
-fn no_parent(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
+fn no_parent(format: &Format, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
     let key = unordered(fk, key);
     let referenced = &fk.key.referenced_columns;
-    not_present(fk, &key_text(&fk.parent, referenced, &key, &writer.format))
+    not_present(fk, &key_text(&fk.parent, referenced, &key, format))
 }
 
 fn not_present(fk: &ForeignKeyTarget, key: &str) -> SqlError {
@@ -240,12 +284,12 @@ pub(crate) fn run_check(
     let PendingCheck { fk, key } = check;
     let index = &fk.parent.storage.indexes[fk.index_place];
     let types = index_types(&fk.parent, fk.index_place);
-    let encoded = encode_key(&key, &index.columns, &types)?;
+    let encoded = encode_key(&key, &index.columns, &types)?.into_boxed_slice();
     if fk.is_self_reference() && !child_has_key(session, &fk, &key)? {
         // The row that needed the parent was deleted or changed later in the statement.
         return Ok(());
     }
-    find_parent(writer, session, &fk, &encoded, key)
+    require_parent(&writer.format, session, &fk, encoded, key)
 }
 
 fn child_has_key(session: &mut Session, fk: &ForeignKeyTarget, key: &[Datum]) -> Result<bool> {
@@ -263,28 +307,83 @@ fn unordered(fk: &ForeignKeyTarget, key: &[Datum]) -> Vec<Datum> {
     out
 }
 
-fn find_parent(
-    writer: &Writer,
+/// Finds the parent of a key, or keeps the key for the end of the transaction, where it may wait.
+fn require_parent(
+    format: &Format,
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    encoded: Box<[u8]>,
+    key: Vec<Datum>,
+) -> Result<()> {
+    let waits = session.waits(fk);
+    let wait = match waits {
+        true => LockWait::NoWait,
+        false => session.lock_wait(),
+    };
+    match has_parent(session, fk, &encoded, &key, wait) {
+        Ok(true) => Ok(()),
+        Ok(false) if !waits => Err(no_parent(format, fk, &key)),
+        Err(e) if !waits || e.code != state::LOCK_NOT_AVAILABLE => Err(e),
+        Ok(false) | Err(_) => {
+            let change = Change::Child;
+            let orphan = Orphan {
+                change,
+                encoded,
+                key,
+            };
+            session.check_later(fk, orphan)
+        }
+    }
+}
+
+/// Of keys that waited, the first that rows of the child still refer to and no row of the parent has, with
+/// what is to be said of it.
+pub(crate) fn first_orphan(
+    session: &mut Session,
+    fk: &ForeignKeyTarget,
+    orphans: &[Orphan],
+) -> Result<Option<(usize, SqlError)>> {
+    let wait = session.lock_wait();
+    let (mut places, mut keys) = (Vec::new(), Vec::new());
+    for (place, orphan) in orphans.iter().enumerate() {
+        if !has_parent(session, fk, &orphan.encoded, &orphan.key, wait)? {
+            places.push(place);
+            keys.push(unordered(fk, &orphan.key));
+        }
+    }
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let view = session.transaction()?.latest_view();
+    let found = children(&view, fk, &keys)?;
+    let Some(at) = found.into_iter().map(|(_, at)| at).min() else {
+        return Ok(None);
+    };
+    let (place, format) = (places[at], session.info.format());
+    let error = match orphans[place].change {
+        Change::Child => no_parent(&format, fk, &orphans[place].key),
+        Change::Parent => still_referenced(&format, fk, &keys[at]),
+    };
+    Ok(Some((place, error)))
+}
+
+/// Whether a row of the parent has a key, which then stays.
+fn has_parent(
     session: &mut Session,
     fk: &ForeignKeyTarget,
     encoded: &[u8],
-    key: Vec<Datum>,
-) -> Result<()> {
+    key: &[Datum],
+    wait: LockWait,
+) -> Result<bool> {
     let index = &fk.parent.storage.indexes[fk.index_place];
-    let wait = session.lock_wait();
     let transaction = session.transaction()?;
     // Who has very many locks in the parent has the table instead.
     transaction.lock_table(fk.parent.storage.id, TableLockMode::RowShare, wait)?;
     transaction.lock_key(index.id, encoded, RowLockMode::KeyShare, wait)?;
     let view = transaction.latest_view();
-    let range = IndexRange::equal(key.clone());
-    if !view
-        .index_rows(&fk.parent.storage, index, &range)?
-        .is_empty()
-    {
-        return Ok(());
-    }
-    Err(no_parent(writer, fk, &key))
+    let range = IndexRange::equal(key.to_vec());
+    let rows = view.index_rows(&fk.parent.storage, index, &range)?;
+    Ok(!rows.is_empty())
 }
 
 fn violation_words(fk: &ForeignKeyTarget, what: &str) -> SqlError {
@@ -508,9 +607,16 @@ pub(crate) fn run_action(
         found = kept;
     }
     match action {
+        ReferentialAction::NoAction if session.waits(&fk) => {
+            for (_, at) in found {
+                let orphan = lost(&fk, &old[at])?;
+                session.check_later(&fk, orphan)?;
+            }
+            Ok(())
+        }
         ReferentialAction::NoAction | ReferentialAction::Restrict => match found.first() {
             None => Ok(()),
-            Some((_, at)) => Err(still_referenced(writer, &fk, &old[*at])),
+            Some((_, at)) => Err(still_referenced(&writer.format, &fk, &old[*at])),
         },
         ReferentialAction::Cascade if new.is_none() => {
             let rows = lock_children(writer, session, &fk, &found)?;
@@ -546,6 +652,18 @@ pub(crate) fn run_action(
     }
 }
 
+/// A key that the parent lost, in the order of the foreign key's columns.
+fn lost(fk: &ForeignKeyTarget, old: &[Datum]) -> Result<Orphan> {
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let types = index_types(&fk.parent, fk.index_place);
+    let key: Vec<Datum> = fk.order.iter().map(|at| old[*at].clone()).collect();
+    Ok(Orphan {
+        change: Change::Parent,
+        encoded: encode_key(&key, &index.columns, &types)?.into_boxed_slice(),
+        key,
+    })
+}
+
 fn child_target(
     writer: &Writer,
     session: &mut Session,
@@ -556,7 +674,7 @@ fn child_target(
     session.write_target(state, &catalog, fk.child.table.oid)
 }
 
-fn still_referenced(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
+fn still_referenced(format: &Format, fk: &ForeignKeyTarget, key: &[Datum]) -> SqlError {
     SqlError::new(
         state::FOREIGN_KEY_VIOLATION,
         format!(
@@ -567,7 +685,7 @@ fn still_referenced(writer: &Writer, fk: &ForeignKeyTarget, key: &[Datum]) -> Sq
     .with_detail(format!(
         "Key ({})=({}) is still referenced from table \"{}\".",
         fk.parent.names(&fk.key.referenced_columns),
-        key_text(&fk.parent, &fk.key.referenced_columns, key, &writer.format),
+        key_text(&fk.parent, &fk.key.referenced_columns, key, format),
         fk.child.table.name
     ))
     .with_table("", &fk.child.table.name)

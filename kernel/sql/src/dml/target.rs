@@ -119,6 +119,14 @@ impl ForeignKeyTarget {
         })
     }
 
+    /// The foreign key that a constraint is.
+    pub fn of(catalog: &CatalogSnapshot, constraint: &Arc<Constraint>) -> Result<ForeignKeyTarget> {
+        match &constraint.kind {
+            ConstraintKind::ForeignKey(key) => ForeignKeyTarget::new(catalog, constraint, key),
+            _ => Err(SqlError::internal("a constraint that is no foreign key")),
+        }
+    }
+
     pub fn is_self_reference(&self) -> bool {
         self.child.table.oid == self.parent.table.oid
     }

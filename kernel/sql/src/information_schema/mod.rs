@@ -3,7 +3,7 @@
 //! They show what the current user owns or may use; as long as privileges are those of ownership and
 //! superusers, that is everything for a superuser and one's own objects for others.
 
-use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Oid, Table, oid};
+use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Deferral, Oid, Table, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{BuiltinType, builtin_type, type_row};
@@ -388,7 +388,8 @@ fn not_null_name(t: &Table, place: ColumnId16) -> String {
 
 fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let database = ctx.session.database();
-    let mut add = |t: &Table, name: &str, kind: &str, nulls_distinct: Option<&str>| {
+    let yes_or_no = |yes| if yes { YES } else { NO };
+    let mut add = |t: &Table, name: &str, kind: &str, deferral, nulls_distinct: Option<&str>| {
         let schema = ctx.schema_name(t.schema);
         rows.push(row![
             database.clone(),
@@ -398,8 +399,8 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             schema,
             &t.name,
             kind,
-            NO,
-            NO,
+            yes_or_no(deferral != Deferral::NotDeferrable),
+            yes_or_no(deferral == Deferral::InitiallyDeferred),
             YES,
             nulls_distinct,
         ])
@@ -411,11 +412,12 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             ConstraintKind::Check { .. } | ConstraintKind::Plugin(_) => ("CHECK", None),
             ConstraintKind::ForeignKey(_) => ("FOREIGN KEY", None),
         };
-        add(t, &c.name, kind, nulls_distinct)?;
+        add(t, &c.name, kind, c.deferral(), nulls_distinct)?;
     }
     for t in shown_tables(ctx) {
         for (id, _) in t.live_columns().filter(|(_, c)| c.not_null) {
-            add(t, &not_null_name(t, id.0), "CHECK", None)?;
+            let name = not_null_name(t, id.0);
+            add(t, &name, "CHECK", Deferral::NotDeferrable, None)?;
         }
     }
     Ok(())

@@ -65,6 +65,7 @@ fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -
                     sql.push_str(action.sql());
                 }
             }
+            sql.push_str(fk.deferral.sql());
             sql
         }
         ConstraintKind::Plugin(c) => plugin_clause(ctx, c),

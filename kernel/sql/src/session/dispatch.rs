@@ -57,6 +57,10 @@ impl Session {
                 self.begin_ddl()?;
                 self.cluster(cluster)
             }
+            StatementKind::SetConstraints(set) => {
+                self.begin_statement_snapshot();
+                self.set_constraints(set)
+            }
             StatementKind::CreateUser(role) => self.create_role(role, true),
             StatementKind::CreateSequence(create) => self.create_sequence(create),
             StatementKind::AlterSequence(alter) => self.alter_sequence(alter),

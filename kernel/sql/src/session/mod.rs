@@ -12,6 +12,7 @@
 
 pub(crate) mod cluster;
 mod cursor;
+mod deferred;
 mod depth;
 pub(crate) mod dispatch;
 mod fetch;

@@ -17,6 +17,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::cluster::{self, Cluster};
 use super::cursor::Fetch;
+use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::{depth, fetch};
 use crate::error::{Result, SqlError, state};
@@ -69,6 +70,7 @@ pub(crate) enum StatementKind {
     Fetch(Fetch),
     Checkpoint,
     Cluster(Cluster),
+    SetConstraints(SetConstraints),
     Empty,
     /// One whose plan was found by its text.
     Known(KnownStatement),
@@ -377,6 +379,14 @@ fn parse_known(
         let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
         let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Cluster(cluster));
+    }
+    if is_word(first, Keyword::SET) && word_is(second, "constraints") {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let set = deferred::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return match p.next_token() {
+            end if end.token == Token::EOF => Ok(StatementKind::SetConstraints(set)),
+            next => Err(near(lines, &next.token.to_string(), Some(next.span.start))),
+        };
     }
     let sequence = is_word(second, Keyword::SEQUENCE)
         || (is_word(third, Keyword::SEQUENCE)

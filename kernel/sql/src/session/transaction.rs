@@ -17,6 +17,7 @@ use heliosdb_storage::{Durability, Isolation, ReadView, Savepoint, Transaction};
 use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, TransactionMode};
 
 use super::Session;
+use super::deferred::{self, Deferred};
 use super::outcome::{CommandTag, TransactionStatus};
 use super::settings::Settings;
 use crate::catalog::watch::CatalogWriter;
@@ -37,6 +38,7 @@ pub(crate) struct TransactionState {
     /// Values that SET LOCAL replaced, to go back to at the end.
     local: BTreeMap<String, String>,
     savepoints: Vec<Frame>,
+    pub(super) deferred: Deferred,
     /// A statement has run in this transaction: its isolation can no longer change.
     started: bool,
     /// Held when the transaction changes the catalog.
@@ -73,6 +75,7 @@ struct Frame {
     mark: Option<Savepoint>,
     settings: Settings,
     local: BTreeMap<String, String>,
+    deferred: deferred::Mark,
 }
 
 impl TransactionState {
@@ -338,7 +341,7 @@ impl Session {
 
     /// Ends the transaction, keeping what it did. On an error nothing of it stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        if let Err(e) = self.hold_cursors() {
+        if let Err(e) = self.check_all_deferred().and_then(|()| self.hold_cursors()) {
             self.rollback();
             return Err(e);
         }
@@ -463,6 +466,7 @@ impl Session {
             mark,
             settings: self.info.settings(),
             local: self.txn.local.clone(),
+            deferred: self.txn.deferred.mark(),
         });
         Ok(CommandTag::new("SAVEPOINT"))
     }
@@ -509,6 +513,7 @@ impl Session {
             }
             (Some(_), None) => {}
         }
+        self.txn.deferred.back_to(&frame.deferred);
         self.info.change_settings(|s| *s = settings);
         self.txn.local = local;
         self.txn.failed = false;

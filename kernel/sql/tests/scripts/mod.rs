@@ -9,9 +9,10 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
+    ("deferrable", include_str!("deferrable.sql")),
     ("rename", include_str!("rename.sql")),
 ];
 

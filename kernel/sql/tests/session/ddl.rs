@@ -249,7 +249,7 @@ fn definitions_that_make_no_sense_are_refused() {
             ERROR 42804: argument of CHECK must be type boolean, not type integer
             ERROR 0A000: CREATE TEMPORARY TABLE is not supported
             ERROR 0A000: GENERATED ALWAYS AS (expression) is not supported
-            ERROR 0A000: DEFERRABLE constraints is not supported
+            ERROR 0A000: DEFERRABLE unique constraints is not supported
             CREATE TABLE
             ERROR 42704: there is no primary key for referenced table "p"
             ERROR 42830: there is no unique constraint matching given keys for referenced table "p"

@@ -73,7 +73,7 @@ fn every_kind_of_object_is_described() {
          ALTER TABLE \"Shop\".item ALTER COLUMN tags SET COMPRESSION zstd;
          CREATE TABLE part (
              n serial,
-             item bigint REFERENCES \"Shop\".item ON DELETE CASCADE,
+             item bigint REFERENCES \"Shop\".item ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
              code integer DEFAULT nextval('numbers')
          );
          ALTER TABLE part ADD CONSTRAINT positive CHECK (n > 0 AND code IS NOT NULL) NOT VALID;
@@ -147,7 +147,7 @@ fn every_kind_of_object_is_described() {
             constraint item_price_check ON "Shop".item
               ALTER TABLE "Shop".item ADD CONSTRAINT item_price_check CHECK ((price > (0)::numeric))
             constraint part_item_fkey ON public.part of app_owner
-              ALTER TABLE public.part ADD CONSTRAINT part_item_fkey FOREIGN KEY (item) REFERENCES "Shop".item(id) ON DELETE CASCADE
+              ALTER TABLE public.part ADD CONSTRAINT part_item_fkey FOREIGN KEY (item) REFERENCES "Shop".item(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
             constraint positive ON public.part of app_owner
               ALTER TABLE public.part ADD CONSTRAINT positive CHECK (((n > 0) AND (code IS NOT NULL))) NOT VALID
             view public.cheap

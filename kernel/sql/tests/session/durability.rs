@@ -8,7 +8,7 @@ fn schema_and_rows_are_there_after_reopening() {
     let mut s = db.session();
     s.ok("CREATE SCHEMA app;
           CREATE TABLE app.p (id serial PRIMARY KEY, s text NOT NULL DEFAULT 'd');
-          CREATE TABLE app.c (p int REFERENCES app.p, CHECK (p < 100));
+          CREATE TABLE app.c (p int REFERENCES app.p INITIALLY DEFERRED, CHECK (p < 100));
           CREATE INDEX ON app.c (p);
           CREATE VIEW app.v AS SELECT p.s FROM app.p JOIN app.c ON c.p = p.id;
           INSERT INTO app.p (s) VALUES ('x'), (DEFAULT);
@@ -30,6 +30,7 @@ fn schema_and_rows_are_there_after_reopening() {
         s.run("INSERT INTO app.c VALUES (77)")
             .starts_with("ERROR 23503")
     );
+    s.ok("BEGIN; INSERT INTO app.c VALUES (77); DELETE FROM app.c WHERE p = 77; COMMIT");
     assert!(
         s.run("INSERT INTO app.c VALUES (777)")
             .starts_with("ERROR 23514")

@@ -1,6 +1,6 @@
 //! `pg_constraint` and `pg_index`.
 
-use crate::catalog::model::{ColumnId16, ConstraintKind, Index, IndexColumn, Oid, Table};
+use crate::catalog::model::{ColumnId16, ConstraintKind, Deferral, Index, IndexColumn, Oid, Table};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{btree_class, builtin_type, equality_operator};
@@ -78,8 +78,8 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             &constraint.name,
             table.schema,
             constraint.code(),
-            false,
-            false,
+            constraint.deferral() != Deferral::NotDeferrable,
+            constraint.deferral() == Deferral::InitiallyDeferred,
             constraint.validated,
             table.oid,
             0u32,

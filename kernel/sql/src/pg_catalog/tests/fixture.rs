@@ -274,6 +274,7 @@ pub fn catalog() -> CatalogSnapshot {
             on_delete: ReferentialAction::Cascade,
             on_update: ReferentialAction::NoAction,
             full_match: false,
+            deferral: Default::default(),
         }),
     ));
     c.put(Object::View(Arc::new(View {
