@@ -15,12 +15,13 @@ use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::background::workers::Transactions;
 use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, SequenceSpec};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
 use crate::catalog::{bootstrap, store};
+use crate::ddl::temporary;
 use crate::edition;
 use crate::error::{Result, SqlError, state};
 use crate::plan::computed::IndexExpressions;
@@ -98,6 +99,8 @@ pub struct Instance {
     states: Mutex<Vec<SessionState>>,
     catalogs: Mutex<VecDeque<Arc<CatalogSnapshot>>>,
     catalog_watch: Arc<CatalogWatch>,
+    /// Schemas of temporary objects whose sessions are gone.
+    left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
     /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
@@ -152,6 +155,7 @@ impl Instance {
             states: Mutex::new(Vec::new()),
             catalogs: Mutex::new(VecDeque::new()),
             catalog_watch: Arc::default(),
+            left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
             syntax,
             options,
@@ -159,6 +163,7 @@ impl Instance {
         crate::plugin::types::activate(&instance.plugins().registry());
         instance.bootstrap()?;
         instance.install_extensions()?;
+        temporary::sweep(&instance)?;
         let quanta: Arc<dyn Transactions> = Arc::new(Quanta::new(&instance));
         instance.plugins().start_workers(&quanta);
         Ok(instance)
@@ -306,6 +311,11 @@ impl Instance {
         catalogs.push_front(loaded.clone());
         catalogs.truncate(CATALOG_VERSIONS_MAX);
         Ok(loaded)
+    }
+
+    /// Schemas of temporary objects that sessions could not drop when they ended.
+    pub(crate) fn left_schemas(&self) -> MutexGuard<'_, Vec<String>> {
+        self.left_schemas.lock()
     }
 
     /// To be held by who changes the catalog, until the transaction has ended.

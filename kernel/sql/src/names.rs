@@ -181,6 +181,26 @@ const RESERVED: &[&str] = &[
     "with",
 ];
 
+/// What a session calls the schema of its temporary objects, whose name begins so.
+pub const TEMPORARY: &str = "pg_temp";
+
+/// Whether a schema has the temporary objects of a session.
+pub fn is_temporary_schema(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY)
+        .is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// The schema that is meant by a name in front of another, where names without are looked up along `path`.
+pub fn on_path<'a>(schema: &'a str, path: &'a [String]) -> &'a str {
+    let mut path = path.iter();
+    match schema == TEMPORARY {
+        true => path
+            .find(|s| is_temporary_schema(s))
+            .map_or(schema, String::as_str),
+        false => schema,
+    }
+}
+
 /// An identifier as SQL text: quoted when it has to be.
 pub fn quote(name: &str) -> String {
     let plain = name

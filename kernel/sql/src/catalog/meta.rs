@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heliosdb_storage::ids::{CollectionId, ColumnId};
-use heliosdb_storage::schema::{ColumnDef, ComputedColumn, IndexDef, KeyColumn, TableDef};
+use heliosdb_storage::schema::{
+    ColumnDef, ComputedColumn, IndexDef, KeyColumn, Retention, TableDef,
+};
 
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
@@ -135,11 +137,15 @@ impl TableMeta {
             id: table.collection_id(),
             columns: defs,
             computed,
-            retention: table
-                .retention
-                .as_deref()
-                .map(retention::parse)
-                .transpose()?,
+            retention: match catalog.is_temporary(table.schema) {
+                // The past of what is gone with its session is nobody's.
+                true => Some(Retention::Micros(0)),
+                false => table
+                    .retention
+                    .as_deref()
+                    .map(retention::parse)
+                    .transpose()?,
+            },
             indexes: in_storage,
         };
         let schema = Arc::new(ArrowSchema::new(fields.clone()));

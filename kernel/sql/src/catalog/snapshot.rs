@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::meta::TableMeta;
 use super::model::*;
 use crate::error::{Result, SqlError, state};
-use crate::names::split_qualified;
+use crate::names::{self, split_qualified};
 
 /// Names the state of the catalog a snapshot was read from: equal versions, equal catalogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -298,7 +298,7 @@ impl CatalogSnapshot {
             Err(_) => match split_qualified(text)?.as_slice() {
                 [name] => self.resolve(search_path.iter().map(String::as_str), name),
                 [schema, name] => {
-                    let schema = self.schema_by_name(schema);
+                    let schema = self.schema_by_name(names::on_path(schema, search_path));
                     schema.and_then(|schema| self.relation_in(schema.oid, name))
                 }
                 _ => None,
@@ -308,6 +308,12 @@ impl CatalogSnapshot {
             let missing = format!("relation \"{text}\" does not exist");
             SqlError::new(state::UNDEFINED_TABLE, missing)
         })
+    }
+
+    /// Whether a schema has the temporary objects of a session.
+    pub fn is_temporary(&self, schema: Oid) -> bool {
+        let schema = self.schema(schema);
+        schema.is_some_and(|schema| names::is_temporary_schema(&schema.name))
     }
 
     /// `schema.name` of a relation, for messages and stored definitions.

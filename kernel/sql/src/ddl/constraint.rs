@@ -610,6 +610,18 @@ impl Session {
             }
         };
         self.check_write_privilege(parent.owner, &parent.name)?;
+        let are_temporary = [&table, &*parent].map(|t| catalog.is_temporary(t.schema));
+        let kind = match are_temporary {
+            [true, false] => Some("temporary"),
+            [false, true] => Some("permanent"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return Err(SqlError::new(
+                state::INVALID_TABLE_DEFINITION,
+                format!("constraints on {kind} tables may reference only {kind} tables"),
+            ));
+        }
         if parent.oid != table.oid {
             self.lock_table(parent.collection_id(), TableLockMode::ShareRowExclusive)?;
         }

@@ -230,8 +230,14 @@ impl Session {
         clauses: &Clauses<'_>,
     ) -> Result<Outcome> {
         check_supported(create)?;
+        let (schema, name) = self.creation_schema(&create.name, create.temporary)?;
         let (_, catalog) = self.write_view()?;
-        let (schema, name) = self.creation_schema(&catalog, &create.name)?;
+        if create.on_commit.is_some() && !catalog.is_temporary(schema.oid) {
+            return Err(SqlError::new(
+                state::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
         if create.if_not_exists && catalog.relation_in(schema.oid, &name).is_some() {
             self.notify_skipped(format!("relation \"{name}\" already exists, skipping"));
             return done("CREATE TABLE");
@@ -242,6 +248,7 @@ impl Session {
             let (table, outcome) = self.create_table_as(&schema, name, query, &names, "SELECT")?;
             self.set_retention(table, options_of(create))?;
             self.apply_clauses(table, clauses, Existing::Check)?;
+            self.set_on_commit(table, create.on_commit);
             return Ok(outcome);
         }
         let mut requests = Vec::with_capacity(create.columns.len());
@@ -260,6 +267,7 @@ impl Session {
         }
         self.set_retention(table, options_of(create))?;
         self.apply_clauses(table, clauses, Existing::None)?;
+        self.set_on_commit(table, create.on_commit);
         done("CREATE TABLE")
     }
 
@@ -538,12 +546,12 @@ impl Session {
         query: &ast::Query,
         into: &ast::SelectInto,
     ) -> Result<Outcome> {
-        if into.temporary || into.unlogged {
-            return Err(SqlError::unsupported("SELECT INTO TEMPORARY or UNLOGGED"));
+        if into.unlogged {
+            return Err(SqlError::unsupported("SELECT INTO UNLOGGED"));
         }
         self.begin_ddl()?;
+        let (schema, name) = self.creation_schema(&into.name, into.temporary)?;
         let (_, catalog) = self.write_view()?;
-        let (schema, name) = self.creation_schema(&catalog, &into.name)?;
         self.check_free(&catalog, schema.oid, &name)?;
         let mut query = query.clone();
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
@@ -603,9 +611,6 @@ fn sequences_in(expr: &Expr) -> Vec<String> {
 
 fn check_supported(create: &ast::CreateTable) -> Result<()> {
     let refuse = |what: &str| Err(SqlError::unsupported(what));
-    if create.temporary || create.global.is_some() {
-        return refuse("CREATE TEMPORARY TABLE");
-    }
     if create.or_replace || create.external || create.transient || create.volatile {
         return refuse("this kind of CREATE TABLE");
     }
@@ -617,9 +622,6 @@ fn check_supported(create: &ast::CreateTable) -> Result<()> {
     }
     if create.inherits.is_some() {
         return refuse("table inheritance");
-    }
-    if create.on_commit.is_some() {
-        return refuse("ON COMMIT");
     }
     match &create.table_options {
         ast::CreateTableOptions::None => Ok(()),

@@ -275,7 +275,8 @@ impl Session {
                     format!("schema \"{shown}\" does not exist"),
                 ));
             };
-            if schema.oid < FIRST_USER_OID && schema.name != "public" {
+            let is_systems = schema.oid < FIRST_USER_OID && schema.name != "public";
+            if is_systems || names::is_temporary_schema(&schema.name) {
                 return Err(SqlError::new(
                     state::DEPENDENT_OBJECTS_STILL_EXIST,
                     format!(

@@ -18,6 +18,7 @@ mod rewrite;
 mod roles;
 mod schema;
 mod sequence;
+pub(crate) mod temporary;
 mod truncate;
 mod validate;
 mod view;
@@ -55,14 +56,20 @@ impl Session {
         Ok(())
     }
 
-    /// The schema a new object goes into: the one named, or the first of the search path.
+    /// The schema a new relation goes into: the one named, the session's own for a temporary one, or the first of
+    /// the search path.
     pub(crate) fn creation_schema(
-        &self,
-        catalog: &CatalogSnapshot,
+        &mut self,
         name: &ast::ObjectName,
+        temporary: bool,
     ) -> Result<(Arc<Schema>, String)> {
+        let is_temporary = self.is_temporary(name, temporary)?;
         let (schema, name) = names::qualified(name, &self.info.database)?;
-        let schema = self.schema_to_create_in(catalog, schema.as_deref(), &name)?;
+        if is_temporary {
+            return Ok((self.own_temporary_schema()?, name));
+        }
+        let (_, catalog) = self.write_view()?;
+        let schema = self.schema_to_create_in(&catalog, schema.as_deref(), &name)?;
         Ok((schema, name))
     }
 
@@ -84,7 +91,7 @@ impl Session {
                 .info
                 .search_path()
                 .iter()
-                .filter(|s| *s != "pg_catalog")
+                .filter(|s| *s != "pg_catalog" && !names::is_temporary_schema(s))
                 .find_map(|s| catalog.schema_by_name(s))
                 .ok_or_else(|| {
                     SqlError::new(

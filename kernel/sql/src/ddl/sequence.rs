@@ -210,12 +210,9 @@ impl Session {
         create: &statement::CreateSequence,
     ) -> Result<Outcome> {
         self.begin_statement_snapshot();
-        if create.temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY SEQUENCE"));
-        }
         self.begin_ddl()?;
+        let (schema, name) = self.creation_schema(&create.name, create.temporary)?;
         let (_, catalog) = self.write_view()?;
-        let (schema, name) = self.creation_schema(&catalog, &create.name)?;
         if create.if_not_exists && catalog.relation_in(schema.oid, &name).is_some() {
             self.notify_skipped(format!("relation \"{name}\" already exists, skipping"));
             return done("CREATE SEQUENCE");

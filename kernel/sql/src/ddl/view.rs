@@ -19,9 +19,6 @@ impl Session {
         if create.materialized {
             return Err(SqlError::unsupported("CREATE MATERIALIZED VIEW"));
         }
-        if create.temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY VIEW"));
-        }
         if create.secure || create.or_alter || create.params.is_some() || create.to.is_some() {
             return Err(SqlError::unsupported("this form of CREATE VIEW"));
         }
@@ -31,8 +28,20 @@ impl Session {
                 if o.is_empty() => {}
             _ => return Err(SqlError::unsupported("CREATE VIEW … WITH (options)")),
         }
+        let planned = self.plan_query(&create.query, &[])?;
         let (_, catalog) = self.write_view()?;
-        let (schema, name) = self.creation_schema(&catalog, &create.name)?;
+        let mut reads = planned.uses.relations.iter();
+        let reads_temporary = reads.any(|relation| {
+            let relation = catalog.relation(*relation);
+            relation.is_some_and(|relation| catalog.is_temporary(relation.schema()))
+        });
+        if reads_temporary && !self.is_temporary(&create.name, create.temporary)? {
+            let (_, name) = names::qualified(&create.name, &self.info.database)?;
+            self.notify_skipped(format!("view \"{name}\" will be a temporary view"));
+        }
+        let temporary = create.temporary || reads_temporary;
+        let (schema, name) = self.creation_schema(&create.name, temporary)?;
+        let (_, catalog) = self.write_view()?;
         let existing = match catalog.relation_in(schema.oid, &name) {
             None => None,
             Some(Relation::View(v)) if create.or_replace => {
@@ -50,7 +59,6 @@ impl Session {
                 None
             }
         };
-        let planned = self.plan_query(&create.query, &[])?;
         if !planned.params.is_empty() {
             return Err(SqlError::new(
                 state::UNDEFINED_PARAMETER,

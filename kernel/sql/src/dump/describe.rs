@@ -93,6 +93,7 @@ fn tables(ctx: &SystemContext) -> Vec<NamedTable> {
     let mut tables: Vec<NamedTable> = ctx
         .catalog
         .tables()
+        .filter(|table| !ctx.catalog.is_temporary(table.schema))
         .map(|table| NamedTable {
             collection: table.collection,
             name: relation(ctx, table.oid),
@@ -108,12 +109,16 @@ fn sequences(ctx: &SystemContext) -> Vec<NamedSequence> {
         collection: s.collection,
         name: relation(ctx, s.oid),
     };
-    ctx.catalog.sequences().map(named).collect()
+    let kept = |s: &&Arc<Sequence>| !ctx.catalog.is_temporary(s.schema);
+    ctx.catalog.sequences().filter(kept).map(named).collect()
 }
 
 /// Every object, by kind and name.
 fn objects(ctx: &SystemContext, database: &str) -> Vec<ObjectDescription> {
     let catalog = &ctx.catalog;
+    // What is temporary is gone with its session.
+    let kept = |schema: Oid| !catalog.is_temporary(schema);
+    let kept_table = |table: Oid| catalog.table(table).is_some_and(|t| kept(t.schema));
     let mut all = vec![described(
         ctx,
         "database",
@@ -128,13 +133,19 @@ fn objects(ctx: &SystemContext, database: &str) -> Vec<ObjectDescription> {
         all.append(&mut kind);
     };
     add(catalog.roles().map(|r| role(ctx, r)).collect());
-    add(catalog.schemas().filter_map(|s| schema(ctx, s)).collect());
+    let schemas = catalog.schemas().filter(|s| kept(s.oid));
+    add(schemas.filter_map(|s| schema(ctx, s)).collect());
     add(catalog.extensions().map(|e| extension(ctx, e)).collect());
-    add(catalog.tables().map(|t| table(ctx, t)).collect());
-    add(catalog.sequences().map(|s| sequence(ctx, s)).collect());
-    add(catalog.indexes().map(|i| index(ctx, i)).collect());
-    add(catalog.constraints().map(|c| constraint(ctx, c)).collect());
-    add(catalog.views().map(|v| view(ctx, v)).collect());
+    let tables = catalog.tables().filter(|t| kept(t.schema));
+    add(tables.map(|t| table(ctx, t)).collect());
+    let sequences = catalog.sequences().filter(|s| kept(s.schema));
+    add(sequences.map(|s| sequence(ctx, s)).collect());
+    let indexes = catalog.indexes().filter(|i| kept(i.schema));
+    add(indexes.map(|i| index(ctx, i)).collect());
+    let constraints = catalog.constraints().filter(|c| kept_table(c.table));
+    add(constraints.map(|c| constraint(ctx, c)).collect());
+    let views = catalog.views().filter(|v| kept(v.schema));
+    add(views.map(|v| view(ctx, v)).collect());
     let of_plugins = catalog.plugin_objects();
     add(of_plugins.map(|o| plugin_object(ctx, o)).collect());
     let comments = catalog.comments();
@@ -374,10 +385,11 @@ fn column_name(ctx: &SystemContext, relation_oid: Oid, place: ColumnId16) -> Opt
 fn column_comment(ctx: &SystemContext, comment: &Comment) -> Option<ObjectDescription> {
     let place = ColumnId16::try_from(comment.sub).ok()?.checked_sub(1)?;
     let name = column_name(ctx, comment.object, place)?;
-    let owner = ctx
-        .catalog
-        .relation(comment.object)
-        .map_or(0, |r| r.owner());
+    let relation = ctx.catalog.relation(comment.object)?;
+    if ctx.catalog.is_temporary(relation.schema()) {
+        return None;
+    }
+    let owner = relation.owner();
     let sql = format!(
         "COMMENT ON COLUMN {name} IS {}",
         quote_literal(&comment.text)

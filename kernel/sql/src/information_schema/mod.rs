@@ -110,13 +110,19 @@ fn shown_tables(ctx: &SystemContext) -> impl Iterator<Item = &Table> {
     ctx.catalog
         .tables()
         .map(AsRef::as_ref)
-        .filter(|t| shown(ctx, t.owner))
+        .filter(|t| shown(ctx, t.owner) && !is_of_others(ctx, t.schema))
+}
+
+/// Whether a schema has the temporary objects of another session.
+fn is_of_others(ctx: &SystemContext, schema: Oid) -> bool {
+    ctx.catalog.is_temporary(schema) && ctx.session.temporary_schema() != ctx.schema_name(schema)
 }
 
 fn shown_constraints(ctx: &SystemContext) -> impl Iterator<Item = (&Constraint, &Table)> {
     ctx.catalog.constraints().filter_map(|c| {
         let table = ctx.catalog.table(c.table)?;
-        shown(ctx, table.owner).then_some((c.as_ref(), table.as_ref()))
+        let is_shown = shown(ctx, table.owner) && !is_of_others(ctx, table.schema);
+        is_shown.then_some((c.as_ref(), table.as_ref()))
     })
 }
 
@@ -159,7 +165,11 @@ fn table_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         ])
     };
     for t in shown_tables(ctx) {
-        add(ctx.schema_name(t.schema), &t.name, "BASE TABLE", true)?;
+        let kind = match ctx.catalog.is_temporary(t.schema) {
+            true => "LOCAL TEMPORARY",
+            false => "BASE TABLE",
+        };
+        add(ctx.schema_name(t.schema), &t.name, kind, true)?;
     }
     for v in ctx.catalog.views().filter(|v| shown(ctx, v.owner)) {
         add(ctx.schema_name(v.schema), &v.name, "VIEW", false)?;

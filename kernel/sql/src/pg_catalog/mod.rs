@@ -63,6 +63,8 @@ pub trait SessionView: Debug + Send + Sync {
     /// The schemas of `search_path` in its order, `$user` replaced, without the implicit
     /// `pg_catalog`.
     fn search_path(&self) -> Vec<String>;
+    /// The schema of the session's temporary objects, if it has made any.
+    fn temporary_schema(&self) -> Option<String>;
     /// The transaction's id, assigned now if it had none.
     fn transaction_id(&self) -> u64;
     /// The value of a run-time parameter; 42704 for one that does not exist.

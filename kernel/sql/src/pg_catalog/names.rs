@@ -11,6 +11,7 @@ use super::relations;
 use super::{SessionView, SystemContext};
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
+use crate::names::on_path;
 use crate::types::format::ObjectNames;
 use crate::types::{PgType, extension};
 
@@ -156,7 +157,7 @@ pub fn find_relation(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
             .effective_search_path()
             .iter()
             .find_map(|s| relation_in(ctx, s, name)),
-        [schema, name] => relation_in(ctx, schema, name),
+        [schema, name] => relation_in(ctx, on_path(schema, &ctx.effective_search_path()), name),
         [database, schema, name] if *database == ctx.session.database() => {
             relation_in(ctx, schema, name)
         }

@@ -32,6 +32,7 @@ use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::functions::Functions;
+use crate::names;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
 use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
@@ -168,11 +169,13 @@ impl<'a> PlanContext<'a> {
     ) -> std::result::Result<Relation, SqlError> {
         let found = match schema {
             Some(schema) => catalog
-                .schema_by_name(schema)
+                .schema_by_name(names::on_path(schema, &self.search_path))
                 .and_then(|schema| catalog.relation_in(schema.oid, name)),
             None => catalog.resolve(self.search_path.iter().map(String::as_str), name),
         };
-        found.ok_or_else(|| undefined_table(schema, name))
+        let found = found.ok_or_else(|| undefined_table(schema, name))?;
+        self.info.check_not_of_others(catalog, &found)?;
+        Ok(found)
     }
 
     fn source(&self, relation: &Relation, target: bool) -> Result<Arc<dyn TableSource>> {

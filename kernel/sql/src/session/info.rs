@@ -4,7 +4,8 @@
 //! threads; they see the session only through this. The session replaces the catalog here at each
 //! statement.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,9 +19,11 @@ use super::pins::Asked;
 use super::settings::Settings;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
+use crate::ddl::temporary::OnCommit;
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::instance::Instance;
+use crate::names::{TEMPORARY, is_temporary_schema};
 use crate::pg_catalog::OpenCursor;
 use crate::pg_catalog::names::SessionNames;
 use crate::plugin::functions::PluginFunctions;
@@ -38,6 +41,9 @@ pub struct SessionInfo {
     /// The last value each sequence gave this session, and which gave last.
     sequences: Mutex<SequenceValues>,
     used_sequence: AtomicBool,
+    made_temporary: AtomicBool,
+    /// What temporary tables do when a transaction commits.
+    on_commit: Mutex<BTreeMap<Oid, OnCommit>>,
     /// Those that are open, and perhaps some that were.
     cursors: Mutex<Vec<Weak<OpenCursor>>>,
     /// What functions of the statement asked for.
@@ -90,6 +96,8 @@ impl SessionInfo {
             catalog: RwLock::new(catalog),
             sequences: Mutex::default(),
             used_sequence: AtomicBool::new(false),
+            made_temporary: AtomicBool::new(false),
+            on_commit: Mutex::default(),
             cursors: Mutex::default(),
             pins_asked: Mutex::default(),
             in_block: AtomicBool::new(false),
@@ -170,7 +178,71 @@ impl SessionInfo {
 
     /// Schemas in the order they are searched.
     pub fn search_path(&self) -> Vec<String> {
-        self.settings.read().search_path(&self.user)
+        let mut path = self.settings.read().search_path(&self.user);
+        let own = self.temporary_schema();
+        match path.iter_mut().find(|schema| *schema == TEMPORARY) {
+            Some(place) => *place = own,
+            None if self.has_schema(&own) => path.insert(0, own),
+            None => {}
+        }
+        path
+    }
+
+    /// What the schema of this session's temporary objects is called.
+    pub(crate) fn temporary_schema(&self) -> String {
+        format!("{TEMPORARY}_{}", self.pid)
+    }
+
+    /// Whether a relation that is named without schema is created as a temporary one.
+    pub(crate) fn creates_temporary(&self) -> bool {
+        let path = self.settings.read().search_path(&self.user);
+        path.iter()
+            .find(|schema| *schema != "pg_catalog")
+            .is_some_and(|first| first == TEMPORARY)
+    }
+
+    /// The schema that is meant by a name in front of another.
+    pub(crate) fn schema_named<'a>(&self, schema: &'a str) -> Cow<'a, str> {
+        match schema == TEMPORARY {
+            true => Cow::Owned(self.temporary_schema()),
+            false => Cow::Borrowed(schema),
+        }
+    }
+
+    pub(crate) fn has_schema(&self, name: &str) -> bool {
+        self.catalog.read().schema_by_name(name).is_some()
+    }
+
+    /// 0A000 for a relation of another session's temporary ones.
+    pub(crate) fn check_not_of_others(
+        &self,
+        catalog: &CatalogSnapshot,
+        relation: &Relation,
+    ) -> Result<()> {
+        let schema = catalog.schema(relation.schema());
+        match schema
+            .is_some_and(|s| is_temporary_schema(&s.name) && s.name != self.temporary_schema())
+        {
+            false => Ok(()),
+            true => Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "cannot access temporary tables of other sessions",
+            )),
+        }
+    }
+
+    /// Whether the schema of the session's number is its own, and not one that was left behind.
+    pub(crate) fn has_made_temporary(&self) -> bool {
+        self.made_temporary.load(Ordering::Acquire)
+    }
+
+    /// What temporary tables do when a transaction commits.
+    pub(crate) fn on_commit(&self) -> MutexGuard<'_, BTreeMap<Oid, OnCommit>> {
+        self.on_commit.lock()
+    }
+
+    pub(crate) fn note_made_temporary(&self) {
+        self.made_temporary.store(true, Ordering::Release);
     }
 
     pub fn transaction_start(&self) -> i64 {

@@ -442,6 +442,17 @@ impl Session {
         self.notice("NOTICE", state::SUCCESSFUL_COMPLETION, message.into());
     }
 
+    /// Runs what tells the client nothing.
+    pub(crate) fn without_notices(
+        &mut self,
+        run: impl FnOnce(&mut Session) -> Result<()>,
+    ) -> Result<()> {
+        let told = self.notices.len();
+        let result = run(self);
+        self.notices.truncate(told);
+        result
+    }
+
     /// A view and the catalog in it. In a transaction, its statement snapshot; outside, what is
     /// visible to readers.
     pub(crate) fn read_view(&mut self) -> Result<(ReadView, Arc<CatalogSnapshot>)> {
@@ -627,15 +638,19 @@ impl Session {
         name: &sqlparser::ast::ObjectName,
     ) -> Result<Option<Relation>> {
         let (schema, name) = names::qualified(name, &self.info.database)?;
-        Ok(match schema {
+        let found = match schema {
             Some(schema) => catalog
-                .schema_by_name(&schema)
+                .schema_by_name(&self.info.schema_named(&schema))
                 .and_then(|s| catalog.relation_in(s.oid, &name)),
             None => {
                 let path = self.info.search_path();
                 catalog.resolve(path.iter().map(String::as_str), &name)
             }
-        })
+        };
+        if let Some(relation) = &found {
+            self.info.check_not_of_others(catalog, relation)?;
+        }
+        Ok(found)
     }
 
     /// The same, 42P01 when there is none.
@@ -734,6 +749,7 @@ impl Drop for Session {
         // that was never given back rolls back by itself.
         if self.nesting == 0 {
             self.rollback();
+            self.end_temporary();
         }
     }
 }

@@ -38,6 +38,11 @@ impl SessionView for SessionInfo {
         i32::try_from(self.pid).unwrap_or(i32::MAX)
     }
 
+    fn temporary_schema(&self) -> Option<String> {
+        let own = SessionInfo::temporary_schema(self);
+        (self.has_made_temporary() && self.has_schema(&own)).then_some(own)
+    }
+
     fn search_path(&self) -> Vec<String> {
         let mut path = SessionInfo::search_path(self);
         // The first is the implicit one unless the user placed it.

@@ -341,7 +341,11 @@ impl Session {
 
     /// Ends the transaction, keeping what it did. On an error nothing of it stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        if let Err(e) = self.check_all_deferred().and_then(|()| self.hold_cursors()) {
+        if let Err(e) = self
+            .check_all_deferred()
+            .and_then(|()| self.hold_cursors())
+            .and_then(|()| self.run_on_commit())
+        {
             self.rollback();
             return Err(e);
         }

@@ -257,6 +257,7 @@ impl Session {
                 self.close_cursor(&ast::CloseCursor::All)?;
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
+                self.discard_temporary()?;
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => {
@@ -269,8 +270,10 @@ impl Session {
                 self.info.discard_sequences();
                 done("DISCARD SEQUENCES")
             }
-            // There are no temporary tables, so there is nothing that could be left of them.
-            DiscardObject::TEMP => done("DISCARD TEMP"),
+            DiscardObject::TEMP => {
+                self.discard_temporary()?;
+                done("DISCARD TEMP")
+            }
         }
     }
 

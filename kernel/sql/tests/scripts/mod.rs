@@ -9,11 +9,12 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("deferrable", include_str!("deferrable.sql")),
     ("rename", include_str!("rename.sql")),
+    ("temporary", include_str!("temporary.sql")),
 ];
 
 struct Statement {

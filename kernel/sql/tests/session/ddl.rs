@@ -224,7 +224,7 @@ fn definitions_that_make_no_sense_are_refused() {
          CREATE TABLE t (a int DEFAULT 'x');
          CREATE TABLE t (a int DEFAULT b);
          CREATE TABLE t (a int CHECK (a));
-         CREATE TEMP TABLE t (a int);
+         CREATE TABLE t (a int) ON COMMIT DROP;
          CREATE TABLE t (a int GENERATED ALWAYS AS (1) STORED);
          CREATE TABLE t (a int UNIQUE DEFERRABLE);
          CREATE TABLE p (a text);
@@ -247,7 +247,7 @@ fn definitions_that_make_no_sense_are_refused() {
             ERROR 22P02: invalid input syntax for type integer: "x"
             ERROR 0A000: cannot use column reference in DEFAULT expression
             ERROR 42804: argument of CHECK must be type boolean, not type integer
-            ERROR 0A000: CREATE TEMPORARY TABLE is not supported
+            ERROR 42P16: ON COMMIT can only be used on temporary tables
             ERROR 0A000: GENERATED ALWAYS AS (expression) is not supported
             ERROR 0A000: DEFERRABLE unique constraints is not supported
             CREATE TABLE

@@ -30,6 +30,7 @@ mod query;
 mod regression;
 #[path = "../support/mod.rs"]
 mod support;
+mod temporary;
 mod time_travel;
 mod transaction;
 mod types;

@@ -12,13 +12,19 @@ functions! {
     current_role() -> Name = |c, _| Ok(c.session.current_user().into());
     user() -> Name = |c, _| Ok(c.session.current_user().into());
     session_user() -> Name = |c, _| Ok(c.session.session_user().into());
-    current_schema() -> Name = |c, _| Ok(existing_path(c).into_iter().next().into());
+    current_schema() -> Name = |c, _| Ok(creation_path(c).into_iter().next().into());
     current_schemas(Bool) -> NameArray = |c, a| {
-        let mut path = existing_path(c);
-        if argument::flag(a, 0)? && !path.iter().any(|s| s == "pg_catalog") {
+        let implicit = argument::flag(a, 0)?;
+        let mut path = if implicit { existing_path(c) } else { creation_path(c) };
+        if implicit && !path.iter().any(|s| s == "pg_catalog") {
             path.insert(0, "pg_catalog".to_owned());
         }
         Ok(path.into())
+    };
+    pg_my_temp_schema() -> Oid = |c, _| Ok(my_temporary_schema(c).into());
+    pg_is_other_temp_schema(Oid) -> Bool = |c, a| {
+        let schema = argument::oid(a, 0)?;
+        Ok((c.catalog.is_temporary(schema) && schema != my_temporary_schema(c)).into())
     };
     version() -> Text = |c, _| version(c);
     pg_backend_pid() -> Int4 = |c, _| Ok(c.session.backend_pid().into());
@@ -45,6 +51,20 @@ fn existing_path(ctx: &SystemContext) -> Vec<String> {
     let mut path = ctx.session.search_path();
     path.retain(|s| crate::pg_catalog::names::schema_oid(ctx, s).is_some());
     path
+}
+
+/// The same without the schema that is searched for temporary objects alone.
+fn creation_path(ctx: &SystemContext) -> Vec<String> {
+    let mut path = existing_path(ctx);
+    path.retain(|s| !crate::names::is_temporary_schema(s));
+    path
+}
+
+/// 0 before there is one.
+fn my_temporary_schema(ctx: &SystemContext) -> crate::catalog::Oid {
+    let schema = ctx.session.temporary_schema();
+    let schema = schema.and_then(|name| ctx.catalog.schema_by_name(&name).map(|s| s.oid));
+    schema.unwrap_or_default()
 }
 
 fn version(ctx: &SystemContext) -> Result<Datum> {

@@ -44,7 +44,7 @@ struct Class<'a> {
 }
 
 impl Class<'_> {
-    fn row(&self) -> [Datum; 33] {
+    fn row(&self, ctx: &SystemContext) -> [Datum; 33] {
         let file = if self.has_storage { self.oid } else { 0 };
         let (columns, checks) = (self.columns as i16, self.checks as i16);
         row![
@@ -63,7 +63,11 @@ impl Class<'_> {
             0u32,
             self.has_index,
             false,
-            'p',
+            if ctx.catalog.is_temporary(self.schema) {
+                't'
+            } else {
+                'p'
+            },
             self.kind,
             columns,
             checks,
@@ -124,7 +128,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 .map(|retention| format!("retention={retention}"))
                 .collect(),
         };
-        rows.push(class.row())?;
+        rows.push(class.row(ctx))?;
     }
     for index in catalog.indexes() {
         let class = Class {
@@ -142,7 +146,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             columns: index.columns.len(),
             ..other('n')
         };
-        rows.push(class.row())?;
+        rows.push(class.row(ctx))?;
     }
     for sequence in catalog.sequences() {
         let class = Class {
@@ -156,7 +160,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             columns: 3,
             ..other('n')
         };
-        rows.push(class.row())?;
+        rows.push(class.row(ctx))?;
     }
     for view in catalog.views() {
         let class = Class {
@@ -169,7 +173,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             has_rules: true,
             ..other('n')
         };
-        rows.push(class.row())?;
+        rows.push(class.row(ctx))?;
     }
     for relation in super::all() {
         let class = Class {
@@ -182,7 +186,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             has_rules: relation.kind == 'v',
             ..other('n')
         };
-        rows.push(class.row())?;
+        rows.push(class.row(ctx))?;
     }
     Ok(())
 }

@@ -324,6 +324,10 @@ impl Session {
 }
 
 impl SessionView for Session {
+    fn temporary_schema(&self) -> Option<String> {
+        None
+    }
+
     fn added(&self) -> Arc<crate::pg_catalog::Added> {
         Arc::default()
     }
