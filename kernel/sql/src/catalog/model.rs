@@ -96,6 +96,8 @@ pub struct Column {
     /// Sequences that the default calls `nextval` on.
     pub default_sequences: Vec<Oid>,
     pub identity: Option<Identity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Generated>,
     pub dropped: bool,
     /// For a column added later: its value in older rows, as one row of Arrow IPC
     /// ([`heliosdb_storage::schema::ColumnDef::missing`]).
@@ -221,6 +223,16 @@ pub struct ForeignKey {
     pub full_match: bool,
     #[serde(default, skip_serializing_if = "is_not_deferrable")]
     pub deferral: Deferral,
+}
+
+/// GENERATED ALWAYS AS … STORED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generated {
+    /// An SQL expression over the table's columns.
+    pub expression: String,
+    /// Those that it reads.
+    pub columns: Vec<ColumnId16>,
 }
 
 /// Whether the check of a constraint may wait for the end of the transaction, and whether it does so by itself.

@@ -9,6 +9,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation, DropBehavi
 
 use super::constraint::{ConstraintRequest, Existing};
 use super::create_table::{ColumnRequest, check_column_name, check_option};
+use super::generated::{check_alone, check_not_generated, readers};
 use super::put;
 use crate::catalog::Relation;
 use crate::catalog::model::*;
@@ -169,6 +170,8 @@ impl Session {
             return Err(SqlError::new(state::DUPLICATE_COLUMN, message));
         }
         check_column_name(&request.name)?;
+        check_alone(&request, &table.name)?;
+        let generated = request.generated.take();
         let constraints = std::mem::take(&mut request.constraints);
         let (_, catalog) = self.write_view()?;
         let schema = catalog
@@ -180,6 +183,10 @@ impl Session {
         let not_null = column.not_null;
         // Rows that are there get the default: recorded once when it is one value for all.
         let rewrite = match self.constant_default(&column)? {
+            DefaultValue::None if generated.is_some() => {
+                column.not_null = false;
+                true
+            }
             DefaultValue::None => {
                 column.not_null = false;
                 false
@@ -199,6 +206,9 @@ impl Session {
         changes.extend(self.views_before_column(&catalog, &table)?);
         let mut table = table;
         table.columns.push(column);
+        if let Some(expr) = generated {
+            self.generate(&mut table, place, &expr)?;
+        }
         changes.push(put!(Table, table));
         let catalog = self.change_catalog(changes)?;
         self.define_storage(&catalog, oid)?;
@@ -251,7 +261,7 @@ impl Session {
         })
     }
 
-    /// Computes a new column's default for every row.
+    /// Computes a new column's default, or what generates it, for every row.
     fn fill_column(&mut self, oid: Oid, place: u16) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let target = self.with_state(|s, state| s.write_target(state, &catalog, oid))?;
@@ -282,9 +292,13 @@ impl Session {
             let mut columns: Vec<ArrayRef> = columns.to_vec();
             let rows = ids.len();
             columns[at] = self.with_state(|_, state| {
-                let program = target.defaults.program(state, &[])?;
-                let which = target.default_of(at).unwrap_or_default();
-                let values = program.run_one(which, &crate::dml::rows_without_columns(rows))?;
+                let values = match target.default_of(at) {
+                    Some(which) => {
+                        let program = target.defaults.program(state, &[])?;
+                        program.run_one(which, &crate::dml::rows_without_columns(rows))?
+                    }
+                    None => target.generated.compute(state, at, &columns)?,
+                };
                 let ty = target.meta.schema.field(at).data_type();
                 crate::dml::assign::to_column(&values, &target.meta.columns[at], ty, &format)
             })?;
@@ -336,6 +350,29 @@ impl Session {
             }
             Err(e) => return Err(e),
         };
+        for (reader, generated) in readers(&table, place) {
+            if !cascade {
+                let name = &table.columns[usize::from(place)].name;
+                return Err(SqlError::new(
+                    state::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!(
+                        "cannot drop column {name} of table {} because other objects depend on it",
+                        table.name
+                    ),
+                )
+                .with_detail(format!(
+                    "column {} of table {} depends on column {name} of table {}",
+                    generated.name, table.name, table.name
+                ))
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            }
+            self.notify_skipped(format!(
+                "drop cascades to column {} of table {}",
+                generated.name, table.name
+            ));
+            let reader = &table.columns[usize::from(reader)].name;
+            self.drop_column(oid, &crate::names::quoted_ident(reader), true, cascade)?;
+        }
         self.drop_column_dependents(&table, place, cascade)?;
         let mut table = self.table_by_oid(oid)?;
         let column = &mut table.columns[usize::from(place)];
@@ -344,6 +381,7 @@ impl Session {
         column.default = None;
         column.default_sequences.clear();
         column.identity = None;
+        column.generated = None;
         column.name = format!("........pg.dropped.{}........", place + 1);
         let catalog = self.change_catalog(vec![put!(Table, table)])?;
         self.define_storage(&catalog, oid)
@@ -405,6 +443,7 @@ impl Session {
                 column.not_null = false;
             }
             AlterColumnOperation::SetDefault { value } => {
+                check_not_generated(&table, place)?;
                 let mut changed = table.columns[usize::from(place)].clone();
                 if changed.identity.is_some() {
                     return Err(SqlError::new(
@@ -419,6 +458,7 @@ impl Session {
                 table.columns[usize::from(place)] = changed;
             }
             AlterColumnOperation::DropDefault => {
+                check_not_generated(&table, place)?;
                 let column = &mut table.columns[usize::from(place)];
                 column.default = None;
                 column.default_sequences.clear();

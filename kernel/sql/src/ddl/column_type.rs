@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// 42804 when values of a type cannot be assigned to a column.
-    fn check_assigned(&self, from: &PgType, column: &Column) -> Result<()> {
+    pub(super) fn check_assigned(&self, from: &PgType, column: &Column) -> Result<()> {
         let column = ColumnMeta {
             id: ColumnId(0),
             name: column.name.clone(),
@@ -252,6 +252,21 @@ fn check_uses(catalog: &CatalogSnapshot, table: &Table, place: u16, ty: &PgType)
         .with_detail(format!(
             "rule _RETURN on view {} depends on column \"{}\"",
             view.name, column.name
+        )));
+    }
+    if column.generated.is_some() {
+        return Err(SqlError::unsupported(
+            "ALTER COLUMN … TYPE of a generated column",
+        ));
+    }
+    if let Some((_, reader)) = super::generated::readers(table, place).next() {
+        return Err(SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            "cannot alter type of a column used by a generated column",
+        )
+        .with_detail(format!(
+            "Column \"{}\" is used by generated column \"{}\".",
+            column.name, reader.name
         )));
     }
     if column.identity.is_some() && !ty.is_integer() {

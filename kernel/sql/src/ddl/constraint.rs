@@ -710,6 +710,7 @@ impl Session {
             deferral,
         };
         check_alike(&name, &table, &parent, &key)?;
+        check_actions(&table, &key)?;
         let kind = ConstraintKind::ForeignKey(key);
         let constraint = Constraint {
             oid,
@@ -720,6 +721,29 @@ impl Session {
         };
         self.put_constraint(constraint, existing)
     }
+}
+
+/// 42601 when an action of a foreign key would set a generated column.
+fn check_actions(child: &Table, key: &ForeignKey) -> Result<()> {
+    let mut columns = key.columns.iter().map(|c| &child.columns[usize::from(*c)]);
+    if !columns.any(|column| column.generated.is_some()) {
+        return Ok(());
+    }
+    let sets = |action| {
+        matches!(
+            action,
+            ReferentialAction::SetNull | ReferentialAction::SetDefault
+        )
+    };
+    let event = match key {
+        key if sets(key.on_update) || key.on_update == ReferentialAction::Cascade => "UPDATE",
+        key if sets(key.on_delete) => "DELETE",
+        _ => return Ok(()),
+    };
+    Err(SqlError::new(
+        state::SYNTAX_ERROR,
+        format!("invalid ON {event} action for foreign key constraint containing generated column"),
+    ))
 }
 
 /// 42804 when the columns of a foreign key cannot be compared with those that they refer to.

@@ -4,6 +4,7 @@ use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
 
 use super::constraint::{ConstraintRequest, Existing, KeyColumns};
+use super::generated::{check_alone, readers};
 use super::put;
 use super::retention;
 use super::sequence::{SequenceRequest, new_sequence};
@@ -32,6 +33,8 @@ pub(crate) struct ColumnRequest {
     /// `serial`: a sequence of its own, of this type.
     pub serial: bool,
     pub identity: Option<(bool, Vec<SequenceOption>)>,
+    /// GENERATED ALWAYS AS … STORED.
+    pub generated: Option<Expr>,
     pub constraints: Vec<ConstraintRequest>,
 }
 
@@ -56,6 +59,7 @@ impl ColumnRequest {
             default: None,
             serial,
             identity: None,
+            generated: None,
             constraints: Vec::new(),
         };
         let mut null = false;
@@ -107,10 +111,17 @@ impl ColumnRequest {
                     generated_as,
                     sequence_options,
                     generation_expr,
+                    generation_expr_mode,
                     ..
                 } => {
-                    if generation_expr.is_some() {
-                        return Err(SqlError::unsupported("GENERATED ALWAYS AS (expression)"));
+                    if let Some(expr) = generation_expr {
+                        if *generation_expr_mode != Some(ast::GeneratedExpressionMode::Stored) {
+                            return Err(SqlError::unsupported(
+                                "a generated column that is not STORED",
+                            ));
+                        }
+                        request.generated = Some(expr.clone());
+                        continue;
                     }
                     let always = matches!(generated_as, ast::GeneratedAs::Always);
                     let options = sequence_options
@@ -292,6 +303,7 @@ impl Session {
                 ));
             }
             check_column_name(&request.name)?;
+            check_alone(request, &name)?;
         }
         let oid = self.instance.allocate_oid()?;
         let collection = self.instance.allocate_collection()?;
@@ -305,9 +317,26 @@ impl Session {
             retention: None,
         };
         let mut changes = Vec::new();
+        let expressions = requests.iter().map(|request| request.generated.clone());
+        let expressions: Vec<Option<Expr>> = expressions.collect();
         for request in requests {
             let column = self.new_column(&table, schema, request, &mut changes)?;
             table.columns.push(column);
+        }
+        for (place, expr) in (0u16..).zip(&expressions) {
+            if let Some(expr) = expr {
+                self.generate(&mut table, place, expr)?;
+            }
+        }
+        // None may read another one, whichever was first.
+        for (place, column) in (0u16..).zip(&table.columns) {
+            if column.generated.is_some()
+                && let Some((reader, _)) = readers(&table, place).next()
+                && let Some(expr) = &expressions[usize::from(reader)]
+            {
+                let mut table = table.clone();
+                self.generate(&mut table, reader, expr)?;
+            }
         }
         changes.push(put!(Table, table));
         let catalog = self.change_catalog(changes)?;
@@ -340,6 +369,7 @@ impl Session {
             default: None,
             default_sequences: Vec::new(),
             identity: None,
+            generated: None,
             dropped: false,
             missing: None,
             compression: None,
@@ -495,6 +525,7 @@ impl Session {
                 default: None,
                 serial: false,
                 identity: None,
+                generated: None,
                 constraints: Vec::new(),
             })
             .collect();

@@ -11,6 +11,7 @@ mod compression;
 pub(crate) mod constraint;
 mod create_table;
 mod drop;
+mod generated;
 mod index;
 mod rename;
 pub(crate) mod retention;

@@ -127,13 +127,15 @@ impl Session {
                 items: Some(Box::new(move |items| rename_items(items, &old, &new))),
             }))
         })?;
-        changes.extend(checks_with(&catalog, &table, &mut |path| {
+        let mut rename = |path: &mut [Ident]| {
             if let Some(column) = path.last_mut()
                 && fold(column) == old
             {
                 *column = quoted_ident(&new);
             }
-        })?);
+        };
+        changes.extend(checks_with(&catalog, &table, &mut rename)?);
+        generate_with(&mut table, &mut rename)?;
         table.columns[usize::from(place)].name = new;
         changes.push(put!(Table, table));
         self.change_catalog(changes)?;
@@ -583,6 +585,29 @@ fn select_from(factor: &mut TableFactor, items: &str) -> Result<()> {
     Ok(())
 }
 
+/// The same in what generates columns of the table.
+fn generate_with(table: &mut Table, change: &mut dyn FnMut(&mut [Ident])) -> Result<()> {
+    let columns = table.columns.iter_mut();
+    for generated in columns.filter_map(|column| column.generated.as_mut()) {
+        generated.expression = with_paths(&generated.expression, change)?;
+    }
+    Ok(())
+}
+
+/// An expression, with the paths of columns in it changed.
+fn with_paths(expression: &str, change: &mut dyn FnMut(&mut [Ident])) -> Result<String> {
+    let mut expr = parse_expression(expression)?;
+    let _ = ast::visit_expressions_mut(&mut expr, |e| {
+        match e {
+            Expr::Identifier(ident) => change(std::slice::from_mut(ident)),
+            Expr::CompoundIdentifier(path) => change(path),
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(names::text_of(&expr))
+}
+
 /// The checks of a table, with the paths of columns in them (`column`, or `table.column`) changed.
 fn checks_with(
     catalog: &CatalogSnapshot,
@@ -598,20 +623,11 @@ fn checks_with(
         else {
             continue;
         };
-        let mut expr = parse_expression(expression)?;
-        let _ = ast::visit_expressions_mut(&mut expr, |e| {
-            match e {
-                Expr::Identifier(ident) => change(std::slice::from_mut(ident)),
-                Expr::CompoundIdentifier(path) => change(path),
-                _ => {}
-            }
-            ControlFlow::<()>::Continue(())
-        });
         changes.push(put!(
             Constraint,
             Constraint {
                 kind: ConstraintKind::Check {
-                    expression: names::text_of(&expr),
+                    expression: with_paths(expression, change)?,
                     columns: columns.clone(),
                 },
                 ..constraint.as_ref().clone()

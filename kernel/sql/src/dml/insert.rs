@@ -595,6 +595,8 @@ fn check_width(given: usize, columns: usize, named: bool) -> Result<()> {
 
 /// A column GENERATED ALWAYS takes no value but its own.
 pub(crate) fn check_identity(target: &WriteTarget, place: usize) -> Result<()> {
+    let what = "cannot insert a non-DEFAULT value into column \"{}\"";
+    target.generated.check_given(&target.meta, place, what)?;
     let column = &target.meta.columns[place];
     let identity = target.meta.table.columns[usize::from(column.id.0)].identity;
     if identity.is_some_and(|i| i.always) {

@@ -9,6 +9,7 @@
 pub(crate) mod assign;
 mod bulk;
 pub(crate) mod foreign_key;
+pub(crate) mod generated;
 pub(crate) mod insert;
 pub(crate) mod lock;
 pub(crate) mod on_conflict;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::execution::SessionState;
 use sqlparser::ast;
 
+use super::generated::GeneratedColumns;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::{Column, Constraint, ConstraintKind, ForeignKey};
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid};
@@ -55,6 +56,7 @@ pub(crate) struct WriteTarget {
     /// Places of columns that have a default, and the defaults, in the same order.
     pub default_columns: Vec<usize>,
     pub defaults: Expressions,
+    pub generated: GeneratedColumns,
     /// CHECK constraints and their conditions, in the same order.
     pub checks: Vec<Arc<Constraint>>,
     pub conditions: Expressions,
@@ -151,6 +153,7 @@ impl WriteTarget {
         }
         let defaults =
             Expressions::plan_stored(state, catalog, info, &[], defaults, "DEFAULT expressions")?;
+        let generated = GeneratedColumns::plan(state, catalog, info, &meta)?;
         let mut checks = Vec::new();
         let mut conditions = Vec::new();
         let mut plugin_checks = Vec::new();
@@ -196,6 +199,7 @@ impl WriteTarget {
             meta,
             default_columns,
             defaults,
+            generated,
             checks,
             conditions,
             plugin_checks,
@@ -218,6 +222,7 @@ impl WriteTarget {
     /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE. No foreign key relies on
     /// an index that is not plain.
     pub fn changes_key(&self, places: &[usize]) -> bool {
+        let places = self.generated.changed_with(places);
         let mut keys = self
             .meta
             .indexes

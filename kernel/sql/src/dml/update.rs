@@ -130,6 +130,8 @@ pub(crate) fn flatten_assignments(assignments: &[ast::Assignment]) -> Result<Vec
 /// A value, with DEFAULT replaced by what it stands for.
 pub(crate) fn default_or(target: &WriteTarget, place: usize, value: Expr) -> Result<Expr> {
     if !assign::is_default(&value) {
+        let what = "column \"{}\" can only be updated to DEFAULT";
+        target.generated.check_given(&target.meta, place, what)?;
         let column = &target.meta.table.columns[usize::from(target.meta.columns[place].id.0)];
         if column.identity.is_some_and(|i| i.always) {
             return Err(SqlError::new(

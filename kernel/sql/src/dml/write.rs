@@ -18,6 +18,7 @@ use heliosdb_storage::ids::RowId;
 
 use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
+use super::generated::Programs;
 use super::target::WriteTarget;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
@@ -35,6 +36,7 @@ pub(crate) struct Writer {
     pub catalog: Arc<CatalogSnapshot>,
     pub format: Format,
     conditions: HashMap<Oid, Program>,
+    programs: Programs,
     /// Keys already found in a referenced table, per foreign key.
     pub(super) found: HashMap<Oid, HashSet<Box<[u8]>>>,
     pub(super) checks: Vec<PendingCheck>,
@@ -48,6 +50,7 @@ impl Writer {
             catalog,
             format: session.info.format(),
             conditions: HashMap::new(),
+            programs: Programs::new(),
             found: HashMap::new(),
             checks: Vec::new(),
             actions: VecDeque::new(),
@@ -65,6 +68,12 @@ impl Writer {
         columns: Vec<ArrayRef>,
         changed: Option<&[usize]>,
     ) -> Result<RecordBatch> {
+        let mut columns = columns;
+        let (generated, meta) = (&target.generated, &target.meta);
+        let programs = &mut self.programs;
+        generated.fill(state, programs, meta, &mut columns, changed, &self.format)?;
+        let all_changed = changed.map(|changed| generated.changed_with(changed));
+        let changed = all_changed.as_deref();
         for (column, array) in target.meta.columns.iter().zip(&columns) {
             if column.not_null
                 && array.null_count() > 0
@@ -223,6 +232,7 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
+        let changed = target.generated.changed_with(changed);
         let touches = |columns: &[u16]| {
             changed
                 .iter()

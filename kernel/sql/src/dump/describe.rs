@@ -264,7 +264,10 @@ fn column(ctx: &SystemContext, table: &Table, place: ColumnId16, column: &Column
         sql.push_str(&quote_ident(compression.method()));
     }
     if let Some(default) = definition::default(ctx, table, place, false) {
-        sql.push_str(&format!(" DEFAULT {default}"));
+        sql.push_str(&match column.generated {
+            None => format!(" DEFAULT {default}"),
+            Some(_) => format!(" GENERATED ALWAYS AS ({default}) STORED"),
+        });
     }
     if let Some(identity) = &column.identity {
         let when = if identity.always {

@@ -193,6 +193,8 @@ struct Shown<'a> {
     typmod: i32,
     /// The column's sequence, and whether it is GENERATED ALWAYS.
     identity: Option<(Oid, bool)>,
+    /// Whether `default` is what generates it.
+    is_generated: bool,
     writable: bool,
 }
 
@@ -276,6 +278,10 @@ impl Shown<'_> {
             "USER-DEFINED".to_owned()
         };
         let sequence = self.identity.and_then(|(s, _)| ctx.catalog.sequence(s));
+        let (default, generated_by) = match self.is_generated {
+            true => (None, self.default.clone()),
+            false => (self.default.clone(), None),
+        };
         let generation = self
             .identity
             .map(|(_, always)| if always { "ALWAYS" } else { "BY DEFAULT" });
@@ -285,7 +291,7 @@ impl Shown<'_> {
             self.table,
             self.name,
             self.position,
-            self.default.clone(),
+            default,
             yes_or_no(self.nullable),
             data_type,
             facets.length,
@@ -321,8 +327,8 @@ impl Shown<'_> {
             sequence.map(|s| s.max.to_string()),
             sequence.map(|s| s.min.to_string()),
             yes_or_no(sequence.is_some_and(|s| s.cycle)),
-            "NEVER",
-            NULL,
+            if self.is_generated { "ALWAYS" } else { "NEVER" },
+            generated_by,
             yes_or_no(self.writable),
         ]
     }
@@ -341,6 +347,7 @@ fn column_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 ty: c.type_oid,
                 typmod: c.typmod,
                 identity: c.identity.map(|i| (i.sequence, i.always)),
+                is_generated: c.generated.is_some(),
                 writable: true,
             };
             rows.push(column.row(ctx))?;
@@ -387,6 +394,7 @@ fn computed<'a>(
         ty,
         typmod,
         identity,
+        is_generated: false,
         writable: false,
     }
 }

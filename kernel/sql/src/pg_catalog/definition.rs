@@ -101,7 +101,7 @@ fn plugin_clause(ctx: &SystemContext, constraint: &PluginConstraint) -> String {
     sql
 }
 
-/// A column's default.
+/// A column's default, or what generates it.
 pub fn default(
     ctx: &SystemContext,
     table: &Table,
@@ -109,7 +109,8 @@ pub fn default(
     pretty: bool,
 ) -> Option<String> {
     let column = table.column_at(place)?;
-    let text = column.default.as_deref()?;
+    let generated = column.generated.as_ref().map(|g| g.expression.as_str());
+    let text = column.default.as_deref().or(generated)?;
     let target = Some((column.type_oid, column.typmod));
     Some(deparse::expression(ctx, text, Some(table), target, pretty))
 }

@@ -598,6 +598,7 @@ mod tests {
                 default: None,
                 default_sequences: Vec::new(),
                 identity: None,
+                generated: None,
                 dropped: false,
                 missing: None,
                 compression: None,

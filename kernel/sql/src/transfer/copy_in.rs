@@ -34,7 +34,10 @@ pub(crate) struct CopyIn {
 /// Places of the columns named, or of all.
 pub(super) fn copy_places(target: &WriteTarget, columns: &[Ident]) -> Result<Vec<usize>> {
     if columns.is_empty() {
-        return Ok((0..target.meta.columns.len()).collect());
+        let all = 0..target.meta.columns.len();
+        return Ok(all
+            .filter(|place| !target.generated.is_generated(*place))
+            .collect());
     }
     let mut places = Vec::with_capacity(columns.len());
     for column in columns {
@@ -46,6 +49,7 @@ pub(super) fn copy_places(target: &WriteTarget, columns: &[Ident]) -> Result<Vec
                 format!("column \"{name}\" specified more than once"),
             ));
         }
+        target.generated.check_copied(&target.meta, place)?;
         places.push(place);
     }
     Ok(places)

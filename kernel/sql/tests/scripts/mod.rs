@@ -9,10 +9,11 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("deferrable", include_str!("deferrable.sql")),
+    ("generated", include_str!("generated.sql")),
     ("rename", include_str!("rename.sql")),
     ("temporary", include_str!("temporary.sql")),
 ];

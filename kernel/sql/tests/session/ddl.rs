@@ -225,7 +225,7 @@ fn definitions_that_make_no_sense_are_refused() {
          CREATE TABLE t (a int DEFAULT b);
          CREATE TABLE t (a int CHECK (a));
          CREATE TABLE t (a int) ON COMMIT DROP;
-         CREATE TABLE t (a int GENERATED ALWAYS AS (1) STORED);
+         CREATE TABLE t (a int GENERATED ALWAYS AS (now()) STORED);
          CREATE TABLE t (a int UNIQUE DEFERRABLE);
          CREATE TABLE p (a text);
          CREATE TABLE t (a text REFERENCES p);
@@ -248,7 +248,7 @@ fn definitions_that_make_no_sense_are_refused() {
             ERROR 0A000: cannot use column reference in DEFAULT expression
             ERROR 42804: argument of CHECK must be type boolean, not type integer
             ERROR 42P16: ON COMMIT can only be used on temporary tables
-            ERROR 0A000: GENERATED ALWAYS AS (expression) is not supported
+            ERROR 42P17: generation expression is not immutable
             ERROR 0A000: DEFERRABLE unique constraints is not supported
             CREATE TABLE
             ERROR 42704: there is no primary key for referenced table "p"

@@ -33,6 +33,7 @@ struct Attribute<'a> {
     has_default: bool,
     has_missing: bool,
     identity: &'a str,
+    generated: &'a str,
     dropped: bool,
     collation: Option<Oid>,
 }
@@ -60,7 +61,7 @@ impl Attribute<'_> {
             self.has_default,
             self.has_missing,
             self.identity,
-            "",
+            self.generated,
             self.dropped,
             true,
             0i32,
@@ -90,6 +91,7 @@ fn attribute<'a>(
         has_default: false,
         has_missing: false,
         identity: "",
+        generated: "",
         dropped: false,
         collation: None,
     }
@@ -101,13 +103,15 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             let dropped_name = format!("........pg.dropped.{}........", place + 1);
             let row = Attribute {
                 not_null: column.not_null && !column.dropped,
-                has_default: column.default.is_some() && !column.dropped,
+                has_default: (column.default.is_some() || column.generated.is_some())
+                    && !column.dropped,
                 has_missing: column.missing.is_some() && !column.dropped,
                 identity: match &column.identity {
                     Some(identity) if identity.always => "a",
                     Some(_) => "d",
                     None => "",
                 },
+                generated: if column.generated.is_some() { "s" } else { "" },
                 dropped: column.dropped,
                 ..attribute(
                     table.oid,
@@ -192,11 +196,13 @@ fn default_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// The live columns with a default: attribute number and expression.
+/// The live columns with a default, or with what generates them: attribute number and expression.
 pub fn defaults(table: &Table) -> impl Iterator<Item = (i16, &str)> {
-    table
-        .live_columns()
-        .filter_map(|(id, c)| c.default.as_deref().map(|d| (id.0 as i16 + 1, d)))
+    table.live_columns().filter_map(|(id, c)| {
+        let generated = c.generated.as_ref().map(|g| g.expression.as_str());
+        let expression = c.default.as_deref().or(generated)?;
+        Some((id.0 as i16 + 1, expression))
+    })
 }
 
 /// A default is part of its column here and has no oid of its own. This one is above all that are

@@ -47,6 +47,7 @@ fn column(name: &str, type_oid: Oid) -> Column {
         default: None,
         default_sequences: Vec::new(),
         identity: None,
+        generated: None,
         dropped: false,
         missing: None,
         compression: None,
