@@ -4,6 +4,8 @@
 //! for people, for comparing two dumps, and for deciding before an import whether the target has the
 //! plugins it needs. Loading does not use them.
 
+use std::collections::HashSet;
+
 use heliosdb_storage::ids::CollectionId;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,16 @@ pub struct Described {
     /// Collections of the layer above that travel with the catalog, beside storage's own and the two
     /// of the plugin host.
     pub system_collections: Vec<CollectionId>,
+    pub temporary: Temporary,
+}
+
+/// What a database has and no dump of it: what is temporary.
+#[derive(Clone, Debug, Default)]
+pub struct Temporary {
+    /// Tables and sequences.
+    pub collections: HashSet<CollectionId>,
+    /// Entries of the system collections that speak of it: collection and key.
+    pub entries: HashSet<(CollectionId, Vec<u8>)>,
 }
 
 /// A table that exists.

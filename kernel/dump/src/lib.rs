@@ -32,7 +32,9 @@ pub mod source;
 mod writer;
 
 pub use compare::{HistoryComparison, IndexComparison, TableComparison, compare_tables};
-pub use describe::{Described, NamedSequence, NamedTable, ObjectDescription, PluginDescription};
+pub use describe::{
+    Described, NamedSequence, NamedTable, ObjectDescription, PluginDescription, Temporary,
+};
 pub use diff::{DumpDiff, diff, diff_history};
 pub use digest::Digest;
 pub use error::{Error, Result};

@@ -45,6 +45,10 @@ pub(super) fn export(
         for version in export.view.versions(collection)? {
             export.interrupt().check()?;
             let mut version = version?;
+            let temporary = &export.described.temporary.entries;
+            if !temporary.is_empty() && temporary.contains(&(collection, version.key.clone())) {
+                continue;
+            }
             let newest = last.as_ref() != Some(&version.key);
             if newest {
                 last = Some(version.key.clone());

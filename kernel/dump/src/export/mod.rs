@@ -218,7 +218,9 @@ fn export_config(config: &str, pipeline: &mut Pipeline<'_>) -> Result<()> {
 fn sequences(engine: &Engine, described: &Described) -> Vec<SequenceManifest> {
     let names = described.sequences.iter();
     let names: HashMap<u32, &String> = names.map(|s| (s.collection, &s.name)).collect();
+    let temporary = &described.temporary.collections;
     let all = engine.sequences().into_iter();
+    let all = all.filter(|(collection, ..)| !temporary.contains(collection));
     let mut all: Vec<SequenceManifest> = all
         .map(|(collection, value, is_called)| SequenceManifest {
             collection: collection.0,

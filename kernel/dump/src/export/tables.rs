@@ -22,7 +22,9 @@ pub(super) fn export(
     oldest: &mut Oldest,
 ) -> Result<Vec<TableManifest>> {
     let mut tables = export.view.tables_ever()?;
+    let temporary = &export.described.temporary.collections;
     tables.retain(|table| table.live || export.options.history);
+    tables.retain(|table| !temporary.contains(&table.def.id));
     for named in &export.described.tables {
         let live = |t: &EverTable| t.live && t.def.id.0 == named.collection;
         if !tables.iter().any(live) {

@@ -13,7 +13,7 @@ use arrow_array::{
 };
 use heliosdb_dump::{
     ColumnManifest, Described, Dump, ExportOptions, Manifest, NamedSequence, NamedTable,
-    ObjectDescription, PluginDescription, Silent, export,
+    ObjectDescription, PluginDescription, Silent, Temporary, export,
 };
 use heliosdb_plugin_host::store::{self, STORES};
 use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
@@ -366,6 +366,7 @@ pub fn describe(view: &ReadView) -> Described {
         }],
         config: Some("[server]\nlisten = \"127.0.0.1:0\"\n".to_owned()),
         system_collections: vec![SYSTEM],
+        temporary: Temporary::default(),
     }
 }
 

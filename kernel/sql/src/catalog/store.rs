@@ -186,7 +186,49 @@ fn key(kind: u8, oid: Oid) -> Vec<u8> {
     key
 }
 
-fn comment_key(class: Oid, object: Oid, sub: i32) -> Vec<u8> {
+/// An object's row.
+pub(crate) struct Entry {
+    pub key: Vec<u8>,
+    pub object: Oid,
+    /// Where its rows, or its values, are.
+    pub collection: Option<CollectionId>,
+}
+
+/// The rows of the schemas that are `wanted`, and of what is in them.
+pub(crate) fn entries(catalog: &CatalogSnapshot, wanted: impl Fn(Oid) -> bool) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut add = |kind, object, collection: Option<u32>| {
+        entries.push(Entry {
+            key: key(kind, object),
+            object,
+            collection: collection.map(CollectionId),
+        });
+    };
+    for schema in catalog.schemas().filter(|s| wanted(s.oid)) {
+        add(kind::SCHEMA, schema.oid, None);
+    }
+    for table in catalog.tables().filter(|t| wanted(t.schema)) {
+        add(kind::TABLE, table.oid, Some(table.collection));
+        for constraint in catalog.constraints_of(table.oid) {
+            add(kind::CONSTRAINT, constraint.oid, None);
+        }
+    }
+    for index in catalog.indexes().filter(|i| wanted(i.schema)) {
+        add(kind::INDEX, index.oid, None);
+    }
+    for sequence in catalog.sequences().filter(|s| wanted(s.schema)) {
+        add(kind::SEQUENCE, sequence.oid, Some(sequence.collection));
+    }
+    for view in catalog.views().filter(|v| wanted(v.schema)) {
+        add(kind::VIEW, view.oid, None);
+    }
+    for object in catalog.plugin_objects().filter(|o| wanted(o.schema)) {
+        add(kind::PLUGIN_OBJECT, object.oid, None);
+    }
+    entries
+}
+
+pub(crate) fn comment_key(class: Oid, object: Oid, sub: i32) -> Vec<u8> {
     let mut key = key(kind::COMMENT, class);
     key.extend(object.to_be_bytes());
     key.extend(sub.to_be_bytes());

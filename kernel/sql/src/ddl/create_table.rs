@@ -120,7 +120,14 @@ impl ColumnRequest {
                                 "a generated column that is not STORED",
                             ));
                         }
-                        request.generated = Some(expr.clone());
+                        if request.generated.replace(expr.clone()).is_some() {
+                            return Err(SqlError::new(
+                                state::SYNTAX_ERROR,
+                                format!(
+                                    "multiple generation clauses specified for column \"{name}\""
+                                ),
+                            ));
+                        }
                         continue;
                     }
                     let always = matches!(generated_as, ast::GeneratedAs::Always);

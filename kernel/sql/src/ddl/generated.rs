@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema as ArrowSchema};
 use sqlparser::ast::Expr;
 
 use super::create_table::ColumnRequest;
@@ -14,6 +15,7 @@ use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::names;
 use crate::plan::compile::{Expressions, Local};
+use crate::plan::computed;
 use crate::session::Session;
 
 impl Session {
@@ -47,6 +49,20 @@ impl Session {
             ));
         }
         let columns: Vec<u16> = used.iter().map(|p| meta.columns[*p].id.0).collect();
+        // A function of a plugin may go with it.
+        let inputs = columns.iter().map(|column| {
+            let def = &meta.storage.columns[usize::from(*column)];
+            Field::new(format!("c{column}"), def.ty.arrow(), true)
+        });
+        let inputs = Arc::new(ArrowSchema::new(inputs.collect::<Vec<_>>()));
+        computed::compile(&computed::to_stored(expr, table), &inputs).map_err(|e| {
+            match e.code {
+                state::UNDEFINED_FUNCTION => {
+                    SqlError::unsupported("a function of a plugin in a generated column")
+                }
+                _ => e,
+            }
+        })?;
         for column in &columns {
             let read = &table.columns[usize::from(*column)];
             if *column == place || read.generated.is_some() {

@@ -52,16 +52,20 @@ impl Session {
                 }))
             })?,
         };
-        if let Relation::Table(table) = relation {
-            changes.extend(checks_with(&catalog, table, &mut |path| {
+        let mut relation = relation.clone();
+        if let Relation::Table(table) = &mut relation {
+            let old = table.name.clone();
+            let mut rename = |path: &mut [Ident]| {
                 if let [table_name, _] = path
-                    && fold(table_name) == table.name
+                    && fold(table_name) == old
                 {
                     *table_name = quoted_ident(&name);
                 }
-            })?);
+            };
+            changes.extend(checks_with(&catalog, table, &mut rename)?);
+            generate_with(Arc::make_mut(table), &mut rename)?;
         }
-        changes.push(match relation.clone() {
+        changes.push(match relation {
             Relation::Table(t) => put!(
                 Table,
                 Table {

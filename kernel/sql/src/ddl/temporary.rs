@@ -10,18 +10,20 @@
 //!    killed left behind goes when the database is opened.
 //! 3. *ON COMMIT* is done in the transaction that commits, after its checks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::{AsArray, UInt64Array};
 use heliosdb_storage::ScanRequest;
+use heliosdb_storage::ids::RowId;
 use sqlparser::ast;
 
 use super::put;
-use crate::catalog::Oid;
 use crate::catalog::model::Schema;
+use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::names;
-use crate::session::statement::parse_one;
 use crate::session::{Session, SessionOptions};
 
 /// How long the end of a session waits for others who change the catalog.
@@ -54,9 +56,12 @@ impl Session {
                 Some(schema) => return Ok(schema.clone()),
                 None => Vec::new(),
             },
-            // Of sessions that are gone, one of which may have had this one's number.
+            // Of sessions that are gone, one of which may have had this one's number. They are forgotten once
+            // they are not there any more: this transaction may not commit.
             false => {
-                let mut left = std::mem::take(&mut *self.instance.left_schemas());
+                let mut left = self.instance.left_schemas();
+                left.retain(|name| catalog.schema_by_name(name).is_some());
+                let mut left = left.clone();
                 left.push(name.clone());
                 left
             }
@@ -102,6 +107,10 @@ impl Session {
             return;
         }
         let own = self.info.temporary_schema();
+        if std::thread::panicking() {
+            self.instance.left_schemas().push(own);
+            return;
+        }
         if self
             .drop_in_a_transaction(std::slice::from_ref(&own))
             .is_err()
@@ -141,47 +150,73 @@ impl Session {
         if self.info.on_commit().is_empty() || !self.txn.has_storage() {
             return Ok(());
         }
-        let (view, catalog) = self.write_view()?;
-        let all = {
-            let mut all = self.info.on_commit();
-            all.retain(|table, _| catalog.table(*table).is_some());
-            all.clone()
-        };
-        let (mut dropped, mut emptied) = (Vec::new(), Vec::new());
-        for (table, on_commit) in &all {
-            match on_commit {
-                OnCommit::Drop => dropped.push(*table),
-                OnCommit::DeleteRows => {
-                    let meta = catalog.table_meta(*table)?;
-                    let any = ScanRequest {
-                        limit: Some(1),
-                        row_id: true,
-                        ..ScanRequest::columns(Vec::new())
-                    };
-                    let rows = view.scan(meta.storage.clone(), any)?.into_iter().flatten();
-                    let mut counts = rows.map(|rows| rows.map(|rows| rows.num_rows()));
-                    if counts.any(|count| count.is_ok_and(|count| count > 0)) {
-                        let table = names::quote(&meta.table.name);
-                        emptied.push(format!("{}.{table}", names::TEMPORARY));
-                    }
-                }
-            }
+        let (_, catalog) = self.write_view()?;
+        let all = self.info.on_commit().clone();
+        let is_there = |(table, _): &(&Oid, &OnCommit)| catalog.table(**table).is_some();
+        let (dropped, emptied): (Vec<_>, Vec<_>) = all
+            .iter()
+            .filter(is_there)
+            .partition(|(_, on_commit)| **on_commit == OnCommit::Drop);
+        for (table, _) in &emptied {
+            self.empty(&catalog, **table, &all)?;
         }
-        if dropped.is_empty() && emptied.is_empty() {
+        let dropped: Vec<Oid> = dropped.into_iter().map(|(table, _)| *table).collect();
+        if dropped.is_empty() {
             return Ok(());
         }
         self.without_notices(|session| {
             session.begin_ddl()?;
-            if !dropped.is_empty() {
-                session.drop_all(&dropped, true)?;
-            }
-            if !emptied.is_empty() {
-                let text = format!("TRUNCATE {}", emptied.join(", "));
-                let statement = parse_one(&text, session.instance.syntax())?;
-                session.dispatch(&statement, &[])?;
-            }
-            Ok(())
+            session.drop_all(&dropped, true)
         })
+    }
+
+    /// Forgets what tables that are gone were to do.
+    pub(crate) fn forget_on_commit(&mut self) {
+        let mut all = self.info.on_commit();
+        if !all.is_empty() {
+            let catalog = self.info.catalog();
+            all.retain(|table, _| catalog.table(*table).is_some());
+        }
+    }
+
+    /// Deletes all rows of a temporary table; 0A000 when rows of a table that keeps its own refer to them.
+    fn empty(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: Oid,
+        all: &BTreeMap<Oid, OnCommit>,
+    ) -> Result<()> {
+        let meta = catalog.table_meta(table)?;
+        let view = self.transaction()?.latest_view();
+        let rows = ScanRequest {
+            row_id: true,
+            ..ScanRequest::columns(Vec::new())
+        };
+        let mut is_first = true;
+        for batch in view.scan(meta.storage.clone(), rows)?.into_iter().flatten() {
+            let batch = batch?;
+            let Some(ids) = batch.columns().last().and_then(|c| c.as_primitive_opt()) else {
+                return Err(SqlError::internal("a scan without row ids"));
+            };
+            let ids: &UInt64Array = ids;
+            let ids: Vec<RowId> = ids.values().iter().map(|id| RowId(*id)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let mut children = catalog.foreign_keys_to(table);
+            if std::mem::take(&mut is_first) && !children.all(|fk| all.contains_key(&fk.table)) {
+                return Err(SqlError::new(
+                    state::FEATURE_NOT_SUPPORTED,
+                    "unsupported ON COMMIT and foreign key combination",
+                )
+                .with_detail(format!(
+                    "A table that refers to \"{}\" does not have the same ON COMMIT setting.",
+                    meta.table.name
+                )));
+            }
+            self.transaction()?.delete(&meta.storage, &ids)?;
+        }
+        Ok(())
     }
 }
 
@@ -192,7 +227,7 @@ pub(crate) enum OnCommit {
     Drop,
 }
 
-/// Drops what sessions of a server that is gone have left behind.
+/// Drops what sessions of a server that is gone have left behind. What cannot be dropped now is left to sessions.
 pub(crate) fn sweep(instance: &Arc<Instance>) -> Result<()> {
     let catalog = instance.catalog(&instance.engine().latest_view())?;
     let left = catalog.schemas().map(|schema| schema.name.clone());
@@ -200,13 +235,22 @@ pub(crate) fn sweep(instance: &Arc<Instance>) -> Result<()> {
         .filter(|name| names::is_temporary_schema(name))
         .collect();
     let mut roles = catalog.roles();
-    let (false, Some(role)) = (left.is_empty(), roles.find(|r| r.superuser && r.login)) else {
+    if left.is_empty() {
         return Ok(());
+    }
+    let swept = match roles.find(|r| r.superuser && r.login) {
+        None => false,
+        Some(role) => {
+            let mut session = instance.session(SessionOptions {
+                user: role.name.clone(),
+                database: instance.database().to_owned(),
+                ..SessionOptions::default()
+            })?;
+            session.drop_in_a_transaction(&left).is_ok()
+        }
     };
-    let mut session = instance.session(SessionOptions {
-        user: role.name.clone(),
-        database: instance.database().to_owned(),
-        ..SessionOptions::default()
-    })?;
-    session.drop_in_a_transaction(&left)
+    if !swept {
+        instance.left_schemas().extend(left);
+    }
+    Ok(())
 }

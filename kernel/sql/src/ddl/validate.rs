@@ -116,7 +116,7 @@ impl Session {
         else {
             return Err(SqlError::internal("a foreign key that is not its table's"));
         };
-        let mut writer = Writer::new(self, catalog.clone());
+        let mut writer = Writer::checking_at_once(self, catalog.clone());
         let all: Vec<u16> = target.meta.columns.iter().map(|c| c.id.0).collect();
         self.scan_table(catalog, constraint.table, &all, |session, batch| {
             crate::dml::foreign_key::check_rows(&mut writer, session, fk, batch)

@@ -151,7 +151,12 @@ impl Session {
     }
 
     fn qualify(&self, catalog: &CatalogSnapshot, name: &mut ast::ObjectName) {
-        if name.0.len() == 1
+        let is_open = match names::parts(name).as_deref() {
+            Ok([_]) => true,
+            Ok([schema, _]) => schema == names::TEMPORARY,
+            _ => false,
+        };
+        if is_open
             && let Ok(Some(relation)) = self.find_relation(catalog, name)
             && let Some(schema) = catalog.schema(relation.schema())
         {

@@ -16,8 +16,7 @@ use heliosdb_storage::ids::{ColumnId, RowId};
 use heliosdb_storage::key::encode_key;
 use heliosdb_storage::schema::{ColumnType, KeyColumn};
 use heliosdb_storage::{
-    Error as StorageError, IndexRange, LockWait, ReadView, RowLock, RowLockMode, ScanRequest,
-    TableLockMode,
+    IndexRange, LockWait, ReadView, RowLock, RowLockMode, ScanRequest, TableLockMode,
 };
 
 use super::target::{ForeignKeyTarget, WriteTarget};
@@ -166,7 +165,7 @@ pub(crate) fn check_rows(
                 key,
             });
         } else {
-            require_parent(&writer.format, session, fk, encoded, key)?;
+            require_parent(writer, session, fk, encoded, key)?;
         }
     }
     // What a self-reference found may be changed by the same statement: it is checked at the end.
@@ -227,30 +226,21 @@ pub(super) fn first_violation(
         .iter()
         .map(|at| extension::unwrapped(&columns[*at]));
     let ordered: Vec<ArrayRef> = ordered.collect();
-    let waits = session.waits(fk);
-    let wait = match waits {
-        true => LockWait::NoWait,
-        false => session.lock_wait(),
-    };
+    if writer.waits(session, fk) {
+        for (encoded, key) in new_keys(fk, columns, &mut HashSet::new())? {
+            require_parent(writer, session, fk, encoded, key)?;
+        }
+        return Ok(mixed.map(|mixed| (mixed, mixed_key(fk))));
+    }
+    let wait = session.lock_wait();
     let transaction = session.transaction()?;
-    let missing = transaction.first_without_parent(&fk.parent.storage, index, &ordered, wait);
-    let missing = match missing {
-        Err(StorageError::LockNotAvailable) if waits => Some(0),
-        missing => missing?,
-    };
-    let is_first = |mixed: &usize| waits || missing.is_none_or(|missing| *mixed < missing);
-    if let Some(mixed) = mixed.filter(is_first) {
+    let missing = transaction.first_without_parent(&fk.parent.storage, index, &ordered, wait)?;
+    if let Some(mixed) = mixed.filter(|mixed| missing.is_none_or(|missing| *mixed < missing)) {
         return Ok(Some((mixed, mixed_key(fk))));
     }
     let Some(row) = missing else {
         return Ok(None);
     };
-    if waits {
-        for (encoded, key) in new_keys(fk, columns, &mut HashSet::new())? {
-            require_parent(&writer.format, session, fk, encoded, key)?;
-        }
-        return Ok(None);
-    }
     let key = ordered.iter().map(|c| Datum::from_array(c.as_ref(), row));
     let key = key.collect::<heliosdb_storage::Result<Vec<_>>>()?;
     Ok(Some((row, no_parent(&writer.format, fk, &key))))
@@ -289,7 +279,7 @@ pub(crate) fn run_check(
         // The row that needed the parent was deleted or changed later in the statement.
         return Ok(());
     }
-    require_parent(&writer.format, session, &fk, encoded, key)
+    require_parent(writer, session, &fk, encoded, key)
 }
 
 fn child_has_key(session: &mut Session, fk: &ForeignKeyTarget, key: &[Datum]) -> Result<bool> {
@@ -307,33 +297,36 @@ fn unordered(fk: &ForeignKeyTarget, key: &[Datum]) -> Vec<Datum> {
     out
 }
 
-/// Finds the parent of a key, or keeps the key for the end of the transaction, where it may wait.
+/// Finds the parent of a key, or keeps the key for the end of the transaction, where it may wait. Then
+/// nothing is locked but a parent that is there: somebody else may be about to write it.
 fn require_parent(
-    format: &Format,
+    writer: &Writer,
     session: &mut Session,
     fk: &ForeignKeyTarget,
     encoded: Box<[u8]>,
     key: Vec<Datum>,
 ) -> Result<()> {
-    let waits = session.waits(fk);
-    let wait = match waits {
-        true => LockWait::NoWait,
-        false => session.lock_wait(),
-    };
-    match has_parent(session, fk, &encoded, &key, wait) {
-        Ok(true) => Ok(()),
-        Ok(false) if !waits => Err(no_parent(format, fk, &key)),
-        Err(e) if !waits || e.code != state::LOCK_NOT_AVAILABLE => Err(e),
-        Ok(false) | Err(_) => {
-            let change = Change::Child;
-            let orphan = Orphan {
-                change,
-                encoded,
-                key,
-            };
-            session.check_later(fk, orphan)
+    if !writer.waits(session, fk) {
+        let wait = session.lock_wait();
+        return match has_parent(session, fk, &encoded, &key, wait)? {
+            true => Ok(()),
+            false => Err(no_parent(&writer.format, fk, &key)),
+        };
+    }
+    if is_in_parent(session, fk, &key)? {
+        match has_parent(session, fk, &encoded, &key, LockWait::NoWait) {
+            Ok(true) => return Ok(()),
+            Err(e) if e.code != state::LOCK_NOT_AVAILABLE => return Err(e),
+            Ok(false) | Err(_) => {}
         }
     }
+    let change = Change::Child;
+    let orphan = Orphan {
+        change,
+        encoded,
+        key,
+    };
+    session.check_later(fk, orphan)
 }
 
 /// Of keys that waited, the first that rows of the child still refer to and no row of the parent has, with
@@ -380,7 +373,13 @@ fn has_parent(
     // Who has very many locks in the parent has the table instead.
     transaction.lock_table(fk.parent.storage.id, TableLockMode::RowShare, wait)?;
     transaction.lock_key(index.id, encoded, RowLockMode::KeyShare, wait)?;
-    let view = transaction.latest_view();
+    is_in_parent(session, fk, key)
+}
+
+/// Whether a row of the parent has a key now, in the order of its index.
+fn is_in_parent(session: &mut Session, fk: &ForeignKeyTarget, key: &[Datum]) -> Result<bool> {
+    let index = &fk.parent.storage.indexes[fk.index_place];
+    let view = session.transaction()?.latest_view();
     let range = IndexRange::equal(key.to_vec());
     let rows = view.index_rows(&fk.parent.storage, index, &range)?;
     Ok(!rows.is_empty())
@@ -607,7 +606,7 @@ pub(crate) fn run_action(
         found = kept;
     }
     match action {
-        ReferentialAction::NoAction if session.waits(&fk) => {
+        ReferentialAction::NoAction if writer.waits(session, &fk) => {
             for (_, at) in found {
                 let orphan = lost(&fk, &old[at])?;
                 session.check_later(&fk, orphan)?;

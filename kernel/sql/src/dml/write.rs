@@ -19,7 +19,7 @@ use heliosdb_storage::ids::RowId;
 use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
 use super::generated::Programs;
-use super::target::WriteTarget;
+use super::target::{ForeignKeyTarget, WriteTarget};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::Program;
@@ -42,6 +42,7 @@ pub(crate) struct Writer {
     pub(super) checks: Vec<PendingCheck>,
     pub(super) actions: VecDeque<PendingAction>,
     incoming: Option<Incoming>,
+    checks_at_once: bool,
 }
 
 impl Writer {
@@ -55,7 +56,21 @@ impl Writer {
             checks: Vec::new(),
             actions: VecDeque::new(),
             incoming: None,
+            checks_at_once: false,
         }
+    }
+
+    /// One for which no check waits for the end of the transaction, as where a constraint is new.
+    pub fn checking_at_once(session: &Session, catalog: Arc<CatalogSnapshot>) -> Writer {
+        Writer {
+            checks_at_once: true,
+            ..Writer::new(session, catalog)
+        }
+    }
+
+    /// Whether the check of a foreign key waits for the end of the transaction.
+    pub(super) fn waits(&self, session: &Session, fk: &ForeignKeyTarget) -> bool {
+        !self.checks_at_once && session.waits(fk)
     }
 
     /// Checks columns (one per live column of the table) and makes a batch of them. `changed` are

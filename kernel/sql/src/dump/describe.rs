@@ -9,16 +9,20 @@
 //! Not described, because they are in every database: the schemas `pg_catalog` and
 //! `information_schema` (unless somebody commented on them), and what is in these.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use heliosdb_dump::digest::digest_of;
-use heliosdb_dump::{ColumnManifest, Described, NamedSequence, NamedTable, ObjectDescription};
+use heliosdb_dump::{
+    ColumnManifest, Described, NamedSequence, NamedTable, ObjectDescription, Temporary,
+};
 use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
 
 use super::plugins;
+use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
-use crate::catalog::store::CATALOG;
+use crate::catalog::store::{self, CATALOG};
 use crate::error::Result;
 use crate::instance::Instance;
 use crate::pg_catalog::names::{qualified_relation_name, quote_ident, quote_literal};
@@ -51,6 +55,7 @@ impl Instance {
             plugins: plugins::describe(self, &ctx.catalog, view)?,
             config,
             system_collections: SYSTEM_COLLECTIONS.to_vec(),
+            temporary: temporary(&ctx.catalog),
         })
     }
 
@@ -80,6 +85,27 @@ impl Instance {
             session: Arc::new(info),
         })
     }
+}
+
+/// What is temporary, and so gone with its session.
+fn temporary(catalog: &CatalogSnapshot) -> Temporary {
+    let mut temporary = Temporary::default();
+    let mut objects = HashSet::new();
+    for entry in store::entries(catalog, |schema| catalog.is_temporary(schema)) {
+        temporary.entries.insert((CATALOG, entry.key));
+        objects.insert(entry.object);
+        if let Some(collection) = entry.collection {
+            let definition = heliosdb_storage::catalog::catalog_key(collection);
+            let of_storage = heliosdb_storage::catalog::CATALOG;
+            temporary.entries.insert((of_storage, definition.to_vec()));
+            temporary.collections.insert(collection);
+        }
+    }
+    for comment in catalog.comments().filter(|c| objects.contains(&c.object)) {
+        let key = store::comment_key(comment.class, comment.object, comment.sub);
+        temporary.entries.insert((CATALOG, key));
+    }
+    temporary
 }
 
 /// The names that collections of rows have, by collection. One that was dropped, truncated or written anew has none.

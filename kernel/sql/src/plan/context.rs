@@ -258,6 +258,7 @@ impl<'a> PlanContext<'a> {
         let relation = self
             .catalog
             .relation_named(call.table(), &self.search_path)?;
+        self.info.check_not_of_others(self.catalog, &relation)?;
         let owner = relation.owner();
         self.check_privilege(&relation, owner).map_err(convert)?;
         let table = changes::table(relation)?;

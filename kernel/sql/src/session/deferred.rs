@@ -36,10 +36,17 @@ const ORPHANS_MAX: usize = 1 << 20;
 /// What a transaction has to check before it commits, and what SET CONSTRAINTS said of it.
 #[derive(Default)]
 pub(crate) struct Deferred {
-    orphans: Vec<(Oid, Orphan)>,
+    orphans: Vec<Waiting>,
     /// The same, to be told apart from others.
     known: HashSet<Known>,
     set: Set,
+}
+
+struct Waiting {
+    constraint: Oid,
+    orphan: Orphan,
+    /// It was checked since the last rollback to a savepoint, and had its parent.
+    checked: bool,
 }
 
 /// A constraint, and what tells its orphans apart.
@@ -96,8 +103,11 @@ impl Deferred {
 
     pub(super) fn back_to(&mut self, mark: &Mark) {
         let kept = mark.orphans.min(self.orphans.len());
-        for (constraint, orphan) in self.orphans.drain(kept..) {
-            self.known.remove(&known(constraint, &orphan));
+        for gone in self.orphans.drain(kept..) {
+            self.known.remove(&known(gone.constraint, &gone.orphan));
+        }
+        for waiting in &mut self.orphans {
+            waiting.checked = false;
         }
         self.set = mark.set.clone();
     }
@@ -117,6 +127,13 @@ impl Deferred {
 
     fn push(&mut self, constraint: Oid, orphan: Orphan) -> Result<()> {
         if !self.known.insert(known(constraint, &orphan)) {
+            for waiting in self
+                .orphans
+                .iter_mut()
+                .filter(|w| w.constraint == constraint)
+            {
+                waiting.checked = false;
+            }
             return Ok(());
         }
         if self.orphans.len() >= ORPHANS_MAX {
@@ -128,7 +145,11 @@ impl Deferred {
             )
             .with_hint("Write the rows that are referred to first."));
         }
-        self.orphans.push((constraint, orphan));
+        self.orphans.push(Waiting {
+            constraint,
+            orphan,
+            checked: false,
+        });
         Ok(())
     }
 }
@@ -185,6 +206,8 @@ impl Session {
             Some(schema) => vec![schema],
             None => self.info.search_path(),
         };
+        let path = path.iter().map(|schema| self.info.schema_named(schema));
+        let path: Vec<_> = path.collect();
         let schemas = path.iter().filter_map(|s| catalog.schema_by_name(s));
         for schema in schemas {
             let of_schema = |c: &&Arc<Constraint>| {
@@ -213,7 +236,9 @@ impl Session {
 
     /// Checks all that waits, before the transaction commits.
     pub(super) fn check_all_deferred(&mut self) -> Result<()> {
-        self.check_deferred(|_, _| true)
+        self.check_deferred(|_, _| true)?;
+        self.txn.deferred.orphans.clear();
+        Ok(())
     }
 
     /// Checks what waits for those constraints. The violation that came first is the error.
@@ -223,8 +248,9 @@ impl Session {
         }
         let (_, catalog) = self.write_view()?;
         let mut by_constraint: HashMap<Oid, Vec<usize>> = HashMap::new();
-        for (place, (constraint, _)) in self.txn.deferred.orphans.iter().enumerate() {
-            by_constraint.entry(*constraint).or_default().push(place);
+        for (place, waiting) in self.txn.deferred.orphans.iter().enumerate() {
+            let places = by_constraint.entry(waiting.constraint).or_default();
+            places.push(place);
         }
         let mut first: Option<(usize, SqlError)> = None;
         let mut checked = HashSet::new();
@@ -241,7 +267,7 @@ impl Session {
             let orphans = &self.txn.deferred.orphans;
             let orphans: Vec<Orphan> = places
                 .iter()
-                .map(|place| orphans[*place].1.clone())
+                .map(|place| orphans[*place].orphan.clone())
                 .collect();
             if let Some((at, error)) = foreign_key::first_orphan(self, &fk, &orphans)?
                 && first.as_ref().is_none_or(|(first, _)| places[at] < *first)
@@ -252,9 +278,14 @@ impl Session {
         if let Some((_, error)) = first {
             return Err(error);
         }
-        if self.txn.savepoints() == 0 {
-            let deferred = &mut self.txn.deferred;
-            deferred.orphans.retain(|(of, _)| !checked.contains(of));
+        // What has its parent now may lose it again with a savepoint, also one of who runs this statement.
+        let may_go_back = self.txn.savepoints() > 0 || self.nesting > 0;
+        let deferred = &mut self.txn.deferred;
+        for waiting in &mut deferred.orphans {
+            waiting.checked |= checked.contains(&waiting.constraint);
+        }
+        if !may_go_back {
+            deferred.orphans.retain(|waiting| !waiting.checked);
             deferred.known.retain(|(of, ..)| !checked.contains(of));
         }
         Ok(())
@@ -267,9 +298,11 @@ impl Session {
             return Ok(());
         }
         let catalog = self.info.catalog();
-        let is_of = |(constraint, _): &(Oid, Orphan)| {
-            let constraint = catalog.constraint(*constraint);
-            constraint.is_some_and(|c| c.table == table.oid || c.references() == Some(table.oid))
+        let is_of = |waiting: &Waiting| {
+            let constraint = catalog.constraint(waiting.constraint);
+            let is_of =
+                |c: &Arc<Constraint>| c.table == table.oid || c.references() == Some(table.oid);
+            !waiting.checked && constraint.is_some_and(is_of)
         };
         match deferred.orphans.iter().any(is_of) {
             false => Ok(()),

@@ -182,7 +182,7 @@ impl SessionInfo {
         let own = self.temporary_schema();
         match path.iter_mut().find(|schema| *schema == TEMPORARY) {
             Some(place) => *place = own,
-            None if self.has_schema(&own) => path.insert(0, own),
+            None if self.has_made_temporary() && self.has_schema(&own) => path.insert(0, own),
             None => {}
         }
         path
@@ -314,7 +314,10 @@ impl SessionInfo {
 
     /// The relation a `regclass` input names: a qualified or search-path name, or an oid.
     pub fn resolve_relation(&self, text: &str) -> Result<Relation> {
-        self.catalog().relation_named(text, &self.search_path())
+        let catalog = self.catalog();
+        let relation = catalog.relation_named(text, &self.search_path())?;
+        self.check_not_of_others(&catalog, &relation)?;
+        Ok(relation)
     }
 
     pub(crate) fn resolve_sequence(&self, text: &str) -> Result<Arc<Sequence>> {

@@ -373,6 +373,7 @@ impl Session {
             && self.copy_in.is_none()
             && self.prepared.is_empty()
             && self.cursors.is_empty()
+            && !self.info.has_made_temporary()
             && self.info.with_settings(Settings::is_as_reset)
     }
 

@@ -373,6 +373,7 @@ impl Session {
                     self.restore_local(local);
                 }
                 self.end_cursors(true);
+                self.forget_on_commit();
                 self.end_transaction();
                 Ok(())
             }

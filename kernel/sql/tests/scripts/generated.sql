@@ -69,3 +69,9 @@ INSERT INTO copied (n) VALUES (5);
 TRUNCATE renamed, held;
 INSERT INTO renamed (id, name) SELECT i, 'n' || i FROM generate_series(1, 30000) AS g(i);
 SELECT count(*), sum(n), max(upper) FROM renamed;
+-- The name of the table in an expression.
+CREATE TABLE g (a int, b int GENERATED ALWAYS AS (g.a * 2) STORED);
+ALTER TABLE g RENAME TO g2;
+INSERT INTO g2 (a) VALUES (1);
+SELECT * FROM g2;
+CREATE TABLE twice (a int, b int GENERATED ALWAYS AS (a) STORED GENERATED ALWAYS AS (a + 1) STORED);

@@ -404,3 +404,45 @@ fn references_follow_a_table_that_was_written_anew() {
     });
     assert!(out.starts_with("ERROR 23503"), "{out}");
 }
+
+/// A row that waits for its parent holds up nobody who writes that one, and finds it at the end.
+#[test]
+fn a_deferred_reference_lets_others_write_its_parent() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE parent (id int PRIMARY KEY);
+          CREATE TABLE child (p int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+    let mut b = db.session();
+    a.ok("BEGIN; INSERT INTO child VALUES (77)");
+    b.ok("INSERT INTO parent VALUES (77)");
+    a.ok("COMMIT");
+    // Both do both.
+    a.ok("BEGIN; INSERT INTO child VALUES (78)");
+    b.ok("BEGIN; INSERT INTO child VALUES (78); INSERT INTO parent VALUES (78)");
+    b.ok("COMMIT");
+    a.ok("INSERT INTO parent VALUES (78) ON CONFLICT DO NOTHING; COMMIT");
+    assert_eq!(a.run("SELECT count(*) FROM child"), "count\n3\n");
+    // A parent that somebody is deleting is looked for again, and so is one that somebody deletes later.
+    for ends in ["ROLLBACK", "COMMIT"] {
+        a.ok("INSERT INTO parent VALUES (79) ON CONFLICT DO NOTHING");
+        b.ok("BEGIN; DELETE FROM parent WHERE id = 79");
+        a.ok("BEGIN; INSERT INTO child VALUES (79)");
+        b.ok(ends);
+        let committed = a.run("COMMIT");
+        match ends {
+            "COMMIT" => assert!(committed.starts_with("ERROR 23503"), "{committed}"),
+            _ => a.ok("DELETE FROM child WHERE p = 79").truncate(0),
+        }
+        b.ok("INSERT INTO parent VALUES (80) ON CONFLICT DO NOTHING");
+        a.ok("BEGIN; INSERT INTO child VALUES (80)");
+        let delete = "DELETE FROM parent WHERE id = 80";
+        let (deleted, _) = while_blocked(&db, "BEGIN", delete, || {
+            a.ok(ends);
+        });
+        assert_eq!(
+            deleted.starts_with("ERROR 23503"),
+            ends == "COMMIT",
+            "{deleted}"
+        );
+    }
+}

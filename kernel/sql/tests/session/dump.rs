@@ -342,7 +342,7 @@ fn imports_are_remembered() {
 }
 
 /// Begins an EXPORT DATABASE.
-fn export(session: &mut Client, options: &str) -> CopyOut {
+pub fn export(session: &mut Client, options: &str) -> CopyOut {
     let sql = format!("EXPORT DATABASE TO STDOUT {options}");
     let statement = session.0.parse(&sql).unwrap().remove(0);
     match session.0.execute(&statement, &[]) {
@@ -353,7 +353,7 @@ fn export(session: &mut Client, options: &str) -> CopyOut {
 }
 
 /// The rest of a dump, read back.
-fn read(mut out: CopyOut, mut bytes: Vec<u8>) -> Dump {
+pub fn read(mut out: CopyOut, mut bytes: Vec<u8>) -> Dump {
     while let Some(chunk) = out.next_chunk().unwrap() {
         bytes.extend(chunk.data);
     }

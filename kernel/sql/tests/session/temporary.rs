@@ -1,6 +1,7 @@
 //! Temporary tables are their session's, and gone with it. What they do is compared with PostgreSQL
 //! (`scripts/temporary.sql`).
 
+use super::dump;
 use super::support::Db;
 
 const SCHEMAS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg\\_temp\\_%'";
@@ -35,6 +36,15 @@ fn sessions_have_their_own() {
             "{statement}"
         );
     }
+    a.ok("CREATE TEMP SEQUENCE q");
+    for call in ["nextval('{}.q')", "setval('{}.q', 9)", "currval('{}.q')"] {
+        let call = format!("SELECT {}", call.replace("{}", schema));
+        assert_eq!(b.run(&call), OF_OTHERS, "{call}");
+    }
+    assert_eq!(b.run(&format!("COPY {schema}.t TO STDOUT")), OF_OTHERS);
+    b.ok(&format!("SET search_path = {schema}, public"));
+    assert_eq!(b.run("INSERT INTO t VALUES (9)"), OF_OTHERS);
+    b.ok("RESET search_path");
     let made = b.run(&format!("CREATE TABLE {schema}.u (id int)"));
     assert!(made.starts_with("ERROR 42P16"), "{made}");
     let dropped = b.run(&format!("DROP SCHEMA {schema} CASCADE"));
@@ -64,6 +74,15 @@ fn they_end_with_their_session() {
     next.ok("CREATE TEMP TABLE t (id int)");
     assert_eq!(other.run(SCHEMAS), "count\n1\n");
     assert_eq!(next.run("SELECT * FROM t"), "id\n");
+    // One that does not commit has not dropped it.
+    other.ok("BEGIN; CREATE TABLE more (id int)");
+    drop(next);
+    other.ok("ROLLBACK");
+    let mut next = db.session();
+    next.ok("BEGIN; CREATE TEMP TABLE t (id int); ROLLBACK");
+    assert_eq!(other.run(SCHEMAS), "count\n1\n");
+    next.ok("CREATE TEMP TABLE t (id int)");
+    assert_eq!(other.run(SCHEMAS), "count\n1\n");
     // What nobody has dropped when the server ends goes with the next start.
     other.ok("BEGIN; CREATE TABLE late (id int)");
     drop(next);
@@ -80,25 +99,28 @@ fn they_end_with_their_session() {
 fn they_are_in_no_dump() {
     let db = Db::new();
     let mut s = db.session();
-    s.ok("CREATE TABLE t (id int)");
-    let describe = || {
-        let view = db.instance.engine().visible_view();
-        let described = db.instance.describe(&view, "lite", None).unwrap();
-        let objects = described
-            .objects
-            .iter()
-            .map(|o| format!("{} {}", o.kind, o.name));
+    s.ok("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    let dump = |options: &str| {
+        let dump = dump::read(dump::export(&mut db.session(), options), Vec::new());
+        let manifest = dump.manifest();
+        let tables = manifest.tables.iter().map(|t| (t.name.clone(), t.rows));
+        let objects = manifest.objects.iter().map(|o| o.name.clone());
         (
+            tables.collect::<Vec<_>>(),
             objects.collect::<Vec<_>>(),
-            described.tables.len(),
-            described.sequences.len(),
+            manifest.sequences.len(),
         )
     };
-    let before = describe();
-    s.ok(
+    let plain = dump("");
+    let options = ["", "WITH (history)"];
+    for sql in [
         "CREATE TEMP TABLE u (id serial PRIMARY KEY, CHECK (id > 0));
-          CREATE TEMP VIEW v AS SELECT * FROM u; CREATE TEMP SEQUENCE q;
-          COMMENT ON COLUMN u.id IS 'gone'",
-    );
-    assert_eq!(describe(), before);
+         INSERT INTO u SELECT FROM generate_series(1, 10);
+         CREATE TEMP VIEW v AS SELECT * FROM u; CREATE TEMP SEQUENCE q;
+         COMMENT ON COLUMN u.id IS 'gone'; COMMENT ON TABLE u IS 'gone'",
+        "CHECKPOINT; DELETE FROM u",
+    ] {
+        s.ok(sql);
+        assert_eq!(options.map(dump), [plain.clone(), plain.clone()], "{sql}");
+    }
 }
