@@ -287,6 +287,7 @@ impl Session {
             self.check_owner(schema.owner, "schema", &shown)?;
             return Ok(Some(schema.oid));
         }
+        let shown = names::qualified(name, &self.info.database)?.1;
         let Some(relation) = self.find_relation(&catalog, name)? else {
             if if_exists {
                 self.notify_skipped(format!("{kind} \"{shown}\" does not exist, skipping"));

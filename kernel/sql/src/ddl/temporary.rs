@@ -51,21 +51,19 @@ impl Session {
     pub(super) fn own_temporary_schema(&mut self) -> Result<Arc<Schema>> {
         let (_, catalog) = self.write_view()?;
         let name = self.info.temporary_schema();
-        let of_others = match self.info.has_made_temporary() {
-            true => match catalog.schema_by_name(&name) {
-                Some(schema) => return Ok(schema.clone()),
-                None => Vec::new(),
-            },
-            // Of sessions that are gone, one of which may have had this one's number. They are forgotten once
-            // they are not there any more: this transaction may not commit.
-            false => {
-                let mut left = self.instance.left_schemas();
-                left.retain(|name| catalog.schema_by_name(name).is_some());
-                let mut left = left.clone();
-                left.push(name.clone());
-                left
-            }
+        if self.info.has_made_temporary()
+            && let Some(schema) = catalog.schema_by_name(&name)
+        {
+            return Ok(schema.clone());
+        }
+        // Those of sessions that are gone, one of which may have had this one's number. They are forgotten once
+        // they are not there any more: this transaction may not commit.
+        let mut of_others = {
+            let mut left = self.instance.left_schemas();
+            left.retain(|name| catalog.schema_by_name(name).is_some());
+            left.clone()
         };
+        of_others.push(name.clone());
         self.drop_schemas(&of_others)?;
         let schema = Schema {
             oid: self.instance.allocate_oid()?,

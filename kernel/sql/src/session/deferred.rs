@@ -186,7 +186,7 @@ impl Session {
             }
             Some(names) => {
                 for name in names {
-                    for constraint in self.deferrable(&catalog, name)? {
+                    for constraint in self.constraints_named(&catalog, name, set.deferred)? {
                         self.txn.deferred.set.each.insert(constraint, set.deferred);
                     }
                 }
@@ -198,11 +198,22 @@ impl Session {
         super::done("SET CONSTRAINTS")
     }
 
-    /// The constraints of a name, which all have to be deferrable: those of the first schema of the search path
-    /// that has one.
-    fn deferrable(&self, catalog: &CatalogSnapshot, name: &ObjectName) -> Result<Vec<Oid>> {
+    /// The constraints of a name, which all have to be deferrable to be `deferred`: those of the first schema of
+    /// the search path that has one.
+    fn constraints_named(
+        &self,
+        catalog: &CatalogSnapshot,
+        name: &ObjectName,
+        deferred: bool,
+    ) -> Result<Vec<Oid>> {
         let (schema, name) = names::qualified(name, &self.info.database)?;
         let path = match schema {
+            Some(schema) if !self.info.has_schema(&self.info.schema_named(&schema)) => {
+                return Err(SqlError::new(
+                    state::INVALID_SCHEMA_NAME,
+                    format!("schema \"{schema}\" does not exist"),
+                ));
+            }
             Some(schema) => vec![schema],
             None => self.info.search_path(),
         };
@@ -216,7 +227,7 @@ impl Session {
             };
             let mut found = Vec::new();
             for constraint in catalog.constraints().filter(of_schema) {
-                if constraint.deferral() == Deferral::NotDeferrable {
+                if deferred && constraint.deferral() == Deferral::NotDeferrable {
                     return Err(SqlError::new(
                         state::WRONG_OBJECT_TYPE,
                         format!("constraint \"{name}\" is not deferrable"),

@@ -40,3 +40,13 @@ ROLLBACK;
 SELECT * FROM t;
 CLUSTER;
 SELECT * FROM t;
+-- Operator classes.
+CREATE TABLE texts (a varchar(10), b text, c char(3), d int);
+CREATE INDEX ON texts (a text_pattern_ops, b varchar_pattern_ops DESC, c bpchar_pattern_ops, upper(b) text_pattern_ops);
+CREATE INDEX ON texts (d int4_ops, b pg_catalog.text_ops NULLS FIRST);
+SELECT pg_get_indexdef(indexrelid), indclass FROM pg_index WHERE indrelid = 'texts'::regclass ORDER BY 1;
+SELECT opcname FROM pg_opclass WHERE opcname LIKE '%pattern_ops' AND opcmethod = 403 ORDER BY 1;
+CREATE INDEX ON texts (d text_pattern_ops);
+CREATE INDEX ON texts (d nope_ops);
+INSERT INTO texts VALUES ('abc', 'one', 'x', 1), ('abd', 'two', 'y', 2);
+SELECT d FROM texts WHERE a LIKE 'abc%';

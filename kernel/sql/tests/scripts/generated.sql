@@ -44,10 +44,10 @@ INSERT INTO held VALUES (50);
 UPDATE held SET a = 7;
 SELECT * FROM held;
 -- Later.
-ALTER TABLE t ADD COLUMN both text GENERATED ALWAYS AS (name || coalesce(a, 0)) STORED;
-ALTER TABLE t ADD COLUMN both text GENERATED ALWAYS AS (name || coalesce(a::text, '')) STORED;
+ALTER TABLE t ADD COLUMN joined text GENERATED ALWAYS AS (nothing || name) STORED;
+ALTER TABLE t ADD COLUMN joined text GENERATED ALWAYS AS (name || coalesce(a::text, '')) STORED;
 ALTER TABLE t ADD COLUMN wrong int GENERATED ALWAYS AS (twice) STORED;
-SELECT id, both FROM t ORDER BY id;
+SELECT id, joined FROM t ORDER BY id;
 ALTER TABLE t ALTER COLUMN twice SET DEFAULT 1;
 ALTER TABLE t ALTER COLUMN a TYPE bigint;
 ALTER TABLE t RENAME COLUMN a TO "A b";
@@ -74,4 +74,5 @@ CREATE TABLE g (a int, b int GENERATED ALWAYS AS (g.a * 2) STORED);
 ALTER TABLE g RENAME TO g2;
 INSERT INTO g2 (a) VALUES (1);
 SELECT * FROM g2;
+-- differs: the table is not named
 CREATE TABLE twice (a int, b int GENERATED ALWAYS AS (a) STORED GENERATED ALWAYS AS (a + 1) STORED);

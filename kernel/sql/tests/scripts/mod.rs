@@ -12,7 +12,7 @@ use super::support::Db;
 const SCRIPTS: [(&str, &str); 6] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
-    ("deferrable", include_str!("deferrable.sql")),
+    ("deferred", include_str!("deferred.sql")),
     ("generated", include_str!("generated.sql")),
     ("rename", include_str!("rename.sql")),
     ("temporary", include_str!("temporary.sql")),

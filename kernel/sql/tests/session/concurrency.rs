@@ -436,13 +436,13 @@ fn a_deferred_reference_lets_others_write_its_parent() {
         b.ok("INSERT INTO parent VALUES (80) ON CONFLICT DO NOTHING");
         a.ok("BEGIN; INSERT INTO child VALUES (80)");
         let delete = "DELETE FROM parent WHERE id = 80";
-        let (deleted, _) = while_blocked(&db, "BEGIN", delete, || {
+        let (_, after) = while_blocked(&db, "BEGIN", delete, || {
             a.ok(ends);
         });
         assert_eq!(
-            deleted.starts_with("ERROR 23503"),
+            after.starts_with("ERROR 23503"),
             ends == "COMMIT",
-            "{deleted}"
+            "{after}"
         );
     }
 }

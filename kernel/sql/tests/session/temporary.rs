@@ -36,14 +36,14 @@ fn sessions_have_their_own() {
             "{statement}"
         );
     }
-    a.ok("CREATE TEMP SEQUENCE q");
+    a.ok("CREATE TEMP SEQUENCE q; CREATE TEMP TABLE only_here (id int)");
     for call in ["nextval('{}.q')", "setval('{}.q', 9)", "currval('{}.q')"] {
         let call = format!("SELECT {}", call.replace("{}", schema));
         assert_eq!(b.run(&call), OF_OTHERS, "{call}");
     }
     assert_eq!(b.run(&format!("COPY {schema}.t TO STDOUT")), OF_OTHERS);
     b.ok(&format!("SET search_path = {schema}, public"));
-    assert_eq!(b.run("INSERT INTO t VALUES (9)"), OF_OTHERS);
+    assert_eq!(b.run("INSERT INTO only_here VALUES (9)"), OF_OTHERS);
     b.ok("RESET search_path");
     let made = b.run(&format!("CREATE TABLE {schema}.u (id int)"));
     assert!(made.starts_with("ERROR 42P16"), "{made}");

@@ -4,7 +4,7 @@ CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent DEFERRABLE INITI
 CREATE TABLE strict (p int REFERENCES parent);
 CREATE TABLE wrong (p int REFERENCES parent NOT DEFERRABLE INITIALLY DEFERRED);
 SELECT conname, condeferrable, condeferred, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' ORDER BY conname;
-SELECT constraint_name, is_deferrable, initially_deferred FROM information_schema.table_constraints WHERE constraint_type <> 'CHECK' ORDER BY 1;
+SELECT constraint_name, is_deferrable, initially_deferred FROM information_schema.table_constraints WHERE constraint_type <> 'CHECK' AND constraint_schema = 'public' ORDER BY 1;
 -- The end of a statement is the end of its transaction outside a block.
 INSERT INTO child VALUES (1, 1);
 BEGIN;
@@ -75,7 +75,6 @@ SET CONSTRAINTS nope DEFERRED;
 SET CONSTRAINTS strict_p_fkey DEFERRED;
 SET CONSTRAINTS parent_pkey IMMEDIATE;
 SET CONSTRAINTS nowhere.child_p_fkey DEFERRED;
-SET CONSTRAINTS ALL;
 SET CONSTRAINTS ALL SOMETIMES;
 SET CONSTRAINTS ALL DEFERRED now;
 -- A setting is the transaction's alone.
