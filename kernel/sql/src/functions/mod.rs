@@ -123,6 +123,7 @@ pub fn session_state(builder: SessionStateBuilder) -> SessionStateBuilder {
     rules.extend(Analyzer::new().rules);
     builder
         .with_expr_planners(crate::semantics::expr_planners(Functions::builtin()))
+        .with_relation_planners(vec![Arc::new(crate::semantics::derived::DerivedTables)])
         .with_scalar_functions(scalars())
         .with_aggregate_functions(aggregates())
         .with_window_functions(datafusion::functions_window::all_default_window_functions())

@@ -21,6 +21,7 @@
 pub mod coerce;
 pub mod common;
 pub mod comparable;
+pub mod derived;
 pub mod errors;
 pub mod function;
 pub mod kernel;

@@ -24,6 +24,7 @@ use sqlparser::ast::{
 
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
+use crate::semantics::derived;
 
 pub use expr::{call, is_set_returning};
 pub use limit::fetch_to_limit;
@@ -44,6 +45,11 @@ impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if let Err(e) = derived::unmark(cte) {
+                return ControlFlow::Break(e);
+            }
+        }
         if let Some(order_by) = &mut query.order_by
             && let OrderByKind::Expressions(list) = &mut order_by.kind
         {
