@@ -340,6 +340,13 @@ pub struct IndexColumn {
     pub column: ColumnId16,
     pub descending: bool,
     pub nulls_first: bool,
+    /// Of the key, when it is not the default one of the key's type; else 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub operator_class: Oid,
+}
+
+fn is_default(operator_class: &Oid) -> bool {
+    *operator_class == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use sqlparser::ast::{self, Expr};
 
 use super::constraint::check_alike;
 use super::create_table::column_type;
+use super::index::check_operator_class;
 use super::put;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::meta::ColumnMeta;
@@ -284,6 +285,11 @@ fn check_uses(catalog: &CatalogSnapshot, table: &Table, place: u16, ty: &PgType)
             "ALTER COLUMN … TYPE of a column in an expression of index \"{}\"",
             index.name
         )));
+    }
+    for index in catalog.indexes_of(table.oid) {
+        for key in index.columns.iter().filter(|key| key.column == place) {
+            check_operator_class(key.operator_class, ty.oid())?;
+        }
     }
     let by_plugin = catalog
         .constraints_of(table.oid)

@@ -283,6 +283,7 @@ impl Session {
                     column: *c,
                     descending: false,
                     nulls_first: false,
+                    operator_class: 0,
                 })
                 .collect(),
             unique: true,

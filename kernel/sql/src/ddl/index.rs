@@ -13,6 +13,7 @@ use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
+use crate::pg_catalog::builtin::{accepts, btree_class, builtin_classes};
 use crate::plan::compile::{Expressions, Local};
 use crate::plan::computed;
 use crate::session::outcome::Outcome;
@@ -77,22 +78,22 @@ impl Session {
         let mut expressions = Vec::new();
         let mut column_names = Vec::new();
         for c in &create.columns {
-            if c.operator_class.is_some() {
-                return Err(SqlError::unsupported("an operator class"));
-            }
-            let (column, name) = match unwrap_parentheses(&c.column.expr) {
+            let (column, name, type_oid) = match unwrap_parentheses(&c.column.expr) {
                 Expr::Identifier(ident) => {
                     let name = fold(ident);
-                    let (id, _) = table.column(&name).ok_or_else(|| undefined_column(&name))?;
+                    let (id, column) =
+                        table.column(&name).ok_or_else(|| undefined_column(&name))?;
                     super::constraint::check_indexable(&table, id.0)?;
-                    (id.0, name)
+                    (id.0, name, column.type_oid)
                 }
                 expr => {
                     let key = self.index_key(&catalog, &table, expr)?;
+                    let type_oid = key.type_oid;
                     expressions.push(key);
                     (
                         EXPRESSION + (expressions.len() - 1) as u16,
                         expression_name(expr),
+                        type_oid,
                     )
                 }
             };
@@ -101,6 +102,10 @@ impl Session {
                 column,
                 descending,
                 nulls_first: c.column.options.nulls_first.unwrap_or(descending),
+                operator_class: match &c.operator_class {
+                    Some(name) => operator_class(name, type_oid, &self.info.database)?,
+                    None => 0,
+                },
             });
             column_names.push(name);
         }
@@ -292,6 +297,48 @@ impl Session {
         self.change_catalog(changes)?;
         done("ALTER INDEX")
     }
+}
+
+/// The operator class of this name for keys of a type, 0 for the default one. Those that compare text by
+/// characters or by bytes order it alike here, so an index is the same under each that its type has.
+fn operator_class(name: &ast::ObjectName, type_oid: Oid, database: &str) -> Result<Oid> {
+    let (schema, class_name) = names::qualified(name, database)?;
+    let class = builtin_classes()
+        .iter()
+        .find(|class| class.name == class_name)
+        .filter(|_| schema.is_none_or(|schema| schema == "pg_catalog"))
+        .ok_or_else(|| {
+            SqlError::new(
+                state::UNDEFINED_OBJECT,
+                format!(
+                    "operator class \"{}\" does not exist for access method \"btree\"",
+                    names::parts(name).unwrap_or_default().join(".")
+                ),
+            )
+        })?;
+    check_operator_class(class.oid, type_oid)?;
+    Ok(match class.oid == btree_class(type_oid) {
+        true => 0,
+        false => class.oid,
+    })
+}
+
+/// 42804 when keys of the type cannot be in an index of the class.
+pub(super) fn check_operator_class(class: Oid, type_oid: Oid) -> Result<()> {
+    let Some(class) = builtin_classes().iter().find(|c| c.oid == class) else {
+        return Ok(());
+    };
+    if accepts(class, type_oid) {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        state::DATATYPE_MISMATCH,
+        format!(
+            "operator class \"{}\" does not accept data type {}",
+            class.name,
+            format_type(type_oid)
+        ),
+    ))
 }
 
 fn undefined_column(name: &str) -> SqlError {

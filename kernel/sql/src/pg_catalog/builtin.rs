@@ -315,6 +315,11 @@ pub fn btree_class(ty: Oid) -> Oid {
         .map_or(0, |c| c.oid)
 }
 
+/// Whether a btree operator class is one for this type.
+pub fn accepts(class: &BuiltinClass, ty: Oid) -> bool {
+    class.input == ty || class.input == compared_as(ty)
+}
+
 /// The operator `ty = ty`, or 0.
 pub fn equality_operator(ty: Oid) -> Oid {
     let ty = compared_as(ty);

@@ -4,6 +4,7 @@
 //! does not find them.
 
 use super::SystemContext;
+use super::builtin::builtin_classes;
 use super::deparse;
 use super::names::{qualified_relation_name, quote_ident, relation_name};
 use crate::catalog::model::{
@@ -178,6 +179,13 @@ fn index_column(
     part: &IndexColumn,
 ) -> String {
     let mut sql = index_key(ctx, table, index, part);
+    if let Some(class) = builtin_classes()
+        .iter()
+        .find(|c| c.oid == part.operator_class)
+    {
+        sql.push(' ');
+        sql.push_str(class.name);
+    }
     match (part.descending, part.nulls_first) {
         (true, true) => sql.push_str(" DESC"),
         (true, false) => sql.push_str(" DESC NULLS LAST"),

@@ -122,7 +122,11 @@ fn index_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             .iter()
             .map(|t| builtin_type(*t).map_or(0, |t| t.collation))
             .collect();
-        let classes: Vec<Oid> = types.iter().map(|t| btree_class(*t)).collect();
+        let class = |(key, ty): (&IndexColumn, &Oid)| match key.operator_class {
+            0 => btree_class(*ty),
+            class => class,
+        };
+        let classes: Vec<Oid> = index.columns.iter().zip(&types).map(class).collect();
         let count = index.columns.len() as i16;
         rows.push(row![
             index.oid,

@@ -91,6 +91,7 @@ fn index(
             column,
             descending: false,
             nulls_first: false,
+            operator_class: 0,
         }],
         unique: constraint.is_some(),
         constraint,
