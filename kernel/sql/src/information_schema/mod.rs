@@ -624,7 +624,7 @@ fn view_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             database.clone(),
             ctx.schema_name(v.schema),
             &v.name,
-            definition::view(ctx, v),
+            definition::view(ctx, v, false),
             "NONE",
             NO,
             NO,

@@ -7,6 +7,7 @@ use super::SystemContext;
 use super::builtin::builtin_classes;
 use super::deparse;
 use super::names::{qualified_relation_name, quote_ident, relation_name};
+use super::view_definition;
 use crate::catalog::model::{
     ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, IndexExpression, PluginConstraint,
     ReferentialAction, Table, View,
@@ -233,6 +234,6 @@ pub fn index_part(ctx: &SystemContext, index: &Index, number: i64) -> Option<Str
 }
 
 /// A view's query.
-pub fn view(_: &SystemContext, view: &View) -> String {
-    format!(" {};", view.definition)
+pub fn view(ctx: &SystemContext, view: &View, pretty: bool) -> String {
+    view_definition::print(ctx, view, pretty).unwrap_or_else(|| format!(" {};", view.definition))
 }

@@ -16,6 +16,7 @@ use sqlparser::parser::Parser;
 use super::SystemContext;
 use super::names;
 use crate::catalog::model::{Oid, Table};
+use crate::names::fold;
 
 const BOOL: Oid = 16;
 const INT8: Oid = 20;
@@ -59,7 +60,7 @@ pub fn expression(
     let Ok(expr) = parsed else {
         return text.to_owned();
     };
-    let printer = Printer { ctx, table, pretty };
+    let printer = Printer::new(ctx, &table, pretty);
     match printer.print(&expr) {
         Some(printed) => match target {
             Some((ty, typmod)) => printer.literal_as(printed, ty, typmod).text,
@@ -87,13 +88,47 @@ enum Kind {
     Operator,
 }
 
-struct Printer<'a> {
+/// The columns that an expression may name.
+pub trait Columns {
+    /// How a column is printed, and its type.
+    fn find(&self, relation: Option<&str>, column: &str) -> Option<(String, Oid)>;
+}
+
+impl Columns for Option<&Table> {
+    fn find(&self, relation: Option<&str>, column: &str) -> Option<(String, Oid)> {
+        let table = self.filter(|_| relation.is_none())?;
+        let (_, found) = table.column(column)?;
+        Some((names::quote_ident(column), found.type_oid))
+    }
+}
+
+pub struct Printer<'a> {
     ctx: &'a SystemContext,
-    table: Option<&'a Table>,
+    columns: &'a dyn Columns,
     pretty: bool,
 }
 
+impl<'a> Printer<'a> {
+    pub fn new(ctx: &'a SystemContext, columns: &'a dyn Columns, pretty: bool) -> Printer<'a> {
+        Printer {
+            ctx,
+            columns,
+            pretty,
+        }
+    }
+}
+
 impl Printer<'_> {
+    pub fn is_pretty(&self) -> bool {
+        self.pretty
+    }
+
+    /// An expression by itself; `None` where this has no words for it.
+    pub fn text(&self, expr: &Expr) -> Option<String> {
+        let printed = self.print(expr)?;
+        Some(self.literal_as(printed, TEXT, -1).text)
+    }
+
     fn atom(text: String, ty: Option<Oid>) -> Option<Printed> {
         Some(Printed {
             text,
@@ -119,15 +154,15 @@ impl Printer<'_> {
         match expr {
             Expr::Nested(inner) => self.print(inner),
             Expr::Identifier(name) => {
-                let name = match name.quote_style {
-                    Some(_) => name.value.clone(),
-                    None => name.value.to_lowercase(),
+                let (text, ty) = self.columns.find(None, &fold(name))?;
+                Self::atom(text, Some(ty))
+            }
+            Expr::CompoundIdentifier(parts) => {
+                let [relation, name] = parts.as_slice() else {
+                    return None;
                 };
-                let ty = self
-                    .table
-                    .and_then(|t| t.column(&name))
-                    .map(|(_, c)| c.type_oid);
-                Self::atom(names::quote_ident(&name), Some(ty?))
+                let (text, ty) = self.columns.find(Some(&fold(relation)), &fold(name))?;
+                Self::atom(text, Some(ty))
             }
             Expr::Value(value) => self.value(&value.value),
             Expr::UnaryOp {
@@ -514,6 +549,11 @@ impl Printer<'_> {
         if function.over.is_some() || function.filter.is_some() {
             return None;
         }
+        if name == "count"
+            && let [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] = arguments.as_slice()
+        {
+            return Self::atom("count(*)".to_owned(), Some(INT8));
+        }
         let takes_relation = matches!(name.as_str(), "nextval" | "currval" | "setval");
         let mut printed = Vec::new();
         for (i, argument) in arguments.iter().enumerate() {
@@ -541,7 +581,10 @@ impl Printer<'_> {
             | "strpos" => Some(INT4),
             "lower" | "upper" | "trim" | "btrim" | "ltrim" | "rtrim" | "substr" | "replace"
             | "md5" => Some(TEXT),
-            "abs" | "round" | "floor" | "ceil" => printed.first().and_then(|p| p.ty),
+            "abs" | "round" | "floor" | "ceil" | "min" | "max" => {
+                printed.first().and_then(|p| p.ty)
+            }
+            "count" => Some(INT8),
             "gen_random_uuid" => Some(2950),
             "random" => Some(FLOAT8),
             _ => return None,

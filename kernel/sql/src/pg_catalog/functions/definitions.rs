@@ -23,8 +23,8 @@ functions! {
                 .into()),
         }
     };
-    pg_get_viewdef(Regclass) -> Text = view;
-    pg_get_viewdef(Regclass, Bool) -> Text = view;
+    pg_get_viewdef(Regclass) -> Text = |c, a| view(c, a, false);
+    pg_get_viewdef(Regclass, Bool) -> Text = |c, a| view(c, a, argument::flag(a, 1)?);
     pg_get_expr(NodeTree, Oid) -> Text = |c, a| expression(c, a, false);
     pg_get_expr(NodeTree, Oid, Bool) -> Text = |c, a| expression(c, a, argument::flag(a, 2)?);
     pg_get_serial_sequence(Text, Text) -> Text = serial_sequence;
@@ -100,12 +100,12 @@ fn index(ctx: &SystemContext, args: &[Datum], pretty: bool) -> Result<Datum> {
     Ok(index.map(|i| definition::index(ctx, i, pretty)).into())
 }
 
-fn view(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
+fn view(ctx: &SystemContext, args: &[Datum], pretty: bool) -> Result<Datum> {
     let view = argument::reg(ctx, Type::Regclass, args, 0)?;
     Ok(ctx
         .catalog
         .view(view)
-        .map(|v| definition::view(ctx, v))
+        .map(|v| definition::view(ctx, v, pretty))
         .into())
 }
 

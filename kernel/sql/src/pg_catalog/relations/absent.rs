@@ -126,4 +126,69 @@ relations! {
     PG_TS_TEMPLATE = pg_catalog.pg_ts_template 3764 'r' {
         oid Oid, tmplname Name, tmplnamespace Oid, tmplinit Regproc, tmpllexize Regproc,
     } => None;
+    PG_STATS = pg_catalog.pg_stats 12053 'v' {
+        schemaname Name, tablename Name, attname Name, inherited Bool, null_frac Float4,
+        avg_width Int4, n_distinct Float4, most_common_vals AnyArray,
+        most_common_freqs Float4Array, histogram_bounds AnyArray, correlation Float4,
+        most_common_elems AnyArray, most_common_elem_freqs Float4Array,
+        elem_count_histogram Float4Array,
+    } => None;
+    PG_SECLABELS = pg_catalog.pg_seclabels 12099 'v' {
+        objoid Oid, classoid Oid, objsubid Int4, objtype Text, objnamespace Oid, objname Text,
+        provider Text, label Text,
+    } => None;
+    PG_LARGEOBJECT = pg_catalog.pg_largeobject 2613 'r' {
+        loid Oid, pageno Int4, data Bytea,
+    } => None;
+    PG_PARAMETER_ACL = pg_catalog.pg_parameter_acl 6243 'r' {
+        oid Oid, parname Text, paracl AclItemArray null,
+    } => None;
+    PG_REPLICATION_ORIGIN = pg_catalog.pg_replication_origin 6000 'r' {
+        roident Oid, roname Text,
+    } => None;
+    TRIGGERS = information_schema.triggers 13440 'v' {
+        trigger_catalog SqlIdentifier, trigger_schema SqlIdentifier, trigger_name SqlIdentifier,
+        event_manipulation CharacterData, event_object_catalog SqlIdentifier,
+        event_object_schema SqlIdentifier, event_object_table SqlIdentifier,
+        action_order CardinalNumber, action_condition CharacterData,
+        action_statement CharacterData, action_orientation CharacterData,
+        action_timing CharacterData, action_reference_old_table SqlIdentifier,
+        action_reference_new_table SqlIdentifier, action_reference_old_row SqlIdentifier,
+        action_reference_new_row SqlIdentifier, created TimeStamp,
+    } => None;
+    TRIGGERED_UPDATE_COLUMNS = information_schema.triggered_update_columns 13435 'v' {
+        trigger_catalog SqlIdentifier, trigger_schema SqlIdentifier, trigger_name SqlIdentifier,
+        event_object_catalog SqlIdentifier, event_object_schema SqlIdentifier,
+        event_object_table SqlIdentifier, event_object_column SqlIdentifier,
+    } => None;
+    DOMAINS = information_schema.domains 13320 'v' {
+        domain_catalog SqlIdentifier, domain_schema SqlIdentifier, domain_name SqlIdentifier,
+        data_type CharacterData, character_maximum_length CardinalNumber,
+        character_octet_length CardinalNumber, character_set_catalog SqlIdentifier,
+        character_set_schema SqlIdentifier, character_set_name SqlIdentifier,
+        collation_catalog SqlIdentifier, collation_schema SqlIdentifier,
+        collation_name SqlIdentifier, numeric_precision CardinalNumber,
+        numeric_precision_radix CardinalNumber, numeric_scale CardinalNumber,
+        datetime_precision CardinalNumber, interval_type CharacterData,
+        interval_precision CardinalNumber, domain_default CharacterData,
+        udt_catalog SqlIdentifier, udt_schema SqlIdentifier, udt_name SqlIdentifier,
+        scope_catalog SqlIdentifier, scope_schema SqlIdentifier, scope_name SqlIdentifier,
+        maximum_cardinality CardinalNumber, dtd_identifier SqlIdentifier,
+    } => None;
+    DOMAIN_CONSTRAINTS = information_schema.domain_constraints 13310 'v' {
+        constraint_catalog SqlIdentifier, constraint_schema SqlIdentifier,
+        constraint_name SqlIdentifier, domain_catalog SqlIdentifier, domain_schema SqlIdentifier,
+        domain_name SqlIdentifier, is_deferrable YesOrNo, initially_deferred YesOrNo,
+    } => None;
+    FOREIGN_TABLES = information_schema.foreign_tables 13541 'v' {
+        foreign_table_catalog SqlIdentifier, foreign_table_schema SqlIdentifier,
+        foreign_table_name SqlIdentifier, foreign_server_catalog SqlIdentifier,
+        foreign_server_name SqlIdentifier,
+    } => None;
+    FOREIGN_SERVERS = information_schema.foreign_servers 13528 'v' {
+        foreign_server_catalog SqlIdentifier, foreign_server_name SqlIdentifier,
+        foreign_data_wrapper_catalog SqlIdentifier, foreign_data_wrapper_name SqlIdentifier,
+        foreign_server_type CharacterData, foreign_server_version CharacterData,
+        authorization_identifier SqlIdentifier,
+    } => None;
 }

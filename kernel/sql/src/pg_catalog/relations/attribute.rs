@@ -97,6 +97,30 @@ fn attribute<'a>(
     }
 }
 
+/// What PostgreSQL keeps with every row of a table: name, number and type.
+const SYSTEM_COLUMNS: [(&str, i16, Oid); 6] = [
+    ("ctid", -1, 27),
+    ("xmin", -2, 28),
+    ("cmin", -3, 29),
+    ("xmax", -4, 28),
+    ("cmax", -5, 29),
+    ("tableoid", -6, 26),
+];
+
+/// The system columns of a relation. Tools that list all columns of a table by `pg_attribute` count on them;
+/// queries can read none but the `tableoid` of system relations.
+fn system_columns(relation: Oid, rows: &mut Rows) -> Result<()> {
+    for (name, number, ty) in SYSTEM_COLUMNS {
+        let column = Attribute {
+            number,
+            not_null: true,
+            ..attribute(relation, name, 0, ty, -1)
+        };
+        rows.push(column.row())?;
+    }
+    Ok(())
+}
+
 fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for table in ctx.catalog.tables() {
         for (place, column) in table.columns.iter().enumerate() {
@@ -127,6 +151,7 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             };
             rows.push(row.row())?;
         }
+        system_columns(table.oid, rows)?;
     }
     for index in ctx.catalog.indexes() {
         let Some(table) = ctx.catalog.table(index.table) else {
@@ -157,6 +182,7 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 .row(),
             )?;
         }
+        system_columns(sequence.oid, rows)?;
     }
     for view in ctx.catalog.views() {
         for (place, column) in view.columns.iter().enumerate() {
@@ -176,6 +202,9 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 ..attribute(relation.oid, column.name, place, ty, -1)
             };
             rows.push(row.row())?;
+        }
+        if relation.kind == 'r' {
+            system_columns(relation.oid, rows)?;
         }
     }
     Ok(())
