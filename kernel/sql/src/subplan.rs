@@ -21,7 +21,9 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, Result, UnnestOptions};
+use datafusion::common::{
+    Column, DFSchema, DataFusionError, JoinType, ParamValues, Result, UnnestOptions,
+};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionState;
 use datafusion::functions::core::expr_fn::get_field;
@@ -811,4 +813,50 @@ pub fn bind(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
         })
     })
     .data()
+}
+
+/// Replaces the parameters of a plan, those in its subqueries included.
+pub fn with_parameters(plan: LogicalPlan, values: &ParamValues) -> Result<LogicalPlan> {
+    let plan = plan.replace_params_with_values(values)?;
+    plan.transform_down_with_subqueries(|node| {
+        if node.inputs().is_empty() {
+            return Ok(Transformed::no(node));
+        }
+        node.map_expressions(|expr| {
+            expr.transform_up(|e| {
+                let Expr::ScalarFunction(f) = e else {
+                    return Ok(Transformed::no(e));
+                };
+                let Some(subplan) = f.func.inner().downcast_ref::<Subplan>() else {
+                    return Ok(Transformed::no(Expr::ScalarFunction(f)));
+                };
+                let plan = with_parameters(subplan.plan.as_ref().clone(), values)?;
+                let filled = Subplan {
+                    plan: Arc::new(plan),
+                    ..subplan.clone()
+                };
+                Ok(Transformed::yes(filled.call(f.args)))
+            })
+        })
+    })
+    .data()
+}
+
+/// The plans of all subqueries that this module runs for a plan.
+pub fn plans_inside(plan: &LogicalPlan) -> Result<Vec<Arc<LogicalPlan>>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::ScalarFunction(f) = e
+                    && let Some(subplan) = f.func.inner().downcast_ref::<Subplan>()
+                {
+                    found.extend(plans_inside(&subplan.plan)?);
+                    found.push(subplan.plan.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
 }

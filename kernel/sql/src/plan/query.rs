@@ -22,7 +22,7 @@ use super::context::{PlanContext, Uses};
 use super::error::convert;
 use super::fast::{self, FastQuery};
 use super::limit;
-use super::origin;
+use super::origin::{self, Plans};
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
@@ -104,13 +104,13 @@ impl Source {
             None => self.info.given_parameters(&self.types)?,
         };
         let given = given.as_deref();
-        let mut plan = self.analyse(state, catalog, &whens, given, &uses)?;
+        let mut plans = self.analyse(state, catalog, &whens, given, &uses)?;
         if self.types.iter().any(Option::is_none) {
             // What is unknown was planned as text; how it was used says what it should be.
-            let found = crate::semantics::infer_parameters(&plan)?;
+            let found = origin::parameters(&plans)?;
             self.infer(&found);
             if !found.is_empty() {
-                plan = self.analyse(state, catalog, &whens, given, &uses)?;
+                plans = self.analyse(state, catalog, &whens, given, &uses)?;
             }
         }
         let params: Vec<PgType> = self
@@ -118,7 +118,8 @@ impl Source {
             .iter()
             .map(|t| t.clone().unwrap_or(PgType::Text))
             .collect();
-        let columns: Arc<[ResultColumn]> = origin::result_columns(&plan).into();
+        let columns: Arc<[ResultColumn]> = origin::result_columns(&plans).into();
+        let plan = plans.typed;
         let uses = uses.take();
         let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
         let optimise = |plan| {
@@ -210,19 +211,20 @@ impl Source {
         times: &[When],
         params: Option<&[ScalarValue]>,
         uses: &RefCell<Uses>,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Plans> {
         uses.borrow_mut().times.clear();
         let context = PlanContext::new(state, catalog, &self.info, uses);
         context.add_times(times, params)?;
         let mut planner_context = parameter_fields(&self.types);
-        let plan = context
+        let planned = context
             .planner()
             .sql_statement_to_plan_with_context(self.statement.clone(), &mut planner_context)
             .map_err(convert)?;
-        state
+        let typed = state
             .analyzer()
-            .execute_and_check(plan, state.config_options(), |_, _| {})
-            .map_err(convert)
+            .execute_and_check(planned.clone(), state.config_options(), |_, _| {})
+            .map_err(convert)?;
+        Ok(Plans { planned, typed })
     }
 }
 
@@ -299,9 +301,8 @@ impl PlannedQuery {
     fn bound(&self, state: &SessionState, params: &[ScalarValue]) -> Result<LogicalPlan> {
         let mut plan = self.plan.clone();
         if !self.params.is_empty() {
-            plan = plan
-                .replace_params_with_values(&ParamValues::from(params.to_vec()))
-                .map_err(convert)?;
+            let values = ParamValues::from(params.to_vec());
+            plan = crate::subplan::with_parameters(plan, &values).map_err(convert)?;
             if !self.optimised {
                 plan = limit::fold(plan)?;
             }

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 use super::datum::{Datum, Type, array, read};
 use super::{SessionView, SystemContext};
 use crate::error::{Result, SqlError, state};
+use crate::types::PgType;
 
 mod definitions;
 mod identity;
@@ -97,6 +98,13 @@ pub fn scalar_function(name: &str, session: &Arc<dyn SessionView>) -> Option<Arc
         signature,
     };
     Some(Arc::new(ScalarUDF::new_from_impl(bound)))
+}
+
+/// The declared type of an argument of a function that [`scalar_function`] made.
+pub fn catalog_argument(function: &ScalarUDF, arguments: usize, at: usize) -> Option<PgType> {
+    let bound = function.inner().downcast_ref::<Bound>()?;
+    let overload = bound.overload(arguments).ok()?;
+    PgType::from_oid(overload.arguments.get(at)?.oid())
 }
 
 #[derive(Debug)]
