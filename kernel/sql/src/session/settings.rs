@@ -97,6 +97,8 @@ parameters! {
     "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
     "cpu_governor" "on" Kind::ServerBool, false, "Holds background work to its share of the machine's CPU time.";
     "datestyle" "ISO, MDY" Kind::DateStyle, true, "Sets the display format for date and time values.";
+    "default_table_access_method" "heap" Kind::Only(&["heap"]), false, "Sets the default table access method for new tables.";
+    "default_tablespace" "" Kind::Only(&[""]), false, "Sets the default tablespace to create tables and indexes in.";
     "default_transaction_deferrable" "off" Kind::Bool, false, "Sets the default deferrable status of new transactions.";
     "default_transaction_isolation" "read committed" Kind::Enum(ISOLATION_LEVELS), false, "Sets the transaction isolation level of each new transaction.";
     "default_transaction_read_only" "off" Kind::Bool, false, "Sets the default read-only status of new transactions.";
@@ -110,6 +112,8 @@ parameters! {
     "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";
     "is_superuser" "off" Kind::Internal, true, "Shows whether the current user is a superuser.";
     "jit" "off" Kind::Only(&["off", "false", "0", "no"]), false, "Allow JIT compilation.";
+    "lc_collate" "C" Kind::Internal, false, "Shows the collation order locale.";
+    "lc_ctype" "C" Kind::Internal, false, "Shows the character classification and case conversion locale.";
     "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
     "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
@@ -527,7 +531,7 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
         Kind::Millis => parse_millis(name, value).map(print_millis),
         Kind::TimeZone => match value.to_ascii_lowercase().as_str() {
             "local" | "default" => Ok(parameter.default.to_owned()),
-            _ => TimeZone::parse(value).map(|zone| zone.name().to_owned()),
+            _ => TimeZone::of_setting(value).map(|zone| zone.name().to_owned()),
         },
         Kind::DateStyle => {
             let mut format = Format::default();

@@ -16,6 +16,8 @@ use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::types::PgType;
+use crate::types::interval::{self, Interval};
+use crate::types::timezone::TimeZone;
 
 /// One column of text.
 pub(crate) fn text_rows(column: &str, lines: Vec<String>) -> Rows {
@@ -83,6 +85,42 @@ fn set_value(expr: &Expr) -> Result<String> {
     })
 }
 
+/// The zone of `SET TIME ZONE INTERVAL …`: that far east.
+fn zone_of(given: &ast::Interval) -> Result<TimeZone> {
+    use ast::DateTimeField::{Hour, Minute};
+    let text = set_value(&given.value)?;
+    let number = text.trim().parse::<f64>().is_ok();
+    let span = match (&given.leading_field, &given.last_field) {
+        (None, None) => Interval::parse(&text)?,
+        (Some(Hour), None) if number => Interval::parse(&format!("{text} hours"))?,
+        (Some(Hour), Some(Minute)) if number => Interval::parse(&format!("{text} minutes"))?,
+        (Some(Hour), None | Some(Minute)) => Interval::parse(&text)?,
+        _ => {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                "time zone interval must be HOUR or HOUR TO MINUTE",
+            ));
+        }
+    };
+    let refused = |unit| {
+        let mut shown = String::new();
+        span.write(&mut shown);
+        SqlError::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("invalid value for parameter \"TimeZone\": \"INTERVAL '{shown}'\""),
+        )
+        .with_detail(format!("Cannot specify {unit} in time zone interval."))
+    };
+    if span.months != 0 {
+        return Err(refused("months"));
+    }
+    if span.days != 0 {
+        return Err(refused("days"));
+    }
+    let east = i32::try_from(span.micros / 1_000_000).map_err(|_| interval::out_of_range())?;
+    Ok(TimeZone::fixed(east))
+}
+
 fn is_default(values: &[Expr]) -> bool {
     matches!(values, [Expr::Identifier(i)] if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
 }
@@ -124,9 +162,7 @@ impl Session {
             }
             Set::SetTimeZone { local, value } => {
                 let value = match value {
-                    Expr::Interval(_) => {
-                        return Err(SqlError::unsupported("SET TIME ZONE INTERVAL"));
-                    }
+                    Expr::Interval(span) => zone_of(span)?.name().to_owned(),
                     other => set_value(other)?,
                 };
                 self.set_parameter("timezone", &value, *local)

@@ -100,7 +100,7 @@ impl TimeZone {
         } else {
             format!(":{m:02}")
         };
-        let (iso, posix) = if east < 0 { ('-', "") } else { ('+', "-") };
+        let (iso, posix) = if east < 0 { ('-', '+') } else { ('+', '-') };
         TimeZone {
             name: format!("<{iso}{h:02}{minutes}>{posix}{h:02}{minutes}").into(),
             rule: Rule::Fixed(east),
@@ -117,8 +117,23 @@ impl TimeZone {
         })
     }
 
+    /// As [`parse`](Self::parse), but a number is hours east.
+    pub fn of_setting(value: &str) -> Result<TimeZone> {
+        match value.trim().parse::<f64>() {
+            Ok(hours) if hours.abs() < 168.0 => Ok(TimeZone::fixed((hours * 3600.0) as i32)),
+            _ => TimeZone::parse(value),
+        }
+    }
+
     pub fn lookup(name: &str) -> Option<TimeZone> {
         let trimmed = name.trim();
+        // POSIX's `<abbreviation>offset`, the offset counted to the west.
+        if let Some((_, offset)) = trimmed.strip_prefix('<').and_then(|n| n.split_once('>')) {
+            return Some(TimeZone {
+                name: trimmed.into(),
+                rule: Rule::Fixed(-parse_offset(offset)?),
+            });
+        }
         if trimmed.eq_ignore_ascii_case("utc") || trimmed.eq_ignore_ascii_case("etc/utc") {
             let name = if trimmed.len() == 3 { "UTC" } else { "Etc/UTC" };
             return Some(TimeZone {
