@@ -217,7 +217,8 @@ pub fn format_type(ctx: &SystemContext, oid: Oid, typmod: Option<i32>) -> String
             None => "???".to_owned(),
         };
     };
-    if ty.category == 'A' && ty.element != 0 && ty.len == -1 {
+    // The two vectors are no true arrays.
+    if ty.category == 'A' && ty.element != 0 && ty.len == -1 && ty.storage != "p" {
         return format!("{}[]", format_type(ctx, ty.element, typmod));
     }
     let name = match TYPE_NAMES.iter().find(|(internal, _)| *internal == ty.name) {

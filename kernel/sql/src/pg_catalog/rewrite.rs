@@ -13,8 +13,12 @@
 //! | `FROM srf(x) a` | `FROM LATERAL (SELECT unnest(srf(x)) AS a) a` |
 //! | `current_schema` | `current_schema()` |
 //! | `c.tableoid` of a system relation | its oid |
+//! | `typinput::text` of a `reg*` column | `regprocout(typinput)` |
+//! | `indkey[0]` and other uses of vectors | see [`vector`] |
 //!
 //! All of it happens on the syntax tree, before names are resolved, in one pass ([`statement`]).
+
+mod vector;
 
 use std::ops::ControlFlow;
 
@@ -27,6 +31,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use super::datum::Type;
 use super::relations;
 use crate::error::{Result, SqlError, state};
 use crate::semantics::rewrite::names;
@@ -112,6 +117,9 @@ impl Rewriter {
                     let query = query.clone();
                     return Ok(Some(call("array_subquery", vec![Expr::Subquery(query)])));
                 }
+                if let Some(array) = self.vector_call(function) {
+                    return Ok(Some(array));
+                }
                 if SET_RETURNING.iter().any(|f| name_is(&function.name, f)) {
                     return Ok(Some(call("unnest", vec![expr.clone()])));
                 }
@@ -123,6 +131,14 @@ impl Rewriter {
                 data_type,
                 ..
             } => {
+                if is_text(data_type) && self.is_vector(inner) {
+                    return Ok(Some(vector::as_text((**inner).clone())));
+                }
+                if is_text(data_type)
+                    && let Some(reg) = self.reg_column(inner)
+                {
+                    return Ok(Some(call(&format!("{reg}out"), vec![(**inner).clone()])));
+                }
                 if let Some(reg) = reg_type(data_type) {
                     return Ok(Some(call(reg, vec![(**inner).clone()])));
                 }
@@ -152,9 +168,7 @@ impl Rewriter {
             {
                 Ok(Some(call("current_schema", Vec::new())))
             }
-            Expr::CompoundFieldAccess { root, access_chain } => {
-                Ok(column_access(root, access_chain))
-            }
+            Expr::CompoundFieldAccess { root, access_chain } => Ok(self.access(root, access_chain)),
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
                 [relation, column] if column.value.eq_ignore_ascii_case("tableoid") => {
                     Ok(self.table_oid(&relation.value))
@@ -163,6 +177,60 @@ impl Rewriter {
             },
             _ => Ok(None),
         }
+    }
+
+    /// A subscript or a field.
+    fn access(&self, root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+        let column = column_access(root, access_chain);
+        let (root, chain) = match &column {
+            None => (root, access_chain),
+            Some(Expr::CompoundFieldAccess { root, access_chain }) => {
+                (root.as_ref(), access_chain.as_slice())
+            }
+            Some(_) => return column,
+        };
+        if !self.is_vector(root) {
+            return column;
+        }
+        let mut access_chain = chain.to_vec();
+        vector::shift_subscript(&mut access_chain);
+        Some(Expr::CompoundFieldAccess {
+            root: Box::new(root.clone()),
+            access_chain,
+        })
+    }
+
+    /// The type of an expression that is a column of a system relation.
+    fn column_type(&self, expr: &Expr) -> Option<Type> {
+        match expr {
+            Expr::Nested(inner) => self.column_type(inner),
+            Expr::Identifier(column) => self.type_of(None, column),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [relation, column] | [_, relation, column] => self.type_of(Some(relation), column),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// That of the relation of this name, or without one of the nearest that has such a column.
+    fn type_of(&self, relation: Option<&Ident>, column: &Ident) -> Option<Type> {
+        let column = column.value.to_lowercase();
+        let ty = |oid: u32| {
+            let mut columns = relations::find_oid(oid)?.columns.iter();
+            columns.find(|c| c.name == column).map(|c| c.ty)
+        };
+        let mut nearest = self.scopes.iter().rev().flatten();
+        match relation {
+            Some(relation) => ty(nearest.find(|(name, _)| *name == relation.value)?.1),
+            None => nearest.find_map(|(_, oid)| ty(*oid)),
+        }
+    }
+
+    /// The `reg*` type of a column of a system relation.
+    fn reg_column(&self, expr: &Expr) -> Option<&'static str> {
+        let ty = self.column_type(expr).filter(|ty| ty.is_reg())?;
+        REG_TYPES.iter().find(|name| **name == ty.sql()).copied()
     }
 
     /// `alias.tableoid` where the alias is a system relation's.

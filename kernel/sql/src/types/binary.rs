@@ -104,7 +104,15 @@ pub fn encode_binary(values: &dyn Array, row: usize, ty: &PgType, f: &Format, ou
         (PgType::Uuid, _) => out.extend_from_slice(values.as_fixed_size_binary().value(row)),
         (PgType::Array(item), DataType::List(_)) => {
             let elements = values.as_list::<i32>().value(row);
-            encode_array(&elements, item, f, out);
+            encode_array(&elements, item, 1, f, out);
+        }
+        (PgType::Int2Vector, DataType::List(_)) => {
+            let elements = values.as_list::<i32>().value(row);
+            encode_array(&elements, &PgType::Int2, 0, f, out);
+        }
+        (PgType::OidVector, DataType::List(_)) => {
+            let elements = values.as_list::<i32>().value(row);
+            encode_array(&elements, &PgType::Oid, 0, f, out);
         }
         _ => {
             let mut text = String::new();
@@ -135,7 +143,8 @@ fn integer_at(values: &dyn Array, row: usize) -> i64 {
     }
 }
 
-fn encode_array(elements: &ArrayRef, item: &PgType, f: &Format, out: &mut Vec<u8>) {
+/// `first` is the number of the first element.
+fn encode_array(elements: &ArrayRef, item: &PgType, first: i32, f: &Format, out: &mut Vec<u8>) {
     let dimensions = i32::from(!elements.is_empty());
     out.extend(dimensions.to_be_bytes());
     out.extend(i32::from(elements.null_count() > 0).to_be_bytes());
@@ -144,7 +153,7 @@ fn encode_array(elements: &ArrayRef, item: &PgType, f: &Format, out: &mut Vec<u8
         return;
     }
     out.extend((elements.len() as i32).to_be_bytes());
-    out.extend(1i32.to_be_bytes());
+    out.extend(first.to_be_bytes());
     for i in 0..elements.len() {
         if elements.is_null(i) {
             out.extend((-1i32).to_be_bytes());
@@ -343,7 +352,13 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
         | PgType::Regnamespace
         | PgType::Regrole => ScalarValue::UInt32(Some(u32::from_be_bytes(r.array()?))),
         PgType::Array(item) => decode_array(item, r)?,
-        PgType::Void | PgType::Record => {
+        PgType::Void
+        | PgType::Record
+        | PgType::Int2Vector
+        | PgType::OidVector
+        | PgType::NodeTree
+        | PgType::AclItem
+        | PgType::Xid => {
             return Err(SqlError::unsupported(format!(
                 "binary input of type {}",
                 ty.name()

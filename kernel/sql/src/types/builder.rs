@@ -134,7 +134,7 @@ impl ColumnBuilder {
                 ty,
                 values: Vec::with_capacity(n),
             },
-            Void | Record => {
+            Void | Record | Int2Vector | OidVector | NodeTree | AclItem | Xid => {
                 return Err(SqlError::unsupported(format!(
                     "input of type {}",
                     ty.name()

@@ -127,6 +127,15 @@ pub fn encode_text_typmod(
             }
         }
         DataType::FixedSizeBinary(16) => uuid(values.as_fixed_size_binary().value(row), out),
+        DataType::List(_) if matches!(ty, PgType::Int2Vector | PgType::OidVector) => {
+            let elements = values.as_list::<i32>().value(row);
+            for i in 0..elements.len() {
+                if i > 0 {
+                    out.push(' ');
+                }
+                encode_text(&elements, i, &PgType::Oid, f, out);
+            }
+        }
         DataType::List(_) => {
             let item = ty.element().cloned();
             let elements = values.as_list::<i32>().value(row);
@@ -201,10 +210,11 @@ fn text(s: &str, ty: &PgType, typmod: i32, out: &mut String) {
 }
 
 fn oid(v: u32, ty: &PgType, f: &Format, out: &mut String) {
-    let name = match ty {
-        PgType::Oid => None,
-        PgType::Regtype => PgType::from_oid(v).map(|t| t.name().to_string()),
-        _ => f.objects.as_ref().and_then(|o| o.name(ty, v)),
+    let name = match (ty, &f.objects) {
+        (PgType::Oid, _) => None,
+        (_, Some(objects)) if v != 0 => objects.name(ty, v),
+        (PgType::Regtype, _) => PgType::from_oid(v).map(|t| t.name().to_string()),
+        _ => None,
     };
     match name {
         Some(name) => out.push_str(&name),

@@ -87,6 +87,12 @@ pub enum PgType {
     Unknown,
     Record,
     Array(Box<PgType>),
+    /// Of columns of system relations only, as the four after it: no SQL text can ask for one.
+    Int2Vector,
+    OidVector,
+    NodeTree,
+    AclItem,
+    Xid,
     /// A type of a plugin.
     Extension(&'static ExtensionType),
 }
@@ -151,6 +157,15 @@ static TYPES: &[TypeRow] = type_rows! {
     Regrole 4096 4097 "regrole" "regrole" 4;
 };
 
+/// Types that columns of system relations have, and nothing else.
+static SYSTEM_TYPES: &[TypeRow] = type_rows! {
+    Int2Vector 22 1006 "int2vector" "int2vector" -1;
+    Xid 28 1011 "xid" "xid" 4;
+    OidVector 30 1013 "oidvector" "oidvector" -1;
+    NodeTree 194 0 "pg_node_tree" "pg_node_tree" -1;
+    AclItem 1033 1034 "aclitem" "aclitem" 12;
+};
+
 impl PgType {
     fn row(&self) -> &'static TypeRow {
         let scalar = match self {
@@ -160,7 +175,8 @@ impl PgType {
         if let PgType::Extension(extension) = scalar {
             return &extension.row;
         }
-        TYPES.iter().find(|r| r.ty == *scalar).unwrap_or_else(|| {
+        let mut rows = TYPES.iter().chain(SYSTEM_TYPES);
+        rows.find(|r| r.ty == *scalar).unwrap_or_else(|| {
             // An array of arrays has no row of its own: PostgreSQL gives both one type.
             PgType::Unknown.row()
         })
@@ -179,7 +195,7 @@ impl PgType {
         if oid == 0 {
             return None;
         }
-        let builtin = TYPES.iter().find_map(|r| {
+        let builtin = TYPES.iter().chain(SYSTEM_TYPES).find_map(|r| {
             if r.oid == oid {
                 Some(r.ty.clone())
             } else if r.array_oid == oid {
@@ -289,13 +305,13 @@ impl PgType {
             Int2 | Int4 | Int8 | Float4 | Float8 | Numeric | Oid | Regclass | Regtype | Regproc
             | Regnamespace | Regrole => 'N',
             Text | Varchar | Bpchar | Name => 'S',
-            Char => 'Z',
+            Char | NodeTree => 'Z',
             Date | Time | Timestamp | TimestampTz => 'D',
             Interval => 'T',
-            Array(_) => 'A',
+            Array(_) | Int2Vector | OidVector => 'A',
             Record | Void => 'P',
             Unknown => 'X',
-            Bytea | Uuid | Json | Jsonb | Extension(_) => 'U',
+            Bytea | Uuid | Json | Jsonb | AclItem | Xid | Extension(_) => 'U',
         }
     }
 
@@ -336,7 +352,7 @@ impl PgType {
             Float4 => DataType::Float32,
             Float8 => DataType::Float64,
             Numeric => DataType::LargeBinary,
-            Text | Varchar | Bpchar | Name | Char => DataType::Utf8View,
+            Text | Varchar | Bpchar | Name | Char | NodeTree | AclItem => DataType::Utf8View,
             Bytea => DataType::Binary,
             Date => DataType::Date32,
             Time => DataType::Time64(TimeUnit::Microsecond),
@@ -346,10 +362,12 @@ impl PgType {
             Uuid => DataType::FixedSizeBinary(16),
             Jsonb => DataType::LargeUtf8,
             Json => DataType::BinaryView,
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => DataType::UInt32,
+            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole | Xid => DataType::UInt32,
             Unknown => DataType::Utf8,
             Void | Record => DataType::Null,
             Array(item) => DataType::new_list(item.arrow(), true),
+            Int2Vector => DataType::new_list(DataType::Int16, true),
+            OidVector => DataType::new_list(DataType::UInt32, true),
             Extension(extension) => extension.arrow(),
         }
     }
@@ -434,6 +452,12 @@ impl PgType {
             Jsonb => ColumnType::Jsonb,
             Json => ColumnType::Json,
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => ColumnType::Oid,
+            Int2Vector | OidVector | NodeTree | AclItem | Xid => {
+                return Err(SqlError::unsupported(format!(
+                    "a column of type {}",
+                    self.name()
+                )));
+            }
             Array(item) if matches!(**item, Extension(_)) => {
                 return Err(SqlError::unsupported(format!(
                     "a column of type {}",
