@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clients;
 mod harness;
 mod scripts;
 mod support;

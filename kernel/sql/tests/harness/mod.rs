@@ -202,6 +202,11 @@ impl Postgres {
         Ok(pg)
     }
 
+    /// The directory of its socket.
+    pub fn socket(&self) -> &Path {
+        self.directory.path()
+    }
+
     fn call(&self, program: &str, args: &[&str]) -> std::result::Result<(), String> {
         let mut words: Vec<&str> = self.as_user.iter().map(String::as_str).collect();
         words.push(program);
