@@ -37,6 +37,7 @@ pub mod provider;
 pub mod relation;
 pub mod relations;
 pub mod rewrite;
+pub mod row_type;
 pub mod view_definition;
 
 pub use added::Added;

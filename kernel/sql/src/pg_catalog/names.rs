@@ -8,6 +8,7 @@ use std::sync::Weak;
 use super::builtin::{builtin_functions, builtin_type, builtin_types};
 use super::datum::Type;
 use super::relations;
+use super::row_type;
 use super::{SessionView, SystemContext};
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
@@ -214,7 +215,7 @@ pub fn format_type(ctx: &SystemContext, oid: Oid, typmod: Option<i32>) -> String
     let Some(ty) = builtin_type(oid) else {
         return match extension::by_oid(oid) {
             Some(ty) => crate::types::names::format_type(&ty, typmod.unwrap_or(-1)),
-            None => "???".to_owned(),
+            None => row_type::name(ctx, oid).unwrap_or_else(|| "???".to_owned()),
         };
     };
     // The two vectors are no true arrays.
@@ -266,7 +267,14 @@ pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
         };
         let array = match builtin_type(element) {
             Some(ty) => ty.array,
-            None => extension::by_oid(element).map_or(0, |ty| ty.array_of().oid()),
+            None => match (
+                extension::by_oid(element),
+                row_type::relation_of(ctx, element),
+            ) {
+                (Some(ty), _) => ty.array_of().oid(),
+                (None, Some((relation, false))) => row_type::array_type(relation.oid()),
+                _ => 0,
+            },
         };
         return Ok(Some(array).filter(|oid| *oid != 0));
     }
@@ -309,7 +317,12 @@ pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
                     Some(_) => false,
                 }
         })
-        .map(|t| t.oid))
+        .map(|t| t.oid)
+        .or_else(|| match split_name(text.trim()).ok()?.as_slice() {
+            [name] => row_type::find(ctx, None, name),
+            [schema, name] => row_type::find(ctx, Some(schema), name),
+            _ => None,
+        }))
 }
 
 /// The oid a `regproc` text means: the only function of that name.
@@ -357,7 +370,9 @@ pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
     let name = match ty {
         Type::Regclass => relation_name(ctx, oid),
         Type::Regtype => {
-            let known = builtin_type(oid).is_some() || extension::by_oid(oid).is_some();
+            let known = builtin_type(oid).is_some()
+                || extension::by_oid(oid).is_some()
+                || row_type::relation_of(ctx, oid).is_some();
             known.then(|| format_type(ctx, oid, None))
         }
         Type::Regproc => function_name(ctx, oid),

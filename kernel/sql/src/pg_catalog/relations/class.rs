@@ -6,6 +6,7 @@ use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{BTREE, HEAP};
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::row_type::row_type;
 
 relations! {
     PG_CLASS = pg_catalog.pg_class 1259 'r' {
@@ -41,6 +42,8 @@ struct Class<'a> {
     has_triggers: bool,
     replica_identity: char,
     options: Vec<String>,
+    /// `pg_class.reltype`.
+    row_type: Oid,
 }
 
 impl Class<'_> {
@@ -51,7 +54,7 @@ impl Class<'_> {
             self.oid,
             self.name,
             self.schema,
-            0u32,
+            self.row_type,
             0u32,
             self.owner,
             self.access_method,
@@ -127,6 +130,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 .iter()
                 .map(|retention| format!("retention={retention}"))
                 .collect(),
+            row_type: row_type(table.oid),
         };
         rows.push(class.row(ctx))?;
     }
@@ -171,6 +175,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             kind: 'v',
             columns: view.columns.len(),
             has_rules: true,
+            row_type: row_type(view.oid),
             ..other('n')
         };
         rows.push(class.row(ctx))?;
@@ -209,6 +214,7 @@ fn other(replica_identity: char) -> Class<'static> {
         has_triggers: false,
         replica_identity,
         options: Vec::new(),
+        row_type: 0,
     }
 }
 

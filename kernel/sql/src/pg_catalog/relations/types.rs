@@ -6,6 +6,7 @@ use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{BuiltinType, builtin_casts, builtin_types, type_row};
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::row_type;
 use crate::types::PgType;
 
 relations! {
@@ -43,7 +44,7 @@ fn type_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             }
         }
     }
-    Ok(())
+    row_type::rows(ctx, rows)
 }
 
 fn type_row_of(t: &BuiltinType, array: Oid) -> [Datum; 32] {
