@@ -3,6 +3,9 @@
 //! They show what the current user owns or may use; as long as privileges are those of ownership and
 //! superusers, that is everything for a superuser and one's own objects for others.
 
+pub mod element;
+pub mod grants;
+
 use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Deferral, Oid, Table, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;

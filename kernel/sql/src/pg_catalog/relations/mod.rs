@@ -141,6 +141,9 @@ static RELATIONS: &[&Relation] = &[
     &information_schema::CHECK_CONSTRAINTS,
     &information_schema::SEQUENCES,
     &information_schema::VIEWS,
+    &information_schema::element::ELEMENT_TYPES,
+    &information_schema::grants::TABLE_PRIVILEGES,
+    &information_schema::grants::ROLE_TABLE_GRANTS,
 ];
 
 static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), &'static Relation>> =
