@@ -168,6 +168,23 @@ impl Type {
         Field::new(name, self.arrow(), true).with_metadata(metadata)
     }
 
+    /// The one of those whose values are oids that print as names.
+    pub fn of_reg(name: &str) -> Option<Type> {
+        use Type::*;
+        let all = [
+            Regproc,
+            Regclass,
+            Regtype,
+            Regprocedure,
+            Regoper,
+            Regoperator,
+            Regnamespace,
+            Regrole,
+            Regcollation,
+        ];
+        all.into_iter().find(|ty| ty.sql() == name)
+    }
+
     /// One of the types whose values are oids that print as names.
     pub fn is_reg(self) -> bool {
         use Type::*;

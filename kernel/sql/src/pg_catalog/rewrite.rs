@@ -18,6 +18,7 @@
 //!
 //! All of it happens on the syntax tree, before names are resolved, in one pass ([`statement`]).
 
+mod scope;
 mod vector;
 
 use std::ops::ControlFlow;
@@ -31,9 +32,10 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use self::scope::{Of, Source};
 use super::datum::Type;
-use super::relations;
 use crate::error::{Result, SqlError, state};
+use crate::names::fold;
 use crate::semantics::rewrite::names;
 
 /// Functions that return a set in PostgreSQL and an array here.
@@ -62,22 +64,15 @@ pub fn statement(statement: &mut Statement) -> Result<()> {
 
 #[derive(Default)]
 struct Rewriter {
-    /// For each SELECT around: alias and oid of the system relations in its FROM.
-    scopes: Vec<Vec<(String, u32)>>,
+    /// For each SELECT around: what is known of the relations in its FROM.
+    scopes: Vec<Vec<Source>>,
 }
 
 impl VisitorMut for Rewriter {
     type Break = SqlError;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
-        let mut scope = Vec::new();
-        for item in &select.from {
-            name_system_relation(&item.relation, &mut scope);
-            for join in &item.joins {
-                name_system_relation(&join.relation, &mut scope);
-            }
-        }
-        self.scopes.push(scope);
+        self.scopes.push(scope::sources(select));
         select.projection.iter_mut().for_each(keep_name);
         ControlFlow::Continue(())
     }
@@ -171,7 +166,7 @@ impl Rewriter {
             Expr::CompoundFieldAccess { root, access_chain } => Ok(self.access(root, access_chain)),
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
                 [relation, column] if column.value.eq_ignore_ascii_case("tableoid") => {
-                    Ok(self.table_oid(&relation.value))
+                    Ok(self.table_oid(&fold(relation)))
                 }
                 _ => Ok(None),
             },
@@ -181,6 +176,9 @@ impl Rewriter {
 
     /// A subscript or a field.
     fn access(&self, root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+        if let Some(field) = vector::expanded(root, access_chain) {
+            return Some(field);
+        }
         let column = column_access(root, access_chain);
         let (root, chain) = match &column {
             None => (root, access_chain),
@@ -204,26 +202,10 @@ impl Rewriter {
     fn column_type(&self, expr: &Expr) -> Option<Type> {
         match expr {
             Expr::Nested(inner) => self.column_type(inner),
-            Expr::Identifier(column) => self.type_of(None, column),
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [relation, column] | [_, relation, column] => self.type_of(Some(relation), column),
-                _ => None,
-            },
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                scope::type_of(self.scopes.iter().rev().flatten(), expr)
+            }
             _ => None,
-        }
-    }
-
-    /// That of the relation of this name, or without one of the nearest that has such a column.
-    fn type_of(&self, relation: Option<&Ident>, column: &Ident) -> Option<Type> {
-        let column = column.value.to_lowercase();
-        let ty = |oid: u32| {
-            let mut columns = relations::find_oid(oid)?.columns.iter();
-            columns.find(|c| c.name == column).map(|c| c.ty)
-        };
-        let mut nearest = self.scopes.iter().rev().flatten();
-        match relation {
-            Some(relation) => ty(nearest.find(|(name, _)| *name == relation.value)?.1),
-            None => nearest.find_map(|(_, oid)| ty(*oid)),
         }
     }
 
@@ -235,13 +217,10 @@ impl Rewriter {
 
     /// `alias.tableoid` where the alias is a system relation's.
     fn table_oid(&self, alias: &str) -> Option<Expr> {
-        let oid = self
-            .scopes
-            .iter()
-            .rev()
-            .flatten()
-            .find(|(name, _)| name == alias)?
-            .1;
+        let mut nearest = self.scopes.iter().rev().flatten();
+        let Of::System(oid) = &nearest.find(|source| source.name == alias)?.of else {
+            return None;
+        };
         let oid = Value::SingleQuotedString(oid.to_string()).with_empty_span();
         Some(call("tableoid", vec![Expr::Value(oid)]))
     }
@@ -272,34 +251,6 @@ fn column_access(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
         root: Box::new(column),
         access_chain: rest,
     })
-}
-
-/// Remembers a system relation under the name the query gives it.
-fn name_system_relation(factor: &TableFactor, scope: &mut Vec<(String, u32)>) {
-    let TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        ..
-    } = factor
-    else {
-        return;
-    };
-    let parts: Vec<&str> = name
-        .0
-        .iter()
-        .filter_map(|p| p.as_ident())
-        .map(|i| i.value.as_str())
-        .collect();
-    let (schema, table) = match parts.as_slice() {
-        [table] => ("pg_catalog", *table),
-        [schema, table] => (*schema, *table),
-        _ => return,
-    };
-    if let Some(relation) = relations::find(schema, table) {
-        let alias = alias.as_ref().map_or(table, |a| a.name.value.as_str());
-        scope.push((alias.to_owned(), relation.oid));
-    }
 }
 
 /// An item keeps the name it has as written, whatever it is rewritten to.

@@ -217,8 +217,11 @@ impl Scope {
     }
 }
 
-/// Oid, name, and columns with their types.
-fn relation(ctx: &SystemContext, name: &ObjectName) -> Option<(Oid, String, Vec<(String, Oid)>)> {
+/// The columns of a relation with their types.
+type Real = Vec<(String, Oid)>;
+
+/// Oid, name and columns.
+fn relation(ctx: &SystemContext, name: &ObjectName) -> Option<(Oid, String, Real)> {
     let parts = parts(name).ok()?;
     let [schema, name] = parts.as_slice() else {
         return None;

@@ -87,3 +87,17 @@ SET default_tablespace = '';
 SELECT relname, heap_blks_read IS NULL OR true AS known FROM pg_statio_user_tables ORDER BY 1;
 SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = 'public' AND event_object_table = 'v1';
 SELECT count(*) FROM information_schema.domains WHERE domain_schema = 'public';
+SELECT grantor, grantee, table_name, privilege_type, is_grantable, with_hierarchy FROM information_schema.role_table_grants WHERE table_schema = 'public' AND table_name IN ('child', 'v5') ORDER BY 3, 4;
+CREATE TABLE arrays (a int[], b varchar(3)[], c text);
+SELECT object_name, collection_type_identifier, data_type, udt_name, dtd_identifier FROM information_schema.element_types WHERE object_schema = 'public' ORDER BY 2;
+-- Vectors and reg* types keep their ways in subqueries.
+SELECT a.attname FROM (SELECT indrelid, indkey, generate_subscripts(indkey, 1) AS idx FROM pg_index WHERE indexrelid = 'parent_plain'::regclass) i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[i.idx] ORDER BY i.idx;
+SELECT s.k[0], s.k::text FROM (SELECT i.*, i.indkey AS k FROM pg_index i WHERE i.indexrelid = 'parent_plain'::regclass) s;
+SELECT indkey[0], s.indkey[1] FROM (SELECT * FROM pg_index) s WHERE indexrelid = 'parent_plain'::regclass;
+SELECT r::text FROM (SELECT 'child'::regclass AS r) s;
+SELECT (information_schema._pg_expandarray(i.indkey)).n AS n, (information_schema._pg_expandarray(i.indkey)).x FROM pg_index i WHERE i.indexrelid = 'parent_plain'::regclass;
+-- The rows of tables and views have types.
+SELECT c.relname, c.relkind, t.typname, t.typtype, t.typcategory, t.typrelid::regclass, e.typname AS of, e.typtype FROM pg_class c JOIN pg_type t ON t.oid = c.reltype LEFT JOIN pg_type e ON e.oid = t.typarray WHERE c.relname IN ('parent', 'v1') ORDER BY 1;
+SELECT 'parent'::regtype, 'public.parent[]'::regtype, format_type('v1'::regtype, NULL), to_regtype('parent_pkey');
+SELECT relname, reltype FROM pg_class WHERE relname IN ('parent_pkey', 'parent_id_seq') ORDER BY 1;
+SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE nspname = 'public' AND typname IN ('child', '_child') AND pg_type_is_visible(t.oid) ORDER BY 1;

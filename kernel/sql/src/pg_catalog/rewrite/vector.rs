@@ -10,6 +10,9 @@
 //! | `indkey::text` | `array_to_string(indkey, ' ')` |
 //! | `generate_subscripts(indkey, d)` | `generate_series(0, array_length(indkey, d) - 1)` |
 //! | `array_lower(indkey, d)`, `array_upper` | `array_lower(indkey, d) - 1` |
+//!
+//! `(information_schema._pg_expandarray(array)).x` and `.n` are the elements of any array and their numbers, from 1
+//! in a vector, too: `unnest(array)` and `generate_series(1, array_length(array, 1))`.
 
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
@@ -17,6 +20,7 @@ use sqlparser::ast::{
 };
 
 use super::{Rewriter, call, name_is};
+use crate::names::{fold, parts};
 use crate::pg_catalog::datum::Type;
 
 impl Rewriter {
@@ -52,6 +56,35 @@ impl Rewriter {
         let bound = ["array_lower", "array_upper"].into_iter().find(|n| is(n))?;
         let bound = plus(call(bound, arguments), BinaryOperator::Minus);
         Some(Expr::Nested(Box::new(bound)))
+    }
+}
+
+/// A field of what `_pg_expandarray` gives.
+pub(super) fn expanded(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+    let (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) = (root, access_chain)
+    else {
+        return None;
+    };
+    let Expr::Function(function) = inner.as_ref() else {
+        return None;
+    };
+    let parts = parts(&function.name).ok()?;
+    if parts.last()? != "_pg_expandarray" {
+        return None;
+    }
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] = list.args.as_slice() else {
+        return None;
+    };
+    match fold(field).as_str() {
+        "x" => Some(call("unnest", vec![array.clone()])),
+        "n" => {
+            let length = call("array_length", vec![array.clone(), number("1")]);
+            Some(call("generate_series", vec![number("1"), length]))
+        }
+        _ => None,
     }
 }
 
