@@ -1,22 +1,26 @@
 //! The columns of a subquery in FROM are called what PostgreSQL calls them.
 //!
 //! Beside a star the names of the other columns carry a mark ([`names`](super::rewrite::names)), since nobody
-//! knows before planning what the star stands for. Here it is known: a mark goes away when no other column has
-//! the name. Of several columns of one name the first keeps it, and the others get marks that a client is not
+//! knows before planning what the star stands for; beside a call that gives rows, so do aliases that are also
+//! names of columns it is computed with. Here it is known: a mark goes away when no other column has the name. Of several columns of one name the first keeps it, and the others get marks that a client is not
 //! shown.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use sqlparser::ast::{Cte, Query, Select, SelectItem, SetExpr, TableFactor};
+use datafusion::logical_expr::{Expr as Planned, LogicalPlan, LogicalPlanBuilder};
+use sqlparser::ast::{
+    Cte, Expr, Query, Select, SelectItem, SetExpr, TableFactor, visit_expressions,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::rewrite::names::{MARK, output_name};
+use super::rewrite::is_set_returning;
+use super::rewrite::names::{MARK, function_name, ident, output_name, quoted};
 use crate::error::{Result, SqlError};
 
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl RelationPlanner for DerivedTables {
                 subquery,
                 alias: Some(alias),
                 sample,
-            } if first_select(&subquery.body).is_some_and(has_star) => {
+            } if first_select(&subquery.body).is_some_and(is_marked) => {
                 // Without its name it is planned as any other.
                 let plan = context.plan(TableFactor::Derived {
                     lateral: false,
@@ -52,7 +56,8 @@ impl RelationPlanner for DerivedTables {
 
 /// Makes a query of WITH one that has a subquery in FROM, if its columns' names may carry marks.
 pub fn unmark(cte: &mut Cte) -> Result<()> {
-    let marked = |select: &Select| has_star(select) && select.projection.len() > 1;
+    mark_aliases(&mut cte.query);
+    let marked = |select: &Select| is_marked(select) && select.projection.len() > 1;
     if !first_select(&cte.query.body).is_some_and(marked) {
         return Ok(());
     }
@@ -71,6 +76,41 @@ pub fn unmark(cte: &mut Cte) -> Result<()> {
     Ok(())
 }
 
+/// Marks the aliases of a SELECT with set-returning calls that are also names of columns it reads: the planner has
+/// both in one row. ORDER BY would not find them any more, and a query that has one stays as it is.
+pub fn mark_aliases(query: &mut Query) {
+    if query.order_by.is_some() {
+        return;
+    }
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return;
+    };
+    let mut gives_rows = false;
+    let mut read: Vec<String> = Vec::new();
+    for item in &select.projection {
+        let _ = visit_expressions(item, |e| {
+            match e {
+                Expr::Function(f) => gives_rows |= is_set_returning(&function_name(&f.name)),
+                Expr::Identifier(name) => read.push(ident(name)),
+                Expr::CompoundIdentifier(parts) => read.extend(parts.last().map(ident)),
+                _ => {}
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    if !gives_rows {
+        return;
+    }
+    for (i, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::ExprWithAlias { expr, alias } = item
+            && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+            && read.contains(&ident(alias))
+        {
+            *alias = quoted(&format!("{}{MARK}s{i}", ident(alias)));
+        }
+    }
+}
+
 /// The SELECT that names the columns of a query.
 fn first_select(body: &SetExpr) -> Option<&Select> {
     match body {
@@ -81,12 +121,12 @@ fn first_select(body: &SetExpr) -> Option<&Select> {
     }
 }
 
-fn has_star(select: &Select) -> bool {
-    select.projection.iter().any(|item| {
-        matches!(
-            item,
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
-        )
+/// Whether columns may carry marks.
+fn is_marked(select: &Select) -> bool {
+    select.projection.iter().any(|item| match item {
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _) => true,
+        SelectItem::ExprWithAlias { alias, .. } => alias.value.contains(MARK),
+        _ => false,
     })
 }
 
@@ -112,6 +152,6 @@ fn renamed(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     let columns = schema
         .iter()
         .zip(names)
-        .map(|(column, name)| Expr::from(column).alias(name));
+        .map(|(column, name)| Planned::from(column).alias(name));
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }

@@ -101,3 +101,10 @@ SELECT c.relname, c.relkind, t.typname, t.typtype, t.typcategory, t.typrelid::re
 SELECT 'parent'::regtype, 'public.parent[]'::regtype, format_type('v1'::regtype, NULL), to_regtype('parent_pkey');
 SELECT relname, reltype FROM pg_class WHERE relname IN ('parent_pkey', 'parent_id_seq') ORDER BY 1;
 SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE nspname = 'public' AND typname IN ('child', '_child') AND pg_type_is_visible(t.oid) ORDER BY 1;
+-- A relation's star by its bare name, and an alias that hides a column beside rows of a call.
+SELECT parent.*, child.body FROM public.parent JOIN public.child ON child.pid = parent.id;
+SELECT body FROM (SELECT parent.*, child.body FROM public.parent JOIN public.child ON child.pid = parent.id) s;
+SELECT tables.* FROM information_schema.tables WHERE table_name = 'parent_plain';
+SELECT n, def FROM (SELECT unnest(conkey) AS n, conname, CASE WHEN condeferred THEN 'deferred' ELSE 'now' END AS condeferred, condeferred AS def FROM pg_constraint WHERE conname = 'child_pid_fkey') c WHERE condeferred = 'now';
+WITH c AS (SELECT unnest(conkey) AS n, upper(conname::text) AS conname FROM pg_constraint WHERE conname = 'child_pid_fkey') SELECT n, conname FROM c;
+SELECT unnest(conkey) AS n, upper(conname::text) AS conname FROM pg_constraint WHERE conname = 'child_pid_fkey';

@@ -18,8 +18,9 @@ mod rows;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound, WindowType,
+    Expr, GroupByExpr, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
+    WindowFrameBound, WindowType,
 };
 
 use crate::error::{Result, SqlError, state};
@@ -31,6 +32,9 @@ pub use limit::fetch_to_limit;
 
 /// Rewrites a statement in place. `functions` are those it may name.
 pub fn rewrite_statement(statement: &mut Statement, functions: &Functions) -> Result<()> {
+    if let Statement::Query(query) = statement {
+        derived::mark_aliases(query);
+    }
     match statement.visit(&mut Rewriter { functions }) {
         ControlFlow::Break(e) => Err(e),
         ControlFlow::Continue(()) => Ok(()),
@@ -77,6 +81,7 @@ impl VisitorMut for Rewriter<'_> {
         if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
             list.iter_mut().for_each(keep_number);
         }
+        qualify_stars(select);
         name_columns(select);
         let condition = |e| rows::condition(e, self.functions);
         match select.selection.as_mut().map(condition) {
@@ -86,6 +91,15 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
+        if let TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias: Some(_),
+            ..
+        } = factor
+        {
+            derived::mark_aliases(subquery);
+        }
         if let TableFactor::Table {
             sample: Some(_), ..
         }
@@ -164,6 +178,34 @@ fn frame_offsets(e: &mut Expr, keep: bool) {
                 && let Value::Number(_, long) = &mut v.value
             {
                 *long = keep;
+            }
+        }
+    }
+}
+
+/// `t.*` of `FROM s.t` becomes `s.t.*`: the planner finds a relation by the whole name alone.
+fn qualify_stars(select: &mut Select) {
+    let factors = select.from.iter().flat_map(|item| {
+        let joined = item.joins.iter().map(|join| &join.relation);
+        std::iter::once(&item.relation).chain(joined)
+    });
+    let qualified: Vec<ObjectName> = factors
+        .filter_map(|factor| match factor {
+            TableFactor::Table {
+                name, alias: None, ..
+            } if name.0.len() > 1 => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) =
+            item
+            && name.0.len() == 1
+        {
+            let wanted = names::function_name(name);
+            let mut found = qualified.iter();
+            if let Some(whole) = found.find(|table| names::function_name(table) == wanted) {
+                *name = whole.clone();
             }
         }
     }
