@@ -85,24 +85,28 @@ pub fn mark_aliases(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_mut() else {
         return;
     };
-    let mut gives_rows = false;
     let mut read: Vec<String> = Vec::new();
+    let mut gives_rows = Vec::with_capacity(select.projection.len());
     for item in &select.projection {
+        let mut calls = false;
         let _ = visit_expressions(item, |e| {
             match e {
-                Expr::Function(f) => gives_rows |= is_set_returning(&function_name(&f.name)),
+                Expr::Function(f) => calls |= is_set_returning(&function_name(&f.name)),
                 Expr::Identifier(name) => read.push(ident(name)),
                 Expr::CompoundIdentifier(parts) => read.extend(parts.last().map(ident)),
                 _ => {}
             }
             ControlFlow::<()>::Continue(())
         });
+        gives_rows.push(calls);
     }
-    if !gives_rows {
+    if !gives_rows.contains(&true) {
         return;
     }
     for (i, item) in select.projection.iter_mut().enumerate() {
+        // What a set-returning call gives is in no row with the columns.
         if let SelectItem::ExprWithAlias { expr, alias } = item
+            && !gives_rows[i]
             && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
             && read.contains(&ident(alias))
         {
@@ -125,7 +129,10 @@ fn first_select(body: &SetExpr) -> Option<&Select> {
 fn is_marked(select: &Select) -> bool {
     select.projection.iter().any(|item| match item {
         SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _) => true,
-        SelectItem::ExprWithAlias { alias, .. } => alias.value.contains(MARK),
+        // A name of ours begins with one.
+        SelectItem::ExprWithAlias { alias, .. } => {
+            alias.value.contains(MARK) && !alias.value.starts_with(MARK)
+        }
         _ => false,
     })
 }
@@ -137,7 +144,10 @@ fn renamed(plan: LogicalPlan) -> DfResult<LogicalPlan> {
         .fields()
         .iter()
         .map(|field| {
-            let name = output_name(field.name());
+            let name = match field.name().starts_with(MARK) {
+                true => field.name(),
+                false => output_name(field.name()),
+            };
             let before = seen.entry(name).or_default();
             *before += 1;
             match *before {
