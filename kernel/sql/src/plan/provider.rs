@@ -8,13 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
+use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use heliosdb_storage::ScanRequest;
-use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::ids::{CollectionId, ColumnId};
 
 use super::as_of::time::shown;
 use super::dates;
@@ -36,12 +36,23 @@ pub(crate) struct StoredTable {
     slot: Option<usize>,
     /// See [`statistics`].
     domains: Arc<[Option<CollectionId>]>,
+    /// The primary key, on which all other columns depend: they may be selected where it is grouped by.
+    constraints: Constraints,
 }
 
 impl StoredTable {
     pub fn new(catalog: &CatalogSnapshot, meta: Arc<TableMeta>, target: bool) -> StoredTable {
+        let key = catalog.primary_key(meta.table.oid);
+        let key = key.map(|key| {
+            let columns = key.columns().iter();
+            columns
+                .filter_map(|column| meta.position(ColumnId(*column)))
+                .collect()
+        });
+        let key = key.map(Constraint::PrimaryKey).into_iter().collect();
         StoredTable {
             domains: statistics::domains(catalog, &meta.table).into(),
+            constraints: Constraints::new_unverified(key),
             meta,
             target,
             slot: None,
@@ -81,6 +92,10 @@ impl TableProvider for StoredTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
     }
 
     fn supports_filters_pushdown(

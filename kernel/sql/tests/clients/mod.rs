@@ -143,15 +143,6 @@ struct Statement {
     parameters: Option<Vec<String>>,
 }
 
-impl Statement {
-    fn without(&self, part: &str) -> Statement {
-        Statement {
-            sql: self.sql.replace(part, ""),
-            parameters: self.parameters.clone(),
-        }
-    }
-}
-
 /// A client and the place of a statement among those it sends.
 type Place = (String, usize);
 
@@ -217,30 +208,9 @@ fn parameters() -> BTreeMap<Place, Vec<String>> {
 }
 
 /// Statements that are answered otherwise here.
-#[derive(Default)]
-struct Known {
-    places: BTreeSet<Place>,
-    /// A part of a statement that this server refuses: it runs without it after that, on PostgreSQL at once.
-    without: BTreeMap<Place, &'static str>,
-}
-
-impl Known {
-    /// `client place …`, and below that `without ` and a part of the statements, if they are to run without it.
-    fn read() -> Known {
-        let mut known = Known::default();
-        let mut last = Vec::new();
-        for line in lines(include_str!("known_differences.txt")) {
-            if let Some(part) = line.trim_start().strip_prefix("without ") {
-                known
-                    .without
-                    .extend(last.iter().cloned().map(|place| (place, part)));
-                continue;
-            }
-            last = places(line);
-            known.places.extend(last.iter().cloned());
-        }
-        known
-    }
+fn known_differences() -> BTreeSet<Place> {
+    let all = lines(include_str!("known_differences.txt"));
+    all.flat_map(places).collect()
 }
 
 /// Runs a client's statements on both servers; says what is wrong, and how many answers are the same.
@@ -248,19 +218,15 @@ fn compare(
     client: &str,
     statements: &[Statement],
     [here, postgres]: [&mut Server; 2],
-    known: &Known,
+    known: &BTreeSet<Place>,
 ) -> (String, usize) {
     let (mut wrong, mut same) = (String::new(), 0);
     let mut in_block = false;
     for (at, statement) in statements.iter().enumerate() {
         let place = (client.to_owned(), at);
-        let shorter = known
-            .without
-            .get(&place)
-            .map(|part| statement.without(part));
-        let theirs = postgres.ask(client, shorter.as_ref().unwrap_or(statement));
+        let theirs = postgres.ask(client, statement);
         // What is known to fail here must not take the block around it along.
-        let guarded = in_block && known.places.contains(&place);
+        let guarded = in_block && known.contains(&place);
         if guarded {
             here.must("SAVEPOINT known_difference");
         }
@@ -268,21 +234,12 @@ fn compare(
         if guarded && ours.error.is_some() {
             here.must("ROLLBACK TO SAVEPOINT known_difference");
         }
-        if let Some(shorter) = shorter.filter(|_| ours.error.is_some()) {
-            let answer = here.ask(client, &shorter);
-            assert!(
-                answer.error.is_none(),
-                "{}: {:?}",
-                shorter.sql,
-                answer.error
-            );
-        }
         match theirs.tags.last().map(String::as_str) {
             Some("BEGIN") => in_block = true,
             Some("COMMIT" | "ROLLBACK") => in_block = false,
             _ => {}
         }
-        match (ours.is_like(&theirs), known.places.contains(&place)) {
+        match (ours.is_like(&theirs), known.contains(&place)) {
             (true, true) => _ = writeln!(wrong, "{client} {at}: no longer different"),
             (false, false) => {
                 _ = writeln!(
@@ -316,7 +273,7 @@ fn clients_are_answered_as_by_postgres() {
             return;
         }
     };
-    let known = Known::read();
+    let known = known_differences();
     let mut wrong = String::new();
     let mut total = (0, 0);
     for (client, statements) in &recorded(&directory) {

@@ -1,0 +1,27 @@
+-- Where a primary key is grouped by, the columns of its table need not be.
+CREATE TABLE author (id int PRIMARY KEY, name text UNIQUE, born int);
+CREATE TABLE book (id int PRIMARY KEY, author int REFERENCES author, title text, price int);
+CREATE TABLE line (a int, b int, note text, PRIMARY KEY (a, b));
+INSERT INTO author VALUES (1, 'Ann', 1970), (2, 'Bob', 1980), (3, 'Cy', NULL);
+INSERT INTO book VALUES (1, 1, 'x', 10), (2, 1, 'y', 20), (3, 2, 'z', NULL);
+INSERT INTO line VALUES (1, 1, 'p'), (1, 2, 'q'), (2, 1, 'r');
+SELECT a.name AS name, count(b.id) AS n, sum(b.price) FROM author AS a LEFT OUTER JOIN book AS b ON a.id = b.author GROUP BY a.id ORDER BY 1;
+SELECT *, count(*) FROM author GROUP BY id ORDER BY id;
+SELECT upper(name) || born, max(price) FROM author JOIN book ON author.id = author GROUP BY author.id HAVING name <> 'Cy' ORDER BY born;
+SELECT name FROM author GROUP BY id ORDER BY born DESC, name;
+SELECT b.title, a.name, count(*) FROM book AS b JOIN author AS a ON a.id = b.author GROUP BY b.id, a.id ORDER BY 1;
+SELECT b.title, count(*) FROM author AS a LEFT JOIN book AS b ON a.id = b.author GROUP BY b.id ORDER BY 1;
+SELECT a, b, note, count(*) FROM line GROUP BY b, a ORDER BY a, b;
+SELECT note FROM line GROUP BY a;
+SELECT id, born FROM author GROUP BY name;
+SELECT name, count(*) FROM author GROUP BY born;
+SELECT a.name FROM author AS a JOIN book AS b ON a.id = b.author GROUP BY b.id;
+-- differs: here also through a subquery, as the standard has it
+SELECT s.name FROM (SELECT * FROM author) AS s GROUP BY s.id;
+SELECT name FROM author GROUP BY GROUPING SETS ((id), ());
+-- differs: a subquery with LIMIT for each group is not supported
+SELECT (SELECT title FROM book WHERE book.author = author.id ORDER BY 1 LIMIT 1), name FROM author GROUP BY id ORDER BY id;
+CREATE VIEW counted AS SELECT a.name, count(b.id) AS n FROM author AS a LEFT JOIN book AS b ON a.id = b.author GROUP BY a.id;
+SELECT * FROM counted ORDER BY name;
+SELECT name, row_number() OVER (ORDER BY count(*) DESC, name) FROM author JOIN book ON author.id = author GROUP BY author.id ORDER BY 1;
+SELECT DISTINCT name FROM author GROUP BY id ORDER BY name;
