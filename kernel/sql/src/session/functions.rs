@@ -18,6 +18,7 @@ use super::pins::Ask;
 use crate::catalog::Relation;
 use crate::catalog::model::Sequence;
 use crate::error::{SqlError, state};
+use crate::names::is_temporary_schema;
 use crate::plan::error::wrap;
 use crate::semantics::SessionVars;
 
@@ -176,10 +177,11 @@ impl ScalarUDFImpl for SessionFunction {
             Function::CurrentSchema => {
                 let catalog = info.catalog();
                 let path = info.search_path();
-                text(
-                    path.into_iter()
-                        .find(|s| s != "pg_catalog" && catalog.schema_by_name(s).is_some()),
-                )
+                let is_first = |s: &String| {
+                    let is_implicit = s == "pg_catalog" || is_temporary_schema(s);
+                    !is_implicit && catalog.schema_by_name(s).is_some()
+                };
+                text(path.into_iter().find(is_first))
             }
             Function::Version => text(Some(format!(
                 "PostgreSQL 15.0 (HeliosDB {}) on {}-{}",
