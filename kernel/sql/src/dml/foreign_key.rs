@@ -31,6 +31,9 @@ use crate::types::{CastContext, Format, PgType, cast_array, extension};
 /// Found keys are forgotten past this, so that memory stays bounded.
 const FOUND_MAX: usize = 1 << 20;
 
+/// A key as the parent's index has it, and in the order of its columns.
+type EncodedKey = (Box<[u8]>, Vec<Datum>);
+
 /// A key to which rows of the child refer, and that no row of the parent has.
 #[derive(Clone)]
 pub(crate) struct Orphan {
@@ -181,7 +184,7 @@ fn new_keys(
     fk: &ForeignKeyTarget,
     columns: &[ArrayRef],
     seen: &mut HashSet<Box<[u8]>>,
-) -> Result<Vec<(Box<[u8]>, Vec<Datum>)>> {
+) -> Result<Vec<EncodedKey>> {
     let index = &fk.parent.storage.indexes[fk.index_place];
     let types = index_types(&fk.parent, fk.index_place);
     let mut keys = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use heliosdb_plugin_host::services::StatementServices;
 use heliosdb_storage::ReadView;
 use sqlparser::ast;
@@ -28,7 +29,19 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     let builder = crate::functions::session_state(builder)
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
     let rules = super::offset::around(super::join_order::physical_rules());
-    builder.with_physical_optimizer_rules(rules)
+    builder
+        .with_optimizer_rules(logical_rules())
+        .with_physical_optimizer_rules(rules)
+}
+
+/// DataFusion's rules but for the one that makes semi joins of joins with a table whose columns nobody asks for.
+/// The order of joins is ours to find ([`super::join_order`]), and finds less where some of them are not inner
+/// ones any more.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let rules = Optimizer::new().rules.into_iter();
+    rules
+        .filter(|rule| rule.name() != "eliminate_join")
+        .collect()
 }
 
 /// Tells functions and casts of the session: who, where, when, and how values print. Planning reads

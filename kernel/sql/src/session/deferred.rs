@@ -82,10 +82,8 @@ pub(super) fn parse(p: &mut Parser<'_>) -> std::result::Result<SetConstraints, P
         true => None,
         false => Some(p.parse_comma_separated(|p| p.parse_object_name(false))?),
     };
-    let deferred = match p.expect_one_of_keywords(&[Keyword::DEFERRED, Keyword::IMMEDIATE])? {
-        Keyword::DEFERRED => true,
-        _ => false,
-    };
+    let when = p.expect_one_of_keywords(&[Keyword::DEFERRED, Keyword::IMMEDIATE])?;
+    let deferred = when == Keyword::DEFERRED;
     Ok(SetConstraints { names, deferred })
 }
 
