@@ -36,17 +36,12 @@ const ORPHANS_MAX: usize = 1 << 20;
 /// What a transaction has to check before it commits, and what SET CONSTRAINTS said of it.
 #[derive(Default)]
 pub(crate) struct Deferred {
-    orphans: Vec<Waiting>,
+    orphans: Vec<(Oid, Orphan)>,
     /// The same, to be told apart from others.
     known: HashSet<Known>,
+    /// Constraints all of whose orphans were checked since they came, or came back, and had their parent.
+    checked: HashSet<Oid>,
     set: Set,
-}
-
-struct Waiting {
-    constraint: Oid,
-    orphan: Orphan,
-    /// It was checked since the last rollback to a savepoint, and had its parent.
-    checked: bool,
 }
 
 /// A constraint, and what tells its orphans apart.
@@ -101,12 +96,10 @@ impl Deferred {
 
     pub(super) fn back_to(&mut self, mark: &Mark) {
         let kept = mark.orphans.min(self.orphans.len());
-        for gone in self.orphans.drain(kept..) {
-            self.known.remove(&known(gone.constraint, &gone.orphan));
+        for (constraint, orphan) in self.orphans.drain(kept..) {
+            self.known.remove(&known(constraint, &orphan));
         }
-        for waiting in &mut self.orphans {
-            waiting.checked = false;
-        }
+        self.checked.clear();
         self.set = mark.set.clone();
     }
 
@@ -124,14 +117,8 @@ impl Deferred {
     }
 
     fn push(&mut self, constraint: Oid, orphan: Orphan) -> Result<()> {
+        self.checked.remove(&constraint);
         if !self.known.insert(known(constraint, &orphan)) {
-            for waiting in self
-                .orphans
-                .iter_mut()
-                .filter(|w| w.constraint == constraint)
-            {
-                waiting.checked = false;
-            }
             return Ok(());
         }
         if self.orphans.len() >= ORPHANS_MAX {
@@ -143,11 +130,7 @@ impl Deferred {
             )
             .with_hint("Write the rows that are referred to first."));
         }
-        self.orphans.push(Waiting {
-            constraint,
-            orphan,
-            checked: false,
-        });
+        self.orphans.push((constraint, orphan));
         Ok(())
     }
 }
@@ -246,7 +229,7 @@ impl Session {
     /// Checks all that waits, before the transaction commits.
     pub(super) fn check_all_deferred(&mut self) -> Result<()> {
         self.check_deferred(|_, _| true)?;
-        self.txn.deferred.orphans.clear();
+        self.txn.deferred = Deferred::default();
         Ok(())
     }
 
@@ -257,9 +240,8 @@ impl Session {
         }
         let (_, catalog) = self.write_view()?;
         let mut by_constraint: HashMap<Oid, Vec<usize>> = HashMap::new();
-        for (place, waiting) in self.txn.deferred.orphans.iter().enumerate() {
-            let places = by_constraint.entry(waiting.constraint).or_default();
-            places.push(place);
+        for (place, (constraint, _)) in self.txn.deferred.orphans.iter().enumerate() {
+            by_constraint.entry(*constraint).or_default().push(place);
         }
         let mut first: Option<(usize, SqlError)> = None;
         let mut checked = HashSet::new();
@@ -276,7 +258,7 @@ impl Session {
             let orphans = &self.txn.deferred.orphans;
             let orphans: Vec<Orphan> = places
                 .iter()
-                .map(|place| orphans[*place].orphan.clone())
+                .map(|place| orphans[*place].1.clone())
                 .collect();
             if let Some((at, error)) = foreign_key::first_orphan(self, &fk, &orphans)?
                 && first.as_ref().is_none_or(|(first, _)| places[at] < *first)
@@ -290,11 +272,10 @@ impl Session {
         // What has its parent now may lose it again with a savepoint, also one of who runs this statement.
         let may_go_back = self.txn.savepoints() > 0 || self.nesting > 0;
         let deferred = &mut self.txn.deferred;
-        for waiting in &mut deferred.orphans {
-            waiting.checked |= checked.contains(&waiting.constraint);
-        }
-        if !may_go_back {
-            deferred.orphans.retain(|waiting| !waiting.checked);
+        if may_go_back {
+            deferred.checked.extend(checked);
+        } else {
+            deferred.orphans.retain(|(of, _)| !checked.contains(of));
             deferred.known.retain(|(of, ..)| !checked.contains(of));
         }
         Ok(())
@@ -307,11 +288,11 @@ impl Session {
             return Ok(());
         }
         let catalog = self.info.catalog();
-        let is_of = |waiting: &Waiting| {
-            let constraint = catalog.constraint(waiting.constraint);
+        let is_of = |(constraint, _): &(Oid, Orphan)| {
             let is_of =
                 |c: &Arc<Constraint>| c.table == table.oid || c.references() == Some(table.oid);
-            !waiting.checked && constraint.is_some_and(is_of)
+            !deferred.checked.contains(constraint)
+                && catalog.constraint(*constraint).is_some_and(is_of)
         };
         match deferred.orphans.iter().any(is_of) {
             false => Ok(()),
