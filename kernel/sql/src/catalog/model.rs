@@ -235,6 +235,16 @@ pub struct Generated {
     pub columns: Vec<ColumnId16>,
 }
 
+impl Generated {
+    /// Before it is known what the expression reads.
+    pub fn unread(expression: &sqlparser::ast::Expr) -> Generated {
+        Generated {
+            expression: crate::names::text_of(expression),
+            columns: Vec::new(),
+        }
+    }
+}
+
 /// Whether the check of a constraint may wait for the end of the transaction, and whether it does so by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Deferral {

@@ -13,6 +13,7 @@ use super::generated::{check_alone, check_not_generated, readers};
 use super::put;
 use crate::catalog::Relation;
 use crate::catalog::model::*;
+use crate::dml::generated::Programs;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plugin::clause::Clauses;
@@ -278,6 +279,7 @@ impl Session {
             .position(heliosdb_storage::ids::ColumnId(place))
             .ok_or_else(|| SqlError::internal("the new column is gone"))?;
         let format = self.info.format();
+        let mut programs = Programs::new();
         for batch in scans.into_iter().flatten() {
             let batch = target.meta.read(&batch?)?;
             let (ids, columns) = batch
@@ -291,16 +293,23 @@ impl Session {
                 .unwrap_or_default();
             let mut columns: Vec<ArrayRef> = columns.to_vec();
             let rows = ids.len();
-            columns[at] = self.with_state(|_, state| {
-                let values = match target.default_of(at) {
-                    Some(which) => {
-                        let program = target.defaults.program(state, &[])?;
-                        program.run_one(which, &crate::dml::rows_without_columns(rows))?
-                    }
-                    None => target.generated.compute(state, at, &columns)?,
-                };
-                let ty = target.meta.schema.field(at).data_type();
-                crate::dml::assign::to_column(&values, &target.meta.columns[at], ty, &format)
+            self.with_state(|_, state| {
+                let (generated, meta) = (&target.generated, &target.meta);
+                if let Some(which) = target.default_of(at) {
+                    let program = target.defaults.program(state, &[])?;
+                    let values = program.run_one(which, &crate::dml::rows_without_columns(rows))?;
+                    let ty = meta.schema.field(at).data_type();
+                    let column = &meta.columns[at];
+                    columns[at] = crate::dml::assign::to_column(&values, column, ty, &format)?;
+                }
+                generated.fill(
+                    state,
+                    &mut programs,
+                    meta,
+                    &mut columns,
+                    Some(&[at]),
+                    &format,
+                )
             })?;
             let new =
                 arrow::record_batch::RecordBatch::try_new(target.meta.schema.clone(), columns)?;

@@ -16,7 +16,6 @@ use crate::dml::insert::changed_meanwhile;
 use crate::dml::write::explain_unique;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
-use crate::plan::compile::{Expressions, Local};
 use crate::plan::error::convert;
 use crate::plan::scan::conform;
 use crate::session::Session;
@@ -522,21 +521,8 @@ impl Session {
         let (catalog, table) = self.table_now(table)?;
         let meta = catalog.table_meta(table.oid)?;
         let text = names::text_of(&expr);
-        let (used, boolean) = self.with_state(|session, state| {
-            let local = Local {
-                name: &table.name,
-                schema: meta.schema.clone(),
-            };
-            let exprs = Expressions::plan_exprs(
-                state,
-                &catalog,
-                &session.info,
-                &[local],
-                vec![expr.clone()],
-                "check constraints",
-            )?;
-            Ok((exprs.columns_used(), exprs.pg_type(0)))
-        })?;
+        let found = self.row_expression(&catalog, &meta, &expr, "check constraints")?;
+        let (columns, boolean) = (found.columns, found.ty);
         if !matches!(
             boolean,
             crate::types::PgType::Bool | crate::types::PgType::Unknown
@@ -549,7 +535,6 @@ impl Session {
                 ),
             ));
         }
-        let columns: Vec<u16> = used.iter().map(|p| meta.columns[*p].id.0).collect();
         let name = match name {
             Some(name) => {
                 self.check_constraint_name(&catalog, &table, &name)?;

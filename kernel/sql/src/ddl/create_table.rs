@@ -4,7 +4,7 @@ use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
 
 use super::constraint::{ConstraintRequest, Existing, KeyColumns};
-use super::generated::{check_alone, readers};
+use super::generated::check_alone;
 use super::put;
 use super::retention;
 use super::sequence::{SequenceRequest, new_sequence};
@@ -330,19 +330,13 @@ impl Session {
             let column = self.new_column(&table, schema, request, &mut changes)?;
             table.columns.push(column);
         }
+        // None may read another one, whichever is first.
+        for (column, expr) in table.columns.iter_mut().zip(&expressions) {
+            column.generated = expr.as_ref().map(Generated::unread);
+        }
         for (place, expr) in (0u16..).zip(&expressions) {
             if let Some(expr) = expr {
                 self.generate(&mut table, place, expr)?;
-            }
-        }
-        // None may read another one, whichever was first.
-        for (place, column) in (0u16..).zip(&table.columns) {
-            if column.generated.is_some()
-                && let Some((reader, _)) = readers(&table, place).next()
-                && let Some(expr) = &expressions[usize::from(reader)]
-            {
-                let mut table = table.clone();
-                self.generate(&mut table, reader, expr)?;
             }
         }
         changes.push(put!(Table, table));

@@ -6,15 +6,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema as ArrowSchema};
 use sqlparser::ast::Expr;
 
 use super::create_table::ColumnRequest;
+use super::row_expression::{RowExpression, check_without_plugins};
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
-use crate::names;
-use crate::plan::compile::{Expressions, Local};
 use crate::plan::computed;
 use crate::session::Session;
 
@@ -23,46 +21,20 @@ impl Session {
     pub(super) fn generate(&mut self, table: &mut Table, place: u16, expr: &Expr) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let meta = TableMeta::new(&catalog, &Arc::new(table.clone()))?;
-        let (used, ty, is_immutable) = self.with_state(|session, state| {
-            let local = Local {
-                name: &table.name,
-                schema: meta.schema.clone(),
-            };
-            let exprs = Expressions::plan_exprs(
-                state,
-                &catalog,
-                &session.info,
-                &[local],
-                vec![expr.clone()],
-                "column generation expressions",
-            )?;
-            Ok((
-                exprs.columns_used(),
-                exprs.pg_type(0),
-                exprs.are_immutable()?,
-            ))
-        })?;
+        let RowExpression {
+            columns,
+            ty,
+            is_immutable,
+        } = self.row_expression(&catalog, &meta, expr, "column generation expressions")?;
         if !is_immutable {
             return Err(SqlError::new(
                 state::INVALID_OBJECT_DEFINITION,
                 "generation expression is not immutable",
             ));
         }
-        let columns: Vec<u16> = used.iter().map(|p| meta.columns[*p].id.0).collect();
         // A function of a plugin may go with it.
-        let inputs = columns.iter().map(|column| {
-            let def = &meta.storage.columns[usize::from(*column)];
-            Field::new(format!("c{column}"), def.ty.arrow(), true)
-        });
-        let inputs = Arc::new(ArrowSchema::new(inputs.collect::<Vec<_>>()));
-        computed::compile(&computed::to_stored(expr, table), &inputs).map_err(|e| {
-            match e.code {
-                state::UNDEFINED_FUNCTION => {
-                    SqlError::unsupported("a function of a plugin in a generated column")
-                }
-                _ => e,
-            }
-        })?;
+        let stored = computed::to_stored(expr, table);
+        check_without_plugins(&meta, &stored, &columns, "a generated column")?;
         for column in &columns {
             let read = &table.columns[usize::from(*column)];
             if *column == place || read.generated.is_some() {
@@ -91,8 +63,8 @@ impl Session {
             _ => e,
         })?;
         column.generated = Some(Generated {
-            expression: names::text_of(expr),
             columns,
+            ..Generated::unread(expr)
         });
         Ok(())
     }

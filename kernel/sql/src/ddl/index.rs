@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
 use heliosdb_storage::schema::{IndexDef, TableDef};
 use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
 use super::constraint::Fill;
 use super::put;
+use super::row_expression::{RowExpression, check_without_plugins};
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::pg_catalog::builtin::{accepts, btree_class, builtin_classes};
-use crate::plan::compile::{Expressions, Local};
 use crate::plan::computed;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
@@ -199,26 +198,12 @@ impl Session {
         what: &str,
     ) -> Result<IndexExpression> {
         let meta = catalog.table_meta(table.oid)?;
-        let (used, ty, immutable) = self.with_state(|session, state| {
-            let local = Local {
-                name: &table.name,
-                schema: meta.schema.clone(),
-            };
-            let exprs = Expressions::plan_exprs(
-                state,
-                catalog,
-                &session.info,
-                &[local],
-                vec![expr.clone()],
-                &format!("{what}s"),
-            )?;
-            Ok((
-                exprs.columns_used(),
-                exprs.pg_type(0),
-                exprs.are_immutable()?,
-            ))
-        })?;
-        if !immutable {
+        let RowExpression {
+            columns,
+            ty,
+            is_immutable,
+        } = self.row_expression(catalog, &meta, expr, &format!("{what}s"))?;
+        if !is_immutable {
             return Err(SqlError::new(
                 state::INVALID_OBJECT_DEFINITION,
                 format!("functions in {what} must be marked IMMUTABLE"),
@@ -228,7 +213,6 @@ impl Session {
             PgType::Unknown => PgType::Text,
             ty => ty,
         };
-        let columns: Vec<u16> = used.iter().map(|place| meta.columns[*place].id.0).collect();
         if let Some(column) = columns
             .iter()
             .filter_map(|c| table.column_at(*c))
@@ -246,17 +230,8 @@ impl Session {
             typmod: -1,
         };
         // Whoever opens the database has no session, and no functions of plugins.
-        let inputs = stored.columns.iter().map(|column| {
-            let def = &meta.storage.columns[usize::from(*column)];
-            Field::new(format!("c{column}"), def.ty.arrow(), true)
-        });
-        let schema = Arc::new(Schema::new(inputs.collect::<Vec<_>>()));
-        computed::compile(&stored.expression, &schema).map_err(|e| match e.code {
-            state::UNDEFINED_FUNCTION => {
-                SqlError::unsupported(format!("a function of a plugin in an {what}"))
-            }
-            _ => e,
-        })?;
+        let what = format!("an {what}");
+        check_without_plugins(&meta, &stored.expression, &stored.columns, &what)?;
         Ok(stored)
     }
 

@@ -17,6 +17,7 @@ mod rename;
 pub(crate) mod retention;
 mod rewrite;
 mod roles;
+mod row_expression;
 mod schema;
 mod sequence;
 pub(crate) mod temporary;

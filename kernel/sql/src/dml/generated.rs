@@ -20,7 +20,7 @@ use crate::session::statement::parse_expression;
 use crate::types::Format;
 
 /// The programs of tables whose columns were computed in a statement.
-pub(super) type Programs = HashMap<Oid, Program>;
+pub(crate) type Programs = HashMap<Oid, Program>;
 
 #[derive(Debug)]
 pub(crate) struct GeneratedColumns {
@@ -103,25 +103,8 @@ impl GeneratedColumns {
         Cow::Owned([changed, &computed].concat())
     }
 
-    /// One of them, from all columns of some rows.
-    pub fn compute(
-        &self,
-        state: &LazyState,
-        place: usize,
-        columns: &[ArrayRef],
-    ) -> Result<ArrayRef> {
-        let lost = || SqlError::internal("a column without what generates it");
-        let which = self
-            .columns
-            .iter()
-            .position(|c| c.place == place)
-            .ok_or_else(lost)?;
-        let batch = RecordBatch::try_new(self.schema.clone(), columns.to_vec())?;
-        self.expressions.prepare(state, &[])?.run_one(which, &batch)
-    }
-
     /// Computes those that change with `changed`, all of them for new rows, in columns of rows.
-    pub(super) fn fill(
+    pub fn fill(
         &self,
         state: &LazyState,
         programs: &mut Programs,
