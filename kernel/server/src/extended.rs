@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::types::{PgType, decode_binary};
-use heliosdb_sql::{Outcome, Prepared, ResultColumn, TransactionStatus, Value};
+use heliosdb_sql::{Outcome, Prepared, ResultColumn, Session, TransactionStatus, Value};
 
 use crate::backend;
 use crate::connection::End;
@@ -147,7 +147,7 @@ impl OpenSession {
         }
         let types = param_types
             .iter()
-            .map(|oid| param_type(*oid))
+            .map(|oid| param_type(&self.session, *oid))
             .collect::<Result<Vec<_>, _>>()?;
         let prepared = Arc::new(self.session.prepare(query, &types)?);
         if name.is_empty() {
@@ -180,7 +180,7 @@ impl OpenSession {
         {
             return Err(duplicate_cursor(&bind.portal));
         }
-        let params = params_of(&bind, &statement.param_types)?;
+        let params = params_of(&bind, &self.session.parameter_types(&statement))?;
         let columns = self.session.columns_now(&statement);
         let width = columns.as_ref().map_or(0, |columns| columns.len());
         let formats = Formats::of_bind(&bind.result_formats, width)?;
@@ -331,10 +331,10 @@ pub(crate) fn duplicate_cursor(name: &str) -> SqlError {
 }
 
 /// A parameter type as Parse names it; 0 leaves it to inference.
-fn param_type(oid: u32) -> Result<Option<PgType>, SqlError> {
+fn param_type(session: &Session, oid: u32) -> Result<Option<PgType>, SqlError> {
     match oid {
         0 => Ok(None),
-        oid => PgType::from_oid(oid).map(Some).ok_or_else(|| {
+        oid => session.parameter_type(oid).map(Some).ok_or_else(|| {
             SqlError::new(
                 state::FEATURE_NOT_SUPPORTED,
                 format!("parameters of the type with OID {oid} are not supported"),

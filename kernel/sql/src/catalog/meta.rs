@@ -40,6 +40,8 @@ pub(crate) struct ColumnMeta {
     pub ty: PgType,
     pub typmod: i32,
     pub not_null: bool,
+    /// What its domain asks of its values.
+    pub domain: Option<Arc<DomainRules>>,
 }
 
 impl Column {
@@ -49,7 +51,8 @@ impl Column {
 
     fn known_type(&self) -> Option<PgType> {
         let Some(def) = &self.extension_type else {
-            return PgType::from_oid(self.type_oid);
+            let known = self.user_type.clone();
+            return known.or_else(|| PgType::from_oid(self.type_oid));
         };
         let storage = PgType::from_oid(def.storage)?;
         let ty = extension::declare(&def.plugin, &def.name, &storage, def.ordered);
@@ -113,6 +116,7 @@ impl TableMeta {
             if !c.dropped {
                 let arrow = match &ty {
                     PgType::Extension(extension) => extension.arrow(),
+                    ty if ty.enumeration().is_some() => ty.arrow(),
                     _ => column_type.arrow(),
                 };
                 fields.push(Field::new(&c.name, arrow, !c.not_null));
@@ -122,6 +126,7 @@ impl TableMeta {
                     ty,
                     typmod: c.typmod,
                     not_null: c.not_null,
+                    domain: c.domain.clone(),
                 });
             }
             defs.push(ColumnDef {

@@ -1,7 +1,7 @@
 //! The catalog: what objects a database has, versioned with its data.
 //!
 //! [`model`] is the vocabulary, [`snapshot`] one immutable version of the whole, `store` its rows in
-//! a storage collection, `meta` what execution derives from a table,
+//! a storage collection, `meta` what execution derives from a table, [`user_type`] what types users made,
 //! `watch` tells cheaply that nothing has changed. Because objects are stored as
 //! data is, DDL commits, rolls back and is seen exactly as data is.
 
@@ -11,6 +11,7 @@ pub(crate) mod meta;
 pub mod model;
 pub mod snapshot;
 pub(crate) mod store;
+pub mod user_type;
 pub(crate) mod watch;
 
 pub use model::{Oid, Relation};

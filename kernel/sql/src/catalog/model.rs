@@ -24,6 +24,11 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::user_type::{
+    Domain, DomainConstraint, DomainRules, EnumLabel, TypeDefinition, UserType,
+};
+use crate::types::PgType;
+
 /// PostgreSQL's object identifier. Objects made by users count from [`FIRST_USER_OID`].
 pub type Oid = u32;
 
@@ -46,6 +51,7 @@ pub mod oid {
     pub const PG_AUTHID: Oid = 1260;
     pub const PG_DATABASE: Oid = 1262;
     pub const PG_TYPE: Oid = 1247;
+    pub const PG_ENUM: Oid = 3501;
     pub const PG_ATTRDEF: Oid = 2604;
     pub const PG_EXTENSION: Oid = 3079;
     /// The relation that lists the objects of plugins; not PostgreSQL's.
@@ -88,6 +94,12 @@ pub struct Column {
     /// What a type of a plugin is, for when the plugin is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension_type: Option<ExtensionTypeDef>,
+    /// What an enum or a domain is in the catalog that has the table.
+    #[serde(skip)]
+    pub user_type: Option<PgType>,
+    /// What a domain asks of its values.
+    #[serde(skip)]
+    pub domain: Option<Arc<DomainRules>>,
     /// PostgreSQL's `atttypmod`; -1 for none.
     pub typmod: i32,
     pub not_null: bool,
@@ -512,6 +524,7 @@ pub enum Object {
     Role(Arc<Role>),
     Extension(Arc<Extension>),
     PluginObject(Arc<PluginObject>),
+    UserType(Arc<UserType>),
 }
 
 /// Something `pg_class` lists and a FROM clause or `regclass` may name.

@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 
 use super::meta::TableMeta;
 use super::model::*;
+use super::user_type::UserTypes;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, split_qualified};
+use crate::types::PgType;
 
 /// Names the state of the catalog a snapshot was read from: equal versions, equal catalogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -30,6 +32,7 @@ pub struct CatalogSnapshot {
     roles: BTreeMap<Oid, Arc<Role>>,
     extensions: BTreeMap<Oid, Arc<Extension>>,
     plugin_objects: BTreeMap<Oid, Arc<PluginObject>>,
+    types: UserTypes,
     comments: BTreeMap<(Oid, Oid, i32), Arc<Comment>>,
     /// schema → name → relation.
     relation_names: BTreeMap<Oid, BTreeMap<String, Oid>>,
@@ -240,6 +243,15 @@ impl CatalogSnapshot {
         })
     }
 
+    pub fn types(&self) -> &UserTypes {
+        &self.types
+    }
+
+    /// The type of an oid, or what a domain is based on.
+    pub fn pg_type(&self, oid: Oid) -> Option<PgType> {
+        self.types.resolve(oid).map(|(ty, _)| ty)
+    }
+
     pub fn comment(&self, class: Oid, object: Oid, sub: i32) -> Option<&str> {
         self.comments
             .get(&(class, object, sub))
@@ -332,7 +344,8 @@ impl CatalogSnapshot {
                 self.schema_names.insert(s.name.clone(), s.oid);
                 self.schemas.insert(s.oid, s);
             }
-            Object::Table(t) => {
+            Object::Table(mut t) => {
+                self.types.settle(&mut t);
                 self.name_relation(t.schema, &t.name, t.oid);
                 self.tables.insert(t.oid, t);
             }
@@ -365,6 +378,12 @@ impl CatalogSnapshot {
             }
             Object::PluginObject(o) => {
                 self.plugin_objects.insert(o.oid, o);
+            }
+            Object::UserType(t) => {
+                self.types.put(t);
+                for table in self.tables.values_mut() {
+                    self.types.settle(table);
+                }
             }
         }
     }
@@ -404,6 +423,9 @@ impl CatalogSnapshot {
         }
         if let Some(o) = self.plugin_objects.remove(&oid) {
             return Some(Object::PluginObject(o));
+        }
+        if let Some(t) = self.types.remove(oid) {
+            return Some(Object::UserType(t));
         }
         let role = self.roles.remove(&oid)?;
         self.role_names.remove(&role.name);
@@ -445,6 +467,7 @@ impl Object {
             Object::Role(o) => o.oid,
             Object::Extension(o) => o.oid,
             Object::PluginObject(o) => o.oid,
+            Object::UserType(o) => o.oid,
         }
     }
 }

@@ -44,6 +44,7 @@ mod kind {
     pub const COMMENT: u8 = 8;
     pub const EXTENSION: u8 = 9;
     pub const PLUGIN_OBJECT: u8 = 10;
+    pub const USER_TYPE: u8 = 11;
 }
 
 /// One change to the catalog.
@@ -134,8 +135,9 @@ pub(super) fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> R
         Some(kind::ROLE) => snapshot.put(Object::Role(decode(key, value)?)),
         Some(kind::EXTENSION) => snapshot.put(Object::Extension(decode(key, value)?)),
         Some(kind::PLUGIN_OBJECT) => snapshot.put(Object::PluginObject(decode(key, value)?)),
+        Some(kind::USER_TYPE) => snapshot.put(Object::UserType(decode(key, value)?)),
         Some(kind::COMMENT) => snapshot.put_comment(decode(key, value)?),
-        Some(kind) if kind > kind::PLUGIN_OBJECT => {
+        Some(kind) if kind > kind::USER_TYPE => {
             return Err(newer(&format!("an object of unknown kind {kind}")));
         }
         _ => return Err(damaged("kind", key)),
@@ -222,6 +224,9 @@ pub(crate) fn entries(catalog: &CatalogSnapshot, wanted: impl Fn(Oid) -> bool) -
     for view in catalog.views().filter(|v| wanted(v.schema)) {
         add(kind::VIEW, view.oid, None);
     }
+    for ty in catalog.types().iter().filter(|t| wanted(t.schema)) {
+        add(kind::USER_TYPE, ty.oid, None);
+    }
     for object in catalog.plugin_objects().filter(|o| wanted(o.schema)) {
         add(kind::PLUGIN_OBJECT, object.oid, None);
     }
@@ -246,6 +251,7 @@ fn object_key(object: &Object) -> Vec<u8> {
         Object::Role(_) => kind::ROLE,
         Object::Extension(_) => kind::EXTENSION,
         Object::PluginObject(_) => kind::PLUGIN_OBJECT,
+        Object::UserType(_) => kind::USER_TYPE,
     };
     key(kind, object.oid())
 }
@@ -261,6 +267,7 @@ fn encode_object(object: &Object) -> Result<(Vec<u8>, Vec<u8>)> {
         Object::Role(o) => encode(o.as_ref()),
         Object::Extension(o) => encode(o.as_ref()),
         Object::PluginObject(o) => encode(o.as_ref()),
+        Object::UserType(o) => encode(o.as_ref()),
     }?;
     Ok((object_key(object), value))
 }

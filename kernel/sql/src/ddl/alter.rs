@@ -19,7 +19,7 @@ use crate::names::{self, fold};
 use crate::plugin::clause::Clauses;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
-use crate::types::extension;
+use crate::types::{PgType, extension};
 
 /// Rows rewritten per step when a new column's default differs by row.
 const REWRITE_ROWS: usize = 8192;
@@ -213,6 +213,9 @@ impl Session {
         changes.push(put!(Table, table));
         let catalog = self.change_catalog(changes)?;
         self.define_storage(&catalog, oid)?;
+        if !rewrite {
+            self.check_new_domain(&catalog, oid, place)?;
+        }
         if rewrite {
             self.fill_column(oid, place)?;
         }
@@ -236,6 +239,7 @@ impl Session {
             ty: column.ty(),
             typmod: column.typmod,
             not_null: false,
+            domain: None,
         };
         let format = self.info.format();
         self.with_state(|session, state| {
@@ -301,6 +305,9 @@ impl Session {
                     let ty = meta.schema.field(at).data_type();
                     let column = &meta.columns[at];
                     columns[at] = crate::dml::assign::to_column(&values, column, ty, &format)?;
+                    if let Some(rules) = &column.domain {
+                        rules.check(&columns[at])?;
+                    }
                 }
                 generated.fill(
                     state,
@@ -386,6 +393,17 @@ impl Session {
         let mut table = self.table_by_oid(oid)?;
         let column = &mut table.columns[usize::from(place)];
         column.dropped = true;
+        // The type may go; what storage has of the column stays.
+        column.domain = None;
+        if let Some(ty) = column.user_type.take() {
+            column.type_oid = match ty {
+                PgType::Enum(_) => PgType::Int8.oid(),
+                PgType::Array(item) if item.enumeration().is_some() => {
+                    PgType::Int8.array_of().oid()
+                }
+                base => base.oid(),
+            };
+        }
         column.not_null = false;
         column.default = None;
         column.default_sequences.clear();

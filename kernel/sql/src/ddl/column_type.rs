@@ -11,7 +11,7 @@ use heliosdb_storage::ids::ColumnId;
 use sqlparser::ast::{self, Expr};
 
 use super::constraint::check_alike;
-use super::create_table::column_type;
+use super::create_table::{column_type, domain_of};
 use super::index::check_operator_class;
 use super::put;
 use crate::catalog::CatalogSnapshot;
@@ -30,12 +30,13 @@ impl Session {
         &mut self,
         oid: Oid,
         place: u16,
-        ty: &ast::DataType,
+        ast_type: &ast::DataType,
         using: Option<&Expr>,
     ) -> Result<()> {
         let (catalog, table) = self.table_now(oid)?;
         let old = &table.columns[usize::from(place)];
-        let (ty, typmod, serial) = column_type(ty, &self.info.functions())?;
+        let (ty, typmod, serial) = column_type(ast_type, &self.info.functions())?;
+        let domain = domain_of(ast_type, &self.info.functions())?;
         if serial {
             let message = "type \"serial\" does not exist";
             return Err(SqlError::new(state::UNDEFINED_OBJECT, message));
@@ -43,9 +44,11 @@ impl Session {
         ty.column_type(typmod)?;
         check_uses(&catalog, &table, place, &ty)?;
         let mut new = Column {
-            type_oid: ty.oid(),
+            type_oid: domain.as_ref().map_or(ty.oid(), |(oid, _)| *oid),
             typmod,
             extension_type: None,
+            user_type: (domain.is_some() || ty.enumeration().is_some()).then(|| ty.clone()),
+            domain: domain.map(|(_, rules)| rules),
             missing: None,
             // A plugin's codec was chosen for the type there was.
             compression: match &old.compression {
@@ -71,7 +74,7 @@ impl Session {
         }
         let items = table.live_columns().map(|(id, column)| match using {
             Some(expr) if id.0 == place && is_untyped => {
-                let ty = format_type(&ty, typmod);
+                let ty = self.qualified_type(ast_type);
                 format!("CAST({} AS {ty})", names::text_of(expr))
             }
             Some(expr) if id.0 == place => names::text_of(expr),
@@ -153,6 +156,7 @@ impl Session {
             ty: column.ty(),
             typmod: column.typmod,
             not_null: false,
+            domain: None,
         };
         let from = match from {
             PgType::Unknown => &PgType::Text,

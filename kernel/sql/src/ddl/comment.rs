@@ -10,6 +10,7 @@ use crate::names;
 use crate::plugin::extension::undefined_extension;
 use crate::role::undefined_role;
 use crate::session::outcome::Outcome;
+use crate::session::user_type::TypeKind;
 use crate::session::{Session, done};
 
 impl Session {
@@ -80,6 +81,13 @@ impl Session {
                     relation.oid(),
                     i32::try_from(place + 1).unwrap_or(i32::MAX),
                 )
+            }
+            CommentObject::Type | CommentObject::Domain => {
+                let kind = match object_type {
+                    CommentObject::Type => TypeKind::Type,
+                    _ => TypeKind::Domain,
+                };
+                (oid::PG_TYPE, self.own_type(kind, object_name)?.oid, 0)
             }
             CommentObject::Schema => {
                 let name = names::parts(object_name)?.join(".");

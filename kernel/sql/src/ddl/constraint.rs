@@ -520,7 +520,7 @@ impl Session {
     ) -> Result<()> {
         let (catalog, table) = self.table_now(table)?;
         let meta = catalog.table_meta(table.oid)?;
-        let text = names::text_of(&expr);
+        let text = names::text_of(&self.with_qualified_types(&expr));
         let found = self.row_expression(&catalog, &meta, &expr, "check constraints")?;
         let (columns, boolean) = (found.columns, found.ty);
         if !matches!(

@@ -1,5 +1,7 @@
 //! CREATE TABLE, CREATE TABLE AS and SELECT INTO.
 
+use std::sync::Arc;
+
 use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, ColumnOption, Expr, TableConstraint};
 
@@ -8,6 +10,7 @@ use super::generated::check_alone;
 use super::put;
 use super::retention;
 use super::sequence::{SequenceRequest, new_sequence};
+use super::user_type::check_row_type_free;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
@@ -28,6 +31,8 @@ pub(crate) struct ColumnRequest {
     pub name: String,
     pub ty: PgType,
     pub typmod: i32,
+    /// The domain whose base that is, and what it asks.
+    pub domain: Option<(Oid, Arc<DomainRules>)>,
     pub not_null: bool,
     pub default: Option<Expr>,
     /// `serial`: a sequence of its own, of this type.
@@ -55,6 +60,7 @@ impl ColumnRequest {
             name: name.clone(),
             ty,
             typmod,
+            domain: domain_of(&column.data_type, functions)?,
             not_null: serial,
             default: None,
             serial,
@@ -202,6 +208,19 @@ pub(super) fn column_type(
     }
 }
 
+/// The domain that a column's type is.
+pub(super) fn domain_of(
+    ty: &ast::DataType,
+    functions: &Functions,
+) -> Result<Option<(Oid, Arc<DomainRules>)>> {
+    let types = functions.named_types();
+    let Some(named) = types.resolve(ty)? else {
+        return Ok(None);
+    };
+    let oid = named.definition.oid;
+    Ok(types.catalog.types().rules(oid).map(|rules| (oid, rules)))
+}
+
 /// Of a key: only foreign keys may wait.
 fn check_characteristics(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
     match deferral(characteristics)? {
@@ -261,6 +280,7 @@ impl Session {
             return done("CREATE TABLE");
         }
         self.check_free(&catalog, schema.oid, &name)?;
+        check_row_type_free(&catalog, schema.oid, &name)?;
         if let Some(query) = &create.query {
             let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
             let (table, outcome) = self.create_table_as(&schema, name, query, &names, "SELECT")?;
@@ -358,13 +378,19 @@ impl Session {
             .map_err(|_| SqlError::new(state::TOO_MANY_COLUMNS, "too many columns"))?;
         let mut column = Column {
             name: request.name,
-            type_oid: request.ty.oid(),
+            type_oid: match &request.domain {
+                Some((oid, _)) => *oid,
+                None => request.ty.oid(),
+            },
             extension_type: request.ty.extension().map(|e| ExtensionTypeDef {
                 plugin: e.plugin.to_owned(),
                 name: e.name.to_owned(),
                 storage: e.storage.oid(),
                 ordered: e.ordered,
             }),
+            user_type: (request.domain.is_some() || request.ty.enumeration().is_some())
+                .then(|| request.ty.clone()),
+            domain: request.domain.map(|(_, rules)| rules),
             typmod: request.typmod,
             not_null: request.not_null,
             default: None,
@@ -432,7 +458,8 @@ impl Session {
         let is_null = matches!(expr, Expr::Value(v) if matches!(v.value, ast::Value::Null));
         column.default = None;
         column.default_sequences.clear();
-        if is_null {
+        // Of a domain it takes the place of the domain's.
+        if is_null && column.domain.is_none() {
             return Ok(());
         }
         let mut named = Vec::new();
@@ -449,7 +476,7 @@ impl Session {
             ));
         }
         let (_, catalog) = self.write_view()?;
-        let text = names::text_of(expr);
+        let text = names::text_of(&self.with_qualified_types(expr));
         let probe = Column {
             default: Some(text.clone()),
             ..column.clone()
@@ -477,6 +504,7 @@ impl Session {
                     ty: ty.clone(),
                     typmod,
                     not_null: false,
+                    domain: None,
                 };
                 let storage = ty.arrow_typmod(typmod);
                 crate::dml::assign::to_column(&value, &meta, &storage, &session.info.format())?;
@@ -522,6 +550,7 @@ impl Session {
                 } else {
                     typmod_of(arrow)
                 },
+                domain: None,
                 not_null: false,
                 default: None,
                 serial: false,

@@ -5,6 +5,7 @@
 //! objects of plugins that name an object of a plugin need CASCADE. Everything of a plugin depends on
 //! its extension, a column's compression with its codec, too.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
 use heliosdb_storage::TableLockMode;
@@ -12,6 +13,8 @@ use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, ObjectType, Statement};
 
 use super::put;
+use super::stored_text::Uses;
+use super::user_type::schema_name;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -27,6 +30,8 @@ struct DropSet {
     objects: BTreeSet<Oid>,
     /// Columns of tables that stay.
     columns: BTreeSet<(Oid, u16)>,
+    /// Columns that go with their type, from tables that stay.
+    typed_columns: BTreeSet<(Oid, u16)>,
     /// Columns that lose their default.
     defaults: BTreeSet<(Oid, u16)>,
     /// Columns that lose their codec.
@@ -50,6 +55,9 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
     if let Some(e) = catalog.extension_by_oid(oid) {
         return format!("extension {}", e.name);
     }
+    if let Some(ty) = catalog.types().get(oid) {
+        return format!("type {}", ty.name);
+    }
     match catalog.schema(oid) {
         Some(s) => format!("schema {}", s.name),
         None => format!("object {oid}"),
@@ -67,7 +75,7 @@ pub(crate) struct ExtensionUses {
 
 impl DropSet {
     /// Adds what cannot stay when `oid` goes.
-    fn close(&mut self, catalog: &CatalogSnapshot, roots: &[Oid]) {
+    fn close(&mut self, catalog: &CatalogSnapshot, roots: &[Oid]) -> Result<()> {
         let mut queue: VecDeque<Oid> = roots.iter().copied().collect();
         self.objects.extend(roots);
         while let Some(oid) = queue.pop_front() {
@@ -86,6 +94,7 @@ impl DropSet {
                 self.objects.insert(dependent);
                 queue.push_back(dependent);
             }
+            self.close_type(catalog, oid, &mut queue)?;
             for table in catalog.tables() {
                 if self.objects.contains(&table.oid) {
                     continue;
@@ -109,6 +118,96 @@ impl DropSet {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Adds what cannot stay when the type `oid` goes: columns, views, and what names it in an expression.
+    fn close_type(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        oid: Oid,
+        queue: &mut VecDeque<Oid>,
+    ) -> Result<()> {
+        let Some(ty) = catalog.types().get(oid) else {
+            return Ok(());
+        };
+        let is_it =
+            |type_oid: Oid| type_oid == ty.oid || (type_oid == ty.array_oid && ty.array_oid != 0);
+        let uses = Uses::find(catalog, &schema_name(catalog, ty.schema), &ty.name)?;
+        let on_type = describe(catalog, oid);
+        // In PostgreSQL's order: what depends on the type of arrays first, then by age.
+        let mut asked: Vec<(Reverse<bool>, Oid, Reverse<u16>, String, String)> = Vec::new();
+        for table in catalog.tables() {
+            for (id, column) in table.live_columns() {
+                let names_it = uses.columns.contains(&(table.oid, id.0));
+                if !self.objects.contains(&table.oid)
+                    && (is_it(column.type_oid) || names_it)
+                    && self.typed_columns.insert((table.oid, id.0))
+                {
+                    let of_array = column.type_oid == ty.array_oid;
+                    let what = format!("column {} of table {}", column.name, table.name);
+                    let on = if of_array {
+                        format!("{on_type}[]")
+                    } else {
+                        on_type.clone()
+                    };
+                    asked.push((Reverse(of_array), table.oid, Reverse(id.0), what, on));
+                }
+            }
+        }
+        for (table, place) in &uses.defaults {
+            if let Some(table) = catalog.table(*table)
+                && let Some(column) = table.column_at(*place)
+                && !self.objects.contains(&table.oid)
+                && !self.typed_columns.contains(&(table.oid, *place))
+                && self.defaults.insert((table.oid, *place))
+            {
+                let what = format!(
+                    "default value for column {} of table {}",
+                    column.name, table.name
+                );
+                asked.push((Reverse(false), table.oid, Reverse(0), what, on_type.clone()));
+            }
+        }
+        let types = catalog.types().iter();
+        let types = types.filter(|t| t.domain().is_some_and(|d| is_it(d.base)));
+        let mut objects: Vec<(Oid, String)> = types.map(|t| (t.oid, on_type.clone())).collect();
+        let named = uses.objects.iter().filter(|object| **object != oid);
+        objects.extend(named.map(|object| (*object, on_type.clone())));
+        for view in catalog
+            .views()
+            .filter(|v| v.columns.iter().any(|c| is_it(c.type_oid)))
+        {
+            if !uses.objects.contains(&view.oid) {
+                objects.push((view.oid, self.typed_column_of(catalog, view, &on_type)));
+            }
+        }
+        for (object, on) in objects {
+            let of = catalog.constraint(object).map(|c| c.table);
+            let of = of.or_else(|| catalog.index(object).map(|i| i.table));
+            let goes = of.is_some_and(|table| self.objects.contains(&table));
+            if !goes && self.objects.insert(object) {
+                let what = describe(catalog, object);
+                asked.push((Reverse(false), object, Reverse(0), what, on));
+                queue.push_back(object);
+            }
+        }
+        asked.sort();
+        self.asked
+            .extend(asked.into_iter().map(|(_, _, _, what, on)| (what, on)));
+        Ok(())
+    }
+
+    /// The column that goes and that a view has among its own.
+    fn typed_column_of(&self, catalog: &CatalogSnapshot, view: &View, on_type: &str) -> String {
+        let column = self.typed_columns.iter().find_map(|(table, place)| {
+            let reads = view.depends_on.iter().any(|on| on.oid == *table);
+            let table = catalog.table(*table).filter(|_| reads)?;
+            let column = table.column_at(*place)?;
+            mentions(&view.definition, &column.name)
+                .then(|| format!("column {} of table {}", column.name, table.name))
+        });
+        column.unwrap_or_else(|| on_type.to_owned())
     }
 
     /// A column's default cannot stay when `oid` goes.
@@ -123,12 +222,17 @@ impl DropSet {
     }
 
     /// Adds what uses an extension that goes.
-    fn close_uses(&mut self, catalog: &CatalogSnapshot, extension: Oid, uses: &ExtensionUses) {
+    fn close_uses(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        extension: Oid,
+        uses: &ExtensionUses,
+    ) -> Result<()> {
         for oid in &uses.objects {
             if !self.objects.contains(oid) {
                 self.asked
                     .push((describe(catalog, *oid), describe(catalog, extension)));
-                self.close(catalog, &[*oid]);
+                self.close(catalog, &[*oid])?;
             }
         }
         for (oid, place) in &uses.defaults {
@@ -138,6 +242,7 @@ impl DropSet {
                 self.ask_default(catalog, table, *place, extension);
             }
         }
+        Ok(())
     }
 
     /// What belongs to an object and goes with it.
@@ -202,6 +307,8 @@ impl DropSet {
                 // Indexes go with their tables.
                 catalog.index(*o).is_none()
             }));
+            let types = catalog.types().iter().filter(|t| t.schema == oid);
+            out.extend(types.map(|t| t.oid));
         }
         out
     }
@@ -361,7 +468,7 @@ impl Session {
     pub(crate) fn drop_all(&mut self, roots: &[Oid], cascade: bool) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let mut set = DropSet::default();
-        set.close(&catalog, roots);
+        set.close(&catalog, roots)?;
         self.finish_drop(&catalog, set, roots, cascade)
     }
 
@@ -374,9 +481,9 @@ impl Session {
         let (_, catalog) = self.write_view()?;
         let roots: Vec<Oid> = extensions.iter().map(|(oid, _)| *oid).collect();
         let mut set = DropSet::default();
-        set.close(&catalog, &roots);
+        set.close(&catalog, &roots)?;
         for (oid, uses) in extensions {
-            set.close_uses(&catalog, *oid, uses);
+            set.close_uses(&catalog, *oid, uses)?;
         }
         self.finish_drop(&catalog, set, &roots, cascade)
     }
@@ -425,7 +532,7 @@ impl Session {
                 roots.push(view.oid);
             }
         }
-        set.close(&catalog, &roots);
+        set.close(&catalog, &roots)?;
         self.finish_drop(&catalog, set, &roots, cascade)
     }
 
@@ -462,6 +569,26 @@ impl Session {
                 }
             }
         }
+        for (oid, place) in &set.typed_columns {
+            if set.objects.contains(oid) {
+                continue;
+            }
+            if let Some(table) = catalog.table(*oid)
+                && let Some(column) = table.column_at(*place)
+            {
+                self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+                let column = names::quoted_ident(&column.name);
+                self.without_notices(|session| session.drop_column(*oid, &column, true, true))?;
+            }
+        }
+        let newest;
+        let catalog = match set.typed_columns.is_empty() {
+            true => catalog,
+            false => {
+                newest = self.write_view()?.1;
+                &*newest
+            }
+        };
         let mut changes = Vec::new();
         let mut collections = Vec::new();
         let mut redefine = BTreeSet::new();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sqlparser::ast::Expr;
 
 use super::create_table::ColumnRequest;
+use super::index_labels::with_keys;
 use super::row_expression::{RowExpression, check_without_plugins};
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::*;
@@ -19,6 +20,7 @@ use crate::session::Session;
 impl Session {
     /// Gives a column of a table with all its columns an expression.
     pub(super) fn generate(&mut self, table: &mut Table, place: u16, expr: &Expr) -> Result<()> {
+        let qualified = self.with_qualified_types(expr);
         let (_, catalog) = self.write_view()?;
         let meta = TableMeta::new(&catalog, &Arc::new(table.clone()))?;
         let RowExpression {
@@ -33,7 +35,8 @@ impl Session {
             ));
         }
         // A function of a plugin may go with it.
-        let stored = computed::to_stored(expr, table);
+        let keyed = with_keys(expr, table, self.info.functions().named_types())?;
+        let stored = computed::to_stored(&keyed, table);
         check_without_plugins(&meta, &stored, &columns, "a generated column")?;
         for column in &columns {
             let read = &table.columns[usize::from(*column)];
@@ -64,7 +67,7 @@ impl Session {
         })?;
         column.generated = Some(Generated {
             columns,
-            ..Generated::unread(expr)
+            ..Generated::unread(&qualified)
         });
         Ok(())
     }

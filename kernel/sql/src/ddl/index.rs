@@ -7,6 +7,7 @@ use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
 use super::constraint::Fill;
+use super::index_labels::with_keys;
 use super::put;
 use super::row_expression::{RowExpression, check_without_plugins};
 use crate::catalog::model::*;
@@ -223,8 +224,13 @@ impl Session {
                 "column \"{name}\", whose type is a plugin's, in an {what}"
             )));
         }
+        if ty.enumeration().is_some() {
+            let ty = ty.name();
+            return Err(SqlError::unsupported(format!("an {what} of type {ty}")));
+        }
+        let keyed = with_keys(expr, table, self.info.functions().named_types())?;
         let stored = IndexExpression {
-            expression: computed::to_stored(expr, table),
+            expression: computed::to_stored(&keyed, table),
             columns,
             type_oid: ty.oid(),
             typmod: -1,

@@ -3,6 +3,7 @@
 use sqlparser::ast;
 
 use super::put;
+use super::user_type::check_row_type_free;
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
@@ -65,6 +66,7 @@ impl Session {
                 "there is no parameter $1",
             ));
         }
+        check_row_type_free(&catalog, schema.oid, &name)?;
         let names: Vec<String> = create.columns.iter().map(|c| fold(&c.name)).collect();
         if names.len() > planned.columns.len() {
             return Err(SqlError::new(
@@ -112,6 +114,7 @@ impl Session {
         }
         let mut query = create.query.as_ref().clone();
         self.qualify_relations(&mut query, &planned.uses.times);
+        self.qualify_types(&mut query);
         let view = View {
             oid: match &existing {
                 Some(v) => v.oid,

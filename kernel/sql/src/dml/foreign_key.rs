@@ -199,7 +199,7 @@ fn new_keys(
         let key: Vec<Datum> = fk
             .order
             .iter()
-            .map(|at| Datum::from_array(columns[*at].as_ref(), row))
+            .map(|at| Datum::from_array(extension::unwrapped(&columns[*at]).as_ref(), row))
             .collect::<heliosdb_storage::Result<_>>()?;
         let encoded = encode_key(&key, &index.columns, &types)?.into_boxed_slice();
         if !seen.contains(&encoded) {
@@ -402,12 +402,12 @@ fn violation_words(fk: &ForeignKeyTarget, what: &str) -> SqlError {
 
 /// The referenced columns of rows of the parent, without rows that have a NULL there.
 fn parent_keys(fk: &ForeignKeyTarget, batch: &RecordBatch) -> Result<Vec<Option<Vec<Datum>>>> {
-    let columns: Vec<&ArrayRef> = fk
+    let columns: Vec<ArrayRef> = fk
         .key
         .referenced_columns
         .iter()
         .filter_map(|c| fk.parent.position(ColumnId(*c)))
-        .map(|at| batch.column(at))
+        .map(|at| extension::unwrapped(batch.column(at)))
         .collect();
     (0..batch.num_rows())
         .map(|row| {

@@ -8,6 +8,7 @@
 
 pub(crate) mod assign;
 mod bulk;
+pub(crate) mod domain;
 pub(crate) mod foreign_key;
 pub(crate) mod generated;
 pub(crate) mod insert;

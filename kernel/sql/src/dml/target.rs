@@ -243,7 +243,12 @@ pub(crate) fn default_expression(column: &Column) -> Result<Option<ast::Expr>> {
     if let Some(identity) = column.identity {
         return parse_expression(&format!("nextval('{}')", identity.sequence)).map(Some);
     }
-    let Some(text) = &column.default else {
+    let of_domain = || column.domain.as_ref()?.default.as_ref();
+    let text = match column.generated {
+        None => column.default.as_ref().or_else(of_domain),
+        Some(_) => None,
+    };
+    let Some(text) = text else {
         return Ok(None);
     };
     let mut expr = parse_expression(text)?;

@@ -89,6 +89,13 @@ impl Writer {
         generated.fill(state, programs, meta, &mut columns, changed, &self.format)?;
         let all_changed = changed.map(|changed| generated.changed_with(changed));
         let changed = all_changed.as_deref();
+        for (place, (column, array)) in target.meta.columns.iter().zip(&columns).enumerate() {
+            if let Some(rules) = &column.domain
+                && changed.is_none_or(|changed| changed.contains(&place))
+            {
+                rules.check(array)?;
+            }
+        }
         for (column, array) in target.meta.columns.iter().zip(&columns) {
             if column.not_null
                 && array.null_count() > 0

@@ -26,7 +26,8 @@ use crate::catalog::store::{self, CATALOG};
 use crate::error::Result;
 use crate::instance::Instance;
 use crate::pg_catalog::names::{qualified_relation_name, quote_ident, quote_literal};
-use crate::pg_catalog::{SystemContext, definition};
+use crate::pg_catalog::user_type::declared;
+use crate::pg_catalog::{SystemContext, definition, deparse, names};
 use crate::provenance::IMPORTS;
 use crate::session::info::SessionInfo;
 use crate::session::settings::Settings;
@@ -112,7 +113,7 @@ fn temporary(catalog: &CatalogSnapshot) -> Temporary {
 fn tables(ctx: &SystemContext) -> Vec<NamedTable> {
     let column = |c: &Column| ColumnManifest {
         name: c.name.clone(),
-        type_name: type_name(c),
+        type_name: type_name(ctx, c),
         dropped: c.dropped,
         compression: c.compression.as_ref().map(|c| c.method().to_owned()),
     };
@@ -162,6 +163,8 @@ fn objects(ctx: &SystemContext, database: &str) -> Vec<ObjectDescription> {
     let schemas = catalog.schemas().filter(|s| kept(s.oid));
     add(schemas.filter_map(|s| schema(ctx, s)).collect());
     add(catalog.extensions().map(|e| extension(ctx, e)).collect());
+    let types = catalog.types().iter().filter(|t| kept(t.schema));
+    add(types.map(|t| user_type(ctx, t)).collect());
     let tables = catalog.tables().filter(|t| kept(t.schema));
     add(tables.map(|t| table(ctx, t)).collect());
     let sequences = catalog.sequences().filter(|s| kept(s.schema));
@@ -264,8 +267,51 @@ fn extension(ctx: &SystemContext, extension: &Extension) -> ObjectDescription {
     described(ctx, "extension", name, extension.owner, sql, comment)
 }
 
+/// An enum, or a domain.
+fn user_type(ctx: &SystemContext, ty: &UserType) -> ObjectDescription {
+    let name = in_schema(ctx, ty.schema, &ty.name);
+    let (kind, sql) = match &ty.definition {
+        TypeDefinition::Enum(labels) => {
+            let labels = labels.iter().map(|label| quote_literal(&label.label));
+            let labels: Vec<String> = labels.collect();
+            (
+                "type",
+                format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", ")),
+            )
+        }
+        TypeDefinition::Domain(domain) => ("domain", create_domain(ctx, ty.oid, &name, domain)),
+    };
+    let comment = (oid::PG_TYPE, ty.oid);
+    described(ctx, kind, name, ty.owner, sql, comment)
+}
+
+fn create_domain(ctx: &SystemContext, oid: Oid, name: &str, domain: &Domain) -> String {
+    let base = declared(ctx, domain.base, domain.typmod);
+    let mut sql = format!("CREATE DOMAIN {name} AS {base}");
+    if let Some(default) = &domain.default {
+        let target = Some((domain.base, domain.typmod));
+        let default = deparse::expression(ctx, default, None, target, false);
+        sql.push_str(&format!(" DEFAULT {default}"));
+    }
+    if domain.not_null {
+        sql.push_str(" NOT NULL");
+    }
+    for check in &domain.constraints {
+        let constraint = quote_ident(&check.name);
+        let condition = deparse::of_domain(ctx, oid, &check.expression, false);
+        sql.push_str(&format!(" CONSTRAINT {constraint} CHECK ({condition})"));
+        if !check.validated {
+            sql.push_str(" NOT VALID");
+        }
+    }
+    sql
+}
+
 /// A column's type with its modifier, also when the type's plugin is away.
-fn type_name(column: &Column) -> String {
+fn type_name(ctx: &SystemContext, column: &Column) -> String {
+    if ctx.catalog.types().find(column.type_oid).is_some() {
+        return names::format_type(ctx, column.type_oid, None);
+    }
     format_type(&column.ty(), column.typmod)
 }
 
@@ -281,7 +327,7 @@ fn table(ctx: &SystemContext, table: &Table) -> ObjectDescription {
 }
 
 fn column(ctx: &SystemContext, table: &Table, place: ColumnId16, column: &Column) -> String {
-    let mut sql = format!("{} {}", quote_ident(&column.name), type_name(column));
+    let mut sql = format!("{} {}", quote_ident(&column.name), type_name(ctx, column));
     if let Some(compression) = &column.compression {
         sql.push_str(" COMPRESSION ");
         if let Compression::Codec { plugin, .. } = compression {

@@ -8,6 +8,8 @@ pub mod aggregate;
 pub mod arithmetic;
 pub mod array;
 pub mod datetime;
+pub mod domain;
+pub mod enumeration;
 pub mod interval;
 pub mod json;
 pub mod jsonb;
@@ -20,6 +22,7 @@ pub mod text;
 pub mod time_travel;
 pub mod to_char;
 
+pub mod named_types;
 mod visible;
 
 use std::collections::BTreeMap;
@@ -73,6 +76,8 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     arithmetic::register(&mut r);
     array::register(&mut r);
     datetime::register(&mut r);
+    domain::register(&mut r);
+    enumeration::register(&mut r);
     interval::register(&mut r);
     json::register(&mut r);
     jsonb::register(&mut r);

@@ -73,7 +73,12 @@ fn type_of(args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
         ColumnarValue::Array(a) => pg_type(a.data_type()),
         ColumnarValue::Scalar(s) => pg_type(&s.data_type()),
     };
-    let names: StringViewArray = std::iter::repeat_n(Some(ty.name()), call.rows).collect();
+    // Only types of users are named with their schema, where the search path does not find them.
+    let objects = call.vars.format.objects.as_ref();
+    let known = ty.enumeration().and(objects);
+    let name = known.and_then(|objects| objects.name(&PgType::Regtype, ty.oid()));
+    let name = name.as_deref().unwrap_or(ty.name());
+    let names: StringViewArray = std::iter::repeat_n(Some(name), call.rows).collect();
     Ok(Arc::new(names))
 }
 

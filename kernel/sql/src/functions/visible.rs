@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use sqlparser::ast;
 
+use super::named_types::NamedTypes;
 use crate::error::{Result, state};
 use crate::semantics::function::PgFunction;
 use crate::types::{ExtensionType, PgType, names};
@@ -33,6 +34,7 @@ pub struct Functions {
     aggregates: BTreeMap<String, Arc<AggregateUDF>>,
     tables: BTreeMap<String, TableFunction>,
     types: BTreeMap<&'static str, &'static ExtensionType>,
+    named_types: NamedTypes,
     hint: Option<Box<Hint>>,
 }
 
@@ -73,6 +75,16 @@ impl Functions {
     /// Adds a type of a plugin, so that its name may be used.
     pub fn add_type(&mut self, ty: &'static ExtensionType) {
         self.types.insert(ty.name, ty);
+    }
+
+    /// Sets where the types of users are looked for.
+    pub fn set_named_types(&mut self, types: NamedTypes) {
+        self.named_types = types;
+    }
+
+    /// The types of users.
+    pub fn named_types(&self) -> &NamedTypes {
+        &self.named_types
     }
 
     /// Sets what to hint at when a name is not found: it is asked for names of functions, for `$` with
@@ -116,6 +128,9 @@ impl Functions {
 
     /// The type and modifier that a name in the syntax tree stands for.
     pub fn type_from_ast(&self, ty: &ast::DataType) -> Result<(PgType, i32)> {
+        if let Some(named) = self.named_types.resolve(ty)? {
+            return Ok((named.ty, named.typmod));
+        }
         let found = names::from_ast(ty).and_then(|(found, typmod)| {
             let Some(extension) = found.extension() else {
                 return Ok((found, typmod));

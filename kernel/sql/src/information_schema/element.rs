@@ -4,10 +4,10 @@ use super::shown;
 use crate::catalog::model::Oid;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::type_row;
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::names;
 use crate::pg_catalog::relation::{NULL, Rows, relations};
+use crate::pg_catalog::user_type::type_row;
 
 relations! {
     ELEMENT_TYPES = information_schema.element_types 13493 'v' {
@@ -50,8 +50,8 @@ fn push(
     number: usize,
     ty: Oid,
 ) -> Result<()> {
-    let element = type_row(ty).filter(|t| t.category == 'A' && t.element != 0);
-    let Some(element) = element.and_then(|t| type_row(t.element)) else {
+    let element = type_row(ctx, ty).filter(|t| t.category == 'A' && t.element != 0);
+    let Some(element) = element.and_then(|t| type_row(ctx, t.element)) else {
         return Ok(());
     };
     let database = ctx.session.database();

@@ -3,15 +3,17 @@
 //! They show what the current user owns or may use; as long as privileges are those of ownership and
 //! superusers, that is everything for a superuser and one's own objects for others.
 
+pub mod domain;
 pub mod element;
 pub mod grants;
 
 use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Deferral, Oid, Table, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::{BuiltinType, builtin_type, type_row};
+use crate::pg_catalog::builtin::{BuiltinType, builtin_type};
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::user_type::type_row;
 use crate::pg_catalog::{definition, names, relations as system};
 
 relations! {
@@ -262,10 +264,11 @@ fn facets(ty: &BuiltinType, typmod: i32) -> Facets {
 impl Shown<'_> {
     fn row(&self, ctx: &SystemContext) -> [Datum; 44] {
         let database = ctx.session.database();
-        let declared = type_row(self.ty).unwrap_or_default();
+        let declared = type_row(ctx, self.ty).unwrap_or_default();
         let declared = declared.as_ref();
         // A domain shows its base type, and its own name beside it.
-        let ty = builtin_type(declared.base).unwrap_or(declared);
+        let base = type_row(ctx, declared.base);
+        let ty = base.as_deref().unwrap_or(declared);
         let typmod = if declared.base == 0 {
             self.typmod
         } else {
@@ -568,6 +571,7 @@ fn table_usage_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 }
 
 fn check_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    domain::check_rows(ctx, rows)?;
     let database = ctx.session.database();
     for (c, t) in shown_constraints(ctx) {
         if let Some(clause) = definition::check_clause(ctx, c) {

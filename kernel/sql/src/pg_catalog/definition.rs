@@ -9,8 +9,8 @@ use super::deparse;
 use super::names::{qualified_relation_name, quote_ident, relation_name};
 use super::view_definition;
 use crate::catalog::model::{
-    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, IndexExpression, PluginConstraint,
-    ReferentialAction, Table, View,
+    ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, IndexExpression, Oid,
+    PluginConstraint, ReferentialAction, Table, View,
 };
 use crate::plan::computed::shown;
 use crate::session::statement::parse_expression;
@@ -34,6 +34,18 @@ pub fn constraint(ctx: &SystemContext, constraint: &Constraint, pretty: bool) ->
         sql.push_str(" NOT VALID");
     }
     sql
+}
+
+/// The same of a constraint of a domain; `None` for an oid of another object.
+pub fn domain_constraint(ctx: &SystemContext, oid: Oid, pretty: bool) -> Option<String> {
+    let (ty, constraint) = ctx.catalog.types().constraint(oid)?;
+    let condition = deparse::of_domain(ctx, ty.oid, &constraint.expression, pretty);
+    let not_valid = if constraint.validated {
+        ""
+    } else {
+        " NOT VALID"
+    };
+    Some(format!("CHECK ({condition}){not_valid}"))
 }
 
 fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -> String {

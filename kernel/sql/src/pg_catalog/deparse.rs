@@ -16,6 +16,7 @@ use sqlparser::parser::Parser;
 use super::SystemContext;
 use super::names;
 use crate::catalog::model::{Oid, Table};
+use crate::dml::domain::VALUE;
 use crate::names::fold;
 
 const BOOL: Oid = 16;
@@ -68,6 +69,26 @@ pub fn expression(
         },
         None => text.to_owned(),
     }
+}
+
+/// The value that a domain's check is about, by the base type's oid.
+struct DomainValue(Oid);
+
+impl Columns for DomainValue {
+    fn find(&self, relation: Option<&str>, column: &str) -> Option<(String, Oid)> {
+        (relation.is_none() && column == VALUE).then(|| ("VALUE".to_owned(), self.0))
+    }
+}
+
+/// The condition of a check of a domain.
+pub fn of_domain(ctx: &SystemContext, domain: Oid, text: &str, pretty: bool) -> String {
+    let base = ctx.catalog.pg_type(domain).map_or(0, |ty| ty.oid());
+    let Ok(expr) = crate::session::statement::parse_expression(text) else {
+        return text.to_owned();
+    };
+    let value = DomainValue(base);
+    let printed = Printer::new(ctx, &value, pretty).print(&expr);
+    printed.map_or_else(|| text.to_owned(), |printed| printed.text)
 }
 
 /// A printed expression.
@@ -636,6 +657,8 @@ mod tests {
                 name: name.to_owned(),
                 type_oid,
                 extension_type: None,
+                user_type: None,
+                domain: None,
                 typmod: -1,
                 not_null: false,
                 default: None,

@@ -38,6 +38,7 @@ pub mod relation;
 pub mod relations;
 pub mod rewrite;
 pub mod row_type;
+pub mod user_type;
 pub mod view_definition;
 
 pub use added::Added;

@@ -8,8 +8,8 @@ use std::sync::Weak;
 use super::builtin::{builtin_functions, builtin_type, builtin_types};
 use super::datum::Type;
 use super::relations;
-use super::row_type;
 use super::{SessionView, SystemContext};
+use super::{row_type, user_type};
 use crate::catalog::model::Oid;
 use crate::error::{Result, SqlError, state};
 use crate::names::on_path;
@@ -215,7 +215,9 @@ pub fn format_type(ctx: &SystemContext, oid: Oid, typmod: Option<i32>) -> String
     let Some(ty) = builtin_type(oid) else {
         return match extension::by_oid(oid) {
             Some(ty) => crate::types::names::format_type(&ty, typmod.unwrap_or(-1)),
-            None => row_type::name(ctx, oid).unwrap_or_else(|| "???".to_owned()),
+            None => user_type::name(ctx, oid)
+                .or_else(|| row_type::name(ctx, oid))
+                .unwrap_or_else(|| "???".to_owned()),
         };
     };
     // The two vectors are no true arrays.
@@ -262,6 +264,8 @@ pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
     }
     let folded = text.trim().to_lowercase();
     if let Some(element) = folded.strip_suffix("[]") {
+        // Quoted letters keep their case.
+        let element = &text.trim()[..element.len()];
         let Some(element) = find_type(ctx, element)? else {
             return Ok(None);
         };
@@ -273,7 +277,7 @@ pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
             ) {
                 (Some(ty), _) => ty.array_of().oid(),
                 (None, Some((relation, false))) => row_type::array_type(relation.oid()),
-                _ => 0,
+                _ => user_type::array_of(ctx, element).unwrap_or(0),
             },
         };
         return Ok(Some(array).filter(|oid| *oid != 0));
@@ -319,8 +323,9 @@ pub fn find_type(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
         })
         .map(|t| t.oid)
         .or_else(|| match split_name(text.trim()).ok()?.as_slice() {
-            [name] => row_type::find(ctx, None, name),
-            [schema, name] => row_type::find(ctx, Some(schema), name),
+            [name] => user_type::find(ctx, None, name).or_else(|| row_type::find(ctx, None, name)),
+            [schema, name] => user_type::find(ctx, Some(schema), name)
+                .or_else(|| row_type::find(ctx, Some(schema), name)),
             _ => None,
         }))
 }
@@ -372,7 +377,8 @@ pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
         Type::Regtype => {
             let known = builtin_type(oid).is_some()
                 || extension::by_oid(oid).is_some()
-                || row_type::relation_of(ctx, oid).is_some();
+                || row_type::relation_of(ctx, oid).is_some()
+                || ctx.catalog.types().find(oid).is_some();
             known.then(|| format_type(ctx, oid, None))
         }
         Type::Regproc => function_name(ctx, oid),

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -28,6 +28,7 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, Volatility,
     WindowUDF,
 };
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 use heliosdb_storage::expression::{ExpressionError, Expressions as Evaluate};
 use heliosdb_storage::schema::ColumnType;
@@ -38,6 +39,7 @@ use super::compile::{Expressions, Program, select, table_factor};
 use super::error::{convert, wrap};
 use crate::catalog::meta::TableMeta;
 use crate::catalog::model::{IndexExpression, Table};
+use crate::ddl::index_labels::label_in;
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::names::{fold, quoted_ident};
@@ -47,6 +49,7 @@ use crate::semantics::overload::{self, pg_type};
 use crate::semantics::special::PgCast;
 use crate::session::statement::parse_expression;
 use crate::types::PgType;
+use crate::types::enumeration::reuses;
 
 /// What the row is called that expressions read.
 const ROW: &str = "row";
@@ -60,7 +63,8 @@ pub(crate) struct Compiled {
     program: Program,
 }
 
-type Compilations = HashMap<(String, SchemaRef), Arc<Compiled>>;
+/// By text and schema, and for what Arrow types stand for ([`reuses`]).
+type Compilations = HashMap<(String, SchemaRef, u64), Arc<Compiled>>;
 
 static COMPILED: LazyLock<Mutex<Compilations>> = LazyLock::new(Mutex::default);
 
@@ -96,9 +100,16 @@ fn evaluate(expression: &str, rows: &RecordBatch, ty: &DataType) -> Result<Array
     }
 }
 
+/// The values per row of a condition over columns of the names that it has.
+pub(crate) fn condition(expression: &str, rows: &RecordBatch) -> Result<BooleanArray> {
+    compile(expression, &rows.schema())?
+        .program
+        .condition(0, rows)
+}
+
 /// The compiled form of an expression over columns named `cn`.
 pub(crate) fn compile(expression: &str, schema: &SchemaRef) -> Result<Arc<Compiled>> {
-    let key = (expression.to_owned(), schema.clone());
+    let key = (expression.to_owned(), schema.clone(), reuses());
     if let Some(known) = COMPILED.lock().get(&key) {
         return Ok(known.clone());
     }
@@ -150,6 +161,10 @@ fn bare(expr: Expr, name: impl Fn(&PlanColumn) -> String) -> Expr {
                 Transformed::yes(Expr::Column(column))
             }
             Expr::Alias(alias) => Transformed::yes(*alias.expr),
+            // As storage has a label.
+            Expr::Literal(ScalarValue::TimestampSecond(key, Some(_)), metadata) => {
+                Transformed::yes(Expr::Literal(ScalarValue::Int64(key), metadata))
+            }
             other => Transformed::no(other),
         })
     });
@@ -182,6 +197,13 @@ pub(crate) fn shown(expression: &IndexExpression, table: &Table) -> String {
     let Ok(expr) = parse_expression(&expression.expression) else {
         return expression.expression.clone();
     };
+    let mut expr = expr;
+    let _ = ast::visit_expressions_mut(&mut expr, |e| {
+        if let Some(label) = label_in(e, table) {
+            *e = ast::Expr::value(ast::Value::SingleQuotedString(label));
+        }
+        ControlFlow::<()>::Continue(())
+    });
     rename(expr, |name| {
         let id: u16 = name.strip_prefix('c')?.parse().ok()?;
         table.column_at(id).map(|column| quote_ident(&column.name))
@@ -265,7 +287,7 @@ fn item(ty: &PgType) -> &PgType {
     }
 }
 
-/// Texts of times depend on DateStyle and TimeZone; so do times with zone as times without.
+/// Labels of enums may be renamed. Texts of times depend on DateStyle and TimeZone; so do times with zone as times without.
 fn is_immutable_cast(from: &PgType, to: &PgType) -> bool {
     let is_time = |ty: &PgType| ty.category() == 'D' || *ty == PgType::Interval;
     let zoned = |ty: &PgType| *ty == PgType::TimestampTz;
@@ -276,7 +298,8 @@ fn is_immutable_cast(from: &PgType, to: &PgType) -> bool {
     if zoned(from) || zoned(to) {
         return false;
     }
-    !((is_time(from) || is_time(to)) && (from.is_string() || to.is_string()))
+    let is_unstable = |ty: &PgType| is_time(ty) || matches!(ty, PgType::Enum(_));
+    !((is_unstable(from) || is_unstable(to)) && (from.is_string() || to.is_string()))
 }
 
 /// The one relation there is, and the built-in functions.

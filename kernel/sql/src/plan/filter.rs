@@ -21,6 +21,7 @@ use heliosdb_storage::{ColumnRange, IndexRange};
 use super::computed::{compile, normal};
 use super::partial::is_implied;
 use crate::catalog::meta::TableMeta;
+use crate::types::extension::unwrapped;
 
 /// More alternatives than this in an IN list are left to the filter.
 const IN_LIST_MAX: usize = 256;
@@ -484,7 +485,7 @@ fn constant(expr: &Expr, ty: &DataType) -> Option<Datum> {
     if array.is_null(0) {
         return Some(Datum::Null);
     }
-    Datum::from_array(array.as_ref(), 0).ok()
+    Datum::from_array(unwrapped(&array).as_ref(), 0).ok()
 }
 
 fn same_family(value: &ScalarValue, ty: &DataType) -> bool {

@@ -28,6 +28,7 @@ use super::{aggregate, described, operators, table_function, types};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError};
 use crate::functions::Functions;
+use crate::functions::named_types::NamedTypes;
 use crate::pg_catalog::Added;
 use crate::semantics::function::PgFunction;
 use crate::semantics::overload::{Call, Overload, Param, ResultType, Volatility};
@@ -42,11 +43,20 @@ pub(crate) struct PluginFunctions {
 
 impl PluginFunctions {
     /// Those of the plugins that are installed in a catalog.
-    pub fn new(host: &Arc<PluginHost>, catalog: &Arc<CatalogSnapshot>) -> PluginFunctions {
+    /// Types of users are looked for along `path`.
+    pub fn new(
+        host: &Arc<PluginHost>,
+        catalog: &Arc<CatalogSnapshot>,
+        path: Vec<String>,
+    ) -> PluginFunctions {
         let registry = host.registry();
         let is_installed = |plugin: &str| catalog.is_installed(plugin);
         let mut functions = functions(&registry, &is_installed);
         functions.set_hint(hint(host.clone(), registry.clone(), catalog.clone()));
+        functions.set_named_types(NamedTypes {
+            catalog: catalog.clone(),
+            path,
+        });
         PluginFunctions {
             added: Arc::new(described::added(&registry, &is_installed)),
             functions: Arc::new(functions),

@@ -32,6 +32,8 @@ pub enum Param {
     Is(PgType),
     /// One type for all such arguments of a call.
     AnyElement,
+    /// The same, of an enum.
+    AnyEnum,
     /// An array of the `AnyElement` of the call.
     AnyArray,
     /// Any type at all, each argument its own.
@@ -140,7 +142,7 @@ pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolve
             Param::Is(to) => argument_type(ty, to),
             Param::Any | Param::AnyNonArray if pg_type(ty) == PgType::Unknown => DataType::Utf8View,
             Param::Any | Param::AnyNonArray => ty.clone(),
-            Param::AnyElement => element.clone(),
+            Param::AnyElement | Param::AnyEnum => element.clone(),
             Param::AnyArray => DataType::new_list(element.clone(), true),
         })
         .collect();
@@ -161,7 +163,7 @@ fn element_type(o: &Overload, arguments: &[DataType]) -> DataType {
     let mut seen: Vec<DataType> = Vec::new();
     for (i, ty) in arguments.iter().enumerate() {
         match (o.param(i), ty) {
-            (Param::AnyElement, ty) => seen.push(ty.clone()),
+            (Param::AnyElement | Param::AnyEnum, ty) => seen.push(ty.clone()),
             (Param::AnyArray, DataType::List(f)) => seen.push(f.data_type().clone()),
             _ => {}
         }
@@ -185,7 +187,7 @@ fn choose(overloads: &[Overload], types: &[PgType]) -> Result<usize, Unresolved>
                     Param::AnyArray => {
                         matches!(ty, PgType::Array(_)) && types.iter().all(|t| t == ty)
                     }
-                    Param::AnyElement | Param::Any | Param::AnyNonArray => false,
+                    Param::AnyElement | Param::AnyEnum | Param::Any | Param::AnyNonArray => false,
                 })
         })
     };
@@ -306,17 +308,22 @@ fn accepts(o: &Overload, k: usize, ty: &PgType) -> bool {
         Param::Is(p) => is_allowed(ty, p, CastContext::Implicit),
         Param::AnyArray => matches!(ty, PgType::Array(_) | PgType::Unknown),
         Param::AnyElement | Param::Any => true,
+        Param::AnyEnum => matches!(ty, PgType::Enum(_) | PgType::Unknown),
         Param::AnyNonArray => !matches!(ty, PgType::Array(_)),
     }
 }
 
 /// The arguments of polymorphic parameters have a common type.
 fn polymorphic_agrees(o: &Overload, types: &[PgType]) -> bool {
+    let is_enum = |k| matches!(o.param(k), Param::AnyEnum);
+    if (0..types.len()).any(is_enum) && types.iter().all(|ty| *ty == PgType::Unknown) {
+        return false;
+    }
     let mut element: Option<PgType> = None;
     for (k, ty) in types.iter().enumerate() {
         let this = match (o.param(k), ty) {
             (_, PgType::Unknown) => continue,
-            (Param::AnyElement, ty) => ty.clone(),
+            (Param::AnyElement | Param::AnyEnum, ty) => ty.clone(),
             (Param::AnyArray, PgType::Array(item)) => (**item).clone(),
             _ => continue,
         };

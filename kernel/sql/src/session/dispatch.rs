@@ -61,6 +61,11 @@ impl Session {
                 self.begin_statement_snapshot();
                 self.set_constraints(set)
             }
+            StatementKind::Type(statement) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.change_type(statement)
+            }
             StatementKind::CreateUser(role) => self.create_role(role, true),
             StatementKind::CreateSequence(create) => self.create_sequence(create),
             StatementKind::AlterSequence(alter) => self.alter_sequence(alter),
@@ -457,10 +462,6 @@ fn feature_name(statement: &Ast) -> String {
         Ast::Grant(_) => "GRANT",
         Ast::Revoke(_) => "REVOKE",
         Ast::CreateDatabase { .. } => "CREATE DATABASE",
-        Ast::CreateDomain(_) => "CREATE DOMAIN",
-        Ast::DropDomain(_) => "DROP DOMAIN",
-        Ast::CreateType { .. } => "CREATE TYPE",
-        Ast::AlterType(_) => "ALTER TYPE",
         Ast::CreatePolicy(_) => "CREATE POLICY",
         Ast::AlterSchema(_) => "ALTER SCHEMA",
         Ast::AlterView { .. } => "ALTER VIEW",

@@ -51,7 +51,7 @@ pub struct SessionInfo {
     /// Whether the running statement is one of a transaction block.
     in_block: AtomicBool,
     /// Those of a version of the catalog. The plugins of a server never change.
-    plugin_functions: Mutex<Option<(CatalogVersion, Arc<PluginFunctions>)>>,
+    plugin_functions: Mutex<Option<KnownFunctions>>,
     /// Start of the transaction, microseconds since the Unix epoch: `now()`.
     transaction_start: AtomicI64,
     statement_start: AtomicI64,
@@ -60,6 +60,9 @@ pub struct SessionInfo {
     /// Values of the parameters, while a statement is planned that runs once with these.
     parameters: RwLock<Option<Arc<[Value]>>>,
 }
+
+/// Functions, with the catalog and the search path that they are of.
+type KnownFunctions = (CatalogVersion, Vec<String>, Arc<PluginFunctions>);
 
 #[derive(Default)]
 struct SequenceValues {
@@ -165,14 +168,21 @@ impl SessionInfo {
     /// What plugins add to them, for the catalog that the running statement sees.
     pub(crate) fn plugin_functions(&self) -> Arc<PluginFunctions> {
         let catalog = self.catalog();
+        // Only types of users are found along the path.
+        let path = match catalog.types().is_empty() {
+            true => Vec::new(),
+            false => self.search_path(),
+        };
         let mut known = self.plugin_functions.lock();
-        if let Some((version, functions)) = known.as_ref()
+        if let Some((version, of, functions)) = known.as_ref()
             && *version == catalog.version
+            && *of == path
         {
             return functions.clone();
         }
-        let functions = Arc::new(PluginFunctions::new(self.instance.plugins(), &catalog));
-        *known = Some((catalog.version, functions.clone()));
+        let plugins = self.instance.plugins();
+        let functions = Arc::new(PluginFunctions::new(plugins, &catalog, path.clone()));
+        *known = Some((catalog.version, path, functions.clone()));
         functions
     }
 

@@ -33,6 +33,7 @@ pub(crate) mod statement;
 pub(crate) mod system_view;
 pub(crate) mod timeout;
 pub(crate) mod transaction;
+pub(crate) mod user_type;
 pub(crate) mod utility;
 
 use std::collections::{BTreeMap, HashMap};

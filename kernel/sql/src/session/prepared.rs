@@ -4,6 +4,7 @@
 //! catalog and the settings are those it was made with; after that it is made again, and a change of
 //! the result's columns is 0A000, as in PostgreSQL.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
@@ -16,7 +17,7 @@ use super::outcome::{Outcome, ResultColumn, Value};
 use super::settings::Settings;
 use super::statement::{Statement, StatementKind, parse_one};
 use super::{Session, done};
-use crate::catalog::CatalogVersion;
+use crate::catalog::{CatalogSnapshot, CatalogVersion};
 use crate::dml::{InsertPlan, LockingPlan, UpdatePlan};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
@@ -86,6 +87,22 @@ impl Plan {
             Plan::Declare(_) | Plan::Other => None,
         }
     }
+}
+
+/// An enum as a catalog has it; any other type as it is.
+fn version_in(catalog: &CatalogSnapshot, ty: &PgType) -> PgType {
+    let of = ty.enumeration().and_then(|_| catalog.pg_type(ty.oid()));
+    of.unwrap_or_else(|| ty.clone())
+}
+
+/// Whether two types are one to a client.
+fn is_same(a: &PgType, b: &PgType) -> bool {
+    a == b || (a.enumeration().is_some() && a.oid() == b.oid())
+}
+
+/// Whether a value is of this very version of its type.
+fn is_of(value: &ScalarValue, ty: &PgType) -> bool {
+    ty.enumeration().is_none() || value.data_type() == ty.arrow()
 }
 
 impl std::fmt::Debug for Prepared {
@@ -269,7 +286,8 @@ impl Session {
         let statement = &prepared.statement;
         depth::with_stack(statement.depth, || {
             self.run(&statement.kind, &statement.text, |session| {
-                let params = session.bind(&prepared.param_types, params)?;
+                let types = session.parameter_types(prepared);
+                let params = session.bind(&types, params)?;
                 session.run_prepared(prepared, &params)
             })
         })
@@ -308,7 +326,44 @@ impl Session {
                 break plan;
             }
         };
-        self.run_plan(&plan, prepared, params)
+        match params
+            .iter()
+            .zip(plan.params())
+            .all(|(value, ty)| is_of(value, ty))
+        {
+            true => self.run_plan(&plan, prepared, params),
+            false => {
+                let given: Vec<Value> = params.iter().cloned().map(Value::Typed).collect();
+                let params = self.bind(plan.params(), &given)?;
+                self.run_plan(&plan, prepared, &params)
+            }
+        }
+    }
+
+    /// What a client's type is here; `None` for an oid of no type.
+    pub fn parameter_type(&self, oid: u32) -> Option<PgType> {
+        PgType::from_oid(oid).or_else(|| self.newest_catalog().pg_type(oid))
+    }
+
+    /// The types of a statement's parameters as they are now: an enum may have got another label.
+    pub fn parameter_types<'a>(&self, prepared: &'a Prepared) -> Cow<'a, [PgType]> {
+        let mut types = prepared.param_types.iter();
+        if types.all(|ty| ty.enumeration().is_none()) {
+            return Cow::Borrowed(&prepared.param_types);
+        }
+        let catalog = self.newest_catalog();
+        let types = prepared.param_types.iter();
+        types.map(|ty| version_in(&catalog, ty)).collect()
+    }
+
+    /// The catalog that the next statement sees, or nearly so.
+    fn newest_catalog(&self) -> Arc<CatalogSnapshot> {
+        let known = self.info.catalog();
+        if self.txn.in_block() {
+            return known;
+        }
+        let view = self.instance.engine().visible_view();
+        self.instance.catalog(&view).unwrap_or(known)
     }
 
     /// Locks what a plan writes. True when it has to be made again.
@@ -381,10 +436,16 @@ impl Session {
         if let Some(plan) = self.cached_plan(prepared)? {
             return Ok(plan);
         }
-        let types: Vec<Option<PgType>> = prepared.param_types.iter().cloned().map(Some).collect();
+        let (_, catalog) = self.read_view()?;
+        let types = prepared.param_types.iter();
+        let types: Vec<Option<PgType>> = types.map(|ty| Some(version_in(&catalog, ty))).collect();
         let plan = Arc::new(self.plan_ahead(&prepared.statement, &types)?);
         if let (Some(old), Some(new)) = (&prepared.columns, plan.columns())
-            && (old.len() != new.len() || old.iter().zip(new.iter()).any(|(a, b)| a.ty != b.ty))
+            && (old.len() != new.len()
+                || old
+                    .iter()
+                    .zip(new.iter())
+                    .any(|(a, b)| !is_same(&a.ty, &b.ty)))
         {
             return Err(SqlError::new(
                 state::FEATURE_NOT_SUPPORTED,
@@ -521,7 +582,8 @@ impl Session {
             )));
         }
         self.begin_statement_snapshot();
-        let params = self.evaluate(parameters, &prepared.param_types)?;
+        let types = self.parameter_types(&prepared).into_owned();
+        let params = self.evaluate(parameters, &types)?;
         self.run_prepared(&prepared, &params)
     }
 

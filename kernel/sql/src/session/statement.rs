@@ -19,6 +19,7 @@ use super::cluster::{self, Cluster};
 use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
+use super::user_type::{self, TypeStatement};
 use super::{depth, fetch};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
@@ -71,6 +72,8 @@ pub(crate) enum StatementKind {
     Checkpoint,
     Cluster(Cluster),
     SetConstraints(SetConstraints),
+    /// CREATE, ALTER or DROP of a TYPE or DOMAIN.
+    Type(Box<TypeStatement>),
     Empty,
     /// One whose plan was found by its text.
     Known(KnownStatement),
@@ -387,6 +390,15 @@ fn parse_known(
             end if end.token == Token::EOF => Ok(StatementKind::SetConstraints(set)),
             next => Err(near(lines, &next.token.to_string(), Some(next.span.start))),
         };
+    }
+    let of_type = is_word(second, Keyword::TYPE) || is_word(second, Keyword::DOMAIN);
+    let verbs = [Keyword::CREATE, Keyword::ALTER, Keyword::DROP];
+    if of_type && verbs.iter().any(|verb| is_word(first, *verb)) {
+        let mut p = Parser::new(&PostgreSqlDialect {})
+            .with_recursion_limit(RECURSION_DEPTH_MAX)
+            .with_tokens_with_locations(tokens);
+        let statement = user_type::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Type(Box::new(statement)));
     }
     let sequence = is_word(second, Keyword::SEQUENCE)
         || (is_word(third, Keyword::SEQUENCE)

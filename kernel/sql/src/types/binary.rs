@@ -271,6 +271,10 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
             let value = extension.receive_one(bytes)?;
             ScalarValue::try_from_array(&value, 0).map_err(SqlError::internal)?
         }
+        PgType::Enum(of) => {
+            let label = utf8(r.take(r.bytes.len())?)?;
+            of.scalar(Some(of.key_of(label)?))
+        }
         PgType::Bool => ScalarValue::Boolean(Some(r.array::<1>()?[0] != 0)),
         PgType::Int2 => ScalarValue::Int16(Some(r.i16()?)),
         PgType::Int4 => ScalarValue::Int32(Some(r.i32()?)),

@@ -15,13 +15,14 @@ use arrow::buffer::OffsetBuffer;
 use arrow::compute::concat;
 use arrow::datatypes::{
     DataType, Date32Type, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt32Type,
+    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, TimestampSecondType,
+    UInt32Type,
 };
 use datafusion::common::ScalarValue;
 
 use super::interval::Interval;
 use super::numeric::{Numeric, encoding};
-use super::{ExtensionType, Format, PgType, array, datetime, float, json, jsonb, names};
+use super::{EnumType, ExtensionType, Format, PgType, array, datetime, float, json, jsonb, names};
 use crate::error::{Result, SqlError, state};
 
 /// Longest `name`, in bytes (`NAMEDATALEN` - 1).
@@ -67,6 +68,10 @@ enum Values {
         ty: &'static ExtensionType,
         /// One value each.
         values: Vec<ArrayRef>,
+    },
+    Enum {
+        ty: &'static EnumType,
+        keys: PrimitiveBuilder<TimestampSecondType>,
     },
     Array {
         items: Box<ColumnBuilder>,
@@ -129,6 +134,10 @@ impl ColumnBuilder {
                 items: Box::new(ColumnBuilder::new(item, typmod, n)?),
                 lengths: Vec::with_capacity(n),
                 nulls: NullBufferBuilder::new(n),
+            },
+            Enum(ty) => Values::Enum {
+                ty,
+                keys: PrimitiveBuilder::with_capacity(n).with_data_type(ty.arrow()),
             },
             Extension(ty) => Values::Extension {
                 ty,
@@ -221,6 +230,7 @@ impl ColumnBuilder {
             }
             Values::Jsonb(b) => b.append_value(jsonb::canonical(text)?),
             Values::Oid(b) => b.append_value(parse_oid(text, ty, f)?),
+            Values::Enum { ty, keys } => keys.append_value(ty.key_of(text)?),
             Values::Extension { ty, values } => values.push(ty.parse_one(text, self.typmod)?),
             Values::Array {
                 items,
@@ -271,6 +281,7 @@ impl ColumnBuilder {
             Values::Json(b) => b.append_null(),
             Values::Jsonb(b) => b.append_null(),
             Values::Oid(b) => b.append_null(),
+            Values::Enum { keys, .. } => keys.append_null(),
             Values::Extension { ty, values } => values.push(new_null_array(&ty.arrow(), 1)),
             Values::Array { lengths, nulls, .. } => {
                 lengths.push(0);
@@ -300,6 +311,7 @@ impl ColumnBuilder {
             Values::Json(b) => Arc::new(b.finish()),
             Values::Jsonb(b) => Arc::new(b.finish()),
             Values::Oid(b) => Arc::new(b.finish()),
+            Values::Enum { keys, .. } => Arc::new(keys.finish()),
             Values::Extension { ty, values } => {
                 let values = std::mem::take(values);
                 let parts: Vec<&dyn arrow::array::Array> =
@@ -345,6 +357,7 @@ pub(crate) fn decode_plain(ty: &PgType, text: &str) -> Option<Result<ScalarValue
         PgType::Int4 => int(i32::MIN.into(), i32::MAX.into())
             .map(|value| ScalarValue::Int32(Some(value as i32))),
         PgType::Int8 => int(i64::MIN, i64::MAX).map(|value| ScalarValue::Int64(Some(value))),
+        PgType::Enum(of) => of.key_of(text).map(|key| of.scalar(Some(key))),
         _ => return None,
     })
 }

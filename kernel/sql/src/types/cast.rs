@@ -51,6 +51,10 @@ pub fn context_needed(from: &PgType, to: &PgType) -> Option<CastContext> {
     if let (Array(a), Array(b)) = (from, to) {
         return context_needed(a, b);
     }
+    if let (Enum(a), Enum(b)) = (from, to) {
+        // Versions of one enum: a table of the past has that of then.
+        return (a.oid() == b.oid()).then_some(Implicit);
+    }
     let reg = |t: &PgType| matches!(t, Regclass | Regtype | Regproc | Regnamespace | Regrole);
     let explicit_entry = match (from, to) {
         (Int2, Int4 | Int8 | Float4 | Float8 | Numeric)
@@ -156,6 +160,7 @@ pub fn cast_to(
         return Ok(Arc::clone(array));
     }
     match (from, to) {
+        (Enum(_), Enum(to)) => to.wrap(array),
         (Array(a), Array(b)) => cast_list(array, a, b, typmod, target, ctx, f),
         // A modifier is applied by reading the value again.
         (Extension(a), Extension(b)) if a == b => b.parse(&a.format(array)?, typmod),

@@ -13,7 +13,9 @@ use arrow::datatypes::{
 use super::format::ByteaOutput;
 use super::interval::Interval;
 use super::numeric::{self, encoding, write_decimal128};
-use super::{Format, PgType, array, datetime, extension, float, json, names};
+use super::{
+    EnumType, Format, PgType, array, datetime, enumeration, extension, float, json, names,
+};
 
 /// Appends the text of a value. The caller deals with NULL; a NULL slot appends nothing.
 pub fn encode_text(values: &dyn Array, row: usize, ty: &PgType, f: &Format, out: &mut String) {
@@ -31,6 +33,11 @@ pub fn encode_text_typmod(
 ) {
     if values.is_null(row) {
         return;
+    }
+    if let PgType::Enum(of) = ty
+        && let Some(key) = enumeration::key_at(values, row)
+    {
+        return enum_label(of, key, out);
     }
     match values.data_type() {
         DataType::Boolean => out.push(if values.as_boolean().value(row) {
@@ -96,6 +103,12 @@ pub fn encode_text_typmod(
                 values.as_primitive::<Time64MicrosecondType>().value(row),
                 out,
             );
+        }
+        DataType::Timestamp(TimeUnit::Second, Some(_))
+            if let Some(of) = enumeration::of_arrow(values.data_type()) =>
+        {
+            let key = values.as_primitive::<TimestampSecondType>().value(row);
+            enum_label(of, key, out);
         }
         DataType::Timestamp(unit, zone) => {
             let micros = match unit {
@@ -192,6 +205,13 @@ pub fn encode_text_typmod(
             out.push(')');
         }
         _ => {}
+    }
+}
+
+fn enum_label(of: &EnumType, key: i64, out: &mut String) {
+    match of.label_of(key) {
+        Some(label) => out.push_str(label),
+        None => tracing::warn!("enum {} has no label of key {key}", of.name),
     }
 }
 

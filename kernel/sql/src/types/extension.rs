@@ -21,7 +21,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use heliosdb_plugin_host::active::types::Type;
 use parking_lot::RwLock;
 
-use super::{PgType, TypeRow};
+use super::{PgType, TypeRow, enumeration};
 use crate::error::{Result, SqlError, state};
 
 /// Derived oids are between this and twice this: above all that are counted out.
@@ -256,30 +256,35 @@ fn of_type(ty: &DataType) -> Option<&'static ExtensionType> {
     }
 }
 
-/// Stored values of a plugin's type; of any other type the column as it is.
+/// Stored values of a plugin's type or of an enum; of any other type the column as it is.
 pub fn unwrapped(values: &ArrayRef) -> ArrayRef {
     match of_type(values.data_type()) {
         Some(_) => values.as_struct().column(0).clone(),
-        None => values.clone(),
+        None => enumeration::unwrap(values),
     }
 }
 
 /// A column that storage gave, as the plan's type has it.
 pub fn wrapped_as(values: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+    if values.data_type() == ty {
+        return Ok(values.clone());
+    }
     match of_type(ty) {
-        Some(extension) if values.data_type() != ty => extension.wrap(values.clone()),
-        _ => Ok(values.clone()),
+        Some(extension) => extension.wrap(values.clone()),
+        None => enumeration::wrap(values, ty).unwrap_or_else(|| Ok(values.clone())),
     }
 }
 
 /// A batch as storage has it.
 pub fn stored(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
-    replaced(batch, |values| Ok(unwrapped(values)))
+    let is_replaced = |ty: &DataType| of_type(ty).is_some() || enumeration::is_wrapped(ty);
+    replaced(batch, is_replaced, |values| Ok(unwrapped(values)))
 }
 
 /// A batch as clients see it: values of plugins' types as text.
 pub fn shown(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
-    replaced(batch, |values| {
+    let is_replaced = |ty: &DataType| of_type(ty).or(item_type(ty)).is_some();
+    replaced(batch, is_replaced, |values| {
         if let Some(extension) = of_type(values.data_type()) {
             return extension.format(values);
         }
@@ -296,10 +301,10 @@ pub fn shown(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
 
 fn replaced(
     batch: &RecordBatch,
+    is_replaced: impl Fn(&DataType) -> bool,
     replace: impl Fn(&ArrayRef) -> Result<ArrayRef>,
 ) -> Result<Cow<'_, RecordBatch>> {
     let schema = batch.schema_ref();
-    let is_replaced = |ty| of_type(ty).or(item_type(ty)).is_some();
     let mut types = schema.fields().iter().map(|f| f.data_type());
     if !types.any(is_replaced) {
         return Ok(Cow::Borrowed(batch));

@@ -14,6 +14,7 @@
 //! | `json` | `BinaryView`, the text as written, see [`json`] |
 //! | `oid` and the `reg*` types | `UInt32` |
 //! | a type of a plugin | a struct of one field, see [`extension`] |
+//! | an enum | `Timestamp(Second)` in a zone of its own, see [`enumeration`] |
 //!
 //! Within a family (`text`/`varchar`/`char(n)`, `oid`/`regclass`) only the catalog and the cast
 //! that made a column know the exact member. `char(n)` is held without its trailing blanks, which
@@ -27,6 +28,7 @@ pub mod builder;
 pub mod cast;
 pub mod datetime;
 pub mod encode;
+pub mod enumeration;
 pub mod extension;
 pub mod float;
 pub mod format;
@@ -49,6 +51,7 @@ pub(crate) use builder::decode_plain;
 pub use builder::{ColumnBuilder, decode_text};
 pub use cast::{CastContext, cast_array};
 pub use encode::{encode_text, encode_text_typmod};
+pub use enumeration::EnumType;
 pub use extension::ExtensionType;
 pub use format::{Format, ObjectNames};
 pub use numeric::Numeric;
@@ -95,6 +98,7 @@ pub enum PgType {
     Xid,
     /// A type of a plugin.
     Extension(&'static ExtensionType),
+    Enum(&'static EnumType),
 }
 
 /// One row of `pg_type` as far as this crate needs it.
@@ -172,8 +176,10 @@ impl PgType {
             PgType::Array(item) => item,
             other => other,
         };
-        if let PgType::Extension(extension) = scalar {
-            return &extension.row;
+        match scalar {
+            PgType::Extension(extension) => return &extension.row,
+            PgType::Enum(of) => return &of.row,
+            _ => {}
         }
         let mut rows = TYPES.iter().chain(SYSTEM_TYPES);
         rows.find(|r| r.ty == *scalar).unwrap_or_else(|| {
@@ -244,13 +250,19 @@ impl PgType {
     pub fn key(&self) -> Cow<'static, str> {
         match self {
             PgType::Extension(extension) => extension.key().to_owned().into(),
-            PgType::Array(item) if item.extension().is_some() => format!("_{}", item.key()).into(),
+            PgType::Enum(of) => of.key().to_owned().into(),
+            PgType::Array(item) if matches!(**item, PgType::Extension(_) | PgType::Enum(_)) => {
+                format!("_{}", item.key()).into()
+            }
             other => other.internal_name().into(),
         }
     }
 
     pub fn from_key(key: &str) -> Option<PgType> {
-        let of = |key| extension::by_key(key).map(PgType::Extension);
+        let of = |key| {
+            let extension = extension::by_key(key).map(PgType::Extension);
+            extension.or_else(|| enumeration::by_key(key).map(PgType::Enum))
+        };
         PgType::from_internal_name(key)
             .or_else(|| of(key))
             .or_else(|| of(key.strip_prefix('_')?).map(PgType::array_of))
@@ -261,6 +273,15 @@ impl PgType {
         match self {
             PgType::Extension(extension) => Some(extension),
             PgType::Array(item) => item.extension(),
+            _ => None,
+        }
+    }
+
+    /// The enum that this is, or is an array of.
+    pub fn enumeration(&self) -> Option<&'static EnumType> {
+        match self {
+            PgType::Enum(of) => Some(of),
+            PgType::Array(item) => item.enumeration(),
             _ => None,
         }
     }
@@ -311,6 +332,7 @@ impl PgType {
             Array(_) | Int2Vector | OidVector => 'A',
             Record | Void => 'P',
             Unknown => 'X',
+            Enum(_) => 'E',
             Bytea | Uuid | Json | Jsonb | AclItem | Xid | Extension(_) => 'U',
         }
     }
@@ -369,6 +391,7 @@ impl PgType {
             Int2Vector => DataType::new_list(DataType::Int16, true),
             OidVector => DataType::new_list(DataType::UInt32, true),
             Extension(extension) => extension.arrow(),
+            Enum(of) => of.arrow(),
         }
     }
 
@@ -408,7 +431,10 @@ impl PgType {
             DataType::Date32 => PgType::Date,
             DataType::Time64(_) | DataType::Time32(_) => PgType::Time,
             DataType::Timestamp(_, None) => PgType::Timestamp,
-            DataType::Timestamp(_, Some(_)) => PgType::TimestampTz,
+            DataType::Timestamp(_, Some(_)) => match enumeration::of_arrow(ty) {
+                Some(of) => PgType::Enum(of),
+                None => PgType::TimestampTz,
+            },
             DataType::Interval(_) => PgType::Interval,
             DataType::FixedSizeBinary(16) => PgType::Uuid,
             DataType::UInt32 => PgType::Oid,
@@ -466,6 +492,7 @@ impl PgType {
             }
             Array(item) => ColumnType::Array(Box::new(item.column_type(typmod)?)),
             Extension(extension) => extension.storage.column_type(-1)?,
+            Enum(_) => ColumnType::Int64,
             Unknown | Void | Record => {
                 return Err(SqlError::new(
                     crate::error::state::INVALID_TABLE_DEFINITION,

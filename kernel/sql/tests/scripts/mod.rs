@@ -9,10 +9,12 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 8] = [
+const SCRIPTS: [(&str, &str); 10] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("deferred", include_str!("deferred.sql")),
+    ("domains", include_str!("domains.sql")),
+    ("enums", include_str!("enums.sql")),
     ("generated", include_str!("generated.sql")),
     ("grouping", include_str!("grouping.sql")),
     ("introspection", include_str!("introspection.sql")),

@@ -244,6 +244,11 @@ impl AggregateUDFImpl for PgAggregate {
     }
 }
 
+/// The type of the argument.
+fn first() -> ResultType {
+    ResultType::From(|types| types[0].clone())
+}
+
 /// Collects the variants of one aggregate.
 struct Builder {
     name: &'static str,
@@ -286,8 +291,7 @@ impl Builder {
     /// Delegates for each type, the result being of the argument's type.
     fn same(mut self, types: &[PgType], f: fn() -> Arc<AggregateUDF>) -> Builder {
         for ty in types {
-            let first = ResultType::From(|t| t[0].clone());
-            self = self.delegate(vec![Param::Is(ty.clone())], first, f());
+            self = self.delegate(vec![Param::Is(ty.clone())], first(), f());
         }
         self
     }
@@ -473,6 +477,7 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
             .build(),
         Builder::new("min")
             .same(&ORDERED, inner::min_max::min_udaf)
+            .delegate(vec![Param::AnyEnum], first(), inner::min_max::min_udaf())
             .own(
                 is(Interval),
                 ResultType::Is(Interval),
@@ -483,6 +488,7 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
             .build(),
         Builder::new("max")
             .same(&ORDERED, inner::min_max::max_udaf)
+            .delegate(vec![Param::AnyEnum], first(), inner::min_max::max_udaf())
             .own(
                 is(Interval),
                 ResultType::Is(Interval),

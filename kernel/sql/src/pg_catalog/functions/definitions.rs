@@ -89,7 +89,11 @@ fn class_oid(name: &str) -> Option<Oid> {
 }
 
 fn constraint(ctx: &SystemContext, args: &[Datum], pretty: bool) -> Result<Datum> {
-    let constraint = ctx.catalog.constraint(argument::oid(args, 0)?);
+    let oid = argument::oid(args, 0)?;
+    let constraint = ctx.catalog.constraint(oid);
+    if constraint.is_none() {
+        return Ok(definition::domain_constraint(ctx, oid, pretty).into());
+    }
     Ok(constraint
         .map(|c| definition::constraint(ctx, c, pretty))
         .into())

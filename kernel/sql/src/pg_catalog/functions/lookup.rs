@@ -7,7 +7,7 @@ use crate::pg_catalog::builtin::{
     builtin_classes, builtin_families, builtin_functions, builtin_operators, builtin_type,
 };
 use crate::pg_catalog::datum::{Datum, Type};
-use crate::pg_catalog::{SystemContext, names, relations, row_type};
+use crate::pg_catalog::{SystemContext, names, relations, row_type, user_type};
 use crate::types::extension;
 
 functions! {
@@ -52,6 +52,9 @@ functions! {
         let oid = argument::oid(a, 0)?;
         if extension::by_oid(oid).is_some() {
             return Ok(true.into());
+        }
+        if let Some(visible) = user_type::is_visible(c, oid) {
+            return Ok(visible.into());
         }
         if let Some((relation, _)) = row_type::relation_of(c, oid) {
             return Ok(c.is_visible(&relation).into());

@@ -161,25 +161,6 @@ relations! {
         event_object_catalog SqlIdentifier, event_object_schema SqlIdentifier,
         event_object_table SqlIdentifier, event_object_column SqlIdentifier,
     } => None;
-    DOMAINS = information_schema.domains 13320 'v' {
-        domain_catalog SqlIdentifier, domain_schema SqlIdentifier, domain_name SqlIdentifier,
-        data_type CharacterData, character_maximum_length CardinalNumber,
-        character_octet_length CardinalNumber, character_set_catalog SqlIdentifier,
-        character_set_schema SqlIdentifier, character_set_name SqlIdentifier,
-        collation_catalog SqlIdentifier, collation_schema SqlIdentifier,
-        collation_name SqlIdentifier, numeric_precision CardinalNumber,
-        numeric_precision_radix CardinalNumber, numeric_scale CardinalNumber,
-        datetime_precision CardinalNumber, interval_type CharacterData,
-        interval_precision CardinalNumber, domain_default CharacterData,
-        udt_catalog SqlIdentifier, udt_schema SqlIdentifier, udt_name SqlIdentifier,
-        scope_catalog SqlIdentifier, scope_schema SqlIdentifier, scope_name SqlIdentifier,
-        maximum_cardinality CardinalNumber, dtd_identifier SqlIdentifier,
-    } => None;
-    DOMAIN_CONSTRAINTS = information_schema.domain_constraints 13310 'v' {
-        constraint_catalog SqlIdentifier, constraint_schema SqlIdentifier,
-        constraint_name SqlIdentifier, domain_catalog SqlIdentifier, domain_schema SqlIdentifier,
-        domain_name SqlIdentifier, is_deferrable YesOrNo, initially_deferred YesOrNo,
-    } => None;
     FOREIGN_TABLES = information_schema.foreign_tables 13541 'v' {
         foreign_table_catalog SqlIdentifier, foreign_table_schema SqlIdentifier,
         foreign_table_name SqlIdentifier, foreign_server_catalog SqlIdentifier,

@@ -3,10 +3,11 @@
 use crate::catalog::model::{Oid, Table};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::{C_COLLATION, DEFAULT_COLLATION, builtin_type, type_row};
+use crate::pg_catalog::builtin::{C_COLLATION, DEFAULT_COLLATION, builtin_type};
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::deparse;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::user_type::type_row;
 
 relations! {
     PG_ATTRIBUTE = pg_catalog.pg_attribute 1249 'r' {
@@ -39,8 +40,8 @@ struct Attribute<'a> {
 }
 
 impl Attribute<'_> {
-    fn row(&self) -> [Datum; 26] {
-        let ty = type_row(self.type_oid).unwrap_or_default();
+    fn row(&self, ctx: &SystemContext) -> [Datum; 26] {
+        let ty = type_row(ctx, self.type_oid).unwrap_or_default();
         let dimensions = i32::from(ty.category == 'A');
         let type_oid = if self.dropped { 0 } else { self.type_oid };
         row![
@@ -109,14 +110,14 @@ const SYSTEM_COLUMNS: [(&str, i16, Oid); 6] = [
 
 /// The system columns of a relation. Tools that list all columns of a table by `pg_attribute` count on them;
 /// queries can read none but the `tableoid` of system relations.
-fn system_columns(relation: Oid, rows: &mut Rows) -> Result<()> {
+fn system_columns(ctx: &SystemContext, relation: Oid, rows: &mut Rows) -> Result<()> {
     for (name, number, ty) in SYSTEM_COLUMNS {
         let column = Attribute {
             number,
             not_null: true,
             ..attribute(relation, name, 0, ty, -1)
         };
-        rows.push(column.row())?;
+        rows.push(column.row(ctx))?;
     }
     Ok(())
 }
@@ -149,9 +150,9 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     column.typmod,
                 )
             };
-            rows.push(row.row())?;
+            rows.push(row.row(ctx))?;
         }
-        system_columns(table.oid, rows)?;
+        system_columns(ctx, table.oid, rows)?;
     }
     for index in ctx.catalog.indexes() {
         let Some(table) = ctx.catalog.table(index.table) else {
@@ -163,7 +164,7 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 (None, Some(column)) => (column.name.as_str(), column.type_oid, column.typmod),
                 (None, None) => continue,
             };
-            rows.push(attribute(index.oid, name, place, ty, typmod).row())?;
+            rows.push(attribute(index.oid, name, place, ty, typmod).row(ctx))?;
         }
     }
     for sequence in ctx.catalog.sequences() {
@@ -179,15 +180,15 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     not_null: true,
                     ..column
                 }
-                .row(),
+                .row(ctx),
             )?;
         }
-        system_columns(sequence.oid, rows)?;
+        system_columns(ctx, sequence.oid, rows)?;
     }
     for view in ctx.catalog.views() {
         for (place, column) in view.columns.iter().enumerate() {
             let (ty, typmod) = (column.type_oid, column.typmod);
-            rows.push(attribute(view.oid, &column.name, place, ty, typmod).row())?;
+            rows.push(attribute(view.oid, &column.name, place, ty, typmod).row(ctx))?;
         }
     }
     for relation in super::all() {
@@ -201,10 +202,10 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                     .map(|_| C_COLLATION),
                 ..attribute(relation.oid, column.name, place, ty, -1)
             };
-            rows.push(row.row())?;
+            rows.push(row.row(ctx))?;
         }
         if relation.kind == 'r' {
-            system_columns(relation.oid, rows)?;
+            system_columns(ctx, relation.oid, rows)?;
         }
     }
     Ok(())

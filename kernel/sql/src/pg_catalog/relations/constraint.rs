@@ -102,6 +102,39 @@ fn constraint_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             expression,
         ])?;
     }
+    for ty in ctx.catalog.types().iter() {
+        let constraints = ty.domain().map(|domain| domain.constraints.as_slice());
+        for c in constraints.unwrap_or_default() {
+            rows.push(row![
+                c.oid,
+                &c.name,
+                ty.schema,
+                'c',
+                false,
+                false,
+                c.validated,
+                0u32,
+                ty.oid,
+                0u32,
+                0u32,
+                0u32,
+                ' ',
+                ' ',
+                ' ',
+                true,
+                0i32,
+                false,
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+                NULL,
+                deparse::node_tree(None, &c.expression)
+            ])?;
+        }
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{BuiltinType, builtin_casts, builtin_types, type_row};
 use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
-use crate::pg_catalog::row_type;
+use crate::pg_catalog::{row_type, user_type};
 use crate::types::PgType;
 
 relations! {
@@ -24,7 +24,7 @@ relations! {
     } => Some(type_rows);
     PG_ENUM = pg_catalog.pg_enum 3501 'r' {
         oid Oid, enumtypid Oid, enumsortorder Float4, enumlabel Name,
-    } => None;
+    } => Some(user_type::enum_rows);
     PG_RANGE = pg_catalog.pg_range 3541 'r' {
         rngtypid Oid, rngsubtype Oid, rngmultitypid Oid, rngcollation Oid, rngsubopc Oid,
         rngcanonical Regproc, rngsubdiff Regproc,
@@ -44,6 +44,7 @@ fn type_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             }
         }
     }
+    user_type::rows(ctx, rows)?;
     row_type::rows(ctx, rows)
 }
 

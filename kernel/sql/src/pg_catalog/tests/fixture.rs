@@ -42,6 +42,8 @@ fn column(name: &str, type_oid: Oid) -> Column {
         name: name.to_owned(),
         type_oid,
         extension_type: None,
+        user_type: None,
+        domain: None,
         typmod: -1,
         not_null: false,
         default: None,

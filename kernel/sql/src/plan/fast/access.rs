@@ -260,6 +260,8 @@ fn datum(value: &ScalarValue) -> Option<Datum> {
         ScalarValue::Int32(v) => v.map(Datum::Int32).or_else(null),
         ScalarValue::Int64(v) => v.map(Datum::Int64).or_else(null),
         ScalarValue::Date32(v) => v.map(Datum::Date).or_else(null),
+        // An enum's.
+        ScalarValue::TimestampSecond(v, _) => v.map(Datum::Int64).or_else(null),
         ScalarValue::TimestampMicrosecond(v, _) => v.map(Datum::Timestamp).or_else(null),
         ScalarValue::Utf8View(Some(v)) => Some(Datum::Bytes(v.as_bytes().to_vec())),
         ScalarValue::FixedSizeBinary(16, Some(v)) => v.as_slice().try_into().ok().map(Datum::Uuid),

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 
 use super::names;
 use crate::error::{Result, SqlError, state};
-use crate::functions::Functions;
+use crate::functions::{Functions, domain};
 use crate::types::{PgType, names as type_names};
 
 pub(super) fn object_name(name: &str) -> ObjectName {
@@ -68,6 +68,18 @@ fn cast(e: Expr, ty: &PgType, typmod: i32) -> Expr {
     call("$cast", [e, text(ty.key()), number(typmod as i64)])
 }
 
+/// A value of a base type as one of the domain, if the type is one.
+fn of_domain(value: Expr, ty: &DataType, functions: &Functions) -> Result<Expr> {
+    let named = functions.named_types().resolve(ty)?;
+    match named.and_then(|named| named.rules) {
+        Some(rules) => Ok(call(
+            domain::DOMAIN,
+            [value, text(domain::to_text(&rules)?)],
+        )),
+        None => Ok(value),
+    }
+}
+
 /// Set-returning functions, and the function that gives their rows as an array.
 const SET_RETURNING: &[(&str, &str)] = &[
     ("generate_series", "$generate_series"),
@@ -105,14 +117,14 @@ pub(super) fn rewrite(e: &mut Expr, functions: &Functions) -> Result<()> {
                 return Err(SqlError::unsupported("this form of CAST"));
             }
             let (ty, typmod) = functions.type_from_ast(data_type)?;
-            cast(take(expr), &ty, typmod)
+            of_domain(cast(take(expr), &ty, typmod), data_type, functions)?
         }
         Expr::TypedString(t) => {
             let (ty, typmod) = functions.type_from_ast(&t.data_type)?;
             let value = t.value.value.clone().into_string().ok_or_else(|| {
                 SqlError::new(state::SYNTAX_ERROR, "a typed literal needs a string")
             })?;
-            cast(text(value), &ty, typmod)
+            of_domain(cast(text(value), &ty, typmod), &t.data_type, functions)?
         }
         Expr::Interval(i) => interval(i)?,
         Expr::Extract { field, expr, .. } => call("extract", [text(field_name(field)), take(expr)]),

@@ -1,8 +1,8 @@
 //! What PostgreSQL calls an output column that has no alias (`FigureColname`).
 
 use sqlparser::ast::{
-    AccessExpr, Expr, FunctionArguments, Ident, ObjectName, SelectItem, SetExpr, TrimWhereField,
-    Value,
+    AccessExpr, ArrayElemTypeDef, DataType, Expr, FunctionArguments, Ident, ObjectName, SelectItem,
+    SetExpr, TrimWhereField, Value,
 };
 
 use crate::types::names;
@@ -41,6 +41,19 @@ pub fn column_name(e: &Expr) -> String {
     figure(e).map_or_else(|| UNKNOWN.to_string(), |(name, _)| name)
 }
 
+/// What a column is called for the type that its value is cast to.
+fn type_name(ty: &DataType) -> Option<String> {
+    match (names::from_ast(ty), ty) {
+        (Ok((ty, _)), _) => Some(ty.internal_name().trim_start_matches('_').to_owned()),
+        (Err(_), DataType::Custom(name, _)) => Some(function_name(name)),
+        (Err(_), DataType::Array(item)) => match item {
+            ArrayElemTypeDef::SquareBracket(item, _) => type_name(item),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A name and whether it is a strong one; a cast or CASE keeps only a strong inner name.
 fn figure(e: &Expr) -> Option<(String, bool)> {
     let strong = |name: &str| Some((name.to_string(), true));
@@ -52,16 +65,9 @@ fn figure(e: &Expr) -> Option<(String, bool)> {
             expr, data_type, ..
         } => match figure(expr) {
             Some((name, true)) => Some((name, true)),
-            _ => names::from_ast(data_type).ok().map(|(ty, _)| {
-                (
-                    ty.internal_name().trim_start_matches('_').to_string(),
-                    false,
-                )
-            }),
+            _ => type_name(data_type).map(|name| (name, false)),
         },
-        Expr::TypedString(t) => names::from_ast(&t.data_type)
-            .ok()
-            .map(|(ty, _)| (ty.internal_name().to_string(), false)),
+        Expr::TypedString(t) => type_name(&t.data_type).map(|name| (name, false)),
         Expr::Interval(_) => Some(("interval".into(), false)),
         Expr::Value(v) => match v.value {
             Value::Boolean(_) => Some(("bool".into(), false)),
