@@ -309,3 +309,36 @@ fn the_report_is_a_page_a_text_and_json() {
     assert_eq!(json["action"], "import");
     assert_eq!(json["tables"][0]["verdict"], "equal");
 }
+
+/// Enums and domains are the new database's as well, with labels that came between others, and indexes
+/// whose conditions have labels.
+#[test]
+fn types_of_users_move() {
+    let place = Place::new();
+    let db = place.open("lite");
+    db.execute(
+        "CREATE SCHEMA s; CREATE TYPE s.mood AS ENUM ('sad', 'happy'); \
+         CREATE DOMAIN score AS int CHECK (VALUE < 10); \
+         CREATE TABLE t (id int PRIMARY KEY, m s.mood DEFAULT 'happy', p score); \
+         CREATE INDEX t_m ON t (m); CREATE INDEX t_sad ON t (id) WHERE m = 'sad'; \
+         INSERT INTO t VALUES (1, 'sad', 1), (2, DEFAULT, 2); \
+         ALTER TYPE s.mood ADD VALUE 'ok' AFTER 'sad'; INSERT INTO t VALUES (3, 'ok', 3)",
+    )
+    .unwrap();
+    place.export(&db, "d");
+    db.close().unwrap();
+    place.import("d", "full").unwrap();
+    assert!(place.verify("d", "full").is_equal());
+    let db = full(&place.path("full"));
+    let ordered = "SELECT id FROM t WHERE m >= 'sad' ORDER BY m";
+    assert_eq!(rows(&db, ordered), ["1", "3", "2"]);
+    assert_eq!(
+        rows(&db, "SELECT id FROM t WHERE m = 'sad' AND id > 0"),
+        ["1"]
+    );
+    db.execute("ALTER TYPE s.mood ADD VALUE 'meh' BEFORE 'ok'; INSERT INTO t VALUES (4, 'meh', 4)")
+        .unwrap();
+    assert_eq!(rows(&db, ordered), ["1", "4", "3", "2"]);
+    assert!(db.execute("INSERT INTO t VALUES (5, 'ok', 10)").is_err());
+    db.close().unwrap();
+}

@@ -2,7 +2,9 @@
 
 use futures::{SinkExt, StreamExt};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{
+    FromSql, IsNull, Kind, ToSql, Type, private::BytesMut, to_sql_checked,
+};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 
 use crate::{PASSWORD, Served};
@@ -218,5 +220,76 @@ fn the_time_to_read_at_is_a_parameter() {
             .unwrap_err();
         assert_eq!(error.code().unwrap().code(), "0A000");
         drop(client);
+    });
+}
+
+/// A label, as a driver has one that knows the type from the catalog alone.
+#[derive(Debug, PartialEq)]
+struct Label(String);
+
+impl FromSql<'_> for Label {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Label, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Label(String::from_utf8(raw.to_vec())?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(ty.kind(), Kind::Enum(_))
+    }
+}
+
+impl ToSql for Label {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(ty.kind(), Kind::Enum(_))
+    }
+
+    to_sql_checked!();
+}
+
+#[test]
+fn enums_and_domains_are_what_the_catalog_says() {
+    let served = Served::new(AuthMethod::Scram, 10);
+    with_client(&served, async |client| {
+        client
+            .batch_execute(
+                "create type mood as enum ('sad', 'ok', 'happy');
+                 create domain score as int check (value < 10);
+                 create table t (id int, m mood, ms mood[], s score)",
+            )
+            .await
+            .unwrap();
+        let insert = client
+            .prepare("insert into t values ($1, $2, $3, $4)")
+            .await
+            .unwrap();
+        let mood = &insert.params()[1];
+        let labels = ["sad", "ok", "happy"].map(str::to_owned).to_vec();
+        assert_eq!(*mood.kind(), Kind::Enum(labels));
+        assert_eq!(*insert.params()[2].kind(), Kind::Array(mood.clone()));
+        assert_eq!(insert.params()[3], Type::INT4);
+        let label = |text: &str| Label(text.to_owned());
+        let list = vec![label("happy"), label("sad")];
+        let row: [&(dyn ToSql + Sync); 4] = [&1i32, &label("ok"), &list, &7i32];
+        client.execute(&insert, &row).await.unwrap();
+        let rows = client
+            .query("select m, ms, s from t where m = $1", &[&label("ok")])
+            .await
+            .unwrap();
+        assert_eq!(rows[0].columns()[2].type_(), &Type::INT4);
+        assert_eq!(rows[0].get::<_, Label>(0), label("ok"));
+        assert_eq!(rows[0].get::<_, Vec<Label>>(1), list);
+        assert_eq!(rows[0].get::<_, i32>(2), 7);
+        let wrong = client
+            .execute(&insert, &[&1i32, &label("bad"), &list, &7i32])
+            .await;
+        assert_eq!(wrong.unwrap_err().code().unwrap().code(), "22P02");
     });
 }

@@ -249,6 +249,12 @@ impl Session {
             )
             .chain(
                 catalog
+                    .types()
+                    .iter()
+                    .map(|t| (t.owner, format!("owner of type {}", t.name))),
+            )
+            .chain(
+                catalog
                     .plugin_objects()
                     .map(|o| (o.owner, format!("owner of {} {}", o.class, o.name))),
             )

@@ -597,7 +597,12 @@ fn parse_oid(text: &str, ty: &PgType, f: &Format) -> Result<u32> {
             Ok(v) => Ok(v as u32),
             Err(_) => Err(invalid_input(ty, text)),
         },
-        (PgType::Regtype, _) => Ok(names::parse_type_name(t)?.0.oid()),
+        (PgType::Regtype, objects) => match (names::parse_type_name(t), objects) {
+            (Ok((ty, _)), _) => Ok(ty.oid()),
+            // A type of a user, perhaps.
+            (Err(_), Some(objects)) => objects.oid(ty, t),
+            (Err(error), None) => Err(error),
+        },
         (_, Some(objects)) => objects.oid(ty, t),
         (_, None) => Err(SqlError::unsupported(format!(
             "name lookup for {}",

@@ -25,12 +25,12 @@ use answer::{Answer, NAMED};
 use here::Here;
 use wire::Wire;
 
-/// That of `schema.sql`, and rows. Left out on both sides, because this server has none: the enum `mood`, whose
-/// column is text here, the materialized view `mv`, the function `f`, and the search path of the database, which
-/// each session sets.
+/// That of `schema.sql`, and rows. Left out on both sides, because this server has none: the materialized view
+/// `mv`, the function `f`, and the search path of the database, which each session sets.
 const SCHEMA: &str = "
 CREATE SCHEMA app;
-CREATE TABLE app.parent (id serial PRIMARY KEY, name text NOT NULL DEFAULT 'x', m text,
+CREATE TYPE app.mood AS ENUM ('a', 'b');
+CREATE TABLE app.parent (id serial PRIMARY KEY, name text NOT NULL DEFAULT 'x', m app.mood,
   v numeric(10,2) CHECK (v > 0), j jsonb, ts timestamptz DEFAULT now(), arr int[], UNIQUE (name));
 CREATE TABLE app.child (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   pid int REFERENCES app.parent (id) ON DELETE CASCADE, body text);

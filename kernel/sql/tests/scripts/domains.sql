@@ -137,6 +137,8 @@ SELECT constraint_name, domain_schema, domain_name, is_deferrable, initially_def
 SELECT constraint_name, check_clause FROM information_schema.check_constraints WHERE constraint_schema = 'public' AND constraint_name LIKE '%code%' ORDER BY 1;
 SELECT column_name, data_type, character_maximum_length, numeric_precision, numeric_scale, domain_schema, domain_name, udt_schema, udt_name FROM information_schema.columns WHERE table_name = 't' ORDER BY ordinal_position;
 SELECT attname, format_type(atttypid, atttypmod), atttypmod FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum;
+-- What psql asks for \dD.
+SELECT n.nspname as "Schema", t.typname as "Name", pg_catalog.format_type(t.typbasetype, t.typtypmod) as "Type", (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type bt WHERE c.oid = t.typcollation AND bt.oid = t.typbasetype AND t.typcollation <> bt.typcollation) as "Collation", CASE WHEN t.typnotnull THEN 'not null' END as "Nullable", t.typdefault as "Default" FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' AND pg_catalog.pg_type_is_visible(t.oid) ORDER BY 1, 2;
 -- Dropping.
 DROP DOMAIN plain;
 DROP DOMAIN plain CASCADE;

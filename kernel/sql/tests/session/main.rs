@@ -34,6 +34,7 @@ mod temporary;
 mod time_travel;
 mod transaction;
 mod types;
+mod user_types;
 mod worker;
 
 /// Runs the file that `SCRIPT` names, for trying things out.

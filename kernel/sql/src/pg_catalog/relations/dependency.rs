@@ -110,6 +110,14 @@ fn constraint(object: Oid) -> Address {
     }
 }
 
+fn user_type(object: Oid) -> Address {
+    Address {
+        class: oid::PG_TYPE,
+        object,
+        sub: 0,
+    }
+}
+
 const NORMAL: char = 'n';
 const AUTO: char = 'a';
 const INTERNAL: char = 'i';
@@ -171,6 +179,26 @@ fn depend_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 && let Some(e) = catalog.extension(plugin)
             {
                 add(column(table.oid, id.0), NORMAL, extension(e.oid))?;
+            }
+        }
+    }
+    for ty in catalog.types().iter() {
+        add(user_type(ty.oid), NORMAL, in_schema(ty.schema))?;
+        if ty.array_oid != 0 {
+            add(user_type(ty.array_oid), INTERNAL, user_type(ty.oid))?;
+        }
+        let Some(domain) = ty.domain() else { continue };
+        if catalog.types().find(domain.base).is_some() {
+            add(user_type(ty.oid), NORMAL, user_type(domain.base))?;
+        }
+        for check in &domain.constraints {
+            add(constraint(check.oid), AUTO, user_type(ty.oid))?;
+        }
+    }
+    for table in catalog.tables() {
+        for (id, of) in table.live_columns() {
+            if catalog.types().find(of.type_oid).is_some() {
+                add(column(table.oid, id.0), NORMAL, user_type(of.type_oid))?;
             }
         }
     }
