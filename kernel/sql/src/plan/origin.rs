@@ -19,6 +19,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::provider::StoredTable;
 use crate::error::Result;
+use crate::functions::domain::DOMAIN;
 use crate::pg_catalog::functions::catalog_argument;
 use crate::pg_catalog::{PG_TYPE_KEY, PG_TYPMOD_KEY};
 use crate::semantics::common::common_pg_type;
@@ -304,6 +305,10 @@ fn call(f: &ScalarFunction, expr: &Expr, input: &LogicalPlan, depth: usize) -> O
     let Some(special) = f.func.inner().downcast_ref::<Special>() else {
         if f.func.name() == ARRAY_SUBQUERY {
             return value(f.args.first()?, input, depth).map(Origin::array);
+        }
+        // A value of a domain is described as one of its base type.
+        if f.func.name() == DOMAIN {
+            return value(f.args.first()?, input, depth);
         }
         let (_, field) = expr.to_field(input.schema().as_ref()).ok()?;
         return named(field.metadata());

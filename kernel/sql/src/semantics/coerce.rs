@@ -800,6 +800,8 @@ fn comparison_type(a: &DataType, b: &DataType) -> Option<DataType> {
             None => DataType::LargeBinary,
         },
         (x, y) if x == y => pa.arrow(),
+        // Versions of one enum, of which a table of the past may have another.
+        (Enum(x), Enum(y)) if x.oid() == y.oid() => pb.arrow(),
         (Int2 | Int4 | Int8, Int2 | Int4 | Int8) => {
             if pa == Int8 || pb == Int8 {
                 DataType::Int64

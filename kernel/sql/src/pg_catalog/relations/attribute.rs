@@ -42,6 +42,8 @@ struct Attribute<'a> {
 impl Attribute<'_> {
     fn row(&self, ctx: &SystemContext) -> [Datum; 26] {
         let ty = type_row(ctx, self.type_oid).unwrap_or_default();
+        // The modifier of a domain is its type's.
+        let typmod = if ty.base == 0 { self.typmod } else { -1 };
         let dimensions = i32::from(ty.category == 'A');
         let type_oid = if self.dropped { 0 } else { self.type_oid };
         row![
@@ -53,7 +55,7 @@ impl Attribute<'_> {
             self.number,
             dimensions,
             -1i32,
-            self.typmod,
+            typmod,
             ty.by_value,
             ty.align,
             ty.storage,
