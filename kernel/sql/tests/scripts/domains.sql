@@ -130,7 +130,7 @@ ALTER DOMAIN s.tiny OWNER TO CURRENT_USER;
 COMMENT ON DOMAIN s.tiny IS 'a small one';
 SELECT obj_description('s.tiny'::regtype, 'pg_type');
 -- Catalogs.
-SELECT typname, typtype, typbasetype::regtype, typtypmod, typnotnull, typdefault, typcategory, typlen, typarray = 0 FROM pg_type WHERE typtype = 'd' AND typnamespace = 'public'::regnamespace AND typname IN ('code', 'late', 'positive') ORDER BY typname;
+SELECT typname, typtype, typbasetype::regtype, typtypmod, typnotnull, typdefault, typcategory, typlen FROM pg_type WHERE typtype = 'd' AND typnamespace = 'public'::regnamespace AND typname IN ('code', 'late', 'positive') ORDER BY typname;
 SELECT conname, contype, contypid::regtype, conrelid, convalidated, pg_get_constraintdef(oid) FROM pg_constraint WHERE contypid <> 0 AND connamespace = 'public'::regnamespace ORDER BY contypid::regtype::text, conname;
 SELECT domain_name, data_type, character_maximum_length, numeric_precision, numeric_scale, domain_default, udt_name FROM information_schema.domains WHERE domain_schema = 'public' ORDER BY 1;
 SELECT constraint_name, domain_schema, domain_name, is_deferrable, initially_deferred FROM information_schema.domain_constraints WHERE domain_schema IN ('public', 's') ORDER BY 1, 3;

@@ -11,6 +11,29 @@ use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
 use crate::error::Result;
 
+/// What is asked about, and what it depends on, in PostgreSQL's order: what depends on the type of arrays
+/// first, then by age, columns from the last to the first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Asked {
+    of_array: Reverse<bool>,
+    object: Oid,
+    place: Reverse<u16>,
+    what: String,
+    on: String,
+}
+
+impl Asked {
+    fn of(object: Oid, what: String, on: String) -> Asked {
+        Asked {
+            of_array: Reverse(false),
+            object,
+            place: Reverse(0),
+            what,
+            on,
+        }
+    }
+}
+
 impl DropSet {
     /// Adds what cannot stay when the type `oid` goes: columns, views, and what names it in an expression.
     pub(super) fn close_type(
@@ -26,8 +49,7 @@ impl DropSet {
             |type_oid: Oid| type_oid == ty.oid || (type_oid == ty.array_oid && ty.array_oid != 0);
         let uses = Uses::find(catalog, &schema_name(catalog, ty.schema), &ty.name)?;
         let on_type = describe(catalog, oid);
-        // In PostgreSQL's order: what depends on the type of arrays first, then by age.
-        let mut asked: Vec<(Reverse<bool>, Oid, Reverse<u16>, String, String)> = Vec::new();
+        let mut asked: Vec<Asked> = Vec::new();
         for table in catalog.tables() {
             for (id, column) in table.live_columns() {
                 let names_it = uses.columns.contains(&(table.oid, id.0));
@@ -42,7 +64,13 @@ impl DropSet {
                     } else {
                         on_type.clone()
                     };
-                    asked.push((Reverse(of_array), table.oid, Reverse(id.0), what, on));
+                    asked.push(Asked {
+                        of_array: Reverse(of_array),
+                        object: table.oid,
+                        place: Reverse(id.0),
+                        what,
+                        on,
+                    });
                 }
             }
         }
@@ -57,7 +85,7 @@ impl DropSet {
                     "default value for column {} of table {}",
                     column.name, table.name
                 );
-                asked.push((Reverse(false), table.oid, Reverse(0), what, on_type.clone()));
+                asked.push(Asked::of(table.oid, what, on_type.clone()));
             }
         }
         let types = catalog.types().iter();
@@ -79,13 +107,12 @@ impl DropSet {
             let goes = of.is_some_and(|table| self.objects.contains(&table));
             if !goes && self.objects.insert(object) {
                 let what = describe(catalog, object);
-                asked.push((Reverse(false), object, Reverse(0), what, on));
+                asked.push(Asked::of(object, what, on));
                 queue.push_back(object);
             }
         }
         asked.sort();
-        self.asked
-            .extend(asked.into_iter().map(|(_, _, _, what, on)| (what, on)));
+        self.asked.extend(asked.into_iter().map(|a| (a.what, a.on)));
         Ok(())
     }
 
