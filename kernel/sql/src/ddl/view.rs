@@ -6,6 +6,7 @@ use super::put;
 use super::user_type::check_row_type_free;
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
+use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold, quoted_ident};
 use crate::pg_catalog::names::quote_ident;
@@ -28,6 +29,12 @@ impl Session {
             ast::CreateTableOptions::With(o) | ast::CreateTableOptions::Options(o)
                 if o.is_empty() => {}
             _ => return Err(SqlError::unsupported("CREATE VIEW … WITH (options)")),
+        }
+        if with::writes(&create.query) {
+            return Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "views must not contain data-modifying statements in WITH",
+            ));
         }
         let planned = self.plan_query(&create.query, &[])?;
         let (_, catalog) = self.write_view()?;

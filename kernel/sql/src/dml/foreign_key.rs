@@ -156,7 +156,7 @@ pub(crate) fn check_rows(
     batch: &RecordBatch,
 ) -> Result<()> {
     let columns = key_columns(writer, fk, batch)?;
-    let later = fk.is_self_reference();
+    let later = fk.is_self_reference() || writer.has_parts();
     let mut seen: HashSet<Box<[u8]>> = writer.found.remove(&fk.constraint.oid).unwrap_or_default();
     if seen.len() > FOUND_MAX {
         seen.clear();
@@ -278,7 +278,8 @@ pub(crate) fn run_check(
     let index = &fk.parent.storage.indexes[fk.index_place];
     let types = index_types(&fk.parent, fk.index_place);
     let encoded = encode_key(&key, &index.columns, &types)?.into_boxed_slice();
-    if fk.is_self_reference() && !child_has_key(session, &fk, &key)? {
+    let may_be_gone = fk.is_self_reference() || writer.has_parts();
+    if may_be_gone && !child_has_key(session, &fk, &key)? {
         // The row that needed the parent was deleted or changed later in the statement.
         return Ok(());
     }

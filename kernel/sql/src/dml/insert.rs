@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, new_null_array};
+use arrow::datatypes::Fields;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
+use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, Expr, SetExpr};
 
@@ -19,6 +21,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::compile::{Expressions, Local};
 use crate::plan::query::{self, PlannedQuery};
+use crate::plan::returned::Scope;
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use crate::session::planning::LazyState;
@@ -94,6 +97,16 @@ impl Session {
         insert: &ast::Insert,
         params: &[Option<PgType>],
     ) -> Result<InsertPlan> {
+        self.plan_insert_in(insert, params, &Scope::default())
+    }
+
+    /// The same as a part of a statement.
+    pub(crate) fn plan_insert_in(
+        &mut self,
+        insert: &ast::Insert,
+        params: &[Option<PgType>],
+        scope: &Scope,
+    ) -> Result<InsertPlan> {
         if insert.or.is_some()
             || insert.ignore
             || insert.overwrite
@@ -120,8 +133,15 @@ impl Session {
             let target = session.write_target(state, &catalog, table.oid)?;
             let mut params = params.to_vec();
             let places = insert_places(&target, &insert.columns)?;
-            let source =
-                session.plan_source(state, &catalog, &target, insert, &places, &mut params)?;
+            let source = session.plan_source(
+                state,
+                &catalog,
+                &target,
+                insert,
+                &places,
+                &mut params,
+                scope,
+            )?;
             let places = match &source {
                 Source::Defaults => Vec::new(),
                 Source::Values(_) => places[..source_width(insert, places.len())].to_vec(),
@@ -166,6 +186,7 @@ impl Session {
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what one statement is of")]
     fn plan_source(
         &self,
         state: &SessionState,
@@ -174,6 +195,7 @@ impl Session {
         insert: &ast::Insert,
         places: &[usize],
         params: &mut Vec<Option<PgType>>,
+        scope: &Scope,
     ) -> Result<Source> {
         let Some(query) = &insert.source else {
             return Ok(Source::Defaults);
@@ -231,7 +253,7 @@ impl Session {
                 }
             }
             rows_as_selects(&mut query);
-            let planned = query::plan(state, catalog, &self.info, query, params)?;
+            let planned = query::plan_in(state, catalog, &self.info, query, params, scope)?;
             return Ok(Source::Query(planned));
         }
         if let SetExpr::Select(select) = query.body.as_ref() {
@@ -243,7 +265,8 @@ impl Session {
                 }
             }
         }
-        let planned = query::plan(state, catalog, &self.info, query.as_ref().clone(), params)?;
+        let source = query.as_ref().clone();
+        let planned = query::plan_in(state, catalog, &self.info, source, params, scope)?;
         check_width(planned.columns.len(), places.len(), named)?;
         for place in &places[..planned.columns.len()] {
             check_identity(target, *place)?;
@@ -260,66 +283,9 @@ impl Session {
         self.check_writable("INSERT")?;
         let (view, catalog) = self.write_view()?;
         let mut writer = Writer::new(self, catalog);
-        let context = self.statement_context(view);
         let mut done = Inserted::default();
         let inserted = self.with_state(|session, state| {
-            match &plan.source {
-                Source::Defaults => {
-                    plan.insert(
-                        session,
-                        state,
-                        &mut writer,
-                        Vec::new(),
-                        1,
-                        params,
-                        &mut done,
-                    )?;
-                }
-                Source::Values(list) => {
-                    let columns =
-                        list.run(state, &plan.target, &plan.places, params, &writer.format)?;
-                    let rows = list.len();
-                    plan.insert(
-                        session,
-                        state,
-                        &mut writer,
-                        columns,
-                        rows,
-                        params,
-                        &mut done,
-                    )?;
-                }
-                Source::Query(query) => {
-                    let handle = session.instance.handle().clone();
-                    let interrupt = session.interrupt.clone();
-                    let mut rows = query.start(&session.instance, state, context, params)?;
-                    while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
-                        if batch.num_rows() == 0 {
-                            continue;
-                        }
-                        let columns = plan
-                            .places
-                            .iter()
-                            .zip(batch.columns())
-                            .map(|(place, array)| {
-                                let column = &plan.target.meta.columns[*place];
-                                let ty = plan.target.meta.schema.field(*place).data_type();
-                                assign::to_column(array, column, ty, &writer.format)
-                            })
-                            .collect::<Result<Vec<_>>>()?;
-                        let rows = batch.num_rows();
-                        plan.insert(
-                            session,
-                            state,
-                            &mut writer,
-                            columns,
-                            rows,
-                            params,
-                            &mut done,
-                        )?;
-                    }
-                }
-            }
+            plan.run(session, state, &mut writer, view, params, &mut done)?;
             writer.finish(session, state)
         });
         inserted.map_err(|e| writer.fail(self, e))?;
@@ -343,6 +309,57 @@ pub(crate) struct Inserted {
 }
 
 impl InsertPlan {
+    /// Inserts what the source gives.
+    pub fn run(
+        &self,
+        session: &mut Session,
+        state: &mut LazyState,
+        writer: &mut Writer,
+        view: ReadView,
+        params: &[ScalarValue],
+        done: &mut Inserted,
+    ) -> Result<()> {
+        match &self.source {
+            Source::Defaults => {
+                self.insert(session, state, writer, Vec::new(), 1, params, done)?;
+            }
+            Source::Values(list) => {
+                let columns =
+                    list.run(state, &self.target, &self.places, params, &writer.format)?;
+                self.insert(session, state, writer, columns, list.len(), params, done)?;
+            }
+            Source::Query(query) => {
+                let handle = session.instance.handle().clone();
+                let interrupt = session.interrupt.clone();
+                let context = session.statement_context(view);
+                let mut rows = query.start(&session.instance, state, context, params)?;
+                while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
+                    if batch.num_rows() == 0 {
+                        continue;
+                    }
+                    let columns = self
+                        .places
+                        .iter()
+                        .zip(batch.columns())
+                        .map(|(place, array)| {
+                            let column = &self.target.meta.columns[*place];
+                            let ty = self.target.meta.schema.field(*place).data_type();
+                            assign::to_column(array, column, ty, &writer.format)
+                        })
+                        .collect::<Result<Vec<_>>>()?;
+                    let rows = batch.num_rows();
+                    self.insert(session, state, writer, columns, rows, params, done)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields of what RETURNING gives.
+    pub fn returning_fields(&self) -> Option<Fields> {
+        self.returning.as_ref().map(|r| r.schema().fields().clone())
+    }
+
     /// Inserts rows given as one array per place, filling the other columns with their defaults.
     #[expect(
         clippy::too_many_arguments,

@@ -4,7 +4,7 @@
 //! it checks NOT NULL, CHECK, unique and foreign keys ([`foreign_key`]) and runs referential actions.
 //! Very many new rows of one statement go through [`bulk`].
 //! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
-//! rows that changed while it waited.
+//! rows that changed while it waited. [`with`] runs statements that several of those are parts of.
 
 pub(crate) mod assign;
 mod bulk;
@@ -17,11 +17,13 @@ pub(crate) mod on_conflict;
 pub(crate) mod target;
 pub(crate) mod update;
 pub(crate) mod values;
+pub(crate) mod with;
 pub(crate) mod write;
 
 pub(crate) use insert::InsertPlan;
 pub(crate) use lock::LockingPlan;
 pub(crate) use update::UpdatePlan;
+pub(crate) use with::WithPlan;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::Fields;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
@@ -30,6 +31,7 @@ use crate::plan::as_of::syntax::misplaced;
 use crate::plan::compile::{Expressions, named_table, query, select};
 use crate::plan::context::TARGET;
 use crate::plan::query::{self, PlannedQuery};
+use crate::plan::returned::Scope;
 use crate::plan::state::Recheck;
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
@@ -72,12 +74,51 @@ impl UpdatePlan {
             .map(|r| describe_returning(&self.target, r))
     }
 
-    fn verb(&self) -> &'static str {
+    pub fn verb(&self) -> &'static str {
         if self.assigned.is_some() {
             "UPDATE"
         } else {
             "DELETE"
         }
+    }
+
+    /// The fields of what RETURNING gives.
+    pub fn returning_fields(&self) -> Option<Fields> {
+        self.returning.as_ref().map(|r| r.schema().fields().clone())
+    }
+
+    /// Changes the rows that the query gives.
+    pub fn run(
+        &self,
+        session: &mut Session,
+        state: &mut LazyState,
+        writer: &mut Writer,
+        view: ReadView,
+        params: &[ScalarValue],
+    ) -> Result<Changed> {
+        let mut run = Run {
+            writer,
+            view,
+            params,
+            seen: HashSet::new(),
+            count: 0,
+            returned: Vec::new(),
+        };
+        let handle = session.instance.handle().clone();
+        let interrupt = session.interrupt.clone();
+        let context = session.statement_context(run.view.clone());
+        let mut rows = self
+            .query
+            .start(&session.instance, state, context, params)?;
+        while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
+            if batch.num_rows() > 0 {
+                run.batch(session, state, self, batch)?;
+            }
+        }
+        Ok(Changed {
+            rows: run.count,
+            returned: run.returned,
+        })
     }
 
     fn lock_mode(&self) -> RowLockMode {
@@ -197,6 +238,16 @@ impl Session {
         update: &ast::Update,
         params: &[Option<PgType>],
     ) -> Result<UpdatePlan> {
+        self.plan_update_in(update, params, &Scope::default())
+    }
+
+    /// The same as a part of a statement.
+    pub(crate) fn plan_update_in(
+        &mut self,
+        update: &ast::Update,
+        params: &[Option<PgType>],
+        scope: &Scope,
+    ) -> Result<UpdatePlan> {
         if update.or.is_some()
             || !update.order_by.is_empty()
             || update.limit.is_some()
@@ -250,6 +301,7 @@ impl Session {
                 from.clone(),
                 update.selection.clone(),
                 &params,
+                scope,
             )?;
             let returning = plan_returning(
                 session,
@@ -273,6 +325,16 @@ impl Session {
         &mut self,
         delete: &ast::Delete,
         params: &[Option<PgType>],
+    ) -> Result<UpdatePlan> {
+        self.plan_delete_in(delete, params, &Scope::default())
+    }
+
+    /// The same as a part of a statement.
+    pub(crate) fn plan_delete_in(
+        &mut self,
+        delete: &ast::Delete,
+        params: &[Option<PgType>],
+        scope: &Scope,
     ) -> Result<UpdatePlan> {
         if !delete.tables.is_empty()
             || !delete.order_by.is_empty()
@@ -310,6 +372,7 @@ impl Session {
                 using.clone(),
                 delete.selection.clone(),
                 params,
+                scope,
             )?;
             let returning = plan_returning(
                 session,
@@ -340,6 +403,7 @@ impl Session {
         from: Vec<ast::TableWithJoins>,
         selection: Option<Expr>,
         params: &[Option<PgType>],
+        scope: &Scope,
     ) -> Result<PlannedQuery> {
         let mut tables = vec![target_factor(catalog, table, alias)];
         tables.extend(from);
@@ -347,7 +411,7 @@ impl Session {
         if let ast::SetExpr::Select(select) = body.body.as_mut() {
             select.selection = selection;
         }
-        query::plan(state, catalog, &self.info, query(*body.body), params)
+        query::plan_in(state, catalog, &self.info, query(*body.body), params, scope)
     }
 
     /// Runs it. The table is locked, and the plan is one of the catalog since then.
@@ -358,41 +422,31 @@ impl Session {
     ) -> Result<Outcome> {
         self.check_writable(plan.verb())?;
         let (view, catalog) = self.write_view()?;
-        let mut run = Run {
-            writer: Writer::new(self, catalog),
-            view,
-            params,
-            seen: HashSet::new(),
-            count: 0,
-            returned: Vec::new(),
-        };
-        self.with_state(|session, state| {
-            let handle = session.instance.handle().clone();
-            let interrupt = session.interrupt.clone();
-            let context = session.statement_context(run.view.clone());
-            let mut rows = plan
-                .query
-                .start(&session.instance, state, context, params)?;
-            while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
-                if batch.num_rows() > 0 {
-                    run.batch(session, state, plan, batch)?;
-                }
-            }
-            run.writer.finish(session, state)
+        let mut writer = Writer::new(self, catalog);
+        let done = self.with_state(|session, state| {
+            let done = plan.run(session, state, &mut writer, view, params)?;
+            writer.finish(session, state)?;
+            Ok(done)
         })?;
-        let tag = CommandTag::counted(plan.verb(), run.count);
+        let tag = CommandTag::counted(plan.verb(), done.rows);
         match plan.returning_columns() {
             None => Ok(Outcome::Command(tag)),
             Some(columns) => Ok(Outcome::Rows(
-                Rows::batches(columns.into(), run.returned).with_tag(tag.0),
+                Rows::batches(columns.into(), done.returned).with_tag(tag.0),
             )),
         }
     }
 }
 
+/// What an UPDATE or a DELETE has done.
+pub(crate) struct Changed {
+    pub rows: u64,
+    pub returned: Vec<RecordBatch>,
+}
+
 /// One execution of an [`UpdatePlan`].
 struct Run<'a> {
-    writer: Writer,
+    writer: &'a mut Writer,
     view: ReadView,
     params: &'a [ScalarValue],
     seen: HashSet<RowId>,
@@ -420,6 +474,12 @@ impl Run<'_> {
                 batch = take_record_batch(&batch, &UInt64Array::from(first))?;
                 rows = row_ids(&batch)?;
             }
+        }
+        // What another part of the statement changed stays as that one made it.
+        let table = plan.collection();
+        if let Some(others) = self.writer.left_alone(table, &rows) {
+            batch = take_record_batch(&batch, &UInt64Array::from(others))?;
+            rows = row_ids(&batch)?;
         }
         let wait = session.lock_wait();
         let locked = lock_rows(
@@ -526,6 +586,7 @@ impl Run<'_> {
                 }
             }
         };
+        self.writer.note_changed(plan.collection(), &rows);
         self.count += rows.len() as u64;
         if let (Some(returning), Some(shown)) = (&plan.returning, shown) {
             self.returned

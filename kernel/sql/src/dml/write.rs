@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
 use heliosdb_storage::datum::Datum;
-use heliosdb_storage::ids::RowId;
+use heliosdb_storage::ids::{CollectionId, RowId};
 
 use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     pub(super) actions: VecDeque<PendingAction>,
     incoming: Option<Incoming>,
     checks_at_once: bool,
+    /// Rows that the statement changed or deleted, when it has several parts that may.
+    changed: Option<HashSet<(CollectionId, RowId)>>,
 }
 
 impl Writer {
@@ -57,6 +59,46 @@ impl Writer {
             actions: VecDeque::new(),
             incoming: None,
             checks_at_once: false,
+            changed: None,
+        }
+    }
+
+    /// One for a statement of several parts. A row that one of them has changed is left alone by the others,
+    /// and foreign keys are checked when all have run.
+    pub fn of_parts(session: &Session, catalog: Arc<CatalogSnapshot>) -> Writer {
+        Writer {
+            changed: Some(HashSet::new()),
+            ..Writer::new(session, catalog)
+        }
+    }
+
+    /// Whether other parts of the statement may bring what a foreign key is missing.
+    pub(super) fn has_parts(&self) -> bool {
+        self.changed.is_some()
+    }
+
+    /// The places of the rows that no other part has changed, when there are others.
+    pub(super) fn left_alone(&self, table: CollectionId, rows: &[RowId]) -> Option<Vec<u64>> {
+        let changed = self.changed.as_ref().filter(|c| !c.is_empty())?;
+        let left: Vec<u64> = (0u64..)
+            .zip(rows)
+            .filter(|(_, row)| !changed.contains(&(table, **row)))
+            .map(|(place, _)| place)
+            .collect();
+        (left.len() < rows.len()).then_some(left)
+    }
+
+    pub(super) fn note_changed(&mut self, table: CollectionId, rows: &[RowId]) {
+        if let Some(changed) = &mut self.changed {
+            changed.extend(rows.iter().map(|row| (table, *row)));
+        }
+    }
+
+    /// Puts in the new rows that are not in yet: another part of the statement comes.
+    pub fn settle(&mut self, session: &mut Session) -> Result<()> {
+        match self.incoming.take() {
+            Some(incoming) => incoming.settle(self, session),
+            None => Ok(()),
         }
     }
 
@@ -195,7 +237,8 @@ impl Writer {
         target: &Arc<WriteTarget>,
         batch: RecordBatch,
     ) -> Result<()> {
-        if !target.plugin_checks.is_empty() {
+        if !target.plugin_checks.is_empty() || (self.has_parts() && !target.foreign_keys.is_empty())
+        {
             return self.insert_now(session, target, &batch);
         }
         let known = self.incoming.take();
@@ -323,9 +366,7 @@ impl Writer {
 
     /// The end of the statement: rows that are not in yet, referential actions, then the checks that waited.
     pub fn finish(&mut self, session: &mut Session, state: &LazyState) -> Result<()> {
-        if let Some(incoming) = self.incoming.take() {
-            incoming.settle(self, session)?;
-        }
+        self.settle(session)?;
         while let Some(action) = self.actions.pop_front() {
             foreign_key::run_action(self, session, state, action)?;
         }

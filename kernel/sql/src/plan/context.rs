@@ -28,6 +28,7 @@ use super::as_of::{self, Slot};
 use super::changes;
 use super::error::{convert, wrap};
 use super::provider::StoredTable;
+use super::returned::{RETURNED, ReturnedRows};
 use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
@@ -79,6 +80,8 @@ pub(crate) struct PlanContext<'a> {
     role: Role,
     /// The slot of the time to read at, inside a view that is read at another time.
     slot: Option<usize>,
+    /// Rows of other parts of the statement.
+    returned: Arc<[SchemaRef]>,
 }
 
 #[derive(Clone, Copy)]
@@ -110,6 +113,7 @@ impl<'a> PlanContext<'a> {
                 superuser: info.superuser,
             },
             slot: None,
+            returned: Arc::default(),
         }
     }
 
@@ -139,6 +143,11 @@ impl<'a> PlanContext<'a> {
 
     pub fn with_local(mut self, name: &str, schema: SchemaRef) -> PlanContext<'a> {
         self.locals.insert(name.to_owned(), schema);
+        self
+    }
+
+    pub fn with_returned(mut self, slots: &Arc<[SchemaRef]>) -> PlanContext<'a> {
+        self.returned = Arc::clone(slots);
         self
     }
 
@@ -308,6 +317,7 @@ impl<'a> PlanContext<'a> {
                 superuser: role.is_some_and(|r| r.superuser),
             },
             slot,
+            returned: Arc::default(),
         };
         let query = parse_query(&view.definition).map_err(wrap)?;
         let mut statement = sqlparser::ast::Statement::Query(query);
@@ -374,6 +384,10 @@ impl ContextProvider for PlanContext<'_> {
         {
             let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(schema.clone()));
             return Ok(provider_as_source(table));
+        }
+        if name.catalog() == Some(RETURNED) {
+            let rows = ReturnedRows::named(&self.returned, name.table())?;
+            return Ok(provider_as_source(Arc::new(rows)));
         }
         let reference = Reference::of(&name);
         let (slot, schema) = match &reference {

@@ -5,7 +5,8 @@
 //! DataFusion sees it, and [`statistics`] what it is told of it; [`join_order`] reorders joins, [`offset`] keeps
 //! rules from reaching through an OFFSET; [`scan`] reads a table, and [`scan_filter`] leaves out what the
 //! operators above have no use for; [`filter`] turns predicates into index ranges and zone-map hints; [`fast`]
-//! runs lookups of few rows without a plan of DataFusion's; [`as_of`] is tables at other times, [`changes`]
+//! runs lookups of few rows without a plan of DataFusion's; [`returned`] is rows that parts of a statement give to
+//! others; [`as_of`] is tables at other times, [`changes`]
 //! what came between; [`compile`] makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
@@ -28,6 +29,7 @@ pub(crate) mod origin;
 mod partial;
 pub(crate) mod provider;
 pub(crate) mod query;
+pub(crate) mod returned;
 pub(crate) mod run;
 pub(crate) mod scan;
 mod scan_filter;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
@@ -23,6 +23,7 @@ use super::error::convert;
 use super::fast::{self, FastQuery};
 use super::limit;
 use super::origin::{self, Plans};
+use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
@@ -57,6 +58,8 @@ struct Source {
     times: Vec<Time>,
     /// Of the parameters; what is not known is inferred.
     types: Vec<Option<PgType>>,
+    /// The columns of rows that other parts of the statement give.
+    slots: Arc<[SchemaRef]>,
 }
 
 /// Plans a query. `params` are the types known so far of `$1`, `$2` …; the rest is inferred.
@@ -67,6 +70,19 @@ pub(crate) fn plan(
     query: ast::Query,
     params: &[Option<PgType>],
 ) -> Result<PlannedQuery> {
+    plan_in(state, catalog, info, query, params, &Scope::default())
+}
+
+/// Plans a query of a part of a statement.
+pub(crate) fn plan_in(
+    state: &SessionState,
+    catalog: &CatalogSnapshot,
+    info: &Arc<SessionInfo>,
+    query: ast::Query,
+    params: &[Option<PgType>],
+    scope: &Scope,
+) -> Result<PlannedQuery> {
+    let query = scope.around(query);
     let mut statement = ast::Statement::Query(Box::new(query));
     let times = as_of::reference::take(&mut statement, &info.database, 0)?;
     crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
@@ -84,6 +100,7 @@ pub(crate) fn plan(
         statement,
         times,
         types,
+        slots: Arc::clone(&scope.slots),
     };
     source.plan(state, catalog, None)
 }
@@ -165,6 +182,7 @@ impl Source {
             statement: self.statement.clone(),
             times: self.times.clone(),
             types: self.types.clone(),
+            slots: Arc::clone(&self.slots),
         };
         source.plan(state, &self.info.catalog(), Some(params))
     }
@@ -214,6 +232,7 @@ impl Source {
     ) -> Result<Plans> {
         uses.borrow_mut().times.clear();
         let context = PlanContext::new(state, catalog, &self.info, uses);
+        let context = context.with_returned(&self.slots);
         context.add_times(times, params)?;
         let mut planner_context = parameter_fields(&self.types);
         let planned = context
@@ -446,6 +465,11 @@ impl PlannedQuery {
         )
         .map_err(convert)?;
         run::start(instance.handle(), state, plan).map(QueryRows::Stream)
+    }
+
+    /// The fields of the output, as the plan names them.
+    pub fn output_fields(&self) -> Vec<FieldRef> {
+        self.plan.schema().fields().iter().cloned().collect()
     }
 
     /// The Arrow types of the output.

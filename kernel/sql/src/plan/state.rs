@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::SessionConfig;
@@ -32,6 +33,8 @@ pub(crate) struct StatementContext {
     pub recheck: Option<Recheck>,
     /// Whether compiled queries are to be run as such.
     pub fast: bool,
+    /// Rows that parts of the statement gave to others, by slot.
+    pub returned: Vec<Arc<[RecordBatch]>>,
     /// The starts of the transaction and of the statement, microseconds since the Unix epoch.
     pub moments: [i64; 2],
 }

@@ -86,17 +86,17 @@ const KNOWN: &[(&str, SqlState, &str)] = &[
     (
         "Query INSERT ",
         state::FEATURE_NOT_SUPPORTED,
-        "a data-modifying statement in WITH is not supported",
+        "WITH clause containing a data-modifying statement must be at the top level",
     ),
     (
         "Query UPDATE ",
         state::FEATURE_NOT_SUPPORTED,
-        "a data-modifying statement in WITH is not supported",
+        "WITH clause containing a data-modifying statement must be at the top level",
     ),
     (
         "Query DELETE ",
         state::FEATURE_NOT_SUPPORTED,
-        "a data-modifying statement in WITH is not supported",
+        "WITH clause containing a data-modifying statement must be at the top level",
     ),
     (
         "Unexpected empty work table",

@@ -24,6 +24,7 @@ use super::kept::{self, Memory};
 use super::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use super::{Session, done};
 use crate::dml::LockingPlan;
+use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::pg_catalog::OpenCursor;
@@ -340,6 +341,12 @@ impl Session {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "SELECT ... INTO is not allowed here",
+            ));
+        }
+        if with::writes(query) {
+            return Err(SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "DECLARE CURSOR must not contain data-modifying statements in WITH",
             ));
         }
         let (hold, scroll) = (declare.hold == Some(true), declare.scroll == Some(true));

@@ -9,9 +9,11 @@ use super::outcome::{CommandTag, Outcome, Rows};
 use super::statement::{Statement, StatementKind};
 use super::transaction::GivenModes;
 use super::{Session, done};
+use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::{self, PlannedQuery};
+use crate::plan::returned::Scope;
 use crate::plugin::clause::Clauses;
 
 /// COMMIT, ROLLBACK and ROLLBACK TO are all a failed block accepts.
@@ -175,6 +177,12 @@ impl Session {
         key_lock: bool,
     ) -> Result<Outcome> {
         match ast {
+            Ast::Query(query) if with::writes(query) => loop {
+                let plan = self.plan_with(query, &[])?;
+                if !self.lock_parts(&plan)? {
+                    break self.run_with(&plan, params);
+                }
+            },
             Ast::Query(query) if !query.locks.is_empty() => {
                 self.select_for_update(query, params, key_lock)
             }
@@ -258,12 +266,27 @@ impl Session {
         query: &ast::Query,
         params: &[Option<crate::types::PgType>],
     ) -> Result<PlannedQuery> {
+        self.plan_query_in(query, params, &Scope::default())
+    }
+
+    /// The same as a part of a statement.
+    pub(crate) fn plan_query_in(
+        &mut self,
+        query: &ast::Query,
+        params: &[Option<crate::types::PgType>],
+        scope: &Scope,
+    ) -> Result<PlannedQuery> {
         if !query.locks.is_empty() {
             return Err(SqlError::unsupported("FOR UPDATE/SHARE here"));
         }
+        if scope.with.is_none() && with::writes(query) {
+            return Err(SqlError::unsupported(
+                "a data-modifying statement in WITH here",
+            ));
+        }
         let (_, catalog) = self.read_view()?;
         self.with_state(|session, state| {
-            query::plan(state, &catalog, &session.info, query.clone(), params)
+            query::plan_in(state, &catalog, &session.info, query.clone(), params, scope)
         })
     }
 
@@ -318,7 +341,10 @@ impl Session {
     }
 
     /// ACCESS SHARE on what a query in a block reads, until the block ends.
-    fn lock_used_tables(&mut self, tables: &std::collections::BTreeSet<u32>) -> Result<()> {
+    pub(crate) fn lock_used_tables(
+        &mut self,
+        tables: &std::collections::BTreeSet<u32>,
+    ) -> Result<()> {
         let catalog = self.info.catalog();
         for oid in tables {
             if let Some(table) = catalog.table(*oid) {

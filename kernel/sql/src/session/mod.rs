@@ -18,7 +18,7 @@ pub(crate) mod dispatch;
 mod fetch;
 pub(crate) mod functions;
 pub(crate) mod info;
-mod kept;
+pub(crate) mod kept;
 mod known;
 mod locate;
 pub(crate) mod nested;
@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::CollectionId;
@@ -95,6 +96,8 @@ pub struct Session {
     notices: Vec<Notice>,
     /// What the running statement reads outside a transaction.
     reader: Option<ReadView>,
+    /// Rows that parts of the running statement gave to others, by slot.
+    pub(crate) returned: Vec<Arc<[RecordBatch]>>,
     /// What the client was last told of each reported parameter.
     reported: BTreeMap<String, String>,
     /// Set by rows that failed while they were read.
@@ -168,6 +171,7 @@ impl Session {
             catalog_since: None,
             notices: Vec::new(),
             reader: None,
+            returned: Vec::new(),
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
@@ -535,6 +539,7 @@ impl Session {
             interrupt: self.interrupt.clone(),
             recheck: None,
             fast: self.info.with_settings(Settings::fast_path),
+            returned: self.returned.clone(),
             moments: self.info.moments(),
         }
     }

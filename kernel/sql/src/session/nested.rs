@@ -25,6 +25,7 @@ use super::outcome::{Outcome, ResultColumn, Value};
 use super::statement::{Statement, StatementKind, parse_one};
 use super::transaction::TransactionState;
 use super::{Session, depth, dispatch};
+use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use arrow::record_batch::RecordBatch;
 
@@ -100,6 +101,7 @@ impl Session {
             catalog_since: None,
             notices: Vec::new(),
             reader: None,
+            returned: Vec::new(),
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
@@ -122,8 +124,7 @@ impl Session {
             .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
             .collect();
         let mark = self.transaction()?.savepoint();
-        let only_reads =
-            matches!(statement.ast(), Some(Ast::Query(query)) if query.locks.is_empty());
+        let only_reads = matches!(statement.ast(), Some(Ast::Query(query)) if query.locks.is_empty() && !with::writes(query));
         let snapshot = match only_reads {
             true => Some(self.transaction()?.look_at_latest()),
             false => None,
@@ -158,7 +159,7 @@ impl Session {
     ) -> Result<NestedResult> {
         let statement = parse_one(sql, self.instance.syntax())?;
         let query = match statement.ast() {
-            Some(Ast::Query(query)) if query.locks.is_empty() => query,
+            Some(Ast::Query(query)) if query.locks.is_empty() && !with::writes(query) => query,
             _ => {
                 return Err(SqlError::new(
                     state::READ_ONLY_SQL_TRANSACTION,

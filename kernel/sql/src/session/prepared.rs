@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::statement::{Statement, StatementKind, parse_one};
 use super::{Session, done};
 use crate::catalog::{CatalogSnapshot, CatalogVersion};
-use crate::dml::{InsertPlan, LockingPlan, UpdatePlan};
+use crate::dml::{InsertPlan, LockingPlan, UpdatePlan, WithPlan, with};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
@@ -51,6 +51,7 @@ pub(super) enum Plan {
     Insert(InsertPlan),
     Update(UpdatePlan),
     Locking(LockingPlan),
+    With(Box<WithPlan>),
     Declare(Box<DeclarePlan>),
     /// Everything else is run from its syntax tree.
     Other,
@@ -63,7 +64,7 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::Declare(_) | Plan::Other => false,
+            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Other => false,
         }
     }
 
@@ -73,6 +74,7 @@ impl Plan {
             Plan::Insert(p) => p.params(),
             Plan::Update(p) => p.params(),
             Plan::Locking(p) => p.params(),
+            Plan::With(p) => p.params(),
             Plan::Declare(p) => p.params(),
             Plan::Other => &[],
         }
@@ -84,6 +86,7 @@ impl Plan {
             Plan::Insert(p) => p.returning_columns().map(Arc::from),
             Plan::Update(p) => p.returning_columns().map(Arc::from),
             Plan::Locking(p) => Some(p.columns.clone()),
+            Plan::With(p) => p.columns(),
             Plan::Declare(_) | Plan::Other => None,
         }
     }
@@ -223,6 +226,11 @@ impl Session {
             _ => return Ok(Plan::Other),
         };
         match ast.as_ref() {
+            Ast::Query(query) if with::writes(query) => {
+                self.begin_statement_snapshot();
+                let plan = self.plan_with(query, param_types)?;
+                Ok(Plan::With(Box::new(plan)))
+            }
             Ast::Query(query) if !query.locks.is_empty() => {
                 self.begin_statement_snapshot();
                 self.plan_locking(query, param_types, key_lock)
@@ -371,6 +379,7 @@ impl Session {
         match plan {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
+            Plan::With(p) => self.lock_parts(p),
             Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Other => Ok(false),
         }
     }
@@ -386,6 +395,7 @@ impl Session {
             Plan::Insert(p) => self.run_insert(p, params),
             Plan::Update(p) => self.run_update(p, params),
             Plan::Locking(p) => self.run_locking(p, params),
+            Plan::With(p) => self.run_with(p, params),
             Plan::Declare(p) => self.declare_cursor(p, &prepared.statement.text, params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }

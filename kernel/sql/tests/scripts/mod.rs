@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 10] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("deferred", include_str!("deferred.sql")),
@@ -20,6 +20,7 @@ const SCRIPTS: [(&str, &str); 10] = [
     ("introspection", include_str!("introspection.sql")),
     ("rename", include_str!("rename.sql")),
     ("temporary", include_str!("temporary.sql")),
+    ("writing_with", include_str!("writing_with.sql")),
 ];
 
 struct Statement {
