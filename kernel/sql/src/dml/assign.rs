@@ -132,3 +132,8 @@ pub(crate) fn infer_parameter(params: &mut Vec<Option<PgType>>, expr: &Expr, ty:
 pub(crate) fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
 }
+
+/// The keyword DEFAULT.
+pub(crate) fn default_keyword() -> Expr {
+    Expr::Identifier(sqlparser::ast::Ident::new("DEFAULT"))
+}

@@ -11,6 +11,7 @@ use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, Expr, SetExpr};
 
+use super::merge::is_ignored;
 use super::on_conflict::ConflictPlan;
 use super::target::WriteTarget;
 use super::values::ValuesList;
@@ -25,6 +26,7 @@ use crate::plan::returned::Scope;
 use crate::session::Session;
 use crate::session::outcome::{CommandTag, Outcome, ResultColumn, Rows};
 use crate::session::planning::LazyState;
+use crate::session::spelling::{Overriding, take_overriding};
 use crate::types::PgType;
 
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct InsertPlan {
     target: Arc<WriteTarget>,
     /// Places of the columns that the source gives, in its order.
     places: Vec<usize>,
+    /// For each whether a query's value does not count.
+    ignored: Vec<bool>,
     source: Source,
     on_conflict: Option<ConflictPlan>,
     returning: Option<Expressions>,
@@ -132,7 +136,8 @@ impl Session {
         self.with_state(|session, state| {
             let target = session.write_target(state, &catalog, table.oid)?;
             let mut params = params.to_vec();
-            let places = insert_places(&target, &insert.columns)?;
+            let (columns, _) = take_overriding(&insert.columns);
+            let places = insert_places(&target, columns)?;
             let source = session.plan_source(
                 state,
                 &catalog,
@@ -146,6 +151,14 @@ impl Session {
                 Source::Defaults => Vec::new(),
                 Source::Values(_) => places[..source_width(insert, places.len())].to_vec(),
                 Source::Query(q) => places[..q.columns.len()].to_vec(),
+            };
+            let (_, overriding) = take_overriding(&insert.columns);
+            let ignored = match &source {
+                Source::Query(_) => places
+                    .iter()
+                    .map(|place| is_ignored(&target, *place, overriding))
+                    .collect(),
+                _ => Vec::new(),
             };
             let name = alias.as_deref().unwrap_or(target.name());
             let on_conflict = match &insert.on {
@@ -178,6 +191,7 @@ impl Session {
             Ok(InsertPlan {
                 target,
                 places,
+                ignored,
                 source,
                 on_conflict,
                 returning,
@@ -203,14 +217,22 @@ impl Session {
         if !query.locks.is_empty() {
             return Err(SqlError::unsupported("FOR UPDATE/SHARE in INSERT"));
         }
-        let named = !insert.columns.is_empty();
+        let (columns, overriding) = take_overriding(&insert.columns);
+        let named = !columns.is_empty();
         if let SetExpr::Values(values) = query.body.as_ref()
             && query.with.is_none()
             && query.order_by.is_none()
             && query.limit_clause.is_none()
             && query.fetch.is_none()
         {
-            let rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.content.clone()).collect();
+            let mut rows: Vec<Vec<Expr>> = values.rows.iter().map(|r| r.content.clone()).collect();
+            for row in &mut rows {
+                for (expr, place) in row.iter_mut().zip(places) {
+                    if is_ignored(target, *place, overriding) {
+                        *expr = assign::default_keyword();
+                    }
+                }
+            }
             let width = rows.first().map_or(0, Vec::len);
             if rows.iter().any(|r| r.len() != width) {
                 return Err(SqlError::new(
@@ -222,7 +244,7 @@ impl Session {
             for row in &rows {
                 for (expr, place) in row.iter().zip(places) {
                     if !assign::is_default(expr) {
-                        check_identity(target, *place)?;
+                        check_identity(target, *place, overriding)?;
                     }
                 }
             }
@@ -243,7 +265,8 @@ impl Session {
             if let SetExpr::Values(values) = query.body.as_mut() {
                 for row in &mut values.rows {
                     for (expr, place) in row.content.iter_mut().zip(places) {
-                        if assign::is_default(expr) {
+                        let ignored = is_ignored(target, *place, overriding);
+                        if ignored || assign::is_default(expr) {
                             let id = target.meta.columns[*place].id;
                             let column = &target.meta.table.columns[usize::from(id.0)];
                             *expr = super::target::default_expression(column)?
@@ -269,7 +292,7 @@ impl Session {
         let planned = query::plan_in(state, catalog, &self.info, source, params, scope)?;
         check_width(planned.columns.len(), places.len(), named)?;
         for place in &places[..planned.columns.len()] {
-            check_identity(target, *place)?;
+            check_identity(target, *place, overriding)?;
         }
         Ok(Source::Query(planned))
     }
@@ -341,7 +364,9 @@ impl InsertPlan {
                         .places
                         .iter()
                         .zip(batch.columns())
-                        .map(|(place, array)| {
+                        .zip(&self.ignored)
+                        .filter(|(_, ignored)| !**ignored)
+                        .map(|((place, array), _)| {
                             let column = &self.target.meta.columns[*place];
                             let ty = self.target.meta.schema.field(*place).data_type();
                             assign::to_column(array, column, ty, &writer.format)
@@ -375,14 +400,17 @@ impl InsertPlan {
         params: &[ScalarValue],
         done: &mut Inserted,
     ) -> Result<()> {
-        let columns = complete(
-            state,
-            &self.target,
-            &self.places,
-            columns,
-            rows,
-            &writer.format,
-        )?;
+        let given: Vec<usize>;
+        let places = match self.ignored.contains(&true) {
+            false => &self.places,
+            true => {
+                let places = self.places.iter().zip(&self.ignored);
+                let places = places.filter(|(_, ignored)| !**ignored);
+                given = places.map(|(place, _)| *place).collect();
+                &given
+            }
+        };
+        let columns = complete(state, &self.target, places, columns, rows, &writer.format)?;
         let batch = writer.check_rows(session, state, &self.target, columns, None)?;
         let batch = match &self.on_conflict {
             None => {
@@ -594,7 +622,7 @@ pub(crate) fn find_column(target: &WriteTarget, name: &str) -> Result<usize> {
     })
 }
 
-fn check_width(given: usize, columns: usize, named: bool) -> Result<()> {
+pub(crate) fn check_width(given: usize, columns: usize, named: bool) -> Result<()> {
     if given > columns {
         return Err(SqlError::new(
             state::SYNTAX_ERROR,
@@ -611,12 +639,16 @@ fn check_width(given: usize, columns: usize, named: bool) -> Result<()> {
 }
 
 /// A column GENERATED ALWAYS takes no value but its own.
-pub(crate) fn check_identity(target: &WriteTarget, place: usize) -> Result<()> {
+pub(crate) fn check_identity(
+    target: &WriteTarget,
+    place: usize,
+    overriding: Option<Overriding>,
+) -> Result<()> {
     let what = "cannot insert a non-DEFAULT value into column \"{}\"";
     target.generated.check_given(&target.meta, place, what)?;
     let column = &target.meta.columns[place];
     let identity = target.meta.table.columns[usize::from(column.id.0)].identity;
-    if identity.is_some_and(|i| i.always) {
+    if overriding.is_none() && identity.is_some_and(|i| i.always) {
         return Err(SqlError::new(
             state::GENERATED_ALWAYS,
             format!(
@@ -627,7 +659,8 @@ pub(crate) fn check_identity(target: &WriteTarget, place: usize) -> Result<()> {
         .with_detail(format!(
             "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
             column.name
-        )));
+        ))
+        .with_hint("Use OVERRIDING SYSTEM VALUE to override."));
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! it checks NOT NULL, CHECK, unique and foreign keys ([`foreign_key`]) and runs referential actions.
 //! Very many new rows of one statement go through [`bulk`].
 //! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
-//! rows that changed while it waited. [`with`] runs statements that several of those are parts of.
+//! rows that changed while it waited. [`merge`] does all
+//! three by what a source says. [`with`] runs statements that several of those are parts of.
 
 pub(crate) mod assign;
 mod bulk;
@@ -13,6 +14,7 @@ pub(crate) mod foreign_key;
 pub(crate) mod generated;
 pub(crate) mod insert;
 pub(crate) mod lock;
+pub(crate) mod merge;
 pub(crate) mod on_conflict;
 pub(crate) mod target;
 pub(crate) mod update;
@@ -22,6 +24,7 @@ pub(crate) mod write;
 
 pub(crate) use insert::InsertPlan;
 pub(crate) use lock::LockingPlan;
+pub(crate) use merge::MergePlan;
 pub(crate) use update::UpdatePlan;
 pub(crate) use with::WithPlan;
 

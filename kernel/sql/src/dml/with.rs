@@ -8,7 +8,8 @@
 //! 2. Every part runs once, whether it is read or not: one that is read before those that read it; then the
 //!    statement itself; then the rest, the last first.
 //! 3. A row that one part has changed is left alone by the others ([`Writer::of_parts`]).
-//! 4. Foreign keys are checked and their actions run when all parts have.
+//! 4. MERGE may find that what it read has changed. Then nothing of the statement stays, and all of it runs again.
+//! 5. Foreign keys are checked and their actions run when all parts have.
 //!
 //! Only the WITH of the statement itself may have queries that write; that of a query inside is the planner's,
 //! which refuses them.
@@ -26,7 +27,7 @@ use sqlparser::ast::{self, SetExpr, Statement as Ast, Visit, Visitor};
 
 use super::insert::Inserted;
 use super::write::Writer;
-use super::{InsertPlan, UpdatePlan};
+use super::{InsertPlan, MergePlan, UpdatePlan};
 use crate::error::{Result, SqlError, state};
 use crate::names::{fold, quoted_ident};
 use crate::plan::compile::{query, select, table_factor};
@@ -59,12 +60,18 @@ enum Part {
     Query(PlannedQuery),
     Insert(InsertPlan),
     Update(UpdatePlan),
+    Merge(MergePlan),
 }
 
 /// What a part has done.
 struct Done {
     rows: u64,
     batches: Vec<RecordBatch>,
+}
+
+/// MERGE as a query that [`writes`].
+pub(crate) fn of_merge(merge: &Ast) -> ast::Query {
+    query(SetExpr::Merge(merge.clone()))
 }
 
 /// Whether a query writes, or has queries in its WITH that do.
@@ -96,6 +103,7 @@ impl WithPlan {
             Part::Query(_) => None,
             Part::Insert(p) => Some(p.collection()),
             Part::Update(p) => Some(p.collection()),
+            Part::Merge(p) => Some(p.collection()),
         })
     }
 }
@@ -106,6 +114,7 @@ impl Part {
             Part::Query(p) => Some(p.columns.clone()),
             Part::Insert(p) => p.returning_columns().map(Arc::from),
             Part::Update(p) => p.returning_columns().map(Arc::from),
+            Part::Merge(_) => None,
         }
     }
 
@@ -114,6 +123,7 @@ impl Part {
             Part::Query(p) => Some(p.output_fields()),
             Part::Insert(p) => p.returning_fields().map(|f| f.to_vec()),
             Part::Update(p) => p.returning_fields().map(|f| f.to_vec()),
+            Part::Merge(_) => None,
         }
     }
 
@@ -122,6 +132,7 @@ impl Part {
             Part::Query(p) => &p.params,
             Part::Insert(p) => p.params(),
             Part::Update(p) => p.params(),
+            Part::Merge(p) => p.params(),
         }
     }
 
@@ -130,6 +141,7 @@ impl Part {
             Part::Query(_) => "SELECT",
             Part::Insert(_) => "INSERT",
             Part::Update(p) => p.verb(),
+            Part::Merge(_) => "MERGE",
         }
     }
 
@@ -140,8 +152,8 @@ impl Part {
         writer: &mut Writer,
         view: ReadView,
         params: &[ScalarValue],
-    ) -> Result<Done> {
-        match self {
+    ) -> Result<Option<Done>> {
+        Ok(Some(match self {
             Part::Query(planned) => {
                 let handle = session.instance.handle().clone();
                 let interrupt = session.interrupt.clone();
@@ -151,26 +163,38 @@ impl Part {
                 while let Some(batch) = rows.next_batch(&handle, Some(&interrupt))? {
                     batches.push(batch);
                 }
-                Ok(Done { rows: 0, batches })
+                Done { rows: 0, batches }
             }
             Part::Insert(plan) => {
                 let mut done = Inserted::default();
                 let inserted = plan.run(session, state, writer, view, params, &mut done);
                 let settled = inserted.and_then(|()| writer.settle(session));
                 settled.map_err(|e| writer.fail(session, e))?;
-                Ok(Done {
+                Done {
                     rows: done.rows,
                     batches: done.returned,
-                })
+                }
             }
             Part::Update(plan) => {
                 let done = plan.run(session, state, writer, view, params)?;
-                Ok(Done {
+                Done {
                     rows: done.rows,
                     batches: done.returned,
-                })
+                }
             }
-        }
+            Part::Merge(plan) => {
+                let merged = plan.run(session, state, writer, view, params);
+                let Some(rows) = merged.map_err(|e| writer.fail(session, e))? else {
+                    return Ok(None);
+                };
+                let settled = writer.settle(session);
+                settled.map_err(|e| writer.fail(session, e))?;
+                Done {
+                    rows,
+                    batches: Vec::new(),
+                }
+            }
+        }))
     }
 }
 
@@ -360,10 +384,12 @@ impl Planning<'_> {
                 if named > 0 {
                     // The planner wants names for all or none.
                     let rest = schema.fields().iter().skip(named);
-                    cte.alias.columns.extend(rest.map(|f| ast::TableAliasColumnDef {
-                        name: quoted_ident(f.name()),
-                        data_type: None,
-                    }));
+                    cte.alias
+                        .columns
+                        .extend(rest.map(|f| ast::TableAliasColumnDef {
+                            name: quoted_ident(f.name()),
+                            data_type: None,
+                        }));
                 }
                 *cte.query = select_all(*part);
                 if matches!(made, Part::Query(_)) {
@@ -515,6 +541,15 @@ impl Session {
             SetExpr::Delete(Ast::Delete(delete)) => self
                 .plan_delete_in(delete, params, &scope)
                 .map(Part::Update),
+            SetExpr::Merge(Ast::Merge(merge)) => {
+                if scope.with.as_ref().is_some_and(|with| with.recursive) {
+                    return Err(SqlError::new(
+                        state::SYNTAX_ERROR,
+                        "WITH RECURSIVE is not supported for MERGE statement",
+                    ));
+                }
+                self.plan_merge_in(merge, params, &scope).map(Part::Merge)
+            }
             SetExpr::Select(select) if select.into.is_some() => Err(SqlError::unsupported(
                 "SELECT INTO with a data-modifying statement in WITH",
             )),
@@ -535,58 +570,18 @@ impl Session {
     /// Runs it. The tables are locked, and the plan is one of the catalog since then.
     pub(crate) fn run_with(&mut self, plan: &WithPlan, params: &[ScalarValue]) -> Result<Outcome> {
         self.check_writable(plan.main.verb())?;
-        let (view, catalog) = self.write_view()?;
-        if self.txn.is_explicit() {
-            let parts = plan.parts.iter().map(|(part, _)| part);
-            for part in parts.chain([&plan.main]) {
-                if let Part::Query(planned) = part {
-                    self.lock_used_tables(&planned.uses.tables)?;
-                }
+        let begun = self.begin_again_from()?;
+        let (done, memory) = loop {
+            let mut memory = Memory::new(self.instance.engine().memory());
+            match self.attempt(plan, params, &mut memory)? {
+                Some(done) => break (done, memory),
+                None => self.begin_again(&begun)?,
             }
-        }
-        let mut writer = Writer::of_parts(self, catalog);
-        let mut memory = Memory::new(self.instance.engine().memory());
-        let before = std::mem::replace(&mut self.returned, vec![Arc::default(); plan.parts.len()]);
-        let done = self.with_state(|session, state| {
-            for part in &plan.before {
-                run_part(
-                    session,
-                    state,
-                    &mut writer,
-                    plan,
-                    *part,
-                    &view,
-                    params,
-                    &mut memory,
-                )?;
-            }
-            let done = plan
-                .main
-                .run(session, state, &mut writer, view.clone(), params)?;
-            for batch in &done.batches {
-                memory.grow(batch.get_array_memory_size())?;
-            }
-            for part in &plan.after {
-                run_part(
-                    session,
-                    state,
-                    &mut writer,
-                    plan,
-                    *part,
-                    &view,
-                    params,
-                    &mut memory,
-                )?;
-            }
-            writer.finish(session, state)?;
-            Ok(done)
-        });
-        self.returned = before;
-        let done = done?;
+        };
         let tag = match &plan.main {
             Part::Query(_) => None,
             Part::Insert(_) => Some(CommandTag(format!("INSERT 0 {}", done.rows))),
-            Part::Update(p) => Some(CommandTag::counted(p.verb(), done.rows)),
+            part => Some(CommandTag::counted(part.verb(), done.rows)),
         };
         Ok(match (plan.columns(), tag) {
             (Some(columns), Some(tag)) => Outcome::Rows(
@@ -600,33 +595,66 @@ impl Session {
             (None, tag) => Outcome::Command(tag.unwrap_or(CommandTag::new("SELECT 0"))),
         })
     }
-}
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one statement's execution"
-)]
-fn run_part(
-    session: &mut Session,
-    state: &mut LazyState,
-    writer: &mut Writer,
-    plan: &WithPlan,
-    at: usize,
-    view: &ReadView,
-    params: &[ScalarValue],
-    memory: &mut Memory,
-) -> Result<()> {
-    let (part, schema) = &plan.parts[at];
-    let done = part.run(session, state, writer, view.clone(), params)?;
-    let Some(schema) = schema else {
-        return Ok(());
-    };
-    let batches = done.batches.iter().map(|batch| {
-        memory.grow(batch.get_array_memory_size())?;
-        as_slot(schema, batch)
-    });
-    session.returned[at] = batches.collect::<Result<_>>()?;
-    Ok(())
+    /// Runs all parts; `None` when what they read has changed meanwhile.
+    fn attempt(
+        &mut self,
+        plan: &WithPlan,
+        params: &[ScalarValue],
+        memory: &mut Memory,
+    ) -> Result<Option<Done>> {
+        let (view, catalog) = self.write_view()?;
+        if self.txn.is_explicit() {
+            let parts = plan.parts.iter().map(|(part, _)| part);
+            for part in parts.chain([&plan.main]) {
+                if let Part::Query(planned) = part {
+                    self.lock_used_tables(&planned.uses.tables)?;
+                }
+            }
+        }
+        let mut writer = match plan.collections().count() > 1 {
+            true => Writer::of_parts(self, catalog),
+            false => Writer::new(self, catalog),
+        };
+        let slots = vec![Arc::default(); plan.parts.len()];
+        let before = std::mem::replace(&mut self.returned, slots);
+        let done = self.with_state(|session, state| {
+            let mut run = |part: &Part, slot: Option<usize>| -> Result<Option<Done>> {
+                let view = view.clone();
+                let Some(mut done) = part.run(session, state, &mut writer, view, params)? else {
+                    return Ok(None);
+                };
+                for batch in &done.batches {
+                    memory.grow(batch.get_array_memory_size())?;
+                }
+                if let Some(slot) = slot
+                    && let Some(schema) = &plan.parts[slot].1
+                {
+                    let batches = std::mem::take(&mut done.batches).into_iter();
+                    let batches = batches.map(|batch| as_slot(schema, &batch));
+                    session.returned[slot] = batches.collect::<Result<_>>()?;
+                }
+                Ok(Some(done))
+            };
+            for slot in &plan.before {
+                if run(&plan.parts[*slot].0, Some(*slot))?.is_none() {
+                    return Ok(None);
+                }
+            }
+            let Some(done) = run(&plan.main, None)? else {
+                return Ok(None);
+            };
+            for slot in &plan.after {
+                if run(&plan.parts[*slot].0, Some(*slot))?.is_none() {
+                    return Ok(None);
+                }
+            }
+            writer.finish(session, state)?;
+            Ok(Some(done))
+        });
+        self.returned = before;
+        done
+    }
 }
 
 /// The parts whose rows come to one that names these queries.

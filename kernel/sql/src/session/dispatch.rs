@@ -183,6 +183,10 @@ impl Session {
                     break self.run_with(&plan, params);
                 }
             },
+            Ast::Merge(_) => {
+                let query = ast::Statement::Query(Box::new(with::of_merge(ast)));
+                self.dispatch_work(&query, text, params, key_lock)
+            }
             Ast::Query(query) if !query.locks.is_empty() => {
                 self.select_for_update(query, params, key_lock)
             }
@@ -484,7 +488,6 @@ fn feature_name(statement: &Ast) -> String {
         Ast::CreateProcedure { .. } => "CREATE PROCEDURE",
         Ast::DropProcedure { .. } => "DROP PROCEDURE",
         Ast::Call(_) => "CALL",
-        Ast::Merge(_) => "MERGE",
         Ast::Grant(_) => "GRANT",
         Ast::Revoke(_) => "REVOKE",
         Ast::CreateDatabase { .. } => "CREATE DATABASE",

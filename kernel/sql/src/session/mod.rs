@@ -29,6 +29,7 @@ pub(crate) mod planning;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
+pub(crate) mod spelling;
 pub(crate) mod statement;
 pub(crate) mod system_view;
 pub(crate) mod timeout;

@@ -231,6 +231,11 @@ impl Session {
                 let plan = self.plan_with(query, param_types)?;
                 Ok(Plan::With(Box::new(plan)))
             }
+            Ast::Merge(_) => {
+                self.begin_statement_snapshot();
+                let plan = self.plan_with(&with::of_merge(ast), param_types)?;
+                Ok(Plan::With(Box::new(plan)))
+            }
             Ast::Query(query) if !query.locks.is_empty() => {
                 self.begin_statement_snapshot();
                 self.plan_locking(query, param_types, key_lock)

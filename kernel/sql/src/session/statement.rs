@@ -20,7 +20,7 @@ use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
-use super::{depth, fetch};
+use super::{depth, fetch, spelling};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
@@ -364,6 +364,7 @@ fn parse_known(
 ) -> Result<StatementKind> {
     spell_out_table(&mut tokens);
     spell_extension_options(&mut tokens);
+    spelling::spell(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()
         .filter(|t| !matches!(t.token, Token::Whitespace(_)))

@@ -20,6 +20,7 @@ use super::Session;
 use super::deferred::{self, Deferred};
 use super::outcome::{CommandTag, TransactionStatus};
 use super::settings::Settings;
+use crate::catalog::CatalogVersion;
 use crate::catalog::watch::CatalogWriter;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
@@ -68,6 +69,13 @@ pub(crate) struct GivenModes<'a> {
     pub modes: &'a [TransactionMode],
     /// DEFERRABLE or NOT DEFERRABLE.
     pub deferrable: Option<bool>,
+}
+
+/// What [`Session::begin_again`] goes back to.
+pub(crate) struct StatementStart {
+    mark: Savepoint,
+    deferred: deferred::Mark,
+    catalog: CatalogVersion,
 }
 
 struct Frame {
@@ -525,6 +533,31 @@ impl Session {
         self.rows_failed
             .store(false, std::sync::atomic::Ordering::SeqCst);
         Ok(CommandTag::new("ROLLBACK"))
+    }
+
+    /// Where the running statement may begin again.
+    pub(crate) fn begin_again_from(&mut self) -> Result<StatementStart> {
+        let mark = self.transaction()?.savepoint();
+        Ok(StatementStart {
+            mark,
+            deferred: self.txn.deferred.mark(),
+            catalog: self.info.catalog().version,
+        })
+    }
+
+    /// Undoes what the statement wrote and takes a new snapshot. Its locks stay.
+    pub(crate) fn begin_again(&mut self, start: &StatementStart) -> Result<()> {
+        self.interrupt.check()?;
+        let transaction = self.transaction()?;
+        transaction.rollback_to(start.mark);
+        transaction.begin_statement();
+        self.txn.deferred.back_to(&start.deferred);
+        let (_, catalog) = self.write_view()?;
+        match catalog.version == start.catalog {
+            true => Ok(()),
+            // What was planned is of another catalog.
+            false => Err(heliosdb_storage::Error::SerializationFailure.into()),
+        }
     }
 
     /// Remembers what SET LOCAL replaces; forgets it when a plain SET overrides.

@@ -21,6 +21,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::session::Session;
 use crate::session::outcome::{self, CommandTag, Outcome};
+use crate::session::spelling::Overriding;
 
 pub(crate) struct CopyIn {
     target: Arc<WriteTarget>,
@@ -93,7 +94,8 @@ impl Session {
         let places = copy_places(&target, columns)?;
         if !columns.is_empty() {
             for place in &places {
-                check_identity(&target, *place)?;
+                // As under OVERRIDING SYSTEM VALUE.
+                check_identity(&target, *place, Some(Overriding::System))?;
             }
         }
         let described = copy_columns(&target, &places);

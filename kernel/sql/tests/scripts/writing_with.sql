@@ -6,13 +6,13 @@ INSERT INTO t VALUES (1, 10, 'one'), (2, 20, 'two'), (3, 30, 'three'), (4, 40, '
 -- Plain queries before what writes.
 WITH big AS (SELECT id FROM t WHERE n > 20) UPDATE t SET n = n + 1 FROM big WHERE t.id = big.id;
 WITH big AS (SELECT id FROM t WHERE n > 20) UPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM big) RETURNING id, n;
-WITH src (a, b) AS (SELECT 5, 50), more AS (SELECT a + 1 AS a, b FROM src) INSERT INTO t (id, n) SELECT * FROM src UNION ALL SELECT * FROM more RETURNING *;
+WITH src (a, b) AS (SELECT 5, 50), more AS (SELECT a + 1 AS a, b FROM src) INSERT INTO t (id, n) SELECT * FROM src UNION ALL SELECT * FROM more;
 WITH src AS (SELECT 7 AS a) INSERT INTO t (id, n) VALUES ((SELECT a FROM src), 70), (8, 80);
 WITH gone AS (SELECT 7 AS id) DELETE FROM t USING gone WHERE t.id = gone.id;
 WITH gone AS (SELECT 8 AS id) DELETE FROM t WHERE id = (SELECT id FROM gone) RETURNING t.id;
 WITH RECURSIVE up (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM up WHERE i < 3) UPDATE t SET s = 'r' || i FROM up WHERE up.i = t.id;
 WITH x AS (SELECT 9 AS id) INSERT INTO t (id) WITH x AS (SELECT 10 AS id) SELECT id FROM x RETURNING id;
-WITH x AS (SELECT 9 AS id) INSERT INTO t (id) WITH y AS (SELECT 11 AS id) SELECT id FROM x UNION SELECT id FROM y RETURNING id;
+WITH x AS (SELECT 9 AS id) INSERT INTO t (id) WITH y AS (SELECT 11 AS id) SELECT y.id FROM x, y WHERE x.id < y.id RETURNING id;
 SELECT * FROM t ORDER BY id;
 -- What was returned.
 WITH d AS (DELETE FROM t WHERE id > 8 RETURNING *) INSERT INTO archive SELECT * FROM d;
@@ -33,7 +33,7 @@ WITH u AS (UPDATE t SET n = -1 WHERE id = 1 RETURNING n) SELECT t.n AS old, u.n 
 WITH a AS (INSERT INTO log (what, id) VALUES ('a', 1)), b AS (UPDATE t SET n = 0 WHERE id = 1), c AS (DELETE FROM t WHERE id = 2) SELECT 'done' AS told;
 SELECT what, id FROM log;
 SELECT id, n FROM t WHERE id < 3 ORDER BY id;
-WITH a AS (INSERT INTO t (id, n) VALUES (40, 1) RETURNING id), b AS (INSERT INTO t (id, n) SELECT id + 1, 2 FROM a RETURNING id), c AS (SELECT max(id) AS m FROM b) INSERT INTO log (what, id) SELECT 'c', m FROM c UNION ALL SELECT 'b', id FROM b RETURNING what, id;
+WITH a AS (INSERT INTO t (id, n) VALUES (40, 1) RETURNING id), b AS (INSERT INTO t (id, n) SELECT id + 1, 2 FROM a RETURNING id), c AS (SELECT max(id) AS m FROM b) INSERT INTO log (what, id) SELECT 'c', m + b.id FROM c, b RETURNING what, id;
 SELECT id, n FROM t WHERE id >= 40 ORDER BY id;
 WITH a AS (UPDATE t SET n = 5 WHERE id = 40 RETURNING id) DELETE FROM t WHERE id = 41;
 SELECT id, n FROM t WHERE id >= 40 ORDER BY id;

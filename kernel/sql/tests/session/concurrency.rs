@@ -446,3 +446,86 @@ fn a_deferred_reference_lets_others_write_its_parent() {
         );
     }
 }
+
+/// What it read of the row is not what the row is, so that it runs again: the row is changed once more, or
+/// nothing matches any more, or another clause does.
+#[test]
+fn merge_begins_again_when_a_row_has_changed() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)");
+    a.ok("CREATE TABLE log (n int); CREATE TABLE child (id int REFERENCES t DEFERRABLE INITIALLY DEFERRED)");
+    let merge = "MERGE INTO t USING (VALUES (0), (1), (4)) AS v (id) ON t.id = v.id \
+                 WHEN MATCHED AND n > 1000 THEN DELETE WHEN MATCHED THEN UPDATE SET n = t.n * 2 \
+                 WHEN NOT MATCHED THEN INSERT VALUES (v.id, 0)";
+    a.ok("BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
+    let (out, _) = while_blocked(&db, "BEGIN", merge, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "MERGE 3\n");
+    assert_eq!(
+        a.run("SELECT * FROM t ORDER BY id"),
+        "id | n\n0 | 0\n1 | 22\n2 | 20\n3 | 30\n4 | 0\n"
+    );
+
+    // Another clause.
+    a.ok("DELETE FROM t WHERE id IN (0, 4); BEGIN; UPDATE t SET n = 2000 WHERE id = 1");
+    let (out, _) = while_blocked(&db, "BEGIN", merge, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "MERGE 3\n");
+    assert_eq!(a.run("SELECT count(*) FROM t WHERE id = 1"), "count\n0\n");
+
+    // Nothing matches.
+    a.ok("INSERT INTO t VALUES (1, 5); DELETE FROM t WHERE id IN (0, 4)");
+    a.ok("BEGIN; DELETE FROM t WHERE id = 1");
+    let (out, _) = while_blocked(&db, "BEGIN", merge, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "MERGE 3\n");
+    assert_eq!(a.run("SELECT n FROM t WHERE id = 1"), "n\n0\n");
+
+    // Other parts of the statement have run once in the end, and what waits for COMMIT is of that run alone.
+    a.ok("BEGIN; UPDATE t SET n = 7 WHERE id = 1");
+    let parts = "WITH l AS (INSERT INTO log VALUES (1) RETURNING n), c AS (INSERT INTO child VALUES (1)) \
+                 MERGE INTO t USING l ON t.id = l.n WHEN MATCHED THEN UPDATE SET n = t.n + 1";
+    let (out, after) = while_blocked(&db, "BEGIN", parts, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!((out.as_str(), after.as_str()), ("MERGE 1\n", "COMMIT\n"));
+    assert_eq!(a.run("SELECT n FROM t WHERE id = 1"), "n\n8\n");
+    assert_eq!(
+        a.run("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM child)"),
+        "count | count\n1 | 1\n"
+    );
+
+    a.ok("BEGIN; UPDATE t SET n = 9 WHERE id = 1");
+    let (out, _) = while_blocked(
+        &db,
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM t",
+        merge,
+        || {
+            a.ok("COMMIT");
+        },
+    );
+    assert_eq!(
+        out,
+        "ERROR 40001: could not serialize access due to concurrent update\n"
+    );
+}
+
+#[test]
+fn queries_in_with_that_write_look_again_at_rows_they_waited_for() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 10), (2, 20)");
+    a.ok("CREATE TABLE archive (id int, n int)");
+    a.ok("BEGIN; UPDATE t SET n = n + 1 WHERE id = 1; DELETE FROM t WHERE id = 2");
+    let moves = "WITH ids AS (SELECT id FROM t), d AS (DELETE FROM t USING ids WHERE t.id = ids.id RETURNING t.*) \
+                 INSERT INTO archive SELECT * FROM d RETURNING *";
+    let (out, _) = while_blocked(&db, "BEGIN", moves, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(out, "id | n\n1 | 11\nINSERT 0 1\n");
+    assert_eq!(a.run("SELECT count(*) FROM t"), "count\n0\n");
+}
