@@ -19,6 +19,7 @@ use crate::names::{self, fold};
 use crate::plan::compile::Expressions;
 use crate::plugin::clause::Clauses;
 use crate::session::outcome::{CommandTag, Outcome};
+use crate::session::spelling;
 use crate::session::statement::SequenceOption;
 use crate::session::{Session, done};
 use crate::types::PgType;
@@ -291,7 +292,14 @@ impl Session {
         }
         let mut requests = Vec::with_capacity(create.columns.len());
         let mut constraints = Vec::new();
+        let mut likes = Vec::new();
         for column in &create.columns {
+            if let Some(like) = spelling::like(column) {
+                let (likeness, columns) = self.like_columns(like)?;
+                likes.push(likeness);
+                requests.extend(columns);
+                continue;
+            }
             let mut request = ColumnRequest::new(column, &self.info.functions())?;
             constraints.append(&mut request.constraints);
             requests.push(request);
@@ -300,7 +308,19 @@ impl Session {
             constraints.push(ConstraintRequest::new(constraint)?);
         }
         let table = self.new_table(&schema, name, requests)?;
-        for constraint in constraints {
+        // Checks are the table's own before they are another's; keys are after.
+        let is_check = |c: &ConstraintRequest| matches!(c, ConstraintRequest::Check { .. });
+        let (first, then): (Vec<_>, Vec<_>) = match likes.is_empty() {
+            true => (constraints, Vec::new()),
+            false => constraints.into_iter().partition(is_check),
+        };
+        for constraint in first {
+            self.add_constraint(table, constraint, Existing::None)?;
+        }
+        for likeness in &likes {
+            self.add_likeness(table, likeness)?;
+        }
+        for constraint in then {
             self.add_constraint(table, constraint, Existing::None)?;
         }
         self.set_retention(table, options_of(create))?;

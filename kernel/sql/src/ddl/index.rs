@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// An expression that is a part of a key.
-    fn index_key(
+    pub(super) fn index_key(
         &mut self,
         catalog: &Arc<CatalogSnapshot>,
         table: &Table,
@@ -173,7 +173,7 @@ impl Session {
         Ok(key)
     }
 
-    fn index_predicate(
+    pub(super) fn index_predicate(
         &mut self,
         catalog: &Arc<CatalogSnapshot>,
         table: &Table,
@@ -337,7 +337,7 @@ fn unwrap_parentheses(mut expr: &Expr) -> &Expr {
 }
 
 /// What a column of an index is called that is an expression.
-fn expression_name(expr: &Expr) -> String {
+pub(super) fn expression_name(expr: &Expr) -> String {
     match expr {
         Expr::Function(function) => names::parts(&function.name)
             .ok()

@@ -15,6 +15,7 @@ mod drop;
 mod generated;
 mod index;
 pub(crate) mod index_labels;
+mod like;
 mod rename;
 pub(crate) mod retention;
 mod rewrite;
