@@ -44,6 +44,8 @@ use crate::types::PgType;
 pub(crate) struct WithPlan {
     /// Those of WITH, each with the schema of its slot if it gives rows.
     parts: Vec<(Part, Option<SchemaRef>)>,
+    /// What WITH calls them.
+    names: Vec<String>,
     main: Part,
     /// The parts that run before the statement itself, and those after it.
     before: Vec<usize>,
@@ -96,6 +98,25 @@ impl WithPlan {
         self.main.columns()
     }
 
+    /// How many slots its parts have.
+    pub fn slots(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The statement itself and its parts by name, in the order in which they run, each made of what it does and
+    /// the query in it.
+    pub fn explain<N>(
+        &self,
+        node: &mut impl FnMut(Option<String>, Option<&PlannedQuery>) -> Result<N>,
+    ) -> Result<(N, Vec<(&str, N)>)> {
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for slot in self.before.iter().chain(&self.after) {
+            let made = self.parts[*slot].0.explain(node)?;
+            parts.push((self.names[*slot].as_str(), made));
+        }
+        Ok((self.main.explain(node)?, parts))
+    }
+
     /// The tables that it writes.
     pub fn collections(&self) -> impl Iterator<Item = CollectionId> {
         let parts = self.parts.iter().map(|(part, _)| part);
@@ -109,6 +130,28 @@ impl WithPlan {
 }
 
 impl Part {
+    fn explain<N>(
+        &self,
+        node: &mut impl FnMut(Option<String>, Option<&PlannedQuery>) -> Result<N>,
+    ) -> Result<N> {
+        match self {
+            Part::Query(p) => node(None, Some(p)),
+            Part::Insert(p) => node(Some(format!("Insert on {}", p.table_name())), p.query()),
+            Part::Update(p) => {
+                let verb = match p.verb() {
+                    "UPDATE" => "Update",
+                    _ => "Delete",
+                };
+                let title = format!("{verb} on {}", p.table_name());
+                node(Some(title), Some(p.query()))
+            }
+            Part::Merge(p) => node(
+                Some(format!("Merge on {}", p.table_name())),
+                Some(p.query()),
+            ),
+        }
+    }
+
     fn columns(&self) -> Option<Arc<[ResultColumn]>> {
         match self {
             Part::Query(p) => Some(p.columns.clone()),
@@ -235,8 +278,7 @@ impl<'a> Tables<'a> {
             }
             reads.push(named);
         }
-        let tables = Tables { ctes, names, reads };
-        Ok(tables)
+        Ok(Tables { ctes, names, reads })
     }
 
     fn is_modifying(&self, i: usize) -> bool {
@@ -452,6 +494,7 @@ impl Session {
         };
         // What each part reads of others.
         let mut sources: Vec<BTreeSet<usize>> = Vec::new();
+        let mut names = Vec::new();
         for i in wanted {
             let cte = &planning.tables.ctes[i];
             let part = match planning.tables.is_modifying(i) {
@@ -471,6 +514,7 @@ impl Session {
                 _ => None,
             };
             sources.push(sources_of(&planning, &planning.tables.reads[i]));
+            names.push(planning.tables.names[i].clone());
             planning.part_of.insert(i, planning.parts.len());
             planning.parts.push((part, schema));
         }
@@ -491,6 +535,7 @@ impl Session {
         let after = all.split_off(before.len());
         Ok(WithPlan {
             parts: planning.parts,
+            names,
             main: part,
             before,
             after,

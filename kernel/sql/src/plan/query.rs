@@ -29,6 +29,7 @@ use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
+use crate::session::explain::Started;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
 use crate::session::planning::LazyState;
@@ -402,17 +403,16 @@ impl PlannedQuery {
         Ok(planned)
     }
 
-    /// What EXPLAIN says, when the fast path runs it; with ANALYZE it is run.
+    /// What EXPLAIN says, when the fast path would run it.
     pub fn explain_fast(
         &self,
         instance: &Instance,
         state: &LazyState,
         mut context: StatementContext,
-        analyze: bool,
     ) -> Result<Option<Vec<String>>> {
         let planned = self.resolve(instance, state, &mut context, &[])?;
         match &planned.fast {
-            Some(fast) if context.fast => fast.explain(&context, &state.format(), analyze),
+            Some(fast) if context.fast => fast.explain(&context, &state.format()),
             _ => Ok(None),
         }
     }
@@ -451,8 +451,13 @@ impl PlannedQuery {
             && let Some(fast) = &planned.fast
             && let Some(batch) = fast.run(&context, params)?
         {
+            if let Some(watch) = &context.watch {
+                let lines = fast.described(&context, &state.format(), Some(batch.num_rows()))?;
+                watch.note(self, || Started::Compiled(lines));
+            }
             return Ok(QueryRows::batch(batch));
         }
+        let watch = context.watch.clone();
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
@@ -464,6 +469,9 @@ impl PlannedQuery {
             planner.create_physical_plan(&plan, state),
         )
         .map_err(convert)?;
+        if let Some(watch) = watch {
+            watch.note(self, || Started::Planned(Arc::clone(&plan)));
+        }
         run::start(instance.handle(), state, plan).map(QueryRows::Stream)
     }
 

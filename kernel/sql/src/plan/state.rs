@@ -20,6 +20,7 @@ use heliosdb_storage::{Interrupt, ReadView};
 
 use crate::catalog::Oid;
 use crate::plan::memory::{batch_rows, join_key_range, spill_reservation_bytes};
+use crate::session::explain::Watch;
 
 /// What one execution of a plan reads.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct StatementContext {
     pub fast: bool,
     /// Rows that parts of the statement gave to others, by slot.
     pub returned: Vec<Arc<[RecordBatch]>>,
+    /// Where a query leaves its plan when it starts.
+    pub watch: Option<Watch>,
     /// The starts of the transaction and of the statement, microseconds since the Unix epoch.
     pub moments: [i64; 2],
 }

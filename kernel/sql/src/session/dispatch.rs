@@ -1,7 +1,5 @@
 //! Sends each statement to the module that runs it, and names what is not supported.
 
-use std::sync::Arc;
-
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, Statement as Ast};
 
@@ -358,112 +356,6 @@ impl Session {
         }
         Ok(())
     }
-
-    fn explain(&mut self, ast: &Ast) -> Result<Outcome> {
-        let Ast::Explain {
-            analyze,
-            verbose,
-            statement,
-            format,
-            options,
-            ..
-        } = ast
-        else {
-            return Err(SqlError::internal("not an EXPLAIN"));
-        };
-        let (mut analyze, mut verbose) = (*analyze, *verbose);
-        if format.is_some() {
-            return Err(SqlError::unsupported("EXPLAIN FORMAT"));
-        }
-        for option in options.iter().flatten() {
-            let on = option.arg.as_ref().is_none_or(|e| {
-                super::settings::parse_bool(e.to_string().trim_matches('\'')).unwrap_or(false)
-            });
-            match fold(&option.name).as_str() {
-                "analyze" => analyze = on,
-                "verbose" => verbose = on,
-                "costs" | "timing" | "summary" if !on => {}
-                other => {
-                    return Err(SqlError::unsupported(format!(
-                        "EXPLAIN option {}",
-                        other.to_uppercase()
-                    )));
-                }
-            }
-        }
-        let lines = match statement.as_ref() {
-            Ast::Query(query) => {
-                let planned = self.plan_query(query, &[])?;
-                self.explain_query(&planned, analyze, verbose)?
-            }
-            _ if analyze => {
-                return Err(SqlError::unsupported(
-                    "EXPLAIN ANALYZE of a statement that writes",
-                ));
-            }
-            Ast::Insert(insert) => {
-                let plan = self.plan_insert(insert, &[])?;
-                let mut lines = vec![format!("Insert on {}", plan.table_name())];
-                if let Some(query) = plan.query() {
-                    lines.extend(indent(self.explain_query(query, false, verbose)?));
-                }
-                lines
-            }
-            Ast::Update(update) => {
-                let plan = self.plan_update(update, &[])?;
-                let mut lines = vec![format!("Update on {}", plan.table_name())];
-                lines.extend(indent(self.explain_query(plan.query(), false, verbose)?));
-                lines
-            }
-            Ast::Delete(delete) => {
-                let plan = self.plan_delete(delete, &[])?;
-                let mut lines = vec![format!("Delete on {}", plan.table_name())];
-                lines.extend(indent(self.explain_query(plan.query(), false, verbose)?));
-                lines
-            }
-            _ => return Err(SqlError::unsupported("EXPLAIN of this statement")),
-        };
-        Ok(Outcome::Rows(
-            super::utility::text_rows("QUERY PLAN", lines).with_tag("EXPLAIN"),
-        ))
-    }
-
-    fn explain_query(
-        &mut self,
-        planned: &PlannedQuery,
-        analyze: bool,
-        verbose: bool,
-    ) -> Result<Vec<String>> {
-        let (view, _) = self.read_view()?;
-        let context = self.statement_context(view);
-        let params: Vec<ScalarValue> = Vec::new();
-        if !planned.params.is_empty() {
-            return Err(SqlError::new(
-                state::UNDEFINED_PARAMETER,
-                "there is no parameter $1",
-            ));
-        }
-        self.with_state(|session, state| {
-            let views = session.statement_context(context.view.clone());
-            let fast = planned.explain_fast(&session.instance, state, views, analyze)?;
-            if let Some(lines) = fast {
-                return Ok(lines);
-            }
-            let plan = planned.physical(&session.instance, state, context, &params)?;
-            if analyze {
-                let handle = session.instance.handle().clone();
-                let mut stream = crate::plan::run::start(&handle, state, Arc::clone(&plan))?;
-                while crate::plan::run::next_batch(&handle, &mut stream, Some(&session.interrupt))?
-                    .is_some()
-                {}
-            }
-            Ok(crate::plan::explain::lines(&plan, analyze, verbose))
-        })
-    }
-}
-
-fn indent(lines: Vec<String>) -> impl Iterator<Item = String> {
-    lines.into_iter().map(|l| format!("  {l}"))
 }
 
 /// The table of SELECT … INTO.

@@ -15,6 +15,7 @@ mod cursor;
 mod deferred;
 mod depth;
 pub(crate) mod dispatch;
+pub(crate) mod explain;
 mod fetch;
 pub(crate) mod functions;
 pub(crate) mod info;
@@ -99,6 +100,8 @@ pub struct Session {
     reader: Option<ReadView>,
     /// Rows that parts of the running statement gave to others, by slot.
     pub(crate) returned: Vec<Arc<[RecordBatch]>>,
+    /// Where queries leave their plans, for EXPLAIN ANALYZE.
+    watch: Option<explain::Watch>,
     /// What the client was last told of each reported parameter.
     reported: BTreeMap<String, String>,
     /// Set by rows that failed while they were read.
@@ -173,6 +176,7 @@ impl Session {
             notices: Vec::new(),
             reader: None,
             returned: Vec::new(),
+            watch: None,
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
@@ -541,6 +545,7 @@ impl Session {
             recheck: None,
             fast: self.info.with_settings(Settings::fast_path),
             returned: self.returned.clone(),
+            watch: self.watch.clone(),
             moments: self.info.moments(),
         }
     }

@@ -102,6 +102,7 @@ impl Session {
             notices: Vec::new(),
             reader: None,
             returned: Vec::new(),
+            watch: None,
             reported: BTreeMap::new(),
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,

@@ -194,6 +194,11 @@ impl Rows {
         self
     }
 
+    /// Whether the tag is of a statement that wrote, and counts what it wrote.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self.tag, TagKind::Fixed(_))
+    }
+
     pub fn columns(&self) -> &[ResultColumn] {
         &self.columns
     }

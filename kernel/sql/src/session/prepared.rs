@@ -68,6 +68,11 @@ impl Plan {
         }
     }
 
+    /// Whether it needs values to run.
+    pub(super) fn has_params(&self) -> bool {
+        !self.params().is_empty()
+    }
+
     fn params(&self) -> &[PgType] {
         match self {
             Plan::Query(p) => &p.params,
@@ -675,7 +680,7 @@ fn described_columns(statement: &Statement) -> Result<Option<Vec<ResultColumn>>>
                 },
             )
         }
-        Ast::Explain { .. } => Some(vec![text("QUERY PLAN")]),
+        Ast::Explain { options, .. } => Some(vec![super::explain::column(options.as_deref())]),
         _ => None,
     })
 }

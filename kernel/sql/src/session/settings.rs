@@ -221,6 +221,13 @@ impl Settings {
         self.0.values.get(name).map_or("", String::as_str)
     }
 
+    /// A parameter's value, when it is not the one it has by itself.
+    pub fn changed(&self, name: &str) -> Option<&str> {
+        let parameter = find(name).ok()?;
+        let value = self.0.values.get(parameter.name)?;
+        (value != parameter.default).then_some(value.as_str())
+    }
+
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let parameter = find(name)?;
         let value = check(parameter, value)?;

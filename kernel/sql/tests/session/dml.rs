@@ -322,6 +322,7 @@ fn sequences_count() {
             INSERT 0 1
             ERROR 428C9: cannot insert a non-DEFAULT value into column "id"
             DETAIL: Column "id" is an identity column defined as GENERATED ALWAYS.
+            HINT: Use OVERRIDING SYSTEM VALUE to override.
             ERROR 2BP01: cannot drop sequence t_id_seq because column id of table t requires it
             HINT: You can drop column id of table t instead.
             DROP SEQUENCE

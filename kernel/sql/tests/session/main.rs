@@ -13,6 +13,7 @@ mod ddl;
 mod dml;
 mod dump;
 mod durability;
+mod explain;
 mod fast_path;
 mod flights;
 mod follower;

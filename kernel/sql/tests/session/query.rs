@@ -496,7 +496,7 @@ fn refusals_name_the_feature() {
         "CREATE TABLE t (a int, b text);
          INSERT INTO t VALUES (1, 'x');
          SELECT count(DISTINCT (a, b)) FROM t;
-         WITH x AS (DELETE FROM t RETURNING a) SELECT count(*) FROM x;
+         SELECT * FROM (WITH x AS (DELETE FROM t RETURNING a) SELECT count(*) FROM x) AS y;
          SELECT a FROM t WHERE row_number() OVER () = 1;
          SELECT a FROM t WHERE unnest(array[1]) = 1;
          SELECT a FROM t LIMIT (SELECT 1);
@@ -513,7 +513,7 @@ fn refusals_name_the_feature() {
             CREATE TABLE
             INSERT 0 1
             ERROR 0A000: a row value in this place is not supported
-            ERROR 0A000: a data-modifying statement in WITH is not supported
+            ERROR 0A000: WITH clause containing a data-modifying statement must be at the top level
             ERROR 42P20: window functions are not allowed in this place
             ERROR 0A000: set-returning functions are not allowed in this place
             ERROR 0A000: an expression that is not constant in LIMIT is not supported

@@ -210,24 +210,32 @@ impl FastQuery {
         Ok(batch)
     }
 
-    /// What EXPLAIN says of an execution without parameters, which ANALYZE has run; `None` when the
-    /// general route has to.
+    /// What EXPLAIN says of an execution without parameters; `None` when the general route has to.
     pub fn explain(
         &self,
         context: &StatementContext,
         format: &Format,
-        analyze: bool,
     ) -> Result<Option<Vec<String>>> {
         let view = context.view_of(self.slot).map_err(convert)?;
-        let mut first = "FastPath".to_owned();
         let moments = moment_values(context.moments);
-        if analyze {
-            let Some(batch) = self.run(context, &[])? else {
-                return Ok(None);
-            };
-            first.push_str(&format!(", metrics=[output_rows={}]", batch.num_rows()));
-        } else if let Found::TooMany = self.access.find(&self.meta, view, &moments)? {
+        if let Found::TooMany = self.access.find(&self.meta, view, &moments)? {
             return Ok(None);
+        }
+        self.described(context, format, None).map(Some)
+    }
+
+    /// A line per step; with the rows that it gave, when it has run.
+    pub fn described(
+        &self,
+        context: &StatementContext,
+        format: &Format,
+        rows: Option<usize>,
+    ) -> Result<Vec<String>> {
+        let view = context.view_of(self.slot).map_err(convert)?;
+        let moments = moment_values(context.moments);
+        let mut first = "FastPath".to_owned();
+        if let Some(rows) = rows {
+            first.push_str(&format!(", metrics=[output_rows={rows}]"));
         }
         let mut lines: Vec<String> = self.steps.iter().rev().map(ToString::to_string).collect();
         let mut read = self.access.describe(&self.meta, &moments);
@@ -237,7 +245,7 @@ impl FastQuery {
         lines.push(read);
         let indented = lines.iter().enumerate();
         let indented = indented.map(|(depth, line)| format!("{}{line}", "  ".repeat(depth + 1)));
-        Ok(Some(std::iter::once(first).chain(indented).collect()))
+        Ok(std::iter::once(first).chain(indented).collect())
     }
 }
 

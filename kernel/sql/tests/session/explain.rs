@@ -1,0 +1,138 @@
+//! EXPLAIN's options, and ANALYZE of what writes. Plans themselves are not PostgreSQL's.
+
+use expect_test::expect;
+
+use super::support::{Client, Db, check};
+
+/// Two columns of a table, and a client.
+fn table(db: &Db) -> Client {
+    let mut client = db.session();
+    client.ok(
+        "CREATE TABLE t (k int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30);
+         CREATE TABLE log (k int)",
+    );
+    client
+}
+
+#[test]
+fn analyze_runs_what_writes() {
+    let db = Db::new();
+    let mut s = table(&db);
+    let plan =
+        s.ok("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) UPDATE t SET n = n + 1 WHERE k = 2");
+    assert!(
+        plan.contains(
+            "Update on t, metrics=[output_rows=1]\n  FastPath, metrics=[output_rows=1]\n"
+        ),
+        "{plan}"
+    );
+    assert_eq!(s.run("SELECT n FROM t WHERE k = 2"), "n\n21\n");
+    let plan = s.ok("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) INSERT INTO t VALUES (4, 40), (5, 50) RETURNING k");
+    assert!(
+        plan.contains("Insert on t, metrics=[output_rows=2]\n"),
+        "{plan}"
+    );
+    let plan = s.ok(
+        "EXPLAIN (ANALYZE, TIMING off, SUMMARY off) INSERT INTO log SELECT k FROM t WHERE n > 20",
+    );
+    assert!(
+        plan.contains("Insert on log, metrics=[output_rows=4]\n"),
+        "{plan}"
+    );
+    assert!(plan.contains("TableScan: table=t"), "{plan}");
+    let plan = s.ok("EXPLAIN (ANALYZE, SUMMARY off) DELETE FROM t WHERE n > 35");
+    assert!(
+        plan.contains("Delete on t, metrics=[output_rows=2]\n"),
+        "{plan}"
+    );
+    assert!(plan.contains("elapsed_compute="), "{plan}");
+    assert_eq!(
+        s.run("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM log)"),
+        "count | count\n3 | 4\n"
+    );
+    // Within a block it goes with the block.
+    s.ok("BEGIN; EXPLAIN ANALYZE DELETE FROM t; ROLLBACK");
+    assert_eq!(s.run("SELECT count(*) FROM t"), "count\n3\n");
+    s.ok("EXPLAIN DELETE FROM t");
+    assert_eq!(s.run("SELECT count(*) FROM t"), "count\n3\n");
+    assert_eq!(
+        s.run("EXPLAIN ANALYZE INSERT INTO t VALUES (1, 1)"),
+        "ERROR 23505: duplicate key value violates unique constraint \"t_pkey\"\nDETAIL: Key (k)=(1) already exists.\n"
+    );
+    assert_eq!(
+        s.run("BEGIN READ ONLY; EXPLAIN ANALYZE DELETE FROM t"),
+        "BEGIN\nERROR 25006: cannot execute DELETE in a read-only transaction\n"
+    );
+    s.ok("ROLLBACK");
+    s.ok("CREATE SEQUENCE counter; EXPLAIN ANALYZE SELECT nextval('counter')");
+    assert_eq!(s.run("SELECT nextval('counter')"), "nextval\n2\n");
+}
+
+#[test]
+fn parts_of_a_statement_are_shown_and_run() {
+    let db = Db::new();
+    let mut s = table(&db);
+    let moves = "WITH d AS (DELETE FROM t WHERE k = 1 RETURNING k) INSERT INTO log SELECT k FROM d";
+    let plan = s.ok(&format!("EXPLAIN {moves}"));
+    assert!(
+        plan.contains("Insert on log\n  CTE d\n    Delete on t\n      FastPath\n"),
+        "{plan}"
+    );
+    assert_eq!(s.run("SELECT count(*) FROM log"), "count\n0\n");
+    let plan = s.ok(&format!("EXPLAIN (ANALYZE, TIMING off) {moves}"));
+    assert!(plan.contains("Insert on log, metrics=[output_rows=1]\n  CTE d\n    Delete on t\n      FastPath, metrics=[output_rows=1]\n"), "{plan}");
+    assert!(
+        plan.contains("\nPlanning Time: ") && plan.contains("\nExecution Time: "),
+        "{plan}"
+    );
+    assert_eq!(s.run("SELECT * FROM log"), "k\n1\n");
+    let merge =
+        "MERGE INTO t USING log ON t.k = log.k WHEN NOT MATCHED THEN INSERT VALUES (log.k, 0)";
+    let plan = s.ok(&format!("EXPLAIN (ANALYZE, SUMMARY off) {merge}"));
+    assert!(
+        plan.contains("Merge on t, metrics=[output_rows=1]\n"),
+        "{plan}"
+    );
+    assert_eq!(s.run("SELECT n FROM t WHERE k = 1"), "n\n0\n");
+}
+
+#[test]
+fn options_do_what_they_say_or_are_refused() {
+    check(
+        "CREATE TABLE t (k int PRIMARY KEY, n int);
+         INSERT INTO t VALUES (1, 10), (2, 20);
+         EXPLAIN (COSTS off, TIMING off, BUFFERS off, WAL off, SUMMARY off, FORMAT text) SELECT n FROM t WHERE k = 1;
+         EXPLAIN (FORMAT JSON) SELECT n FROM t WHERE k = 1;
+         EXPLAIN (FORMAT 'json', ANALYZE, TIMING off, SUMMARY off) SELECT n FROM t WHERE k = 1;
+         SET helios.fast_path = off;
+         EXPLAIN (SETTINGS) SELECT n FROM t WHERE k = 1;
+         EXPLAIN (COSTS) SELECT n FROM t;
+         EXPLAIN (SETTINGS, FORMAT JSON) SELECT n FROM t;
+         EXPLAIN (ANALYZE 1, TIMING 0, SUMMARY false) SELECT count(*) FROM t;
+         EXPLAIN (FORMAT YAML) SELECT 1;
+         EXPLAIN (FORMAT XML) SELECT 1;
+         EXPLAIN (FORMAT csv) SELECT 1;
+         EXPLAIN (FORMAT) SELECT 1;
+         EXPLAIN (BUFFERS) SELECT 1;
+         EXPLAIN (ANALYZE, WAL) SELECT 1;
+         EXPLAIN (TIMING) SELECT 1;
+         EXPLAIN (ANALYZE maybe) SELECT 1;
+         EXPLAIN (NOTHING) SELECT 1;
+         EXPLAIN SELECT $1::int;
+         EXPLAIN CREATE TABLE u (a int);",
+        expect![[r#""#]],
+    );
+}
+
+/// The column's type is known before it runs.
+#[test]
+fn json_is_told_as_json() {
+    let db = Db::new();
+    let mut s = table(&db);
+    let prepared = s.0.prepare("EXPLAIN (FORMAT JSON) SELECT n FROM t", &[]);
+    let columns = prepared.unwrap().columns.clone().unwrap();
+    assert_eq!(columns[0].ty.name(), "json");
+    let prepared = s.0.prepare("EXPLAIN SELECT n FROM t", &[]);
+    let columns = prepared.unwrap().columns.clone().unwrap();
+    assert_eq!(columns[0].ty.name(), "text");
+}
