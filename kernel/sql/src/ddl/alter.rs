@@ -18,6 +18,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plugin::clause::Clauses;
 use crate::session::outcome::Outcome;
+use crate::session::spelling::{altered_constraint, drops_expression};
 use crate::session::{Session, done};
 use crate::types::{PgType, extension};
 
@@ -128,6 +129,12 @@ impl Session {
             AlterTableOperation::RenameTable { table_name } => {
                 let table = self.table_by_oid(oid)?;
                 self.rename_relation(&Relation::Table(Arc::new(table)), table_name)
+            }
+            AlterTableOperation::RenameConstraint { old_name, new_name }
+                if altered_constraint(new_name).is_some() =>
+            {
+                let deferral = altered_constraint(new_name).unwrap_or_default();
+                self.alter_constraint(oid, &fold(old_name), deferral)
             }
             AlterTableOperation::RenameConstraint { old_name, new_name } => {
                 self.rename_constraint(oid, &fold(old_name), fold(new_name))
@@ -441,6 +448,31 @@ impl Session {
         )
     }
 
+    /// ALTER CONSTRAINT: when a foreign key is checked.
+    fn alter_constraint(&mut self, oid: Oid, name: &str, deferral: Deferral) -> Result<()> {
+        let (catalog, table) = self.table_now(oid)?;
+        let found = catalog.constraints_of(oid).find(|c| c.name == name);
+        let relation = &table.name;
+        let Some(found) = found else {
+            return Err(SqlError::new(
+                state::UNDEFINED_OBJECT,
+                format!("constraint \"{name}\" of relation \"{relation}\" does not exist"),
+            ));
+        };
+        let mut constraint = found.as_ref().clone();
+        let ConstraintKind::ForeignKey(key) = &mut constraint.kind else {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!(
+                    "constraint \"{name}\" of relation \"{relation}\" is not a foreign key constraint"
+                ),
+            ));
+        };
+        key.deferral = deferral;
+        self.change_catalog(vec![put!(Constraint, constraint)])
+            .map(drop)
+    }
+
     fn alter_column(&mut self, oid: Oid, column: &Ident, op: &AlterColumnOperation) -> Result<()> {
         let mut table = self.table_by_oid(oid)?;
         let place = self.find_place(&table, column)?;
@@ -468,6 +500,24 @@ impl Session {
                     ));
                 }
                 column.not_null = false;
+            }
+            AlterColumnOperation::SetDefault { value } if drops_expression(value).is_some() => {
+                let if_exists = drops_expression(value) == Some(true);
+                let column = &mut table.columns[usize::from(place)];
+                if column.generated.take().is_none() {
+                    let message = format!(
+                        "column \"{}\" of relation \"{}\" is not a stored generated column",
+                        column.name, table.name
+                    );
+                    if if_exists {
+                        self.notify_skipped(format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(SqlError::new(
+                        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        message,
+                    ));
+                }
             }
             AlterColumnOperation::SetDefault { value } => {
                 check_not_generated(&table, place)?;

@@ -7,6 +7,7 @@
 //! rows that changed while it waited. [`merge`] does all
 //! three by what a source says. [`with`] runs statements that several of those are parts of.
 
+mod arbiter;
 pub(crate) mod assign;
 mod bulk;
 pub(crate) mod domain;

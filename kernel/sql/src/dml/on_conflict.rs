@@ -12,15 +12,13 @@ use heliosdb_storage::ids::{CollectionId, RowId};
 use heliosdb_storage::{InsertOutcome, RowLock, RowLockMode};
 use sqlparser::ast;
 
-use super::assign;
 use super::insert::{Inserted, find_column};
 use super::target::WriteTarget;
 use super::update::flatten_assignments;
 use super::write::Writer;
+use super::{arbiter, assign};
 use crate::catalog::CatalogSnapshot;
-use crate::catalog::model::Index;
 use crate::error::{Result, SqlError, state};
-use crate::names::fold;
 use crate::plan::compile::{Expressions, Local, Program};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
@@ -55,7 +53,7 @@ impl ConflictPlan {
     ) -> Result<ConflictPlan> {
         let arbiter = match &on.conflict_target {
             None => None,
-            Some(t) => Some(CollectionId(find_arbiter(target, t)?.collection)),
+            Some(t) => Some(CollectionId(arbiter::find(target, t)?.collection)),
         };
         let ast::OnConflictAction::DoUpdate(update) = &on.action else {
             return Ok(ConflictPlan {
@@ -146,6 +144,7 @@ impl ConflictPlan {
                 match (outcome, &self.update, &program) {
                     (InsertOutcome::Inserted(id), _, _) => {
                         done.touched.insert(id);
+                        writer.note_changed(target.meta.id(), &[id]);
                         let one = batch.slice(row, 1);
                         writer.note_inserted(session, target, &one)?;
                         written.push(one);
@@ -192,7 +191,7 @@ impl ConflictUpdate {
         new: &RecordBatch,
         done: &mut Inserted,
     ) -> Result<Updated> {
-        if done.touched.contains(&row) {
+        if done.touched.contains(&row) || writer.has_changed(target.meta.id(), row) {
             return Err(SqlError::new(
                 state::CARDINALITY_VIOLATION,
                 "ON CONFLICT DO UPDATE command cannot affect row a second time",
@@ -237,6 +236,7 @@ impl ConflictUpdate {
         let updated = writer.check_rows(session, state, target, columns, Some(&self.places))?;
         writer.update(session, target, &[row], &updated, &self.places)?;
         done.touched.insert(row);
+        writer.note_changed(target.meta.id(), &[row]);
         Ok(Updated::Row(updated))
     }
 }
@@ -271,53 +271,4 @@ fn qualify(expr: &mut ast::Expr, table: &str) {
         }
         std::ops::ControlFlow::<()>::Continue(())
     });
-}
-
-fn find_arbiter<'a>(target: &'a WriteTarget, wanted: &ast::ConflictTarget) -> Result<&'a Index> {
-    match wanted {
-        ast::ConflictTarget::OnConstraint(name) => {
-            let name = crate::names::parts(name)?.join(".");
-            target
-                .meta
-                .indexes
-                .iter()
-                .find(|i| i.unique && i.constraint.is_some() && i.name == name)
-                .map(Arc::as_ref)
-                .ok_or_else(|| {
-                    SqlError::new(
-                        state::UNDEFINED_OBJECT,
-                        format!(
-                            "constraint \"{name}\" for table \"{}\" does not exist",
-                            target.name()
-                        ),
-                    )
-                })
-        }
-        ast::ConflictTarget::Columns(columns) => {
-            let mut wanted = Vec::new();
-            for column in columns {
-                let place = find_column(target, &fold(column))?;
-                wanted.push(target.meta.columns[place].id.0);
-            }
-            wanted.sort_unstable();
-            wanted.dedup();
-            target
-                .meta
-                .indexes
-                .iter()
-                .find(|i| {
-                    let mut have: Vec<u16> = i.columns.iter().map(|c| c.column).collect();
-                    have.sort_unstable();
-                    i.unique && i.is_plain() && have == wanted
-                })
-                .map(Arc::as_ref)
-                .ok_or_else(|| {
-                    SqlError::new(
-                        state::INVALID_COLUMN_REFERENCE,
-                        "there is no unique or exclusion constraint matching the ON CONFLICT \
-                         specification",
-                    )
-                })
-        }
-    }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Writer {
     pub(super) actions: VecDeque<PendingAction>,
     incoming: Option<Incoming>,
     checks_at_once: bool,
-    /// Rows that the statement changed or deleted, when it has several parts that may.
+    /// Rows that the statement made, changed or deleted, when it has several parts that may.
     changed: Option<HashSet<(CollectionId, RowId)>>,
 }
 
@@ -86,6 +86,12 @@ impl Writer {
             .map(|(place, _)| place)
             .collect();
         (left.len() < rows.len()).then_some(left)
+    }
+
+    /// Whether a part of the statement has made or changed a row.
+    pub(super) fn has_changed(&self, table: CollectionId, row: RowId) -> bool {
+        let changed = self.changed.as_ref();
+        changed.is_some_and(|changed| changed.contains(&(table, row)))
     }
 
     pub(super) fn note_changed(&mut self, table: CollectionId, rows: &[RowId]) {
@@ -255,10 +261,11 @@ impl Writer {
         target: &WriteTarget,
         batch: &RecordBatch,
     ) -> Result<()> {
-        session
+        let rows = session
             .transaction()?
             .insert(&target.meta.storage, extension::stored(batch)?.as_ref())
             .map_err(|e| self.explain(target, e))?;
+        self.note_changed(target.meta.id(), &rows);
         self.note_inserted(session, target, batch)
     }
 

@@ -1,4 +1,4 @@
-//! Clauses of INSERT, MERGE and CREATE TABLE that the dialect lacks, spelled the way it knows.
+//! Clauses of INSERT, MERGE, CREATE TABLE and ALTER TABLE that the dialect lacks, spelled the way it knows.
 //!
 //! `OVERRIDING … VALUE` becomes a column at the end of the list of those that are given, `DO NOTHING` an UPDATE or INSERT
 //! of one column, and INSERT … DEFAULT VALUES of MERGE one of another. `LIKE table` is a column whose type is the table. The columns have names that no SQL text
@@ -8,10 +8,18 @@ use sqlparser::ast::{self, ObjectName};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use crate::catalog::model::Deferral;
+
 const OVERRIDING_SYSTEM: &str = "\0overriding system value";
 const OVERRIDING_USER: &str = "\0overriding user value";
 const NOTHING: &str = "\0nothing";
 const DEFAULT_VALUES: &str = "\0default values";
+/// Before the text of what ON CONFLICT names, and of its WHERE.
+const CONFLICT: [&str; 2] = ["\0on conflict ", "\0where "];
+const DROP_EXPRESSION: &str = "\0drop expression";
+const DROP_EXPRESSION_IF_EXISTS: &str = "\0drop expression if exists";
+/// Before what ALTER CONSTRAINT makes of a constraint.
+const ALTER_CONSTRAINT: &str = "\0alter constraint ";
 /// Before the options, a bit each.
 const LIKE: &str = "\0like ";
 
@@ -39,6 +47,9 @@ pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
         spell_actions(tokens);
     }
     spell_like(tokens);
+    spell_conflicts(tokens);
+    spell_alterations(tokens);
+    order_identity_options(tokens);
 }
 
 fn is(word: &Word, what: &str) -> bool {
@@ -320,4 +331,245 @@ pub(crate) fn does_nothing(action: &ast::MergeAction) -> bool {
 /// Whether an INSERT of MERGE is of DEFAULT VALUES.
 pub(crate) fn is_of_defaults(insert: &ast::MergeInsertExpr) -> bool {
     matches!(insert.columns.as_slice(), [one] if is_marker(one, DEFAULT_VALUES))
+}
+
+/// What ON CONFLICT names, as SQL.
+pub(crate) struct ConflictTarget<'a> {
+    pub elements: &'a str,
+    pub condition: Option<&'a str>,
+}
+
+/// The target of an ON CONFLICT that names more than columns.
+pub(crate) fn conflict_target(columns: &[ast::Ident]) -> Option<ConflictTarget<'_>> {
+    let elements = columns.first()?.value.strip_prefix(CONFLICT[0])?;
+    let condition = columns.get(1);
+    let condition = condition.and_then(|ident| ident.value.strip_prefix(CONFLICT[1]));
+    Some(ConflictTarget {
+        elements,
+        condition,
+    })
+}
+
+/// Spells the targets of ON CONFLICT that have an expression or a WHERE.
+fn spell_conflicts(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize, what: &str| word_at(tokens, &at, i, what);
+    let is = |i: usize, what: &Token| at.get(i).is_some_and(|at| tokens[*at].token == *what);
+    let mut found = Vec::new();
+    for i in 0..at.len() {
+        if !(word(i, "on") && word(i + 1, "conflict") && is(i + 2, &Token::LParen)) {
+            continue;
+        }
+        let Some(close) = closing(tokens, &at, i + 2) else {
+            continue;
+        };
+        let Some(action) = (close + 1..at.len())
+            .find(|a| word(*a, "do") && (word(a + 1, "nothing") || word(a + 1, "update")))
+        else {
+            continue;
+        };
+        let names = i + 3..close;
+        let plain = names.clone().all(|n| match &tokens[at[n]].token {
+            Token::Word(_) => (n - i) % 2 == 1,
+            Token::Comma => (n - i) % 2 == 0,
+            _ => false,
+        });
+        let conditional = word(close + 1, "where");
+        if (plain && !conditional) || (action != close + 1 && !conditional) {
+            continue;
+        }
+        let text = |from: usize, to: usize| sql(&tokens[at[from]..at[to]]);
+        let condition = conditional.then(|| text(close + 2, action));
+        let (Some(elements), None | Some(Some(_))) = (text(i + 3, close), &condition) else {
+            continue;
+        };
+        found.push((at[i + 2], at[action], elements, condition.flatten()));
+    }
+    for (from, to, elements, condition) in found.into_iter().rev() {
+        let span = tokens[from].span;
+        let mut spelled = vec![Token::LParen, quoted(&format!("{}{elements}", CONFLICT[0]))];
+        if let Some(condition) = condition {
+            spelled.push(Token::Comma);
+            spelled.push(quoted(&format!("{}{condition}", CONFLICT[1])));
+        }
+        spelled.push(Token::RParen);
+        let spelled = spelled
+            .into_iter()
+            .map(|token| TokenWithSpan { token, span });
+        tokens.splice(from..to, spelled.collect::<Vec<_>>());
+    }
+}
+
+/// The place of the parenthesis that closes one.
+fn closing(tokens: &[TokenWithSpan], at: &[usize], open: usize) -> Option<usize> {
+    let mut depth = 0;
+    (open..at.len()).find(|i| {
+        match tokens[at[*i]].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })
+}
+
+/// Tokens as SQL; `None` when one of them does not print as it was written.
+fn sql(tokens: &[TokenWithSpan]) -> Option<String> {
+    let mut text = String::new();
+    for token in tokens {
+        match &token.token {
+            Token::SingleQuotedString(string) => {
+                text.push_str(&format!("'{}'", string.replace('\'', "''")));
+            }
+            Token::Word(word) if word.quote_style.is_some() => {
+                text.push_str(&crate::names::quoted_ident(&word.value).to_string());
+            }
+            Token::Word(_) | Token::Number(..) | Token::Whitespace(_) => {
+                text.push_str(&token.token.to_string());
+            }
+            Token::Placeholder(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::DollarQuotedString(_)
+            | Token::NationalStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_) => return None,
+            other => text.push_str(&other.to_string()),
+        }
+    }
+    Some(text)
+}
+
+/// Whether SET DEFAULT is DROP EXPRESSION; `true` inside with IF EXISTS.
+pub(crate) fn drops_expression(value: &ast::Expr) -> Option<bool> {
+    match value {
+        ast::Expr::Identifier(ident) if ident.value == DROP_EXPRESSION => Some(false),
+        ast::Expr::Identifier(ident) if ident.value == DROP_EXPRESSION_IF_EXISTS => Some(true),
+        _ => None,
+    }
+}
+
+/// What RENAME CONSTRAINT makes of the constraint, when it is ALTER CONSTRAINT.
+pub(crate) fn altered_constraint(new_name: &ast::Ident) -> Option<Deferral> {
+    match new_name.value.strip_prefix(ALTER_CONSTRAINT)? {
+        "immediate" => Some(Deferral::InitiallyImmediate),
+        "deferred" => Some(Deferral::InitiallyDeferred),
+        _ => Some(Deferral::NotDeferrable),
+    }
+}
+
+/// Spells DROP EXPRESSION and ALTER CONSTRAINT.
+fn spell_alterations(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize, what: &str| word_at(tokens, &at, i, what);
+    if !word(0, "alter") || !word(1, "table") {
+        return;
+    }
+    let mut found: Vec<(usize, usize, Vec<Token>)> = Vec::new();
+    for i in 2..at.len() {
+        if word(i, "drop") && word(i + 1, "expression") {
+            let conditional = word(i + 2, "if") && word(i + 3, "exists");
+            let (last, marker) = match conditional {
+                true => (i + 3, DROP_EXPRESSION_IF_EXISTS),
+                false => (i + 1, DROP_EXPRESSION),
+            };
+            let spelled = vec![
+                keyword(Keyword::SET, "SET"),
+                keyword(Keyword::DEFAULT, "DEFAULT"),
+                quoted(marker),
+            ];
+            found.push((at[i], at[last], spelled));
+        } else if word(i, "alter") && word(i + 1, "constraint") && i + 2 < at.len() {
+            let name = tokens[at[i + 2]].token.clone();
+            let (mut next, mut deferrable, mut deferred) = (i + 3, None, None);
+            loop {
+                let taken = if word(next, "not") && word(next + 1, "deferrable") {
+                    deferrable.replace(false).is_none().then_some(2)
+                } else if word(next, "deferrable") {
+                    deferrable.replace(true).is_none().then_some(1)
+                } else if word(next, "initially") && word(next + 1, "deferred") {
+                    deferred.replace(true).is_none().then_some(2)
+                } else if word(next, "initially") && word(next + 1, "immediate") {
+                    deferred.replace(false).is_none().then_some(2)
+                } else {
+                    break;
+                };
+                match taken {
+                    Some(words) => next += words,
+                    None => return,
+                }
+            }
+            let what = match (deferrable, deferred) {
+                // Left to the parser, which knows no such action.
+                (Some(false), Some(true)) => return,
+                (_, Some(true)) => "deferred",
+                (Some(true), _) => "immediate",
+                _ => "not",
+            };
+            let spelled = vec![
+                keyword(Keyword::RENAME, "RENAME"),
+                keyword(Keyword::CONSTRAINT, "CONSTRAINT"),
+                name,
+                keyword(Keyword::TO, "TO"),
+                quoted(&format!("{ALTER_CONSTRAINT}{what}")),
+            ];
+            found.push((at[i], at[next - 1], spelled));
+        }
+    }
+    for (from, to, spelled) in found.into_iter().rev() {
+        let span = tokens[from].span;
+        let spelled = spelled
+            .into_iter()
+            .map(|token| TokenWithSpan { token, span });
+        tokens.splice(from..=to, spelled.collect::<Vec<_>>());
+    }
+}
+
+/// The options of a sequence in the one order that the dialect reads them in.
+const SEQUENCE_OPTIONS: [&str; 6] = [
+    "increment",
+    "minvalue",
+    "maxvalue",
+    "start",
+    "cache",
+    "cycle",
+];
+
+/// Puts the options of identity columns into that order.
+fn order_identity_options(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize, what: &str| word_at(tokens, &at, i, what);
+    let mut ordered = Vec::new();
+    for i in 1..at.len() {
+        let is_list = word(i - 1, "identity") && tokens[at[i]].token == Token::LParen;
+        let Some(close) = is_list.then(|| closing(tokens, &at, i)).flatten() else {
+            continue;
+        };
+        // Each option with its place in the order.
+        let mut options: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
+        for option in i + 1..close {
+            let negated = word(option - 1, "no");
+            let named = if word(option, "no") {
+                option + 1
+            } else {
+                option
+            };
+            let place = SEQUENCE_OPTIONS.iter().position(|name| word(named, name));
+            let token = tokens[at[option]].clone();
+            match (place, options.last_mut()) {
+                (Some(place), _) if !negated => options.push((place, vec![token])),
+                (_, Some((_, last))) => last.push(token),
+                // One that the dialect does not know.
+                (_, None) => return,
+            }
+        }
+        if !options.is_sorted_by_key(|(place, _)| *place) {
+            options.sort_by_key(|(place, _)| *place);
+            let options = options.into_iter().flat_map(|(_, tokens)| tokens);
+            ordered.push((at[i] + 1, at[close], options.collect::<Vec<_>>()));
+        }
+    }
+    for (from, to, options) in ordered.into_iter().rev() {
+        tokens.splice(from..to, options);
+    }
 }
