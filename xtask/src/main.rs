@@ -2,6 +2,7 @@
 //! tidy` checks what neither rustc nor clippy can.
 
 mod ci;
+mod clients;
 mod failures;
 mod fuzz;
 mod tidy;
@@ -18,7 +19,9 @@ usage: cargo xtask <command>
   torture --minutes N [--seed N]
           the crash torture in a release build, and a summary to keep
   fuzz --minutes N
-          what reads bytes from outside, fed with random and damaged ones";
+          what reads bytes from outside, fed with random and damaged ones
+  clients [--only NAME[,NAME]] [--binary PATH] [--write-docs]
+          drivers and frameworks against a server; --write-docs writes docs/compatibility.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         ["torture", "--minutes", minutes, "--seed", seed] => {
             torture::run(&root(), minutes, Some(seed))
         }
+        ["clients", ref options @ ..] => clients::run(&root(), options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
