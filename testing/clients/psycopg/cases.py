@@ -266,7 +266,7 @@ def prepared_statements_are_listed():
         equal(
             rows,
             [
-                ("SELECT $1::int + 1", "{integer}", False),
+                ("SELECT $1::int + 1", "{smallint}", False),
                 ("PREPARE by_hand (text, int) AS SELECT $1 || $2::text", "{text,integer}", True),
             ],
         )

@@ -39,7 +39,8 @@ def one_line(text):
 
 
 def tell(outcome, name, reason=None):
-    print(f"{outcome} {name}" + (f": {one_line(reason)}" if reason else ""), flush=True)
+    # A test runner may have left its line of dots open.
+    print(f"\n{outcome} {name}" + (f": {one_line(reason)}" if reason else ""), flush=True)
 
 
 def _alarm(signum, frame):

@@ -1,5 +1,8 @@
 """A pytest plugin: the outcome of each test, told for `cargo xtask clients`."""
 
+import psycopg
+import pytest
+
 from telling import tell
 
 
@@ -24,3 +27,16 @@ def pytest_runtest_logreport(report):
         tell("failed", when.replace(" ", "-") + _name(report), message)
     elif report.when == "call":
         tell("passed", _name(report))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    """The suite wants to create citext and hstore before its first test; the server has no such extensions, and
+    the tests of those types have requirements of their own."""
+    from sqlalchemy.dialects.postgresql import provision
+
+    provision._extensions = []
+    # It looks for forgotten transactions, and only warns.
+    with psycopg.connect("", autocommit=True) as connection:
+        if connection.execute("SELECT to_regclass('pg_stat_activity')").fetchone()[0] is None:
+            provision.prepare_for_drop_tables.fns["postgresql"] = lambda config, connection: None

@@ -1,0 +1,4 @@
+DROP VIEW cheap;
+DROP TABLE books, authors;
+DROP SEQUENCE counter;
+\d
