@@ -5,6 +5,7 @@ mod ci;
 mod clients;
 mod failures;
 mod fuzz;
+mod pg_regress;
 mod tidy;
 mod torture;
 
@@ -21,7 +22,9 @@ usage: cargo xtask <command>
   fuzz --minutes N
           what reads bytes from outside, fed with random and damaged ones
   clients [--only NAME[,NAME]] [--binary PATH] [--write-docs]
-          drivers and frameworks against a server; --write-docs writes docs/compatibility.md";
+          drivers and frameworks against a server; --write-docs writes docs/compatibility.md
+  pg-regress [--only NAME[,NAME]] [--binary PATH] [--write-docs]
+          PostgreSQL's regression tests against a server; --write-docs writes docs/pg-regress.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["torture", "--minutes", minutes, "--seed", seed] => {
             torture::run(&root(), minutes, Some(seed))
         }
+        ["pg-regress", ref options @ ..] => pg_regress::run(&root(), options),
         ["clients", ref options @ ..] => clients::run(&root(), options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -140,11 +140,20 @@ async def cursors():
         got = [r["n"] async for r in conn.cursor("SELECT generate_series(1, 500) AS n", prefetch=33)]
         equal(got, list(range(1, 501)))
         cursor = await conn.cursor("SELECT n FROM generate_series(1, $1::int) n", 100)
+        equal([r["n"] for r in await cursor.fetch(2)], [1, 2])
+        equal((await cursor.fetchrow())["n"], 3)
+        equal(len(await cursor.fetch(1000)), 97)
+        equal(await cursor.fetchrow(), None)
+    await conn.close()
+
+
+@case
+async def cursors_move():
+    conn = await connect()
+    async with conn.transaction():
+        cursor = await conn.cursor("SELECT n FROM generate_series(1, $1::int) n", 100)
         equal(await cursor.forward(10), 10)
         equal([r["n"] for r in await cursor.fetch(2)], [11, 12])
-        equal((await cursor.fetchrow())["n"], 13)
-        equal(len(await cursor.fetch(1000)), 87)
-        equal(await cursor.fetchrow(), None)
     await conn.close()
 
 

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use report::{Expected, Report};
-pub use server::Server;
+pub use server::{Server, binary};
 use setup::Setup;
 
 /// A programme that takes longer hangs.

@@ -101,10 +101,6 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
     /// Asks it to end, and tells what was wrong with it since it started.
     pub fn end(mut self) -> Vec<String> {
         let mut troubles = Vec::new();
