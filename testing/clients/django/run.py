@@ -3,11 +3,13 @@
 import datetime as dt
 import decimal
 import os
-import uuid
+import subprocess
+import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 
 import django  # noqa: E402
+import psycopg  # noqa: E402
 
 django.setup()
 
@@ -439,4 +441,13 @@ def migrate_backwards():
     assert "django_admin_log" not in connection.introspection.table_names()
 
 
-run(f"{django.__version__}, psycopg {__import__('psycopg').__version__}")
+run(f"{django.__version__}, psycopg {psycopg.__version__}")
+
+if "CASE_PREFIX" not in os.environ:
+    # Once more with parameters bound by the server, in an empty schema.
+    connection.close()
+    with psycopg.connect("", autocommit=True) as plain:
+        plain.execute("DROP SCHEMA public CASCADE")
+        plain.execute("CREATE SCHEMA public")
+    again = dict(os.environ, CASE_PREFIX="server_side_binding.", SERVER_SIDE_BINDING="1")
+    sys.exit(subprocess.run([sys.executable, *sys.argv], env=again).returncode)
