@@ -3,12 +3,13 @@
 use sqlparser::ast::{self, CommentObject};
 
 use crate::catalog::Relation;
-use crate::catalog::model::{Comment, oid};
+use crate::catalog::model::{Comment, Oid, oid};
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
 use crate::names;
 use crate::plugin::extension::undefined_extension;
 use crate::role::undefined_role;
+use crate::session::comment::CommentOnConstraint;
 use crate::session::outcome::Outcome;
 use crate::session::user_type::TypeKind;
 use crate::session::{Session, done};
@@ -130,12 +131,41 @@ impl Session {
             }
             other => return Err(SqlError::unsupported(format!("COMMENT ON {other}"))),
         };
-        let change = match comment {
+        self.put_comment((class, object, sub), comment.clone())
+    }
+
+    pub(crate) fn comment_on_constraint(
+        &mut self,
+        comment: &CommentOnConstraint,
+    ) -> Result<Outcome> {
+        let (_, catalog) = self.write_view()?;
+        let relation = self.relation(&catalog, &comment.table)?;
+        let name = names::fold(&comment.name);
+        self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        let found = catalog
+            .constraints_of(relation.oid())
+            .find(|c| c.name == name)
+            .map(|c| c.oid)
+            .ok_or_else(|| {
+                let table = relation.name();
+                let message = format!("constraint \"{name}\" for table \"{table}\" does not exist");
+                SqlError::new(state::UNDEFINED_OBJECT, message)
+            })?;
+        self.put_comment((oid::PG_CONSTRAINT, found, 0), comment.text.clone())
+    }
+
+    fn put_comment(
+        &mut self,
+        (class, object, sub): (Oid, Oid, i32),
+        text: Option<String>,
+    ) -> Result<Outcome> {
+        // An empty comment is none.
+        let change = match text.filter(|text| !text.is_empty()) {
             Some(text) => Change::PutComment(Comment {
                 class,
                 object,
                 sub,
-                text: text.clone(),
+                text,
             }),
             None => Change::RemoveComment { class, object, sub },
         };

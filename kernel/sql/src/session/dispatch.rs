@@ -57,6 +57,11 @@ impl Session {
                 self.begin_ddl()?;
                 self.cluster(cluster)
             }
+            StatementKind::CommentOnConstraint(comment) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.comment_on_constraint(comment)
+            }
             StatementKind::SetConstraints(set) => {
                 self.begin_statement_snapshot();
                 self.set_constraints(set)

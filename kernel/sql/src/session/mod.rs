@@ -11,6 +11,7 @@
 //!    before the statement returned.
 
 pub(crate) mod cluster;
+pub(crate) mod comment;
 mod cursor;
 mod deferred;
 mod depth;
@@ -32,6 +33,7 @@ mod server_settings;
 pub(crate) mod settings;
 pub(crate) mod spelling;
 pub(crate) mod statement;
+mod synonym;
 pub(crate) mod system_view;
 pub(crate) mod timeout;
 pub(crate) mod transaction;

@@ -49,7 +49,6 @@ pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
     spell_like(tokens);
     spell_conflicts(tokens);
     spell_alterations(tokens);
-    order_identity_options(tokens);
 }
 
 fn is(word: &Word, what: &str) -> bool {
@@ -522,54 +521,5 @@ fn spell_alterations(tokens: &mut Vec<TokenWithSpan>) {
             .into_iter()
             .map(|token| TokenWithSpan { token, span });
         tokens.splice(from..=to, spelled.collect::<Vec<_>>());
-    }
-}
-
-/// The options of a sequence in the one order that the dialect reads them in.
-const SEQUENCE_OPTIONS: [&str; 6] = [
-    "increment",
-    "minvalue",
-    "maxvalue",
-    "start",
-    "cache",
-    "cycle",
-];
-
-/// Puts the options of identity columns into that order.
-fn order_identity_options(tokens: &mut Vec<TokenWithSpan>) {
-    let at = significant(tokens);
-    let word = |i: usize, what: &str| word_at(tokens, &at, i, what);
-    let mut ordered = Vec::new();
-    for i in 1..at.len() {
-        let is_list = word(i - 1, "identity") && tokens[at[i]].token == Token::LParen;
-        let Some(close) = is_list.then(|| closing(tokens, &at, i)).flatten() else {
-            continue;
-        };
-        // Each option with its place in the order.
-        let mut options: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
-        for option in i + 1..close {
-            let negated = word(option - 1, "no");
-            let named = if word(option, "no") {
-                option + 1
-            } else {
-                option
-            };
-            let place = SEQUENCE_OPTIONS.iter().position(|name| word(named, name));
-            let token = tokens[at[option]].clone();
-            match (place, options.last_mut()) {
-                (Some(place), _) if !negated => options.push((place, vec![token])),
-                (_, Some((_, last))) => last.push(token),
-                // One that the dialect does not know.
-                (_, None) => return,
-            }
-        }
-        if !options.is_sorted_by_key(|(place, _)| *place) {
-            options.sort_by_key(|(place, _)| *place);
-            let options = options.into_iter().flat_map(|(_, tokens)| tokens);
-            ordered.push((at[i] + 1, at[close], options.collect::<Vec<_>>()));
-        }
-    }
-    for (from, to, options) in ordered.into_iter().rev() {
-        tokens.splice(from..to, options);
     }
 }

@@ -16,11 +16,12 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::cluster::{self, Cluster};
+use super::comment::{self, CommentOnConstraint};
 use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
-use super::{depth, fetch, spelling};
+use super::{depth, fetch, spelling, synonym};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
@@ -71,6 +72,7 @@ pub(crate) enum StatementKind {
     Fetch(Fetch),
     Checkpoint,
     Cluster(Cluster),
+    CommentOnConstraint(CommentOnConstraint),
     SetConstraints(SetConstraints),
     /// CREATE, ALTER or DROP of a TYPE or DOMAIN.
     Type(Box<TypeStatement>),
@@ -364,6 +366,7 @@ fn parse_known(
 ) -> Result<StatementKind> {
     spell_out_table(&mut tokens);
     spell_extension_options(&mut tokens);
+    synonym::spell(&mut tokens);
     spelling::spell(&mut tokens);
     let significant: Vec<&TokenWithSpan> = tokens
         .iter()
@@ -383,6 +386,14 @@ fn parse_known(
         let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
         let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Cluster(cluster));
+    }
+    if is_word(first, Keyword::COMMENT)
+        && is_word(second, Keyword::ON)
+        && is_word(third, Keyword::CONSTRAINT)
+    {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let comment = comment::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::CommentOnConstraint(comment));
     }
     if is_word(first, Keyword::SET) && word_is(second, "constraints") {
         let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);

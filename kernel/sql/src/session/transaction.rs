@@ -49,6 +49,8 @@ pub(crate) struct TransactionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Modes {
     pub isolation: Isolation,
+    /// READ COMMITTED was asked for by the name of the lower level, which is told when asked.
+    pub uncommitted: bool,
     pub read_only: bool,
     pub deferrable: bool,
 }
@@ -57,6 +59,7 @@ impl Default for Modes {
     fn default() -> Modes {
         Modes {
             isolation: Isolation::ReadCommitted,
+            uncommitted: false,
             read_only: false,
             deferrable: false,
         }
@@ -589,6 +592,7 @@ impl Modes {
                     self.read_only = *mode == TransactionAccessMode::ReadOnly;
                 }
                 TransactionMode::IsolationLevel(level) => {
+                    self.uncommitted = *level == TransactionIsolationLevel::ReadUncommitted;
                     self.isolation = match level {
                         TransactionIsolationLevel::ReadUncommitted
                         | TransactionIsolationLevel::ReadCommitted => Isolation::ReadCommitted,
@@ -607,6 +611,7 @@ impl Modes {
 
     fn isolation_name(self) -> &'static str {
         match self.isolation {
+            Isolation::ReadCommitted if self.uncommitted => "read uncommitted",
             Isolation::ReadCommitted => "read committed",
             Isolation::RepeatableRead => "repeatable read",
             Isolation::Serializable => "serializable",
