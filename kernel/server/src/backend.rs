@@ -217,6 +217,9 @@ fn fields(severity: &str, error: &SqlError) -> Vec<(u8, String)> {
             fields.push((code, plain(value)));
         }
     }
+    if let Some(routine) = error.routine {
+        fields.push((b'R', routine.to_owned()));
+    }
     fields
 }
 

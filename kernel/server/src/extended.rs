@@ -255,11 +255,7 @@ impl OpenSession {
             match outcome {
                 // What FETCH or EXECUTE names is another one than at the time of Bind.
                 Outcome::Rows(rows) if !portal.returns(rows.columns()) => {
-                    return Err(SqlError::new(
-                        state::FEATURE_NOT_SUPPORTED,
-                        "cached plan must not change result type",
-                    )
-                    .into());
+                    return Err(SqlError::result_type_changed().into());
                 }
                 Outcome::Rows(rows) => {
                     portal.state = PortalState::Open {

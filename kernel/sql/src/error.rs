@@ -139,6 +139,8 @@ pub struct SqlError {
     pub constraint: Option<String>,
     /// PostgreSQL's CONTEXT, such as `COPY flights, line 7, column dep_time: "x"`.
     pub context: Option<String>,
+    /// PostgreSQL's name of who raised it, for the one error that drivers know by it.
+    pub routine: Option<&'static str>,
 }
 
 pub type Result<T, E = SqlError> = std::result::Result<T, E>;
@@ -156,6 +158,7 @@ impl SqlError {
             column: None,
             constraint: None,
             context: None,
+            routine: None,
         }
     }
 
@@ -165,6 +168,18 @@ impl SqlError {
             state::FEATURE_NOT_SUPPORTED,
             format!("{feature} is not supported"),
         )
+    }
+
+    /// A prepared statement whose result is another than when it was described. asyncpg and pgjdbc prepare it again
+    /// when they see the routine.
+    pub fn result_type_changed() -> SqlError {
+        SqlError {
+            routine: Some("RevalidateCachedQuery"),
+            ..SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            )
+        }
     }
 
     /// A broken invariant of ours. Never the answer to bad input.

@@ -397,7 +397,7 @@ fn violation_words(fk: &ForeignKeyTarget, what: &str) -> SqlError {
             fk.child.table.name, fk.constraint.name
         ),
     )
-    .with_table("", &fk.child.table.name)
+    .with_table(&fk.child_schema, &fk.child.table.name)
     .with_constraint(&fk.constraint.name)
 }
 
@@ -691,7 +691,7 @@ fn still_referenced(format: &Format, fk: &ForeignKeyTarget, key: &[Datum]) -> Sq
         key_text(&fk.parent, &fk.key.referenced_columns, key, format),
         fk.child.table.name
     ))
-    .with_table("", &fk.child.table.name)
+    .with_table(&fk.child_schema, &fk.child.table.name)
     .with_constraint(&fk.constraint.name)
 }
 
@@ -777,6 +777,7 @@ fn rewrite_children(
             _ => arrow::array::new_null_array(&ty.arrow(), ids.len()),
         };
     }
-    let batch = writer.check_rows(session, state, target, columns, Some(&changed))?;
+    let rows = (columns, ids.len());
+    let batch = writer.check_rows(session, state, target, rows, Some(&changed))?;
     writer.update(session, target, &ids, &batch, &changed)
 }

@@ -75,6 +75,8 @@ pub(crate) struct ForeignKeyTarget {
     pub constraint: Arc<Constraint>,
     pub key: ForeignKey,
     pub child: Arc<TableMeta>,
+    /// Where the child is, for messages.
+    pub child_schema: String,
     pub parent: Arc<TableMeta>,
     /// The place of the parent's unique index in its list.
     pub index_place: usize,
@@ -111,9 +113,11 @@ impl ForeignKeyTarget {
                     .ok_or_else(lost)
             })
             .collect::<Result<_>>()?;
+        let schema = catalog.schema(child.table.schema);
         Ok(ForeignKeyTarget {
             constraint: constraint.clone(),
             key: key.clone(),
+            child_schema: schema.map_or_else(String::new, |s| s.name.clone()),
             child,
             parent,
             index_place,

@@ -27,7 +27,7 @@ use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
-use crate::error::{Result, SqlError, state};
+use crate::error::{Result, SqlError};
 use crate::instance::Instance;
 use crate::session::explain::Started;
 use crate::session::info::SessionInfo;
@@ -371,10 +371,7 @@ impl PlannedQuery {
                 .zip(again.columns.iter())
                 .all(|(a, b)| a.ty == b.ty);
         if !same {
-            return Err(SqlError::new(
-                state::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+            return Err(SqlError::result_type_changed());
         }
         match views(&again)? {
             Some(views) => Ok((Cow::Owned(again), views)),

@@ -467,10 +467,7 @@ impl Session {
                     .zip(new.iter())
                     .any(|(a, b)| !is_same(&a.ty, &b.ty)))
         {
-            return Err(SqlError::new(
-                state::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+            return Err(SqlError::result_type_changed());
         }
         *prepared.cached.lock() = Some(Cached {
             catalog: self.info.catalog().version,
