@@ -613,7 +613,8 @@ impl Session {
                         crate::dml::assign::to_column(array, column, ty, &writer.format)
                     })
                     .collect::<Result<_>>()?;
-                let rows = writer.check_rows(session, state, &target, columns, None)?;
+                let rows = (columns, batch.num_rows());
+                let rows = writer.check_rows(session, state, &target, rows, None)?;
                 n += rows.num_rows() as u64;
                 writer.insert(session, &target, rows)?;
             }

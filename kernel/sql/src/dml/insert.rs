@@ -411,7 +411,7 @@ impl InsertPlan {
             }
         };
         let columns = complete(state, &self.target, places, columns, rows, &writer.format)?;
-        let batch = writer.check_rows(session, state, &self.target, columns, None)?;
+        let batch = writer.check_rows(session, state, &self.target, (columns, rows), None)?;
         let batch = match &self.on_conflict {
             None => {
                 writer.insert(session, &self.target, batch.clone())?;

@@ -233,7 +233,8 @@ impl ConflictUpdate {
             let ty = target.meta.schema.field(*place).data_type();
             columns[*place] = assign::to_column(&value, column, ty, &writer.format)?;
         }
-        let updated = writer.check_rows(session, state, target, columns, Some(&self.places))?;
+        let updated =
+            writer.check_rows(session, state, target, (columns, 1), Some(&self.places))?;
         writer.update(session, target, &[row], &updated, &self.places)?;
         done.touched.insert(row);
         writer.note_changed(target.meta.id(), &[row]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::Fields;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::{CollectionId, RowId};
@@ -570,9 +570,13 @@ impl Run<'_> {
                         assign::to_column(array, column, ty, &self.writer.format)
                     })
                     .collect::<Result<_>>()?;
-                let new =
-                    self.writer
-                        .check_rows(session, state, target, columns, Some(assigned))?;
+                let new = self.writer.check_rows(
+                    session,
+                    state,
+                    target,
+                    (columns, rows.len()),
+                    Some(assigned),
+                )?;
                 self.writer.update(session, target, &rows, &new, assigned)?;
                 Some(new)
             }
@@ -580,7 +584,10 @@ impl Run<'_> {
                 self.writer.delete(session, target, &rows)?;
                 if plan.returning.is_some() {
                     let columns = batch.columns()[1..].to_vec();
-                    Some(RecordBatch::try_new(target.meta.schema.clone(), columns)?)
+                    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+                    let schema = target.meta.schema.clone();
+                    let batch = RecordBatch::try_new_with_options(schema, columns, &options);
+                    Some(batch?)
                 } else {
                     None
                 }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{CollectionId, RowId};
 
@@ -122,13 +122,14 @@ impl Writer {
     }
 
     /// Checks columns (one per live column of the table) and makes a batch of them. `changed` are
-    /// the places of the columns that an update may have changed; all of them for new rows.
+    /// the places of the columns that an update may have changed; all of them for new rows. A table may have no
+    /// columns, so the number of `rows` is said.
     pub fn check_rows(
         &mut self,
         session: &mut Session,
         state: &LazyState,
         target: &WriteTarget,
-        columns: Vec<ArrayRef>,
+        (columns, rows): (Vec<ArrayRef>, usize),
         changed: Option<&[usize]>,
     ) -> Result<RecordBatch> {
         let mut columns = columns;
@@ -162,7 +163,9 @@ impl Writer {
                 .with_column(&column.name));
             }
         }
-        let batch = RecordBatch::try_new(target.meta.schema.clone(), columns)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = target.meta.schema.clone();
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
         if !target.checks.is_empty() {
             self.check_conditions(state, target, &batch)?;
         }

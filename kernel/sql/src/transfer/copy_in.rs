@@ -219,7 +219,7 @@ impl CopyIn {
                 )?;
                 let batch = self
                     .writer
-                    .check_rows(session, state, &self.target, columns, None)
+                    .check_rows(session, state, &self.target, (columns, rows), None)
                     .map_err(|e| self.context(e))?;
                 self.writer
                     .insert(session, &self.target, batch)
