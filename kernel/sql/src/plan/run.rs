@@ -13,9 +13,11 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::StreamExt;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use futures::future::poll_fn;
+use futures::{StreamExt, TryStreamExt};
 use heliosdb_storage::Interrupt;
 
 use super::error::convert;
@@ -54,7 +56,30 @@ pub(crate) fn start(
     plan: Arc<dyn ExecutionPlan>,
 ) -> Result<SendableRecordBatchStream> {
     let _context = handle.enter();
-    execute_stream(plan, task_context(state)).map_err(convert)
+    let context = task_context(state);
+    if !is_of_single_rows(&plan) {
+        return execute_stream(plan, context).map_err(convert);
+    }
+    // PostgreSQL gives the rows of such a union in the order in which they are written, and clients that insert
+    // several rows take it that RETURNING does.
+    let schema = plan.schema();
+    let partitions = plan.output_partitioning().partition_count();
+    let streams = futures::stream::iter(0..partitions)
+        .map(move |partition| plan.execute(partition, context.clone()))
+        .try_flatten();
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, streams)))
+}
+
+/// Whether a plan of many partitions is a union of rows that are written out.
+fn is_of_single_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    fn only_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+        let children = plan.children();
+        match children.is_empty() {
+            true => plan.is::<PlaceholderRowExec>(),
+            false => children.into_iter().all(only_rows),
+        }
+    }
+    plan.output_partitioning().partition_count() > 1 && only_rows(plan)
 }
 
 /// What a query gives: rows that were read at once, or as they come.
