@@ -47,12 +47,12 @@ fn instants_between(a: i64, b: i64) -> Result<IntervalValue> {
         ));
     }
     let micros = a.checked_sub(b).ok_or_else(timestamp_out_of_range)?;
-    Ok(IntervalValue {
+    IntervalValue {
         months: 0,
         days: 0,
         micros,
     }
-    .justify_hours())
+    .justify_hours()
 }
 
 /// `age`: years, months and days counted on the calendar.
@@ -753,15 +753,15 @@ pub fn register(r: &mut Registry) {
     );
     r.add(
         "justify_hours",
-        f1::<Interval, Interval>(|v| Ok(v.justify_hours())),
+        f1::<Interval, Interval>(|v| v.justify_hours()),
     );
     r.add(
         "justify_days",
-        f1::<Interval, Interval>(|v| Ok(v.justify_days())),
+        f1::<Interval, Interval>(|v| v.justify_days()),
     );
     r.add(
         "justify_interval",
-        f1::<Interval, Interval>(|v| Ok(v.justify_interval())),
+        f1::<Interval, Interval>(|v| v.justify_interval()),
     );
     r.add("isfinite", f1::<Date, Bool>(|d| Ok(is_finite_date(d))));
     r.add(

@@ -52,9 +52,10 @@ pub fn add_interval(t: i64, by: IntervalValue, zone: Option<&TimeZone>) -> Resul
         if by.months != 0 {
             c = c.add_months(by.months)?;
         }
-        let moved = c
-            .to_micros()?
-            .checked_add(by.days as i64 * crate::types::datetime::MICROS_PER_DAY)
+        let micros = c.to_micros()?;
+        let moved = (by.days as i64)
+            .checked_mul(crate::types::datetime::MICROS_PER_DAY)
+            .and_then(|days| micros.checked_add(days))
             .ok_or_else(timestamp_out_of_range)?;
         t = zone.map_or(moved, |z| z.to_utc(moved));
     }

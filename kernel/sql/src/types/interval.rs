@@ -20,6 +20,49 @@ pub struct Interval {
     pub micros: i64,
 }
 
+/// An interval while it is justified: what is carried has room.
+struct Wide {
+    months: i64,
+    days: i64,
+    micros: i64,
+}
+
+impl Wide {
+    fn hours(mut self) -> Wide {
+        self.days += self.micros / MICROS_PER_DAY;
+        self.micros %= MICROS_PER_DAY;
+        if self.days > 0 && self.micros < 0 {
+            self.micros += MICROS_PER_DAY;
+            self.days -= 1;
+        } else if self.days < 0 && self.micros > 0 {
+            self.micros -= MICROS_PER_DAY;
+            self.days += 1;
+        }
+        self
+    }
+
+    fn days(mut self) -> Wide {
+        self.months += self.days / 30;
+        self.days %= 30;
+        if self.months > 0 && self.days < 0 {
+            self.days += 30;
+            self.months -= 1;
+        } else if self.months < 0 && self.days > 0 {
+            self.days -= 30;
+            self.months += 1;
+        }
+        self
+    }
+
+    fn narrow(self) -> Result<Interval> {
+        Ok(Interval {
+            months: self.months.try_into().map_err(|_| out_of_range())?,
+            days: self.days.try_into().map_err(|_| out_of_range())?,
+            micros: self.micros,
+        })
+    }
+}
+
 pub fn out_of_range() -> SqlError {
     SqlError::new(state::DATETIME_FIELD_OVERFLOW, "interval out of range")
 }
@@ -100,37 +143,16 @@ impl Interval {
     }
 
     /// `justify_hours`, `justify_days` and both.
-    pub fn justify_hours(self) -> Interval {
-        let mut r = self;
-        r.days += (r.micros / MICROS_PER_DAY) as i32;
-        r.micros %= MICROS_PER_DAY;
-        if r.days > 0 && r.micros < 0 {
-            r.micros += MICROS_PER_DAY;
-            r.days -= 1;
-        } else if r.days < 0 && r.micros > 0 {
-            r.micros -= MICROS_PER_DAY;
-            r.days += 1;
-        }
-        r
+    pub fn justify_hours(self) -> Result<Interval> {
+        self.wide().hours().narrow()
     }
 
-    pub fn justify_days(self) -> Interval {
-        let mut r = self;
-        r.months += r.days / 30;
-        r.days %= 30;
-        if r.months > 0 && r.days < 0 {
-            r.days += 30;
-            r.months -= 1;
-        } else if r.months < 0 && r.days > 0 {
-            r.days -= 30;
-            r.months += 1;
-        }
-        r
+    pub fn justify_days(self) -> Result<Interval> {
+        self.wide().days().narrow()
     }
 
-    pub fn justify_interval(self) -> Interval {
-        let r = self.justify_hours().justify_days();
-        let mut r = r;
+    pub fn justify_interval(self) -> Result<Interval> {
+        let mut r = self.wide().hours().days();
         if r.months > 0 && (r.days < 0 || (r.days == 0 && r.micros < 0)) {
             r.days += 30;
             r.months -= 1;
@@ -145,7 +167,15 @@ impl Interval {
             r.micros -= MICROS_PER_DAY;
             r.days += 1;
         }
-        r
+        r.narrow()
+    }
+
+    fn wide(self) -> Wide {
+        Wide {
+            months: self.months.into(),
+            days: self.days.into(),
+            micros: self.micros,
+        }
     }
 
     /// `IntervalStyle = postgres`: `1 year 2 mons -3 days +04:05:06.7`.

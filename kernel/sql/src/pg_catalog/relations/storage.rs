@@ -176,7 +176,7 @@ fn shown(retention: Option<Retention>) -> Datum {
                 micros: bytes(micros),
                 ..Interval::default()
             };
-            span.justify_hours().write(&mut text);
+            span.justify_hours().unwrap_or(span).write(&mut text);
             Datum::text(text)
         }
     }

@@ -273,7 +273,9 @@ impl Reader {
         if first.is_ascii_digit() {
             return self.digits(word, f);
         }
-        if matches!(first, '+' | '-') && self.out.time.is_some() {
+        // A date alone may have a zone, too: so pgjdbc writes them.
+        let is_dated = self.out.time.is_some() || self.out.date.is_some();
+        if matches!(first, '+' | '-') && is_dated {
             return self.zone(word);
         }
         if first == '-' && word.eq_ignore_ascii_case("-infinity") {
