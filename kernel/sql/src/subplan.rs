@@ -842,6 +842,11 @@ pub fn with_parameters(plan: LogicalPlan, values: &ParamValues) -> Result<Logica
     .data()
 }
 
+/// Whether an expression is a subquery that this module runs.
+pub fn is_subplan(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(f) if f.func.inner().is::<Subplan>())
+}
+
 /// The plans of all subqueries that this module runs for a plan.
 pub fn plans_inside(plan: &LogicalPlan) -> Result<Vec<Arc<LogicalPlan>>> {
     let mut found = Vec::new();

@@ -32,6 +32,7 @@ use crate::names::quoted_ident;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
 use crate::session::planning::LazyState;
+use crate::subplan::is_subplan;
 use crate::types::PgType;
 
 /// Analysed expressions over the columns of some relations.
@@ -404,7 +405,7 @@ fn has_subquery(expr: &Expr) -> bool {
         found |= matches!(
             e,
             Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
-        );
+        ) || is_subplan(e);
         Ok(if found {
             TreeNodeRecursion::Stop
         } else {
