@@ -268,6 +268,7 @@ impl Session {
             self.make_not_null(&catalog, &mut table, &places, check)?;
             changes.push(put!(Table, table.clone()));
         }
+        super::index::check_keys(places.len())?;
         let constraint = self.instance.allocate_oid()?;
         let index = Index {
             oid: self.instance.allocate_oid()?,

@@ -17,11 +17,15 @@ use crate::names::{self, fold};
 use crate::pg_catalog::builtin::{accepts, btree_class, builtin_classes};
 use crate::plan::computed;
 use crate::session::outcome::Outcome;
+use crate::session::statement::parse_expression;
 use crate::session::{Session, done};
 use crate::types::PgType;
 
 /// Changed rows that are few enough to keep writers waiting for.
 const FEW_ROWS: u64 = 1000;
+
+/// PostgreSQL's, which drivers read as `max_index_keys`.
+const INDEX_KEYS_MAX: usize = 32;
 
 /// How often to catch up before writers wait, whatever they write.
 const ROUNDS_MAX: usize = 10;
@@ -67,6 +71,7 @@ impl Session {
                 "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
             ));
         }
+        check_keys(create.columns.len())?;
         let mode = TableLockMode::ShareUpdateExclusive;
         let table = self.ddl_table(&create.table_name, mode)?;
         let (_, catalog) = self.write_view()?;
@@ -334,6 +339,46 @@ fn unwrap_parentheses(mut expr: &Expr) -> &Expr {
         expr = inner;
     }
     expr
+}
+
+/// 54011 for an index of more keys than `max_index_keys` tells.
+pub(super) fn check_keys(count: usize) -> Result<()> {
+    if count <= INDEX_KEYS_MAX {
+        return Ok(());
+    }
+    let message = format!("cannot use more than {INDEX_KEYS_MAX} columns in an index");
+    Err(SqlError::new(state::TOO_MANY_COLUMNS, message))
+}
+
+/// The names of an index's own columns: a column's, or what an expression would be called, with a number from the
+/// second of a name on.
+pub(crate) fn column_names(table: &Table, index: &Index) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(index.columns.len());
+    for part in &index.columns {
+        let name = match (index.expression(part), table.column_at(part.column)) {
+            (Some(e), _) => match parse_expression(&e.expression) {
+                Ok(expr) => of_column(table, expression_name(&expr)),
+                Err(_) => "expr".to_owned(),
+            },
+            (None, Some(column)) => column.name.clone(),
+            (None, None) => String::new(),
+        };
+        let mut free = name.clone();
+        let mut number = 1;
+        while names.contains(&free) {
+            free = format!("{name}{number}");
+            number += 1;
+        }
+        names.push(free);
+    }
+    names
+}
+
+/// A stored expression calls its columns by their places.
+fn of_column(table: &Table, name: String) -> String {
+    let place = name.strip_prefix('c').and_then(|place| place.parse().ok());
+    let column = place.and_then(|place| table.column_at(place));
+    column.map_or(name, |column| column.name.clone())
 }
 
 /// What a column of an index is called that is an expression.

@@ -13,7 +13,7 @@ mod create_table;
 mod domain;
 mod drop;
 mod generated;
-mod index;
+pub(crate) mod index;
 pub(crate) mod index_labels;
 mod like;
 mod rename;

@@ -18,6 +18,7 @@
 //!
 //! All of it happens on the syntax tree, before names are resolved, in one pass ([`statement`]).
 
+mod expand;
 mod scope;
 mod vector;
 
@@ -56,7 +57,9 @@ const REG_TYPES: &[&str] = &[
 
 /// Rewrites a statement in place.
 pub fn statement(statement: &mut Statement) -> Result<()> {
-    match VisitMut::visit(statement, &mut Rewriter::default()) {
+    let mut rewriter = Rewriter::default();
+    match VisitMut::visit(statement, &mut rewriter) {
+        ControlFlow::Continue(()) if rewriter.expands => expand::fields(statement),
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -66,6 +69,8 @@ pub fn statement(statement: &mut Statement) -> Result<()> {
 struct Rewriter {
     /// For each SELECT around: what is known of the relations in its FROM.
     scopes: Vec<Vec<Source>>,
+    /// It has what [`expand`] is for.
+    expands: bool,
 }
 
 impl VisitorMut for Rewriter {
@@ -74,6 +79,7 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
         self.scopes.push(scope::sources(select));
         select.projection.iter_mut().for_each(keep_name);
+        self.expands |= select.projection.iter().any(expand::is_expanded);
         ControlFlow::Continue(())
     }
 

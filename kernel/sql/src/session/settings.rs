@@ -43,6 +43,8 @@ enum Kind {
     Enum(&'static [&'static str]),
     /// Only this value, without regard to case: we do not do the others.
     Only(&'static [&'static str]),
+    /// Only this value, by one of its names: letters and digits alone count, as asyncpg says `'utf-8'` with its quotes.
+    Encoding(&'static [&'static str]),
     Int {
         min: i64,
         max: i64,
@@ -93,7 +95,7 @@ parameters! {
     "adaptive_indexing_cpu" "2" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that adaptive indexing may use.";
     "application_name" "" Kind::Text, true, "Sets the application name to be reported in statistics and logs.";
     "bytea_output" "hex" Kind::Enum(&["hex", "escape"]), false, "Sets the output format for bytea.";
-    "client_encoding" "UTF8" Kind::Only(&["UTF8", "UTF-8", "UNICODE"]), true, "Sets the client's character set encoding.";
+    "client_encoding" "UTF8" Kind::Encoding(&["utf8", "unicode"]), true, "Sets the client's character set encoding.";
     "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
     "cpu_governor" "on" Kind::ServerBool, false, "Holds background work to its share of the machine's CPU time.";
     "datestyle" "ISO, MDY" Kind::DateStyle, true, "Sets the display format for date and time values.";
@@ -117,6 +119,7 @@ parameters! {
     "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
     "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
+    "max_index_keys" "32" Kind::Internal, false, "Shows the maximum number of index keys.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
     "server_encoding" "UTF8" Kind::Internal, true, "Shows the server (database) character set encoding.";
     "server_version" "15.0 (HeliosDB)" Kind::Internal, true, "Shows the server version.";
@@ -184,6 +187,7 @@ impl Always {
             statement_timeout_ms: millis("statement_timeout"),
             lock_timeout_ms: millis("lock_timeout"),
             modes: Modes {
+                uncommitted: value("default_transaction_isolation") == "read uncommitted",
                 isolation: match value("default_transaction_isolation") {
                     "serializable" => Isolation::Serializable,
                     "repeatable read" => Isolation::RepeatableRead,
@@ -532,6 +536,16 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
                     "value \"{value}\" for parameter \"{}\"",
                     display_name(name)
                 )))
+            }
+        }
+        Kind::Encoding(names) => {
+            let plain = value.chars().filter(char::is_ascii_alphanumeric);
+            let plain = plain.collect::<String>().to_ascii_lowercase();
+            match names.contains(&plain.as_str()) {
+                true => Ok(parameter.default.to_owned()),
+                false => Err(SqlError::unsupported(format!(
+                    "value \"{value}\" for parameter \"{name}\""
+                ))),
             }
         }
         Kind::Int { min, max } => check_int(name, value, *min, *max),

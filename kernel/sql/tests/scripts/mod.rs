@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 15] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("conflict", include_str!("conflict.sql")),
@@ -22,6 +22,7 @@ const SCRIPTS: [(&str, &str); 12] = [
     ("introspection", include_str!("introspection.sql")),
     ("merge", include_str!("merge.sql")),
     ("rename", include_str!("rename.sql")),
+    ("spellings", include_str!("spellings.sql")),
     ("temporary", include_str!("temporary.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];

@@ -1,6 +1,7 @@
 //! `pg_attribute` and `pg_attrdef`: columns and their defaults.
 
 use crate::catalog::model::{Oid, Table};
+use crate::ddl::index::column_names;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::{C_COLLATION, DEFAULT_COLLATION, builtin_type};
@@ -160,13 +161,14 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         let Some(table) = ctx.catalog.table(index.table) else {
             continue;
         };
-        for (place, part) in index.columns.iter().enumerate() {
-            let (name, ty, typmod) = match (index.expression(part), table.column_at(part.column)) {
-                (Some(e), _) => ("expr", e.type_oid, e.typmod),
-                (None, Some(column)) => (column.name.as_str(), column.type_oid, column.typmod),
+        let names = column_names(table, index);
+        for ((place, part), name) in index.columns.iter().enumerate().zip(names) {
+            let (ty, typmod) = match (index.expression(part), table.column_at(part.column)) {
+                (Some(e), _) => (e.type_oid, e.typmod),
+                (None, Some(column)) => (column.type_oid, column.typmod),
                 (None, None) => continue,
             };
-            rows.push(attribute(index.oid, name, place, ty, typmod).row(ctx))?;
+            rows.push(attribute(index.oid, &name, place, ty, typmod).row(ctx))?;
         }
     }
     for sequence in ctx.catalog.sequences() {

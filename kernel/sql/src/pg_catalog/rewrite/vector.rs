@@ -65,7 +65,26 @@ pub(super) fn expanded(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr>
     else {
         return None;
     };
-    let Expr::Function(function) = inner.as_ref() else {
+    let array = expanded_array(inner)?;
+    match fold(field).as_str() {
+        "x" => Some(element(array.clone())),
+        "n" => Some(number_of(array.clone())),
+        _ => None,
+    }
+}
+
+pub(super) fn element(array: Expr) -> Expr {
+    call("unnest", vec![array])
+}
+
+pub(super) fn number_of(array: Expr) -> Expr {
+    let length = call("array_length", vec![array, number("1")]);
+    call("generate_series", vec![number("1"), length])
+}
+
+/// The array that is given to `_pg_expandarray`.
+pub(super) fn expanded_array(expr: &Expr) -> Option<&Expr> {
+    let Expr::Function(function) = expr else {
         return None;
     };
     let parts = parts(&function.name).ok()?;
@@ -78,14 +97,7 @@ pub(super) fn expanded(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr>
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] = list.args.as_slice() else {
         return None;
     };
-    match fold(field).as_str() {
-        "x" => Some(call("unnest", vec![array.clone()])),
-        "n" => {
-            let length = call("array_length", vec![array.clone(), number("1")]);
-            Some(call("generate_series", vec![number("1"), length]))
-        }
-        _ => None,
-    }
+    Some(array)
 }
 
 /// Counts the subscript that follows a vector from 1.
