@@ -24,14 +24,13 @@ impl Score {
 /// `script` gave `expected` on PostgreSQL, and `adapted`, which has as many lines, gave `printed`.
 pub fn score(script: &str, expected: &str, adapted: &str, printed: &str) -> Score {
     let kinds = kinds(script);
-    let (expected, printed) = (
-        by_line(script, expected, &kinds),
-        by_line(adapted, printed, &kinds),
-    );
+    let (expected, expected_lines) = by_line(script, expected, &kinds);
+    let (printed, printed_lines) = by_line(adapted, printed, &kinds);
     let lines: Vec<&str> = script.lines().collect();
     let mut score = Score::default();
     let mut first = 0;
-    for (at, line) in lines.iter().enumerate() {
+    // A script that quits where PostgreSQL lacks something asks nothing behind that.
+    for (at, line) in lines.iter().enumerate().take(expected_lines) {
         if kinds[at] != Kind::End {
             continue;
         }
@@ -45,6 +44,10 @@ pub fn score(script: &str, expected: &str, adapted: &str, printed: &str) -> Scor
             continue;
         }
         score.statements += 1;
+        if at >= printed_lines {
+            *score.errors.entry("not reached".to_owned()).or_default() += 1;
+            continue;
+        }
         if wanted == got {
             score.agreeing += 1;
             continue;
@@ -96,8 +99,13 @@ fn without_names(error: &str) -> String {
     text
 }
 
-/// What was printed after each line, by its place in the script. Lines that echo are found in their order.
-fn by_line<'a>(script: &str, output: &'a str, kinds: &[Kind]) -> BTreeMap<usize, Vec<&'a str>> {
+/// What was printed after each line, by its place in the script, and how many lines were echoed. Those are found in
+/// their order.
+fn by_line<'a>(
+    script: &str,
+    output: &'a str,
+    kinds: &[Kind],
+) -> (BTreeMap<usize, Vec<&'a str>>, usize) {
     let lines: Vec<&str> = script.lines().collect();
     let mut out: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     let mut next = 0;
@@ -118,7 +126,7 @@ fn by_line<'a>(script: &str, output: &'a str, kinds: &[Kind]) -> BTreeMap<usize,
             .or_default()
             .push(line.trim_end());
     }
-    out
+    (out, next)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,5 +247,10 @@ mod tests {
         let other = score(SCRIPT, expected, SCRIPT, &printed);
         assert_eq!((other.statements, other.agreeing), (4, 3));
         assert_eq!(other.errors["ERROR:  function \"…\" 0 failed"], 1);
+        let ended = &expected[..expected.find("CREATE").unwrap()];
+        let other = score(SCRIPT, expected, SCRIPT, ended);
+        assert_eq!((other.statements, other.agreeing), (4, 2));
+        let other = score(SCRIPT, ended, SCRIPT, ended);
+        assert_eq!((other.statements, other.agreeing), (2, 2));
     }
 }
