@@ -52,11 +52,10 @@ pub fn add_interval(t: i64, by: IntervalValue, zone: Option<&TimeZone>) -> Resul
         if by.months != 0 {
             c = c.add_months(by.months)?;
         }
-        let micros = c.to_micros()?;
-        let moved = (by.days as i64)
-            .checked_mul(crate::types::datetime::MICROS_PER_DAY)
-            .and_then(|days| micros.checked_add(days))
-            .ok_or_else(timestamp_out_of_range)?;
+        // Days that are too many for their own microseconds may be right from a time long ago.
+        let day = i128::from(crate::types::datetime::MICROS_PER_DAY);
+        let moved = i128::from(c.to_micros()?) + i128::from(by.days) * day;
+        let moved = i64::try_from(moved).map_err(|_| timestamp_out_of_range())?;
         t = zone.map_or(moved, |z| z.to_utc(moved));
     }
     t.checked_add(by.micros)
