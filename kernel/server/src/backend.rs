@@ -160,11 +160,10 @@ pub fn row_description(
 }
 
 /// COPY moves text; every column has format 0.
-pub fn copy_in(out: &mut BytesMut, columns: usize) {
-    put(
-        out,
-        CopyInResponse::new(0, columns as i16, vec![0; columns]),
-    );
+pub fn copy_in(out: &mut BytesMut, format: CopyFormat, columns: usize) {
+    let format = i8::from(format == CopyFormat::Binary);
+    let formats = vec![i16::from(format); columns];
+    put(out, CopyInResponse::new(format, columns as i16, formats));
 }
 
 pub fn copy_out(out: &mut BytesMut, format: CopyFormat, columns: usize) {

@@ -9,6 +9,9 @@ use crate::frontend::Frontend;
 use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::stream::Wire;
 
+/// What the length of a CopyData message leaves for a row.
+const ROW_BYTES_MAX: usize = i32::MAX as usize - 4;
+
 impl OpenSession {
     /// Write a whole COPY TO STDOUT, a message a row, as drivers expect, or a dump; its tag.
     pub(crate) fn copy_out(&mut self, wire: &mut Wire, mut copy: CopyOut) -> Result<String, Stop> {
@@ -16,6 +19,13 @@ impl OpenSession {
         while let Some(chunk) = copy.next_chunk()? {
             let mut start = 0;
             for end in chunk.row_ends {
+                if end - start > ROW_BYTES_MAX {
+                    return Err(SqlError::new(
+                        state::PROGRAM_LIMIT_EXCEEDED,
+                        "a row of COPY is longer than a protocol message may be",
+                    )
+                    .into());
+                }
                 backend::copy_data(&mut wire.output, &chunk.data[start..end]);
                 start = end;
             }

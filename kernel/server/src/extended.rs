@@ -269,8 +269,8 @@ impl OpenSession {
                     let tag = self.copy_out(wire, copy)?;
                     backend::command_complete(&mut wire.output, tag);
                 }
-                Outcome::CopyIn { columns, .. } => {
-                    backend::copy_in(&mut wire.output, columns);
+                Outcome::CopyIn { format, columns } => {
+                    backend::copy_in(&mut wire.output, format, columns);
                     wire.flush()?;
                     self.mode = Mode::CopyingIn(AfterCopy::Extended);
                 }

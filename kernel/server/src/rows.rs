@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use bytes::BytesMut;
 use heliosdb_sql::error::{SqlError, state};
-use heliosdb_sql::types::{Format, encode_binary, encode_text_typmod};
+use heliosdb_sql::types::{Format, encode_binary_typmod, encode_text_typmod};
 use heliosdb_sql::{ResultColumn, Rows};
 
 use crate::backend::DataRow;
@@ -172,7 +172,14 @@ impl RowWriter {
                 DataRow::null(out);
             } else if *code == BINARY {
                 self.binary.clear();
-                encode_binary(array.as_ref(), row, &column.ty, format, &mut self.binary);
+                encode_binary_typmod(
+                    array.as_ref(),
+                    row,
+                    &column.ty,
+                    column.typmod,
+                    format,
+                    &mut self.binary,
+                );
                 DataRow::value(out, &self.binary);
             } else {
                 self.text.clear();

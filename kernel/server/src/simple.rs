@@ -111,8 +111,8 @@ impl OpenSession {
             }
             Outcome::Command(tag) => Completion::Tag(tag.0),
             Outcome::CopyOut(copy) => Completion::Tag(self.copy_out(wire, copy)?),
-            Outcome::CopyIn { columns, .. } => {
-                backend::copy_in(&mut wire.output, columns);
+            Outcome::CopyIn { format, columns } => {
+                backend::copy_in(&mut wire.output, format, columns);
                 return Ok(None);
             }
             Outcome::Empty => Completion::Empty,

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients;
+mod copies;
 mod harness;
 mod scripts;
 mod support;

@@ -175,6 +175,48 @@ fn a_driver_copies() {
     });
 }
 
+/// Its reader looks for the header and the first row in one message.
+#[test]
+fn a_driver_copies_in_binary() {
+    use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
+    use tokio_postgres::types::Type;
+
+    let served = Served::trust();
+    with_client(&served, async |client| {
+        client
+            .batch_execute("create table t (a int, b text, c float8[])")
+            .await
+            .unwrap();
+        let types = [Type::INT4, Type::TEXT, Type::FLOAT8_ARRAY];
+        let sink = client
+            .copy_in("copy t from stdin (format binary)")
+            .await
+            .unwrap();
+        let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &types));
+        for i in 0..1000i32 {
+            let text = (i % 3 > 0).then(|| format!("text, {i}"));
+            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&i, &text, &vec![0.5f64, f64::from(i)]];
+            writer.as_mut().write(&row).await.unwrap();
+        }
+        assert_eq!(writer.as_mut().finish().await.unwrap(), 1000);
+        for (query, count) in [("select * from t order by a", 1000), ("table t limit 0", 0)] {
+            let out = client
+                .copy_out(&format!("copy ({query}) to stdout (format binary)"))
+                .await
+                .unwrap();
+            let rows: Vec<_> = BinaryCopyOutStream::new(out, &types).collect().await;
+            assert_eq!(rows.len(), count);
+            for (i, row) in (0i32..).zip(&rows) {
+                let row = row.as_ref().unwrap();
+                assert_eq!(row.get::<i32>(0), i);
+                assert_eq!(row.get::<Option<&str>>(1).is_some(), i % 3 > 0);
+                assert_eq!(row.get::<Vec<f64>>(2), [0.5, f64::from(i)]);
+            }
+        }
+    });
+}
+
 /// A driver describes a statement before it binds, and runs it at one time and another.
 #[test]
 fn the_time_to_read_at_is_a_parameter() {

@@ -430,6 +430,27 @@ fn copy_goes_both_ways_in_both_protocols() {
         .collect();
     assert_eq!(text, b"1\n2\n3\n");
 
+    // In binary the header is in one message with the first row.
+    raw.send(&query("copy t from stdin (format binary)"));
+    let asked = raw.next().unwrap();
+    assert_eq!(
+        (asked.kind, &asked.body[..]),
+        (b'G', &[1, 0, 2, 0, 1, 0, 1][..])
+    );
+    let row = b"\0\x02\0\0\0\x04\0\0\0\x09\xff\xff\xff\xff";
+    let stream = [&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..], row, b"\xff\xff"].concat();
+    assert_eq!(
+        raw.ask(&[message(b'd', &stream), done].concat()),
+        "C(COPY 1) Z(I)"
+    );
+    raw.send(&query(
+        "copy (select * from t where a = 9) to stdout binary",
+    ));
+    let messages = raw.until_ready();
+    assert_eq!(shown(&messages), "H d d c C(COPY 1) Z(I)");
+    assert_eq!(messages[0].body, [1, 0, 2, 0, 1, 0, 1]);
+    assert_eq!(messages[1].body, stream[..stream.len() - 2]);
+
     // Anything else in the middle of a COPY ends the connection.
     raw.send(&[query("copy t from stdin"), query("select 1")].concat());
     assert_eq!(shown(&raw.until_closed()), "G E(08P01)");

@@ -19,9 +19,9 @@ use crate::error::{Result, SqlError, state};
 use crate::types::{ColumnBuilder, Format};
 
 /// Rows of one batch.
-const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// A record longer than this is refused (`MaxAllocSize`).
-const RECORD_BYTES_MAX: usize = (1 << 30) - 1;
+pub(super) const RECORD_BYTES_MAX: usize = (1 << 30) - 1;
 /// Characters of a value or line that a CONTEXT shows (`MAX_COPY_DATA_DISPLAY`).
 const CONTEXT_CHARS_MAX: usize = 100;
 
@@ -62,14 +62,17 @@ impl Decoder {
         format: Format,
     ) -> Result<Decoder> {
         options.check(true)?;
-        for name in options.force_null.iter().chain(&options.force_not_null) {
-            if !columns.iter().any(|c| c.name == *name) {
-                return Err(SqlError::new(
-                    state::INVALID_COLUMN_REFERENCE,
-                    format!(
-                        "FORCE_NULL or FORCE_NOT_NULL column \"{name}\" not referenced by COPY"
-                    ),
-                ));
+        for (option, names) in [
+            ("FORCE_NOT_NULL", &options.force_not_null),
+            ("FORCE_NULL", &options.force_null),
+        ] {
+            for name in names {
+                if !columns.iter().any(|c| c.name == *name) {
+                    return Err(SqlError::new(
+                        state::INVALID_COLUMN_REFERENCE,
+                        format!("{option} column \"{name}\" not referenced by COPY"),
+                    ));
+                }
             }
         }
         let mut fields = Vec::new();
@@ -108,7 +111,8 @@ impl Decoder {
 
     /// Takes more of the stream; gives the batches that are full now.
     pub fn push(&mut self, data: &[u8]) -> Result<Vec<RecordBatch>> {
-        let mut rest = data;
+        let decoded = self.options.encoding.decode(data)?;
+        let mut rest = decoded.as_deref().unwrap_or(data);
         if !self.pending.is_empty() {
             // Complete the record at hand; what follows is read in place.
             match self.find_end(rest) {
@@ -196,7 +200,7 @@ impl Decoder {
                     at = newline + 1;
                 }
             }
-            CopyFormat::Csv => {
+            _ => {
                 let (quote, escape) = (self.options.quote, self.options.escape);
                 let mut at = self.scanned;
                 self.scanned = 0;
@@ -258,7 +262,7 @@ impl Decoder {
         };
         match self.options.format {
             CopyFormat::Text => self.text_fields(text)?,
-            CopyFormat::Csv => self.csv_fields(text)?,
+            _ => self.csv_fields(text)?,
         }
         self.count_inner_lines(record);
         self.rows += 1;
@@ -333,7 +337,7 @@ impl Decoder {
         let mut scratch = std::mem::take(&mut self.scratch);
         let (range, next) = match self.options.format {
             CopyFormat::Text => split_text(text.as_bytes(), start, self.options.delimiter),
-            CopyFormat::Csv => {
+            _ => {
                 let f = split_csv(text.as_bytes(), start, &self.options, &mut scratch);
                 (f.range, f.next)
             }
@@ -474,7 +478,7 @@ impl Decoder {
     }
 }
 
-fn bad_format(message: impl Into<String>) -> SqlError {
+pub(super) fn bad_format(message: impl Into<String>) -> SqlError {
     SqlError::new(state::BAD_COPY_FILE_FORMAT, message)
 }
 

@@ -42,10 +42,11 @@ impl Encoder {
     }
 
     /// The header line, if there is one.
-    pub fn header(&mut self, out: &mut Vec<u8>) {
+    pub fn header(&mut self, out: &mut Vec<u8>) -> Result<()> {
         if self.options.header == Header::No {
-            return;
+            return Ok(());
         }
+        let start = out.len();
         for i in 0..self.columns.len() {
             if i > 0 {
                 out.push(self.options.delimiter);
@@ -53,21 +54,21 @@ impl Encoder {
             let name = self.columns[i].name.clone();
             match self.options.format {
                 CopyFormat::Text => escape_text(&name, self.options.delimiter, out),
-                CopyFormat::Csv => self.csv_field(&name, false, out),
+                _ => self.csv_field(&name, false, out),
             }
         }
         out.push(b'\n');
+        self.options.encoding.encode(out, start)
     }
 
     /// Appends every row of a batch whose columns are the encoder's.
-    pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) {
-        for row in 0..batch.num_rows() {
-            self.encode_row(batch, row, out);
-        }
+    pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        (0..batch.num_rows()).try_for_each(|row| self.encode_row(batch, row, out))
     }
 
     /// Appends one row of such a batch.
-    pub fn encode_row(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) {
+    pub fn encode_row(&mut self, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
         for i in 0..self.columns.len() {
             if i > 0 {
                 out.push(self.options.delimiter);
@@ -90,11 +91,12 @@ impl Encoder {
             );
             match self.options.format {
                 CopyFormat::Text => escape_text(&field, self.options.delimiter, out),
-                CopyFormat::Csv => self.csv_field(&field, self.force_quote[i], out),
+                _ => self.csv_field(&field, self.force_quote[i], out),
             }
             self.field = field;
         }
         out.push(b'\n');
+        self.options.encoding.encode(out, start)
     }
 
     fn csv_field(&self, field: &str, force: bool, out: &mut Vec<u8>) {

@@ -1,20 +1,25 @@
-//! COPY's text and csv formats: bytes to columns and back.
+//! COPY's text, csv and binary formats: bytes to columns and back.
 //!
 //! [`Decoder`] takes the stream in chunks of any size and gives batches; [`Encoder`] takes batches
-//! and gives bytes. Both know [`CopyOptions`] and the columns, nothing of tables or transactions.
-//! Only UTF-8 is spoken. The end-of-line is `\n` or `\r\n`; a lone `\r`, which PostgreSQL also
+//! and gives bytes; [`BinaryDecoder`] and [`BinaryEncoder`] do the same for the binary format. All know
+//! [`CopyOptions`] and the columns, nothing of tables or transactions. In text, the end-of-line is `\n` or `\r\n`; a lone `\r`, which PostgreSQL also
 //! takes for one, is refused.
 
+mod binary;
 mod decode;
 mod encode;
+mod encoding;
 mod options;
+pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
 
 use crate::types::PgType;
 
+pub use binary::{BinaryDecoder, BinaryEncoder};
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub use encoding::Encoding;
 pub use options::{CopyFormat, CopyOptions, ForceQuote, Header};
 
 /// A column of the stream.

@@ -173,7 +173,7 @@ proptest! {
             ("b", std::sync::Arc::new(b) as arrow::array::ArrayRef, true),
         ]).unwrap();
         let mut out = Vec::new();
-        Encoder::new(o.clone(), columns(&types), Format::default()).unwrap().encode(&batch, &mut out);
+        Encoder::new(o.clone(), columns(&types), Format::default()).unwrap().encode(&batch, &mut out).unwrap();
         let back = read_chunks(&o, &types, &out, chunk).unwrap();
         prop_assert_eq!(rows(&back), rows(&[batch]));
     }

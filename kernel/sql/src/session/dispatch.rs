@@ -81,6 +81,10 @@ impl Session {
             }
             StatementKind::Backup(directory) => self.backup_database(directory),
             StatementKind::ArchiveLog => self.archive_log(),
+            StatementKind::Copy(copy) => {
+                self.begin_statement_snapshot();
+                self.copy(copy, &statement.text)
+            }
             StatementKind::Export(options) => self.export_database(options, &statement.text),
             StatementKind::Plugin(command) => self.run_plugin_command(command, &statement.text),
             StatementKind::SqlWithClauses(ast, clauses) => {
@@ -172,7 +176,7 @@ impl Session {
     }
 
     /// Statements that read or write data or the catalog.
-    fn dispatch_work(
+    pub(crate) fn dispatch_work(
         &mut self,
         ast: &Ast,
         text: &str,
@@ -222,7 +226,6 @@ impl Session {
                     break self.run_update(&plan, params);
                 }
             },
-            Ast::Copy { .. } => self.copy(ast),
             Ast::Explain { .. } => self.explain(ast),
             Ast::Truncate(truncate) => self.truncate(truncate),
             Ast::Lock(lock) => self.lock_tables(lock),

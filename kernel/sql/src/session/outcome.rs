@@ -81,8 +81,18 @@ pub enum Outcome {
 pub enum CopyFormat {
     Text,
     Csv,
-    /// Bytes that are no rows: a dump.
+    /// Rows in COPY's binary format, or a dump.
     Binary,
+}
+
+impl From<crate::copy::CopyFormat> for CopyFormat {
+    fn from(format: crate::copy::CopyFormat) -> CopyFormat {
+        match format {
+            crate::copy::CopyFormat::Text => CopyFormat::Text,
+            crate::copy::CopyFormat::Csv => CopyFormat::Csv,
+            crate::copy::CopyFormat::Binary => CopyFormat::Binary,
+        }
+    }
 }
 
 /// A message that is not an error.

@@ -22,6 +22,7 @@ use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
 use super::{depth, fetch, spelling, synonym};
+use crate::copy::syntax::{self as copy, CopyStatement};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
@@ -64,6 +65,7 @@ pub(crate) enum StatementKind {
     Backup(String),
     /// ARCHIVE LOG.
     ArchiveLog,
+    Copy(Box<CopyStatement>),
     /// CREATE TABLE or ALTER TABLE with clauses of plugins, in the order they were written.
     SqlWithClauses(Box<ast::Statement>, Vec<PlacedClause>),
     /// A statement that a plugin runs.
@@ -96,6 +98,7 @@ impl StatementKind {
             | StatementKind::SqlWithKeyLock(s)
             | StatementKind::SqlWithDeferrable(s, _)
             | StatementKind::SqlWithClauses(s, _) => Some(s),
+            StatementKind::Copy(copy) => Some(&copy.ast),
             _ => None,
         }
     }
@@ -106,6 +109,7 @@ impl StatementKind {
             | StatementKind::SqlWithKeyLock(s)
             | StatementKind::SqlWithDeferrable(s, _)
             | StatementKind::SqlWithClauses(s, _) => Some(s),
+            StatementKind::Copy(copy) => Some(&mut copy.ast),
             _ => None,
         }
     }
@@ -434,6 +438,9 @@ fn parse_known(
         let options = export::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Export(options));
     }
+    if is_word(first, Keyword::COPY) {
+        return parse_copy(lines, tokens);
+    }
     let mut create_user = false;
     let mut key_lock = false;
     let mut deferrable = None;
@@ -467,8 +474,6 @@ fn parse_known(
         || is_word(first, Keyword::DECLARE)
     {
         key_lock = drop_key_lock_words(&mut tokens);
-    } else if is_word(first, Keyword::COPY) {
-        spell_copy_booleans(&mut tokens);
     }
 
     let dialect = PostgreSqlDialect {};
@@ -601,28 +606,6 @@ fn replace_word(tokens: &mut [TokenWithSpan], from: Keyword, to: Keyword, value:
     }
 }
 
-/// COPY's boolean options in PostgreSQL's other spellings, ON, OFF, 1 and 0, as TRUE and FALSE.
-fn spell_copy_booleans(tokens: &mut [TokenWithSpan]) {
-    let mut option = false;
-    for token in tokens {
-        let spelled = match &token.token {
-            Token::Whitespace(_) => continue,
-            Token::Word(w) if option && w.keyword == Keyword::ON => Some(true),
-            Token::Word(w) if option && w.keyword == Keyword::OFF => Some(false),
-            Token::Number(n, _) if option && n == "1" => Some(true),
-            Token::Number(n, _) if option && n == "0" => Some(false),
-            _ => None,
-        };
-        option = matches!(&token.token, Token::Word(w)
-            if matches!(w.keyword, Keyword::FREEZE | Keyword::HEADER));
-        match spelled {
-            Some(true) => *token = keyword_token(token, Keyword::TRUE, "TRUE"),
-            Some(false) => *token = keyword_token(token, Keyword::FALSE, "FALSE"),
-            None => {}
-        }
-    }
-}
-
 fn remove_word(tokens: &mut Vec<TokenWithSpan>, word: &str) {
     tokens.retain(|t| {
         !matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
@@ -731,6 +714,24 @@ fn parse_alter_extension(
         Some(alter) => Ok(StatementKind::AlterExtension(alter)),
         None => Err(SqlError::unsupported("this form of ALTER EXTENSION")),
     }
+}
+
+/// COPY, of whose options the dialect knows few.
+fn parse_copy(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
+    let dialect = PostgreSqlDialect {};
+    let mut p = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_DEPTH_MAX)
+        .with_tokens_with_locations(tokens);
+    let statement = copy::parse(&mut p).map_err(|failure| match failure {
+        copy::Failure::Syntax(e) => parser_error(lines, e),
+        copy::Failure::Refused(e, Some(at)) => e.with_position(lines.position(at)),
+        copy::Failure::Refused(e, None) => *e,
+    })?;
+    let next = p.next_token();
+    if next.token != Token::EOF {
+        return Err(near(lines, &next.token.to_string(), Some(next.span.start)));
+    }
+    Ok(StatementKind::Copy(Box::new(statement)))
 }
 
 /// CREATE SEQUENCE and ALTER SEQUENCE: the dialect knows the options only in one order.

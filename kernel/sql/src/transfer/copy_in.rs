@@ -1,35 +1,81 @@
-//! COPY … FROM STDIN: data arrives in pieces; each batch of rows is inserted as it is complete.
+//! COPY … FROM: data arrives in pieces, from the client or a file; each batch of rows is inserted as it is complete.
 //!
-//! 1. `copy` finds the table and the columns and puts a [`CopyIn`] into the session.
+//! 1. `copy` finds the table and the columns and puts a [`CopyIn`] into the session, or reads the whole file.
 //! 2. The client's data goes through [`Session::copy_in_data`].
 //! 3. [`Session::copy_in_done`] inserts the rest, judges and checks what waited for the end, and commits outside
 //!    a block. [`Session::copy_in_fail`], or any error, undoes it all.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use heliosdb_storage::TableLockMode;
-use sqlparser::ast::{Ident, ObjectName};
+use sqlparser::ast::{self, Expr, Ident, ObjectName, visit_expressions};
 
-use crate::catalog::Relation;
+use super::file;
 use crate::catalog::model::Table;
-use crate::copy::{CopyColumn, CopyFormat, CopyOptions, Decoder};
+use crate::catalog::{CatalogSnapshot, Relation};
+use crate::copy::{BinaryDecoder, CopyColumn, CopyFormat, CopyOptions, Decoder};
 use crate::dml::insert::{check_identity, complete, find_column, not_a_table};
 use crate::dml::target::WriteTarget;
 use crate::dml::write::Writer;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::plan::compile::{Expressions, Local};
 use crate::session::Session;
 use crate::session::outcome::{self, CommandTag, Outcome};
+use crate::session::planning::LazyState;
 use crate::session::spelling::Overriding;
+use crate::types::PgType;
 
 pub(crate) struct CopyIn {
     target: Arc<WriteTarget>,
     /// Places of the columns in the data.
     places: Vec<usize>,
-    decoder: Decoder,
+    decoder: Input,
+    filter: Option<Filter>,
     writer: Writer,
     rows: u64,
+}
+
+enum Input {
+    Lines(Box<Decoder>),
+    Binary(Box<BinaryDecoder>),
+}
+
+impl Input {
+    fn push(&mut self, data: &[u8]) -> Result<Vec<RecordBatch>> {
+        match self {
+            Input::Lines(decoder) => decoder.push(data),
+            Input::Binary(decoder) => decoder.push(data),
+        }
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+        match self {
+            Input::Lines(decoder) => decoder.finish(),
+            Input::Binary(decoder) => decoder.finish(),
+        }
+    }
+}
+
+/// WHERE: of the rows of the data, those to insert. Generated columns are not computed yet and are NULL in it.
+struct Filter {
+    condition: Expressions,
+    /// The table's, but for NULL in what may not be NULL once it is inserted.
+    schema: Arc<Schema>,
+}
+
+impl Filter {
+    fn keep(&self, state: &LazyState, columns: Vec<ArrayRef>) -> Result<(Vec<ArrayRef>, usize)> {
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
+        let program = self.condition.prepare(state, &[])?;
+        let kept = program.condition(0, &batch)?;
+        let kept = arrow::compute::filter_record_batch(&batch, &kept)?;
+        Ok((kept.columns().to_vec(), kept.num_rows()))
+    }
 }
 
 /// Places of the columns named, or of all.
@@ -56,6 +102,15 @@ pub(super) fn copy_places(target: &WriteTarget, columns: &[Ident]) -> Result<Vec
     Ok(places)
 }
 
+/// 42703 and its like, unless the columns that an option names are some of the table's.
+pub(super) fn check_named(target: &WriteTarget, names: &[String]) -> Result<()> {
+    let names: Vec<Ident> = names.iter().map(|n| Ident::with_quote('"', n)).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => copy_places(target, &names).map(drop),
+    }
+}
+
 pub(super) fn copy_columns(target: &WriteTarget, places: &[usize]) -> Vec<CopyColumn> {
     places
         .iter()
@@ -74,12 +129,19 @@ impl Session {
         name: &ObjectName,
         columns: &[Ident],
         options: CopyOptions,
+        filter: Option<&Expr>,
+        file: Option<&str>,
     ) -> Result<Outcome> {
         self.check_writable("COPY FROM")?;
-        let target = loop {
+        let (target, catalog) = loop {
             let (_, catalog) = self.write_view()?;
             let table = match self.relation(&catalog, name)? {
                 Relation::Table(t) => t,
+                Relation::View(v) => {
+                    let message = format!("cannot copy to view \"{}\"", v.name);
+                    let hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger.";
+                    return Err(SqlError::new(state::WRONG_OBJECT_TYPE, message).with_hint(hint));
+                }
                 other => return Err(not_a_table(&other, "copy to")),
             };
             self.check_write_privilege(table.owner, &table.name)?;
@@ -89,7 +151,12 @@ impl Session {
             if options.freeze {
                 self.check_private(&table)?;
             }
-            break self.with_state(|s, state| s.write_target(state, &catalog, table.oid))?;
+            let target = self.with_state(|s, state| s.write_target(state, &catalog, table.oid))?;
+            break (target, catalog);
+        };
+        let filter = match filter {
+            Some(filter) => Some(self.copy_filter(&catalog, &target, filter)?),
+            None => None,
         };
         let places = copy_places(&target, columns)?;
         if !columns.is_empty() {
@@ -98,23 +165,87 @@ impl Session {
                 check_identity(&target, *place, Some(Overriding::System))?;
             }
         }
+        check_named(&target, &options.force_not_null)?;
+        check_named(&target, &options.force_null)?;
         let described = copy_columns(&target, &places);
-        let format = match options.format {
-            CopyFormat::Text => outcome::CopyFormat::Text,
-            CopyFormat::Csv => outcome::CopyFormat::Csv,
+        let format = outcome::CopyFormat::from(options.format);
+        let decoder = match options.format {
+            CopyFormat::Text | CopyFormat::Csv => {
+                let format = self.info.format();
+                let decoder = Decoder::new(options, &described, target.name(), format)?;
+                Input::Lines(Box::new(decoder))
+            }
+            CopyFormat::Binary => {
+                Input::Binary(Box::new(BinaryDecoder::new(&described, target.name())?))
+            }
         };
-        let decoder = Decoder::new(options, &described, target.name(), self.info.format())?;
         let catalog = self.info.catalog();
         let writer = Writer::new(self, catalog);
         let columns = places.len();
-        self.copy_in = Some(CopyIn {
+        let mut copy = CopyIn {
             target,
             places,
             decoder,
+            filter,
             writer,
             rows: 0,
-        });
-        Ok(Outcome::CopyIn { format, columns })
+        };
+        let Some(file) = file else {
+            self.copy_in = Some(copy);
+            return Ok(Outcome::CopyIn { format, columns });
+        };
+        let copied = file::Source::open(file)
+            .and_then(|mut source| copy.read(self, &mut source))
+            .and_then(|()| copy.finish(self));
+        copied.map_err(|e| copy.fail(self, e))?;
+        let tag = CommandTag::counted("COPY", copy.rows);
+        Ok(Outcome::Command(tag))
+    }
+
+    /// Plans the condition that rows are held against.
+    fn copy_filter(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        target: &WriteTarget,
+        filter: &Expr,
+    ) -> Result<Filter> {
+        let meta = &target.meta;
+        let fields = meta.schema.fields().iter();
+        let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let what = "COPY FROM WHERE conditions";
+        if has_subquery(filter) {
+            let message = "cannot use subquery in COPY FROM WHERE condition";
+            return Err(SqlError::new(state::FEATURE_NOT_SUPPORTED, message));
+        }
+        let condition = self.with_state(|session, state| {
+            let plan = |condition: Expr| {
+                let local = Local {
+                    name: &meta.table.name,
+                    schema: schema.clone(),
+                };
+                let info = &session.info;
+                Expressions::plan_exprs(state, catalog, info, &[local], vec![condition], what)
+            };
+            let condition = plan(filter.clone())?;
+            match condition.pg_type(0) {
+                PgType::Bool => Ok(condition),
+                // A literal of no type yet.
+                PgType::Unknown => plan(Expr::Cast {
+                    kind: ast::CastKind::Cast,
+                    expr: Box::new(filter.clone()),
+                    data_type: ast::DataType::Boolean,
+                    array: false,
+                    format: None,
+                }),
+                other => {
+                    let ty = other.name();
+                    let message = format!("argument of WHERE must be type boolean, not type {ty}");
+                    Err(SqlError::new(state::DATATYPE_MISMATCH, message))
+                }
+            }
+        })?;
+        Ok(Filter { condition, schema })
     }
 
     /// COPY FREEZE is for a table that this transaction has created or truncated.
@@ -137,11 +268,7 @@ impl Session {
         let Some(mut copy) = self.copy_in.take() else {
             return Err(no_copy());
         };
-        let result = copy
-            .decoder
-            .push(data)
-            .and_then(|batches| copy.insert(self, batches));
-        match result {
+        match copy.push(self, data) {
             Ok(()) => {
                 self.copy_in = Some(copy);
                 Ok(())
@@ -158,13 +285,7 @@ impl Session {
             return Err(no_copy());
         };
         let result = copy
-            .decoder
-            .finish()
-            .and_then(|batches| copy.insert(self, batches))
-            .and_then(|()| {
-                let finished = self.with_state(|session, state| copy.writer.finish(session, state));
-                finished.map_err(|e| copy.context(e))
-            })
+            .finish(self)
             .map_err(|e| copy.fail(self, e))
             .and_then(|()| {
                 if self.txn.in_block() {
@@ -199,6 +320,30 @@ impl Session {
 }
 
 impl CopyIn {
+    fn push(&mut self, session: &mut Session, data: &[u8]) -> Result<()> {
+        let batches = self.decoder.push(data)?;
+        self.insert(session, batches)
+    }
+
+    /// Takes all that a file has.
+    fn read(&mut self, session: &mut Session, source: &mut file::Source) -> Result<()> {
+        loop {
+            let piece = source.next()?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            self.push(session, piece)?;
+        }
+    }
+
+    /// The data has ended.
+    fn finish(&mut self, session: &mut Session) -> Result<()> {
+        let batches = self.decoder.finish()?;
+        self.insert(session, batches)?;
+        let finished = session.with_state(|session, state| self.writer.finish(session, state));
+        finished.map_err(|e| self.context(e))
+    }
+
     fn insert(&mut self, session: &mut Session, batches: Vec<RecordBatch>) -> Result<()> {
         if batches.is_empty() {
             return Ok(());
@@ -208,8 +353,8 @@ impl CopyIn {
                 if session.interrupt.is_canceled() {
                     return Err(SqlError::from(heliosdb_storage::Error::Canceled));
                 }
-                let rows = batch.num_rows();
-                let columns = complete(
+                let mut rows = batch.num_rows();
+                let mut columns = complete(
                     state,
                     &self.target,
                     &self.places,
@@ -217,6 +362,12 @@ impl CopyIn {
                     rows,
                     &self.writer.format,
                 )?;
+                if let Some(filter) = &self.filter {
+                    (columns, rows) = filter.keep(state, columns).map_err(|e| self.context(e))?;
+                    if rows == 0 {
+                        continue;
+                    }
+                }
                 let batch = self
                     .writer
                     .check_rows(session, state, &self.target, (columns, rows), None)
@@ -247,6 +398,15 @@ impl CopyIn {
         }
         error.with_context(format!("COPY {}", self.target.name()))
     }
+}
+
+/// Whether a query is part of an expression, as it is written: planning can make one without a query of it.
+fn has_subquery(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |e| match e {
+        Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 fn no_copy() -> SqlError {

@@ -1,10 +1,12 @@
 //! What goes out to a client that copies: a query's rows, encoded as they come, or a dump.
 
-use sqlparser::ast::{self, Ident, ObjectName};
+use arrow::record_batch::RecordBatch;
+use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 
-use super::copy_in::{copy_columns, copy_places};
+use super::copy_in::{check_named, copy_columns, copy_places};
+use super::file;
 use crate::catalog::Relation;
-use crate::copy::{CopyColumn, CopyFormat, CopyOptions, Encoder};
+use crate::copy::{BinaryEncoder, CopyColumn, CopyFormat, CopyOptions, Encoder, ForceQuote};
 use crate::dump::stream::ExportStream;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{named_table, select};
@@ -26,12 +28,63 @@ enum Source {
 /// The rows of a COPY TO.
 struct EncodedRows {
     rows: Rows,
-    encoder: Encoder,
+    encoder: Output,
     format: outcome::CopyFormat,
     columns: usize,
     count: u64,
     header_due: bool,
     done: bool,
+}
+
+enum Output {
+    Lines(Encoder),
+    Binary(BinaryEncoder),
+}
+
+impl Output {
+    fn new(
+        options: CopyOptions,
+        columns: Vec<CopyColumn>,
+        format: crate::types::Format,
+    ) -> Result<Output> {
+        match options.format {
+            CopyFormat::Text | CopyFormat::Csv => {
+                Encoder::new(options, columns, format).map(Output::Lines)
+            }
+            CopyFormat::Binary => BinaryEncoder::new(columns, format).map(Output::Binary),
+        }
+    }
+
+    /// What comes before the rows. The binary format's goes into one message with the first row, where clients
+    /// look for it.
+    fn header(&mut self, chunk: &mut CopyChunk) -> Result<()> {
+        match self {
+            Output::Lines(encoder) => {
+                encoder.header(&mut chunk.data)?;
+                if !chunk.data.is_empty() {
+                    chunk.row_ends.push(chunk.data.len());
+                }
+            }
+            Output::Binary(encoder) => encoder.header(&mut chunk.data),
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, batch: &RecordBatch, row: usize, chunk: &mut CopyChunk) -> Result<()> {
+        match self {
+            Output::Lines(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
+            Output::Binary(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
+        }
+        chunk.row_ends.push(chunk.data.len());
+        Ok(())
+    }
+
+    fn trailer(&mut self, chunk: &mut CopyChunk) {
+        if let Output::Binary(encoder) = self {
+            encoder.trailer(&mut chunk.data);
+            chunk.row_ends.push(chunk.data.len());
+        }
+    }
 }
 
 /// Encoded rows, or a piece of a dump. A client of the protocol is sent one message a row.
@@ -105,21 +158,20 @@ impl EncodedRows {
     fn next_chunk(&mut self) -> Result<Option<CopyChunk>> {
         let mut chunk = CopyChunk::default();
         if std::mem::take(&mut self.header_due) {
-            self.encoder.header(&mut chunk.data);
-            if !chunk.data.is_empty() {
-                chunk.row_ends.push(chunk.data.len());
-            }
+            self.encoder.header(&mut chunk)?;
         }
         while !self.done && chunk.data.len() < CHUNK_BYTES {
             match self.rows.next_batch()? {
                 Some(batch) => {
                     self.count += batch.num_rows() as u64;
                     for row in 0..batch.num_rows() {
-                        self.encoder.encode_row(&batch, row, &mut chunk.data);
-                        chunk.row_ends.push(chunk.data.len());
+                        self.encoder.row(&batch, row, &mut chunk)?;
                     }
                 }
-                None => self.done = true,
+                None => {
+                    self.done = true;
+                    self.encoder.trailer(&mut chunk);
+                }
             }
         }
         Ok((!chunk.row_ends.is_empty()).then_some(chunk))
@@ -132,6 +184,7 @@ impl Session {
         name: &ObjectName,
         columns: &[Ident],
         options: CopyOptions,
+        file: Option<&str>,
     ) -> Result<Outcome> {
         let (_, catalog) = self.read_view()?;
         let table = match self.relation(&catalog, name)? {
@@ -152,6 +205,9 @@ impl Session {
         };
         let target = self.with_state(|s, state| s.write_target(state, &catalog, table.oid))?;
         let places = copy_places(&target, columns)?;
+        if let ForceQuote::Columns(names) = &options.force_quote {
+            check_named(&target, names)?;
+        }
         let described = copy_columns(&target, &places);
         let schema = catalog
             .schema(table.schema)
@@ -164,43 +220,81 @@ impl Session {
             .collect();
         let from = named_table(vec![schema, &table.name], Some(&table.name));
         let query = select(items, vec![from]);
-        self.start_copy_out(&query, Some(described), options)
+        let planned = self.plan_query(&query, &[])?;
+        let rows = self.query_rows(&planned, &[])?;
+        self.start_copy_out(rows, Some(described), options, file)
     }
 
     pub(super) fn copy_query_to(
         &mut self,
         query: &ast::Query,
         options: CopyOptions,
+        file: Option<&str>,
     ) -> Result<Outcome> {
-        self.start_copy_out(query, None, options)
+        let rows = match query.body.as_ref() {
+            SetExpr::Insert(statement)
+            | SetExpr::Update(statement)
+            | SetExpr::Delete(statement)
+                if query.with.is_none() =>
+            {
+                self.written_rows(statement)?
+            }
+            SetExpr::Select(select) if select.into.is_some() => {
+                return Err(SqlError::unsupported("COPY (SELECT INTO)"));
+            }
+            _ => {
+                let planned = self.plan_query(query, &[])?;
+                self.query_rows(&planned, &[])?
+            }
+        };
+        if let ForceQuote::Columns(names) = &options.force_quote {
+            let is_none = |n: &&String| !rows.columns().iter().any(|c| c.name == **n);
+            if let Some(unknown) = names.iter().find(is_none) {
+                let message = format!("column \"{unknown}\" does not exist");
+                return Err(SqlError::new(state::UNDEFINED_COLUMN, message));
+            }
+        }
+        self.start_copy_out(rows, None, options, file)
+    }
+
+    /// The rows that INSERT, UPDATE or DELETE returns.
+    fn written_rows(&mut self, statement: &ast::Statement) -> Result<Rows> {
+        let returns = match statement {
+            ast::Statement::Insert(insert) => insert.returning.is_some(),
+            ast::Statement::Update(update) => update.returning.is_some(),
+            ast::Statement::Delete(delete) => delete.returning.is_some(),
+            _ => false,
+        };
+        if !returns {
+            let message = "COPY query must have a RETURNING clause";
+            return Err(SqlError::new(state::FEATURE_NOT_SUPPORTED, message));
+        }
+        match self.dispatch_work(statement, "", &[], false)? {
+            Outcome::Rows(rows) => Ok(rows),
+            _ => Err(SqlError::internal("RETURNING returned nothing")),
+        }
     }
 
     fn start_copy_out(
         &mut self,
-        query: &ast::Query,
+        rows: Rows,
         described: Option<Vec<CopyColumn>>,
         options: CopyOptions,
+        file: Option<&str>,
     ) -> Result<Outcome> {
-        let planned = self.plan_query(query, &[])?;
         let described = described.unwrap_or_else(|| {
-            planned
-                .columns
-                .iter()
-                .map(|c| CopyColumn {
-                    name: c.name.clone(),
-                    ty: c.ty.clone(),
-                    typmod: c.typmod,
-                })
-                .collect()
+            let columns = rows.columns().iter();
+            let described = columns.map(|c| CopyColumn {
+                name: c.name.clone(),
+                ty: c.ty.clone(),
+                typmod: c.typmod,
+            });
+            described.collect()
         });
-        let format = match options.format {
-            CopyFormat::Text => outcome::CopyFormat::Text,
-            CopyFormat::Csv => outcome::CopyFormat::Csv,
-        };
+        let format = outcome::CopyFormat::from(options.format);
         let columns = described.len();
-        let encoder = Encoder::new(options, described, self.info.format())?;
-        let rows = self.query_rows(&planned, &[])?;
-        let rows = EncodedRows {
+        let encoder = Output::new(options, described, self.info.format())?;
+        let mut rows = EncodedRows {
             rows,
             encoder,
             format,
@@ -209,6 +303,14 @@ impl Session {
             header_due: true,
             done: false,
         };
-        Ok(Outcome::CopyOut(CopyOut(Source::Rows(Box::new(rows)))))
+        let Some(file) = file else {
+            return Ok(Outcome::CopyOut(CopyOut(Source::Rows(Box::new(rows)))));
+        };
+        let mut target = file::Target::create(file)?;
+        while let Some(chunk) = rows.next_chunk()? {
+            target.write(&chunk.data)?;
+        }
+        let tag = CommandTag::counted("COPY", rows.count);
+        Ok(Outcome::Command(tag))
     }
 }

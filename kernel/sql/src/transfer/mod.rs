@@ -1,10 +1,11 @@
-//! COPY: rows in and out as text or csv. EXPORT DATABASE goes out the same way; BACKUP DATABASE goes to a
+//! COPY: rows in and out, between tables and clients or files of the server. EXPORT DATABASE goes out the same way; BACKUP DATABASE goes to a
 //! directory of the server's.
 
 pub(crate) mod backup;
 mod copy_in;
 mod copy_out;
 pub(crate) mod export;
+mod file;
 
 pub(crate) use copy_in::CopyIn;
 pub use copy_out::{CopyChunk, CopyOut};
@@ -12,69 +13,67 @@ pub use copy_out::{CopyChunk, CopyOut};
 use sqlparser::ast::{self, CopySource, CopyTarget};
 
 use crate::copy::CopyOptions;
+use crate::copy::syntax::CopyStatement;
 use crate::error::{Result, SqlError, state};
 use crate::session::Session;
 use crate::session::outcome::Outcome;
 
 impl Session {
-    pub(crate) fn copy(&mut self, statement: &ast::Statement) -> Result<Outcome> {
+    pub(crate) fn copy(&mut self, statement: &CopyStatement, text: &str) -> Result<Outcome> {
         let ast::Statement::Copy {
-            source,
-            to,
-            target,
-            options,
-            legacy_options,
-            values,
-        } = statement
+            source, to, target, ..
+        } = &statement.ast
         else {
             return Err(SqlError::internal("not a COPY"));
         };
-        if !values.is_empty() {
-            return Err(SqlError::unsupported("data inside a COPY statement"));
-        }
-        match target {
-            CopyTarget::File { .. } | CopyTarget::Program { .. } => {
-                return Err(SqlError::new(
-                    state::INSUFFICIENT_PRIVILEGE,
-                    "COPY to or from a file or program of the server is not allowed",
-                )
-                .with_hint("Use COPY ... FROM STDIN or COPY ... TO STDOUT; psql's \\copy does."));
+        let options = CopyOptions::from_given(&statement.options, !*to, text)?;
+        let file = match target {
+            CopyTarget::Stdin | CopyTarget::Stdout => None,
+            CopyTarget::File { filename } => {
+                self.check_may_use_files(*to)?;
+                Some(filename.as_str())
             }
-            CopyTarget::Stdin if *to => {
-                return Err(SqlError::new(
-                    state::SYNTAX_ERROR,
-                    "COPY TO STDIN makes no sense",
-                ));
+            CopyTarget::Program { .. } => {
+                let message = "COPY to or from an external program is not supported";
+                let error = SqlError::new(state::FEATURE_NOT_SUPPORTED, message);
+                return Err(
+                    error.with_hint("Let the program read or write a file, or use psql's \\copy.")
+                );
             }
-            CopyTarget::Stdout if !*to => {
-                return Err(SqlError::new(
-                    state::SYNTAX_ERROR,
-                    "COPY FROM STDOUT makes no sense",
-                ));
-            }
-            CopyTarget::Stdin | CopyTarget::Stdout => {}
+        };
+        if !*to {
+            let CopySource::Table {
+                table_name,
+                columns,
+            } = source
+            else {
+                return Err(SqlError::internal("COPY FROM a query"));
+            };
+            let filter = statement.filter.as_ref();
+            return self.copy_from(table_name, columns, options, filter, file);
         }
-        let options = CopyOptions::from_ast(options, legacy_options, !*to)?;
-        match (source, to) {
-            (
-                CopySource::Table {
-                    table_name,
-                    columns,
-                },
-                false,
-            ) => self.copy_from(table_name, columns, options),
-            (
-                CopySource::Table {
-                    table_name,
-                    columns,
-                },
-                true,
-            ) => self.copy_table_to(table_name, columns, options),
-            (CopySource::Query(query), true) => self.copy_query_to(query, options),
-            (CopySource::Query(_), false) => Err(SqlError::new(
-                state::SYNTAX_ERROR,
-                "COPY query FROM makes no sense",
-            )),
+        let out = match source {
+            CopySource::Table {
+                table_name,
+                columns,
+            } => self.copy_table_to(table_name, columns, options, file)?,
+            CopySource::Query(query) => self.copy_query_to(query, options, file)?,
+        };
+        Ok(out)
+    }
+
+    /// 42501 unless this role may use files of the server.
+    fn check_may_use_files(&self, to: bool) -> Result<()> {
+        if self.info.superuser {
+            return Ok(());
         }
+        let (role, way) = match to {
+            true => ("pg_write_server_files", "COPY to a file"),
+            false => ("pg_read_server_files", "COPY from a file"),
+        };
+        let message = format!("must be superuser or have privileges of the {role} role to {way}");
+        let hint =
+            "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.";
+        Err(SqlError::new(state::INSUFFICIENT_PRIVILEGE, message).with_hint(hint))
     }
 }

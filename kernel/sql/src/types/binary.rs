@@ -15,7 +15,7 @@ use num_traits::{Signed, Zero};
 use super::cast::{numeric_at, text_at};
 use super::interval::Interval;
 use super::numeric::{self, Numeric, encoding};
-use super::{Format, PgType, datetime, encode_text, jsonb};
+use super::{Format, PgType, datetime, encode_text_typmod, jsonb};
 use crate::error::{Result, SqlError, state};
 
 const EPOCH_MICROS: i64 = datetime::POSTGRES_EPOCH_DAYS as i64 * datetime::MICROS_PER_DAY;
@@ -27,6 +27,18 @@ const NUMERIC_NEG_INFINITY: u16 = 0xf000;
 
 /// Appends the binary form of a value, without its length. The caller deals with NULL.
 pub fn encode_binary(values: &dyn Array, row: usize, ty: &PgType, f: &Format, out: &mut Vec<u8>) {
+    encode_binary_typmod(values, row, ty, -1, f, out);
+}
+
+/// As [`encode_binary`] with the typmod of the column: `char(n)` is padded to its length.
+pub fn encode_binary_typmod(
+    values: &dyn Array,
+    row: usize,
+    ty: &PgType,
+    typmod: i32,
+    f: &Format,
+    out: &mut Vec<u8>,
+) {
     if values.is_null(row) {
         return;
     }
@@ -104,19 +116,24 @@ pub fn encode_binary(values: &dyn Array, row: usize, ty: &PgType, f: &Format, ou
         (PgType::Uuid, _) => out.extend_from_slice(values.as_fixed_size_binary().value(row)),
         (PgType::Array(item), DataType::List(_)) => {
             let elements = values.as_list::<i32>().value(row);
-            encode_array(&elements, item, 1, f, out);
+            encode_array(&elements, item, typmod, 1, f, out);
         }
         (PgType::Int2Vector, DataType::List(_)) => {
             let elements = values.as_list::<i32>().value(row);
-            encode_array(&elements, &PgType::Int2, 0, f, out);
+            encode_array(&elements, &PgType::Int2, -1, 0, f, out);
         }
         (PgType::OidVector, DataType::List(_)) => {
             let elements = values.as_list::<i32>().value(row);
-            encode_array(&elements, &PgType::Oid, 0, f, out);
+            encode_array(&elements, &PgType::Oid, -1, 0, f, out);
         }
         _ => {
             let mut text = String::new();
-            encode_text(values, row, ty, f, &mut text);
+            encode_text_typmod(values, row, ty, typmod, f, &mut text);
+            // The one byte of an empty "char".
+            if *ty == PgType::Char && text.is_empty() {
+                out.push(0);
+                return;
+            }
             if let PgType::Extension(extension) = ty {
                 match extension.send_text(&text) {
                     Ok(bytes) => out.extend_from_slice(&bytes),
@@ -144,7 +161,14 @@ fn integer_at(values: &dyn Array, row: usize) -> i64 {
 }
 
 /// `first` is the number of the first element.
-fn encode_array(elements: &ArrayRef, item: &PgType, first: i32, f: &Format, out: &mut Vec<u8>) {
+fn encode_array(
+    elements: &ArrayRef,
+    item: &PgType,
+    typmod: i32,
+    first: i32,
+    f: &Format,
+    out: &mut Vec<u8>,
+) {
     let dimensions = i32::from(!elements.is_empty());
     out.extend(dimensions.to_be_bytes());
     out.extend(i32::from(elements.null_count() > 0).to_be_bytes());
@@ -161,7 +185,7 @@ fn encode_array(elements: &ArrayRef, item: &PgType, first: i32, f: &Format, out:
         }
         let at = out.len();
         out.extend([0; 4]);
-        encode_binary(elements, i, item, f, out);
+        encode_binary_typmod(elements, i, item, typmod, f, out);
         let length = (out.len() - at - 4) as i32;
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
@@ -213,12 +237,12 @@ fn encode_numeric(n: &Numeric, out: &mut Vec<u8>) {
 }
 
 /// A cursor over a received value.
-struct Reader<'a> {
-    bytes: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         if n > self.bytes.len() {
             return Err(SqlError::new(
                 state::PROTOCOL_VIOLATION,
@@ -230,27 +254,27 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         Ok(self
             .take(N)?
             .try_into()
             .expect("take returns as many bytes as asked"))
     }
 
-    fn i16(&mut self) -> Result<i16> {
+    pub(super) fn i16(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
-    fn i32(&mut self) -> Result<i32> {
+    pub(super) fn i32(&mut self) -> Result<i32> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
-    fn i64(&mut self) -> Result<i64> {
+    pub(super) fn i64(&mut self) -> Result<i64> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 }
 
-fn invalid(what: &str) -> SqlError {
+pub(super) fn invalid(what: &str) -> SqlError {
     SqlError::new(state::INVALID_BINARY_REPRESENTATION, what)
 }
 
@@ -304,29 +328,8 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
             );
         }
         PgType::Bytea => ScalarValue::Binary(Some(r.take(r.bytes.len())?.to_vec())),
-        PgType::Date => {
-            let sent = r.i32()?;
-            let days = if datetime::is_finite_date(sent) {
-                let days = sent as i64 + datetime::POSTGRES_EPOCH_DAYS as i64;
-                if !datetime::is_valid_date(days) {
-                    return Err(datetime::date_out_of_range());
-                }
-                days as i32
-            } else {
-                sent
-            };
-            ScalarValue::Date32(Some(days))
-        }
-        PgType::Time => {
-            let t = r.i64()?;
-            if !(0..=datetime::MICROS_PER_DAY).contains(&t) {
-                return Err(SqlError::new(
-                    state::DATETIME_FIELD_OVERFLOW,
-                    "time out of range",
-                ));
-            }
-            ScalarValue::Time64Microsecond(Some(t))
-        }
+        PgType::Date => ScalarValue::Date32(Some(decode_date(r)?)),
+        PgType::Time => ScalarValue::Time64Microsecond(Some(decode_time(r)?)),
         PgType::Timestamp => ScalarValue::TimestampMicrosecond(Some(decode_timestamp(r)?), None),
         PgType::TimestampTz => {
             ScalarValue::TimestampMicrosecond(Some(decode_timestamp(r)?), Some("UTC".into()))
@@ -343,12 +346,7 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
             ))
         }
         PgType::Uuid => ScalarValue::FixedSizeBinary(16, Some(r.array::<16>()?.to_vec())),
-        PgType::Jsonb => {
-            if r.array::<1>()?[0] != JSONB_VERSION {
-                return Err(invalid("unsupported jsonb version number"));
-            }
-            ScalarValue::LargeUtf8(Some(jsonb::canonical(utf8(r.take(r.bytes.len())?)?)?))
-        }
+        PgType::Jsonb => ScalarValue::LargeUtf8(Some(jsonb::canonical(jsonb_text(r)?)?)),
         PgType::Oid
         | PgType::Regclass
         | PgType::Regtype
@@ -371,7 +369,19 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
     })
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str> {
+/// The text after the version of a jsonb.
+pub(super) fn jsonb_text<'a>(r: &mut Reader<'a>) -> Result<&'a str> {
+    let version = r.array::<1>()?[0];
+    if version != JSONB_VERSION {
+        return Err(SqlError::new(
+            state::INTERNAL_ERROR,
+            format!("unsupported jsonb version number {version}"),
+        ));
+    }
+    utf8(r.take(r.bytes.len())?)
+}
+
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|e| {
         let at = bytes.get(e.valid_up_to()).copied().unwrap_or(0);
         SqlError::new(
@@ -381,7 +391,30 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
     })
 }
 
-fn decode_timestamp(r: &mut Reader<'_>) -> Result<i64> {
+pub(super) fn decode_date(r: &mut Reader<'_>) -> Result<i32> {
+    let sent = r.i32()?;
+    if !datetime::is_finite_date(sent) {
+        return Ok(sent);
+    }
+    let days = sent as i64 + datetime::POSTGRES_EPOCH_DAYS as i64;
+    if !datetime::is_valid_date(days) {
+        return Err(datetime::date_out_of_range());
+    }
+    Ok(days as i32)
+}
+
+pub(super) fn decode_time(r: &mut Reader<'_>) -> Result<i64> {
+    let t = r.i64()?;
+    if !(0..=datetime::MICROS_PER_DAY).contains(&t) {
+        return Err(SqlError::new(
+            state::DATETIME_FIELD_OVERFLOW,
+            "time out of range",
+        ));
+    }
+    Ok(t)
+}
+
+pub(super) fn decode_timestamp(r: &mut Reader<'_>) -> Result<i64> {
     let sent = r.i64()?;
     if !datetime::is_finite_timestamp(sent) {
         return Ok(sent);
@@ -391,7 +424,7 @@ fn decode_timestamp(r: &mut Reader<'_>) -> Result<i64> {
         .ok_or_else(datetime::timestamp_out_of_range)
 }
 
-fn decode_numeric(r: &mut Reader<'_>) -> Result<Numeric> {
+pub(super) fn decode_numeric(r: &mut Reader<'_>) -> Result<Numeric> {
     let (count, weight, sign, dscale) = (r.i16()?, r.i16()?, r.i16()? as u16, r.i16()? as u16);
     match sign {
         NUMERIC_NAN => return Ok(Numeric::NaN),
@@ -434,31 +467,60 @@ fn decode_numeric(r: &mut Reader<'_>) -> Result<Numeric> {
     ))
 }
 
-fn decode_array(item: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
-    let (dimensions, _has_nulls, oid) = (r.i32()?, r.i32()?, r.i32()? as u32);
+/// The head of an array: how many elements follow, each after its length.
+pub(super) fn array_head(item: &PgType, r: &mut Reader<'_>) -> Result<usize> {
+    let (dimensions, flags, oid) = (r.i32()?, r.i32()?, r.i32()? as u32);
+    if dimensions < 0 {
+        return Err(invalid(&format!(
+            "invalid number of dimensions: {dimensions}"
+        )));
+    }
+    if !matches!(flags, 0 | 1) {
+        return Err(invalid("invalid array flags"));
+    }
     if oid != item.oid()
         && !(item.is_string() && PgType::from_oid(oid).is_some_and(|t| t.is_string()))
     {
-        return Err(SqlError::new(
-            state::DATATYPE_MISMATCH,
-            "wrong element type",
-        ));
+        let sent = PgType::from_oid(oid).map_or_else(|| "???".to_owned(), |t| t.name().to_string());
+        let message = format!(
+            "binary data has array element type {oid} ({sent}) instead of expected {} ({})",
+            item.oid(),
+            item.name()
+        );
+        return Err(SqlError::new(state::DATATYPE_MISMATCH, message));
     }
-    let mut values = Vec::new();
     match dimensions {
-        0 => {}
+        0 => Ok(0),
         1 => {
             let (count, _lower) = (r.i32()?, r.i32()?);
-            for _ in 0..count.max(0) {
-                let length = r.i32()?;
-                if length < 0 {
-                    values.push(ScalarValue::try_from(&item.arrow()).map_err(SqlError::internal)?);
-                    continue;
-                }
-                values.push(decode_binary(item, r.take(length as usize)?)?);
-            }
+            usize::try_from(count).map_err(|_| {
+                SqlError::new(
+                    state::PROGRAM_LIMIT_EXCEEDED,
+                    "array size exceeds the maximum allowed (134217727)",
+                )
+            })
         }
-        _ => return Err(SqlError::unsupported("multi-dimensional array")),
+        _ => Err(SqlError::unsupported("multi-dimensional array")),
+    }
+}
+
+/// The next element's bytes, or `None` for NULL.
+pub(super) fn array_element<'a>(r: &mut Reader<'a>) -> Result<Option<&'a [u8]>> {
+    let length = r.i32()?;
+    match usize::try_from(length) {
+        Ok(length) if length <= r.bytes.len() => r.take(length).map(Some),
+        Err(_) if length == -1 => Ok(None),
+        _ => Err(invalid("insufficient data left in message")),
+    }
+}
+
+fn decode_array(item: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
+    let mut values = Vec::new();
+    for _ in 0..array_head(item, r)? {
+        values.push(match array_element(r)? {
+            None => ScalarValue::try_from(&item.arrow()).map_err(SqlError::internal)?,
+            Some(bytes) => decode_binary(item, bytes)?,
+        });
     }
     Ok(ScalarValue::List(ScalarValue::new_list(
         &values,

@@ -4,6 +4,8 @@
 //! COPY all come through it, so they accept and refuse the same things with the same errors. It
 //! takes `&str` and allocates nothing per field, which COPY relies on.
 
+mod receive;
+
 use std::sync::Arc;
 
 use arrow::array::{

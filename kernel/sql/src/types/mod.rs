@@ -46,7 +46,7 @@ use heliosdb_storage::schema::ColumnType;
 
 use crate::error::{Result, SqlError};
 
-pub use binary::{decode_binary, encode_binary};
+pub use binary::{decode_binary, encode_binary, encode_binary_typmod};
 pub(crate) use builder::decode_plain;
 pub use builder::{ColumnBuilder, decode_text};
 pub use cast::{CastContext, cast_array};

@@ -332,6 +332,40 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// Runs one statement with this on its standard input; the bytes it printed, or its error.
+    pub fn pipe(
+        &self,
+        database: &str,
+        sql: &str,
+        input: &[u8],
+    ) -> std::result::Result<Vec<u8>, String> {
+        let socket = self.directory.path().to_str().unwrap();
+        let mut child = Command::new("psql")
+            .args(["-X", "-q", "-A", "-t", "-v", "VERBOSITY=verbose"])
+            .args(["-h", socket, "-U", "helios", "-d", database, "-c", sql])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may have failed already and read nothing.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input);
+        let output = child.wait_with_output().unwrap();
+        let errors = messages(&String::from_utf8_lossy(&output.stderr));
+        if errors.contains("ERROR ") {
+            return Err(errors);
+        }
+        Ok(output.stdout)
+    }
+
+    /// A new database.
+    pub fn create(&self, database: &str) {
+        let made = self.pipe("postgres", &format!("CREATE DATABASE {database}"), b"");
+        made.unwrap();
+    }
+}
+
 /// The notices and errors that psql printed, without where in the server and in the statement they are from.
 fn messages(text: &str) -> String {
     let mut out = String::new();
@@ -360,7 +394,7 @@ fn messages(text: &str) -> String {
         }
         let said = line.split_once(":  ").map(|(label, rest)| match label {
             "ERROR" => format!("ERROR {rest}"),
-            "DETAIL" | "HINT" => format!("{label}: {rest}"),
+            "DETAIL" | "HINT" | "CONTEXT" => format!("{label}: {rest}"),
             _ => {
                 let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
                 format!("{label}: {message}")

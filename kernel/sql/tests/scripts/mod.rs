@@ -9,10 +9,11 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 15] = [
+const SCRIPTS: [(&str, &str); 16] = [
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("conflict", include_str!("conflict.sql")),
+    ("copy", include_str!("copy.sql")),
     ("create_like", include_str!("create_like.sql")),
     ("deferred", include_str!("deferred.sql")),
     ("domains", include_str!("domains.sql")),

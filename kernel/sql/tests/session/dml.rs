@@ -253,7 +253,7 @@ fn copy_takes_text_and_csv() {
     out += &s.copy_in("COPY t FROM STDIN", b"9\tx\n");
     out += &s.run(
         "COPY t TO STDOUT; COPY (SELECT s FROM t WHERE id = 3) TO STDOUT WITH (FORMAT csv, HEADER);
-         COPY t TO '/etc/passwd'; COPY nope FROM STDIN;",
+         COPY t TO '/nowhere/to/be/found'; COPY nope FROM STDIN;",
     );
     expect![[r#"
         COPY 2
@@ -273,8 +273,8 @@ fn copy_takes_text_and_csv() {
         s
         "x,""y"""
         COPY 1
-        ERROR 42501: COPY to or from a file or program of the server is not allowed
-        HINT: Use COPY ... FROM STDIN or COPY ... TO STDOUT; psql's \copy does.
+        ERROR 58P01: could not open file "/nowhere/to/be/found" for writing: No such file or directory
+        HINT: COPY TO instructs the PostgreSQL server process to write a file. You may want a client-side facility such as psql's \copy.
         ERROR 42P01: relation "nope" does not exist
     "#]]
     .assert_eq(&out);
