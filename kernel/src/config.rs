@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
@@ -14,6 +15,8 @@ use heliosdb_server::{AuthMethod, ServerConfig, TlsOptions};
 use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+
+use crate::hba::HbaRules;
 
 /// The whole file. Every section and every key may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -40,9 +43,14 @@ pub struct ServerSection {
     pub auth: AuthMethod,
     #[serde(deserialize_with = "connection_count")]
     pub max_connections: usize,
+    /// From a connection's first byte to its session.
+    #[serde(deserialize_with = "authentication_timeout")]
+    pub authentication_timeout: Duration,
     /// Where there is to be a Unix socket, from the data directory.
     pub unix_socket_directory: Option<PathBuf>,
     pub tls: Option<TlsSection>,
+    /// Who may connect, the first that fits; without any, all who prove who they are.
+    pub hba: Option<HbaRules>,
 }
 
 /// `[server.tls]`: files in PEM, from the data directory.
@@ -67,7 +75,9 @@ impl ServerSection {
                 .as_ref()
                 .map(|path| directory.join(path)),
             auth: self.auth,
+            hba: self.hba.as_ref().map(|rules| rules.0.clone()),
             max_connections: self.max_connections,
+            authentication_timeout: self.authentication_timeout,
             tls: self.tls.as_ref().map(|tls| TlsOptions {
                 certificate: directory.join(&tls.certificate),
                 key: directory.join(&tls.key),
@@ -174,8 +184,10 @@ impl Default for ServerSection {
             listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
             auth: AuthMethod::Scram,
             max_connections: 100,
+            authentication_timeout: ServerConfig::default().authentication_timeout,
             unix_socket_directory: None,
             tls: None,
+            hba: None,
         }
     }
 }
@@ -222,15 +234,23 @@ impl Config {
     pub fn parse(text: &str, name: &str) -> Result<Config, ConfigError> {
         let parsed: Result<Config, toml::de::Error> = toml::from_str(text);
         let mut config = parsed.map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                1 + text[..span.start.min(text.len())].matches('\n').count()
-            });
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
             ConfigError(format!("{name}:{line}: {}", explain(error.message())))
         })?;
         config.plugins.locate(name, text);
+        if let Some(rules) = &mut config.server.hba {
+            rules
+                .locate(text, config.server.auth)
+                .map_err(|(line, why)| ConfigError(format!("{name}:{line}: {why}")))?;
+        }
         config.text = (!text.is_empty()).then(|| text.to_owned());
         Ok(config)
     }
+}
+
+/// The line of a place in the text.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    1 + text[..at.min(text.len())].matches('\n').count()
 }
 
 #[allow(clippy::disallowed_methods)] // The database's own files go through Io; this one is the user's.
@@ -272,6 +292,23 @@ fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
         count @ 1..=100_000 => Ok(count),
         other => Err(de::Error::custom(format!(
             "max_connections is {other}, outside the valid range 1 .. 100000"
+        ))),
+    }
+}
+
+/// As long as PostgreSQL takes it.
+fn authentication_timeout<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let within = match text.as_str() {
+        "forever" => None,
+        text => span("authentication_timeout", text).map_err(de::Error::custom)?,
+    };
+    match within.map(Duration::from_micros) {
+        Some(timeout) if (1..=600).contains(&timeout.as_secs()) => Ok(timeout),
+        _ => Err(de::Error::custom(format!(
+            "authentication_timeout is \"{text}\", outside the valid range 1s .. 600s"
         ))),
     }
 }
@@ -467,6 +504,7 @@ mod tests {
         // There is none of these by default.
         assert!(config.server.unix_socket_directory.take().is_some());
         assert!(config.server.tls.take().is_some());
+        assert!(config.server.hba.take().is_some());
         assert_eq!(config.server, ServerSection::default());
         let plugins = PluginsConfig::default();
         assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
@@ -530,6 +568,10 @@ mod tests {
             "heliosdb.toml:2: unknown authentication method \"md5\", expected \"scram\" or \"trust\""
         );
         assert!(error_of("[server]\nmax_connections = 0\n").contains("1 .. 100000"));
+        for wrong in ["0s", "11 min", "forever"] {
+            let text = format!("[server]\nauthentication_timeout = \"{wrong}\"\n");
+            assert!(error_of(&text).contains("1s .. 600s"), "{wrong}");
+        }
         let half = error_of("[server.tls]\nkey = \"k\"\n");
         assert!(half.contains("missing field `certificate`"), "{half}");
         assert!(error_of("[memory]\nbudget = \"1mb\"\n").contains("invalid unit \"mb\""));

@@ -60,6 +60,7 @@ pub mod dump;
 #[doc(hidden)]
 pub mod edition;
 mod error;
+mod hba;
 mod params;
 pub mod plugins;
 mod rows;
@@ -77,6 +78,7 @@ pub use inventory;
 
 pub use heliosdb_plugin_host::{RootRef, linked};
 pub use heliosdb_server::{
-    AuthMethod, Server, ServerConfig, Signals, StartError, TlsError, TlsOptions,
+    Address, AuthMethod, ConnectionType, HbaMethod, HbaRule, Server, ServerConfig, Signals,
+    StartError, TlsError, TlsOptions,
 };
 pub use heliosdb_sql::{CancelHandle, Prepared, ResultColumn, Session, SqlError, SqlState};

@@ -28,7 +28,7 @@ pub type Message = String;
 pub struct Opened {
     server: Server,
     database: Database,
-    auth: AuthMethod,
+    asks_for_passwords: bool,
     edition: Edition,
 }
 
@@ -53,20 +53,21 @@ impl Opened {
         server.listen = vec![listen];
         let auth = overrides.auth.unwrap_or(config.server.auth);
         server.auth = auth;
-        if auth == AuthMethod::Trust && !listen.ip().is_loopback() {
+        if auth == AuthMethod::Trust && server.hba.is_none() && !listen.ip().is_loopback() {
             return Err(format!(
                 "authentication \"trust\" is allowed on loopback addresses only, and {listen} is reachable from other machines"
             ));
         }
         let database = open(edition, directory, &config)?;
-        if auth == AuthMethod::Scram {
+        let asks_for_passwords = server.asks_for_passwords();
+        if asks_for_passwords {
             first_password(&database)?;
         }
         let server = database.serve(&server).map_err(|e| e.to_string())?;
         Ok(Opened {
             server,
             database,
-            auth,
+            asks_for_passwords,
             edition: *edition,
         })
     }
@@ -79,10 +80,9 @@ impl Opened {
     ) -> Result<Opened, Message> {
         let config = read_config(directory, config)?;
         let database = open(edition, directory, &config)?;
-        let auth = AuthMethod::Trust;
         let server = database
             .serve(&ServerConfig {
-                auth,
+                auth: AuthMethod::Trust,
                 max_connections: config.server.max_connections,
                 ..ServerConfig::default()
             })
@@ -90,7 +90,7 @@ impl Opened {
         Ok(Opened {
             server,
             database,
-            auth,
+            asks_for_passwords: false,
             edition: *edition,
         })
     }
@@ -108,7 +108,7 @@ impl Opened {
         if let Some(socket) = self.server.unix_socket() {
             text += &format!("Unix socket {}\n", socket.display());
         }
-        if self.auth == AuthMethod::Scram {
+        if self.asks_for_passwords {
             let file = directory.join(PASSWORD_FILE);
             text += &match file.is_file() {
                 true => format!("password in {}\n", file.display()),

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use crate::auth::{self, AuthMethod, Pending};
 use crate::backend::{self, Severity};
 use crate::frontend::{self, FrameError, Frontend, Opening};
+use crate::hba::{self, Candidate, HbaRule};
 use crate::open::OpenSession;
 use crate::registry::{Place, Registry, StopLevel};
 use crate::stream::{Filled, Stream, Wire};
@@ -87,8 +88,17 @@ pub struct Connection {
     asked: Asked,
     /// When it ends unless it is open.
     deadline: Instant,
-    auth: AuthMethod,
+    asks: Asks,
     shared: Arc<Shared>,
+}
+
+/// What clients of a listener are asked for.
+#[derive(Clone)]
+pub enum Asks {
+    /// The same of all.
+    All(AuthMethod),
+    /// What the rules say, and this where they say nothing.
+    Rules(Arc<[HbaRule]>, AuthMethod),
 }
 
 enum Phase {
@@ -114,7 +124,7 @@ struct Client {
 }
 
 impl Connection {
-    pub fn new(wire: Wire, auth: AuthMethod, shared: Arc<Shared>) -> Box<Connection> {
+    pub fn new(wire: Wire, asks: Asks, shared: Arc<Shared>) -> Box<Connection> {
         Box::new(Connection {
             phase: Phase::Opening,
             place: None,
@@ -122,7 +132,7 @@ impl Connection {
             is_direct: false,
             asked: Asked::default(),
             deadline: Instant::now() + shared.authentication_timeout,
-            auth,
+            asks,
             shared,
         })
     }
@@ -345,6 +355,7 @@ impl Connection {
             ));
         }
         let (client, unknown) = client_of(parameters).map_err(End::fatal)?;
+        let method = self.method(&client)?;
         if minor > 0 || !unknown.is_empty() {
             backend::negotiate_version(&mut self.wire.output, unknown);
         }
@@ -355,7 +366,7 @@ impl Connection {
                 "sorry, too many clients already",
             )));
         }
-        match self.auth {
+        match method {
             AuthMethod::Scram => {
                 let mechanisms = auth::mechanisms(self.binding());
                 backend::sasl_mechanisms(&mut self.wire.output, mechanisms);
@@ -364,6 +375,25 @@ impl Connection {
             }
             AuthMethod::Trust => self.open(client),
         }
+    }
+
+    /// How a client is to prove who it is, if it may.
+    fn method(&self, client: &Client) -> Result<AuthMethod, End> {
+        let (rules, auth) = match &self.asks {
+            Asks::All(method) => return Ok(*method),
+            Asks::Rules(rules, auth) => (rules, *auth),
+        };
+        let candidate = Candidate {
+            peer: match &**self.wire.stream() {
+                // One whose address cannot be told must not pass for a local one.
+                Stream::Tcp(stream) => Some(stream.peer_addr()?.ip()),
+                Stream::Unix(_) => None,
+            },
+            is_encrypted: self.wire.tls().is_some(),
+            user: &client.user,
+            database: &client.database,
+        };
+        hba::method(rules, auth, &candidate).map_err(End::fatal)
     }
 
     /// What SCRAM is bound to on this channel.

@@ -21,6 +21,7 @@ mod connection;
 mod copy;
 mod extended;
 mod frontend;
+mod hba;
 mod open;
 mod registry;
 mod rows;
@@ -31,5 +32,6 @@ mod stream;
 mod tls;
 
 pub use auth::AuthMethod;
+pub use hba::{Address, ConnectionType, HbaMethod, HbaRule};
 pub use server::{Server, ServerConfig, Signals, StartError};
 pub use tls::{TlsError, TlsOptions};

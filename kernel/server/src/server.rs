@@ -31,7 +31,8 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use crate::auth::AuthMethod;
-use crate::connection::{Connection, Shared, Turn};
+use crate::connection::{Asks, Connection, Shared, Turn};
+use crate::hba::{HbaMethod, HbaRule};
 use crate::registry::{Registry, StopLevel};
 use crate::socket::SocketFile;
 use crate::stream::{Stream, Wire};
@@ -54,7 +55,10 @@ pub struct ServerConfig {
     pub listen: Vec<SocketAddr>,
     /// The directory of a Unix socket, `.s.PGSQL.` and the port of the first address.
     pub unix_socket_directory: Option<PathBuf>,
+    /// What is asked of all clients, or by rules that say nothing else.
     pub auth: AuthMethod,
+    /// Who may connect; without any, everybody who proves who it is.
+    pub hba: Option<Vec<HbaRule>>,
     pub max_connections: usize,
     /// From the first byte to a finished authentication, as PostgreSQL's `authentication_timeout`.
     pub authentication_timeout: Duration,
@@ -69,9 +73,23 @@ impl Default for ServerConfig {
             listen: Vec::new(),
             unix_socket_directory: None,
             auth: AuthMethod::default(),
+            hba: None,
             max_connections: 100,
             authentication_timeout: Duration::from_secs(60),
             tls: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Whether any client is asked for a password.
+    pub fn asks_for_passwords(&self) -> bool {
+        match &self.hba {
+            None => self.auth == AuthMethod::Scram,
+            Some(rules) => rules.iter().any(|rule| match rule.method {
+                None => self.auth == AuthMethod::Scram,
+                Some(method) => method == HbaMethod::Prove(AuthMethod::Scram),
+            }),
         }
     }
 }
@@ -94,6 +112,8 @@ pub enum StartError {
         "authentication \"trust\" is allowed on loopback addresses only, and {0} is reachable from other machines"
     )]
     TrustNotLocal(SocketAddr),
+    #[error("the rule of [[server.hba]] in line {line}: {why}")]
+    Rule { line: usize, why: String },
     #[error("cannot start the server's threads: {0}")]
     Threads(io::Error),
     #[error("cannot read the roles: {0}")]
@@ -112,7 +132,14 @@ pub struct Server {
 impl Server {
     /// Bind every address, then serve in the background.
     pub fn start(instance: Arc<Instance>, config: &ServerConfig) -> Result<Server, StartError> {
+        for rule in config.hba.iter().flatten() {
+            rule.check(config.auth).map_err(|why| StartError::Rule {
+                line: rule.line,
+                why,
+            })?;
+        }
         if config.auth == AuthMethod::Trust
+            && config.hba.is_none()
             && let Some(open) = config.listen.iter().find(|a| !a.ip().is_loopback())
         {
             return Err(StartError::TrustNotLocal(*open));
@@ -152,6 +179,12 @@ impl Server {
             listeners.push(Listener::Unix(listener));
             socket = Some(file);
         }
+        let rules = config.hba.iter().flatten();
+        instance.show_hba_rules(rules.map(|rule| rule.row(config.auth)).collect());
+        let asks = match &config.hba {
+            None => Asks::All(config.auth),
+            Some(rules) => Asks::Rules(rules.as_slice().into(), config.auth),
+        };
         let shared = Arc::new(Shared {
             mock_key: mock_key(&instance).map_err(StartError::Roles)?,
             instance,
@@ -163,7 +196,7 @@ impl Server {
         for listener in listeners {
             runtime.spawn(accept(
                 listener,
-                config.auth,
+                asks.clone(),
                 Arc::clone(&shared),
                 stop.clone(),
             ));
@@ -200,7 +233,7 @@ impl Server {
         if let Some(runtime) = &self.runtime {
             runtime.spawn(serve(Connection::new(
                 wire,
-                AuthMethod::Trust,
+                Asks::All(AuthMethod::Trust),
                 Arc::clone(&self.shared),
             )));
         }
@@ -336,7 +369,7 @@ impl Accepted {
 
 async fn accept(
     listener: Listener,
-    auth: AuthMethod,
+    asks: Asks,
     shared: Arc<Shared>,
     mut accepting: watch::Receiver<bool>,
 ) {
@@ -348,7 +381,11 @@ async fn accept(
         match accepted {
             Ok(accepted) => match accepted.into_wire() {
                 Ok(wire) => {
-                    tokio::spawn(serve(Connection::new(wire, auth, Arc::clone(&shared))));
+                    tokio::spawn(serve(Connection::new(
+                        wire,
+                        asks.clone(),
+                        Arc::clone(&shared),
+                    )));
                 }
                 Err(error) => tracing::warn!(%error, "an accepted socket is unusable"),
             },

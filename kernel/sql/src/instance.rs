@@ -88,6 +88,18 @@ impl Default for InstanceOptions {
     }
 }
 
+/// A rule about who may connect, as `pg_hba_file_rules` shows it.
+#[derive(Clone, Debug)]
+pub struct HbaFileRule {
+    pub line: i32,
+    pub connection: &'static str,
+    pub databases: Vec<String>,
+    pub users: Vec<String>,
+    pub address: Option<String>,
+    pub netmask: Option<String>,
+    pub method: &'static str,
+}
+
 pub struct Instance {
     engine: Engine,
     options: InstanceOptions,
@@ -102,6 +114,7 @@ pub struct Instance {
     /// Schemas of temporary objects whose sessions are gone.
     left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
+    hba_rules: Mutex<Arc<[HbaFileRule]>>,
     /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
 }
@@ -157,6 +170,7 @@ impl Instance {
             catalog_watch: Arc::default(),
             left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
+            hba_rules: Mutex::new(Arc::from([])),
             syntax,
             options,
         });
@@ -245,6 +259,15 @@ impl Instance {
 
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What `pg_hba_file_rules` is to show: the rules that the server goes by.
+    pub fn show_hba_rules(&self, rules: Vec<HbaFileRule>) {
+        *self.hba_rules.lock() = rules.into();
+    }
+
+    pub(crate) fn hba_rules(&self) -> Arc<[HbaFileRule]> {
+        self.hba_rules.lock().clone()
     }
 
     /// The secret a client must prove to know; `None` when the role has no password.

@@ -29,7 +29,7 @@ pub mod subplan;
 pub mod types;
 
 pub use error::{Result, SqlError, SqlState};
-pub use instance::{Instance, InstanceOptions};
+pub use instance::{HbaFileRule, Instance, InstanceOptions};
 pub use plan::computed::IndexExpressions;
 pub use plugin::names::is_builtin;
 pub use role::ScramSecret;

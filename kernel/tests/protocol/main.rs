@@ -9,6 +9,7 @@
 mod driver;
 mod export;
 mod frames;
+mod hba;
 mod life;
 mod raw;
 mod sockets;
@@ -45,7 +46,7 @@ impl Served {
     fn with(config: &ServerConfig) -> Served {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(directory.path()).unwrap();
-        if config.auth == AuthMethod::Scram {
+        if config.asks_for_passwords() {
             database.set_password(FIRST_NAME, PASSWORD).unwrap();
         }
         let server = Some(database.serve(config).unwrap());

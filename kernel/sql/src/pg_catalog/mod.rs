@@ -24,6 +24,7 @@ use heliosdb_storage::segment::ColumnPages;
 use crate::catalog::model::{Oid, Relation as UserRelation, oid};
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
+use crate::instance::HbaFileRule;
 use crate::provenance::Provenance;
 
 pub mod added;
@@ -97,6 +98,8 @@ pub trait SessionView: Debug + Send + Sync {
     fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>>;
     /// The steps that stores went through.
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>>;
+    /// Who may connect.
+    fn hba_rules(&self) -> Arc<[HbaFileRule]>;
     /// The dumps that the database was made of.
     fn imports(&self) -> Result<Vec<Provenance>>;
     /// The last value a sequence gave; `None` before the first.

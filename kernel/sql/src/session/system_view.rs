@@ -14,6 +14,7 @@ use super::info::SessionInfo;
 use super::server_settings;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
+use crate::instance::HbaFileRule;
 use crate::pg_catalog::{Added, OpenCursor, SessionView, Setting, StoreSize};
 use crate::provenance::{self, Provenance};
 
@@ -160,6 +161,10 @@ impl SessionView for SessionInfo {
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
         let view = self.instance.engine().visible_view();
         Ok(heliosdb_plugin_host::migration::migrations(&view)?)
+    }
+
+    fn hba_rules(&self) -> Arc<[HbaFileRule]> {
+        self.instance.hba_rules()
     }
 
     fn imports(&self) -> Result<Vec<Provenance>> {

@@ -41,6 +41,7 @@ static RELATIONS: &[&Relation] = &[
     &role::PG_USER,
     &role::PG_SHADOW,
     &role::PG_GROUP,
+    &role::PG_HBA_FILE_RULES,
     &role::PG_DATABASE,
     &role::PG_TABLESPACE,
     &role::PG_AUTH_MEMBERS,

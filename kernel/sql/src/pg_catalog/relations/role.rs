@@ -1,7 +1,7 @@
 //! Roles and the database: what PostgreSQL shares between databases.
 
 use crate::catalog::model::{Role, oid};
-use crate::error::Result;
+use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 
@@ -35,6 +35,10 @@ relations! {
     PG_GROUP = pg_catalog.pg_group 12010 'v' {
         groname Name, grosysid Oid, grolist OidArray,
     } => Some(group_rows);
+    PG_HBA_FILE_RULES = pg_catalog.pg_hba_file_rules 12114 'v' {
+        line_number Int4, type Text, database TextArray, user_name TextArray, address Text,
+        netmask Text, auth_method Text, options TextArray, error Text,
+    } => Some(hba_rows);
     PG_DATABASE = pg_catalog.pg_database 1262 'r' {
         oid Oid, datname Name, datdba Oid, encoding Int4, datlocprovider Char,
         datistemplate Bool, datallowconn Bool, datconnlimit Int4, datfrozenxid Xid,
@@ -162,4 +166,29 @@ fn tablespace_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
     let owner = oid::BOOTSTRAP_ROLE;
     rows.push(row![PG_DEFAULT_TABLESPACE, "pg_default", owner, NULL, NULL])?;
     rows.push(row![PG_GLOBAL_TABLESPACE, "pg_global", owner, NULL, NULL])
+}
+
+/// Who may connect is for superusers to know.
+fn hba_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    let role = ctx.catalog.role_by_name(&ctx.session.current_user());
+    if !role.is_some_and(|role| role.superuser) {
+        return Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            "permission denied for view pg_hba_file_rules",
+        ));
+    }
+    for rule in ctx.session.hba_rules().iter() {
+        rows.push(row![
+            rule.line,
+            rule.connection,
+            rule.databases.clone(),
+            rule.users.clone(),
+            rule.address.clone(),
+            rule.netmask.clone(),
+            rule.method,
+            NULL,
+            NULL
+        ])?;
+    }
+    Ok(())
 }

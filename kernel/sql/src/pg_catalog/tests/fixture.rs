@@ -514,6 +514,10 @@ impl SessionView for Session {
         Ok(Vec::new())
     }
 
+    fn hba_rules(&self) -> Arc<[crate::instance::HbaFileRule]> {
+        Arc::from([])
+    }
+
     fn imports(&self) -> Result<Vec<Provenance>> {
         Ok(Vec::new())
     }
