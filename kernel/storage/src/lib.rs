@@ -62,7 +62,10 @@ pub use error::{Error, Result};
 pub use history::{Kept, NamedPin, PinKind, PinState, Remembered};
 pub use interrupt::Interrupt;
 pub use load::{LoadOptions, LoadedState, LoadedTable, Loader, SortedLoader, TableLoader};
-pub use lock::{LockWait, RowLockMode, TableLockMode};
+pub use lock::{
+    AdvisoryKey, AdvisoryLocks, AdvisoryScope, LockOwner, LockWait, Locked, LockedObject,
+    RowLockMode, TableLockMode,
+};
 pub use options::Options;
 pub use sequence::SequenceSpec;
 pub use timeline::TimelineInfo;

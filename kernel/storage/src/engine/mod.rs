@@ -17,7 +17,7 @@ use crate::ids::{CollectionId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
 use crate::io::Io;
 use crate::load::{LoadOptions, Loader};
-use crate::lock::LockManager;
+use crate::lock::{LockManager, LockOwner, Locked};
 use crate::memory::MemoryBudget;
 use crate::options::Options;
 use crate::recovery::{self, Recovered};
@@ -140,6 +140,11 @@ impl EngineInner {
                 return view;
             }
         }
+    }
+
+    /// One that no transaction had since the database was opened.
+    pub fn next_txn_id(&self) -> TxnId {
+        TxnId(self.next_txn.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Tell the log of ids that were handed out while it could not take that; before any commit with one.
@@ -310,11 +315,10 @@ impl Engine {
         read_only: bool,
         interrupt: Arc<Interrupt>,
     ) -> Transaction {
-        let id = TxnId(self.inner().next_txn.fetch_add(1, Ordering::Relaxed));
         Transaction::new(
             Arc::clone(self.inner()),
             (timeline, epoch),
-            id,
+            self.inner().next_txn_id(),
             isolation,
             read_only,
             interrupt,
@@ -552,6 +556,16 @@ impl Engine {
     /// Sizes and counters.
     pub fn stats(&self) -> Stats {
         Stats::collect(self.inner())
+    }
+
+    /// All locks that somebody holds or waits for.
+    pub fn locks(&self) -> Vec<Locked> {
+        self.inner().locks.report()
+    }
+
+    /// Whom an owner of locks waits for; nobody, if it does not wait.
+    pub fn lock_blockers(&self, owner: LockOwner) -> Vec<LockOwner> {
+        self.inner().locks.blockers(owner)
     }
 
     /// Close, and report what goes wrong. Other clones, transactions and views get `Stopped` when

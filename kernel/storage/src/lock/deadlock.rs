@@ -1,8 +1,8 @@
 //! The wait-for graph: who waits for which object, and whether that closes a cycle.
 //!
-//! A transaction waits for one object at a time, so the graph's nodes are the waiting transactions
+//! An owner waits for one object at a time, so the graph's nodes are the waiting owners
 //! and its edges are looked up in the lock table when needed. Each wait is checked once, when it
-//! starts: locks are held to the end of their transaction, so a cycle can only be closed by the wait
+//! starts: who waits gives nothing up, so a cycle can only be closed by the wait
 //! that completes it. That one is the victim.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::LockOwner;
+use super::advisory::AdvisoryKey;
 use super::mode::Mode;
 use super::table::{LockObject, LockTable};
-use crate::ids::TxnId;
 
 /// The waits of the moment.
 #[derive(Default)]
 pub struct WaitGraph {
-    waiting: Mutex<HashMap<TxnId, (Arc<LockObject>, Mode)>>,
+    waiting: Mutex<HashMap<LockOwner, (Arc<LockObject>, Mode)>>,
 }
 
 impl WaitGraph {
@@ -26,7 +27,7 @@ impl WaitGraph {
     pub fn enter(
         &self,
         table: &LockTable,
-        owner: TxnId,
+        owner: LockOwner,
         object: &Arc<LockObject>,
         mode: Mode,
     ) -> Result<(), String> {
@@ -42,12 +43,17 @@ impl WaitGraph {
         for (i, txn) in path.iter().enumerate() {
             if let Some((object, mode)) = waiting.get(txn) {
                 let blocker = path[(i + 1) % path.len()];
-                let what = match &object.key {
-                    None => format!("table {}", object.collection),
-                    Some(_) => format!("a row of table {}", object.collection),
+                let what = match (&object.key, AdvisoryKey::of(object)) {
+                    (_, Some(key)) => format!("advisory lock {key}"),
+                    (None, None) => format!("table {}", object.collection),
+                    (Some(_), None) => format!("a row of table {}", object.collection),
+                };
+                let who = match txn {
+                    LockOwner::Session(number) => format!("Process {number}"),
+                    LockOwner::Transaction(id) => format!("Transaction {id}"),
                 };
                 detail.push(format!(
-                    "Transaction {txn} waits for {} on {what}; blocked by transaction {blocker}.",
+                    "{who} waits for {} on {what}; blocked by {blocker}.",
                     mode.name
                 ));
             }
@@ -62,8 +68,7 @@ impl WaitGraph {
     }
 
     /// What `owner` waits for.
-    #[cfg(test)]
-    pub fn waiting_object(&self, owner: TxnId) -> Option<Arc<LockObject>> {
+    pub fn waits_for(&self, owner: LockOwner) -> Option<Arc<LockObject>> {
         self.waiting
             .lock()
             .get(&owner)
@@ -71,7 +76,7 @@ impl WaitGraph {
     }
 
     /// The wait is over.
-    pub fn leave(&self, owner: TxnId) {
+    pub fn leave(&self, owner: LockOwner) {
         self.waiting.lock().remove(&owner);
     }
 }
@@ -79,14 +84,14 @@ impl WaitGraph {
 /// Whether `goal` can be reached over one or more edges from `from`; `path` then lists the cycle.
 /// Explicit stack: the graph is as deep as there are waiting sessions.
 fn reaches(
-    waiting: &HashMap<TxnId, (Arc<LockObject>, Mode)>,
+    waiting: &HashMap<LockOwner, (Arc<LockObject>, Mode)>,
     table: &LockTable,
-    from: TxnId,
-    goal: TxnId,
-    path: &mut Vec<TxnId>,
-    done: &mut BTreeSet<TxnId>,
+    from: LockOwner,
+    goal: LockOwner,
+    path: &mut Vec<LockOwner>,
+    done: &mut BTreeSet<LockOwner>,
 ) -> bool {
-    let edges = |txn: TxnId| -> Vec<TxnId> {
+    let edges = |txn: LockOwner| -> Vec<LockOwner> {
         waiting.get(&txn).map_or_else(Vec::new, |(object, _)| {
             table.blockers(object, txn).into_iter().collect()
         })

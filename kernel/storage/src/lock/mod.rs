@@ -1,9 +1,13 @@
-//! Locks on tables, rows and index keys.
+//! Locks on tables, rows and index keys, and on numbers that programs give a meaning.
 //!
-//! One manager serves all three. Table locks have PostgreSQL's eight modes, row and key locks its
+//! One manager serves them all. Table locks have PostgreSQL's eight modes, row and key locks its
 //! four; a lock is identified by (timeline, collection) or (timeline, collection, key). A transaction
 //! holds what it took until its commit has flipped its slot, or until it rolled back: rolling back to
-//! a savepoint gives nothing up, which is safe and never wrong, only sometimes slower.
+//! a savepoint gives nothing up, which is safe and never wrong, only sometimes slower. [`advisory`] has
+//! what is held otherwise.
+//!
+//! Locks are a session's, where it has a number ([`LockOwner`]): so a cycle is found that goes through
+//! rows of its transaction and through what it holds beside it.
 //!
 //! A wait ends with the lock, with a deadlock (`Error::Deadlock`, told to the transaction whose wait
 //! closed the cycle), with the timeout, or with the session's [`Interrupt`]. Where the [`Io`] cannot
@@ -17,18 +21,40 @@ use crate::error::{Error, Result};
 use crate::ids::TxnId;
 use crate::interrupt::{Interrupt, Wake};
 
+pub mod advisory;
 mod deadlock;
 mod mode;
+mod report;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+pub use advisory::{AdvisoryKey, AdvisoryLocks, AdvisoryScope};
 pub use mode::{Mode, RowLockMode, TableLockMode};
+pub use report::{Locked, LockedObject};
 pub use table::LockObject;
 
 use deadlock::WaitGraph;
 use table::{Acquired, LockTable};
+
+/// Who holds locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockOwner {
+    /// A session, by its number.
+    Session(u32),
+    /// A transaction of no session that has a number.
+    Transaction(TxnId),
+}
+
+impl std::fmt::Display for LockOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LockOwner::Session(number) => write!(f, "process {number}"),
+            LockOwner::Transaction(id) => write!(f, "transaction {id}"),
+        }
+    }
+}
 
 /// What to do when a lock is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +88,7 @@ impl LockManager {
     /// Take a lock; objects that the owner did not hold before are added to `held`.
     pub fn acquire(
         &self,
-        owner: TxnId,
+        owner: LockOwner,
         object: LockObject,
         mode: Mode,
         wait: LockWait,
@@ -92,9 +118,9 @@ impl LockManager {
             Err(detail) => Err(Error::Deadlock { detail }),
             Ok(()) => {
                 let sleeper: Arc<dyn Wake> = Arc::clone(&waiter) as Arc<dyn Wake>;
-                interrupt.set_sleeper(Some(sleeper));
+                interrupt.add_sleeper(&sleeper);
                 let granted = waiter.sleep(timeout, || interrupt.is_canceled());
-                interrupt.set_sleeper(None);
+                interrupt.remove_sleeper(&sleeper);
                 self.graph.leave(owner);
                 match granted {
                     true => Ok(()),
@@ -111,7 +137,7 @@ impl LockManager {
     }
 
     /// Give up everything in `held`.
-    pub fn release_all(&self, owner: TxnId, held: &mut Vec<Arc<LockObject>>) {
+    pub fn release_all(&self, owner: LockOwner, held: &mut Vec<Arc<LockObject>>) {
         for object in held.drain(..) {
             self.table.release(&object, owner);
         }

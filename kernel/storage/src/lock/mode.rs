@@ -15,6 +15,25 @@ pub enum TableLockMode {
     AccessExclusive,
 }
 
+/// All of them, in order.
+pub(super) const TABLE_MODES: [TableLockMode; 8] = [
+    TableLockMode::AccessShare,
+    TableLockMode::RowShare,
+    TableLockMode::RowExclusive,
+    TableLockMode::ShareUpdateExclusive,
+    TableLockMode::Share,
+    TableLockMode::ShareRowExclusive,
+    TableLockMode::Exclusive,
+    TableLockMode::AccessExclusive,
+];
+
+impl TableLockMode {
+    /// PostgreSQL's name of the mode.
+    pub fn name(self) -> &'static str {
+        TABLE_NAMES[self as usize]
+    }
+}
+
 /// What an owner may hold on a row or a key; weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -28,6 +47,14 @@ pub enum RowLockMode {
     /// FOR UPDATE: what DELETE, and an UPDATE of a key, take.
     Update,
 }
+
+/// All of them, in order.
+pub(super) const ROW_MODES: [RowLockMode; 4] = [
+    RowLockMode::KeyShare,
+    RowLockMode::Share,
+    RowLockMode::NoKeyUpdate,
+    RowLockMode::Update,
+];
 
 /// A lock mode of either kind as a bit, with the bits it conflicts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

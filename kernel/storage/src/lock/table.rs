@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::LockOwner;
 use super::mode::{Mode, RowLockMode};
-use crate::ids::{CollectionId, TimelineId, TxnId};
+use crate::ids::{CollectionId, TimelineId};
 use crate::interrupt::Wake;
 use crate::planted::{self, Bug};
 
@@ -68,12 +69,12 @@ impl Waiter {
 }
 
 struct Holder {
-    owner: TxnId,
+    owner: LockOwner,
     modes: u16,
 }
 
 struct Waiting {
-    owner: TxnId,
+    owner: LockOwner,
     mode: Mode,
     waiter: Arc<Waiter>,
 }
@@ -85,14 +86,14 @@ struct LockEntry {
 }
 
 impl LockEntry {
-    fn holds(&self, owner: TxnId) -> u16 {
+    fn holds(&self, owner: LockOwner) -> u16 {
         self.holders
             .iter()
             .find(|h| h.owner == owner)
             .map_or(0, |h| h.modes)
     }
 
-    fn conflicts_with_holders(&self, owner: TxnId, mode: Mode) -> bool {
+    fn conflicts_with_holders(&self, owner: LockOwner, mode: Mode) -> bool {
         if planted::is(Bug::RowLocksShared) && mode == RowLockMode::NoKeyUpdate.into() {
             return false;
         }
@@ -101,14 +102,14 @@ impl LockEntry {
             .any(|h| h.owner != owner && h.modes & mode.conflicts != 0)
     }
 
-    fn conflicts_with_queue(&self, ahead: usize, owner: TxnId, mode: Mode) -> bool {
+    fn conflicts_with_queue(&self, ahead: usize, owner: LockOwner, mode: Mode) -> bool {
         self.queue
             .iter()
             .take(ahead)
             .any(|w| w.owner != owner && w.mode.bit & mode.conflicts != 0)
     }
 
-    fn add(&mut self, owner: TxnId, mode: Mode) {
+    fn add(&mut self, owner: LockOwner, mode: Mode) {
         match self.holders.iter_mut().find(|h| h.owner == owner) {
             Some(holder) => holder.modes |= mode.bit,
             None => self.holders.push(Holder {
@@ -136,7 +137,7 @@ impl LockEntry {
     }
 
     /// Whom the waiter of `owner` waits for: conflicting holders and conflicting waiters ahead.
-    fn blockers(&self, owner: TxnId, out: &mut BTreeSet<TxnId>) {
+    fn blockers(&self, owner: LockOwner, out: &mut BTreeSet<LockOwner>) {
         let Some(place) = self.queue.iter().position(|w| w.owner == owner) else {
             return;
         };
@@ -193,7 +194,7 @@ impl LockTable {
     pub fn acquire(
         &self,
         object: &Arc<LockObject>,
-        owner: TxnId,
+        owner: LockOwner,
         mode: Mode,
         queue: bool,
     ) -> Acquired {
@@ -227,7 +228,7 @@ impl LockTable {
     }
 
     /// Leave the queue. When the grant came first, the lock is held after all: `true`.
-    pub fn leave(&self, object: &Arc<LockObject>, owner: TxnId, mode: Mode) -> bool {
+    pub fn leave(&self, object: &Arc<LockObject>, owner: LockOwner, mode: Mode) -> bool {
         let mut shard = self.shard(object).lock();
         let Some(entry) = shard.get_mut(object) else {
             return false;
@@ -246,7 +247,7 @@ impl LockTable {
     }
 
     /// Give up all that `owner` holds on the object.
-    pub fn release(&self, object: &Arc<LockObject>, owner: TxnId) {
+    pub fn release(&self, object: &Arc<LockObject>, owner: LockOwner) {
         let mut shard = self.shard(object).lock();
         let Some(entry) = shard.get_mut(object) else {
             return;
@@ -258,8 +259,38 @@ impl LockTable {
         }
     }
 
+    /// Give up some modes that `owner` holds on the object.
+    pub fn release_mode(&self, object: &Arc<LockObject>, owner: LockOwner, mode: Mode) {
+        let mut shard = self.shard(object).lock();
+        let Some(entry) = shard.get_mut(object) else {
+            return;
+        };
+        if let Some(holder) = entry.holders.iter_mut().find(|h| h.owner == owner) {
+            holder.modes &= !mode.bit;
+        }
+        entry.holders.retain(|h| h.modes != 0);
+        entry.grant_waiters();
+        if entry.holders.is_empty() && entry.queue.is_empty() {
+            shard.remove(object);
+        }
+    }
+
+    /// Show who holds which modes, as bits, of every object, and who waits for one.
+    pub fn visit(&self, mut show: impl FnMut(&LockObject, LockOwner, u16, bool)) {
+        for shard in &self.shards {
+            for (object, entry) in shard.lock().iter() {
+                for holder in &entry.holders {
+                    show(object, holder.owner, holder.modes, true);
+                }
+                for waiting in &entry.queue {
+                    show(object, waiting.owner, waiting.mode.bit, false);
+                }
+            }
+        }
+    }
+
     /// Whom `owner`, which waits for `object`, waits for.
-    pub fn blockers(&self, object: &Arc<LockObject>, owner: TxnId) -> BTreeSet<TxnId> {
+    pub fn blockers(&self, object: &Arc<LockObject>, owner: LockOwner) -> BTreeSet<LockOwner> {
         let mut out = BTreeSet::new();
         if let Some(entry) = self.shard(object).lock().get(object) {
             entry.blockers(owner, &mut out);

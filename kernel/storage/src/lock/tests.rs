@@ -8,7 +8,7 @@ use super::*;
 use crate::ids::{CollectionId, TimelineId};
 
 struct Owner {
-    id: TxnId,
+    id: LockOwner,
     interrupt: Arc<Interrupt>,
     held: Vec<Arc<LockObject>>,
 }
@@ -16,7 +16,7 @@ struct Owner {
 impl Owner {
     fn new(id: u64) -> Owner {
         Owner {
-            id: TxnId(id),
+            id: LockOwner::Transaction(TxnId(id)),
             interrupt: Interrupt::new(),
             held: Vec::new(),
         }
@@ -50,9 +50,9 @@ fn manager() -> Arc<LockManager> {
 }
 
 /// Wait until somebody queues: the graph's only change that another thread can see.
-fn until_waiting(locks: &LockManager, owner: &TxnId) {
+fn until_waiting(locks: &LockManager, owner: &LockOwner) {
     let waits = || {
-        let object = locks.graph.waiting_object(*owner);
+        let object = locks.graph.waits_for(*owner);
         object.is_some_and(|o| !locks.table.blockers(&o, *owner).is_empty())
     };
     while !waits() {

@@ -115,7 +115,7 @@ impl Transaction {
             Ok((ts, (ticket, sources, bytes)))
         };
         if planted::is(Bug::LocksBeforeFlip) {
-            self.engine.locks.release_all(self.id, &mut self.held);
+            self.engine.locks.release_all(self.owner, &mut self.held);
             planted::dawdle();
         }
         let (ts, (ticket, sources, bytes)) = match serial {

@@ -2,7 +2,7 @@
 //!
 //! The life of a transaction:
 //!
-//! 1. `begin` gives it an id, which only the lock manager sees.
+//! 1. `begin` gives it an id, which only the lock manager sees, if its session has no number to hold locks under.
 //! 2. `begin_statement` takes a snapshot: READ COMMITTED a new one each time, REPEATABLE READ and
 //!    SERIALIZABLE once.
 //! 3. Reads go through views of that snapshot; writes lock what they touch, check uniqueness against
@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::history::named::PINS;
 use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
-use crate::lock::{LockObject, LockWait, RowLockMode, TableLockMode};
+use crate::lock::{LockObject, LockOwner, LockWait, RowLockMode, TableLockMode};
 use crate::memory::{Part, Reservation};
 use crate::memtable::full_key;
 use crate::options::LOCK_BYTES;
@@ -109,6 +109,8 @@ pub struct Transaction {
     /// Of the timeline, when the transaction began.
     epoch: Epoch,
     id: TxnId,
+    /// Who holds its locks.
+    owner: LockOwner,
     isolation: Isolation,
     read_only: bool,
     /// The transaction's part in SERIALIZABLE, from its snapshot on.
@@ -158,6 +160,7 @@ impl Transaction {
             timeline,
             epoch,
             id,
+            owner: interrupt.lock_owner(id),
             isolation,
             read_only,
             serial: None,
@@ -353,7 +356,7 @@ impl Transaction {
         };
         let locks = &self.engine.locks;
         locks.acquire(
-            self.id,
+            self.owner,
             object,
             mode.into(),
             wait,
@@ -378,7 +381,7 @@ impl Transaction {
         };
         let locks = &self.engine.locks;
         locks.acquire(
-            self.id,
+            self.owner,
             object,
             mode.into(),
             wait,
@@ -562,7 +565,7 @@ impl Transaction {
     pub fn rollback(self) {}
 
     fn release_locks(&mut self) {
-        self.engine.locks.release_all(self.id, &mut self.held);
+        self.engine.locks.release_all(self.owner, &mut self.held);
     }
 }
 

@@ -257,7 +257,7 @@ impl Ssi {
     /// Wait until a reader is safe (`true`) or is known to have a bad snapshot (`false`).
     pub fn wait_safe(&self, serial: &Serial, interrupt: &Arc<Interrupt>) -> Result<bool> {
         let sleeper: Arc<dyn Wake> = Arc::clone(&self.settled) as Arc<dyn Wake>;
-        interrupt.set_sleeper(Some(sleeper));
+        interrupt.add_sleeper(&sleeper);
         let outcome = loop {
             let mut times = self.settled.times.lock();
             let state = self.state.lock();
@@ -278,7 +278,7 @@ impl Ssi {
             }
             self.settled.changed.wait(&mut times);
         };
-        interrupt.set_sleeper(None);
+        interrupt.remove_sleeper(&sleeper);
         outcome
     }
 
