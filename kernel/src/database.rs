@@ -7,13 +7,14 @@
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use heliosdb_plugin_host::boot::BootPlan;
 use heliosdb_plugin_host::{PluginHost, RootRef, State};
 use heliosdb_server::{Server, ServerConfig};
 use heliosdb_sql::{
-    CancelHandle, Instance, InstanceOptions, Outcome, Prepared, Session, SessionOptions, SqlError,
-    TransactionStatus, Value,
+    CancelHandle, Instance, InstanceOptions, Notification, Outcome, Prepared, Session,
+    SessionOptions, SqlError, TransactionStatus, Value,
 };
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
@@ -321,6 +322,17 @@ impl Connection {
         params: &[&dyn ToSql],
     ) -> Result<Rows, SqlError> {
         run_prepared(&mut self.session, statement, &values(params))?.rows()
+    }
+
+    /// What others notified this connection of since the last call, on the channels that it listens to
+    /// (`LISTEN`), in the order of their commits.
+    pub fn notifications(&mut self) -> Vec<Notification> {
+        self.session.take_notifications()
+    }
+
+    /// Wait for a notification, for ever or for so long; whether there is one.
+    pub fn wait_for_notification(&mut self, longest: Option<Duration>) -> bool {
+        self.session.wait_for_notification(longest)
     }
 
     /// Begin a transaction; it is rolled back when dropped without a commit.

@@ -81,4 +81,6 @@ pub use heliosdb_server::{
     Address, AuthMethod, ConnectionType, HbaMethod, HbaRule, Server, ServerConfig, Signals,
     StartError, TlsError, TlsOptions,
 };
-pub use heliosdb_sql::{CancelHandle, Prepared, ResultColumn, Session, SqlError, SqlState};
+pub use heliosdb_sql::{
+    CancelHandle, Notification, Prepared, ResultColumn, Session, SqlError, SqlState,
+};

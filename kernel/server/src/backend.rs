@@ -14,8 +14,8 @@ use pgwire::messages::extendedquery::{
     BindComplete, CloseComplete, ParseComplete, PortalSuspended,
 };
 use pgwire::messages::response::{
-    CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, ReadyForQuery, SslResponse,
-    TransactionStatus as WireStatus,
+    CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, NotificationResponse,
+    ReadyForQuery, SslResponse, TransactionStatus as WireStatus,
 };
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
@@ -192,6 +192,15 @@ pub fn notice(out: &mut BytesMut, notice: &heliosdb_sql::Notice) {
     as_error.detail = notice.detail.clone();
     as_error.hint = notice.hint.clone();
     put(out, NoticeResponse::new(fields(notice.severity, &as_error)));
+}
+
+pub fn notification(out: &mut BytesMut, notification: heliosdb_sql::Notification) {
+    let heliosdb_sql::Notification {
+        pid,
+        channel,
+        payload,
+    } = notification;
+    put(out, NotificationResponse::new(pid, channel, payload));
 }
 
 fn fields(severity: &str, error: &SqlError) -> Vec<(u8, String)> {

@@ -28,6 +28,7 @@ use std::time::Duration;
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::{Instance, SessionOptions};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::{self, AuthMethod, Pending};
@@ -77,6 +78,15 @@ pub enum Turn {
     Done,
 }
 
+/// Why a parked connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Its socket can be read, or the server stops.
+    Readable,
+    /// Its session has something for it.
+    Called,
+}
+
 pub struct Connection {
     // Dropped in this order: the session rolls back before its place is given up, so that a
     // shutdown that waits for places also waits for rollbacks.
@@ -89,6 +99,8 @@ pub struct Connection {
     /// When it ends unless it is open.
     deadline: Instant,
     asks: Asks,
+    /// Told when the session has something for a client that is quiet.
+    call: Arc<Notify>,
     shared: Arc<Shared>,
 }
 
@@ -133,6 +145,7 @@ impl Connection {
             asked: Asked::default(),
             deadline: Instant::now() + shared.authentication_timeout,
             asks,
+            call: Arc::default(),
             shared,
         })
     }
@@ -146,6 +159,10 @@ impl Connection {
         self.deadline
     }
 
+    pub fn call(&self) -> &Arc<Notify> {
+        &self.call
+    }
+
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -155,8 +172,8 @@ impl Connection {
     }
 
     /// Serve the client until it goes quiet or the connection ends.
-    pub fn turn(mut self: Box<Self>) -> Turn {
-        let end = match catch_unwind(AssertUnwindSafe(|| self.work())) {
+    pub fn turn(mut self: Box<Self>, woken: Woken) -> Turn {
+        let end = match catch_unwind(AssertUnwindSafe(|| self.work(woken))) {
             Ok(Ok(())) => return Turn::Park(self),
             Ok(Err(end)) => end,
             Err(panic) => {
@@ -185,7 +202,10 @@ impl Connection {
         Turn::Done
     }
 
-    fn work(&mut self) -> Result<(), End> {
+    fn work(&mut self, woken: Woken) -> Result<(), End> {
+        if let (Phase::Open(open), Woken::Called) = (&mut self.phase, woken) {
+            return open.called(&mut self.wire);
+        }
         let mut was_read = false;
         loop {
             let mut is_whole = false;
@@ -194,6 +214,11 @@ impl Connection {
             }
             self.wire.flush()?;
             if was_read && !is_whole && !self.is_open() && self.wire.is_drained() {
+                return Ok(());
+            }
+            // Here it is not called.
+            if was_read && self.is_listening() && self.wire.is_drained() {
+                self.wire.rest();
                 return Ok(());
             }
             match self.wire.fill()? {
@@ -206,6 +231,10 @@ impl Connection {
                 }
             }
         }
+    }
+
+    fn is_listening(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.is_listening())
     }
 
     /// Handle one frame; false if there is no complete one.
@@ -441,7 +470,7 @@ impl Connection {
             .as_ref()
             .ok_or_else(|| End::fatal(SqlError::internal("a session without a place")))?;
         backend::authentication_ok(&mut self.wire.output);
-        let session = self
+        let mut session = self
             .shared
             .instance
             .session(SessionOptions {
@@ -451,6 +480,8 @@ impl Connection {
                 parameters: client.parameters,
             })
             .map_err(End::fatal)?;
+        let call = Arc::clone(&self.call);
+        session.set_waker(move || call.notify_one());
         let pid = session.pid() as i32;
         let secret = place.open(pid, session.cancel_handle());
         let mut open = Box::new(OpenSession::new(session, Arc::clone(&self.shared.registry)));

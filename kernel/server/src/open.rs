@@ -40,6 +40,8 @@ pub struct OpenSession {
     /// The implicit transaction of the extended messages since the last `Sync` is open.
     pub(crate) implicit: bool,
     pub(crate) rows: RowWriter,
+    /// Nothing came since the last ReadyForQuery.
+    at_rest: bool,
     registry: Arc<Registry>,
 }
 
@@ -83,6 +85,7 @@ impl OpenSession {
             mode: Mode::Ready,
             implicit: false,
             rows: RowWriter::default(),
+            at_rest: false,
             registry,
         }
     }
@@ -114,17 +117,40 @@ impl OpenSession {
         let status = self.session.transaction_status();
         if status == TransactionStatus::Idle {
             self.portals.clear();
+            self.send_notifications(wire);
         }
         self.mode = Mode::Ready;
         backend::ready_for_query(&mut wire.output, status);
         wire.flush()?;
+        self.at_rest = true;
         Ok(())
+    }
+
+    /// What others tell a client that says nothing: notifications, unless a transaction is open.
+    pub fn called(&mut self, wire: &mut Wire) -> Result<(), End> {
+        if self.at_rest {
+            self.send_notifications(wire);
+            wire.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the client waits for what others tell it.
+    pub fn is_listening(&self) -> bool {
+        self.at_rest && self.session.is_listening()
+    }
+
+    fn send_notifications(&mut self, wire: &mut Wire) {
+        for notification in self.session.take_notifications() {
+            backend::notification(&mut wire.output, notification);
+        }
     }
 
     pub fn message(&mut self, wire: &mut Wire, message: Frontend) -> Result<(), End> {
         if matches!(message, Frontend::Terminate) {
             return Err(End::Closed);
         }
+        self.at_rest = false;
         match self.mode {
             Mode::CopyingIn(_) => return self.copy_message(wire, message),
             Mode::Skipping if !matches!(message, Frontend::Sync) => return Ok(()),

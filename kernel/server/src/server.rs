@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use crate::auth::AuthMethod;
-use crate::connection::{Asks, Connection, Shared, Turn};
+use crate::connection::{Asks, Connection, Shared, Turn, Woken};
 use crate::hba::{HbaMethod, HbaRule};
 use crate::registry::{Registry, StopLevel};
 use crate::socket::SocketFile;
@@ -404,12 +404,18 @@ async fn serve(mut connection: Box<Connection>) {
     let deadline = connection.deadline();
     loop {
         let parked = wait_readable(connection.stream(), &shared.registry);
-        if connection.is_open() {
-            parked.await;
-        } else if timeout_at(deadline, parked).await.is_err() {
+        let woken = if connection.is_open() {
+            let call = Arc::clone(connection.call());
+            tokio::select! {
+                () = parked => Woken::Readable,
+                () = call.notified() => Woken::Called,
+            }
+        } else if timeout_at(deadline, parked).await.is_ok() {
+            Woken::Readable
+        } else {
             return;
-        }
-        match tokio::task::spawn_blocking(move || connection.turn()).await {
+        };
+        match tokio::task::spawn_blocking(move || connection.turn(woken)).await {
             Ok(Turn::Park(parked)) => connection = parked,
             Ok(Turn::Done) | Err(_) => return,
         }

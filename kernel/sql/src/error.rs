@@ -36,6 +36,7 @@ pub mod state {
     } }
     states! {
         SUCCESSFUL_COMPLETION = "00000",
+        WARNING = "01000",
         PROTOCOL_VIOLATION = "08P01",
         FEATURE_NOT_SUPPORTED = "0A000",
         CARDINALITY_VIOLATION = "21000",

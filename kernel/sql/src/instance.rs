@@ -24,6 +24,7 @@ use crate::catalog::{bootstrap, store};
 use crate::ddl::temporary;
 use crate::edition;
 use crate::error::{Result, SqlError, state};
+use crate::notify::Notifications;
 use crate::plan::computed::IndexExpressions;
 use crate::plan::memory::QueryMemory;
 use crate::plan::state::{CurrentStatement, new_state};
@@ -31,6 +32,7 @@ use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
 use crate::plugin::worker::Quanta;
 use crate::role::ScramSecret;
+use crate::session::waiting::mark_shared_thread;
 use crate::session::{Session, SessionOptions};
 
 /// Expressions are evaluated recursively, as deep as `session::depth` lets them be.
@@ -115,6 +117,7 @@ pub struct Instance {
     left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
+    notifications: Notifications,
     /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
 }
@@ -144,6 +147,7 @@ impl Instance {
             .worker_threads(threads)
             .thread_name("helios-query")
             .thread_stack_size(STACK_BYTES)
+            .on_thread_start(mark_shared_thread)
             .enable_all()
             .build()
             .map_err(|e| {
@@ -159,6 +163,7 @@ impl Instance {
         engine.set_expressions(Arc::new(IndexExpressions));
         let catalog = store::load(&engine.latest_view())?;
         let syntax = syntax(&options.plugins, &catalog);
+        let notifications = Notifications::new(engine.memory());
         let instance = Arc::new(Instance {
             engine,
             handle: runtime.handle().clone(),
@@ -171,6 +176,7 @@ impl Instance {
             left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
             hba_rules: Mutex::new(Arc::from([])),
+            notifications,
             syntax,
             options,
         });
@@ -383,6 +389,10 @@ impl Instance {
 
     pub(crate) fn allocate_collection(&self) -> Result<CollectionId> {
         Ok(self.engine.allocate_collection_id())
+    }
+
+    pub(crate) fn notifications(&self) -> &Notifications {
+        &self.notifications
     }
 
     pub(crate) fn next_pid(&self) -> u32 {

@@ -21,6 +21,7 @@ pub mod edition;
 pub mod functions;
 pub mod information_schema;
 pub mod names;
+mod notify;
 pub mod pg_catalog;
 pub mod provenance;
 pub mod role;
@@ -30,6 +31,7 @@ pub mod types;
 
 pub use error::{Result, SqlError, SqlState};
 pub use instance::{HbaFileRule, Instance, InstanceOptions};
+pub use notify::Notification;
 pub use plan::computed::IndexExpressions;
 pub use plugin::names::is_builtin;
 pub use role::ScramSecret;

@@ -11,6 +11,7 @@ mod export;
 mod frames;
 mod hba;
 mod life;
+mod notify;
 mod raw;
 mod sockets;
 mod tls;

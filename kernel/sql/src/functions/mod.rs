@@ -4,6 +4,7 @@
 //! with its SQL types (`f2::<Text, Int4, Text>(…)`). Operators are functions called `$` + symbol,
 //! `$-` with one argument being the prefix operator. Names starting with `$_` are ours alone.
 
+pub mod advisory;
 pub mod aggregate;
 pub mod arithmetic;
 pub mod array;
@@ -15,8 +16,10 @@ pub mod json;
 pub mod jsonb;
 pub mod keys;
 pub mod math;
+pub mod notify;
 pub mod regex;
 pub mod series;
+pub mod sleep;
 pub mod system;
 pub mod text;
 pub mod time_travel;
@@ -42,6 +45,14 @@ pub const FIELD: &str = "$field";
 
 /// `missing(message, hint)` fails with 42883 when it is evaluated for a row.
 pub const MISSING: &str = "$_missing";
+
+/// Whether a built-in function does something besides giving a value, so that a query calls it as soon as it
+/// runs, and row by row.
+pub fn has_effect(name: &str) -> bool {
+    [sleep::NAMES, advisory::NAMES, notify::NAMES]
+        .iter()
+        .any(|names| names.contains(&name))
+}
 
 /// Overloads by function name while they are collected.
 #[derive(Default)]
@@ -73,6 +84,7 @@ impl Registry {
 
 static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let mut r = Registry::default();
+    advisory::register(&mut r);
     arithmetic::register(&mut r);
     array::register(&mut r);
     datetime::register(&mut r);
@@ -83,8 +95,10 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     jsonb::register(&mut r);
     keys::register(&mut r);
     math::register(&mut r);
+    notify::register(&mut r);
     regex::register(&mut r);
     series::register(&mut r);
+    sleep::register(&mut r);
     system::register(&mut r);
     text::register(&mut r);
     time_travel::register(&mut r);

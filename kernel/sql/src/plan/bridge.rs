@@ -28,7 +28,7 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     // Subqueries that no join can stand for are found last, in plans that are already typed.
     let builder = crate::functions::session_state(builder)
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
-    let rules = super::offset::around(super::join_order::physical_rules());
+    let rules = super::offset::around(super::effects::guarded(super::join_order::physical_rules()));
     builder
         .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(rules)
@@ -65,6 +65,7 @@ pub(crate) fn set_session(
         snapshot: Some(snapshot),
         format: info.format(),
         services: services.map(Services),
+        session: Some(info.clone()),
         clock: Some(Clock(Arc::new(move || {
             i64::try_from(engine.now_micros()).unwrap_or(i64::MAX)
         }))),

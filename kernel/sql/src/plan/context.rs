@@ -61,6 +61,8 @@ pub(crate) struct Uses {
     pub writes: bool,
     /// One that asks for a pin was: it is made when all rows are there.
     pub pins: bool,
+    /// One that does something else, which goes row by row and when the statement runs: it waits, say.
+    pub effects: bool,
     /// The other times that tables are read at; those of the statement itself before those of views.
     pub times: Vec<Slot>,
 }
@@ -471,6 +473,7 @@ impl ContextProvider for PlanContext<'_> {
             return Some(found.function);
         }
         if let Some(function) = self.functions.scalar(name) {
+            self.uses.borrow_mut().effects |= crate::functions::has_effect(name);
             return Some(function);
         }
         if self.functions.added_aggregate(name).is_some() {

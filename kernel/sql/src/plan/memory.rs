@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::error::Result;
+use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
@@ -34,6 +36,13 @@ const BATCH_ROWS: usize = 8192;
 const BATCH_ROWS_MIN: usize = 512;
 /// So much of the memory is there for a row of a batch.
 const BYTES_PER_BATCH_ROW: usize = 16 << 10;
+
+/// Makes batches of so many rows, at least one.
+pub(crate) fn set_batch_rows(state: &mut SessionState, rows: usize) {
+    if let Ok(rows) = ConfigNonZeroUsize::try_new(rows) {
+        state.config_mut().options_mut().execution.batch_size = rows;
+    }
+}
 
 /// Rows of the batches that operators hand on.
 pub(crate) fn batch_rows(pool: &dyn MemoryPool) -> usize {

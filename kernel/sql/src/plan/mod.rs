@@ -17,6 +17,7 @@ pub(crate) mod compile;
 pub mod computed;
 pub(crate) mod context;
 mod dates;
+mod effects;
 pub(crate) mod error;
 pub(crate) mod fast;
 pub(crate) mod filter;

@@ -19,6 +19,7 @@ use super::as_of;
 use super::as_of::syntax::Time;
 use super::as_of::time::When;
 use super::context::{PlanContext, Uses};
+use super::effects::{self, one_by_one};
 use super::error::convert;
 use super::fast::{self, FastQuery};
 use super::limit;
@@ -140,10 +141,7 @@ impl Source {
         let plan = plans.typed;
         let uses = uses.take();
         let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
-        let optimise = |plan| {
-            let optimised = state.optimizer().optimize(plan, state, |_, _| {});
-            optimised.map_err(convert)
-        };
+        let optimise = |plan| effects::optimise(state, plan, uses.effects).map_err(convert);
         let plan = if keep { optimise(plan)? } else { plan };
         let mut fast = None;
         if !uses.writes && fast::may_compile(&plan) {
@@ -328,10 +326,7 @@ impl PlannedQuery {
             }
         }
         if !self.optimised {
-            plan = state
-                .optimizer()
-                .optimize(plan, state, |_, _| {})
-                .map_err(convert)?;
+            plan = effects::optimise(state, plan, self.uses.effects).map_err(convert)?;
         }
         crate::subplan::bind(plan, state).map_err(convert)
     }
@@ -426,6 +421,9 @@ impl PlannedQuery {
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
+        if self.uses.effects {
+            one_by_one(state);
+        }
         let plan = planned.bound(state, params)?;
         let planner = state.query_planner().clone();
         run::block_on(
@@ -458,6 +456,9 @@ impl PlannedQuery {
         state
             .config_mut()
             .set_extension(Arc::new(CurrentStatement(Some(Arc::new(context)))));
+        if self.uses.effects {
+            one_by_one(state);
+        }
         let state: &SessionState = state;
         let plan = planned.bound(state, params)?;
         let planner = state.query_planner().clone();

@@ -3,16 +3,19 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility as DfVolatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility as DfVolatility,
 };
 
-use super::overload::{Call, Overload, Resolved, Unresolved, Volatility, pg_type, resolve};
+use super::overload::{
+    Call, Overload, Resolved, ResultType, Unresolved, Volatility, pg_type, resolve,
+};
 use super::vars::SessionVars;
 use crate::error::{Result, SqlError, state};
+use crate::pg_catalog::PG_TYPE_KEY;
 use crate::types::PgType;
 
 /// A PostgreSQL function or operator with all its overloads.
@@ -181,6 +184,24 @@ impl ScalarUDFImpl for PgFunction {
 
     fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
         Ok(self.resolve(types).map_err(df)?.result)
+    }
+
+    /// Names `void`, whose values are held as text.
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DfResult<FieldRef> {
+        let types: Vec<DataType> = args
+            .arg_fields
+            .iter()
+            .map(|f| f.data_type().clone())
+            .collect();
+        let resolved = self.resolve(&types).map_err(df)?;
+        let field = Field::new(&self.name, resolved.result, true);
+        Ok(Arc::new(match &self.overloads[resolved.index].result {
+            ResultType::Is(PgType::Void) => {
+                let void = PgType::Void.oid().to_string();
+                field.with_metadata([(PG_TYPE_KEY.to_owned(), void)].into())
+            }
+            _ => field,
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {

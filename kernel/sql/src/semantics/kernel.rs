@@ -162,6 +162,28 @@ impl Ret for Text {
     }
 }
 
+/// No value, which prints as nothing.
+pub struct Void;
+impl SqlType for Void {
+    fn pg() -> PgType {
+        PgType::Void
+    }
+}
+impl Ret for Void {
+    type Value = ();
+    type Builder = StringViewBuilder;
+    fn builder(n: usize) -> StringViewBuilder {
+        StringViewBuilder::with_capacity(n)
+    }
+    fn append(b: &mut StringViewBuilder, v: Option<()>) -> Result<()> {
+        b.append_option(v.map(|()| ""));
+        Ok(())
+    }
+    fn finish(mut b: StringViewBuilder) -> ArrayRef {
+        Arc::new(b.finish())
+    }
+}
+
 pub struct Bytea;
 impl SqlType for Bytea {
     fn pg() -> PgType {

@@ -12,6 +12,7 @@ use heliosdb_plugin_host::services::StatementServices;
 use heliosdb_storage::ReadView;
 
 use crate::error::{Result, SqlError};
+use crate::session::info::SessionInfo;
 use crate::types::Format;
 
 /// Tells the time, through the storage engine's door to it.
@@ -56,6 +57,8 @@ pub struct SessionVars {
     pub format: Format,
     /// There are none where there are no plugins, and outside of a statement.
     pub services: Option<Services>,
+    /// The session itself, for functions that do something to it or wait in it.
+    pub session: Option<Arc<SessionInfo>>,
 }
 
 impl Default for SessionVars {
@@ -72,6 +75,7 @@ impl Default for SessionVars {
             clock: None,
             format: Format::default(),
             services: None,
+            session: None,
         }
     }
 }
@@ -85,6 +89,12 @@ impl SessionVars {
                 "a plugin's function was called outside of a statement",
             )),
         }
+    }
+
+    /// The session that the statement runs in.
+    pub fn session(&self) -> Result<&Arc<SessionInfo>> {
+        let none = || SqlError::internal("a function of the session was called outside of one");
+        self.session.as_ref().ok_or_else(none)
     }
 
     /// What the statement sees.

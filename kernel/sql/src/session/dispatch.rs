@@ -151,6 +151,9 @@ impl Session {
             Ast::Deallocate { name, .. } => self.deallocate(name),
             Ast::Execute { .. } => self.execute_named(ast),
             Ast::Close { cursor } => self.close_cursor(cursor),
+            Ast::LISTEN { channel } => self.listen(channel),
+            Ast::UNLISTEN { channel } => self.unlisten(channel),
+            Ast::NOTIFY { channel, payload } => self.notify_channel(channel, payload.as_deref()),
             _ => {
                 self.begin_statement_snapshot();
                 self.dispatch_work(ast, text, params, key_lock)
@@ -344,7 +347,7 @@ impl Session {
             self.interrupt.clone(),
             self.rows_failed.clone(),
         );
-        match planned.uses.pins {
+        match planned.uses.pins || planned.uses.effects {
             true => rows.materialise(),
             false => Ok(rows),
         }
@@ -377,9 +380,6 @@ fn select_into(query: &ast::Query) -> Option<ast::SelectInto> {
 /// What PostgreSQL calls a statement that this does not run.
 fn feature_name(statement: &Ast) -> String {
     let name = match statement {
-        Ast::LISTEN { .. } => "LISTEN",
-        Ast::UNLISTEN { .. } => "UNLISTEN",
-        Ast::NOTIFY { .. } => "NOTIFY",
         Ast::Open(_) => "OPEN",
         Ast::CreateTrigger(_) => "CREATE TRIGGER",
         Ast::DropTrigger(_) => "DROP TRIGGER",

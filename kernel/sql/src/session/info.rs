@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::scalar::ScalarValue;
-use heliosdb_storage::SequenceSpec;
 use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{AdvisoryLocks, Interrupt, SequenceSpec};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::outcome::Value;
@@ -24,6 +24,7 @@ use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::instance::Instance;
 use crate::names::{TEMPORARY, is_temporary_schema};
+use crate::notify::{Inbox, Mark, Pending};
 use crate::pg_catalog::OpenCursor;
 use crate::pg_catalog::names::SessionNames;
 use crate::plugin::functions::PluginFunctions;
@@ -36,6 +37,18 @@ pub struct SessionInfo {
     pub superuser: bool,
     pub database: String,
     pub pid: u32,
+    pub(super) interrupt: Arc<Interrupt>,
+    /// Held by what waits inside a statement.
+    pub(super) turn_to_wait: Mutex<()>,
+    pub(super) advisory: Mutex<AdvisoryLocks>,
+    /// Of functions of the statement.
+    pub(super) warnings: Mutex<Vec<SqlError>>,
+    /// What the transaction notifies of.
+    pub(super) pending: Mutex<Pending>,
+    /// What the session was notified of.
+    pub(crate) inbox: Arc<Inbox>,
+    /// Whether any of these was ever used: those that never do need not look.
+    has_effects: AtomicBool,
     settings: RwLock<Settings>,
     catalog: RwLock<Arc<CatalogSnapshot>>,
     /// The last value each sequence gave this session, and which gave last.
@@ -64,6 +77,9 @@ pub struct SessionInfo {
 /// Functions, with the catalog and the search path that they are of.
 type KnownFunctions = (CatalogVersion, Vec<String>, Arc<PluginFunctions>);
 
+/// See [`SessionInfo::effects`].
+pub(super) type EffectsMark = (usize, Mark);
+
 #[derive(Default)]
 struct SequenceValues {
     current: HashMap<Oid, i64>,
@@ -88,8 +104,17 @@ impl SessionInfo {
         settings: Settings,
         catalog: Arc<CatalogSnapshot>,
     ) -> SessionInfo {
+        let pid = instance.next_pid();
+        let interrupt = Interrupt::of_session(pid);
         SessionInfo {
-            pid: instance.next_pid(),
+            pid,
+            advisory: Mutex::new(instance.engine().advisory_locks(&interrupt)),
+            interrupt,
+            turn_to_wait: Mutex::default(),
+            warnings: Mutex::default(),
+            pending: Mutex::default(),
+            inbox: Arc::default(),
+            has_effects: AtomicBool::new(false),
             instance,
             user,
             user_oid,
@@ -110,6 +135,43 @@ impl SessionInfo {
             format: Mutex::default(),
             parameters: RwLock::new(None),
         }
+    }
+
+    /// The statement locks, warns or notifies.
+    pub(super) fn note_effect(&self) {
+        self.has_effects.store(true, Ordering::Release);
+    }
+
+    /// Where the transaction is in what it has locked and notifies of.
+    pub(super) fn effects(&self) -> EffectsMark {
+        match self.has_effects.load(Ordering::Acquire) {
+            true => (self.advisory.lock().mark(), self.pending.lock().mark()),
+            false => EffectsMark::default(),
+        }
+    }
+
+    /// Gives up what it has locked since, and forgets what it notifies of.
+    pub(super) fn effects_back_to(&self, (advisory, pending): EffectsMark) {
+        if self.has_effects.load(Ordering::Acquire) {
+            self.advisory.lock().back_to(advisory);
+            self.pending.lock().back_to(pending);
+        }
+    }
+
+    pub(super) fn take_warnings(&self) -> Vec<SqlError> {
+        match self.has_effects.load(Ordering::Acquire) {
+            true => std::mem::take(&mut *self.warnings.lock()),
+            false => Vec::new(),
+        }
+    }
+
+    /// What the transaction notifies of and listens to; `None` if that is nothing.
+    pub(super) fn take_pending(&self) -> Option<Pending> {
+        if !self.has_effects.load(Ordering::Acquire) {
+            return None;
+        }
+        let pending = std::mem::take(&mut *self.pending.lock());
+        (!pending.is_empty()).then_some(pending)
     }
 
     /// The catalog the running statement sees.

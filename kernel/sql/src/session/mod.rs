@@ -25,6 +25,7 @@ mod known;
 mod locate;
 pub(crate) mod nested;
 mod normal;
+mod notify;
 pub(crate) mod outcome;
 mod pins;
 pub(crate) mod planning;
@@ -39,6 +40,7 @@ pub(crate) mod timeout;
 pub(crate) mod transaction;
 pub(crate) mod user_type;
 pub(crate) mod utility;
+pub(crate) mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -166,8 +168,8 @@ impl Session {
         ));
         let mut session = Session {
             instance,
+            interrupt: info.interrupt.clone(),
             info,
-            interrupt: Interrupt::new(),
             txn: TransactionState::default(),
             prepared: HashMap::new(),
             cursors: BTreeMap::new(),
@@ -302,6 +304,7 @@ impl Session {
             self.finish_statement(outcome)
         });
         self.reader = None;
+        self.take_warnings();
         match result {
             Ok(mut outcome) => {
                 match &mut outcome {
@@ -386,6 +389,8 @@ impl Session {
             && self.prepared.is_empty()
             && self.cursors.is_empty()
             && !self.info.has_made_temporary()
+            && self.info.advisory.lock().is_empty()
+            && !self.info.inbox.is_listening()
             && self.info.with_settings(Settings::is_as_reset)
     }
 
@@ -444,6 +449,13 @@ impl Session {
                 detail: None,
                 hint: None,
             });
+        }
+    }
+
+    /// Tells what functions of the statement warned of.
+    fn take_warnings(&mut self) {
+        for warning in self.info.take_warnings() {
+            self.warn(warning.code, warning.message);
         }
     }
 
@@ -765,6 +777,10 @@ impl Drop for Session {
         if self.nesting == 0 {
             self.rollback();
             self.end_temporary();
+            // Rows that are still read may outlive the session.
+            self.info.advisory.lock().end();
+            self.info.inbox.set_waker(None);
+            self.instance.notifications().forget(self.info.pid);
         }
     }
 }

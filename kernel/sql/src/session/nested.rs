@@ -125,6 +125,7 @@ impl Session {
             .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
             .collect();
         let mark = self.transaction()?.savepoint();
+        let effects = self.info.effects();
         let only_reads = matches!(statement.ast(), Some(Ast::Query(query)) if query.locks.is_empty() && !with::writes(query));
         let snapshot = match only_reads {
             true => Some(self.transaction()?.look_at_latest()),
@@ -145,6 +146,7 @@ impl Session {
         }
         if result.is_err() {
             transaction.rollback_to(mark);
+            self.info.effects_back_to(effects);
             self.info.pins_asked().truncate(pins);
             // The catalog is again what it was.
             self.write_view()?;

@@ -14,6 +14,7 @@ use heliosdb_storage::{Interrupt, ReadView};
 use super::Session;
 use super::info::SessionInfo;
 use crate::error::Result;
+use crate::plan::memory::{batch_rows, set_batch_rows};
 use crate::plugin::services::Faults;
 use crate::types::Format;
 
@@ -43,6 +44,10 @@ impl Surroundings {
         };
         if state.config().target_partitions() != partitions {
             state.config_mut().options_mut().execution.target_partitions = partitions;
+        }
+        let rows = batch_rows(&*state.runtime_env().memory_pool);
+        if state.config().batch_size() != rows {
+            set_batch_rows(&mut state, rows);
         }
         let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
         state.execution_props_mut().query_execution_start_time = start;

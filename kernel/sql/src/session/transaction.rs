@@ -18,6 +18,7 @@ use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, Transacti
 
 use super::Session;
 use super::deferred::{self, Deferred};
+use super::info::EffectsMark;
 use super::outcome::{CommandTag, TransactionStatus};
 use super::settings::Settings;
 use crate::catalog::CatalogVersion;
@@ -87,6 +88,7 @@ struct Frame {
     settings: Settings,
     local: BTreeMap<String, String>,
     deferred: deferred::Mark,
+    effects: EffectsMark,
 }
 
 impl TransactionState {
@@ -360,24 +362,7 @@ impl Session {
             self.rollback();
             return Err(e);
         }
-        let used_sequence = self.info.take_used_sequence();
-        let result = match self.txn.storage.take() {
-            None => Ok(()),
-            Some(mut transaction) => {
-                let durability = match self.info.with_settings(Settings::synchronous) {
-                    true => Durability::Synchronous,
-                    false => Durability::Asynchronous,
-                };
-                if used_sequence {
-                    transaction.used_sequence();
-                }
-                transaction
-                    .commit(durability)
-                    .map(drop)
-                    .map_err(SqlError::from)
-            }
-        };
-        match result {
+        match self.commit_notifying(Session::commit_storage) {
             Ok(()) => {
                 let local = std::mem::take(&mut self.txn.local);
                 if !local.is_empty() {
@@ -395,6 +380,22 @@ impl Session {
         }
     }
 
+    fn commit_storage(&mut self) -> Result<()> {
+        let used_sequence = self.info.take_used_sequence();
+        let Some(mut transaction) = self.txn.storage.take() else {
+            return Ok(());
+        };
+        let durability = match self.info.with_settings(Settings::synchronous) {
+            true => Durability::Synchronous,
+            false => Durability::Asynchronous,
+        };
+        if used_sequence {
+            transaction.used_sequence();
+        }
+        transaction.commit(durability)?;
+        Ok(())
+    }
+
     /// Ends the transaction without a trace.
     pub(crate) fn rollback(&mut self) {
         self.info.take_used_sequence();
@@ -410,6 +411,7 @@ impl Session {
     }
 
     fn end_transaction(&mut self) {
+        self.info.effects_back_to(EffectsMark::default());
         // The modes are shown as they were before, unless a block or a setting changed them.
         let before = self.txn.settings_before.take();
         let changed = self.txn.explicit
@@ -433,6 +435,9 @@ impl Session {
             return;
         }
         self.txn.failed = true;
+        let since = self.txn.savepoints.last();
+        let since = since.map(|frame| frame.effects).unwrap_or_default();
+        self.info.effects_back_to(since);
         // They read what the transaction wrote.
         self.fail_cursors();
         if self.txn.savepoints.is_empty()
@@ -483,6 +488,7 @@ impl Session {
             settings: self.info.settings(),
             local: self.txn.local.clone(),
             deferred: self.txn.deferred.mark(),
+            effects: self.info.effects(),
         });
         Ok(CommandTag::new("SAVEPOINT"))
     }
@@ -529,6 +535,7 @@ impl Session {
             }
             (Some(_), None) => {}
         }
+        self.info.effects_back_to(frame.effects);
         self.txn.deferred.back_to(&frame.deferred);
         self.info.change_settings(|s| *s = settings);
         self.txn.local = local;

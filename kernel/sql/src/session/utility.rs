@@ -15,6 +15,7 @@ use super::{Session, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::notify::Listening;
 use crate::types::PgType;
 use crate::types::interval::{self, Interval};
 use crate::types::timezone::TimeZone;
@@ -294,6 +295,8 @@ impl Session {
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
                 self.discard_temporary()?;
+                self.info.unlock_all_advisory();
+                self.change_listening(Listening::ToNothing);
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => {

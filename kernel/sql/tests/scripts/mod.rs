@@ -9,7 +9,8 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 16] = [
+const SCRIPTS: [(&str, &str); 18] = [
+    ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
     ("conflict", include_str!("conflict.sql")),
@@ -22,6 +23,7 @@ const SCRIPTS: [(&str, &str); 16] = [
     ("grouping", include_str!("grouping.sql")),
     ("introspection", include_str!("introspection.sql")),
     ("merge", include_str!("merge.sql")),
+    ("notify", include_str!("notify.sql")),
     ("rename", include_str!("rename.sql")),
     ("spellings", include_str!("spellings.sql")),
     ("temporary", include_str!("temporary.sql")),

@@ -233,7 +233,6 @@ fn definitions_that_make_no_sense_are_refused() {
          CREATE INDEX ON p USING gin (a);
          CREATE INDEX ON p (lower(a)) INCLUDE (a);
          CREATE TRIGGER x BEFORE INSERT ON p EXECUTE FUNCTION f();
-         LISTEN x;
          VACUUM p;
          BEGIN; VACUUM; ROLLBACK;
          VACUUM;",
@@ -256,7 +255,6 @@ fn definitions_that_make_no_sense_are_refused() {
             ERROR 0A000: index access method GIN is not supported
             ERROR 0A000: INCLUDE columns of an index is not supported
             ERROR 0A000: CREATE TRIGGER is not supported
-            ERROR 0A000: LISTEN is not supported
             ERROR 0A000: VACUUM of a table or with options is not supported
             HINT: VACUUM alone is of all tables: they share their files.
             BEGIN

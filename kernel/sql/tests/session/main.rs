@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod advisory;
 mod aggregates;
 mod background;
 mod bulk;
@@ -24,6 +25,7 @@ mod json;
 mod list_append;
 mod locks;
 mod memory;
+mod notify;
 mod observer;
 mod offset;
 mod plugin;

@@ -301,6 +301,7 @@ impl Compiler {
             snapshot: None,
             clock: None,
             services: None,
+            session: None,
             format,
             ..vars.clone()
         };

@@ -90,6 +90,7 @@ const SET_RETURNING: &[(&str, &str)] = &[
     ("json_array_elements", "$json_array_elements"),
     ("json_array_elements_text", "$json_array_elements_text"),
     ("json_object_keys", "$json_object_keys"),
+    ("pg_listening_channels", "$pg_listening_channels"),
     ("regexp_split_to_table", "regexp_split_to_array"),
     ("string_to_table", "string_to_array"),
 ];
