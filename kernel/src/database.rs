@@ -241,6 +241,7 @@ impl Database {
             database: FIRST_NAME.to_owned(),
             application_name: String::new(),
             parameters: Vec::new(),
+            client: None,
         })
     }
 

@@ -85,6 +85,8 @@ pub enum Woken {
     Readable,
     /// Its session has something for it.
     Called,
+    /// Its client has said nothing for too long.
+    Idle,
 }
 
 pub struct Connection {
@@ -99,6 +101,8 @@ pub struct Connection {
     /// When it ends unless it is open.
     deadline: Instant,
     asks: Asks,
+    /// When its client went quiet, or a little later.
+    quiet: Instant,
     /// Told when the session has something for a client that is quiet.
     call: Arc<Notify>,
     shared: Arc<Shared>,
@@ -145,6 +149,7 @@ impl Connection {
             asked: Asked::default(),
             deadline: Instant::now() + shared.authentication_timeout,
             asks,
+            quiet: Instant::now(),
             call: Arc::default(),
             shared,
         })
@@ -157,6 +162,14 @@ impl Connection {
     /// When it ends unless it is open.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// When it ends if its client says nothing.
+    pub fn idle_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open(open) => Some(self.quiet + open.idle_timeout()?),
+            _ => None,
+        }
     }
 
     pub fn call(&self) -> &Arc<Notify> {
@@ -203,9 +216,19 @@ impl Connection {
     }
 
     fn work(&mut self, woken: Woken) -> Result<(), End> {
-        if let (Phase::Open(open), Woken::Called) = (&mut self.phase, woken) {
-            return open.called(&mut self.wire);
+        if let Phase::Open(open) = &mut self.phase {
+            match woken {
+                Woken::Called => return open.called(&mut self.wire),
+                Woken::Idle => return Err(open.idle_for_too_long()),
+                Woken::Readable => {}
+            }
         }
+        let done = self.serve();
+        self.quiet = Instant::now();
+        done
+    }
+
+    fn serve(&mut self) -> Result<(), End> {
         let mut was_read = false;
         loop {
             let mut is_whole = false;
@@ -262,6 +285,7 @@ impl Connection {
             }
             Phase::Open(open) => match frontend::next_message(&mut self.wire.input, true) {
                 Ok(None) => return Ok(false),
+                Ok(Some(_)) if open.is_terminated() => return Err(End::fatal(shutting_down())),
                 Ok(Some(message)) => open.message(&mut self.wire, message)?,
                 Err(FrameError::Text { kind, error }) => {
                     open.undecodable(&mut self.wire, kind, error)?;
@@ -478,6 +502,7 @@ impl Connection {
                 database: client.database,
                 application_name: client.application_name,
                 parameters: client.parameters,
+                client: Some(self.wire.stream().address()),
             })
             .map_err(End::fatal)?;
         let call = Arc::clone(&self.call);

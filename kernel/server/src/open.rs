@@ -16,6 +16,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use heliosdb_sql::error::{SqlError, state};
 use heliosdb_sql::{Prepared, Session, TransactionStatus};
@@ -114,6 +115,7 @@ impl OpenSession {
         for (name, value) in self.session.take_changed_parameters() {
             backend::parameter_status(&mut wire.output, name, value);
         }
+        self.session.come_to_rest();
         let status = self.session.transaction_status();
         if status == TransactionStatus::Idle {
             self.portals.clear();
@@ -128,11 +130,32 @@ impl OpenSession {
 
     /// What others tell a client that says nothing: notifications, unless a transaction is open.
     pub fn called(&mut self, wire: &mut Wire) -> Result<(), End> {
+        if self.session.is_terminated() {
+            return Err(End::fatal(shutting_down()));
+        }
         if self.at_rest {
             self.send_notifications(wire);
             wire.flush()?;
         }
         Ok(())
+    }
+
+    /// How long the client may say nothing now.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        match self.at_rest {
+            true => self.session.idle_timeout(),
+            false => None,
+        }
+    }
+
+    /// It has said nothing for as long.
+    pub fn idle_for_too_long(&self) -> End {
+        End::fatal(self.session.idle_for_too_long())
+    }
+
+    /// Whether somebody said that it is to end.
+    pub fn is_terminated(&self) -> bool {
+        self.session.is_terminated()
     }
 
     /// Whether the client waits for what others tell it.
@@ -193,7 +216,8 @@ impl OpenSession {
     /// Tell the client that its statement failed, or that the server made it fail.
     pub(crate) fn send_error(&mut self, wire: &mut Wire, error: &SqlError) -> Result<(), End> {
         self.send_notices(wire);
-        if error.code == state::QUERY_CANCELED && self.registry.stop_level() == StopLevel::Forced {
+        let stops = self.registry.stop_level() == StopLevel::Forced || self.session.is_terminated();
+        if stops && matches!(error.code, state::QUERY_CANCELED | state::ADMIN_SHUTDOWN) {
             return Err(End::fatal(shutting_down()));
         }
         backend::error(&mut wire.output, Severity::Error, error);

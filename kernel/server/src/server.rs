@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::auth::AuthMethod;
 use crate::connection::{Asks, Connection, Shared, Turn, Woken};
@@ -406,9 +406,18 @@ async fn serve(mut connection: Box<Connection>) {
         let parked = wait_readable(connection.stream(), &shared.registry);
         let woken = if connection.is_open() {
             let call = Arc::clone(connection.call());
+            let idle = connection.idle_deadline();
+            let idle = async {
+                match idle {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                biased;
                 () = parked => Woken::Readable,
                 () = call.notified() => Woken::Called,
+                () = idle => Woken::Idle,
             }
         } else if timeout_at(deadline, parked).await.is_ok() {
             Woken::Readable

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use heliosdb_sql::ClientAddress;
 use rustls::ServerConnection;
 use socket2::SockRef;
 
@@ -43,6 +44,17 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Where the client is, and where it came in.
+    pub fn address(&self) -> ClientAddress {
+        match self {
+            Stream::Tcp(stream) => match (stream.peer_addr(), stream.local_addr()) {
+                (Ok(client), Ok(server)) => ClientAddress::Tcp { client, server },
+                _ => ClientAddress::Local,
+            },
+            Stream::Unix(_) => ClientAddress::Local,
+        }
+    }
+
     fn prepare(&self, linger: Duration) -> io::Result<()> {
         let patience = Some(STRANGER_WRITE_TIMEOUT);
         match self {

@@ -17,6 +17,7 @@ use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, SequenceSpec};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::activity::Activity;
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
@@ -118,6 +119,9 @@ pub struct Instance {
     next_pid: AtomicU32,
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
+    activity: Activity,
+    /// When it was opened, microseconds since the Unix epoch.
+    opened: i64,
     /// What all plugins that are known or were once installed add to the grammar.
     syntax: Syntax,
 }
@@ -164,6 +168,7 @@ impl Instance {
         let catalog = store::load(&engine.latest_view())?;
         let syntax = syntax(&options.plugins, &catalog);
         let notifications = Notifications::new(engine.memory());
+        let opened = i64::try_from(engine.now_micros()).unwrap_or(i64::MAX);
         let instance = Arc::new(Instance {
             engine,
             handle: runtime.handle().clone(),
@@ -177,6 +182,8 @@ impl Instance {
             next_pid: AtomicU32::new(1),
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
+            activity: Activity::default(),
+            opened,
             syntax,
             options,
         });
@@ -393,6 +400,15 @@ impl Instance {
 
     pub(crate) fn notifications(&self) -> &Notifications {
         &self.notifications
+    }
+
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// When it was opened, microseconds since the Unix epoch.
+    pub(crate) fn opened(&self) -> i64 {
+        self.opened
     }
 
     pub(crate) fn next_pid(&self) -> u32 {

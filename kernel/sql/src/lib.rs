@@ -8,6 +8,7 @@ pub mod error;
 pub mod instance;
 pub mod session;
 
+mod activity;
 pub mod catalog;
 mod ddl;
 mod dml;
@@ -29,6 +30,7 @@ pub mod semantics;
 pub mod subplan;
 pub mod types;
 
+pub use activity::ClientAddress;
 pub use error::{Result, SqlError, SqlState};
 pub use instance::{HbaFileRule, Instance, InstanceOptions};
 pub use notify::Notification;

@@ -6,6 +6,7 @@
 // Tests wait for other threads and open sockets; their helpers unwrap.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod activity;
 mod driver;
 mod export;
 mod frames;

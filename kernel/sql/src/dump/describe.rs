@@ -80,6 +80,7 @@ impl Instance {
             self.database().to_owned(),
             settings,
             catalog.clone(),
+            None,
         );
         Ok(SystemContext {
             catalog,

@@ -4,6 +4,7 @@
 //! with its SQL types (`f2::<Text, Int4, Text>(…)`). Operators are functions called `$` + symbol,
 //! `$-` with one argument being the prefix operator. Names starting with `$_` are ours alone.
 
+pub mod activity;
 pub mod advisory;
 pub mod aggregate;
 pub mod arithmetic;
@@ -49,9 +50,14 @@ pub const MISSING: &str = "$_missing";
 /// Whether a built-in function does something besides giving a value, so that a query calls it as soon as it
 /// runs, and row by row.
 pub fn has_effect(name: &str) -> bool {
-    [sleep::NAMES, advisory::NAMES, notify::NAMES]
-        .iter()
-        .any(|names| names.contains(&name))
+    [
+        sleep::NAMES,
+        advisory::NAMES,
+        notify::NAMES,
+        activity::NAMES,
+    ]
+    .iter()
+    .any(|names| names.contains(&name))
 }
 
 /// Overloads by function name while they are collected.
@@ -84,6 +90,7 @@ impl Registry {
 
 static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let mut r = Registry::default();
+    activity::register(&mut r);
     advisory::register(&mut r);
     arithmetic::register(&mut r);
     array::register(&mut r);

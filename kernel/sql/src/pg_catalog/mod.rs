@@ -26,6 +26,7 @@ use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
 use crate::instance::HbaFileRule;
 use crate::provenance::Provenance;
+use crate::session::info::SessionInfo;
 
 pub mod added;
 pub mod builtin;
@@ -106,6 +107,10 @@ pub trait SessionView: Debug + Send + Sync {
     fn last_value(&self, sequence: Oid) -> Option<i64>;
     /// What plugins add.
     fn added(&self) -> Arc<Added>;
+    /// The session, where there is one, for what is told of it and of others.
+    fn live(&self) -> Option<&SessionInfo> {
+        None
+    }
 }
 
 /// How much a store holds.

@@ -44,6 +44,7 @@ impl Quanta {
             database: instance.database().to_owned(),
             application_name: "background worker".to_owned(),
             parameters: Vec::new(),
+            client: None,
         })?;
         let mut interrupts = self.interrupts.lock();
         // Under the lock, or a cancel could come between.

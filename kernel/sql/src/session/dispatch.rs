@@ -43,6 +43,7 @@ impl Session {
         statement: &Statement,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
+        self.info.set_statement_start(self.now_micros());
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
             StatementKind::Known(_) => self.run_text(&statement.text),

@@ -17,6 +17,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::outcome::Value;
 use super::pins::Asked;
 use super::settings::Settings;
+use crate::activity::{Backend, ClientAddress};
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
 use crate::ddl::temporary::OnCommit;
@@ -37,7 +38,9 @@ pub struct SessionInfo {
     pub superuser: bool,
     pub database: String,
     pub pid: u32,
-    pub(super) interrupt: Arc<Interrupt>,
+    /// What others see of it.
+    pub(crate) backend: Backend,
+    pub(crate) interrupt: Arc<Interrupt>,
     /// Held by what waits inside a statement.
     pub(super) turn_to_wait: Mutex<()>,
     pub(super) advisory: Mutex<AdvisoryLocks>,
@@ -103,11 +106,14 @@ impl SessionInfo {
         database: String,
         settings: Settings,
         catalog: Arc<CatalogSnapshot>,
+        client: Option<ClientAddress>,
     ) -> SessionInfo {
         let pid = instance.next_pid();
         let interrupt = Interrupt::of_session(pid);
+        let now = i64::try_from(instance.engine().now_micros()).unwrap_or(i64::MAX);
         SessionInfo {
             pid,
+            backend: Backend::new(now, client),
             advisory: Mutex::new(instance.engine().advisory_locks(&interrupt)),
             interrupt,
             turn_to_wait: Mutex::default(),

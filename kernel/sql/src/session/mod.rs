@@ -33,6 +33,7 @@ pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
 pub(crate) mod spelling;
+pub(crate) mod shown;
 pub(crate) mod statement;
 mod synonym;
 pub(crate) mod system_view;
@@ -53,6 +54,7 @@ use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
+use crate::activity::{Active, ClientAddress};
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
@@ -83,6 +85,8 @@ pub struct SessionOptions {
     pub application_name: String,
     /// Startup parameters: initial settings, to which RESET goes back.
     pub parameters: Vec<(String, String)>,
+    /// Where the client is, if it is in another process.
+    pub client: Option<ClientAddress>,
 }
 
 pub struct Session {
@@ -165,7 +169,11 @@ impl Session {
             options.database,
             settings,
             catalog,
+            options.client,
         ));
+        info.instance
+            .activity()
+            .begin(&info, role.connection_limit)?;
         let mut session = Session {
             instance,
             interrupt: info.interrupt.clone(),
@@ -275,8 +283,37 @@ impl Session {
         ))
     }
 
-    /// What every statement goes through: state checks before, commit or failure after.
+    /// What every statement goes through, shown to others while it runs.
     pub(crate) fn run(
+        &mut self,
+        kind: &StatementKind,
+        text: &str,
+        body: impl FnOnce(&mut Session) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        self.info.backend.run(text);
+        let mut result = self.run_statement(kind, text, body).map_err(|e| {
+            let stopped = e.code == state::QUERY_CANCELED && self.is_terminated();
+            if stopped { shown::terminated() } else { e }
+        });
+        match &mut result {
+            Ok(Outcome::Rows(rows)) if rows.is_stream() => {
+                let status = self.txn.status();
+                rows.active = Some(Active::new(self.info.clone(), status));
+            }
+            // It goes on.
+            Ok(Outcome::CopyIn { .. } | Outcome::CopyOut(_)) => {}
+            _ => self.come_to_rest(),
+        }
+        result
+    }
+
+    /// Says to others that nothing runs here, if something did.
+    pub fn come_to_rest(&self) {
+        self.info.rest(self.txn.status());
+    }
+
+    /// State checks before, commit or failure after.
+    fn run_statement(
         &mut self,
         kind: &StatementKind,
         text: &str,
@@ -288,6 +325,8 @@ impl Session {
             return Err(failed_block());
         }
         self.interrupt.reset();
+        // After that, or the cancel that comes with it would be forgotten.
+        self.info.check_not_terminated()?;
         self.faults = Faults::default();
         let timer = self
             .info
@@ -781,6 +820,7 @@ impl Drop for Session {
             self.info.advisory.lock().end();
             self.info.inbox.set_waker(None);
             self.instance.notifications().forget(self.info.pid);
+            self.instance.activity().end(self.info.pid);
         }
     }
 }

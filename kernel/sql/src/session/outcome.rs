@@ -11,6 +11,7 @@ use datafusion::scalar::ScalarValue;
 use heliosdb_storage::Interrupt;
 
 use super::kept::{self, Memory};
+use crate::activity::Active;
 use crate::error::{Result, SqlError};
 use crate::plan::run::QueryRows;
 use crate::transfer::CopyOut;
@@ -134,6 +135,8 @@ pub struct Rows {
     backward: bool,
     /// What the rows take of the memory of queries.
     memory: Option<Memory>,
+    /// Likewise: the statement runs.
+    pub(crate) active: Option<Active>,
     /// Kept until the rows are read: the statement's timeout.
     pub(crate) guard: Option<super::timeout::StatementTimer>,
 }
@@ -161,8 +164,14 @@ impl Rows {
             tag: TagKind::Counted("SELECT"),
             backward: false,
             memory: None,
+            active: None,
             guard: None,
         }
+    }
+
+    /// Whether they are found while they are read.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.source, Source::Stream { .. })
     }
 
     pub(crate) fn batches(columns: Arc<[ResultColumn]>, batches: Vec<RecordBatch>) -> Rows {
@@ -174,6 +183,7 @@ impl Rows {
             tag: TagKind::Counted("SELECT"),
             backward: false,
             memory: None,
+            active: None,
             guard: None,
         }
     }
@@ -237,6 +247,7 @@ impl Rows {
         match next {
             Ok(Some(batch)) => shown(batch).map(Some),
             Ok(None) => {
+                self.active = None;
                 self.guard = None;
                 Ok(None)
             }
@@ -245,6 +256,7 @@ impl Rows {
                     Some(timer) => timer.explain(e),
                     None => e,
                 };
+                self.active = None;
                 if let Some(failed) = &self.failed {
                     failed.store(true, Ordering::SeqCst);
                 }

@@ -108,7 +108,8 @@ parameters! {
     "extra_float_digits" "1" Kind::Int { min: -15, max: 3 }, false, "Sets the number of digits displayed for floating-point values.";
     "helios.edition" "" Kind::Internal, false, "Shows which distribution the server is.";
     "helios.fast_path" "on" Kind::Bool, false, "Runs lookups by key on the compiled route.";
-    "idle_in_transaction_session_timeout" "0" Kind::Only(&["0"]), false, "Sets the maximum allowed idle time between queries, when in a transaction.";
+    "idle_in_transaction_session_timeout" "0" Kind::Millis, false, "Sets the maximum allowed idle time between queries, when in a transaction.";
+    "idle_session_timeout" "0" Kind::Millis, false, "Sets the maximum allowed idle time between queries, when not in a transaction.";
     "incremental_mv_cpu" "10" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that maintenance of materialized views may use.";
     "integer_datetimes" "on" Kind::Internal, true, "Shows whether datetimes are integer based.";
     "intervalstyle" "postgres" Kind::Only(&["postgres"]), true, "Sets the display format for interval values.";
@@ -215,6 +216,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How long a client may say nothing; for ever, if `None`.
+    pub fn idle_timeout_ms(&self, in_transaction: bool) -> Option<u64> {
+        let name = match in_transaction {
+            true => "idle_in_transaction_session_timeout",
+            false => "idle_session_timeout",
+        };
+        positive_millis(name, self.value(name))
+    }
+
     pub fn get(&self, name: &str) -> Result<&str> {
         let parameter = find(name)?;
         Ok(self.0.values.get(parameter.name).map_or("", String::as_str))

@@ -179,6 +179,10 @@ impl SessionView for SessionInfo {
         called.then_some(value)
     }
 
+    fn live(&self) -> Option<&SessionInfo> {
+        Some(self)
+    }
+
     fn added(&self) -> Arc<Added> {
         self.plugin_functions().added.clone()
     }

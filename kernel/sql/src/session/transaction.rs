@@ -41,7 +41,7 @@ pub(crate) struct TransactionState {
     local: BTreeMap<String, String>,
     savepoints: Vec<Frame>,
     pub(super) deferred: Deferred,
-    /// A statement has run in this transaction: its isolation can no longer change.
+    /// When it began is known.
     started: bool,
     /// Held when the transaction changes the catalog.
     catalog_writer: Option<CatalogWriter>,
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    fn now_micros(&self) -> i64 {
+    pub(super) fn now_micros(&self) -> i64 {
         i64::try_from(self.instance.engine().now_micros()).unwrap_or(i64::MAX)
     }
 
@@ -251,6 +251,10 @@ impl Session {
         }
         let chosen = self.default_modes().with(modes)?;
         // In an implicit block, what ran before BEGIN becomes part of the block.
+        if !self.txn.started {
+            self.info.set_transaction_start(self.info.statement_start());
+            self.txn.started = true;
+        }
         self.txn.explicit = true;
         self.txn.failed = false;
         self.txn.modes = chosen;

@@ -13,6 +13,7 @@ use heliosdb_storage::{AdvisoryKey, AdvisoryScope, Error, LockWait};
 
 use super::info::SessionInfo;
 use super::settings::Settings;
+use crate::activity::Waits;
 use crate::error::{Result, SqlError, state};
 
 /// The clock is looked at this often at least: it may be set.
@@ -28,7 +29,7 @@ pub(crate) fn mark_shared_thread() {
 }
 
 /// Runs what may wait.
-fn wait<T>(f: impl FnOnce() -> T) -> T {
+pub(crate) fn wait<T>(f: impl FnOnce() -> T) -> T {
     match IS_SHARED.get() {
         true => tokio::task::block_in_place(f),
         false => f(),
@@ -36,7 +37,7 @@ fn wait<T>(f: impl FnOnce() -> T) -> T {
 }
 
 impl SessionInfo {
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         i64::try_from(self.instance.engine().now_micros()).unwrap_or(i64::MAX)
     }
 
@@ -44,6 +45,7 @@ impl SessionInfo {
     pub(crate) fn sleep_until(&self, end: i64) -> Result<()> {
         wait(|| {
             let _turn = self.turn_to_wait.lock();
+            let _shown = self.shown_waiting(Waits::Sleep);
             loop {
                 self.interrupt.check()?;
                 let left = u64::try_from(end.saturating_sub(self.now())).unwrap_or(0);

@@ -295,6 +295,7 @@ impl Session {
                 }
             });
         self.end_timer();
+        self.come_to_rest();
         match result {
             Ok(()) => Ok(CommandTag::counted("COPY", copy.rows)),
             Err(e) => Err(self.copy_failed(e)),
@@ -315,6 +316,7 @@ impl Session {
         let error = self.explain_timeout(error);
         self.end_timer();
         self.fail_statement();
+        self.come_to_rest();
         error
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod activity;
 mod advisory;
 mod aggregates;
 mod background;

@@ -1,6 +1,9 @@
 //! What a session says of itself: who, where, which version, which settings.
 
+use std::net::IpAddr;
+
 use super::{argument, functions};
+use crate::activity::ClientAddress;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::datum::Datum;
@@ -28,6 +31,10 @@ functions! {
     };
     version() -> Text = |c, _| version(c);
     pg_backend_pid() -> Int4 = |c, _| Ok(c.session.backend_pid().into());
+    inet_client_addr() -> Inet = |c, _| Ok(client(c).and_then(ClientAddress::client).map(address).into());
+    inet_client_port() -> Int4 = |c, _| Ok(client(c).and_then(ClientAddress::client).map(port).into());
+    inet_server_addr() -> Inet = |c, _| Ok(client(c).and_then(ClientAddress::server).map(address).into());
+    inet_server_port() -> Int4 = |c, _| Ok(client(c).and_then(ClientAddress::server).map(port).into());
     pg_is_in_recovery() -> Bool = |_, _| Ok(false.into());
     txid_current() -> Int8 = |c, _| Ok(Datum::Int(c.session.transaction_id() as i64));
     current_setting(Text) -> Text = |c, a| Ok(c.session.setting(argument::text(a, 0)?)?.into());
@@ -44,6 +51,19 @@ functions! {
         let local = !a[2].is_null() && argument::flag(a, 2)?;
         Ok(c.session.set_setting(argument::text(a, 0)?, value, local)?.into())
     };
+}
+
+/// Where the session's client is.
+fn client(ctx: &SystemContext) -> Option<ClientAddress> {
+    ctx.session.live()?.backend.client
+}
+
+fn address((address, _): (IpAddr, u16)) -> String {
+    address.to_string()
+}
+
+fn port((_, port): (IpAddr, u16)) -> i32 {
+    port.into()
 }
 
 /// The schemas of the search path that exist.

@@ -8,6 +8,7 @@ use crate::information_schema;
 
 pub mod absent;
 pub mod access;
+pub mod activity;
 pub mod attribute;
 pub mod class;
 pub mod constraint;
@@ -48,6 +49,8 @@ static RELATIONS: &[&Relation] = &[
     &role::PG_DB_ROLE_SETTING,
     &role::PG_SHDESCRIPTION,
     &role::PG_SHDEPEND,
+    &activity::PG_STAT_ACTIVITY,
+    &activity::PG_LOCKS,
     &access::PG_AM,
     &access::PG_OPERATOR,
     &access::PG_OPCLASS,
