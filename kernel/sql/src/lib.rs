@@ -15,6 +15,7 @@ mod dml;
 mod dump;
 mod plan;
 mod plugin;
+mod privilege;
 mod transfer;
 
 pub mod copy;

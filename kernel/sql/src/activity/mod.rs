@@ -32,14 +32,14 @@ impl Activity {
     pub fn begin(&self, info: &Arc<SessionInfo>, limit: i32) -> Result<()> {
         let mut sessions = self.sessions.lock();
         if let Ok(limit) = usize::try_from(limit)
-            && !info.superuser
+            && !info.role().superuser
         {
             let open = sessions.values().filter_map(Weak::upgrade);
-            let of_role = open.filter(|other| other.user_oid == info.user_oid);
+            let of_role = open.filter(|other| other.login == info.login);
             if of_role.count() >= limit {
                 return Err(SqlError::new(
                     state::TOO_MANY_CONNECTIONS,
-                    format!("too many connections for role \"{}\"", info.user),
+                    format!("too many connections for role \"{}\"", info.session_user()),
                 ));
             }
         }

@@ -28,6 +28,9 @@ pub(crate) fn objects(superuser: &str) -> Vec<Change> {
             login: true,
             connection_limit: -1,
             password: None,
+            bypass_rls: false,
+            member_of: Vec::new(),
+            default_privileges: Vec::new(),
         }))),
     ]
 }

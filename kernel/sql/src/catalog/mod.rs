@@ -1,10 +1,12 @@
 //! The catalog: what objects a database has, versioned with its data.
 //!
-//! [`model`] is the vocabulary, [`snapshot`] one immutable version of the whole, `store` its rows in
+//! [`model`] is the vocabulary and [`access`] that of privileges, [`snapshot`] one immutable version of the
+//! whole, `store` its rows in
 //! a storage collection, `meta` what execution derives from a table, [`user_type`] what types users made,
 //! `watch` tells cheaply that nothing has changed. Because objects are stored as
 //! data is, DDL commits, rolls back and is seen exactly as data is.
 
+pub mod access;
 pub mod bootstrap;
 pub mod check;
 pub(crate) mod meta;

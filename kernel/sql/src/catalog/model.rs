@@ -17,6 +17,7 @@
 
 use std::sync::Arc;
 
+use super::access::{DefaultPrivileges, Membership, Policy, RowSecurity};
 use heliosdb_plugin_api::manifest::Provides;
 use heliosdb_storage::codec;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
@@ -54,6 +55,7 @@ pub mod oid {
     pub const PG_ENUM: Oid = 3501;
     pub const PG_ATTRDEF: Oid = 2604;
     pub const PG_EXTENSION: Oid = 3079;
+    pub const PG_PROC: Oid = 1255;
     /// The relation that lists the objects of plugins; not PostgreSQL's.
     pub const HELIOS_PLUGIN_OBJECTS: Oid = 12905;
 }
@@ -82,6 +84,11 @@ pub struct Table {
     /// How long its past is kept, if not as long as the database's: `forever`, or an interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,
+    #[serde(default, skip_serializing_if = "RowSecurity::is_default")]
+    pub row_security: RowSecurity,
+    /// Those of rows, in the order they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
 }
 
 /// A column of a table.
@@ -446,6 +453,14 @@ pub struct Role {
     pub connection_limit: i32,
     /// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, as `pg_authid.rolpassword` holds it.
     pub password: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bypass_rls: bool,
+    /// The roles that it is a member of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_of: Vec<Membership>,
+    /// What it grants on what it will make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_privileges: Vec<DefaultPrivileges>,
 }
 
 /// A comment on an object (`sub = 0`) or on a column (its attribute number).

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::access::{AccessList, AclItem};
 use super::meta::TableMeta;
 use super::model::*;
 use super::user_type::UserTypes;
@@ -34,6 +35,8 @@ pub struct CatalogSnapshot {
     plugin_objects: BTreeMap<Oid, Arc<PluginObject>>,
     types: UserTypes,
     comments: BTreeMap<(Oid, Oid, i32), Arc<Comment>>,
+    /// By object, class and part.
+    access: BTreeMap<(Oid, Oid, i32), Arc<AccessList>>,
     /// schema → name → relation.
     relation_names: BTreeMap<Oid, BTreeMap<String, Oid>>,
     schema_names: BTreeMap<String, Oid>,
@@ -336,6 +339,16 @@ impl CatalogSnapshot {
         }
     }
 
+    /// Whether there is an object of this oid.
+    pub fn has(&self, oid: Oid) -> bool {
+        self.schemas.contains_key(&oid)
+            || self.relation(oid).is_some()
+            || self.constraints.contains_key(&oid)
+            || self.roles.contains_key(&oid)
+            || self.extensions.contains_key(&oid)
+            || self.plugin_objects.contains_key(&oid)
+    }
+
     /// Adds an object or replaces the one of the same oid.
     pub fn put(&mut self, object: Object) {
         self.remove(object.oid());
@@ -439,6 +452,42 @@ impl CatalogSnapshot {
 
     pub fn remove_comment(&mut self, class: Oid, object: Oid, sub: i32) -> Option<Arc<Comment>> {
         self.comments.remove(&(class, object, sub))
+    }
+
+    /// The access list of an object or a column, if it has one of its own.
+    pub fn access(&self, class: Oid, object: Oid, sub: i32) -> Option<&[AclItem]> {
+        let list = self.access.get(&(object, class, sub))?;
+        Some(list.items.as_slice())
+    }
+
+    pub fn access_lists(&self) -> impl Iterator<Item = &Arc<AccessList>> {
+        self.access.values()
+    }
+
+    /// The lists of an object and of its parts.
+    pub fn access_lists_of(&self, object: Oid) -> impl Iterator<Item = &Arc<AccessList>> {
+        let range = (object, Oid::MIN, i32::MIN)..=(object, Oid::MAX, i32::MAX);
+        self.access.range(range).map(|(_, list)| list)
+    }
+
+    pub fn put_access(&mut self, list: Arc<AccessList>) {
+        self.access
+            .insert((list.object, list.class, list.sub), list);
+    }
+
+    /// False when there was none.
+    pub fn remove_access(&mut self, class: Oid, object: Oid, sub: i32) -> bool {
+        self.access.remove(&(object, class, sub)).is_some()
+    }
+
+    /// Takes the lists of an object away; their classes and parts.
+    pub fn remove_all_access(&mut self, object: Oid) -> Vec<(Oid, i32)> {
+        let lists = self.access_lists_of(object);
+        let keys: Vec<_> = lists.map(|list| (list.class, list.sub)).collect();
+        for (class, sub) in &keys {
+            self.access.remove(&(object, *class, *sub));
+        }
+        keys
     }
 
     fn name_relation(&mut self, schema: Oid, name: &str, oid: Oid) {

@@ -1,7 +1,7 @@
 //! The stored form of the catalog: rows of one sorted collection.
 //!
 //! ```text
-//! key    kind u8 │ oid u32 BE [│ object u32 BE │ sub i32 BE, for comments]
+//! key    kind u8 │ oid u32 BE [│ object u32 BE │ sub i32 BE, for comments and access lists]
 //! value  version u8 = 1 │ JSON of the struct in `model`
 //! key    0x00             value  16 random bytes: the CatalogVersion
 //! ```
@@ -19,6 +19,7 @@ use heliosdb_storage::{Changes, Engine, ReadView, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::AccessList;
 use super::model::*;
 use super::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::error::{Result, SqlError, state};
@@ -45,6 +46,9 @@ mod kind {
     pub const EXTENSION: u8 = 9;
     pub const PLUGIN_OBJECT: u8 = 10;
     pub const USER_TYPE: u8 = 11;
+    pub const ACCESS: u8 = 12;
+    /// The last that this build knows.
+    pub const LAST: u8 = ACCESS;
 }
 
 /// One change to the catalog.
@@ -54,6 +58,8 @@ pub(crate) enum Change {
     Remove(Oid),
     PutComment(Comment),
     RemoveComment { class: Oid, object: Oid, sub: i32 },
+    PutAccess(AccessList),
+    RemoveAccess { class: Oid, object: Oid, sub: i32 },
 }
 
 impl From<Object> for Change {
@@ -137,7 +143,8 @@ pub(super) fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> R
         Some(kind::PLUGIN_OBJECT) => snapshot.put(Object::PluginObject(decode(key, value)?)),
         Some(kind::USER_TYPE) => snapshot.put(Object::UserType(decode(key, value)?)),
         Some(kind::COMMENT) => snapshot.put_comment(decode(key, value)?),
-        Some(kind) if kind > kind::USER_TYPE => {
+        Some(kind::ACCESS) => snapshot.put_access(decode(key, value)?),
+        Some(kind) if kind > kind::LAST => {
             return Err(newer(&format!("an object of unknown kind {kind}")));
         }
         _ => return Err(damaged("kind", key)),
@@ -163,6 +170,9 @@ pub(crate) fn apply(
                 if let Some(object) = snapshot.remove(oid) {
                     transaction.remove(CATALOG, &object_key(&object))?;
                 }
+                for (class, sub) in snapshot.remove_all_access(oid) {
+                    transaction.remove(CATALOG, &access_key(class, oid, sub))?;
+                }
             }
             Change::PutComment(comment) => {
                 let key = comment_key(comment.class, comment.object, comment.sub);
@@ -172,6 +182,16 @@ pub(crate) fn apply(
             Change::RemoveComment { class, object, sub } => {
                 if snapshot.remove_comment(class, object, sub).is_some() {
                     transaction.remove(CATALOG, &comment_key(class, object, sub))?;
+                }
+            }
+            Change::PutAccess(list) => {
+                let key = access_key(list.class, list.object, list.sub);
+                transaction.put(CATALOG, &key, &encode(&list)?)?;
+                snapshot.put_access(Arc::new(list));
+            }
+            Change::RemoveAccess { class, object, sub } => {
+                if snapshot.remove_access(class, object, sub) {
+                    transaction.remove(CATALOG, &access_key(class, object, sub))?;
                 }
             }
         }
@@ -234,7 +254,15 @@ pub(crate) fn entries(catalog: &CatalogSnapshot, wanted: impl Fn(Oid) -> bool) -
 }
 
 pub(crate) fn comment_key(class: Oid, object: Oid, sub: i32) -> Vec<u8> {
-    let mut key = key(kind::COMMENT, class);
+    part_key(kind::COMMENT, class, object, sub)
+}
+
+pub(crate) fn access_key(class: Oid, object: Oid, sub: i32) -> Vec<u8> {
+    part_key(kind::ACCESS, class, object, sub)
+}
+
+fn part_key(kind: u8, class: Oid, object: Oid, sub: i32) -> Vec<u8> {
+    let mut key = key(kind, class);
     key.extend(object.to_be_bytes());
     key.extend(sub.to_be_bytes());
     key
@@ -331,11 +359,11 @@ mod tests {
             decode::<Role>(&[kind::ROLE], &value)
         };
         assert_eq!(read(role.to_owned()).unwrap().name, "a");
-        let error = read(role.replace("\"oid\"", "\"bypass_rls\":true,\"oid\"")).unwrap_err();
+        let error = read(role.replace("\"oid\"", "\"of_the_future\":true,\"oid\"")).unwrap_err();
         assert_eq!(error.code, state::FEATURE_NOT_SUPPORTED);
         assert_eq!(error.message, "the catalog was written by a newer version");
         let detail = error.detail.unwrap();
-        assert!(detail.contains("unknown field `bypass_rls`"), "{detail}");
+        assert!(detail.contains("unknown field `of_the_future`"), "{detail}");
         let error = read(role.replace("true", "maybe")).unwrap_err();
         assert_eq!(error.code, state::DATA_CORRUPTED);
 

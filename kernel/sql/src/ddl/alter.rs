@@ -13,6 +13,7 @@ use super::generated::{check_alone, check_not_generated, readers};
 use super::put;
 use crate::catalog::Relation;
 use crate::catalog::model::*;
+use crate::ddl::grant::syntax::RoleName;
 use crate::dml::generated::Programs;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
@@ -64,6 +65,11 @@ impl Session {
         let (_, catalog) = self.write_view()?;
         let relation = self.relation(&catalog, name)?;
         self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        if let [AlterTableOperation::OwnerTo { new_owner }] = operations {
+            let to = self.new_owner(new_owner)?;
+            self.change_owner(&relation, to)?;
+            return done("ALTER TABLE");
+        }
         let [AlterTableOperation::RenameTable { table_name }] = operations else {
             return Err(SqlError::new(
                 state::WRONG_OBJECT_TYPE,
@@ -142,7 +148,15 @@ impl Session {
             AlterTableOperation::AlterColumn { column_name, op } => {
                 self.alter_column(oid, column_name, op)
             }
-            AlterTableOperation::OwnerTo { new_owner } => self.change_owner(oid, new_owner),
+            AlterTableOperation::OwnerTo { new_owner } => {
+                let to = self.new_owner(new_owner)?;
+                let table = self.table_by_oid(oid)?;
+                self.change_owner(&Relation::Table(Arc::new(table)), to)
+            }
+            AlterTableOperation::EnableRowLevelSecurity => self.secure(oid, |s| s.enabled = true),
+            AlterTableOperation::DisableRowLevelSecurity => self.secure(oid, |s| s.enabled = false),
+            AlterTableOperation::ForceRowLevelSecurity => self.secure(oid, |s| s.forced = true),
+            AlterTableOperation::NoForceRowLevelSecurity => self.secure(oid, |s| s.forced = false),
             AlterTableOperation::SetOptionsParens { options } => {
                 options.iter().try_for_each(check_option)?;
                 self.set_retention(oid, options)
@@ -551,54 +565,15 @@ impl Session {
         Ok(())
     }
 
-    fn change_owner(&mut self, oid: Oid, owner: &ast::Owner) -> Result<()> {
+    /// The role that OWNER TO names.
+    pub(super) fn new_owner(&mut self, owner: &ast::Owner) -> Result<Oid> {
         let (_, catalog) = self.write_view()?;
         let name = match owner {
-            ast::Owner::Ident(ident) => fold(ident),
-            ast::Owner::CurrentRole | ast::Owner::CurrentUser | ast::Owner::SessionUser => {
-                self.info.user.clone()
-            }
+            ast::Owner::Ident(ident) => RoleName::Name(fold(ident)),
+            ast::Owner::CurrentRole | ast::Owner::CurrentUser => RoleName::Current,
+            ast::Owner::SessionUser => RoleName::Session,
         };
-        let role = catalog
-            .role_by_name(&name)
-            .ok_or_else(|| crate::role::undefined_role(&name))?
-            .oid;
-        if !self.info.superuser && role != self.info.user_oid {
-            return Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!("must be able to SET ROLE \"{name}\""),
-            ));
-        }
-        let table = self.table_by_oid(oid)?;
-        let mut changes = vec![put!(
-            Table,
-            Table {
-                owner: role,
-                ..table
-            }
-        )];
-        for index in catalog.indexes_of(oid) {
-            changes.push(put!(
-                Index,
-                Index {
-                    owner: role,
-                    ..index.as_ref().clone()
-                }
-            ));
-        }
-        for sequence in catalog.sequences() {
-            if sequence.owned_by.is_some_and(|o| o.table == oid) {
-                changes.push(put!(
-                    Sequence,
-                    Sequence {
-                        owner: role,
-                        ..sequence.as_ref().clone()
-                    }
-                ));
-            }
-        }
-        self.change_catalog(changes)?;
-        Ok(())
+        self.role_oid(&catalog, &name)
     }
 }
 

@@ -264,6 +264,16 @@ fn check_uses(catalog: &CatalogSnapshot, table: &Table, place: u16, ty: &PgType)
             "ALTER COLUMN … TYPE of a generated column",
         ));
     }
+    if let Some(policy) = table.policies.iter().find(|p| p.columns.contains(&place)) {
+        return Err(SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            "cannot alter type of a column used in a policy definition",
+        )
+        .with_detail(format!(
+            "policy {} on table {} depends on column \"{}\"",
+            policy.name, table.name, column.name
+        )));
+    }
     if let Some((_, reader)) = super::generated::readers(table, place).next() {
         return Err(SqlError::new(
             state::FEATURE_NOT_SUPPORTED,

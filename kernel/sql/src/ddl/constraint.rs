@@ -9,6 +9,7 @@ use sqlparser::ast::{self, Expr};
 use super::create_table::deferral;
 use super::index::fill_online;
 use super::put;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -596,7 +597,17 @@ impl Session {
                 ));
             }
         };
-        self.check_write_privilege(parent.owner, &parent.name)?;
+        let referenced_columns: Vec<i32> = referenced
+            .iter()
+            .filter_map(|name| parent.column(name))
+            .map(|(id, _)| i32::from(id.0) + 1)
+            .collect();
+        self.info.role().check_columns(
+            &catalog,
+            &parent,
+            &referenced_columns,
+            Privileges::REFERENCES,
+        )?;
         let are_temporary = [&table, &*parent].map(|t| catalog.is_temporary(t.schema));
         let kind = match are_temporary {
             [true, false] => Some("temporary"),

@@ -358,10 +358,12 @@ impl Session {
             oid,
             schema: schema.oid,
             name,
-            owner: self.info.user_oid,
+            owner: self.info.role().oid,
             collection: collection.0,
             columns: Vec::new(),
             retention: None,
+            row_security: Default::default(),
+            policies: Vec::new(),
         };
         let mut changes = Vec::new();
         let expressions = requests.iter().map(|request| request.generated.clone());

@@ -86,7 +86,7 @@ impl Session {
             array_oid: 0,
             schema: schema.oid,
             name,
-            owner: self.info.user_oid,
+            owner: self.info.role().oid,
             definition: TypeDefinition::Domain(domain),
         };
         self.change_catalog(vec![put!(UserType, made)])?;

@@ -14,6 +14,7 @@ use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, ObjectType, Statement};
 
 use super::put;
+use crate::catalog::access::Policy;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -35,6 +36,8 @@ struct DropSet {
     defaults: BTreeSet<(Oid, u16)>,
     /// Columns that lose their codec.
     codecs: BTreeSet<(Oid, u16)>,
+    /// Policies of tables that stay: table and policy.
+    policies: BTreeSet<(Oid, Oid)>,
     /// Descriptions of what needs CASCADE: dependent and what it depends on.
     asked: Vec<(String, String)>,
 }
@@ -98,6 +101,14 @@ impl DropSet {
                 if self.objects.contains(&table.oid) {
                     continue;
                 }
+                let on = describe(catalog, oid);
+                for policy in table
+                    .policies
+                    .iter()
+                    .filter(|p| p.depends_on.contains(&oid))
+                {
+                    self.ask_policy(table, policy, on.clone());
+                }
                 for (id, column) in table.live_columns() {
                     if column.default_sequences.contains(&oid) {
                         self.ask_default(catalog, table, id.0, oid);
@@ -118,6 +129,14 @@ impl DropSet {
             }
         }
         Ok(())
+    }
+
+    /// A policy cannot stay when what it depends on goes.
+    fn ask_policy(&mut self, table: &Table, policy: &Policy, on: String) {
+        if self.policies.insert((table.oid, policy.oid)) {
+            let what = format!("policy {} on table {}", policy.name, table.name);
+            self.asked.push((what, on));
+        }
     }
 
     /// A column's default cannot stay when `oid` goes.
@@ -335,7 +354,10 @@ impl Session {
                 relation.kind()
             )));
         }
-        self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        let schema = catalog.schema(relation.schema());
+        if !schema.is_some_and(|schema| self.info.role().has(schema.owner)) {
+            self.check_owner(relation.owner(), relation.kind(), relation.name())?;
+        }
         if let Relation::Index(index) = &relation
             && let Some(constraint) = index.constraint.and_then(|c| catalog.constraint(c))
         {
@@ -441,6 +463,10 @@ impl Session {
                 ));
                 roots.push(view.oid);
             }
+        }
+        for policy in table.policies.iter().filter(|p| p.columns.contains(&place)) {
+            let on = format!("column {column} of table {}", table.name);
+            set.ask_policy(table, policy, on);
         }
         set.close(&catalog, &roots)?;
         self.finish_drop(&catalog, set, &roots, cascade)
@@ -561,6 +587,15 @@ impl Session {
                 let table = tables.entry(*oid).or_insert_with(|| found.as_ref().clone());
                 table.columns[usize::from(*place)].compression = None;
                 redefine.insert(*oid);
+            }
+        }
+        for (oid, policy) in &set.policies {
+            if set.objects.contains(oid) {
+                continue;
+            }
+            if let Some(found) = catalog.table(*oid) {
+                let table = tables.entry(*oid).or_insert_with(|| found.as_ref().clone());
+                table.policies.retain(|p| p.oid != *policy);
             }
         }
         changes.extend(tables.into_values().map(|t| put!(Table, t)));

@@ -11,6 +11,7 @@ use sqlparser::ast::{self, Expr};
 use super::constraint::{ConstraintRequest, Existing, Fill, KeyColumns};
 use super::create_table::ColumnRequest;
 use super::index::expression_name;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -34,16 +35,8 @@ impl Session {
     pub(super) fn like_columns(&mut self, like: Like) -> Result<(Likeness, Vec<ColumnRequest>)> {
         let (_, catalog) = self.write_view()?;
         let relation = self.relation(&catalog, &like.source)?;
-        if !self.info.superuser && relation.owner() != self.info.user_oid {
-            return Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!(
-                    "permission denied for {} {}",
-                    relation.kind(),
-                    relation.name()
-                ),
-            ));
-        }
+        let role = self.info.role();
+        role.check_relation(&catalog, &relation, Privileges::SELECT)?;
         match relation {
             Relation::Table(table) => {
                 let columns = table
@@ -287,6 +280,7 @@ fn plain(name: &str, ty: PgType, typmod: i32) -> ColumnRequest {
         identity: None,
         generated: None,
         constraints: Vec::new(),
+        domain: None,
     }
 }
 

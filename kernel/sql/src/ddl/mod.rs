@@ -13,12 +13,16 @@ mod create_table;
 mod domain;
 mod drop;
 mod generated;
+pub(crate) mod grant;
 pub(crate) mod index;
 pub(crate) mod index_labels;
 mod like;
+pub(crate) mod owner;
+pub(crate) mod policy;
 mod rename;
 pub(crate) mod retention;
 mod rewrite;
+mod role_uses;
 mod roles;
 mod row_expression;
 mod schema;
@@ -37,6 +41,7 @@ use std::sync::Arc;
 use heliosdb_storage::{RowLockMode, TableLockMode};
 use sqlparser::ast;
 
+use crate::catalog::access::Privileges;
 use crate::catalog::model::{Schema, Table};
 use crate::catalog::store;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
@@ -114,6 +119,8 @@ impl Session {
             )
             .with_detail("System catalog modifications are currently disallowed."));
         }
+        let role = self.info.role();
+        role.check_schema(catalog, schema, Privileges::CREATE)?;
         Ok(schema.clone())
     }
 

@@ -63,8 +63,15 @@ impl Session {
                 }
             };
             changes.extend(checks_with(&catalog, table, &mut rename)?);
-            generate_with(Arc::make_mut(table), &mut rename)?;
+            let table = Arc::make_mut(table);
+            generate_with(table, &mut rename)?;
+            for policy in &mut table.policies {
+                for expression in [&mut policy.using, &mut policy.check].into_iter().flatten() {
+                    *expression = with_paths(expression, &mut rename)?;
+                }
+            }
         }
+        check_no_policy_reads(&catalog, relation.oid())?;
         changes.push(match relation {
             Relation::Table(t) => put!(
                 Table,
@@ -140,6 +147,13 @@ impl Session {
         };
         changes.extend(checks_with(&catalog, &table, &mut rename)?);
         generate_with(&mut table, &mut rename)?;
+        check_no_policy_reads(&catalog, oid)?;
+        let of = table.name.clone();
+        for policy in &mut table.policies {
+            for expression in [&mut policy.using, &mut policy.check].into_iter().flatten() {
+                *expression = with_column(expression, &of, &old, &new)?;
+            }
+        }
         table.columns[usize::from(place)].name = new;
         changes.push(put!(Table, table));
         self.change_catalog(changes)?;
@@ -594,6 +608,78 @@ fn generate_with(table: &mut Table, change: &mut dyn FnMut(&mut [Ident])) -> Res
     let columns = table.columns.iter_mut();
     for generated in columns.filter_map(|column| column.generated.as_mut()) {
         generated.expression = with_paths(&generated.expression, change)?;
+    }
+    Ok(())
+}
+
+/// A policy's expression, in which a column of its table has another name.
+fn with_column(expression: &str, table: &str, old: &str, new: &str) -> Result<String> {
+    struct Columns<'a> {
+        table: &'a str,
+        old: &'a str,
+        new: &'a str,
+        /// Inside of so many subqueries.
+        depth: usize,
+        is_ambiguous: bool,
+    }
+    impl ast::VisitorMut for Columns<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Identifier(ident) if fold(ident) == self.old => {
+                    self.is_ambiguous |= self.depth > 0;
+                    *ident = quoted_ident(self.new);
+                }
+                Expr::CompoundIdentifier(path) => {
+                    if let [.., of, column] = path.as_mut_slice()
+                        && fold(of) == self.table
+                        && fold(column) == self.old
+                    {
+                        *column = quoted_ident(self.new);
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut expr = parse_expression(expression)?;
+    let mut columns = Columns {
+        table,
+        old,
+        new,
+        depth: 0,
+        is_ambiguous: false,
+    };
+    let _ = ast::VisitMut::visit(&mut expr, &mut columns);
+    if columns.is_ambiguous {
+        return Err(SqlError::unsupported(format!(
+            "renaming column \"{old}\", which the subquery of a policy may name"
+        ))
+        .with_hint("Drop the policy first, and create it again."));
+    }
+    Ok(names::text_of(&expr))
+}
+
+/// 0A000 when a policy of another table reads a relation that gets other names.
+fn check_no_policy_reads(catalog: &CatalogSnapshot, relation: Oid) -> Result<()> {
+    for table in catalog.tables() {
+        let mut policies = table.policies.iter();
+        if let Some(policy) = policies.find(|p| p.depends_on.contains(&relation)) {
+            return Err(SqlError::unsupported(format!(
+                "renaming what policy \"{}\" on table \"{}\" reads",
+                policy.name, table.name
+            ))
+            .with_hint("Drop the policy first, and create it again."));
+        }
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ fn limit(expr: &Expr) -> Result<i32> {
 impl Session {
     fn check_create_role(&self, catalog: &crate::catalog::CatalogSnapshot) -> Result<()> {
         let may = catalog
-            .role(self.info.user_oid)
+            .role(self.info.role().oid)
             .is_some_and(|r| r.superuser || r.create_role);
         if may {
             return Ok(());
@@ -60,29 +60,28 @@ impl Session {
             self.begin_statement_snapshot();
             self.begin_ddl()?;
         }
-        let refused = !create.in_role.is_empty()
-            || !create.in_group.is_empty()
-            || !create.role.is_empty()
-            || !create.user.is_empty()
-            || !create.admin.is_empty();
-        if refused {
-            return Err(SqlError::unsupported("role membership"));
-        }
-        if create.bypassrls == Some(true) || create.replication == Some(true) {
-            return Err(SqlError::unsupported("BYPASSRLS or REPLICATION roles"));
+        if create.replication == Some(true) {
+            return Err(SqlError::unsupported("REPLICATION roles"));
         }
         if create.valid_until.is_some() {
             return Err(SqlError::unsupported("VALID UNTIL"));
         }
         let (_, catalog) = self.write_view()?;
         self.check_create_role(&catalog)?;
-        if create.superuser == Some(true) && !self.info.superuser {
+        if create.superuser == Some(true) && !self.info.role().superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
                 "must be superuser to create superusers",
             ));
         }
+        if create.bypassrls == Some(true) && !self.info.role().superuser {
+            return Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                "must be superuser to change bypassrls attribute",
+            ));
+        }
         let mut changes = Vec::new();
+        let mut made = Vec::new();
         for name in &create.names {
             let name = names::parts(name)?.join(".");
             if catalog.role_by_name(&name).is_some() {
@@ -98,16 +97,19 @@ impl Session {
                 return Err(SqlError::new(
                     state::RESERVED_NAME,
                     format!("role name \"{name}\" is reserved"),
-                ));
+                )
+                .with_detail("Role names starting with \"pg_\" are reserved."));
             }
             let password = match &create.password {
                 Some(p) => secret(p)?,
                 None => None,
             };
+            let oid = self.instance.allocate_oid()?;
+            made.push(oid);
             changes.push(put!(
                 Role,
                 Role {
-                    oid: self.instance.allocate_oid()?,
+                    oid,
                     name,
                     superuser: create.superuser.unwrap_or(false),
                     inherit: create.inherit.unwrap_or(true),
@@ -119,10 +121,30 @@ impl Session {
                         None => -1,
                     },
                     password,
+                    bypass_rls: create.bypassrls.unwrap_or(false),
+                    member_of: Vec::new(),
+                    default_privileges: Vec::new(),
                 }
             ));
         }
-        self.change_catalog(changes)?;
+        let catalog = self.change_catalog(changes)?;
+        let role = |name: &Ident| {
+            let name = fold(name);
+            let found = catalog.role_by_name(&name).map(|role| role.oid);
+            found.ok_or_else(|| undefined_role(&name))
+        };
+        let grantor = self.info.role().oid;
+        for oid in made {
+            for of in create.in_role.iter().chain(&create.in_group) {
+                self.add_member(role(of)?, oid, grantor, false)?;
+            }
+            for member in create.role.iter().chain(&create.user) {
+                self.add_member(oid, role(member)?, grantor, false)?;
+            }
+            for member in &create.admin {
+                self.add_member(oid, role(member)?, grantor, true)?;
+            }
+        }
         done("CREATE ROLE")
     }
 
@@ -133,14 +155,14 @@ impl Session {
     ) -> Result<Outcome> {
         let (_, catalog) = self.write_view()?;
         let name = match fold(name) {
-            n if n == "current_user" || n == "session_user" => self.info.user.clone(),
+            n if n == "current_user" || n == "session_user" => self.info.role().name.clone(),
             n => n,
         };
         let found = catalog
             .role_by_name(&name)
             .ok_or_else(|| undefined_role(&name))?;
         let mut role = found.as_ref().clone();
-        let me = catalog.role(self.info.user_oid);
+        let me = catalog.role(self.info.role().oid);
         let may = me.is_some_and(|r| r.superuser || (r.create_role && !role.superuser));
         match operation {
             AlterRoleOperation::RenameRole { role_name } => {
@@ -159,15 +181,18 @@ impl Session {
             }
             AlterRoleOperation::WithOptions { options } => {
                 for option in options {
-                    let own_password =
-                        matches!(option, RoleOption::Password(_)) && role.oid == self.info.user_oid;
+                    let own_password = matches!(option, RoleOption::Password(_))
+                        && role.oid == self.info.role().oid;
                     if !may && !own_password {
-                        return Err(denied());
+                        return Err(match (role.superuser, option) {
+                            (true, _) | (_, RoleOption::SuperUser(_)) => superusers_only(),
+                            _ => denied(),
+                        });
                     }
                     match option {
                         RoleOption::SuperUser(on) => {
-                            if !self.info.superuser {
-                                return Err(denied());
+                            if !self.info.role().superuser {
+                                return Err(superusers_only());
                             }
                             role.superuser = *on;
                         }
@@ -177,9 +202,15 @@ impl Session {
                         RoleOption::Login(on) => role.login = *on,
                         RoleOption::ConnectionLimit(e) => role.connection_limit = limit(e)?,
                         RoleOption::Password(p) => role.password = secret(p)?,
-                        RoleOption::BypassRLS(false) | RoleOption::Replication(false) => {}
-                        RoleOption::BypassRLS(true) | RoleOption::Replication(true) => {
-                            return Err(SqlError::unsupported("BYPASSRLS or REPLICATION roles"));
+                        RoleOption::BypassRLS(on) => {
+                            if !self.info.role().superuser {
+                                return Err(denied());
+                            }
+                            role.bypass_rls = *on;
+                        }
+                        RoleOption::Replication(false) => {}
+                        RoleOption::Replication(true) => {
+                            return Err(SqlError::unsupported("REPLICATION roles"));
                         }
                         RoleOption::ValidUntil(_) => {
                             return Err(SqlError::unsupported("VALID UNTIL"));
@@ -187,8 +218,22 @@ impl Session {
                     }
                 }
             }
-            AlterRoleOperation::AddMember { .. } | AlterRoleOperation::DropMember { .. } => {
-                return Err(SqlError::unsupported("role membership"));
+            AlterRoleOperation::AddMember { member_name }
+            | AlterRoleOperation::DropMember { member_name } => {
+                let member = fold(member_name);
+                let found = catalog.role_by_name(&member).map(|role| role.oid);
+                let member = found.ok_or_else(|| undefined_role(&member))?;
+                if !may {
+                    return Err(denied());
+                }
+                match operation {
+                    AlterRoleOperation::AddMember { .. } => {
+                        let grantor = self.info.role().oid;
+                        self.add_member(role.oid, member, grantor, false)?;
+                    }
+                    _ => self.drop_member(role.oid, member, false)?,
+                }
+                return done("ALTER ROLE");
             }
             AlterRoleOperation::Set { .. } | AlterRoleOperation::Reset { .. } => {
                 return Err(SqlError::unsupported("ALTER ROLE … SET"));
@@ -210,13 +255,13 @@ impl Session {
             }
             return Err(undefined_role(&name));
         };
-        if role.superuser && !self.info.superuser {
+        if role.superuser && !self.info.role().superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
                 "must be superuser to drop superusers",
             ));
         }
-        if role.oid == self.info.user_oid {
+        if role.oid == self.info.role().oid {
             return Err(SqlError::new(
                 state::OBJECT_IN_USE,
                 "current user cannot be dropped",
@@ -229,44 +274,8 @@ impl Session {
             ));
         }
         let pins = self.pins_of_role(&name)?;
-        let owned = catalog
-            .tables()
-            .map(|t| (t.owner, format!("owner of table {}", t.name)))
-            .chain(
-                catalog
-                    .views()
-                    .map(|v| (v.owner, format!("owner of view {}", v.name))),
-            )
-            .chain(
-                catalog
-                    .sequences()
-                    .map(|s| (s.owner, format!("owner of sequence {}", s.name))),
-            )
-            .chain(
-                catalog
-                    .schemas()
-                    .map(|s| (s.owner, format!("owner of schema {}", s.name))),
-            )
-            .chain(
-                catalog
-                    .types()
-                    .iter()
-                    .map(|t| (t.owner, format!("owner of type {}", t.name))),
-            )
-            .chain(
-                catalog
-                    .plugin_objects()
-                    .map(|o| (o.owner, format!("owner of {} {}", o.class, o.name))),
-            )
-            .chain(
-                catalog
-                    .extensions()
-                    .map(|e| (e.owner, format!("owner of extension {}", e.name))),
-            )
-            .filter(|(owner, _)| *owner == role.oid)
-            .map(|(_, what)| what)
-            .chain(pins.into_iter().map(|pin| format!("owner of pin {pin}")))
-            .collect::<Vec<_>>();
+        let mut owned = super::role_uses::of(&catalog, role.oid);
+        owned.extend(pins.into_iter().map(|pin| format!("owner of pin {pin}")));
         if !owned.is_empty() {
             return Err(SqlError::new(
                 state::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -274,9 +283,19 @@ impl Session {
             )
             .with_detail(owned.join("\n")));
         }
-        self.change_catalog(vec![Change::Remove(role.oid)])?;
+        let mut changes = vec![Change::Remove(role.oid)];
+        let members = Session::end_memberships(&catalog, role.oid);
+        changes.extend(members.into_iter().map(|member| put!(Role, member)));
+        self.change_catalog(changes)?;
         Ok(())
     }
+}
+
+fn superusers_only() -> SqlError {
+    SqlError::new(
+        state::INSUFFICIENT_PRIVILEGE,
+        "must be superuser to alter superuser roles or change superuser attribute",
+    )
 }
 
 fn denied() -> SqlError {

@@ -3,6 +3,7 @@
 use sqlparser::ast;
 
 use super::put;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
@@ -26,7 +27,7 @@ impl Session {
             ),
         };
         let owner = match owner {
-            None => self.info.user_oid,
+            None => self.info.role().oid,
             Some(role) => {
                 catalog
                     .role_by_name(&role)
@@ -34,11 +35,11 @@ impl Session {
                     .oid
             }
         };
-        if !self.info.superuser {
-            return Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied for database {}", self.info.database),
-            ));
+        let role = self.info.role();
+        role.check_database(&catalog, &self.info.database, Privileges::CREATE)?;
+        if !crate::privilege::authority::is_member(&catalog, role.oid, owner) {
+            let owner = catalog.role(owner).map_or("", |r| r.name.as_str());
+            return Err(crate::privilege::check::must_be_member(owner));
         }
         if catalog.schema_by_name(&name).is_some() {
             if if_not_exists {

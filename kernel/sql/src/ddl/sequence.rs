@@ -172,7 +172,7 @@ pub(crate) fn new_sequence(
         oid: session.instance.allocate_oid()?,
         schema,
         name,
-        owner: session.info.user_oid,
+        owner: session.info.role().oid,
         collection: session.instance.allocate_collection()?.0,
         type_oid: ty.oid(),
         start: if down { -1 } else { 1 },

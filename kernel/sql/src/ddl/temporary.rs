@@ -68,7 +68,7 @@ impl Session {
         let schema = Schema {
             oid: self.instance.allocate_oid()?,
             name,
-            owner: self.info.user_oid,
+            owner: self.info.role().oid,
         };
         let made = Arc::new(schema.clone());
         self.change_catalog(vec![put!(Schema, schema)])?;

@@ -8,12 +8,32 @@ use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast;
 
 use super::put;
+use crate::catalog::Relation;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
 
 impl Session {
+    /// A table that TRUNCATE names, locked.
+    fn truncated_table(&mut self, name: &ast::ObjectName) -> Result<Arc<Table>> {
+        let (_, catalog) = self.write_view()?;
+        let table = match self.relation(&catalog, name)? {
+            Relation::Table(t) => t,
+            other => {
+                return Err(SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", other.name()),
+                ));
+            }
+        };
+        let role = self.info.role();
+        role.check_table(&catalog, &table, Privileges::TRUNCATE)?;
+        self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
+        Ok(table)
+    }
+
     pub(crate) fn truncate(&mut self, truncate: &ast::Truncate) -> Result<Outcome> {
         if truncate.partitions.is_some() || truncate.if_exists || truncate.on_cluster.is_some() {
             return Err(SqlError::unsupported("this form of TRUNCATE"));
@@ -27,7 +47,7 @@ impl Session {
         );
         let mut tables: Vec<Arc<Table>> = Vec::new();
         for name in &truncate.table_names {
-            tables.push(self.ddl_table(&name.name, TableLockMode::AccessExclusive)?);
+            tables.push(self.truncated_table(&name.name)?);
         }
         let (_, catalog) = self.write_view()?;
         let mut oids: BTreeSet<Oid> = tables.iter().map(|t| t.oid).collect();
@@ -55,7 +75,9 @@ impl Session {
                         child.name
                     )));
                 }
-                self.check_owner(child.owner, "table", &child.name)?;
+                self.info
+                    .role()
+                    .check_table(&catalog, child, Privileges::TRUNCATE)?;
                 self.lock_table(child.collection_id(), TableLockMode::AccessExclusive)?;
                 self.notify_skipped(format!("truncate cascades to table \"{}\"", child.name));
                 oids.insert(child.oid);

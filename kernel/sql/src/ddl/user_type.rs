@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, ObjectName};
+use sqlparser::ast::ObjectName;
 
 use super::put;
 use super::stored_text::{Labels, RenameType, change_texts};
@@ -14,7 +14,6 @@ use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, NAME_BYTES_MAX, fold};
-use crate::role::undefined_role;
 use crate::session::outcome::Outcome;
 use crate::session::user_type::{AlterType, LabelPlace, TypeKind, TypeStatement};
 use crate::session::{Session, done};
@@ -88,7 +87,7 @@ impl Session {
             array_oid,
             schema: schema.oid,
             name,
-            owner: self.info.user_oid,
+            owner: self.info.role().oid,
             definition,
         };
         ty.declare()?;
@@ -169,34 +168,14 @@ impl Session {
             }
             AlterType::Owner(owner) => {
                 let owner = self.new_owner(owner)?;
+                let (_, catalog) = self.write_view()?;
+                self.check_member_of(&catalog, owner)?;
                 let ty = ty.as_ref().clone();
                 self.change_catalog(vec![put!(UserType, UserType { owner, ..ty })])?;
                 Ok(())
             }
             of_domain => self.alter_domain(&ty, of_domain),
         }
-    }
-
-    /// A role that an object may be given to.
-    fn new_owner(&mut self, owner: &ast::Owner) -> Result<Oid> {
-        let (_, catalog) = self.write_view()?;
-        let name = match owner {
-            ast::Owner::Ident(ident) => fold(ident),
-            ast::Owner::CurrentRole | ast::Owner::CurrentUser | ast::Owner::SessionUser => {
-                self.info.user.clone()
-            }
-        };
-        let role = catalog
-            .role_by_name(&name)
-            .ok_or_else(|| undefined_role(&name))?
-            .oid;
-        if !self.info.superuser && role != self.info.user_oid {
-            return Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!("must be able to SET ROLE \"{name}\""),
-            ));
-        }
-        Ok(role)
     }
 
     fn add_label(

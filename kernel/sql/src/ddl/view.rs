@@ -36,6 +36,10 @@ impl Session {
                 "views must not contain data-modifying statements in WITH",
             ));
         }
+        if !create.temporary {
+            // Asked first, as it is there: who may not make a view need not know what it could read.
+            self.creation_schema(&create.name, false)?;
+        }
         let planned = self.plan_query(&create.query, &[])?;
         let (_, catalog) = self.write_view()?;
         let mut reads = planned.uses.relations.iter();
@@ -129,7 +133,7 @@ impl Session {
             },
             schema: schema.oid,
             name,
-            owner: existing.map_or(self.info.user_oid, |v| v.owner),
+            owner: existing.map_or(self.info.role().oid, |v| v.owner),
             definition: names::text_of(&query),
             columns,
             depends_on: PlanContext::dependencies(&planned.uses),
@@ -140,7 +144,7 @@ impl Session {
 
     /// Puts the schema in front of every relation the query finds along the search path. `times` are
     /// those that the query's own tables are read at, in order, with the catalogs of then.
-    fn qualify_relations(&self, query: &mut ast::Query, times: &[Slot]) {
+    pub(super) fn qualify_relations(&self, query: &mut ast::Query, times: &[Slot]) {
         let catalog = self.info.catalog();
         let mut ctes = Vec::new();
         collect_ctes(query, &mut ctes);

@@ -21,6 +21,7 @@ use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::compile::{Expressions, Local};
+use crate::plan::policy::{WritePolicies, Written};
 use crate::plan::query::{self, PlannedQuery};
 use crate::plan::returned::Scope;
 use crate::session::Session;
@@ -39,6 +40,8 @@ pub(crate) struct InsertPlan {
     source: Source,
     on_conflict: Option<ConflictPlan>,
     returning: Option<Expressions>,
+    /// What new rows have to meet.
+    policies: Option<Arc<WritePolicies>>,
     params: Vec<PgType>,
 }
 
@@ -131,7 +134,7 @@ impl Session {
             Relation::Table(t) => t,
             other => return Err(not_a_table(&other, "insert into")),
         };
-        self.check_write_privilege(table.owner, &table.name)?;
+        let reads = self.check_insert(&catalog, &table, insert)?;
         let alias = insert.table_alias.as_ref().map(|a| fold(&a.alias));
         self.with_state(|session, state| {
             let target = session.write_target(state, &catalog, table.oid)?;
@@ -188,7 +191,10 @@ impl Session {
                     .map(|p| p.unwrap_or(PgType::Text))
                     .collect(),
             };
+            let policies =
+                WritePolicies::of(state, &catalog, &session.info, &target.meta.table, reads)?;
             Ok(InsertPlan {
+                policies,
                 target,
                 places,
                 ignored,
@@ -412,6 +418,10 @@ impl InsertPlan {
         };
         let columns = complete(state, &self.target, places, columns, rows, &writer.format)?;
         let batch = writer.check_rows(session, state, &self.target, (columns, rows), None)?;
+        if let Some(policies) = &self.policies {
+            let table = &self.target.meta.table;
+            policies.check(session, state, table, &batch, Written::Inserted)?;
+        }
         let batch = match &self.on_conflict {
             None => {
                 writer.insert(session, &self.target, batch.clone())?;
@@ -426,6 +436,7 @@ impl InsertPlan {
                     &self.target,
                     &batch,
                     params,
+                    self.policies.as_deref(),
                     done,
                 )?;
                 done.rows += batch.num_rows() as u64;

@@ -15,6 +15,7 @@ use super::update::{row_id_item, row_ids, target_factor};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::plan::context::Target;
 use crate::plan::query::{self, PlannedQuery};
 use crate::plan::state::Recheck;
 use crate::session::Session;
@@ -115,6 +116,7 @@ impl Session {
         };
         let mut query = query.clone();
         query.locks.clear();
+        let unlocked = query.clone();
         let SetExpr::Select(select) = query.body.as_mut() else {
             return Err(not_allowed("UNION/INTERSECT/EXCEPT"));
         };
@@ -156,7 +158,7 @@ impl Session {
                 )));
             }
         };
-        self.check_write_privilege(table.owner, &table.name)?;
+        self.check_locking(&catalog, &table, &unlocked)?;
         let alias = alias
             .as_ref()
             .map_or_else(|| table.name.clone(), |a| fold(&a.name));
@@ -168,7 +170,7 @@ impl Session {
                 format!("relation \"{of}\" in FOR UPDATE clause not found in FROM clause"),
             ));
         }
-        *from = target_factor(&catalog, &table, &alias);
+        *from = target_factor(&catalog, &table, &alias, Target::Lock);
         // `*` must not show the row id.
         let columns: Vec<ast::SelectItem> = table
             .live_columns()

@@ -40,6 +40,7 @@ use crate::catalog::meta::ROW_ID;
 use crate::error::{Result, SqlError, state};
 use crate::names::{fold, parts, quoted_ident};
 use crate::plan::compile::{query, select};
+use crate::plan::context::Target;
 use crate::plan::query::{self, PlannedQuery};
 use crate::plan::returned::Scope;
 use crate::session::Session;
@@ -140,10 +141,10 @@ impl Session {
                 )));
             }
         };
-        self.check_write_privilege(table.owner, &table.name)?;
         let alias = alias
             .as_ref()
             .map_or_else(|| table.name.clone(), |a| fold(&a.name));
+        self.check_merge(&catalog, &table, &alias, merge)?;
         let source_alias = alias_of(&merge.source)?;
         if source_alias.as_ref() == Some(&alias) {
             return Err(SqlError::new(
@@ -257,7 +258,7 @@ impl Session {
             let on = ast::JoinConstraint::On(merge.on.as_ref().clone());
             let mut joined = source;
             joined.joins.push(ast::Join {
-                relation: target_factor(&catalog, &table, &alias).relation,
+                relation: target_factor(&catalog, &table, &alias, Target::Update(true)).relation,
                 global: false,
                 join_operator: match inserts {
                     true => ast::JoinOperator::LeftOuter(on),
@@ -650,7 +651,7 @@ impl MergePlan {
             .collect::<Result<Vec<_>>>()?;
         let rows = batch.num_rows();
         let columns = complete(state, &self.target, places, given, rows, &writer.format)?;
-        let batch = writer.check_rows(session, state, &self.target, columns, None)?;
+        let batch = writer.check_rows(session, state, &self.target, (columns, rows), None)?;
         writer.insert(session, &self.target, batch)
     }
 
@@ -673,7 +674,13 @@ impl MergePlan {
         for (place, array) in places.iter().zip(&batch.columns()[at..]) {
             columns[*place] = self.assigned(*place, array, writer)?;
         }
-        let new = writer.check_rows(session, state, &self.target, columns, Some(places))?;
+        let new = writer.check_rows(
+            session,
+            state,
+            &self.target,
+            (columns, rows.len()),
+            Some(places),
+        )?;
         writer.update(session, &self.target, rows, &new, places)
     }
 

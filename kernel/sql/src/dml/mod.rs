@@ -5,7 +5,8 @@
 //! Very many new rows of one statement go through [`bulk`].
 //! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
 //! rows that changed while it waited. [`merge`] does all
-//! three by what a source says. [`with`] runs statements that several of those are parts of.
+//! three by what a source says. [`with`] runs statements that several of those are parts of. [`privileges`] is
+//! what all of them ask for first.
 
 mod arbiter;
 pub(crate) mod assign;
@@ -17,6 +18,7 @@ pub(crate) mod insert;
 pub(crate) mod lock;
 pub(crate) mod merge;
 pub(crate) mod on_conflict;
+mod privileges;
 pub(crate) mod target;
 pub(crate) mod update;
 pub(crate) mod values;

@@ -20,6 +20,7 @@ use super::{arbiter, assign};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{Expressions, Local, Program};
+use crate::plan::policy::{WritePolicies, Written};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
 use crate::session::planning::LazyState;
@@ -127,6 +128,7 @@ impl ConflictPlan {
         target: &WriteTarget,
         batch: &RecordBatch,
         params: &[ScalarValue],
+        policies: Option<&WritePolicies>,
         done: &mut Inserted,
     ) -> Result<RecordBatch> {
         let program = match &self.update {
@@ -151,8 +153,9 @@ impl ConflictPlan {
                     }
                     (InsertOutcome::Conflict { row: other, .. }, Some(update), Some(program)) => {
                         let new = batch.slice(row, 1);
-                        let updated = update
-                            .apply(session, state, writer, target, program, other, &new, done)?;
+                        let updated = update.apply(
+                            session, state, writer, target, program, other, &new, policies, done,
+                        )?;
                         match updated {
                             Updated::Row(r) => written.push(r),
                             Updated::Skipped => {}
@@ -189,6 +192,7 @@ impl ConflictUpdate {
         program: &Program,
         row: RowId,
         new: &RecordBatch,
+        policies: Option<&WritePolicies>,
         done: &mut Inserted,
     ) -> Result<Updated> {
         if done.touched.contains(&row) || writer.has_changed(target.meta.id(), row) {
@@ -219,6 +223,9 @@ impl ConflictUpdate {
             return Ok(Updated::Gone);
         }
         let old = target.meta.read(&old)?;
+        if let Some(policies) = policies {
+            policies.check(session, state, &target.meta.table, &old, Written::Met)?;
+        }
         let both = beside(&old, new)?;
         if self.has_condition {
             let holds = program.condition(program.len() - 1, &both)?;
@@ -235,6 +242,10 @@ impl ConflictUpdate {
         }
         let updated =
             writer.check_rows(session, state, target, (columns, 1), Some(&self.places))?;
+        if let Some(policies) = policies {
+            let table = &target.meta.table;
+            policies.check(session, state, table, &updated, Written::Updated)?;
+        }
         writer.update(session, target, &[row], &updated, &self.places)?;
         done.touched.insert(row);
         writer.note_changed(target.meta.id(), &[row]);

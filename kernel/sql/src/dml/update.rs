@@ -29,7 +29,8 @@ use crate::error::{Result, SqlError, state};
 use crate::names::{fold, parts, quoted_ident};
 use crate::plan::as_of::syntax::misplaced;
 use crate::plan::compile::{Expressions, named_table, query, select};
-use crate::plan::context::TARGET;
+use crate::plan::context::Target;
+use crate::plan::policy::{WritePolicies, Written};
 use crate::plan::query::{self, PlannedQuery};
 use crate::plan::returned::Scope;
 use crate::plan::state::Recheck;
@@ -47,6 +48,8 @@ pub(crate) struct UpdatePlan {
     /// `_rowid`, then every live column of the new row (or, for DELETE … RETURNING, of the old).
     query: PlannedQuery,
     returning: Option<Expressions>,
+    /// What new rows have to meet.
+    policies: Option<Arc<WritePolicies>>,
     /// A join may give a row more than once; the first counts.
     joined: bool,
 }
@@ -225,10 +228,7 @@ impl Session {
     ) -> Result<(Arc<Table>, Arc<CatalogSnapshot>)> {
         let (_, catalog) = self.read_view()?;
         match self.relation(&catalog, name)? {
-            Relation::Table(t) => {
-                self.check_write_privilege(t.owner, &t.name)?;
-                Ok((t, catalog))
-            }
+            Relation::Table(t) => Ok((t, catalog)),
             other => Err(not_a_table(&other, verb)),
         }
     }
@@ -257,6 +257,8 @@ impl Session {
         }
         let (name, alias) = single_table(&update.table, "UPDATE")?;
         let (table, catalog) = self.target_table(&name, "update")?;
+        let alias = alias.unwrap_or_else(|| table.name.clone());
+        let reads = self.check_update(&catalog, &table, &alias, update)?;
         let from = match &update.from {
             None => Vec::new(),
             Some(
@@ -266,7 +268,6 @@ impl Session {
         };
         self.with_state(|session, state| {
             let target = session.write_target(state, &catalog, table.oid)?;
-            let alias = alias.unwrap_or_else(|| table.name.clone());
             let mut params = params.to_vec();
             let mut assigned = Vec::new();
             let mut values: Vec<Option<Expr>> = vec![None; target.meta.columns.len()];
@@ -297,6 +298,7 @@ impl Session {
                 &catalog,
                 &table,
                 &alias,
+                Target::Update(reads),
                 items,
                 from.clone(),
                 update.selection.clone(),
@@ -311,11 +313,14 @@ impl Session {
                 &alias,
                 update.returning.as_deref(),
             )?;
+            let policies =
+                WritePolicies::of(state, &catalog, &session.info, &target.meta.table, reads)?;
             Ok(UpdatePlan {
                 target,
                 assigned: Some(assigned),
                 query: planned,
                 returning,
+                policies,
                 joined: !from.is_empty(),
             })
         })
@@ -353,10 +358,11 @@ impl Session {
         };
         let (name, alias) = single_table(only, "DELETE")?;
         let (table, catalog) = self.target_table(&name, "delete from")?;
+        let alias = alias.unwrap_or_else(|| table.name.clone());
+        let reads = self.check_delete(&catalog, &table, &alias, delete)?;
         let using = delete.using.clone().unwrap_or_default();
         self.with_state(|session, state| {
             let target = session.write_target(state, &catalog, table.oid)?;
-            let alias = alias.unwrap_or_else(|| table.name.clone());
             let mut items = vec![row_id_item(&alias)];
             if delete.returning.is_some() {
                 for column in &target.meta.columns {
@@ -368,6 +374,7 @@ impl Session {
                 &catalog,
                 &table,
                 &alias,
+                Target::Delete(reads),
                 items,
                 using.clone(),
                 delete.selection.clone(),
@@ -387,6 +394,7 @@ impl Session {
                 assigned: None,
                 query: planned,
                 returning,
+                policies: None,
                 joined: !using.is_empty(),
             })
         })
@@ -399,13 +407,14 @@ impl Session {
         catalog: &CatalogSnapshot,
         table: &Table,
         alias: &str,
+        target: Target,
         items: Vec<SelectItem>,
         from: Vec<ast::TableWithJoins>,
         selection: Option<Expr>,
         params: &[Option<PgType>],
         scope: &Scope,
     ) -> Result<PlannedQuery> {
-        let mut tables = vec![target_factor(catalog, table, alias)];
+        let mut tables = vec![target_factor(catalog, table, alias, target)];
         tables.extend(from);
         let mut body = select(items, tables);
         if let ast::SetExpr::Select(select) = body.body.as_mut() {
@@ -577,6 +586,10 @@ impl Run<'_> {
                     (columns, rows.len()),
                     Some(assigned),
                 )?;
+                if let Some(policies) = &plan.policies {
+                    let table = &target.meta.table;
+                    policies.check(session, state, table, &new, Written::Updated)?;
+                }
                 self.writer.update(session, target, &rows, &new, assigned)?;
                 Some(new)
             }
@@ -631,7 +644,8 @@ pub(crate) fn target_factor(
     catalog: &CatalogSnapshot,
     table: &Table,
     alias: &str,
+    target: Target,
 ) -> ast::TableWithJoins {
     let schema = catalog.schema(table.schema).map_or("", |s| s.name.as_str());
-    named_table(vec![TARGET, schema, &table.name], Some(alias))
+    named_table(vec![target.name(), schema, &table.name], Some(alias))
 }

@@ -30,7 +30,7 @@ use crate::pg_catalog::user_type::declared;
 use crate::pg_catalog::{SystemContext, definition, deparse, names};
 use crate::provenance::IMPORTS;
 use crate::session::info::SessionInfo;
-use crate::session::settings::Settings;
+use crate::session::settings::{Identity, Settings, Shown};
 use crate::types::PgType;
 use crate::types::names::format_type;
 
@@ -72,11 +72,20 @@ impl Instance {
         let mut settings = Settings::default();
         settings.set_internal("search_path", "");
         let superuser = catalog.role(oid::BOOTSTRAP_ROLE);
+        settings.set_identity(
+            Identity {
+                session: oid::BOOTSTRAP_ROLE,
+                role: None,
+            },
+            Shown {
+                session: superuser.map_or("", |r| r.name.as_str()),
+                role: "none",
+                superuser: true,
+            },
+        );
         let info = SessionInfo::new(
             self.clone(),
-            superuser.map_or_else(String::new, |r| r.name.clone()),
             oid::BOOTSTRAP_ROLE,
-            true,
             self.database().to_owned(),
             settings,
             catalog.clone(),
@@ -106,6 +115,12 @@ fn temporary(catalog: &CatalogSnapshot) -> Temporary {
     for comment in catalog.comments().filter(|c| objects.contains(&c.object)) {
         let key = store::comment_key(comment.class, comment.object, comment.sub);
         temporary.entries.insert((CATALOG, key));
+    }
+    for list in catalog.access_lists() {
+        if objects.contains(&list.object) {
+            let key = store::access_key(list.class, list.object, list.sub);
+            temporary.entries.insert((CATALOG, key));
+        }
     }
     temporary
 }

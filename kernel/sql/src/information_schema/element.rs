@@ -1,6 +1,6 @@
 //! The types of the elements of array columns.
 
-use super::shown;
+use super::shown_relation;
 use crate::catalog::model::Oid;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
@@ -28,13 +28,21 @@ relations! {
 }
 
 fn element_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
-    for t in ctx.catalog.tables().filter(|t| shown(ctx, t.owner)) {
+    for t in ctx
+        .catalog
+        .tables()
+        .filter(|t| shown_relation(ctx, t.oid, t.owner))
+    {
         for (id, column) in t.live_columns() {
             let object = (t.schema, t.name.as_str(), "TABLE");
             push(ctx, rows, object, usize::from(id.0) + 1, column.type_oid)?;
         }
     }
-    for v in ctx.catalog.views().filter(|v| shown(ctx, v.owner)) {
+    for v in ctx
+        .catalog
+        .views()
+        .filter(|v| shown_relation(ctx, v.oid, v.owner))
+    {
         for (place, column) in v.columns.iter().enumerate() {
             let object = (v.schema, v.name.as_str(), "TABLE");
             push(ctx, rows, object, place + 1, column.type_oid)?;

@@ -7,6 +7,7 @@ pub mod domain;
 pub mod element;
 pub mod grants;
 
+use crate::catalog::access::PUBLIC;
 use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Deferral, Oid, Table, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
@@ -15,6 +16,7 @@ use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 use crate::pg_catalog::user_type::type_row;
 use crate::pg_catalog::{definition, names, relations as system};
+use crate::privilege::acl::ObjectClass;
 
 relations! {
     SCHEMATA = information_schema.schemata 13382 'v' {
@@ -103,19 +105,31 @@ fn yes_or_no(yes: bool) -> &'static str {
     if yes { YES } else { NO }
 }
 
-/// Whether the current user is told of an object with this owner.
-fn shown(ctx: &SystemContext, owner: Oid) -> bool {
-    let user = ctx.session.current_user();
-    ctx.catalog
-        .role_by_name(&user)
-        .is_none_or(|r| r.superuser || r.oid == owner)
+/// Whether the current user is told of a schema: there is something it may do with it.
+fn shown_schema(ctx: &SystemContext, schema: Oid, owner: Oid) -> bool {
+    let role = ctx.current_role();
+    let on = role.on(&ctx.catalog, ObjectClass::Schema, schema, owner);
+    role.has(owner) || !on.is_empty()
+}
+
+/// Whether the current user is told of a relation: it has some privilege on it, or on a column of it.
+fn shown_relation(ctx: &SystemContext, relation: Oid, owner: Oid) -> bool {
+    let role = ctx.current_role();
+    if role.has(owner) {
+        return true;
+    }
+    let mut lists = ctx.catalog.access_lists_of(relation);
+    lists.any(|list| {
+        let mut items = list.items.iter();
+        items.any(|item| item.grantee == PUBLIC || role.holds(item.grantee))
+    })
 }
 
 fn shown_tables(ctx: &SystemContext) -> impl Iterator<Item = &Table> {
     ctx.catalog
         .tables()
         .map(AsRef::as_ref)
-        .filter(|t| shown(ctx, t.owner) && !is_of_others(ctx, t.schema))
+        .filter(|t| shown_relation(ctx, t.oid, t.owner) && !is_of_others(ctx, t.schema))
 }
 
 /// Whether a schema has the temporary objects of another session.
@@ -126,7 +140,8 @@ fn is_of_others(ctx: &SystemContext, schema: Oid) -> bool {
 fn shown_constraints(ctx: &SystemContext) -> impl Iterator<Item = (&Constraint, &Table)> {
     ctx.catalog.constraints().filter_map(|c| {
         let table = ctx.catalog.table(c.table)?;
-        let is_shown = shown(ctx, table.owner) && !is_of_others(ctx, table.schema);
+        let is_shown =
+            shown_relation(ctx, table.oid, table.owner) && !is_of_others(ctx, table.schema);
         is_shown.then_some((c.as_ref(), table.as_ref()))
     })
 }
@@ -141,11 +156,17 @@ fn schema_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         (oid::PG_CATALOG_SCHEMA, "pg_catalog"),
         (oid::INFORMATION_SCHEMA, "information_schema"),
     ] {
-        if ctx.catalog.schema(built_in).is_none() && shown(ctx, oid::BOOTSTRAP_ROLE) {
+        if ctx.catalog.schema(built_in).is_none()
+            && shown_schema(ctx, built_in, oid::BOOTSTRAP_ROLE)
+        {
             add(name, oid::BOOTSTRAP_ROLE)?;
         }
     }
-    for schema in ctx.catalog.schemas().filter(|s| shown(ctx, s.owner)) {
+    for schema in ctx
+        .catalog
+        .schemas()
+        .filter(|s| shown_schema(ctx, s.oid, s.owner))
+    {
         add(&schema.name, schema.owner)?;
     }
     Ok(())
@@ -176,7 +197,11 @@ fn table_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         };
         add(ctx.schema_name(t.schema), &t.name, kind, true)?;
     }
-    for v in ctx.catalog.views().filter(|v| shown(ctx, v.owner)) {
+    for v in ctx
+        .catalog
+        .views()
+        .filter(|v| shown_relation(ctx, v.oid, v.owner))
+    {
         add(ctx.schema_name(v.schema), &v.name, "VIEW", false)?;
     }
     for r in system::all() {
@@ -359,7 +384,11 @@ fn column_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             rows.push(column.row(ctx))?;
         }
     }
-    for v in ctx.catalog.views().filter(|v| shown(ctx, v.owner)) {
+    for v in ctx
+        .catalog
+        .views()
+        .filter(|v| shown_relation(ctx, v.oid, v.owner))
+    {
         for (place, c) in (1..).zip(&v.columns) {
             let schema = ctx.schema_name(v.schema);
             rows.push(computed(schema, &v.name, &c.name, place, c.type_oid, c.typmod).row(ctx))?;
@@ -600,7 +629,11 @@ fn check_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 
 fn sequence_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let database = ctx.session.database();
-    for s in ctx.catalog.sequences().filter(|s| shown(ctx, s.owner)) {
+    for s in ctx
+        .catalog
+        .sequences()
+        .filter(|s| shown_relation(ctx, s.oid, s.owner))
+    {
         // The sequence of an identity column is part of the column.
         if s.owned_by.is_some_and(|o| o.identity) {
             continue;
@@ -626,7 +659,11 @@ fn sequence_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 
 fn view_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let database = ctx.session.database();
-    for v in ctx.catalog.views().filter(|v| shown(ctx, v.owner)) {
+    for v in ctx
+        .catalog
+        .views()
+        .filter(|v| shown_relation(ctx, v.oid, v.owner))
+    {
         rows.push(row![
             database.clone(),
             ctx.schema_name(v.schema),

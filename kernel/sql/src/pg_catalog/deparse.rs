@@ -678,6 +678,8 @@ mod tests {
             collection: 1,
             columns,
             retention: None,
+            row_security: Default::default(),
+            policies: Vec::new(),
         }
     }
 

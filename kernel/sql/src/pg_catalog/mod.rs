@@ -25,6 +25,7 @@ use crate::catalog::model::{Oid, Relation as UserRelation, oid};
 use crate::catalog::snapshot::CatalogSnapshot;
 use crate::error::Result;
 use crate::instance::HbaFileRule;
+use crate::privilege::Authority;
 use crate::provenance::Provenance;
 use crate::session::info::SessionInfo;
 
@@ -161,6 +162,13 @@ impl SystemContext {
             path.insert(0, "pg_catalog".to_owned());
         }
         path
+    }
+
+    /// The current role, under this catalog.
+    pub(crate) fn current_role(&self) -> Authority {
+        let user = self.session.current_user();
+        let role = self.catalog.role_by_name(&user).map_or(0, |role| role.oid);
+        Authority::of(&self.catalog, role)
     }
 
     pub fn role_name(&self, role: Oid) -> Option<String> {

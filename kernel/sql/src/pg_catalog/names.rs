@@ -11,6 +11,7 @@ use super::relations;
 use super::{SessionView, SystemContext};
 use super::{row_type, user_type};
 use crate::catalog::model::Oid;
+use crate::catalog::access::Privileges;
 use crate::error::{Result, SqlError, state};
 use crate::names::on_path;
 use crate::types::format::ObjectNames;
@@ -172,7 +173,15 @@ pub fn find_relation(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
 
 /// Like [`find_relation`], where PostgreSQL raises 42P01.
 pub fn relation_oid(ctx: &SystemContext, text: &str) -> Result<Oid> {
-    find_relation(ctx, text)?.ok_or_else(|| {
+    let found = find_relation(ctx, text)?;
+    let relation = found.filter(|_| as_oid(text).is_none());
+    if let Some(relation) = relation.and_then(|oid| ctx.catalog.relation(oid))
+        && let Some(schema) = ctx.catalog.schema(relation.schema())
+    {
+        let role = ctx.current_role();
+        role.check_schema(&ctx.catalog, schema, Privileges::USAGE)?;
+    }
+    found.ok_or_else(|| {
         let name = split_name(text).map_or_else(|_| text.to_owned(), |parts| parts.join("."));
         SqlError::new(
             state::UNDEFINED_TABLE,

@@ -30,18 +30,22 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
     let rules = super::offset::around(super::effects::guarded(super::join_order::physical_rules()));
     builder
+        .with_query_planner(Arc::new(super::barrier::Planner))
         .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(rules)
 }
 
-/// DataFusion's rules but for the one that makes semi joins of joins with a table whose columns nobody asks for.
+/// Ours for row security, and DataFusion's but for the one that makes semi joins of joins with a table whose columns nobody asks for.
 /// The order of joins is ours to find ([`super::join_order`]), and finds less where some of them are not inner
 /// ones any more.
 fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let rules = Optimizer::new().rules.into_iter();
-    rules
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = rules
         .filter(|rule| rule.name() != "eliminate_join")
-        .collect()
+        .collect();
+    // The next pass takes conditions on that have passed.
+    rules.push(Arc::new(super::barrier::PassBarriers));
+    rules
 }
 
 /// Tells functions and casts of the session: who, where, when, and how values print. Planning reads
@@ -55,8 +59,8 @@ pub(crate) fn set_session(
     let start = info.transaction_start();
     let engine = info.instance.engine().clone();
     let vars = SessionVars {
-        user: info.user.clone(),
-        session_user: info.user.clone(),
+        user: info.role().name.clone(),
+        session_user: info.session_user(),
         database: info.database.clone(),
         search_path: info.search_path(),
         backend_pid: i32::try_from(info.pid).unwrap_or(i32::MAX),

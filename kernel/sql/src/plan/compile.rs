@@ -84,6 +84,7 @@ impl Expressions {
             .planner()
             .sql_statement_to_plan(statement)
             .map_err(convert)?;
+        context.check_reads(&plan, 0).map_err(convert)?;
         let plan = state
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})

@@ -26,15 +26,21 @@ use super::as_of::reference::{Reference, take};
 use super::as_of::time::When;
 use super::as_of::{self, Slot};
 use super::changes;
-use super::error::{convert, wrap};
+use super::error::wrap;
+use super::policy::RAW;
 use super::provider::StoredTable;
+use super::reads::{self, Restricted};
 use super::returned::{RETURNED, ReturnedRows};
+use crate::catalog::access::{PolicyCommand, Privileges};
 use crate::catalog::model::{Dependency, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::functions::Functions;
 use crate::names;
+use crate::pg_catalog::functions::is_secret;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
+use crate::privilege::Authority;
+use crate::privilege::check::denied;
 use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
 use crate::semantics::{SessionVars, expr_planners};
@@ -43,9 +49,51 @@ use crate::session::statement::parse_query;
 use crate::subplan;
 use crate::types::PgType;
 
-/// The catalog part of a name that asks for a table with its row ids. No SQL text can name it by
-/// accident: a database of this name does not exist.
-pub(crate) const TARGET: &str = "$target";
+/// What DML does with the rows of its target, whose row ids it asks for by the catalog part of its name. No SQL
+/// text can name it by accident: a database of such a name does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// `true` when the statement also reads columns of the rows.
+    Update(bool),
+    Delete(bool),
+    Lock,
+}
+
+impl Target {
+    const ALL: [(Target, &'static str); 5] = [
+        (Target::Update(false), "$update"),
+        (Target::Update(true), "$update and read"),
+        (Target::Delete(false), "$delete"),
+        (Target::Delete(true), "$delete and read"),
+        (Target::Lock, "$lock"),
+    ];
+
+    /// The catalog part of the target's name.
+    pub fn name(self) -> &'static str {
+        let mut all = Target::ALL.into_iter();
+        all.find(|(target, _)| *target == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    fn of(name: &str) -> Option<Target> {
+        let mut all = Target::ALL.into_iter();
+        all.find(|(_, known)| *known == name)
+            .map(|(target, _)| target)
+    }
+
+    /// The commands whose policies say which rows there are.
+    fn commands(target: Option<Target>) -> &'static [PolicyCommand] {
+        match target {
+            None => &[PolicyCommand::Select],
+            Some(Target::Update(false)) => &[PolicyCommand::Update],
+            Some(Target::Update(true) | Target::Lock) => {
+                &[PolicyCommand::Select, PolicyCommand::Update]
+            }
+            Some(Target::Delete(false)) => &[PolicyCommand::Delete],
+            Some(Target::Delete(true)) => &[PolicyCommand::Select, PolicyCommand::Delete],
+        }
+    }
+}
 
 /// Views inside views deeper than this are refused.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -63,6 +111,8 @@ pub(crate) struct Uses {
     pub pins: bool,
     /// One that does something else, which goes row by row and when the statement runs: it waits, say.
     pub effects: bool,
+    /// Relations of which the role may read some columns, until it was checked that no others are.
+    pub restricted: Vec<Restricted>,
     /// The other times that tables are read at; those of the statement itself before those of views.
     pub times: Vec<Slot>,
 }
@@ -79,17 +129,14 @@ pub(crate) struct PlanContext<'a> {
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
     depth: usize,
     /// Whose privileges count: a view's owner's for what the view reads.
-    role: Role,
+    role: Arc<Authority>,
+    /// Tables whose policies are being planned, and what the innermost is without them.
+    securing: Vec<Oid>,
+    raw: Option<Arc<dyn TableSource>>,
     /// The slot of the time to read at, inside a view that is read at another time.
     slot: Option<usize>,
     /// Rows of other parts of the statement.
     returned: Arc<[SchemaRef]>,
-}
-
-#[derive(Clone, Copy)]
-struct Role {
-    oid: Oid,
-    superuser: bool,
 }
 
 impl<'a> PlanContext<'a> {
@@ -110,10 +157,9 @@ impl<'a> PlanContext<'a> {
             expr_planners: expr_planners(functions.clone()),
             functions,
             depth: 0,
-            role: Role {
-                oid: info.user_oid,
-                superuser: info.superuser,
-            },
+            role: info.role(),
+            securing: Vec::new(),
+            raw: None,
             slot: None,
             returned: Arc::default(),
         }
@@ -153,15 +199,55 @@ impl<'a> PlanContext<'a> {
         self
     }
 
+    /// The role whose privileges count.
+    pub fn role(&self) -> Arc<Authority> {
+        self.role.clone()
+    }
+
+    /// Whether the policies of a table are being planned.
+    pub fn is_securing(&self, table: Oid) -> bool {
+        self.securing.contains(&table)
+    }
+
+    /// The same to plan the policies of a table in, which is `raw` without them.
+    pub fn inside_policy(&self, table: Oid, raw: Arc<dyn TableSource>) -> PlanContext<'_> {
+        PlanContext {
+            state: self.state,
+            catalog: self.catalog,
+            info: self.info,
+            search_path: vec!["pg_catalog".to_owned()],
+            locals: HashMap::new(),
+            uses: self.uses,
+            functions: self.functions.clone(),
+            expr_planners: self.expr_planners.clone(),
+            depth: self.depth + 1,
+            role: self.role.clone(),
+            securing: [self.securing.as_slice(), &[table]].concat(),
+            raw: Some(raw),
+            slot: None,
+            returned: Arc::default(),
+        }
+    }
+
+    /// Plans a query of ours.
+    pub fn plan_query(&self, query: sqlparser::ast::Query) -> Result<LogicalPlan> {
+        let mut statement = sqlparser::ast::Statement::Query(Box::new(query));
+        crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
+        let restricted = self.uses.borrow().restricted.len();
+        let plan = self.planner().sql_statement_to_plan(statement)?;
+        self.check_reads(&plan, restricted)?;
+        Ok(plan)
+    }
+
     pub fn planner(&self) -> SqlToRel<'_, PlanContext<'a>> {
         let options = ParserOptions::from(&self.state.config_options().sql_parser);
         SqlToRel::new_with_options(self, options)
     }
 
-    fn resolve(&self, name: &TableReference) -> Result<(Relation, bool)> {
-        let target = name.catalog() == Some(TARGET);
+    fn resolve(&self, name: &TableReference) -> Result<(Relation, Option<Target>)> {
+        let target = name.catalog().and_then(Target::of);
         if let Some(database) = name.catalog()
-            && !target
+            && target.is_none()
             && database != self.info.database
         {
             return Err(wrap(SqlError::unsupported(format!(
@@ -179,9 +265,14 @@ impl<'a> PlanContext<'a> {
         name: &str,
     ) -> std::result::Result<Relation, SqlError> {
         let found = match schema {
-            Some(schema) => catalog
-                .schema_by_name(names::on_path(schema, &self.search_path))
-                .and_then(|schema| catalog.relation_in(schema.oid, name)),
+            Some(schema) => {
+                let schema = catalog.schema_by_name(names::on_path(schema, &self.search_path));
+                if let Some(schema) = schema {
+                    self.role
+                        .check_schema(self.catalog, schema, Privileges::USAGE)?;
+                }
+                schema.and_then(|schema| catalog.relation_in(schema.oid, name))
+            }
             None => catalog.resolve(self.search_path.iter().map(String::as_str), name),
         };
         let found = found.ok_or_else(|| undefined_table(schema, name))?;
@@ -189,35 +280,105 @@ impl<'a> PlanContext<'a> {
         Ok(found)
     }
 
-    fn source(&self, relation: &Relation, target: bool) -> Result<Arc<dyn TableSource>> {
-        self.check_privilege(relation, relation.owner())?;
-        match relation {
+    fn source(&self, relation: &Relation, target: Option<Target>) -> Result<Arc<dyn TableSource>> {
+        let reading = self.reading(relation, target.is_some())?;
+        let source: Arc<dyn TableSource> = match relation {
             Relation::Table(t) => {
                 let meta = self.catalog.table_meta(t.oid).map_err(wrap)?;
                 let mut uses = self.uses.borrow_mut();
                 uses.relations.insert(t.oid);
                 uses.tables.insert(t.oid);
-                let table = StoredTable::new(self.catalog, meta, target);
-                Ok(provider_as_source(Arc::new(table)))
+                drop(uses);
+                let table = StoredTable::new(self.catalog, meta, target.is_some());
+                let raw = provider_as_source(Arc::new(table));
+                match self.role.is_bound_by(t) {
+                    true => self.secured(t, raw, Target::commands(target))?,
+                    false => raw,
+                }
             }
             Relation::View(v) => {
                 self.uses.borrow_mut().relations.insert(v.oid);
                 let plan = self.expand(v, v.owner, None)?;
-                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+                provider_as_source(Arc::new(ViewTable::new(plan, None)))
             }
             Relation::Sequence(s) => {
                 self.uses.borrow_mut().relations.insert(s.oid);
                 let table = super::sequence_relation(self.info, s).map_err(wrap)?;
-                Ok(provider_as_source(table))
+                provider_as_source(table)
             }
-            Relation::Index(i) => Err(wrap(
-                SqlError::new(
-                    state::WRONG_OBJECT_TYPE,
-                    format!("cannot open relation \"{}\"", i.name),
-                )
-                .with_detail("This operation is not supported for indexes."),
-            )),
+            Relation::Index(i) => {
+                return Err(wrap(
+                    SqlError::new(
+                        state::WRONG_OBJECT_TYPE,
+                        format!("cannot open relation \"{}\"", i.name),
+                    )
+                    .with_detail("This operation is not supported for indexes."),
+                ));
+            }
+        };
+        self.restrict(relation, reading, &source);
+        Ok(source)
+    }
+
+    /// What the role may read of a relation. DML asks for itself what it needs of its target.
+    fn reading(&self, relation: &Relation, target: bool) -> Result<Reading> {
+        if target || matches!(relation, Relation::Index(_)) {
+            return Ok(Reading::All);
         }
+        let on = self.role.on_relation(self.catalog, relation);
+        if on.contains(Privileges::SELECT) {
+            return Ok(Reading::All);
+        }
+        let present = self.catalog.relation(relation.oid());
+        let (names, allowed): (Vec<&str>, Vec<i32>) = match present.as_ref() {
+            Some(Relation::Table(t)) => {
+                let columns = t.live_columns();
+                columns
+                    .map(|(id, c)| (c.name.as_str(), i32::from(id.0) + 1))
+                    .unzip()
+            }
+            Some(Relation::View(v)) => {
+                let columns = v.columns.iter().map(|c| c.name.as_str());
+                columns.zip(1..).unzip()
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        let may = |attribute: &i32| {
+            let on = self
+                .role
+                .on_column(self.catalog, relation.oid(), *attribute);
+            on.contains(Privileges::SELECT)
+        };
+        let allowed = names.into_iter().zip(allowed);
+        let allowed: Vec<String> = allowed
+            .filter(|(_, attribute)| may(attribute))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        match allowed.is_empty() {
+            true => Err(wrap(denied(relation.kind(), relation.name()))),
+            false => Ok(Reading::Columns(allowed)),
+        }
+    }
+
+    /// Remembers what may not be read of a source.
+    fn restrict(&self, relation: &Relation, reading: Reading, source: &Arc<dyn TableSource>) {
+        let Reading::Columns(names) = reading else {
+            return;
+        };
+        let schema = source.schema();
+        let places = names.iter().filter_map(|name| schema.index_of(name).ok());
+        self.uses.borrow_mut().restricted.push(Restricted {
+            source: source.clone(),
+            kind: relation.kind(),
+            name: relation.name().to_owned(),
+            allowed: places.collect(),
+        });
+    }
+
+    /// Checks what a plan reads of the relations that were restricted since there were so many.
+    pub fn check_reads(&self, plan: &LogicalPlan, since: usize) -> Result<()> {
+        let restricted = self.uses.borrow_mut().restricted.split_off(since);
+        reads::check(plan, &restricted)
     }
 
     /// A relation as it was at the time of a slot.
@@ -237,7 +398,7 @@ impl<'a> PlanContext<'a> {
         let oid = relation.oid();
         let present = self.catalog.relation(oid);
         let owner = present.as_ref().unwrap_or(&relation).owner();
-        self.check_privilege(&relation, owner)?;
+        let reading = self.reading(present.as_ref().unwrap_or(&relation), false)?;
         if present.is_some() {
             self.uses.borrow_mut().relations.insert(oid);
         }
@@ -247,11 +408,21 @@ impl<'a> PlanContext<'a> {
                 // A dump carries no entries of indexes that were dropped before it.
                 let meta = meta.with_indexes_of(self.catalog).map_err(wrap)?;
                 let table = StoredTable::at(&past.catalog, meta, slot);
-                Ok(provider_as_source(Arc::new(table)))
+                let mut source: Arc<dyn TableSource> = provider_as_source(Arc::new(table));
+                // What was there then is seen by the policies of now.
+                if let Some(Relation::Table(now)) = &present
+                    && self.role.is_bound_by(now)
+                {
+                    source = self.secured(now, source, &[PolicyCommand::Select])?;
+                }
+                self.restrict(&relation, reading, &source);
+                Ok(source)
             }
             Relation::View(v) => {
                 let plan = self.expand(v, owner, Some(slot))?;
-                Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
+                let source = provider_as_source(Arc::new(ViewTable::new(plan, None)));
+                self.restrict(&relation, reading, &source);
+                Ok(source)
             }
             Relation::Sequence(_) | Relation::Index(_) => {
                 Err(wrap(as_of_unsupported(relation.kind(), relation.name())))
@@ -270,28 +441,18 @@ impl<'a> PlanContext<'a> {
             .catalog
             .relation_named(call.table(), &self.search_path)?;
         self.info.check_not_of_others(self.catalog, &relation)?;
-        let owner = relation.owner();
-        self.check_privilege(&relation, owner).map_err(convert)?;
+        self.role
+            .check_relation(self.catalog, &relation, Privileges::SELECT)?;
         let table = changes::table(relation)?;
+        if self.role.is_bound_by(&table) {
+            let what = format!("{} of a table with row-level security", changes::FUNCTION);
+            return Err(SqlError::unsupported(what));
+        }
         let meta = self.catalog.table_meta(table.oid)?;
         let mut uses = self.uses.borrow_mut();
         uses.relations.insert(table.oid);
         uses.tables.insert(table.oid);
         call.source(meta, self.info)
-    }
-
-    fn check_privilege(&self, relation: &Relation, owner: Oid) -> Result<()> {
-        if self.role.superuser || owner == self.role.oid {
-            return Ok(());
-        }
-        Err(wrap(SqlError::new(
-            state::INSUFFICIENT_PRIVILEGE,
-            format!(
-                "permission denied for {} {}",
-                relation.kind(),
-                relation.name()
-            ),
-        )))
     }
 
     /// The plan of a view's query, with the view's column names, read at the time of a slot.
@@ -302,7 +463,6 @@ impl<'a> PlanContext<'a> {
                 "views are nested too deeply",
             )));
         }
-        let role = self.catalog.role(owner);
         let inner = PlanContext {
             state: self.state,
             catalog: self.catalog,
@@ -314,10 +474,9 @@ impl<'a> PlanContext<'a> {
             functions: self.functions.clone(),
             expr_planners: self.expr_planners.clone(),
             depth: self.depth + 1,
-            role: Role {
-                oid: owner,
-                superuser: role.is_some_and(|r| r.superuser),
-            },
+            role: Arc::new(Authority::of(self.catalog, owner)),
+            securing: self.securing.clone(),
+            raw: None,
             slot,
             returned: Arc::default(),
         };
@@ -328,7 +487,9 @@ impl<'a> PlanContext<'a> {
         let times = as_of::time::plan(&inner, &times, &[], &mut Vec::new()).map_err(wrap)?;
         inner.add_times(&times, Some(&[])).map_err(wrap)?;
         crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
+        let restricted = self.uses.borrow().restricted.len();
         let plan = inner.planner().sql_statement_to_plan(statement)?;
+        self.check_reads(&plan, restricted)?;
         name_columns(plan, view.columns.iter().map(|c| c.name.as_str()))
     }
 
@@ -342,6 +503,13 @@ impl<'a> PlanContext<'a> {
             })
             .collect()
     }
+}
+
+/// What a role may read of a relation.
+enum Reading {
+    All,
+    /// The columns of these names.
+    Columns(Vec<String>),
 }
 
 /// Renames the columns of a plan, in order.
@@ -391,6 +559,11 @@ impl ContextProvider for PlanContext<'_> {
             let rows = ReturnedRows::named(&self.returned, name.table())?;
             return Ok(provider_as_source(Arc::new(rows)));
         }
+        if name.catalog() == Some(RAW)
+            && let Some(raw) = &self.raw
+        {
+            return Ok(raw.clone());
+        }
         let reference = Reference::of(&name);
         let (slot, schema) = match &reference {
             Some(reference) => (Some(reference.slot), reference.schema),
@@ -405,6 +578,15 @@ impl ContextProvider for PlanContext<'_> {
             }
             Some(_) => None,
         };
+        let is_secret = builtin.is_some() && is_secret(name.table());
+        if is_secret && !self.role.superuser {
+            let kind = if name.table() == "pg_shadow" {
+                "view"
+            } else {
+                "table"
+            };
+            return Err(wrap(denied(kind, name.table())));
+        }
         match (builtin, slot) {
             (Some(_), Some(_)) => {
                 return Err(wrap(as_of_unsupported("system relation", name.table())));

@@ -7,10 +7,12 @@
 //! operators above have no use for; [`filter`] turns predicates into index ranges and zone-map hints; [`fast`]
 //! runs lookups of few rows without a plan of DataFusion's; [`returned`] is rows that parts of a statement give to
 //! others; [`as_of`] is tables at other times, [`changes`]
-//! what came between; [`compile`] makes single expressions (defaults, checks,
+//! what came between; [`reads`] checks which columns a query names, [`policy`] which rows it sees; [`compile`]
+//! makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
 pub(crate) mod as_of;
+mod barrier;
 pub(crate) mod bridge;
 pub(crate) mod changes;
 pub(crate) mod compile;
@@ -27,8 +29,10 @@ pub(crate) mod memory;
 mod offset;
 pub(crate) mod origin;
 pub(crate) mod partial;
+pub(crate) mod policy;
 pub(crate) mod provider;
 pub(crate) mod query;
+mod reads;
 pub(crate) mod returned;
 pub(crate) mod run;
 pub(crate) mod scan;

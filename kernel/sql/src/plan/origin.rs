@@ -17,6 +17,8 @@ use datafusion::logical_expr::expr::{ScalarFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::{Distinct, EmptyRelation, Expr, ExprSchemable, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
+use super::barrier::Barrier;
+use super::policy::SecuredTable;
 use super::provider::StoredTable;
 use crate::error::Result;
 use crate::functions::domain::DOMAIN;
@@ -167,6 +169,7 @@ fn origin(plan: &LogicalPlan, column: usize, depth: usize) -> Option<Origin> {
             value(on.select_expr.get(column)?, &on.input, depth)
         }
         LogicalPlan::Subquery(s) => origin(&s.subquery, column, depth),
+        LogicalPlan::Extension(e) => origin(Barrier::input(&e.node)?, column, depth),
         LogicalPlan::RecursiveQuery(r) => origin(&r.static_term, column, depth),
         LogicalPlan::Aggregate(a) => {
             let groups = a.group_expr.len();
@@ -233,6 +236,9 @@ fn origin(plan: &LogicalPlan, column: usize, depth: usize) -> Option<Origin> {
             let provider: &dyn std::any::Any = provider.as_ref();
             if let Some(view) = provider.downcast_ref::<ViewTable>() {
                 return origin(view.logical_plan(), at, depth);
+            }
+            if let Some(secured) = provider.downcast_ref::<SecuredTable>() {
+                return origin(secured.plan(), at, depth);
             }
             let Some(table) = provider.downcast_ref::<StoredTable>() else {
                 return named(scan.source.schema().field(at).metadata());

@@ -238,6 +238,7 @@ impl Source {
             .planner()
             .sql_statement_to_plan_with_context(self.statement.clone(), &mut planner_context)
             .map_err(convert)?;
+        context.check_reads(&planned, 0).map_err(convert)?;
         let typed = state
             .analyzer()
             .execute_and_check(planned.clone(), state.config_options(), |_, _| {})
@@ -315,6 +316,12 @@ pub(crate) fn bind_expr(expr: Expr, params: &[ScalarValue]) -> Result<Expr> {
 }
 
 impl PlannedQuery {
+    /// Whether it groups rows.
+    pub fn aggregates(&self) -> bool {
+        let is = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Aggregate(_)));
+        self.plan.exists(is).unwrap_or(true)
+    }
+
     /// The plan of one execution, with its parameters.
     fn bound(&self, state: &SessionState, params: &[ScalarValue]) -> Result<LogicalPlan> {
         let mut plan = self.plan.clone();

@@ -95,7 +95,7 @@ pub(crate) fn install_new(instance: &Instance, catalog: &CatalogSnapshot) -> Res
 impl Session {
     pub(crate) fn create_extension(&mut self, create: &ast::CreateExtension) -> Result<Outcome> {
         let name = fold(&create.name);
-        if !self.info.superuser {
+        if !self.info.role().superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
                 format!("permission denied to create extension \"{name}\""),
@@ -166,7 +166,7 @@ impl Session {
             self.install(&required.plugin, None, true)?;
         }
         let (_, catalog) = self.write_view()?;
-        let owner = self.info.user_oid;
+        let owner = self.info.role().oid;
         let extension = installed(&self.instance, &catalog, &manifest, owner)?;
         self.change_catalog(vec![put!(Extension, extension)])?;
         Ok(())

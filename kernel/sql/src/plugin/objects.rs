@@ -149,7 +149,7 @@ impl Session {
             class: class.to_owned(),
             schema: schema.oid,
             name,
-            owner: self.info.user_oid,
+            owner: self.info.role().oid,
             depends_on: Vec::new(),
         };
         let catalog = self.change_catalog(vec![put!(PluginObject, object.clone())])?;

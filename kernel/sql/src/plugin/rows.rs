@@ -13,6 +13,7 @@ use heliosdb_storage::{Changes, ChangesRequest, Interrupt, ReadView};
 use super::crossing;
 use super::error::to_plugin;
 use crate::catalog::CatalogSnapshot;
+use crate::catalog::access::Privileges;
 use crate::catalog::meta::TableMeta;
 use crate::error::{Result, SqlError, state};
 use crate::plan::changes::storage_of;
@@ -31,11 +32,11 @@ pub(super) fn table(
         let message = format!("there is no table with oid {oid}");
         SqlError::new(state::UNDEFINED_TABLE, message)
     })?;
-    if !info.superuser && info.user_oid != table.owner {
-        return Err(SqlError::new(
-            state::INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {}", table.name),
-        ));
+    let role = info.role();
+    role.check_table(catalog, table, Privileges::SELECT)?;
+    if role.is_bound_by(table) {
+        let what = "a plugin's own reading of a table with row-level security";
+        return Err(SqlError::unsupported(what));
     }
     catalog.table_meta(oid)
 }

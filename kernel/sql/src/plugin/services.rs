@@ -547,13 +547,8 @@ impl StatementServices for ReadServices {
     fn object_check_owner(&self, plugin: &str, oid: u32) -> PluginResult<()> {
         self.read(|catalog, info| {
             let object = objects::existing(catalog, plugin, oid)?;
-            if info.superuser || info.user_oid == object.owner {
-                return Ok(());
-            }
-            Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!("must be owner of {} {}", object.class, object.name),
-            ))
+            let role = info.role();
+            role.check_owner(object.owner, &object.class, &object.name)
         })
     }
 

@@ -63,6 +63,9 @@ impl Session {
                 self.begin_ddl()?;
                 self.comment_on_constraint(comment)
             }
+            StatementKind::Grant(grant) => self.grant(grant),
+            StatementKind::Owner(owner) => self.own(owner),
+            StatementKind::Policy(policy) => self.policy(policy),
             StatementKind::SetConstraints(set) => {
                 self.begin_statement_snapshot();
                 self.set_constraints(set)
@@ -265,7 +268,7 @@ impl Session {
     }
 
     pub(crate) fn check_superuser(&self, what: &str) -> Result<()> {
-        if self.info.superuser {
+        if self.info.role().superuser {
             return Ok(());
         }
         Err(SqlError::new(

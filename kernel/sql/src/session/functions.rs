@@ -172,7 +172,7 @@ impl ScalarUDFImpl for SessionFunction {
         let text = |s: Option<String>| ColumnarValue::Scalar(ScalarValue::Utf8View(s));
         let info = &self.info;
         Ok(match self.function {
-            Function::CurrentUser => text(Some(info.user.clone())),
+            Function::CurrentUser => text(Some(info.role().name.clone())),
             Function::CurrentDatabase => text(Some(info.database.clone())),
             Function::CurrentSchema => {
                 let catalog = info.catalog();

@@ -16,8 +16,9 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::outcome::Value;
 use super::pins::Asked;
-use super::settings::Settings;
+use super::settings::{Saved, Settings};
 use crate::activity::{Backend, ClientAddress};
+use crate::catalog::access::Privileges;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
 use crate::ddl::temporary::OnCommit;
@@ -29,13 +30,15 @@ use crate::notify::{Inbox, Mark, Pending};
 use crate::pg_catalog::OpenCursor;
 use crate::pg_catalog::names::SessionNames;
 use crate::plugin::functions::PluginFunctions;
+use crate::privilege::Authority;
+use crate::privilege::acl::ObjectClass;
+use crate::privilege::check::denied;
 use crate::types::{Format, PgType};
 
 pub struct SessionInfo {
     pub instance: Arc<Instance>,
-    pub user: String,
-    pub user_oid: Oid,
-    pub superuser: bool,
+    /// The role that logged in.
+    pub login: Oid,
     pub database: String,
     pub pid: u32,
     /// What others see of it.
@@ -73,6 +76,10 @@ pub struct SessionInfo {
     statement_start: AtomicI64,
     /// What [`SessionInfo::format`] gave for these settings.
     format: Mutex<Option<(Settings, Format)>>,
+    /// What [`SessionInfo::role`] gave for a catalog.
+    authority: Mutex<Option<(CatalogVersion, Arc<Authority>)>>,
+    /// Parameters that functions of the statement set, as they were, and whether for the transaction only.
+    settings_changed: Mutex<Vec<(String, Saved, bool)>>,
     /// Values of the parameters, while a statement is planned that runs once with these.
     parameters: RwLock<Option<Arc<[Value]>>>,
 }
@@ -92,7 +99,7 @@ struct SequenceValues {
 impl std::fmt::Debug for SessionInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionInfo")
-            .field("user", &self.user)
+            .field("pid", &self.pid)
             .finish_non_exhaustive()
     }
 }
@@ -100,9 +107,7 @@ impl std::fmt::Debug for SessionInfo {
 impl SessionInfo {
     pub(crate) fn new(
         instance: Arc<Instance>,
-        user: String,
-        user_oid: Oid,
-        superuser: bool,
+        login: Oid,
         database: String,
         settings: Settings,
         catalog: Arc<CatalogSnapshot>,
@@ -122,9 +127,7 @@ impl SessionInfo {
             inbox: Arc::default(),
             has_effects: AtomicBool::new(false),
             instance,
-            user,
-            user_oid,
-            superuser,
+            login,
             database,
             settings: RwLock::new(settings),
             catalog: RwLock::new(catalog),
@@ -139,6 +142,8 @@ impl SessionInfo {
             transaction_start: AtomicI64::new(0),
             statement_start: AtomicI64::new(0),
             format: Mutex::default(),
+            authority: Mutex::default(),
+            settings_changed: Mutex::default(),
             parameters: RwLock::new(None),
         }
     }
@@ -201,6 +206,15 @@ impl SessionInfo {
         f(&mut self.settings.write())
     }
 
+    pub(super) fn authority(&self) -> MutexGuard<'_, Option<(CatalogVersion, Arc<Authority>)>> {
+        self.authority.lock()
+    }
+
+    /// Parameters that functions of the statement set, as they were, and whether for the transaction only.
+    pub(super) fn settings_changed(&self) -> MutexGuard<'_, Vec<(String, Saved, bool)>> {
+        self.settings_changed.lock()
+    }
+
     /// Shows a cursor as long as it is held somewhere else.
     pub(super) fn show_cursor(&self, cursor: &Arc<OpenCursor>) {
         let mut cursors = self.cursors.lock();
@@ -256,8 +270,17 @@ impl SessionInfo {
 
     /// Schemas in the order they are searched.
     pub fn search_path(&self) -> Vec<String> {
-        let mut path = self.settings.read().search_path(&self.user);
+        let role = self.role();
+        let mut path = self.settings.read().search_path(&role.name);
         let own = self.temporary_schema();
+        if !role.superuser {
+            let catalog = self.catalog();
+            let may = |schema: &String| {
+                let found = catalog.schema_by_name(schema);
+                found.is_none_or(|s| role.has_schema(&catalog, s, Privileges::USAGE))
+            };
+            path.retain(may);
+        }
         match path.iter_mut().find(|schema| *schema == TEMPORARY) {
             Some(place) => *place = own,
             None if self.has_made_temporary() && self.has_schema(&own) => path.insert(0, own),
@@ -273,7 +296,8 @@ impl SessionInfo {
 
     /// Whether a relation that is named without schema is created as a temporary one.
     pub(crate) fn creates_temporary(&self) -> bool {
-        let path = self.settings.read().search_path(&self.user);
+        let role = self.role();
+        let path = self.settings.read().search_path(&role.name);
         path.iter()
             .find(|schema| *schema != "pg_catalog")
             .is_some_and(|first| first == TEMPORARY)
@@ -394,6 +418,13 @@ impl SessionInfo {
     pub fn resolve_relation(&self, text: &str) -> Result<Relation> {
         let catalog = self.catalog();
         let relation = catalog.relation_named(text, &self.search_path())?;
+        if text.parse::<Oid>().is_err()
+            && let Some(schema) = catalog.schema(relation.schema())
+        {
+            // It was found along the path only if it may be used.
+            let role = self.role();
+            role.check_schema(&catalog, schema, Privileges::USAGE)?;
+        }
         self.check_not_of_others(&catalog, &relation)?;
         Ok(relation)
     }
@@ -415,7 +446,7 @@ impl SessionInfo {
 
     /// `nextval`.
     pub fn sequence_next(&self, sequence: &Sequence) -> Result<i64> {
-        self.check_sequence_privilege(sequence)?;
+        self.check_sequence(sequence, Privileges::USAGE | Privileges::UPDATE)?;
         let spec = SequenceSpec {
             start: sequence.start,
             increment: sequence.increment,
@@ -448,6 +479,7 @@ impl SessionInfo {
 
     /// `currval`.
     pub fn sequence_current(&self, sequence: &Sequence) -> Result<i64> {
+        self.check_sequence(sequence, Privileges::USAGE | Privileges::SELECT)?;
         self.sequences
             .lock()
             .current
@@ -480,7 +512,7 @@ impl SessionInfo {
 
     /// `setval`.
     pub fn sequence_set(&self, sequence: &Sequence, value: i64, is_called: bool) -> Result<()> {
-        self.check_sequence_privilege(sequence)?;
+        self.check_sequence(sequence, Privileges::UPDATE)?;
         if value < sequence.min || value > sequence.max {
             return Err(SqlError::new(
                 state::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -503,13 +535,14 @@ impl SessionInfo {
         *self.sequences.lock() = SequenceValues::default();
     }
 
-    fn check_sequence_privilege(&self, sequence: &Sequence) -> Result<()> {
-        if self.superuser || sequence.owner == self.user_oid {
-            return Ok(());
+    /// 42501 without any of these.
+    fn check_sequence(&self, sequence: &Sequence, any: Privileges) -> Result<()> {
+        let class = ObjectClass::Sequence;
+        let role = self.role();
+        let on = role.on(&self.catalog(), class, sequence.oid, sequence.owner);
+        match on.intersects(any) {
+            true => Ok(()),
+            false => Err(denied("sequence", &sequence.name)),
         }
-        Err(SqlError::new(
-            state::INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for sequence {}", sequence.name),
-        ))
     }
 }

@@ -10,6 +10,7 @@
 //! 2. Rows that are still to be read never belong to a transaction that writes: those were read
 //!    before the statement returned.
 
+mod authorization;
 pub(crate) mod cluster;
 pub(crate) mod comment;
 mod cursor;
@@ -32,8 +33,8 @@ pub(crate) mod planning;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
-pub(crate) mod spelling;
 pub(crate) mod shown;
+pub(crate) mod spelling;
 pub(crate) mod statement;
 mod synonym;
 pub(crate) mod system_view;
@@ -55,9 +56,11 @@ use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::activity::{Active, ClientAddress};
+use crate::catalog::access::Privileges;
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
+use crate::ddl::grant::default_access;
 use crate::dml::insert::changed_meanwhile;
 use crate::dml::target::{WriteTarget, WriteTargets};
 use crate::error::{Result, SqlError, SqlState, state};
@@ -65,6 +68,7 @@ use crate::instance::Instance;
 use crate::names;
 use crate::plan::state::StatementContext;
 use crate::plugin::services::Faults;
+use crate::privilege::conceal::conceal;
 use crate::transfer::CopyIn;
 
 use cursor::Cursor;
@@ -72,7 +76,7 @@ use info::SessionInfo;
 use known::KnownTexts;
 use outcome::{CommandTag, Notice, Outcome, Rows, TransactionStatus, Value};
 use prepared::Prepared;
-use settings::Settings;
+use settings::{Identity, Settings, Shown};
 use statement::{Statement, StatementKind};
 use timeout::{CancelHandle, StatementTimer};
 use transaction::TransactionState;
@@ -124,7 +128,7 @@ pub struct Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
-            .field("user", &self.info.user)
+            .field("info", &self.info)
             .finish_non_exhaustive()
     }
 }
@@ -154,8 +158,16 @@ impl Session {
             ));
         }
         let mut settings = Settings::default();
-        settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
-        settings.set_internal("session_authorization", &role.name);
+        let identity = Identity {
+            session: role.oid,
+            role: None,
+        };
+        let shown = Shown {
+            session: &role.name,
+            role: "none",
+            superuser: role.superuser,
+        };
+        settings.set_identity(identity, shown);
         settings.set_internal("helios.edition", instance.edition());
         settings.set_default("application_name", &options.application_name)?;
         for (name, value) in &options.parameters {
@@ -163,9 +175,7 @@ impl Session {
         }
         let info = Arc::new(SessionInfo::new(
             instance.clone(),
-            role.name.clone(),
             role.oid,
-            role.superuser,
             options.database,
             settings,
             catalog,
@@ -320,6 +330,7 @@ impl Session {
         body: impl FnOnce(&mut Session) -> Result<Outcome>,
     ) -> Result<Outcome> {
         self.note_failed_rows();
+        self.note_changed_settings();
         self.check_no_copy()?;
         if self.txn.is_failed() && !dispatch::is_allowed_in_failed_block(kind) {
             return Err(failed_block());
@@ -339,6 +350,7 @@ impl Session {
         self.info.pins_asked().clear();
         self.info.set_in_block(self.txn.in_block());
         let result = body(self).and_then(|outcome| {
+            self.note_changed_settings();
             self.apply_pins()?;
             self.finish_statement(outcome)
         });
@@ -355,6 +367,7 @@ impl Session {
                 Ok(outcome)
             }
             Err(e) => {
+                let e = conceal(e, &self.info.catalog(), &self.info.role());
                 if !dispatch::is_transaction_control(kind) || self.txn.in_block() {
                     self.fail_statement();
                 }
@@ -431,6 +444,7 @@ impl Session {
             && self.info.advisory.lock().is_empty()
             && !self.info.inbox.is_listening()
             && self.info.with_settings(Settings::is_as_reset)
+            && self.info.with_settings(Settings::identity).session == self.info.login
     }
 
     pub fn take_notices(&mut self) -> Vec<Notice> {
@@ -580,8 +594,17 @@ impl Session {
     }
 
     /// Writes catalog changes in the transaction; what follows sees them.
-    pub(crate) fn change_catalog(&mut self, changes: Vec<Change>) -> Result<Arc<CatalogSnapshot>> {
+    pub(crate) fn change_catalog(
+        &mut self,
+        mut changes: Vec<Change>,
+    ) -> Result<Arc<CatalogSnapshot>> {
         let (_, catalog) = self.write_view()?;
+        let made = changes.iter().filter_map(|change| match change {
+            Change::Put(object) if !catalog.has(object.oid()) => default_access(&catalog, object),
+            _ => None,
+        });
+        let access: Vec<Change> = made.map(Change::PutAccess).collect();
+        changes.extend(access);
         self.txn.will_change_catalog(&self.instance);
         self.catalog_since = None;
         let transaction = self.transaction()?;
@@ -705,9 +728,14 @@ impl Session {
     ) -> Result<Option<Relation>> {
         let (schema, name) = names::qualified(name, &self.info.database)?;
         let found = match schema {
-            Some(schema) => catalog
-                .schema_by_name(&self.info.schema_named(&schema))
-                .and_then(|s| catalog.relation_in(s.oid, &name)),
+            Some(schema) => {
+                let schema = catalog.schema_by_name(&self.info.schema_named(&schema));
+                if let Some(schema) = schema {
+                    let role = self.info.role();
+                    role.check_schema(catalog, schema, Privileges::USAGE)?;
+                }
+                schema.and_then(|s| catalog.relation_in(s.oid, &name))
+            }
             None => {
                 let path = self.info.search_path();
                 catalog.resolve(path.iter().map(String::as_str), &name)
@@ -736,24 +764,7 @@ impl Session {
 
     /// 42501 unless this role owns the object.
     pub(crate) fn check_owner(&self, owner: u32, kind: &str, name: &str) -> Result<()> {
-        if self.info.superuser || self.info.user_oid == owner {
-            return Ok(());
-        }
-        Err(SqlError::new(
-            state::INSUFFICIENT_PRIVILEGE,
-            format!("must be owner of {kind} {name}"),
-        ))
-    }
-
-    /// 42501 unless this role may write the table.
-    pub(crate) fn check_write_privilege(&self, owner: u32, name: &str) -> Result<()> {
-        if self.info.superuser || self.info.user_oid == owner {
-            return Ok(());
-        }
-        Err(SqlError::new(
-            state::INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {name}"),
-        ))
+        self.info.role().check_owner(owner, kind, name)
     }
 
     /// The prepared form of a table for writing.

@@ -52,7 +52,7 @@ impl SessionInfo {
         scn: Option<i64>,
         reason: String,
     ) -> Result<()> {
-        if matches!(ask, Ask::Point | Ask::Cursor) && !self.superuser {
+        if matches!(ask, Ask::Point | Ask::Cursor) && !self.role().superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
                 "permission denied to hold history",
@@ -68,7 +68,7 @@ impl SessionInfo {
                     )
                     .with_detail("Names with a slash are those of plugins' cursors."));
                 }
-                Ask::Advance | Ask::Remove if !self.superuser => {
+                Ask::Advance | Ask::Remove if !self.role().superuser => {
                     return Err(SqlError::new(
                         state::INSUFFICIENT_PRIVILEGE,
                         format!("must be superuser to change pin \"{name}\""),
@@ -114,7 +114,7 @@ impl Session {
             ts,
             reason,
         } = asked;
-        let (user, superuser) = (self.info.user.clone(), self.info.superuser);
+        let (user, superuser) = (self.info.role().name.clone(), self.info.role().superuser);
         let kind = match ask {
             Ask::Cursor => PinKind::Cursor,
             _ => PinKind::Point,

@@ -672,7 +672,8 @@ fn described_columns(statement: &Statement) -> Result<Option<Vec<ResultColumn>>>
                     ["time", "zone"] => vec![text("TimeZone")],
                     ["transaction", "isolation", "level"] => vec![text("transaction_isolation")],
                     words => vec![text(
-                        Settings::column_name(&words.join(".")).unwrap_or("?column?"),
+                        &Settings::column_name(&words.join("."))
+                            .unwrap_or_else(|_| "?column?".to_owned()),
                     )],
                 },
             )

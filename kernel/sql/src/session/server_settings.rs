@@ -77,7 +77,7 @@ impl SessionInfo {
                 format!("{verb} {name} cannot run inside a transaction block"),
             ));
         }
-        if !self.superuser {
+        if !self.role().superuser {
             return Err(SqlError::new(
                 state::INSUFFICIENT_PRIVILEGE,
                 format!("permission denied to set parameter \"{name}\""),

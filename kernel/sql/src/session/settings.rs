@@ -9,6 +9,7 @@ use std::sync::Arc;
 use heliosdb_storage::Isolation;
 
 use super::transaction::Modes;
+use crate::catalog::Oid;
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::Setting;
 use crate::types::Format;
@@ -54,6 +55,8 @@ enum Kind {
     TimeZone,
     DateStyle,
     SearchPath,
+    /// The current role, which [`Settings::set_identity`] changes.
+    Role,
     /// Of the server ([`super::server_settings`]): a percentage, or on and off.
     ServerPercent,
     ServerBool,
@@ -62,11 +65,11 @@ enum Kind {
 }
 
 impl Kind {
-    /// Whether a session has a value of its own.
+    /// Whether a session has a value of its own, which RESET ALL resets.
     fn is_sessions(&self) -> bool {
         !matches!(
             self,
-            Kind::Internal | Kind::ServerPercent | Kind::ServerBool
+            Kind::Internal | Kind::Role | Kind::ServerPercent | Kind::ServerBool
         )
     }
 }
@@ -121,6 +124,8 @@ parameters! {
     "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
     "max_index_keys" "32" Kind::Internal, false, "Shows the maximum number of index keys.";
+    "role" "none" Kind::Role, false, "Sets the current role.";
+    "row_security" "on" Kind::Bool, false, "Enable row security.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
     "server_encoding" "UTF8" Kind::Internal, true, "Shows the server (database) character set encoding.";
     "server_version" "15.0 (HeliosDB)" Kind::Internal, true, "Shows the server version.";
@@ -145,6 +150,41 @@ fn display_name(name: &str) -> &str {
     }
 }
 
+/// Whether a name is one that applications may use as they like: words with a dot between them, the first of
+/// which is not ours.
+fn is_custom(name: &str) -> bool {
+    let is_word = |word: &str| {
+        let mut chars = word.chars();
+        let first = chars.next();
+        first.is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    let mut words = name.split('.');
+    let own = words.clone().next().is_some_and(|first| {
+        let ours = ["helios", "heliosdb"];
+        ours.iter().any(|ours| first.eq_ignore_ascii_case(ours))
+    });
+    !own && name.contains('.') && words.all(is_word)
+}
+
+/// What a parameter was, for [`Settings::restore`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// `None` for an application's that was never set.
+    value: Option<String>,
+    /// Of whom `role` speaks.
+    identity: Identity,
+    is_superuser: String,
+}
+
+/// What the parameters say of an [`Identity`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub session: &'a str,
+    pub role: &'a str,
+    pub superuser: bool,
+}
+
 fn find(name: &str) -> Result<&'static Parameter> {
     let lower = name.to_ascii_lowercase();
     PARAMETERS.iter().find(|p| p.name == lower).ok_or_else(|| {
@@ -163,9 +203,28 @@ pub struct Settings(Arc<Values>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Values {
     values: BTreeMap<&'static str, String>,
+    /// Parameters of applications, whose names have a dot.
+    custom: BTreeMap<String, String>,
+    identity: Identity,
     /// What RESET goes back to: defaults, as the connection's startup options changed them.
     reset: BTreeMap<&'static str, String>,
     always: Always,
+}
+
+/// Who a session acts for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Who logged in, or whom SET SESSION AUTHORIZATION made of them.
+    pub session: Oid,
+    /// What SET ROLE made of that.
+    pub role: Option<Oid>,
+}
+
+impl Identity {
+    /// Whose privileges count.
+    pub fn current(self) -> Oid {
+        self.role.unwrap_or(self.session)
+    }
 }
 
 /// What every statement asks for, read from the values.
@@ -209,6 +268,8 @@ impl Default for Settings {
             .collect();
         Settings(Arc::new(Values {
             reset: values.clone(),
+            custom: BTreeMap::new(),
+            identity: Identity::default(),
             always: Always::of(&values),
             values,
         }))
@@ -226,6 +287,9 @@ impl Settings {
     }
 
     pub fn get(&self, name: &str) -> Result<&str> {
+        if let Some(value) = self.0.custom.get(&name.to_ascii_lowercase()) {
+            return Ok(value);
+        }
         let parameter = find(name)?;
         Ok(self.0.values.get(parameter.name).map_or("", String::as_str))
     }
@@ -243,10 +307,62 @@ impl Settings {
     }
 
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if is_custom(name) {
+            let values = Arc::make_mut(&mut self.0);
+            let name = name.to_ascii_lowercase();
+            values.custom.insert(name, value.to_owned());
+            return Ok(());
+        }
         let parameter = find(name)?;
         let value = check(parameter, value)?;
         self.put(parameter.name, value);
         Ok(())
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.0.identity
+    }
+
+    /// Makes the session act for others, who are shown by these names.
+    pub(crate) fn set_identity(&mut self, identity: Identity, shown: Shown<'_>) {
+        self.set_internal("session_authorization", shown.session);
+        self.set_internal("role", shown.role);
+        self.set_internal("is_superuser", if shown.superuser { "on" } else { "off" });
+        if self.0.identity != identity {
+            Arc::make_mut(&mut self.0).identity = identity;
+        }
+    }
+
+    /// What to [`restore`](Settings::restore) a parameter from.
+    pub(super) fn saved(&self, name: &str) -> Result<Saved> {
+        let name = name.to_ascii_lowercase();
+        let value = match is_custom(&name) {
+            true => self.0.custom.get(&name).cloned(),
+            false => Some(self.get(&name)?.to_owned()),
+        };
+        Ok(Saved {
+            value,
+            identity: self.0.identity,
+            is_superuser: self.value("is_superuser").to_owned(),
+        })
+    }
+
+    /// Gives a parameter back the value that it had.
+    pub(super) fn restore(&mut self, name: &str, saved: Saved) {
+        if is_custom(name) {
+            // What was never set is empty from then on, as in PostgreSQL.
+            let value = saved.value.unwrap_or_default();
+            Arc::make_mut(&mut self.0)
+                .custom
+                .insert(name.to_owned(), value);
+            return;
+        }
+        let Ok(parameter) = find(name) else { return };
+        self.put(parameter.name, saved.value.unwrap_or_default());
+        if matches!(parameter.kind, Kind::Role) {
+            self.set_internal("is_superuser", &saved.is_superuser);
+            Arc::make_mut(&mut self.0).identity = saved.identity;
+        }
     }
 
     /// Sets what only the system may.
@@ -280,6 +396,10 @@ impl Settings {
     }
 
     pub fn reset(&mut self, name: &str) -> Result<()> {
+        if let Some(value) = self.custom(name) {
+            value.clear();
+            return Ok(());
+        }
         let parameter = find(name)?;
         if !parameter.kind.is_sessions() {
             return Err(cannot_change(parameter.name));
@@ -290,7 +410,20 @@ impl Settings {
         Ok(())
     }
 
+    /// The value of an application's parameter that was set.
+    fn custom(&mut self, name: &str) -> Option<&mut String> {
+        let name = name.to_ascii_lowercase();
+        if !self.0.custom.contains_key(&name) {
+            return None;
+        }
+        Arc::make_mut(&mut self.0).custom.get_mut(&name)
+    }
+
     pub fn reset_all(&mut self) {
+        if !self.0.custom.is_empty() {
+            let custom = Arc::make_mut(&mut self.0).custom.values_mut();
+            custom.for_each(String::clear);
+        }
         for p in PARAMETERS {
             if p.kind.is_sessions()
                 && let Some(value) = self.0.reset.get(p.name).cloned()
@@ -337,6 +470,8 @@ impl Settings {
             .iter()
             .filter(|p| p.kind.is_sessions())
             .all(|p| self.0.values.get(p.name) == self.0.reset.get(p.name))
+            && self.0.custom.is_empty()
+            && self.0.identity.role.is_none()
     }
 
     /// The parameters a client is told of, with their values.
@@ -348,8 +483,15 @@ impl Settings {
     }
 
     /// The name as SHOW prints it above the value.
-    pub fn column_name(name: &str) -> Result<&'static str> {
-        Ok(display_name(find(name)?.name))
+    pub fn column_name(name: &str) -> Result<String> {
+        if is_custom(name) {
+            return Ok(name.to_owned());
+        }
+        Ok(display_name(find(name)?.name).to_owned())
+    }
+
+    pub fn row_security(&self) -> bool {
+        self.value("row_security") == "on"
     }
 
     /// The schemas of `search_path`, with `"$user"` replaced and `pg_catalog` in front, unless the
@@ -391,9 +533,11 @@ impl Settings {
             "datestyle",
             "extra_float_digits",
             "bytea_output",
+            "row_security",
         ]
         .iter()
         .all(|name| self.0.values.get(name) == other.0.values.get(name))
+            && self.0.identity == other.0.identity
     }
 
     pub fn fast_path(&self) -> bool {
@@ -569,7 +713,9 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
             format.set_date_style(value)?;
             Ok(format.date_style().to_owned())
         }
-        Kind::ServerPercent | Kind::ServerBool | Kind::Internal => Err(cannot_change(name)),
+        Kind::Role | Kind::ServerPercent | Kind::ServerBool | Kind::Internal => {
+            Err(cannot_change(name))
+        }
     }
 }
 
@@ -624,6 +770,18 @@ mod tests {
         s.set("statement_timeout", "0").unwrap();
         assert_eq!(s.statement_timeout_ms(), None);
         assert!(s.set("statement_timeout", "-1").is_err());
+    }
+
+    #[test]
+    fn applications_have_parameters_of_their_own() {
+        let mut s = Settings::default();
+        assert!(s.get("app.tenant").is_err());
+        s.set("App.Tenant", "7").unwrap();
+        assert_eq!(s.get("app.tenant").unwrap(), "7");
+        s.reset("app.tenant").unwrap();
+        assert_eq!(s.get("app.tenant").unwrap(), "");
+        assert!(s.set("helios.no_such", "1").is_err());
+        assert!(s.set("app.", "1").is_err());
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl SessionInfo {
 
     /// Whether this one may see what the other runs, and stop it.
     pub(crate) fn may_see(&self, other: &SessionInfo) -> bool {
-        self.superuser || self.user_oid == other.user_oid
+        self.role().has(other.login)
     }
 
     /// The session of a number, for a function that stops it; a warning if there is none.
@@ -63,7 +63,9 @@ impl SessionInfo {
             return Ok(None);
         };
         let refused = |message: &str| Err(SqlError::new(state::INSUFFICIENT_PRIVILEGE, message));
-        if found.superuser && !self.superuser {
+        let catalog = self.catalog();
+        let is_superuser = catalog.role(found.login).is_some_and(|role| role.superuser);
+        if is_superuser && !self.role().superuser {
             return refused(superuser);
         }
         match self.may_see(&found) {

@@ -23,6 +23,9 @@ use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
 use super::{depth, fetch, spelling, synonym};
 use crate::copy::syntax::{self as copy, CopyStatement};
+use crate::ddl::grant::syntax::{self as grant, Grant};
+use crate::ddl::owner::{self, Owner};
+use crate::ddl::policy::{self, PolicyStatement};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
@@ -78,6 +81,10 @@ pub(crate) enum StatementKind {
     SetConstraints(SetConstraints),
     /// CREATE, ALTER or DROP of a TYPE or DOMAIN.
     Type(Box<TypeStatement>),
+    Grant(Box<Grant>),
+    /// OWNER TO, REASSIGN OWNED, DROP OWNED.
+    Owner(Owner),
+    Policy(Box<PolicyStatement>),
     Empty,
     /// One whose plan was found by its text.
     Known(KnownStatement),
@@ -416,6 +423,26 @@ fn parse_known(
         let statement = user_type::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Type(Box::new(statement)));
     }
+    if grant::begins([first, second, third].map(|token| token.map(|t| &t.token))) {
+        tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let grant = grant::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Grant(Box::new(grant)));
+    }
+    let plain: Vec<&Token> = significant.iter().map(|t| &t.token).collect();
+    if owner::is_one(&plain) {
+        tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let owner = owner::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Owner(owner));
+    }
+    if policy::begins(&plain) {
+        let mut p = Parser::new(&PostgreSqlDialect {})
+            .with_recursion_limit(RECURSION_DEPTH_MAX)
+            .with_tokens_with_locations(tokens);
+        let policy = policy::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Policy(Box::new(policy)));
+    }
     let sequence = is_word(second, Keyword::SEQUENCE)
         || (is_word(third, Keyword::SEQUENCE)
             && (is_word(second, Keyword::TEMP) || is_word(second, Keyword::TEMPORARY)));
@@ -474,6 +501,16 @@ fn parse_known(
         || is_word(first, Keyword::DECLARE)
     {
         key_lock = drop_key_lock_words(&mut tokens);
+    } else if word_is(first, "reset") && is_word(second, Keyword::SESSION) {
+        // RESET SESSION AUTHORIZATION is that of a parameter.
+        let place = tokens
+            .iter()
+            .position(|t| is_word(Some(&t), Keyword::SESSION));
+        if let (Some(at), true) = (place, is_word(third, Keyword::AUTHORIZATION)) {
+            remove_word(&mut tokens, "authorization");
+            let name = "session_authorization";
+            tokens[at] = keyword_token(&tokens[at], Keyword::NoKeyword, name);
+        }
     }
 
     let dialect = PostgreSqlDialect {};

@@ -24,11 +24,11 @@ impl SessionView for SessionInfo {
     }
 
     fn current_user(&self) -> String {
-        self.user.clone()
+        self.role().name.clone()
     }
 
     fn session_user(&self) -> String {
-        self.user.clone()
+        SessionInfo::session_user(self)
     }
 
     fn database(&self) -> String {
@@ -63,18 +63,26 @@ impl SessionView for SessionInfo {
     }
 
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
-        if local {
-            return Err(crate::error::SqlError::unsupported(
-                "set_config with is_local",
-            ));
-        }
         if let Some(server) = server_settings::find(name) {
             return self.set_for_server(server, Some(value));
         }
-        self.change_settings(|s| {
-            s.set(name, value)?;
-            s.get(name).map(str::to_owned)
-        })
+        // Outside a block the transaction is over when the value would be asked for.
+        let over = local && !self.is_in_block();
+        if over {
+            let mut settings = self.settings();
+            settings.set(name, value)?;
+            return settings.get(name).map(str::to_owned);
+        }
+        let old = self.with_settings(|s| s.saved(name))?;
+        if name.eq_ignore_ascii_case("role") {
+            let none = value.eq_ignore_ascii_case("none");
+            self.change_role((!none).then_some(value))?;
+        } else {
+            self.change_settings(|s| s.set(name, value))?;
+        }
+        let now = self.with_settings(|s| s.get(name).map(str::to_owned));
+        self.settings_changed().push((name.to_owned(), old, local));
+        now
     }
 
     fn settings(&self) -> Vec<Setting> {

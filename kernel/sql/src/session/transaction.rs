@@ -20,7 +20,7 @@ use super::Session;
 use super::deferred::{self, Deferred};
 use super::info::EffectsMark;
 use super::outcome::{CommandTag, TransactionStatus};
-use super::settings::Settings;
+use super::settings::{Saved, Settings};
 use crate::catalog::CatalogVersion;
 use crate::catalog::watch::CatalogWriter;
 use crate::error::{Result, SqlError, state};
@@ -38,7 +38,7 @@ pub(crate) struct TransactionState {
     /// Settings as the transaction found them, to go back to.
     settings_before: Option<Settings>,
     /// Values that SET LOCAL replaced, to go back to at the end.
-    local: BTreeMap<String, String>,
+    local: BTreeMap<String, Saved>,
     savepoints: Vec<Frame>,
     pub(super) deferred: Deferred,
     /// When it began is known.
@@ -86,7 +86,7 @@ struct Frame {
     name: String,
     mark: Option<Savepoint>,
     settings: Settings,
-    local: BTreeMap<String, String>,
+    local: BTreeMap<String, Saved>,
     deferred: deferred::Mark,
     effects: EffectsMark,
 }
@@ -575,7 +575,7 @@ impl Session {
     }
 
     /// Remembers what SET LOCAL replaces; forgets it when a plain SET overrides.
-    pub(crate) fn note_set(&mut self, name: &str, old: String, local: bool) {
+    pub(crate) fn note_set(&mut self, name: &str, old: Saved, local: bool) {
         let name = name.to_ascii_lowercase();
         if local {
             self.txn.local.entry(name).or_insert(old);
@@ -584,11 +584,10 @@ impl Session {
         }
     }
 
-    fn restore_local(&mut self, local: BTreeMap<String, String>) {
+    fn restore_local(&mut self, local: BTreeMap<String, Saved>) {
         self.info.change_settings(|s| {
-            for (name, value) in local {
-                // The value was valid when it was in force.
-                let _ = s.set(&name, &value);
+            for (name, saved) in local {
+                s.restore(&name, saved);
             }
         });
     }

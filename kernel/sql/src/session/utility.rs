@@ -9,7 +9,7 @@ use heliosdb_storage::TableLockMode;
 use sqlparser::ast::{self, ContextModifier, DiscardObject, Expr, Ident, Set};
 
 use super::outcome::{Outcome, ResultColumn, Rows};
-use super::settings::Settings;
+use super::settings::{Saved, Settings};
 use super::transaction::GivenModes;
 use super::{Session, done, server_settings};
 use crate::catalog::Relation;
@@ -141,6 +141,12 @@ impl Session {
                 if let (Some(server), true) = (server, is_default(values)) {
                     return self.set_server(server, None, local);
                 }
+                if is_default(values) && name.eq_ignore_ascii_case("role") {
+                    return self.set_role(None, local);
+                }
+                if is_default(values) && name.eq_ignore_ascii_case("session_authorization") {
+                    return self.set_session_authorization(None, local);
+                }
                 if is_default(values) {
                     let value = {
                         let mut copy = self.info.settings();
@@ -173,9 +179,25 @@ impl Session {
                 collation_name: None,
             } => self.set_parameter("client_encoding", &charset_name.value, false),
             Set::SetTransaction { .. } => self.set_transaction(set, None),
-            Set::SetRole { .. } => Err(SqlError::unsupported("SET ROLE")),
-            Set::SetSessionAuthorization(_) => {
-                Err(SqlError::unsupported("SET SESSION AUTHORIZATION"))
+            Set::SetRole {
+                context_modifier,
+                role_name,
+            } => {
+                let local = matches!(context_modifier, Some(ContextModifier::Local));
+                let role = role_name.as_ref().map(crate::names::fold);
+                self.set_role(role.as_deref(), local)
+            }
+            Set::SetSessionAuthorization(given) => {
+                let local = matches!(given.scope, ContextModifier::Local);
+                match &given.kind {
+                    ast::SetSessionAuthorizationParamKind::Default => {
+                        self.set_session_authorization(None, local)
+                    }
+                    ast::SetSessionAuthorizationParamKind::User(user) => {
+                        let user = crate::names::fold(user);
+                        self.set_session_authorization(Some(&user), local)
+                    }
+                }
             }
             other => Err(SqlError::unsupported(format!("{other}"))),
         }
@@ -215,6 +237,13 @@ impl Session {
         if let Some(server) = server_settings::find(name) {
             return self.set_server(server, Some(value), local);
         }
+        if name.eq_ignore_ascii_case("role") {
+            let none = value.eq_ignore_ascii_case("none");
+            return self.set_role((!none).then_some(value), local);
+        }
+        if name.eq_ignore_ascii_case("session_authorization") {
+            return self.set_session_authorization(Some(value), local);
+        }
         if local && !self.txn.in_block() {
             self.info.settings().clone().set(name, value)?;
             self.warn(
@@ -227,8 +256,8 @@ impl Session {
         self.begin_statement_snapshot();
         let old = self
             .info
-            .change_settings(|s: &mut Settings| -> Result<String> {
-                let old = s.get(name)?.to_owned();
+            .change_settings(|s: &mut Settings| -> Result<Saved> {
+                let old = s.saved(name)?;
                 s.set(name, value)?;
                 Ok(old)
             })?;
@@ -262,7 +291,7 @@ impl Session {
         let column = Settings::column_name(name)?;
         let value = self.info.shown_settings().get(name)?.to_owned();
         Ok(Outcome::Rows(
-            text_rows(column, vec![value]).with_tag("SHOW"),
+            text_rows(&column, vec![value]).with_tag("SHOW"),
         ))
     }
 
@@ -274,6 +303,14 @@ impl Session {
                 let name = crate::names::parts(name)?.join(".");
                 if let Some(server) = server_settings::find(&name) {
                     return self.set_server(server, None, false);
+                }
+                if name.eq_ignore_ascii_case("role") {
+                    self.set_role(None, false)?;
+                    return done("RESET");
+                }
+                if name.eq_ignore_ascii_case("session_authorization") {
+                    self.set_session_authorization(None, false)?;
+                    return done("RESET");
                 }
                 self.info.change_settings(|s| s.reset(&name))?;
             }
@@ -297,6 +334,7 @@ impl Session {
                 self.discard_temporary()?;
                 self.info.unlock_all_advisory();
                 self.change_listening(Listening::ToNothing);
+                self.set_session_authorization(None, false)?;
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => {
@@ -345,7 +383,7 @@ impl Session {
                     )));
                 }
             };
-            self.check_write_privilege(table.owner, &table.name)?;
+            self.check_lock_table(&catalog, &Relation::Table(table.clone()), mode)?;
             if lock.nowait {
                 self.transaction()?
                     .lock_table(

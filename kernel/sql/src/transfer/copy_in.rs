@@ -144,7 +144,7 @@ impl Session {
                 }
                 other => return Err(not_a_table(&other, "copy to")),
             };
-            self.check_write_privilege(table.owner, &table.name)?;
+            self.check_copy_in(&catalog, &table, columns)?;
             if self.lock_table(table.collection_id(), TableLockMode::RowExclusive)? {
                 continue;
             }

@@ -64,7 +64,7 @@ impl Session {
 
     /// 42501 unless this role may use files of the server.
     fn check_may_use_files(&self, to: bool) -> Result<()> {
-        if self.info.superuser {
+        if self.info.role().superuser {
             return Ok(());
         }
         let (role, way) = match to {

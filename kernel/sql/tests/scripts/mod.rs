@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 18] = [
+const SCRIPTS: [(&str, &str); 20] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -24,7 +24,9 @@ const SCRIPTS: [(&str, &str); 18] = [
     ("introspection", include_str!("introspection.sql")),
     ("merge", include_str!("merge.sql")),
     ("notify", include_str!("notify.sql")),
+    ("privileges", include_str!("privileges.sql")),
     ("rename", include_str!("rename.sql")),
+    ("row_security", include_str!("row_security.sql")),
     ("spellings", include_str!("spellings.sql")),
     ("temporary", include_str!("temporary.sql")),
     ("writing_with", include_str!("writing_with.sql")),

@@ -52,6 +52,8 @@ macro_rules! functions {
 }
 use functions;
 
+pub(crate) use privileges::is_secret;
+
 static BY_NAME: LazyLock<HashMap<&'static str, Vec<&'static Function>>> = LazyLock::new(|| {
     let mut map: HashMap<_, Vec<_>> = HashMap::new();
     for f in [

@@ -11,14 +11,6 @@ relations! {
         partrelid Oid, partstrat Char, partnatts Int2, partdefid Oid, partattrs Int2Vector,
         partclass OidVector, partcollation OidVector, partexprs NodeTree null,
     } => None;
-    PG_POLICY = pg_catalog.pg_policy 3256 'r' {
-        oid Oid, polname Name, polrelid Oid, polcmd Char, polpermissive Bool, polroles OidArray,
-        polqual NodeTree null, polwithcheck NodeTree null,
-    } => None;
-    PG_POLICIES = pg_catalog.pg_policies 12018 'v' {
-        schemaname Name, tablename Name, policyname Name, permissive Text, roles NameArray,
-        cmd Text, qual Text, with_check Text,
-    } => None;
     PG_TRIGGER = pg_catalog.pg_trigger 2620 'r' {
         oid Oid, tgrelid Oid, tgparentid Oid, tgname Name, tgfoid Oid, tgtype Int2,
         tgenabled Char, tgisinternal Bool, tgconstrrelid Oid, tgconstrindid Oid,
@@ -66,9 +58,6 @@ relations! {
     PG_EVENT_TRIGGER = pg_catalog.pg_event_trigger 3466 'r' {
         oid Oid, evtname Name, evtevent Name, evtowner Oid, evtfoid Oid, evtenabled Char,
         evttags TextArray null,
-    } => None;
-    PG_DEFAULT_ACL = pg_catalog.pg_default_acl 826 'r' {
-        oid Oid, defaclrole Oid, defaclnamespace Oid, defaclobjtype Char, defaclacl AclItemArray,
     } => None;
     PG_INIT_PRIVS = pg_catalog.pg_init_privs 3394 'r' {
         objoid Oid, classoid Oid, objsubid Int4, privtype Char, initprivs AclItemArray,

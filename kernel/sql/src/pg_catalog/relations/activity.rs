@@ -36,14 +36,14 @@ fn activity_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     let instance = &viewer.instance;
     let locks = instance.engine().locks();
     for session in instance.activity().sessions() {
-        let role = ctx.role_name(session.user_oid);
+        let role = ctx.role_name(session.login);
         let application = session.with_settings(|s| s.value("application_name").to_owned());
         let who = row![
             oid::DATABASE,
             &session.database,
             session.pid as i32,
             NULL,
-            session.user_oid,
+            session.login,
             role,
             application,
         ];

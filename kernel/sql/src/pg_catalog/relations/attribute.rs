@@ -1,6 +1,6 @@
 //! `pg_attribute` and `pg_attrdef`: columns and their defaults.
 
-use crate::catalog::model::{Oid, Table};
+use crate::catalog::model::{Oid, Table, oid};
 use crate::ddl::index::column_names;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
@@ -70,7 +70,7 @@ impl Attribute<'_> {
             true,
             0i32,
             self.collation.unwrap_or(ty.collation),
-            NULL,
+            super::privilege::access(ctx, oid::PG_CLASS, self.relation, self.number.into()),
             NULL,
             NULL,
             NULL,

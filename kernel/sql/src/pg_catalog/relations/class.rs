@@ -1,5 +1,6 @@
 //! `pg_class` and `pg_sequence`: everything that has columns or rows, or orders them.
 
+use crate::catalog::access::RowSecurity;
 use crate::catalog::model::{ConstraintKind, Oid, oid};
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
@@ -44,6 +45,7 @@ struct Class<'a> {
     options: Vec<String>,
     /// `pg_class.reltype`.
     row_type: Oid,
+    row_security: RowSecurity,
 }
 
 impl Class<'_> {
@@ -77,15 +79,15 @@ impl Class<'_> {
             self.has_rules,
             self.has_triggers,
             false,
-            false,
-            false,
+            self.row_security.enabled,
+            self.row_security.forced,
             true,
             self.replica_identity,
             false,
             0u32,
             0u32,
             0u32,
-            NULL,
+            super::privilege::access(ctx, oid::PG_CLASS, self.oid, 0),
             match self.options.is_empty() {
                 true => NULL,
                 false => self.options.clone().into(),
@@ -131,6 +133,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 .map(|retention| format!("retention={retention}"))
                 .collect(),
             row_type: row_type(table.oid),
+            row_security: table.row_security,
         };
         rows.push(class.row(ctx))?;
     }
@@ -215,6 +218,7 @@ fn other(replica_identity: char) -> Class<'static> {
         replica_identity,
         options: Vec::new(),
         row_type: 0,
+        row_security: RowSecurity::default(),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod dependency;
 pub mod import;
 pub mod namespace;
 pub mod plugin;
+pub mod privilege;
 pub mod role;
 pub mod storage;
 pub mod types;
@@ -45,7 +46,7 @@ static RELATIONS: &[&Relation] = &[
     &role::PG_HBA_FILE_RULES,
     &role::PG_DATABASE,
     &role::PG_TABLESPACE,
-    &role::PG_AUTH_MEMBERS,
+    &privilege::PG_AUTH_MEMBERS,
     &role::PG_DB_ROLE_SETTING,
     &role::PG_SHDESCRIPTION,
     &role::PG_SHDEPEND,
@@ -91,8 +92,8 @@ static RELATIONS: &[&Relation] = &[
     &import::HELIOS_IMPORTS,
     &absent::PG_INHERITS,
     &absent::PG_PARTITIONED_TABLE,
-    &absent::PG_POLICY,
-    &absent::PG_POLICIES,
+    &privilege::PG_POLICY,
+    &privilege::PG_POLICIES,
     &absent::PG_TRIGGER,
     &absent::PG_STATISTIC_EXT,
     &absent::PG_PUBLICATION,
@@ -106,7 +107,7 @@ static RELATIONS: &[&Relation] = &[
     &absent::PG_USER_MAPPING,
     &absent::PG_USER_MAPPINGS,
     &absent::PG_EVENT_TRIGGER,
-    &absent::PG_DEFAULT_ACL,
+    &privilege::PG_DEFAULT_ACL,
     &absent::PG_INIT_PRIVS,
     &absent::PG_SECLABEL,
     &absent::PG_SHSECLABEL,

@@ -22,7 +22,8 @@ fn rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         }
     }
     for schema in ctx.catalog.schemas() {
-        rows.push(row![schema.oid, &schema.name, schema.owner, NULL])?;
+        let access = super::privilege::access(ctx, oid::PG_NAMESPACE, schema.oid, 0);
+        rows.push(row![schema.oid, &schema.name, schema.owner, access])?;
     }
     Ok(())
 }

@@ -48,9 +48,6 @@ relations! {
     PG_TABLESPACE = pg_catalog.pg_tablespace 1213 'r' {
         oid Oid, spcname Name, spcowner Oid, spcacl AclItemArray null, spcoptions TextArray null,
     } => Some(tablespace_rows);
-    PG_AUTH_MEMBERS = pg_catalog.pg_auth_members 1261 'r' {
-        roleid Oid, member Oid, grantor Oid, admin_option Bool,
-    } => None;
     PG_DB_ROLE_SETTING = pg_catalog.pg_db_role_setting 2964 'r' {
         setdatabase Oid, setrole Oid, setconfig TextArray null,
     } => None;
@@ -75,7 +72,7 @@ fn authid_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             r.create_db,
             r.login,
             r.superuser,
-            r.superuser,
+            r.superuser || r.bypass_rls,
             r.connection_limit,
             password,
             NULL,
@@ -97,7 +94,7 @@ fn role_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             r.connection_limit,
             HIDDEN_PASSWORD,
             NULL,
-            r.superuser,
+            r.superuser || r.bypass_rls,
             NULL,
             r.oid,
         ])?;
@@ -112,7 +109,7 @@ fn user(r: &Role, password: Option<&str>, rows: &mut Rows) -> Result<()> {
         r.create_db,
         r.superuser,
         r.superuser,
-        r.superuser,
+        r.superuser || r.bypass_rls,
         password,
         NULL,
         NULL,
@@ -135,7 +132,10 @@ fn shadow_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
 
 fn group_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
     for r in ctx.catalog.roles().filter(|r| !r.login) {
-        rows.push(row![&r.name, r.oid, Vec::<u32>::new()])?;
+        let members = ctx.catalog.roles();
+        let members = members.filter(|m| m.member_of.iter().any(|of| of.role == r.oid));
+        let members: Vec<u32> = members.map(|m| m.oid).collect();
+        rows.push(row![&r.name, r.oid, members])?;
     }
     Ok(())
 }
@@ -158,7 +158,7 @@ fn database_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         LOCALE,
         NULL,
         NULL,
-        NULL,
+        super::privilege::access(ctx, oid::PG_DATABASE, oid::DATABASE, 0),
     ])
 }
 

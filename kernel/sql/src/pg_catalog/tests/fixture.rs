@@ -127,6 +127,9 @@ pub fn catalog() -> CatalogSnapshot {
             login: true,
             connection_limit: -1,
             password: None,
+            bypass_rls: false,
+            member_of: Vec::new(),
+            default_privileges: Vec::new(),
         }))
     };
     c.put(role(OWNER, "helios", true));
@@ -148,6 +151,8 @@ pub fn catalog() -> CatalogSnapshot {
             collection: oid,
             columns,
             retention: None,
+            row_security: Default::default(),
+            policies: Vec::new(),
         }))
     };
     c.put(table(

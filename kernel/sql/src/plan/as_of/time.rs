@@ -103,6 +103,7 @@ fn plan_one(
         .planner()
         .sql_statement_to_plan_with_context(statement, &mut planner_context)
         .map_err(convert)?;
+    context.check_reads(&plan, 0).map_err(convert)?;
     let plan = context
         .state
         .analyzer()

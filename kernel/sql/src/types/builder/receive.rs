@@ -78,6 +78,7 @@ impl ColumnBuilder {
                 };
                 b.append_value(interval.to_arrow()?);
             }
+            Values::Enum { ty, keys } => keys.append_value(ty.key_of(utf8(rest(r))?)?),
             Values::Uuid(b) => b
                 .append_value(r.array::<16>()?)
                 .map_err(SqlError::internal)?,
