@@ -279,12 +279,12 @@ impl Session {
         held: &Held,
     ) -> Result<()> {
         let of = catalog.types().made_of(domain);
+        // In PostgreSQL's order, columns from the last to the first.
         let tables: Vec<Arc<Table>> = catalog.tables().cloned().collect();
         for table in tables {
-            for (id, column) in table
-                .live_columns()
-                .filter(|(_, c)| of.contains(&c.type_oid))
-            {
+            let mut columns: Vec<_> = table.live_columns().collect();
+            columns.retain(|(_, column)| of.contains(&column.type_oid));
+            for (id, column) in columns.into_iter().rev() {
                 self.lock_table(table.collection_id(), TableLockMode::Share)?;
                 self.transaction()?.begin_statement();
                 let Some(rules) = &column.domain else {
@@ -396,6 +396,6 @@ fn no_constraint(name: &str, domain: &str) -> SqlError {
 fn already_exists(name: &str, domain: &str) -> SqlError {
     SqlError::new(
         state::DUPLICATE_OBJECT,
-        format!("constraint \"{name}\" for domain {domain} already exists"),
+        format!("constraint \"{name}\" for domain \"{domain}\" already exists"),
     )
 }

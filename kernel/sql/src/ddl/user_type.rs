@@ -145,7 +145,13 @@ impl Session {
     }
 
     fn alter_type(&mut self, kind: TypeKind, name: &ObjectName, action: &AlterType) -> Result<()> {
-        let ty = self.own_type(kind, name)?;
+        let ty = self.own_type(TypeKind::Type, name)?;
+        if kind == TypeKind::Domain && ty.domain().is_none() {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                format!("{} is not a domain", ty.name),
+            ));
+        }
         match action {
             AlterType::AddValue {
                 if_not_exists,

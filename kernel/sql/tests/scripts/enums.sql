@@ -272,4 +272,3 @@ SELECT * FROM stays;
 -- differs: no composite types
 CREATE TYPE bad AS (a int);
 CREATE TYPE bad AS ENUM ('a',);
-ALTER TYPE kept ADD;
