@@ -93,7 +93,7 @@ CREATE TYPE en AS ENUM ('a', 'b', 'c');
 ALTER DOMAIN en DROP NOT NULL;
 DROP DOMAIN en;
 CREATE DOMAIN late AS en CHECK (VALUE > 'a') DEFAULT 'b';
-SELECT 'c'::late, 'b'::late > 'a'::en;
+SELECT 'c'::late, 'b'::late::en > 'a';
 SELECT 'a'::late;
 CREATE TABLE of_late (id int, l late);
 INSERT INTO of_late VALUES (1, DEFAULT), (2, 'c');
