@@ -197,7 +197,11 @@ fn too_many_versions() -> SqlError {
 
 /// The zone of a slot, one of those that Arrow reads as an offset.
 fn zone(slot: usize) -> String {
-    let sign = if slot / OFFSETS % 2 == 0 { '+' } else { '-' };
+    let sign = if (slot / OFFSETS).is_multiple_of(2) {
+        '+'
+    } else {
+        '-'
+    };
     let colon = if slot / OFFSETS < 2 { ":" } else { "" };
     let offset = slot % OFFSETS;
     format!("{sign}{:02}{colon}{:02}", offset / 100, offset % 100)
