@@ -192,9 +192,11 @@ pub(super) fn column(options: Option<&[ast::UtilityOption]>) -> ResultColumn {
 #[derive(Debug, Default)]
 struct Node {
     text: String,
-    /// What was measured and estimated, as text shows it.
+    /// What was measured, as text shows it.
     notes: String,
     rows: Option<u64>,
+    /// The rows that planning expected.
+    estimate: Option<u64>,
     inputs: Vec<Node>,
 }
 
@@ -208,7 +210,9 @@ impl Node {
 
     fn lines(&self, depth: usize, out: &mut Vec<String>) {
         let indent = "  ".repeat(depth);
-        out.push(format!("{indent}{}{}", self.text, self.notes));
+        let estimate = self.estimate.map(|rows| format!(", rows={rows}"));
+        let estimate = estimate.unwrap_or_default();
+        out.push(format!("{indent}{}{estimate}{}", self.text, self.notes));
         for input in &self.inputs {
             input.lines(depth + 1, out);
         }
@@ -224,19 +228,15 @@ impl Node {
         if let Some(details) = details {
             object.insert("Details".to_owned(), json!(details));
         }
+        if let Some(rows) = self.estimate {
+            object.insert("Plan Rows".to_owned(), json!(rows));
+        }
         if let Some(rows) = self.rows {
             object.insert("Actual Rows".to_owned(), json!(rows));
         }
-        for part in self.notes.split("], ").filter(|part| !part.is_empty()) {
-            let part = part.trim_start_matches(", ").trim_end_matches(']');
-            if let Some((name, values)) = part.split_once("=[") {
-                let name = match name {
-                    "metrics" => "Metrics",
-                    "statistics" => "Statistics",
-                    other => other,
-                };
-                object.insert(name.to_owned(), json!(values));
-            }
+        let metrics = self.notes.strip_prefix(", metrics=[");
+        if let Some(metrics) = metrics.and_then(|metrics| metrics.strip_suffix(']')) {
+            object.insert("Metrics".to_owned(), json!(metrics));
         }
         if !self.inputs.is_empty() {
             let inputs: Vec<Json> = self.inputs.iter().map(Node::json).collect();
@@ -552,18 +552,28 @@ fn physical(plan: &Arc<dyn ExecutionPlan>, options: &Options) -> Node {
 /// The operators in the order of their lines.
 fn of_lines<'a>(plan: &Arc<dyn ExecutionPlan>, lines: &mut impl Iterator<Item = &'a str>) -> Node {
     let line = lines.next().unwrap_or_default().trim_start();
-    let notes = [", metrics=[", ", statistics=["];
-    let notes = notes.iter().filter_map(|mark| line.find(mark)).min();
-    let (text, notes) = line.split_at(notes.unwrap_or(line.len()));
+    let (line, estimate) = match line.rsplit_once(", statistics=[") {
+        Some((line, statistics)) => (line, estimated_rows(statistics)),
+        None => (line, None),
+    };
+    let (text, notes) = line.split_at(line.rfind(", metrics=[").unwrap_or(line.len()));
     let rows = plan.metrics().and_then(|m| m.output_rows());
     Node {
         text: text.to_owned(),
         notes: notes.to_owned(),
         rows: rows.and_then(|rows| u64::try_from(rows).ok()),
+        estimate,
         inputs: plan
             .children()
             .into_iter()
             .map(|child| of_lines(child, lines))
             .collect(),
     }
+}
+
+/// The number of rows in statistics as they are printed: `Rows=Exact(1)` or `Rows=Inexact(1)`.
+fn estimated_rows(statistics: &str) -> Option<u64> {
+    let exact = statistics.strip_prefix("Rows=Exact(");
+    let known = exact.or_else(|| statistics.strip_prefix("Rows=Inexact("))?;
+    known.split_once(')')?.0.parse().ok()
 }

@@ -120,7 +120,120 @@ fn options_do_what_they_say_or_are_refused() {
          EXPLAIN (NOTHING) SELECT 1;
          EXPLAIN SELECT $1::int;
          EXPLAIN CREATE TABLE u (a int);",
-        expect![[r#""#]],
+        expect![[r#"
+            CREATE TABLE
+            INSERT 0 2
+            QUERY PLAN
+            FastPath
+              Projection: expr=[n@1 as n]
+                Filter: k@0 = 1, by the key
+                  PointRead: table=t, index=t_pkey
+            EXPLAIN
+            QUERY PLAN
+            [
+              {
+                "Plan": {
+                  "Node Type": "FastPath",
+                  "Plans": [
+                    {
+                      "Details": "expr=[n@1 as n]",
+                      "Node Type": "Projection",
+                      "Plans": [
+                        {
+                          "Details": "k@0 = 1, by the key",
+                          "Node Type": "Filter",
+                          "Plans": [
+                            {
+                              "Details": "table=t, index=t_pkey",
+                              "Node Type": "PointRead"
+                            }
+                          ]
+                        }
+                      ]
+                    }
+                  ]
+                }
+              }
+            ]
+            EXPLAIN
+            QUERY PLAN
+            [
+              {
+                "Plan": {
+                  "Actual Rows": 1,
+                  "Metrics": "output_rows=1",
+                  "Node Type": "FastPath",
+                  "Plans": [
+                    {
+                      "Details": "expr=[n@1 as n]",
+                      "Node Type": "Projection",
+                      "Plans": [
+                        {
+                          "Details": "k@0 = 1, by the key",
+                          "Node Type": "Filter",
+                          "Plans": [
+                            {
+                              "Details": "table=t, index=t_pkey",
+                              "Node Type": "PointRead"
+                            }
+                          ]
+                        }
+                      ]
+                    }
+                  ]
+                }
+              }
+            ]
+            EXPLAIN
+            SET
+            QUERY PLAN
+            FilterExec: k@0 = 1, projection=[n@1]
+              CooperativeExec
+                IndexScan: table=t, index=t_pkey, ranges=1
+            Settings: helios.fast_path = 'off'
+            EXPLAIN
+            QUERY PLAN
+            CooperativeExec, rows=2
+              TableScan: table=t, rows=2
+            EXPLAIN
+            QUERY PLAN
+            [
+              {
+                "Plan": {
+                  "Node Type": "CooperativeExec",
+                  "Plans": [
+                    {
+                      "Details": "table=t",
+                      "Node Type": "TableScan"
+                    }
+                  ]
+                },
+                "Settings": {
+                  "helios.fast_path": "off"
+                }
+              }
+            ]
+            EXPLAIN
+            QUERY PLAN
+            ProjectionExec: expr=[count(Int64(1))@0 as count], metrics=[output_rows=1, output_bytes=8.0 B, output_batches=1]
+              AggregateExec: mode=Single, gby=[], aggr=[count(Int64(1))], metrics=[output_rows=1, output_bytes=8.0 B, output_batches=1]
+                CooperativeExec, metrics=[]
+                  TableScan: table=t, metrics=[output_rows=2, output_bytes=0.0 B, output_batches=0]
+            EXPLAIN
+            ERROR 0A000: EXPLAIN (FORMAT YAML) is not supported
+            ERROR 0A000: EXPLAIN (FORMAT XML) is not supported
+            ERROR 22023: unrecognized value for EXPLAIN option "format": "csv"
+            ERROR 42601: format requires a parameter
+            ERROR 0A000: EXPLAIN option BUFFERS is not supported
+            HINT: Nobody counts what one statement reads and logs.
+            ERROR 0A000: EXPLAIN option WAL is not supported
+            HINT: Nobody counts what one statement reads and logs.
+            ERROR 22023: EXPLAIN option TIMING requires ANALYZE
+            ERROR 42601: analyze requires a Boolean value
+            ERROR 42601: unrecognized EXPLAIN option "nothing"
+            ERROR 42P02: there is no parameter $1
+            ERROR 0A000: EXPLAIN of this statement is not supported
+        "#]],
     );
 }
 
