@@ -255,16 +255,31 @@ struct Explaining {
 impl Session {
     pub(super) fn explain(&mut self, ast: &Ast) -> Result<Outcome> {
         let Ast::Explain {
+            describe_alias,
+            query_plan,
+            estimate,
             analyze,
             verbose,
             statement,
             format,
             options,
-            ..
         } = ast
         else {
             return Err(SqlError::internal("not an EXPLAIN"));
         };
+        // Forms of other databases.
+        let other = match (describe_alias, query_plan, estimate) {
+            (ast::DescribeAlias::Explain, false, false) => None,
+            (ast::DescribeAlias::Explain, true, _) => Some("QUERY".to_owned()),
+            (ast::DescribeAlias::Explain, _, true) => Some("ESTIMATE".to_owned()),
+            (alias, ..) => Some(alias.to_string()),
+        };
+        if let Some(word) = other {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("syntax error at or near \"{word}\""),
+            ));
+        }
         let listed = options.as_deref().unwrap_or_default();
         let options = Options::read(*analyze, *verbose, format.as_ref(), listed)?;
         let explaining = Explaining {

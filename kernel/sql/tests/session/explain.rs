@@ -119,7 +119,9 @@ fn options_do_what_they_say_or_are_refused() {
          EXPLAIN (ANALYZE maybe) SELECT 1;
          EXPLAIN (NOTHING) SELECT 1;
          EXPLAIN SELECT $1::int;
-         EXPLAIN CREATE TABLE u (a int);",
+         EXPLAIN CREATE TABLE u (a int);
+         EXPLAIN QUERY PLAN SELECT 1;
+         DESCRIBE SELECT 1;",
         expect![[r#"
             CREATE TABLE
             INSERT 0 2
@@ -233,6 +235,8 @@ fn options_do_what_they_say_or_are_refused() {
             ERROR 42601: unrecognized EXPLAIN option "nothing"
             ERROR 42P02: there is no parameter $1
             ERROR 0A000: EXPLAIN of this statement is not supported
+            ERROR 42601: syntax error at or near "QUERY"
+            ERROR 42601: syntax error at or near "DESCRIBE"
         "#]],
     );
 }
