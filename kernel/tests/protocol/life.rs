@@ -236,3 +236,67 @@ fn quiet_connections_are_cheap() {
         assert_eq!(raw.ask(&query("select 1")), "T D(1) C(SELECT 1) Z(I)");
     }
 }
+
+/// A client that has closed its half is answered what it asked before, and is gone then, wherever it stood.
+#[test]
+fn half_a_connection_is_served_to_its_end() {
+    let served = Served::trust();
+    let close = |raw: &Raw| raw.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut raw = Raw::ready(served.address());
+    raw.send(&query("select 1"));
+    close(&raw);
+    assert_eq!(shown(&raw.until_closed()), "T D(1) C(SELECT 1) Z(I)");
+    let startup = startup_packet(&[("user", "helios")]);
+    for sent in [&[][..], &startup[..3], &startup[..startup.len() - 1]] {
+        let mut raw = Raw::silent(served.address());
+        raw.send(sent);
+        close(&raw);
+        assert_eq!(shown(&raw.until_closed()), "");
+    }
+    // In the middle of a COPY, whose rows are gone with it.
+    let mut raw = Raw::ready(served.address());
+    raw.ask(&query("create table t (a int)"));
+    raw.send(&query("copy t from stdin"));
+    raw.next();
+    raw.send(&crate::raw::message(b'd', b"1\n2\n"));
+    close(&raw);
+    raw.until_closed();
+    let begun = std::time::Instant::now();
+    while served.server.as_ref().unwrap().connections() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    let rows = served
+        .database
+        .query("select count(*) from t", &[])
+        .unwrap();
+    assert_eq!(rows.one().unwrap().get::<i64>(0).unwrap(), 0);
+}
+
+/// Whoever asks for much and reads nothing keeps what is on its way to him and no more, and others are served.
+#[test]
+fn clients_that_do_not_read_hold_only_themselves() {
+    let served = Served::trust();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages = status.split(' ').nth(1).unwrap();
+        pages.parse::<usize>().unwrap() * 4096
+    };
+    let much = "select repeat('x', 1000) from generate_series(1, 1000000)";
+    let begun = resident();
+    let deaf: Vec<Raw> = (0..4)
+        .map(|_| {
+            let mut raw = Raw::ready(served.address());
+            raw.send(&query(much));
+            raw
+        })
+        .collect();
+    // Each of them would be sent a gigabyte.
+    for _ in 0..20 {
+        let mut raw = Raw::ready(served.address());
+        assert_eq!(raw.ask(&query("select 1")), "T D(1) C(SELECT 1) Z(I)");
+    }
+    let grown = resident().saturating_sub(begun);
+    assert!(grown < 1 << 30, "{} MiB", grown >> 20);
+    drop(deaf);
+}
