@@ -23,7 +23,8 @@ def pytest_collectreport(report):
 def pytest_runtest_logreport(report):
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        tell("skipped", _name(report), str(reason).removeprefix("Skipped: "))
+        # The suite says which test it is of, and then why.
+        tell("skipped", _name(report), str(reason).removeprefix("Skipped: ").rpartition("' : ")[2])
     elif report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         message = crash.message if crash else report.longrepr
