@@ -225,8 +225,8 @@ fn fields(severity: &str, error: &SqlError) -> Vec<(u8, String)> {
             fields.push((code, plain(value)));
         }
     }
-    if let Some(routine) = error.routine {
-        fields.push((b'R', routine.to_owned()));
+    if error.is_stale_plan {
+        fields.push((b'R', "RevalidateCachedQuery".to_owned()));
     }
     fields
 }

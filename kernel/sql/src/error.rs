@@ -150,8 +150,8 @@ pub struct SqlError {
     pub constraint: Option<String>,
     /// PostgreSQL's CONTEXT, such as `COPY flights, line 7, column dep_time: "x"`.
     pub context: Option<String>,
-    /// PostgreSQL's name of who raised it, for the one error that drivers know by it.
-    pub routine: Option<&'static str>,
+    /// A prepared statement is stale: drivers know that by the name of PostgreSQL's routine that finds it out.
+    pub is_stale_plan: bool,
 }
 
 pub type Result<T, E = SqlError> = std::result::Result<T, E>;
@@ -169,7 +169,7 @@ impl SqlError {
             column: None,
             constraint: None,
             context: None,
-            routine: None,
+            is_stale_plan: false,
         }
     }
 
@@ -185,7 +185,7 @@ impl SqlError {
     /// when they see the routine.
     pub fn result_type_changed() -> SqlError {
         SqlError {
-            routine: Some("RevalidateCachedQuery"),
+            is_stale_plan: true,
             ..SqlError::new(
                 state::FEATURE_NOT_SUPPORTED,
                 "cached plan must not change result type",

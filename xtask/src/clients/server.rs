@@ -49,6 +49,11 @@ impl Server {
             let removed = std::fs::remove_dir_all(directory);
             removed.map_err(|e| format!("{}: {e}", directory.display()))?;
         }
+        Self::again(binary, directory)
+    }
+
+    /// Starts it over what is there.
+    pub fn again(binary: &Path, directory: &Path) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", binary.display());
         std::fs::create_dir_all(directory).map_err(failed)?;
         let log = directory.join("server.log");

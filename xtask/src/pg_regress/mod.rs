@@ -90,11 +90,11 @@ fn ran(root: &Path, arguments: &[&str]) -> Result<bool, String> {
         if !server.is_running() {
             outcome.trouble = Some("the server ended".to_owned());
             troubles.extend(server.end().into_iter().map(|t| format!("{name}: {t}")));
-            server = Server::start(&binary, &directory)?;
+            server = Server::again(&binary, &directory)?;
         } else if outcome.trouble.is_some() {
             // Whatever hangs in there would disturb the files that follow.
             troubles.extend(server.end().into_iter().map(|t| format!("{name}: {t}")));
-            server = Server::start(&binary, &directory)?;
+            server = Server::again(&binary, &directory)?;
         }
         println!(
             "{name:24} {:5} of {:5} agree, {:6.1} s {}",
