@@ -252,10 +252,7 @@ impl Session {
                 let (using, check) = (terms.using.is_some(), terms.check.is_some());
                 check_terms(policy.command, using, check).map_err(|e| match policy.command {
                     PolicyCommand::Insert => e,
-                    _ => SqlError::new(
-                        e.code,
-                        "only USING expression allowed for SELECT, DELETE",
-                    ),
+                    _ => SqlError::new(e.code, "only USING expression allowed for SELECT, DELETE"),
                 })?;
                 self.change_terms(&table, &mut policy, terms)?;
                 table.policies[at] = policy;

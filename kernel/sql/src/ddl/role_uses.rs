@@ -19,7 +19,9 @@ fn owned(catalog: &CatalogSnapshot, role: Oid) -> Vec<(Oid, String)> {
     let views = catalog.views().map(|v| (v.owner, v.oid, "view", &v.name));
     let sequences = catalog.sequences();
     let sequences = sequences.map(|s| (s.owner, s.oid, "sequence", &s.name));
-    let schemas = catalog.schemas().map(|s| (s.owner, s.oid, "schema", &s.name));
+    let schemas = catalog
+        .schemas()
+        .map(|s| (s.owner, s.oid, "schema", &s.name));
     let objects = catalog.plugin_objects();
     let objects = objects.map(|o| (o.owner, o.oid, o.class.as_str(), &o.name));
     let extensions = catalog.all_extensions();

@@ -19,7 +19,7 @@ use heliosdb_dump::{
 use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
 
-use super::plugins;
+use super::{access, plugins};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
 use crate::catalog::store::{self, CATALOG};
@@ -208,6 +208,8 @@ fn described(
     comment: (Oid, Oid),
 ) -> ObjectDescription {
     let (class, object) = comment;
+    let mut definition = definition;
+    access::lists(&ctx.catalog, class, object, &mut definition);
     ObjectDescription {
         kind: kind.to_owned(),
         name,
@@ -250,6 +252,7 @@ fn role(ctx: &SystemContext, role: &Role) -> ObjectDescription {
     if role.password.is_some() {
         sql.push_str(" PASSWORD '********'");
     }
+    access::role(&ctx.catalog, role, &mut sql);
     let description = described(
         ctx,
         "role",
@@ -337,7 +340,8 @@ fn table(ctx: &SystemContext, table: &Table) -> ObjectDescription {
         .live_columns()
         .map(|(id, c)| format!("\n    {}", column(ctx, table, id.0, c)))
         .collect();
-    let sql = format!("CREATE TABLE {name} ({}\n)", columns.join(","));
+    let mut sql = format!("CREATE TABLE {name} ({}\n)", columns.join(","));
+    access::policies(&ctx.catalog, table, &mut sql);
     let comment = (oid::PG_CLASS, table.oid);
     described(ctx, "table", name, table.owner, sql, comment)
 }

@@ -4,6 +4,7 @@
 //! words what the catalog has, [`export`] takes the one view that all of a dump is read from, and
 //! [`stream`] runs it on a thread of its own for EXPORT DATABASE.
 
+mod access;
 mod describe;
 mod export;
 mod plugins;

@@ -277,6 +277,7 @@ fn roles_own_what_they_make() {
          CREATE VIEW v AS SELECT * FROM t;",
     );
     assert!(db.instance.role_secret("ann").unwrap().is_some());
+    root.ok("GRANT CREATE ON SCHEMA public TO ann");
     let mut ann = db.session_of("ann");
     out += &ann.run(
         "SELECT * FROM t; SELECT * FROM v; INSERT INTO t VALUES (2); DROP TABLE t;
@@ -284,7 +285,10 @@ fn roles_own_what_they_make() {
          SELECT current_user, count(*) FROM mine; ALTER ROLE ann SUPERUSER;
          ALTER ROLE ann PASSWORD 'other';",
     );
-    out += &root.run("DROP ROLE ann; DROP TABLE mine; DROP ROLE ann; DROP ROLE nope;");
+    out += &root.run(
+        "DROP ROLE ann; DROP TABLE mine; REVOKE CREATE ON SCHEMA public FROM ann; DROP ROLE ann;
+         DROP ROLE nope;",
+    );
     expect![[r#"
         CREATE ROLE
         ERROR 42710: role "ann" already exists
@@ -300,11 +304,13 @@ fn roles_own_what_they_make() {
         INSERT 0 1
         current_user | count
         ann | 1
-        ERROR 42501: permission denied
+        ERROR 42501: must be superuser to alter superuser roles or change superuser attribute
         ALTER ROLE
         ERROR 2BP01: role "ann" cannot be dropped because some objects depend on it
-        DETAIL: owner of table mine
+        DETAIL: privileges for schema public
+        owner of table mine
         DROP TABLE
+        REVOKE
         DROP ROLE
         ERROR 42704: role "nope" does not exist
     "#]]

@@ -30,6 +30,7 @@ mod notify;
 mod observer;
 mod offset;
 mod plugin;
+mod privileges;
 mod query;
 mod regression;
 #[path = "../support/mod.rs"]

@@ -432,8 +432,10 @@ fn what_depends_on_an_object_keeps_it_or_goes_along() {
 #[test]
 fn objects_have_owners() {
     let db = Db::with(&words());
-    db.session()
-        .ok("CREATE ROLE guest LOGIN; CREATE WORD LIST animals AS 'cat'; CREATE TABLE t (a int);");
+    db.session().ok(
+        "CREATE ROLE guest LOGIN; CREATE WORD LIST animals AS 'cat'; CREATE TABLE t (a int);
+             GRANT CREATE ON SCHEMA public TO guest",
+    );
     expect![[r#"
         ERROR 42501: must be owner of word list animals
         ERROR 42501: must be owner of word list animals

@@ -1,0 +1,186 @@
+//! Privileges and row security beyond what scripts of one session show: over restarts, in dumps, in sessions that
+//! are open, and where this database reads rows in ways of its own.
+
+use expect_test::expect;
+use heliosdb_sql::error::state;
+
+use crate::support::Db;
+
+/// Two roles, a table of both with a policy, and one of which a role may read a column.
+const SETUP: &str = "
+    CREATE ROLE ann LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE staff NOLOGIN;
+    GRANT staff TO bob;
+    CREATE TABLE notes (id int PRIMARY KEY, who text, body text);
+    INSERT INTO notes VALUES (1, 'ann', 'a'), (2, 'bob', 'b');
+    ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON notes USING (who = current_user);
+    GRANT SELECT, INSERT, UPDATE ON notes TO ann, bob;
+    CREATE TABLE pay (id int, amount int);
+    INSERT INTO pay VALUES (1, 100);
+    GRANT SELECT (id) ON pay TO staff;
+    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO staff";
+
+/// What each role sees.
+fn seen(db: &Db) -> String {
+    let mut out = String::new();
+    for role in ["ann", "bob"] {
+        let mut session = db.session_of(role);
+        out += &session.run("SELECT id FROM notes; SELECT id FROM pay; SELECT amount FROM pay");
+    }
+    out
+}
+
+const SEEN: &str = "id
+1
+ERROR 42501: permission denied for table pay
+ERROR 42501: permission denied for table pay
+id
+2
+id
+1
+ERROR 42501: permission denied for table pay
+";
+
+#[test]
+fn they_survive_a_restart() {
+    let db = Db::new();
+    db.session().ok(SETUP);
+    assert_eq!(seen(&db), SEEN);
+    let db = db.reopen();
+    assert_eq!(seen(&db), SEEN);
+    let mut root = db.session();
+    root.ok("CREATE TABLE later (i int)");
+    assert_eq!(db.session_of("bob").run("SELECT * FROM later"), "i\n");
+}
+
+/// A plan is no one else's, and none of a time when more was allowed.
+#[test]
+fn plans_are_made_again_when_rights_change() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(SETUP);
+    root.ok("GRANT SELECT ON pay TO ann");
+    let mut ann = db.session_of("ann");
+    ann.ok("PREPARE p AS SELECT amount FROM pay WHERE id = 1");
+    for _ in 0..3 {
+        assert_eq!(ann.run("EXECUTE p"), "amount\n100\n");
+        assert_eq!(
+            ann.run("SELECT amount FROM pay WHERE id = 1"),
+            "amount\n100\n"
+        );
+    }
+    root.ok("REVOKE SELECT ON pay FROM ann");
+    let denied = "ERROR 42501: permission denied for table pay\n";
+    assert_eq!(ann.run("EXECUTE p"), denied);
+    assert_eq!(ann.run("SELECT amount FROM pay WHERE id = 1"), denied);
+    // The same text as another role, in one session.
+    for _ in 0..3 {
+        assert_eq!(root.run("SELECT id FROM notes WHERE id = 2"), "id\n2\n");
+    }
+    root.ok("SET ROLE ann");
+    assert_eq!(root.run("SELECT id FROM notes WHERE id = 2"), "id\n");
+    root.ok("RESET ROLE; ALTER ROLE ann SUPERUSER");
+    assert_eq!(ann.run("EXECUTE p"), "amount\n100\n");
+    root.ok("ALTER ROLE ann NOSUPERUSER");
+    assert_eq!(ann.run("EXECUTE p"), denied);
+}
+
+/// The past is seen by the policies of now, and what would go round them is refused.
+#[test]
+fn ways_of_our_own_do_not_go_round_policies() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(SETUP);
+    root.ok("UPDATE notes SET who = 'bob' WHERE id = 1");
+    let mut bob = db.session_of("bob");
+    assert_eq!(
+        bob.run("SELECT id FROM notes AS OF NOW ORDER BY id"),
+        "id\n1\n2\n"
+    );
+    let mut ann = db.session_of("ann");
+    assert_eq!(ann.run("SELECT id FROM notes AS OF NOW"), "id\n");
+    let refused = ann.run("SELECT * FROM helios_changes('notes', 0)");
+    assert!(
+        refused.starts_with(&format!("ERROR {}", state::FEATURE_NOT_SUPPORTED.as_str())),
+        "{refused}"
+    );
+    let refused = ann.run(
+        "MERGE INTO notes USING (VALUES (1)) AS v (id) ON notes.id = v.id
+         WHEN MATCHED THEN UPDATE SET body = 'x'",
+    );
+    assert!(refused.contains("row-level security"), "{refused}");
+    let denied = ann.run("SELECT amount FROM pay AS OF NOW");
+    assert_eq!(denied, "ERROR 42501: permission denied for table pay\n");
+    let denied = ann.run("SELECT * FROM helios_changes('pay', 0)");
+    assert_eq!(denied, "ERROR 42501: permission denied for table pay\n");
+    // Statements that write, in WITH.
+    let denied = ann.run("WITH w AS (UPDATE pay SET amount = 0 RETURNING *) SELECT * FROM w");
+    assert_eq!(denied, "ERROR 42501: permission denied for table pay\n");
+    let none = ann.run("WITH w AS (UPDATE notes SET body = '' RETURNING id) SELECT * FROM w");
+    assert_eq!(none, "id\n");
+}
+
+/// What fails in a condition of the statement fails for no row that is hidden, by whatever way it is read.
+#[test]
+fn a_condition_tells_nothing_of_hidden_rows() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(SETUP);
+    root.ok("CREATE INDEX ON notes (who); UPDATE notes SET body = '0' WHERE id = 1");
+    let mut ann = db.session_of("ann");
+    for condition in [
+        "body::int = 0",
+        "1 / (id - 2) < 0",
+        "id IN (1, 2) AND 1 / (id - 2) < 0",
+        "body::int = 0 AND who > ''",
+    ] {
+        assert_eq!(
+            ann.run(&format!("SELECT id FROM notes WHERE {condition}")),
+            "id\n1\n",
+            "{condition}"
+        );
+    }
+    let joined = ann
+        .run("SELECT a.id FROM notes AS a JOIN notes AS b ON a.id = b.id AND 1 / (b.id - 2) < 0");
+    assert_eq!(joined, "id\n1\n");
+}
+
+/// Every right is in what a dump says of its objects, so that an import that lost one is found out.
+#[test]
+fn a_dump_tells_of_every_right() {
+    let db = Db::new();
+    db.session().ok(SETUP);
+    db.session().ok(
+        "CREATE ROLE audit BYPASSRLS; ALTER TABLE notes FORCE ROW LEVEL SECURITY;
+         CREATE POLICY short ON notes AS RESTRICTIVE FOR INSERT TO ann WITH CHECK (length(body) < 9);
+         GRANT USAGE ON SCHEMA public TO ann WITH GRANT OPTION",
+    );
+    let view = db.instance.engine().visible_view();
+    let described = db.instance.describe(&view, "lite", None).unwrap();
+    let mut out = String::new();
+    for object in described.objects {
+        let mut lines = object.definition.lines();
+        let kept = lines.by_ref().filter(|line| {
+            let first = line.split(' ').next().unwrap_or_default();
+            matches!(
+                first,
+                "PRIVILEGES" | "MEMBER" | "DEFAULT" | "ROW" | "POLICY"
+            ) || line.contains("BYPASSRLS")
+        });
+        for line in kept {
+            out += &format!("{} {}: {line}\n", object.kind, object.name);
+        }
+    }
+    expect![[r#"
+        role audit: CREATE ROLE audit WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN BYPASSRLS
+        role bob: MEMBER OF staff BY helios
+        role helios: DEFAULT PRIVILEGES r helios=arwdDxt/helios, staff=r/helios
+        schema public: PRIVILEGES helios=UC/helios, =U/helios, ann=U*/helios
+        table public.notes: ROW LEVEL SECURITY FORCED
+        table public.notes: POLICY own AS PERMISSIVE FOR ALL TO PUBLIC USING (who = current_user)
+        table public.notes: POLICY short AS RESTRICTIVE FOR INSERT TO ann WITH CHECK (length(body) < 9)
+        table public.notes: PRIVILEGES helios=arwdDxt/helios, ann=arw/helios, bob=arw/helios
+        table public.pay: PRIVILEGES (column 1) staff=r/helios
+    "#]]
+    .assert_eq(&out);
+}
