@@ -410,6 +410,17 @@ impl Settings {
         Ok(())
     }
 
+    /// The settings as they were. An application's parameter that was not there then is empty, as in PostgreSQL.
+    pub(super) fn go_back_to(&mut self, before: Settings) {
+        let custom = std::mem::replace(self, before).0.custom.clone();
+        for name in custom.into_keys() {
+            if !self.0.custom.contains_key(&name) {
+                let values = Arc::make_mut(&mut self.0);
+                values.custom.insert(name, String::new());
+            }
+        }
+    }
+
     /// The value of an application's parameter that was set.
     fn custom(&mut self, name: &str) -> Option<&mut String> {
         let name = name.to_ascii_lowercase();

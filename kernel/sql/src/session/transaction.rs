@@ -409,7 +409,7 @@ impl Session {
             transaction.rollback();
         }
         if let Some(before) = self.txn.settings_before.take() {
-            self.info.change_settings(|s| *s = before);
+            self.info.change_settings(|s| s.go_back_to(before));
         }
         self.end_transaction();
     }
@@ -541,7 +541,7 @@ impl Session {
         }
         self.info.effects_back_to(frame.effects);
         self.txn.deferred.back_to(&frame.deferred);
-        self.info.change_settings(|s| *s = settings);
+        self.info.change_settings(|s| s.go_back_to(settings));
         self.txn.local = local;
         self.txn.failed = false;
         self.rows_failed
