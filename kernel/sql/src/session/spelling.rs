@@ -374,7 +374,7 @@ fn spell_conflicts(tokens: &mut Vec<TokenWithSpan>) {
             _ => false,
         });
         let conditional = word(close + 1, "where");
-        if (plain && !conditional) || (action != close + 1 && !conditional) {
+        if !conditional && (plain || action != close + 1) {
             continue;
         }
         let text = |from: usize, to: usize| sql(&tokens[at[from]..at[to]]);
