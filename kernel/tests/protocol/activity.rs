@@ -96,3 +96,20 @@ fn a_session_tells_where_its_client_is() {
         format!("T D({} {}) C(SELECT 1) Z(I)", client.ip(), client.port())
     );
 }
+
+#[test]
+fn statements_that_drivers_prepare_are_shown() {
+    let served = Served::trust();
+    let mut raw = Raw::ready(served.address());
+    let prepared = [parse("s", "select $1::int"), parse("", "select 2"), sync()].concat();
+    assert_eq!(raw.ask(&prepared), "1 1 Z(I)");
+    let shown = "select name || '|' || statement || '|' || from_sql
+                 from pg_prepared_statements";
+    assert_eq!(
+        raw.ask(&query(shown)),
+        "T D(s|select $1::int|false) C(SELECT 1) Z(I)"
+    );
+    let closed = [message(b'C', b"Ss\0"), sync()].concat();
+    assert_eq!(raw.ask(&closed), "3 Z(I)");
+    assert_eq!(raw.ask(&query(shown)), "T C(SELECT 0) Z(I)");
+}

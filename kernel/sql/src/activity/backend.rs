@@ -107,11 +107,10 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    pub fn new(begun: i64, client: Option<ClientAddress>) -> Backend {
+    pub fn new(begun: i64) -> Backend {
         Backend {
             idle_since: AtomicI64::new(begun),
             begun,
-            client,
             ..Backend::default()
         }
     }

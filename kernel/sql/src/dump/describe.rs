@@ -89,7 +89,6 @@ impl Instance {
             self.database().to_owned(),
             settings,
             catalog.clone(),
-            None,
         );
         Ok(SystemContext {
             catalog,

@@ -28,6 +28,7 @@ use crate::instance::HbaFileRule;
 use crate::privilege::Authority;
 use crate::provenance::Provenance;
 use crate::session::info::SessionInfo;
+use crate::session::named::NamedStatement;
 
 pub mod added;
 pub mod builtin;
@@ -80,6 +81,10 @@ pub trait SessionView: Debug + Send + Sync {
     fn settings(&self) -> Vec<Setting>;
     /// Those that DECLARE has opened.
     fn cursors(&self) -> Vec<Arc<OpenCursor>>;
+    /// Those that have names.
+    fn prepared_statements(&self) -> Vec<NamedStatement> {
+        Vec::new()
+    }
     /// Bytes of segments that a table, an index or a sequence takes.
     fn relation_size(&self, relation: Oid) -> i64;
     /// How many rows a table has, as far as is known without counting.

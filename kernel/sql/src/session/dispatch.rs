@@ -151,7 +151,7 @@ impl Session {
                 name,
                 data_types,
                 statement,
-            } => self.prepare_named(fold(name), data_types, statement.as_ref().clone()),
+            } => self.prepare_named(fold(name), data_types, statement.as_ref().clone(), text),
             Ast::Deallocate { name, .. } => self.deallocate(name),
             Ast::Execute { .. } => self.execute_named(ast),
             Ast::Close { cursor } => self.close_cursor(cursor),

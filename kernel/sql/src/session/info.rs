@@ -14,6 +14,7 @@ use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{AdvisoryLocks, Interrupt, SequenceSpec};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::named::ShownStatements;
 use super::outcome::Value;
 use super::pins::Asked;
 use super::settings::{Saved, Settings};
@@ -41,6 +42,8 @@ pub struct SessionInfo {
     pub login: Oid,
     pub database: String,
     pub pid: u32,
+    /// What is shown of the statements that have names.
+    pub(super) prepared: Arc<ShownStatements>,
     /// What others see of it.
     pub(crate) backend: Backend,
     pub(crate) interrupt: Arc<Interrupt>,
@@ -111,14 +114,14 @@ impl SessionInfo {
         database: String,
         settings: Settings,
         catalog: Arc<CatalogSnapshot>,
-        client: Option<ClientAddress>,
     ) -> SessionInfo {
         let pid = instance.next_pid();
         let interrupt = Interrupt::of_session(pid);
         let now = i64::try_from(instance.engine().now_micros()).unwrap_or(i64::MAX);
         SessionInfo {
             pid,
-            backend: Backend::new(now, client),
+            prepared: Arc::default(),
+            backend: Backend::new(now),
             advisory: Mutex::new(instance.engine().advisory_locks(&interrupt)),
             interrupt,
             turn_to_wait: Mutex::default(),
@@ -146,6 +149,12 @@ impl SessionInfo {
             settings_changed: Mutex::default(),
             parameters: RwLock::new(None),
         }
+    }
+
+    /// The same, of a client that is there.
+    pub(crate) fn of_client(mut self, client: Option<ClientAddress>) -> SessionInfo {
+        self.backend.client = client;
+        self
     }
 
     /// The statement locks, warns or notifies.

@@ -24,6 +24,7 @@ pub(crate) mod info;
 pub(crate) mod kept;
 mod known;
 mod locate;
+pub(crate) mod named;
 pub(crate) mod nested;
 mod normal;
 mod notify;
@@ -44,7 +45,7 @@ pub(crate) mod user_type;
 pub(crate) mod utility;
 pub(crate) mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -74,8 +75,8 @@ use crate::transfer::CopyIn;
 use cursor::Cursor;
 use info::SessionInfo;
 use known::KnownTexts;
+use named::NamedStatements;
 use outcome::{CommandTag, Notice, Outcome, Rows, TransactionStatus, Value};
-use prepared::Prepared;
 use settings::{Identity, Settings, Shown};
 use statement::{Statement, StatementKind};
 use timeout::{CancelHandle, StatementTimer};
@@ -98,7 +99,7 @@ pub struct Session {
     pub(crate) info: Arc<SessionInfo>,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) txn: TransactionState,
-    pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    pub(crate) prepared: NamedStatements,
     /// Above the transaction that they read in.
     cursors: BTreeMap<String, Cursor>,
     known: KnownTexts,
@@ -173,23 +174,23 @@ impl Session {
         for (name, value) in &options.parameters {
             settings.set_default(name, value)?;
         }
-        let info = Arc::new(SessionInfo::new(
+        let info = SessionInfo::new(
             instance.clone(),
             role.oid,
             options.database,
             settings,
             catalog,
-            options.client,
-        ));
+        );
+        let info = Arc::new(info.of_client(options.client));
         info.instance
             .activity()
             .begin(&info, role.connection_limit)?;
         let mut session = Session {
             instance,
             interrupt: info.interrupt.clone(),
+            prepared: NamedStatements::new(info.prepared.clone()),
             info,
             txn: TransactionState::default(),
-            prepared: HashMap::new(),
             cursors: BTreeMap::new(),
             known: KnownTexts::default(),
             copy_in: None,
@@ -850,6 +851,7 @@ pub(crate) fn done(tag: &str) -> Result<Outcome> {
 
 #[cfg(test)]
 mod tests {
+    use super::prepared::Prepared;
     use super::*;
 
     /// A server moves sessions and results between threads.

@@ -13,7 +13,7 @@
 //!    lender's snapshot as it was: a plugin that looks whether rows match what it is about to write
 //!    has to see every row that the commit will meet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -93,7 +93,7 @@ impl Session {
             info,
             interrupt,
             txn: TransactionState::default(),
-            prepared: HashMap::new(),
+            prepared: Default::default(),
             cursors: BTreeMap::new(),
             known: Default::default(),
             copy_in: None,

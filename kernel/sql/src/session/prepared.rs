@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
@@ -33,6 +34,7 @@ pub struct Prepared {
     pub columns: Option<Arc<[ResultColumn]>>,
     statement: Statement,
     cached: Mutex<Option<Cached>>,
+    executions: AtomicU64,
 }
 
 struct Cached {
@@ -129,6 +131,11 @@ impl Prepared {
     pub fn statement(&self) -> &Statement {
         &self.statement
     }
+
+    /// How often it ran.
+    pub(super) fn executions(&self) -> u64 {
+        self.executions.load(Ordering::Relaxed)
+    }
 }
 
 impl Session {
@@ -204,6 +211,7 @@ impl Session {
                     },
                     statement,
                     cached: Mutex::new(cached),
+                    executions: AtomicU64::new(0),
                 })
             }
             Err(e) => {
@@ -327,12 +335,16 @@ impl Session {
                 settings: self.info.settings(),
                 plan: Arc::new(plan),
             })),
+            executions: AtomicU64::new(0),
         };
         let params = self.bind(&prepared.param_types, params)?;
         self.run_prepared(&prepared, &params)
     }
 
     fn run_prepared(&mut self, prepared: &Prepared, params: &[ScalarValue]) -> Result<Outcome> {
+        // One session runs it, so that nothing is lost between the two.
+        let executions = prepared.executions();
+        prepared.executions.store(executions + 1, Ordering::Relaxed);
         let cacheable = prepared.cached.lock().is_some() || !prepared.param_types.is_empty();
         if !cacheable {
             return self.dispatch(&prepared.statement, params);
@@ -435,6 +447,7 @@ impl Session {
                 settings: self.info.settings(),
                 plan: Arc::new(plan),
             })),
+            executions: AtomicU64::new(0),
         })
     }
 
@@ -481,13 +494,14 @@ impl Session {
 
     /// Keeps a statement under a name, as PREPARE does.
     pub fn keep_prepared(&mut self, name: String, prepared: Arc<Prepared>) -> Result<()> {
-        if self.prepared.contains_key(&name) {
+        if self.prepared.get(&name).is_some() {
             return Err(SqlError::new(
                 state::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
-        self.prepared.insert(name, prepared);
+        let now = self.now_micros();
+        self.prepared.insert(name, prepared, None, now);
         Ok(())
     }
 
@@ -511,8 +525,9 @@ impl Session {
         name: String,
         types: &[ast::DataType],
         statement: Ast,
+        by: &str,
     ) -> Result<Outcome> {
-        if self.prepared.contains_key(&name) {
+        if self.prepared.get(&name).is_some() {
             return Err(SqlError::new(
                 state::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
@@ -549,8 +564,11 @@ impl Session {
                 settings: self.info.settings(),
                 plan: Arc::new(plan),
             })),
+            executions: AtomicU64::new(0),
         };
-        self.prepared.insert(name, Arc::new(prepared));
+        let now = self.info.statement_start();
+        self.prepared
+            .insert(name, Arc::new(prepared), Some(by), now);
         done("PREPARE")
     }
 
@@ -560,7 +578,7 @@ impl Session {
             return done("DEALLOCATE ALL");
         }
         let name = fold(name);
-        if self.prepared.remove(&name).is_none() {
+        if !self.prepared.remove(&name) {
             return Err(undefined_statement(&name));
         }
         done("DEALLOCATE")

@@ -11,6 +11,7 @@ use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::segment::ColumnPages;
 
 use super::info::SessionInfo;
+use super::named::NamedStatement;
 use super::server_settings;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::Result;
@@ -91,6 +92,10 @@ impl SessionView for SessionInfo {
 
     fn cursors(&self) -> Vec<Arc<OpenCursor>> {
         self.open_cursors()
+    }
+
+    fn prepared_statements(&self) -> Vec<NamedStatement> {
+        self.prepared.all()
     }
 
     fn relation_size(&self, relation: Oid) -> i64 {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 20] = [
+const SCRIPTS: [(&str, &str); 21] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -24,6 +24,7 @@ const SCRIPTS: [(&str, &str); 20] = [
     ("introspection", include_str!("introspection.sql")),
     ("merge", include_str!("merge.sql")),
     ("notify", include_str!("notify.sql")),
+    ("prepared", include_str!("prepared.sql")),
     ("privileges", include_str!("privileges.sql")),
     ("rename", include_str!("rename.sql")),
     ("row_security", include_str!("row_security.sql")),

@@ -154,12 +154,12 @@ fn those_who_wait_for_locks_are_shown_with_those_who_hold_them() {
         locks,
         "who | locktype | relation | classid | objid | objsubid | mode | granted\n\
          1 | advisory | NULL | 1 | 2 | 2 | ExclusiveLock | t\n\
-         1 | relation | t | NULL | NULL | NULL | RowShareLock | t\n\
          1 | relation | t | NULL | NULL | NULL | RowExclusiveLock | t\n\
+         1 | relation | t | NULL | NULL | NULL | RowShareLock | t\n\
          1 | tuple | t | NULL | NULL | NULL | ExclusiveLock | t\n\
          2 | advisory | NULL | 1 | 2 | 2 | ShareLock | f\n\
-         3 | relation | t | NULL | NULL | NULL | RowShareLock | t\n\
          3 | relation | t | NULL | NULL | NULL | RowExclusiveLock | t\n\
+         3 | relation | t | NULL | NULL | NULL | RowShareLock | t\n\
          3 | tuple | t | NULL | NULL | NULL | AccessExclusiveLock | f\n"
     );
 

@@ -24,6 +24,10 @@ relations! {
         transactionid Xid, classid Oid, objid Oid, objsubid Int2, virtualtransaction Text, pid Int4,
         mode Text, granted Bool, fastpath Bool, waitstart Timestamptz,
     } => Some(lock_rows);
+    PG_PREPARED_STATEMENTS = pg_catalog.pg_prepared_statements 12095 'v' {
+        name Text, statement Text, prepare_time Timestamptz, parameter_types RegtypeArray,
+        from_sql Bool, generic_plans Int8, custom_plans Int8,
+    } => Some(prepared_rows);
 }
 
 /// Roles see of others' sessions that they are there.
@@ -129,6 +133,21 @@ fn waits_for(
             LockedObject::Advisory(..) => "advisory",
         },
     ))
+}
+
+fn prepared_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for statement in ctx.session.prepared_statements() {
+        rows.push(row![
+            statement.name,
+            statement.text,
+            Datum::Timestamp(statement.prepared_micros),
+            statement.parameters,
+            statement.from_sql,
+            statement.executions,
+            0i64,
+        ])?;
+    }
+    Ok(())
 }
 
 /// The mode of a lock on a tuple that stands for one on a row.

@@ -52,6 +52,7 @@ static RELATIONS: &[&Relation] = &[
     &role::PG_SHDEPEND,
     &activity::PG_STAT_ACTIVITY,
     &activity::PG_LOCKS,
+    &activity::PG_PREPARED_STATEMENTS,
     &access::PG_AM,
     &access::PG_OPERATOR,
     &access::PG_OPCLASS,
