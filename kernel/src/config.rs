@@ -83,7 +83,6 @@ impl ServerSection {
                 key: directory.join(&tls.key),
                 required: tls.required,
             }),
-            ..ServerConfig::default()
         }
     }
 }
