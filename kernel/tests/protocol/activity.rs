@@ -88,11 +88,9 @@ fn a_session_tells_where_its_client_is() {
         served.address().port()
     );
     assert_eq!(raw.ask(&query(&sql)), "T D(t) C(SELECT 1) Z(I)");
-    let sql = format!(
-        "select client_addr::text || ' ' || client_port from pg_stat_activity where pid = pg_backend_pid()"
-    );
+    let sql = "select client_addr::text || ' ' || client_port from pg_stat_activity where pid = pg_backend_pid()";
     assert_eq!(
-        raw.ask(&query(&sql)),
+        raw.ask(&query(sql)),
         format!("T D({} {}) C(SELECT 1) Z(I)", client.ip(), client.port())
     );
 }

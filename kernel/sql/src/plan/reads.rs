@@ -159,10 +159,8 @@ impl Reads<'_> {
                 Some(at) => self.follow(&u.input, *at),
                 None => self.lost = true,
             },
-            LogicalPlan::Window(w) => {
-                if column < w.input.schema().fields().len() {
-                    self.follow(&w.input, column);
-                }
+            LogicalPlan::Window(w) if column < w.input.schema().fields().len() => {
+                self.follow(&w.input, column);
             }
             LogicalPlan::Join(join) => {
                 let (qualifier, field) = plan.schema().qualified_field(column);
@@ -172,10 +170,9 @@ impl Reads<'_> {
                         .index_of_column_by_name(qualifier, field.name())?;
                     Some((side, at))
                 });
-                match side {
-                    Some((side, at)) => self.follow(side, at),
-                    // The mark of a semi join, which is computed.
-                    None => {}
+                // The mark of a semi join has none: it is computed.
+                if let Some((side, at)) = side {
+                    self.follow(side, at);
                 }
             }
             // Computed here, of columns that the node's expressions name.

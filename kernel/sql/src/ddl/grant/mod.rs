@@ -135,10 +135,7 @@ fn asked(privileges: &[Named], target: &Target) -> Result<Asked> {
         if target.class != ObjectClass::Table {
             return Err(SqlError::new(
                 state::INVALID_GRANT_OPERATION,
-                match target.class {
-                    ObjectClass::Sequence => "column privileges are only valid for relations",
-                    _ => "column privileges are only valid for relations",
-                },
+                "column privileges are only valid for relations",
             ));
         }
         let on = match &named.name {
@@ -367,10 +364,12 @@ impl Session {
                     let relations = relations.filter_map(|(_, oid)| catalog.relation(oid));
                     targets.extend(
                         relations
-                            .filter(|relation| match (kind, relation) {
-                                (Kind::Table, Relation::Table(_) | Relation::View(_)) => true,
-                                (Kind::Sequence, Relation::Sequence(_)) => true,
-                                _ => false,
+                            .filter(|relation| {
+                                matches!(
+                                    (kind, relation),
+                                    (Kind::Table, Relation::Table(_) | Relation::View(_))
+                                        | (Kind::Sequence, Relation::Sequence(_))
+                                )
                             })
                             .map(Target::of),
                     );

@@ -46,10 +46,7 @@ fn type_name(ty: &DataType) -> Option<String> {
     match (names::from_ast(ty), ty) {
         (Ok((ty, _)), _) => Some(ty.internal_name().trim_start_matches('_').to_owned()),
         (Err(_), DataType::Custom(name, _)) => Some(function_name(name)),
-        (Err(_), DataType::Array(item)) => match item {
-            ArrayElemTypeDef::SquareBracket(item, _) => type_name(item),
-            _ => None,
-        },
+        (Err(_), DataType::Array(ArrayElemTypeDef::SquareBracket(item, _))) => type_name(item),
         _ => None,
     }
 }
