@@ -372,7 +372,7 @@ fn a_role_changes_its_own_schemas_alone_and_by_either_protocol() {
     let running = Running::start(directory.path(), "trust");
     let owner = Session::new(&running);
     owner.ok(OBJECTS);
-    owner.ok("CREATE ROLE bob LOGIN");
+    owner.ok("CREATE ROLE bob LOGIN; GRANT CREATE ON SCHEMA public TO bob");
     let bob = Session::of("bob", &running);
     for statement in [
         "CREATE JSON SCHEMA mine AS '{\"type\": \"array\"}'",

@@ -19,6 +19,7 @@ use heliosdb_storage::ids::RowId;
 use sqlparser::ast;
 
 use super::put;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::Schema;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
@@ -50,6 +51,12 @@ impl Session {
     /// The schema of this session's temporary objects, made if there is none.
     pub(super) fn own_temporary_schema(&mut self) -> Result<Arc<Schema>> {
         let (_, catalog) = self.write_view()?;
+        let (role, database) = (self.info.role(), &self.info.database);
+        let may = role.check_database(&catalog, database, Privileges::TEMPORARY);
+        may.map_err(|e| {
+            let message = "permission denied to create temporary tables in database";
+            SqlError::new(e.code, format!("{message} \"{database}\""))
+        })?;
         let name = self.info.temporary_schema();
         if self.info.has_made_temporary()
             && let Some(schema) = catalog.schema_by_name(&name)

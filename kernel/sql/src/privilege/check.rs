@@ -4,6 +4,7 @@ use crate::catalog::access::Privileges;
 use crate::catalog::model::{Schema, Table, oid};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
+use crate::names::is_temporary_schema;
 use crate::privilege::Authority;
 use crate::privilege::acl::ObjectClass;
 
@@ -45,6 +46,10 @@ impl Authority {
         schema: &Schema,
         wanted: Privileges,
     ) -> bool {
+        // A session's own, whoever it acts for. Others' are nobody's to name.
+        if is_temporary_schema(&schema.name) {
+            return true;
+        }
         self.on(catalog, ObjectClass::Schema, schema.oid, schema.owner)
             .contains(wanted)
     }

@@ -69,6 +69,7 @@ use crate::instance::Instance;
 use crate::names;
 use crate::plan::state::StatementContext;
 use crate::plugin::services::Faults;
+use crate::privilege::Authority;
 use crate::privilege::conceal::conceal;
 use crate::transfer::CopyIn;
 
@@ -152,6 +153,10 @@ impl Session {
                 format!("role \"{}\" is not permitted to log in", role.name),
             ));
         }
+        let authority = Authority::of(&catalog, role.oid);
+        authority
+            .check_database(&catalog, instance.database(), Privileges::CONNECT)
+            .map_err(|e| e.with_detail("User does not have CONNECT privilege."))?;
         if options.database != instance.database() {
             return Err(SqlError::new(
                 state::INVALID_CATALOG_NAME,

@@ -145,6 +145,32 @@ fn a_condition_tells_nothing_of_hidden_rows() {
     assert_eq!(joined, "id\n1\n");
 }
 
+#[test]
+fn a_database_lets_in_whom_it_may() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(SETUP);
+    root.ok("REVOKE CONNECT, TEMPORARY ON DATABASE helios FROM PUBLIC");
+    let options = heliosdb_sql::SessionOptions {
+        user: "ann".to_owned(),
+        database: "helios".to_owned(),
+        ..Default::default()
+    };
+    let refused = db.instance.session(options).unwrap_err();
+    assert_eq!(refused.code, state::INSUFFICIENT_PRIVILEGE);
+    assert_eq!(refused.message, "permission denied for database helios");
+    root.ok("GRANT CONNECT ON DATABASE helios TO ann; SET ROLE ann");
+    assert_eq!(
+        root.run("CREATE TEMP TABLE t (i int)"),
+        "ERROR 42501: permission denied to create temporary tables in database \"helios\"\n"
+    );
+    root.ok("RESET ROLE; GRANT TEMPORARY ON DATABASE helios TO ann, bob; SET ROLE ann");
+    root.ok("CREATE TEMP TABLE t (i int); SET ROLE bob; CREATE TEMP TABLE u (i int)");
+    let denied = root.run("SELECT * FROM t");
+    assert_eq!(denied, "ERROR 42501: permission denied for table t\n");
+    assert_eq!(db.session_of("ann").run("SELECT 1 AS a"), "a\n1\n");
+}
+
 /// Every right is in what a dump says of its objects, so that an import that lost one is found out.
 #[test]
 fn a_dump_tells_of_every_right() {
