@@ -451,7 +451,8 @@ fn objects_have_owners() {
     ));
     expect![[r#"
         ERROR 2BP01: role "guest" cannot be dropped because some objects depend on it
-        DETAIL: owner of word list mine
+        DETAIL: privileges for schema public
+        owner of word list mine
     "#]]
     .assert_eq(&db.session().run("DROP ROLE guest"));
 }
