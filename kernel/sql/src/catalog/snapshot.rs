@@ -347,6 +347,7 @@ impl CatalogSnapshot {
             || self.roles.contains_key(&oid)
             || self.extensions.contains_key(&oid)
             || self.plugin_objects.contains_key(&oid)
+            || self.types().get(oid).is_some()
     }
 
     /// Adds an object or replaces the one of the same oid.

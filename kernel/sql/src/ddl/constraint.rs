@@ -597,17 +597,6 @@ impl Session {
                 ));
             }
         };
-        let referenced_columns: Vec<i32> = referenced
-            .iter()
-            .filter_map(|name| parent.column(name))
-            .map(|(id, _)| i32::from(id.0) + 1)
-            .collect();
-        self.info.role().check_columns(
-            &catalog,
-            &parent,
-            &referenced_columns,
-            Privileges::REFERENCES,
-        )?;
         let are_temporary = [&table, &*parent].map(|t| catalog.is_temporary(t.schema));
         let kind = match are_temporary {
             [true, false] => Some("temporary"),
@@ -665,6 +654,12 @@ impl Session {
                 })
                 .collect::<Result<Vec<u16>>>()?
         };
+        let numbers: Vec<i32> = referenced_columns
+            .iter()
+            .map(|c| i32::from(*c) + 1)
+            .collect();
+        let role = self.info.role();
+        role.check_columns(&catalog, &parent, &numbers, Privileges::REFERENCES)?;
         if places.len() != referenced_columns.len() {
             return Err(SqlError::new(
                 state::INVALID_FOREIGN_KEY,

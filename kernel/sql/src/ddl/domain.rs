@@ -22,6 +22,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::plan::compile::{Expressions, Local};
 use crate::plan::computed;
+use crate::plan::policy::RAW;
 use crate::session::Session;
 use crate::session::statement::parse_query;
 use crate::session::user_type::{AlterType, CreateDomain, DomainCheck};
@@ -309,8 +310,9 @@ impl Session {
                     _ => new,
                 };
                 let text = format!(
-                    "SELECT {} FROM {}.{}",
+                    "SELECT {} FROM {}.{}.{}",
                     names::quote(&column.name),
+                    names::quote(RAW),
                     names::quote(&schema_name(catalog, table.schema)),
                     names::quote(&table.name)
                 );
@@ -338,7 +340,8 @@ impl Session {
 
     fn check_all_values(&mut self, query: &str, rules: &DomainRules) -> Result<()> {
         let planned = self.plan_query(parse_query(query)?.as_ref(), &[])?;
-        let (view, _) = self.write_view()?;
+        // The rows that there are now, whatever the transaction's snapshot shows.
+        let view = self.transaction()?.latest_view();
         let context = self.statement_context(view);
         self.with_state(|session, state| {
             let handle = session.instance.handle().clone();
@@ -373,8 +376,9 @@ impl Session {
             return Ok(());
         }
         let text = format!(
-            "SELECT {} FROM {}.{} LIMIT 1",
+            "SELECT {} FROM {}.{}.{} LIMIT 1",
             names::quote(&column.name),
+            names::quote(RAW),
             names::quote(&schema_name(catalog, table.schema)),
             names::quote(&table.name)
         );

@@ -48,7 +48,7 @@ impl Session {
             }
             Relation::View(view) => {
                 let columns = view.columns.iter().map(|c| {
-                    let ty = PgType::from_oid(c.type_oid).ok_or_else(|| {
+                    let ty = catalog.pg_type(c.type_oid).ok_or_else(|| {
                         SqlError::internal(format!("a view with a column of type {}", c.type_oid))
                     })?;
                     Ok(plain(&c.name, ty, c.typmod))
@@ -238,6 +238,9 @@ impl Session {
 fn request(catalog: &CatalogSnapshot, column: &Column, like: &Like) -> Result<ColumnRequest> {
     let mut request = plain(&column.name, column.ty(), column.typmod);
     request.not_null = column.not_null;
+    if let Some(rules) = &column.domain {
+        request.domain = Some((column.type_oid, rules.clone()));
+    }
     if like.has(LikeOption::Defaults)
         && let Some(default) = &column.default
     {

@@ -29,6 +29,7 @@ pub(crate) enum Owner {
     Alter {
         kind: Kind,
         name: ObjectName,
+        if_exists: bool,
         to: RoleName,
     },
     /// REASSIGN OWNED BY roles TO role.
@@ -59,6 +60,7 @@ pub(crate) fn is_one(tokens: &[&Token]) -> bool {
         || (word(0, "alter")
             && kind.iter().any(|kind| word(1, kind))
             && last >= 6
+            && !word(last - 4, "set")
             && word(last - 3, "owner")
             && word(last - 2, "to"))
 }
@@ -85,11 +87,17 @@ fn parse_one(p: &mut Parser<'_>) -> std::result::Result<Owner, ParserError> {
             let next = p.peek_token();
             return p.expected("a kind of object", next);
         };
+        let if_exists = p.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
         let name = p.parse_object_name(false)?;
         p.next_token();
         p.next_token();
         let to = role_name(p)?;
-        return Ok(Owner::Alter { kind, name, to });
+        return Ok(Owner::Alter {
+            kind,
+            name,
+            if_exists,
+            to,
+        });
     }
     p.next_token();
     p.next_token();
@@ -112,7 +120,20 @@ impl Session {
         self.begin_ddl()?;
         let (_, catalog) = self.write_view()?;
         match owner {
-            Owner::Alter { kind, name, to } => {
+            Owner::Alter {
+                kind,
+                name,
+                if_exists,
+                to,
+            } => {
+                if *if_exists && self.find_relation(&catalog, name)?.is_none() {
+                    let shown = names::parts(name)?.join(".");
+                    self.notify_skipped(format!("relation \"{shown}\" does not exist, skipping"));
+                    return done(match kind {
+                        Kind::View => "ALTER VIEW",
+                        _ => "ALTER SEQUENCE",
+                    });
+                }
                 let to = self.role_oid(&catalog, to)?;
                 match kind {
                     Kind::Schema => {

@@ -376,6 +376,7 @@ impl Session {
             ));
         }
         self.qualify_relations(&mut query, &planned.uses.times);
+        self.qualify_types(&mut query);
         let columns = table.live_columns();
         for (id, column) in columns {
             let name = &column.name;

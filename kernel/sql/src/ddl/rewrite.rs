@@ -14,6 +14,7 @@ use crate::catalog::store::Change;
 use crate::dml::insert::changed_meanwhile;
 use crate::error::{Result, SqlError};
 use crate::names;
+use crate::plan::policy::RAW;
 use crate::session::Session;
 use crate::session::statement::parse_query;
 
@@ -45,8 +46,9 @@ impl Session {
         let schema = catalog.schema(table.schema);
         let schema = schema.ok_or_else(|| SqlError::internal("a table without its schema"))?;
         let mut text = format!(
-            "SELECT {} FROM {}.{}",
+            "SELECT {} FROM {}.{}.{}",
             items.join(", "),
+            names::quote(RAW),
             names::quote(&schema.name),
             names::quote(&table.name)
         );

@@ -9,6 +9,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
 use crate::role::{ScramSecret, undefined_role};
 use crate::session::outcome::Outcome;
+use crate::session::settings::Settings;
 use crate::session::{Session, done};
 
 fn secret(password: &ast::Password) -> Result<Option<String>> {
@@ -93,13 +94,7 @@ impl Session {
                     format!("role \"{name}\" already exists"),
                 ));
             }
-            if name.starts_with("pg_") || matches!(name.as_str(), "public" | "none") {
-                return Err(SqlError::new(
-                    state::RESERVED_NAME,
-                    format!("role name \"{name}\" is reserved"),
-                )
-                .with_detail("Role names starting with \"pg_\" are reserved."));
-            }
+            check_free_name(&name)?;
             let password = match &create.password {
                 Some(p) => secret(p)?,
                 None => None,
@@ -136,7 +131,9 @@ impl Session {
         let grantor = self.info.role().oid;
         for oid in made {
             for of in create.in_role.iter().chain(&create.in_group) {
-                self.add_member(role(of)?, oid, grantor, false)?;
+                let of = role(of)?;
+                self.check_admin(&catalog, of)?;
+                self.add_member(of, oid, grantor, false)?;
             }
             for member in create.role.iter().chain(&create.user) {
                 self.add_member(oid, role(member)?, grantor, false)?;
@@ -170,6 +167,14 @@ impl Session {
                     return Err(denied());
                 }
                 let new = fold(role_name);
+                check_free_name(&new)?;
+                let session = self.info.with_settings(Settings::identity).session;
+                if role.oid == session {
+                    return Err(SqlError::new(
+                        state::FEATURE_NOT_SUPPORTED,
+                        "session user cannot be renamed",
+                    ));
+                }
                 if catalog.role_by_name(&new).is_some() {
                     return Err(SqlError::new(
                         state::DUPLICATE_OBJECT,
@@ -267,6 +272,12 @@ impl Session {
                 "current user cannot be dropped",
             ));
         }
+        if role.oid == self.info.with_settings(Settings::identity).session {
+            return Err(SqlError::new(
+                state::OBJECT_IN_USE,
+                "session user cannot be dropped",
+            ));
+        }
         if role.oid == oid::BOOTSTRAP_ROLE {
             return Err(SqlError::new(
                 state::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -289,6 +300,21 @@ impl Session {
         self.change_catalog(changes)?;
         Ok(())
     }
+}
+
+/// 42939 for names that are the system's, or stand for something else.
+fn check_free_name(name: &str) -> Result<()> {
+    if name.starts_with("pg_") || matches!(name, "public" | "none") {
+        let reserved = SqlError::new(
+            state::RESERVED_NAME,
+            format!("role name \"{name}\" is reserved"),
+        );
+        return Err(match name.starts_with("pg_") {
+            true => reserved.with_detail("Role names starting with \"pg_\" are reserved."),
+            false => reserved,
+        });
+    }
+    Ok(())
 }
 
 fn superusers_only() -> SqlError {

@@ -330,6 +330,20 @@ impl Session {
                     format!("sequence cannot be owned by relation \"{table}\""),
                 ));
             };
+            let wanted = match (
+                sequence.owner == table.owner,
+                sequence.schema == table.schema,
+            ) {
+                (true, true) => None,
+                (false, _) => Some("have same owner as"),
+                (true, false) => Some("be in same schema as"),
+            };
+            if let Some(wanted) = wanted {
+                return Err(SqlError::new(
+                    state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("sequence must {wanted} table it is linked to"),
+                ));
+            }
             let (id, _) = table.column(&column).ok_or_else(|| {
                 SqlError::new(
                     state::UNDEFINED_COLUMN,

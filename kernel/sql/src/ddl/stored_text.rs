@@ -14,6 +14,7 @@ use sqlparser::ast::{self, DataType, Expr};
 use super::put;
 use super::view::literal;
 use crate::catalog::CatalogSnapshot;
+use crate::catalog::access::Policy;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError};
@@ -126,6 +127,7 @@ pub(super) enum Holder<'a> {
     Index(&'a Index),
     View(&'a View),
     Domain(&'a UserType),
+    Policy(&'a Table, &'a Policy),
 }
 
 /// What is done to the texts.
@@ -191,6 +193,14 @@ pub(super) fn change_texts(
                 let (holder, text) = (Holder::Generated(table, place), &generated.expression);
                 if let Some(text) = changed(holder, text, change)? {
                     generated.expression = text;
+                }
+            }
+        }
+        for (policy, old) in new.policies.iter_mut().zip(&table.policies) {
+            let holder = Holder::Policy(table, old);
+            for text in policy.using.iter_mut().chain(&mut policy.check) {
+                if let Some(new) = changed(holder, text, change)? {
+                    *text = new;
                 }
             }
         }
@@ -296,6 +306,8 @@ pub(super) struct UsesOf {
     pub columns: Vec<(Oid, u16)>,
     /// Constraints, indexes and views.
     pub objects: Vec<Oid>,
+    /// Tables and policies of theirs.
+    pub policies: Vec<(Oid, Oid)>,
 }
 
 impl<'a> Uses<'a> {
@@ -337,6 +349,7 @@ impl TextChange for Uses<'_> {
             Holder::Index(index) => self.of.objects.push(index.oid),
             Holder::View(view) => self.of.objects.push(view.oid),
             Holder::Domain(ty) => self.of.objects.push(ty.oid),
+            Holder::Policy(table, policy) => self.of.policies.push((table.oid, policy.oid)),
         }
         Ok(())
     }
@@ -452,6 +465,13 @@ impl TextChange for Labels<'_> {
                 self.is_value = is_of(table.column_at(place));
                 self.add_columns(table);
             }
+            Holder::Policy(table, policy) => {
+                self.add_columns(table);
+                let others = policy.depends_on.iter();
+                for other in others.filter_map(|on| catalog.table(*on)) {
+                    self.add_columns(other);
+                }
+            }
             Holder::Constraint(constraint) => {
                 if let Some(table) = catalog.table(constraint.table) {
                     self.add_columns(table);
@@ -520,6 +540,7 @@ impl TextChange for Labels<'_> {
             Holder::Index(_) => return Ok(()),
             Holder::View(view) => format!("view \"{}\"", view.name),
             Holder::Domain(ty) => format!("domain \"{}\"", ty.name),
+            Holder::Policy(_, policy) => format!("policy \"{}\"", policy.name),
         };
         // A text that has nothing to do with the enum may have the same word.
         if self.columns.is_empty() && !self.is_value {

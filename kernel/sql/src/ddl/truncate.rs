@@ -109,6 +109,7 @@ impl Session {
             if restart {
                 for sequence in catalog.sequences() {
                     if sequence.owned_by.is_some_and(|o| o.table == table.oid) {
+                        self.check_owner(sequence.owner, "sequence", &sequence.name)?;
                         let mut sequence = sequence.as_ref().clone();
                         let start = sequence.start;
                         self.restart_sequence(&mut sequence, start)?;

@@ -117,6 +117,7 @@ impl Session {
         let mut query = query.clone();
         query.locks.clear();
         let unlocked = query.clone();
+        let with = query.with.clone();
         let SetExpr::Select(select) = query.body.as_mut() else {
             return Err(not_allowed("UNION/INTERSECT/EXCEPT"));
         };
@@ -146,6 +147,16 @@ impl Session {
         }
         if !from.joins.is_empty() {
             return Err(SqlError::unsupported("FOR UPDATE/SHARE of a join"));
+        }
+        // The name is that query's, and no table's.
+        if let [name] = crate::names::parts(name)?.as_slice()
+            && let Some(with) = &with
+            && with
+                .cte_tables
+                .iter()
+                .any(|cte| fold(&cte.alias.name) == *name)
+        {
+            return Err(SqlError::unsupported("FOR UPDATE/SHARE of a WITH query"));
         }
         let (_, catalog) = self.read_view()?;
         let table = match self.relation(&catalog, name)? {

@@ -592,7 +592,9 @@ impl MergePlan {
                     self.insert(session, state, writer, &batch, places, *at)?;
                 }
                 Action::Delete => {
-                    let Some(rows) = self.lock(session, &batch, RowLockMode::Update, seen)? else {
+                    let Some(rows) =
+                        self.lock(session, writer, &batch, RowLockMode::Update, seen)?
+                    else {
                         return Ok(None);
                     };
                     writer.delete(session, &self.target, &rows)?;
@@ -602,7 +604,7 @@ impl MergePlan {
                         true => RowLockMode::Update,
                         false => RowLockMode::NoKeyUpdate,
                     };
-                    let Some(rows) = self.lock(session, &batch, mode, seen)? else {
+                    let Some(rows) = self.lock(session, writer, &batch, mode, seen)? else {
                         return Ok(None);
                     };
                     self.update(session, state, writer, &batch, &rows, places, *at)?;
@@ -616,12 +618,15 @@ impl MergePlan {
     fn lock(
         &self,
         session: &mut Session,
+        writer: &mut Writer,
         batch: &RecordBatch,
         mode: RowLockMode,
         seen: &mut HashSet<RowId>,
     ) -> Result<Option<Vec<RowId>>> {
         let rows = row_ids(batch)?;
-        if !rows.iter().all(|row| seen.insert(*row)) {
+        // Another part of the statement may have had one, too.
+        let again = |row: &RowId| writer.has_changed(self.collection(), *row);
+        if rows.iter().any(again) || !rows.iter().all(|row| seen.insert(*row)) {
             return Err(SqlError::new(
                 state::CARDINALITY_VIOLATION,
                 "MERGE command cannot affect row a second time",
@@ -632,7 +637,11 @@ impl MergePlan {
         let transaction = session.transaction()?;
         let LockedRows { unchanged, .. } =
             lock_rows(transaction, self.collection(), &rows, mode, wait)?;
-        Ok((unchanged.len() == rows.len()).then_some(rows))
+        if unchanged.len() < rows.len() {
+            return Ok(None);
+        }
+        writer.note_changed(self.collection(), &rows);
+        Ok(Some(rows))
     }
 
     fn insert(

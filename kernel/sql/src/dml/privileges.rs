@@ -55,6 +55,8 @@ impl<'a> Read<'a> {
                 // A name alone may be the whole row.
                 Expr::Identifier(name) if fold(name) == self.alias => self.all(),
                 Expr::Identifier(name) => self.add(&fold(name)),
+                Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => self.all(),
+                Expr::Function(f) if takes_row(f) => self.all(),
                 Expr::CompoundIdentifier(names) => {
                     if let [.., of, name] = names.as_slice()
                         && fold(of) == self.alias
@@ -71,8 +73,8 @@ impl<'a> Read<'a> {
     fn returning(&mut self, items: Option<&[SelectItem]>) {
         for item in items.into_iter().flatten() {
             match item {
-                SelectItem::Wildcard(_) => self.all(),
-                SelectItem::QualifiedWildcard(of, _) if of.to_string() == self.alias => self.all(),
+                // Of whatever table: which one is not worth an error.
+                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => self.all(),
                 item => self.within(item),
             }
         }
@@ -87,6 +89,20 @@ impl<'a> Read<'a> {
         role.check_columns(catalog, self.table, &columns, Privileges::SELECT)?;
         Ok(true)
     }
+}
+
+/// Whether an argument of a call is all columns of a table.
+fn takes_row(call: &ast::Function) -> bool {
+    let ast::FunctionArguments::List(list) = &call.args else {
+        return false;
+    };
+    list.args.iter().any(|arg| match arg {
+        ast::FunctionArg::Unnamed(arg)
+        | ast::FunctionArg::Named { arg, .. }
+        | ast::FunctionArg::ExprNamed { arg, .. } => {
+            matches!(arg, ast::FunctionArgExpr::QualifiedWildcard(_))
+        }
+    })
 }
 
 /// The attribute numbers of named columns. Those that do not exist are another's to refuse.
@@ -131,6 +147,15 @@ impl Session {
         if let Some(ast::OnInsert::OnConflict(on)) = &insert.on {
             if let Some(ast::ConflictTarget::Columns(columns)) = &on.conflict_target {
                 columns.iter().for_each(|column| read.add(&fold(column)));
+            }
+            if let Some(ast::ConflictTarget::OnConstraint(name)) = &on.conflict_target
+                && let Some(name) = crate::names::parts(name)?.pop()
+                && let Some(index) = catalog.indexes_of(table.oid).find(|i| i.name == name)
+            {
+                let columns = table.live_columns();
+                let columns = columns.filter(|(id, _)| index.reads(id.0));
+                read.columns
+                    .extend(columns.map(|(id, _)| i32::from(id.0) + 1));
             }
             if let ast::OnConflictAction::DoUpdate(update) = &on.action {
                 let assigned = flatten_assignments(&update.assignments)?;
@@ -301,7 +326,7 @@ impl Session {
         use heliosdb_storage::TableLockMode as Mode;
         let writes = Privileges::UPDATE | Privileges::DELETE | Privileges::TRUNCATE;
         let any = match mode {
-            Mode::AccessShare => writes | Privileges::SELECT | Privileges::INSERT,
+            Mode::AccessShare => Privileges::SELECT,
             Mode::RowExclusive => writes | Privileges::INSERT,
             _ => writes,
         };

@@ -8,6 +8,9 @@ use crate::names::NAME_BYTES_MAX;
 /// A payload is shorter.
 const PAYLOAD_BYTES: usize = 8000;
 
+/// What a transaction notifies of takes no more.
+const BYTES_MAX: usize = 64 << 20;
+
 /// A change of what a session listens to.
 #[derive(Clone, Debug)]
 pub(crate) enum Listening {
@@ -23,6 +26,8 @@ pub(crate) struct Pending {
     notified: Vec<(String, String)>,
     /// The same, to find what was said already.
     known: HashSet<(String, String)>,
+    /// Of what is notified of.
+    bytes: usize,
 }
 
 /// A place to fall back to.
@@ -54,9 +59,19 @@ impl Pending {
             return invalid("payload string too long");
         }
         let notified = (channel.to_owned(), payload.to_owned());
-        if self.known.insert(notified.clone()) {
-            self.notified.push(notified);
+        if self.known.contains(&notified) {
+            return Ok(());
         }
+        let bytes = self.bytes + channel.len() + payload.len();
+        if bytes > BYTES_MAX {
+            return Err(SqlError::new(
+                state::PROGRAM_LIMIT_EXCEEDED,
+                "too many notifications in the transaction",
+            ));
+        }
+        self.bytes = bytes;
+        self.known.insert(notified.clone());
+        self.notified.push(notified);
         Ok(())
     }
 
@@ -71,6 +86,7 @@ impl Pending {
     pub fn back_to(&mut self, mark: Mark) {
         self.listening.truncate(mark.listening);
         for notified in self.notified.drain(mark.notified..) {
+            self.bytes -= notified.0.len() + notified.1.len();
             self.known.remove(&notified);
         }
     }

@@ -32,7 +32,7 @@ use super::provider::StoredTable;
 use super::reads::{self, Restricted};
 use super::returned::{RETURNED, ReturnedRows};
 use crate::catalog::access::{PolicyCommand, Privileges};
-use crate::catalog::model::{Dependency, View};
+use crate::catalog::model::{Dependency, Table, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{SqlError, state};
 use crate::functions::Functions;
@@ -50,7 +50,7 @@ use crate::subplan;
 use crate::types::PgType;
 
 /// What DML does with the rows of its target, whose row ids it asks for by the catalog part of its name. No SQL
-/// text can name it by accident: a database of such a name does not exist.
+/// text can name it: it has no zero byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// `true` when the statement also reads columns of the rows.
@@ -61,11 +61,11 @@ pub(crate) enum Target {
 
 impl Target {
     const ALL: [(Target, &'static str); 5] = [
-        (Target::Update(false), "$update"),
-        (Target::Update(true), "$update and read"),
-        (Target::Delete(false), "$delete"),
-        (Target::Delete(true), "$delete and read"),
-        (Target::Lock, "$lock"),
+        (Target::Update(false), "\0update"),
+        (Target::Update(true), "\0update and read"),
+        (Target::Delete(false), "\0delete"),
+        (Target::Delete(true), "\0delete and read"),
+        (Target::Lock, "\0lock"),
     ];
 
     /// The catalog part of the target's name.
@@ -281,7 +281,7 @@ impl<'a> PlanContext<'a> {
     }
 
     fn source(&self, relation: &Relation, target: Option<Target>) -> Result<Arc<dyn TableSource>> {
-        let reading = self.reading(relation, target.is_some())?;
+        let reading = self.reading(relation, relation, target.is_some())?;
         let source: Arc<dyn TableSource> = match relation {
             Relation::Table(t) => {
                 let meta = self.catalog.table_meta(t.oid).map_err(wrap)?;
@@ -320,8 +320,24 @@ impl<'a> PlanContext<'a> {
         Ok(source)
     }
 
+    /// A table as it is, for what DDL reads of it.
+    fn raw_table(&self, schema: Option<&str>, name: &str) -> Result<Arc<dyn TableSource>> {
+        let found = schema.and_then(|schema| self.catalog.schema_by_name(schema));
+        let found = found.and_then(|schema| self.catalog.relation_in(schema.oid, name));
+        let Some(Relation::Table(table)) = found else {
+            return Err(wrap(undefined_table(schema, name)));
+        };
+        let meta = self.catalog.table_meta(table.oid).map_err(wrap)?;
+        let mut uses = self.uses.borrow_mut();
+        uses.relations.insert(table.oid);
+        uses.tables.insert(table.oid);
+        let table = StoredTable::new(self.catalog, meta, false);
+        Ok(provider_as_source(Arc::new(table)))
+    }
+
     /// What the role may read of a relation. DML asks for itself what it needs of its target.
-    fn reading(&self, relation: &Relation, target: bool) -> Result<Reading> {
+    /// `read` is the same relation as it is read, which may be as it was.
+    fn reading(&self, relation: &Relation, read: &Relation, target: bool) -> Result<Reading> {
         if target || matches!(relation, Relation::Index(_)) {
             return Ok(Reading::All);
         }
@@ -329,15 +345,14 @@ impl<'a> PlanContext<'a> {
         if on.contains(Privileges::SELECT) {
             return Ok(Reading::All);
         }
-        let present = self.catalog.relation(relation.oid());
-        let (names, allowed): (Vec<&str>, Vec<i32>) = match present.as_ref() {
-            Some(Relation::Table(t)) => {
+        let (names, allowed): (Vec<&str>, Vec<i32>) = match read {
+            Relation::Table(t) => {
                 let columns = t.live_columns();
                 columns
                     .map(|(id, c)| (c.name.as_str(), i32::from(id.0) + 1))
                     .unzip()
             }
-            Some(Relation::View(v)) => {
+            Relation::View(v) => {
                 let columns = v.columns.iter().map(|c| c.name.as_str());
                 columns.zip(1..).unzip()
             }
@@ -398,7 +413,8 @@ impl<'a> PlanContext<'a> {
         let oid = relation.oid();
         let present = self.catalog.relation(oid);
         let owner = present.as_ref().unwrap_or(&relation).owner();
-        let reading = self.reading(present.as_ref().unwrap_or(&relation), false)?;
+        let of_now = present.as_ref().unwrap_or(&relation);
+        let reading = self.reading(of_now, &relation, false)?;
         if present.is_some() {
             self.uses.borrow_mut().relations.insert(oid);
         }
@@ -413,6 +429,7 @@ impl<'a> PlanContext<'a> {
                 if let Some(Relation::Table(now)) = &present
                     && self.role.is_bound_by(now)
                 {
+                    check_same_columns(now, t).map_err(wrap)?;
                     source = self.secured(now, source, &[PolicyCommand::Select])?;
                 }
                 self.restrict(&relation, reading, &source);
@@ -440,6 +457,10 @@ impl<'a> PlanContext<'a> {
         let relation = self
             .catalog
             .relation_named(call.table(), &self.search_path)?;
+        if let Some(schema) = self.catalog.schema(relation.schema()) {
+            self.role
+                .check_schema(self.catalog, schema, Privileges::USAGE)?;
+        }
         self.info.check_not_of_others(self.catalog, &relation)?;
         self.role
             .check_relation(self.catalog, &relation, Privileges::SELECT)?;
@@ -505,6 +526,25 @@ impl<'a> PlanContext<'a> {
     }
 }
 
+/// 0A000 when the columns that policies read had other names then.
+fn check_same_columns(now: &Table, then: &Table) -> std::result::Result<(), SqlError> {
+    let mut columns = now.policies.iter().flat_map(|policy| &policy.columns);
+    let renamed = columns.find(|place| {
+        let (now, then) = (now.column_at(**place), then.column_at(**place));
+        match (now, then) {
+            (Some(now), Some(then)) => then.dropped || now.name != then.name,
+            _ => true,
+        }
+    });
+    match renamed {
+        None => Ok(()),
+        Some(_) => Err(SqlError::unsupported(format!(
+            "AS OF a time at which the policies of \"{}\" had other columns",
+            now.name
+        ))),
+    }
+}
+
 /// What a role may read of a relation.
 enum Reading {
     All,
@@ -559,10 +599,11 @@ impl ContextProvider for PlanContext<'_> {
             let rows = ReturnedRows::named(&self.returned, name.table())?;
             return Ok(provider_as_source(Arc::new(rows)));
         }
-        if name.catalog() == Some(RAW)
-            && let Some(raw) = &self.raw
-        {
-            return Ok(raw.clone());
+        if name.catalog() == Some(RAW) {
+            return match &self.raw {
+                Some(raw) => Ok(raw.clone()),
+                None => self.raw_table(name.schema(), name.table()),
+            };
         }
         let reference = Reference::of(&name);
         let (slot, schema) = match &reference {
@@ -645,6 +686,8 @@ impl ContextProvider for PlanContext<'_> {
         }
         let session: Arc<dyn SessionView> = self.info.clone();
         if let Some(function) = scalar_function(name, &session) {
+            // It has its effect while the statement runs, and not when its rows are read.
+            self.uses.borrow_mut().effects |= name == "set_config";
             return Some(function);
         }
         if let Some(found) = crate::session::functions::lookup(name, self.info) {

@@ -44,9 +44,10 @@ use crate::session::planning::LazyState;
 use crate::session::settings::Settings;
 use crate::session::statement::parse_expression;
 
-/// The catalog part of a name that stands for a table without its policies. See
+/// The catalog part of a name that stands for a table without its policies, and without asking for privileges:
+/// for what DDL reads of a table that it may change. See
 /// [`Target`](super::context::Target).
-pub(super) const RAW: &str = "$raw";
+pub(crate) const RAW: &str = "\0raw";
 
 /// A condition that policies put.
 #[derive(Clone, Debug)]

@@ -26,8 +26,8 @@ use crate::pg_catalog::{PG_TYPE_KEY, PG_TYPMOD_KEY};
 use crate::session::outcome::ResultColumn;
 use crate::types::PgType;
 
-/// The catalog part of a name that asks for rows of a slot. No database is called so.
-pub(crate) const RETURNED: &str = "$returned";
+/// The catalog part of a name that asks for rows of a slot. No SQL text can have it, for its zero byte.
+pub(crate) const RETURNED: &str = "\0returned";
 
 /// What a part of a statement sees of WITH besides the catalog.
 #[derive(Clone, Debug, Default)]

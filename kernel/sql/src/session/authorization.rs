@@ -145,6 +145,8 @@ impl Session {
             }
         };
         let role = None;
+        // What SET LOCAL ROLE was to go back to was the other's.
+        self.forget_local("role");
         self.info
             .change_identity(&catalog, Identity { session, role });
         done("SET")

@@ -354,6 +354,7 @@ impl Session {
             });
         self.reader = None;
         self.info.pins_asked().clear();
+        self.info.settings_changed().clear();
         self.info.set_in_block(self.txn.in_block());
         let result = body(self).and_then(|outcome| {
             self.note_changed_settings();

@@ -358,6 +358,10 @@ impl Settings {
             return;
         }
         let Ok(parameter) = find(name) else { return };
+        let of_another = self.0.identity.session != saved.identity.session;
+        if matches!(parameter.kind, Kind::Role) && of_another {
+            return;
+        }
         self.put(parameter.name, saved.value.unwrap_or_default());
         if matches!(parameter.kind, Kind::Role) {
             self.set_internal("is_superuser", &saved.is_superuser);

@@ -466,7 +466,9 @@ fn spell_alterations(tokens: &mut Vec<TokenWithSpan>) {
     }
     let mut found: Vec<(usize, usize, Vec<Token>)> = Vec::new();
     for i in 2..at.len() {
-        if word(i, "drop") && word(i + 1, "expression") {
+        // Behind `ALTER [COLUMN] name`; elsewhere it is a column of that name that goes.
+        let of_column = i > 2 && (word(i - 2, "alter") || word(i - 2, "column"));
+        if of_column && word(i, "drop") && word(i + 1, "expression") {
             let conditional = word(i + 2, "if") && word(i + 3, "exists");
             let (last, marker) = match conditional {
                 true => (i + 3, DROP_EXPRESSION_IF_EXISTS),

@@ -177,6 +177,13 @@ impl Statement {
 /// Cuts at semicolons and parses each piece. Empty pieces vanish, unless all are: then the one
 /// statement is empty.
 pub(crate) fn parse(sql: &str, syntax: &Syntax) -> Result<Vec<Statement>> {
+    // Names of our own have one, which no text may have therefore.
+    if sql.contains('\0') {
+        return Err(SqlError::new(
+            state::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ));
+    }
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()

@@ -25,6 +25,7 @@ use crate::catalog::CatalogVersion;
 use crate::catalog::watch::CatalogWriter;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
+use crate::privilege::conceal::conceal;
 
 #[derive(Default)]
 pub(crate) struct TransactionState {
@@ -80,6 +81,7 @@ pub(crate) struct StatementStart {
     mark: Savepoint,
     deferred: deferred::Mark,
     catalog: CatalogVersion,
+    effects: EffectsMark,
 }
 
 struct Frame {
@@ -474,7 +476,9 @@ impl Session {
             return Ok(());
         }
         if ok && !self.txn.failed {
-            self.commit()
+            let role = self.info.role();
+            let committed = self.commit();
+            committed.map_err(|e| conceal(e, &self.info.catalog(), &role))
         } else {
             self.rollback();
             Ok(())
@@ -556,6 +560,7 @@ impl Session {
             mark,
             deferred: self.txn.deferred.mark(),
             catalog: self.info.catalog().version,
+            effects: self.info.effects(),
         })
     }
 
@@ -566,6 +571,7 @@ impl Session {
         transaction.rollback_to(start.mark);
         transaction.begin_statement();
         self.txn.deferred.back_to(&start.deferred);
+        self.info.effects_back_to(start.effects);
         let (_, catalog) = self.write_view()?;
         match catalog.version == start.catalog {
             true => Ok(()),
@@ -582,6 +588,11 @@ impl Session {
         } else {
             self.txn.local.remove(&name);
         }
+    }
+
+    /// Forgets what SET LOCAL replaced.
+    pub(super) fn forget_local(&mut self, name: &str) {
+        self.txn.local.remove(name);
     }
 
     fn restore_local(&mut self, local: BTreeMap<String, Saved>) {

@@ -24,6 +24,7 @@ use crate::dml::write::Writer;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::compile::{Expressions, Local};
+use crate::privilege::conceal::conceal;
 use crate::session::Session;
 use crate::session::outcome::{self, CommandTag, Outcome};
 use crate::session::planning::LazyState;
@@ -314,6 +315,7 @@ impl Session {
 
     fn copy_failed(&mut self, error: SqlError) -> SqlError {
         let error = self.explain_timeout(error);
+        let error = conceal(error, &self.info.catalog(), &self.info.role());
         self.end_timer();
         self.fail_statement();
         self.come_to_rest();

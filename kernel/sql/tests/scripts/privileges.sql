@@ -206,7 +206,8 @@ SELECT grantee, privilege_type FROM information_schema.role_table_grants WHERE t
 -- Owners can give up rights, and take them back.
 REVOKE ALL ON accounts FROM priv_owner;
 SELECT count(*) FROM accounts;
-GRANT ALL ON accounts TO priv_owner;
+GRANT ALL PRIVILEGES ON accounts TO priv_owner;
+REVOKE ALL PRIVILEGES (id) ON accounts FROM priv_reader;
 SELECT count(*) FROM accounts;
 RESET ROLE;
 -- What cannot be granted.
@@ -299,6 +300,8 @@ ALTER VIEW balances OWNER TO priv_member;
 ALTER SCHEMA inside OWNER TO priv_member;
 ALTER TABLE no_such_table OWNER TO priv_member;
 ALTER VIEW accounts OWNER TO priv_member;
+ALTER VIEW IF EXISTS no_such_view OWNER TO priv_member;
+ALTER SEQUENCE IF EXISTS numbers OWNER TO priv_member;
 SET ROLE priv_owner;
 SELECT * FROM accounts;
 SET ROLE priv_member;

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::support::check;
+use super::support::{Db, check};
 
 #[test]
 fn insert_fills_defaults_and_returns() {
@@ -348,4 +348,48 @@ fn copy_freeze_is_for_tables_that_nobody_else_sees() {
         3
         ERROR 22023: COPY freeze only available using COPY FROM
     "#]].assert_eq(&out);
+}
+
+/// A row that another part of the statement has changed is not MERGE's to change again.
+#[test]
+fn merge_does_not_undo_other_parts_of_its_statement() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t VALUES (1, 0, 0), (2, 0, 0)");
+    for other in [
+        "DELETE FROM t WHERE id = 2 RETURNING id",
+        "UPDATE t SET a = 1 WHERE id = 1 RETURNING id",
+    ] {
+        let out = session.run(&format!(
+            "WITH o AS ({other}) MERGE INTO t USING o ON t.id = o.id WHEN MATCHED THEN UPDATE SET b = 3"
+        ));
+        assert!(out.starts_with("ERROR 21000"), "{other}: {out}");
+    }
+    assert_eq!(
+        session.run("SELECT * FROM t ORDER BY id"),
+        "id | a | b\n1 | 0 | 0\n2 | 0 | 0\n"
+    );
+}
+
+/// A column that is made LIKE one of a domain asks what the domain asks.
+#[test]
+fn like_takes_domains_along() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(
+        "CREATE DOMAIN pos AS int NOT NULL CHECK (VALUE > 0); CREATE TABLE a (x pos);
+         CREATE TABLE b (LIKE a); CREATE TYPE mood AS ENUM ('ok');
+         CREATE VIEW v AS SELECT 'ok'::mood AS m; CREATE TABLE c (LIKE v); INSERT INTO c VALUES ('ok')",
+    );
+    assert!(
+        session
+            .run("INSERT INTO b VALUES (-1)")
+            .starts_with("ERROR 23514")
+    );
+    assert!(
+        session
+            .run("INSERT INTO b VALUES (NULL)")
+            .starts_with("ERROR 23502")
+    );
+    session.ok("CREATE TABLE e (expression int, i int); ALTER TABLE e DROP expression");
 }

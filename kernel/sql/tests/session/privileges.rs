@@ -210,3 +210,104 @@ fn a_dump_tells_of_every_right() {
     "#]]
     .assert_eq(&out);
 }
+
+/// What was found by reading the code, each with the script that showed it.
+#[test]
+fn no_statement_goes_round_what_was_granted() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(
+        "CREATE ROLE maker LOGIN CREATEROLE; CREATE ROLE d LOGIN; CREATE ROLE other LOGIN;
+         CREATE TABLE t (id int PRIMARY KEY, secret text); INSERT INTO t VALUES (1, 'x');
+         GRANT DELETE, TRUNCATE, UPDATE (id), REFERENCES (secret) ON t TO d;
+         GRANT CREATE ON SCHEMA public TO d;
+         CREATE TABLE s (id serial); GRANT TRUNCATE ON s TO d;
+         CREATE SCHEMA p; CREATE TABLE p.t (a int); GRANT SELECT ON p.t TO d",
+    );
+    let mut maker = db.session_of("maker");
+    assert_eq!(
+        maker.run("CREATE ROLE evil LOGIN IN ROLE helios"),
+        "ERROR 42501: must be superuser to alter superusers\n"
+    );
+    let mut d = db.session_of("d");
+    let denied = "ERROR 42501: permission denied for table t\n";
+    for statement in [
+        "DELETE FROM t RETURNING *",
+        "DELETE FROM t RETURNING t.*",
+        "DELETE FROM t AS u RETURNING u.*",
+        "UPDATE t SET id = 1 RETURNING t.*",
+        "WITH w AS (DELETE FROM t RETURNING t.*) SELECT * FROM w",
+        "SELECT * FROM \"$lock\".public.t",
+        "CREATE TABLE c (x int REFERENCES t)",
+        "LOCK TABLE t IN ACCESS SHARE MODE",
+    ] {
+        d.run("ROLLBACK; BEGIN");
+        let out = d.run(statement);
+        assert!(
+            out == denied || out.starts_with("ERROR 0A000"),
+            "{statement}: {out}"
+        );
+    }
+    d.run("ROLLBACK");
+    let other_query =
+        "WITH t AS (SELECT 0 AS id, '' AS secret) SELECT id, secret FROM t FOR UPDATE";
+    assert!(d.run(other_query).starts_with("ERROR 0A000"));
+    assert_eq!(
+        d.run("TRUNCATE s RESTART IDENTITY"),
+        "ERROR 42501: must be owner of sequence s_id_seq\n"
+    );
+    assert_eq!(
+        d.run("CREATE SEQUENCE q OWNED BY s.id"),
+        "ERROR 55000: sequence must have same owner as table it is linked to\n"
+    );
+    assert_eq!(
+        d.run("SELECT * FROM helios_changes('p.t', 0)"),
+        "ERROR 42501: permission denied for schema p\n"
+    );
+    // SET LOCAL ROLE ends with the transaction, and not with more than there was.
+    let mut session = db.session();
+    session.ok("BEGIN; SET LOCAL ROLE d; SET SESSION AUTHORIZATION other; COMMIT");
+    assert_eq!(
+        session.run("SELECT session_user, current_user"),
+        "session_user | current_user\nother | other\n"
+    );
+    assert!(session.run("SELECT * FROM t").contains("42501"));
+}
+
+/// DDL moves and checks all rows, seen or not.
+#[test]
+fn ddl_looks_behind_policies() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok("CREATE ROLE o LOGIN; GRANT CREATE ON SCHEMA public TO o");
+    let mut owner = db.session_of("o");
+    owner.ok("CREATE TABLE f (id int PRIMARY KEY, n int);
+         INSERT INTO f SELECT g, g FROM generate_series(1, 5) AS g;
+         ALTER TABLE f ENABLE ROW LEVEL SECURITY; ALTER TABLE f FORCE ROW LEVEL SECURITY;
+         CREATE POLICY p ON f USING (id < 3);
+         ALTER TABLE f ALTER n TYPE bigint; CLUSTER f USING f_pkey");
+    assert_eq!(owner.run("SELECT count(*) FROM f"), "count\n2\n");
+    assert_eq!(root.run("SELECT count(*) FROM f"), "count\n5\n");
+    owner.ok("CREATE DOMAIN d AS int; ALTER TABLE f ADD COLUMN v d");
+    root.ok("UPDATE f SET v = -1 WHERE id = 5");
+    let violated = owner.run("ALTER DOMAIN d ADD CHECK (VALUE > 0)");
+    assert!(violated.starts_with("ERROR 23514"), "{violated}");
+}
+
+/// Types that policies name keep their names there.
+#[test]
+fn policies_follow_the_types_that_they_name() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok(
+        "CREATE ROLE r LOGIN; CREATE TYPE mood AS ENUM ('ok', 'bad');
+         CREATE TABLE m (s mood, t text); INSERT INTO m VALUES ('ok', 'ok'), ('bad', 'bad');
+         ALTER TABLE m ENABLE ROW LEVEL SECURITY; GRANT SELECT ON m TO r;
+         CREATE POLICY p ON m USING (s = 'ok' AND t::mood = 'ok'::mood);
+         ALTER TYPE mood RENAME VALUE 'bad' TO 'worse'; ALTER TYPE mood RENAME TO feeling",
+    );
+    root.ok("UPDATE m SET t = 'ok'");
+    assert_eq!(db.session_of("r").run("SELECT s FROM m"), "s\nok\n");
+    let refused = root.run("DROP TYPE feeling");
+    assert!(refused.contains("policy p on table m"), "{refused}");
+}

@@ -88,6 +88,16 @@ impl DropSet {
                 asked.push(Asked::of(table.oid, what, on_type.clone()));
             }
         }
+        for (table, policy) in &uses.policies {
+            if let Some(table) = catalog.table(*table)
+                && !self.objects.contains(&table.oid)
+                && let Some(policy) = table.policies.iter().find(|p| p.oid == *policy)
+                && self.policies.insert((table.oid, policy.oid))
+            {
+                let what = format!("policy {} on table {}", policy.name, table.name);
+                asked.push(Asked::of(table.oid, what, on_type.clone()));
+            }
+        }
         let types = catalog.types().iter();
         let types = types.filter(|t| t.domain().is_some_and(|d| is_it(d.base)));
         let mut objects: Vec<(Oid, String)> = types.map(|t| (t.oid, on_type.clone())).collect();

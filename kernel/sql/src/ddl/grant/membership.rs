@@ -19,6 +19,13 @@ impl Session {
             None => self.info.role().oid,
             Some(by) => self.role_oid(&catalog, by)?,
         };
+        let me = self.info.role();
+        if grantor != me.oid && !me.superuser {
+            return Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                "must be superuser to set grantor",
+            ));
+        }
         for granted in &grant.granted {
             let granted = self.role_oid(&catalog, granted)?;
             self.check_admin(&catalog, granted)?;
@@ -41,7 +48,7 @@ impl Session {
     }
 
     /// 42501 unless the current role may make others members of a role.
-    fn check_admin(&self, catalog: &CatalogSnapshot, role: Oid) -> Result<()> {
+    pub(crate) fn check_admin(&self, catalog: &CatalogSnapshot, role: Oid) -> Result<()> {
         let Some(found) = catalog.role(role) else {
             return Ok(());
         };

@@ -172,7 +172,7 @@ fn parse_grant(p: &mut Parser<'_>) -> Result<Grant> {
     let roles = match option {
         Some(admin) => admin,
         None => {
-            let list = p.parse_comma_separated(parse_named);
+            let list = privileges(p);
             let roles = list.is_ok() && !p.peek_keyword(Keyword::ON);
             while p.index() > start {
                 p.prev_token();
