@@ -274,6 +274,26 @@ fn no_statement_goes_round_what_was_granted() {
     assert!(session.run("SELECT * FROM t").contains("42501"));
 }
 
+/// A right that nothing asks for is not granted, nor taken away.
+#[test]
+fn rights_that_would_mean_nothing_are_refused() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok("CREATE ROLE r; CREATE TYPE mood AS ENUM ('ok')");
+    for statement in [
+        "ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC",
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+        "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION lower(text) FROM PUBLIC",
+        "REVOKE USAGE ON TYPE mood FROM PUBLIC",
+    ] {
+        let out = root.run(statement);
+        assert!(out.starts_with("ERROR 0A000"), "{statement}: {out}");
+    }
+    // There are none to grant it on.
+    root.ok("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO r");
+}
+
 /// DDL moves and checks all rows, seen or not.
 #[test]
 fn ddl_looks_behind_policies() {

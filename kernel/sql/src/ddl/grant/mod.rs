@@ -360,6 +360,12 @@ impl Session {
                 let mut targets = Vec::new();
                 for schema in schemas {
                     let schema = self.schema_oid(catalog, schema)?;
+                    if *kind == Kind::Function && schema == oid::PG_CATALOG_SCHEMA {
+                        return Err(SqlError::unsupported(
+                            "a privilege on the functions that are built in",
+                        )
+                        .with_hint("Every role may execute the functions there are."));
+                    }
                     let relations = catalog.relations_in(schema);
                     let relations = relations.filter_map(|(_, oid)| catalog.relation(oid));
                     targets.extend(
@@ -476,6 +482,13 @@ impl Session {
             Kind::Type => DefaultKind::Types,
             _ => DefaultKind::Schemas,
         };
+        // What would be stored here would be asked for nowhere.
+        if matches!(kind, DefaultKind::Functions | DefaultKind::Types) {
+            return Err(
+                SqlError::unsupported("ALTER DEFAULT PRIVILEGES on functions and types")
+                    .with_hint("Every role may use the functions and types there are."),
+            );
+        }
         let class = default_class(kind);
         if kind == DefaultKind::Schemas && !grant.schemas.is_empty() {
             return Err(SqlError::new(
