@@ -16,6 +16,7 @@ mod dump;
 mod plan;
 mod plugin;
 mod privilege;
+mod routine;
 mod transfer;
 
 pub mod copy;

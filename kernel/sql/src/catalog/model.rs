@@ -25,6 +25,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::routine::{
+    Parameter, ParameterMode, ResultShape, Routine, RoutineKind, RoutineVolatility,
+};
 pub use super::user_type::{
     Domain, DomainConstraint, DomainRules, EnumLabel, TypeDefinition, UserType,
 };
@@ -540,6 +543,7 @@ pub enum Object {
     Extension(Arc<Extension>),
     PluginObject(Arc<PluginObject>),
     UserType(Arc<UserType>),
+    Routine(Arc<Routine>),
 }
 
 /// Something `pg_class` lists and a FROM clause or `regclass` may name.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::access::{AccessList, AclItem};
 use super::meta::TableMeta;
 use super::model::*;
+use super::routine::Routines;
 use super::user_type::UserTypes;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, split_qualified};
@@ -34,6 +35,7 @@ pub struct CatalogSnapshot {
     extensions: BTreeMap<Oid, Arc<Extension>>,
     plugin_objects: BTreeMap<Oid, Arc<PluginObject>>,
     types: UserTypes,
+    routines: Routines,
     comments: BTreeMap<(Oid, Oid, i32), Arc<Comment>>,
     /// By object, class and part.
     access: BTreeMap<(Oid, Oid, i32), Arc<AccessList>>,
@@ -250,6 +252,10 @@ impl CatalogSnapshot {
         &self.types
     }
 
+    pub fn routines(&self) -> &Routines {
+        &self.routines
+    }
+
     /// The type of an oid, or what a domain is based on.
     pub fn pg_type(&self, oid: Oid) -> Option<PgType> {
         self.types.resolve(oid).map(|(ty, _)| ty)
@@ -348,6 +354,7 @@ impl CatalogSnapshot {
             || self.extensions.contains_key(&oid)
             || self.plugin_objects.contains_key(&oid)
             || self.types().get(oid).is_some()
+            || self.routines().get(oid).is_some()
     }
 
     /// Adds an object or replaces the one of the same oid.
@@ -399,6 +406,7 @@ impl CatalogSnapshot {
                     self.types.settle(table);
                 }
             }
+            Object::Routine(r) => self.routines.put(r),
         }
     }
 
@@ -440,6 +448,9 @@ impl CatalogSnapshot {
         }
         if let Some(t) = self.types.remove(oid) {
             return Some(Object::UserType(t));
+        }
+        if let Some(r) = self.routines.remove(oid) {
+            return Some(Object::Routine(r));
         }
         let role = self.roles.remove(&oid)?;
         self.role_names.remove(&role.name);
@@ -518,6 +529,7 @@ impl Object {
             Object::Extension(o) => o.oid,
             Object::PluginObject(o) => o.oid,
             Object::UserType(o) => o.oid,
+            Object::Routine(o) => o.oid,
         }
     }
 }

@@ -47,8 +47,9 @@ mod kind {
     pub const PLUGIN_OBJECT: u8 = 10;
     pub const USER_TYPE: u8 = 11;
     pub const ACCESS: u8 = 12;
+    pub const ROUTINE: u8 = 13;
     /// The last that this build knows.
-    pub const LAST: u8 = ACCESS;
+    pub const LAST: u8 = ROUTINE;
 }
 
 /// One change to the catalog.
@@ -142,6 +143,7 @@ pub(super) fn put(snapshot: &mut CatalogSnapshot, key: &[u8], value: &[u8]) -> R
         Some(kind::EXTENSION) => snapshot.put(Object::Extension(decode(key, value)?)),
         Some(kind::PLUGIN_OBJECT) => snapshot.put(Object::PluginObject(decode(key, value)?)),
         Some(kind::USER_TYPE) => snapshot.put(Object::UserType(decode(key, value)?)),
+        Some(kind::ROUTINE) => snapshot.put(Object::Routine(decode(key, value)?)),
         Some(kind::COMMENT) => snapshot.put_comment(decode(key, value)?),
         Some(kind::ACCESS) => snapshot.put_access(decode(key, value)?),
         Some(kind) if kind > kind::LAST => {
@@ -247,6 +249,9 @@ pub(crate) fn entries(catalog: &CatalogSnapshot, wanted: impl Fn(Oid) -> bool) -
     for ty in catalog.types().iter().filter(|t| wanted(t.schema)) {
         add(kind::USER_TYPE, ty.oid, None);
     }
+    for routine in catalog.routines().iter().filter(|r| wanted(r.schema)) {
+        add(kind::ROUTINE, routine.oid, None);
+    }
     for object in catalog.plugin_objects().filter(|o| wanted(o.schema)) {
         add(kind::PLUGIN_OBJECT, object.oid, None);
     }
@@ -280,6 +285,7 @@ fn object_key(object: &Object) -> Vec<u8> {
         Object::Extension(_) => kind::EXTENSION,
         Object::PluginObject(_) => kind::PLUGIN_OBJECT,
         Object::UserType(_) => kind::USER_TYPE,
+        Object::Routine(_) => kind::ROUTINE,
     };
     key(kind, object.oid())
 }
@@ -296,6 +302,7 @@ fn encode_object(object: &Object) -> Result<(Vec<u8>, Vec<u8>)> {
         Object::Extension(o) => encode(o.as_ref()),
         Object::PluginObject(o) => encode(o.as_ref()),
         Object::UserType(o) => encode(o.as_ref()),
+        Object::Routine(o) => encode(o.as_ref()),
     }?;
     Ok((object_key(object), value))
 }

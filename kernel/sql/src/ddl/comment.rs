@@ -154,7 +154,7 @@ impl Session {
         self.put_comment((oid::PG_CONSTRAINT, found, 0), comment.text.clone())
     }
 
-    fn put_comment(
+    pub(super) fn put_comment(
         &mut self,
         (class, object, sub): (Oid, Oid, i32),
         text: Option<String>,

@@ -5,6 +5,7 @@
 //! objects of plugins that name an object of a plugin need CASCADE. Everything of a plugin depends on
 //! its extension, a column's compression with its codec, too.
 
+mod of_routine;
 mod of_type;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -13,7 +14,7 @@ use heliosdb_storage::TableLockMode;
 use heliosdb_storage::ids::CollectionId;
 use sqlparser::ast::{self, ObjectType, Statement};
 
-use super::put;
+use super::{put, routine};
 use crate::catalog::access::Policy;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
@@ -60,6 +61,10 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
     if let Some(ty) = catalog.types().get(oid) {
         return format!("type {}", ty.name);
     }
+    if let Some(routine) = catalog.routines().get(oid) {
+        let signature = routine::signature(catalog, routine);
+        return format!("{} {signature}", routine.kind.noun());
+    }
     match catalog.schema(oid) {
         Some(s) => format!("schema {}", s.name),
         None => format!("object {oid}"),
@@ -97,6 +102,7 @@ impl DropSet {
                 queue.push_back(dependent);
             }
             self.close_type(catalog, oid, &mut queue)?;
+            self.close_routine(catalog, oid, &mut queue)?;
             for table in catalog.tables() {
                 if self.objects.contains(&table.oid) {
                     continue;
@@ -239,6 +245,18 @@ impl DropSet {
             let types = catalog.types().iter().filter(|t| t.schema == oid);
             out.extend(types.map(|t| t.oid));
         }
+        let is_of = |routine: &Routine| {
+            let mut types = routine.parameters.iter().map(|p| p.type_oid);
+            let result = match routine.result {
+                ResultShape::Value(oid) | ResultShape::Relation(oid) => Some(oid),
+                ResultShape::Columns => None,
+            };
+            let array = catalog.types().get(oid).map_or(0, |ty| ty.array_oid);
+            let is_it = |named: Oid| named == oid || (named == array && array != 0);
+            routine.schema == oid || types.any(is_it) || result.is_some_and(is_it)
+        };
+        let routines = catalog.routines().iter();
+        out.extend(routines.filter(|r| is_of(r)).map(|r| r.oid));
         out
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod retention;
 mod rewrite;
 mod role_uses;
 mod roles;
+pub(crate) mod routine;
 mod row_expression;
 mod schema;
 mod sequence;

@@ -282,6 +282,9 @@ impl Session {
             let ty = UserType::clone(ty);
             changes.push(put!(UserType, UserType { owner: to, ..ty }));
         }
+        for routine in catalog.routines().iter().filter(|r| r.owner == of) {
+            changes.extend(owned_routine(&catalog, routine, to));
+        }
         for object in catalog.plugin_objects().filter(|o| o.owner == of) {
             let object = PluginObject::clone(object);
             changes.push(put!(
@@ -315,6 +318,8 @@ impl Session {
             .collect();
         let types = catalog.types();
         roots.extend(types.iter().filter(|t| t.owner == of).map(|t| t.oid));
+        let routines = catalog.routines().iter();
+        roots.extend(routines.filter(|r| r.owner == of).map(|r| r.oid));
         roots.extend(catalog.schemas().filter(|s| s.owner == of).map(|s| s.oid));
         roots.extend(
             catalog
@@ -391,6 +396,20 @@ fn lists(catalog: &CatalogSnapshot, object: Oid, from: Oid, to: Oid) -> Vec<Chan
             })
         })
         .collect()
+}
+
+/// The changes that give a routine to a role.
+pub(super) fn owned_routine(catalog: &CatalogSnapshot, routine: &Routine, to: Oid) -> Vec<Change> {
+    let mut changes = lists(catalog, routine.oid, routine.owner, to);
+    let routine = routine.clone();
+    changes.push(put!(
+        Routine,
+        Routine {
+            owner: to,
+            ..routine
+        }
+    ));
+    changes
 }
 
 /// The changes that give a relation, and what belongs to it, to a role.

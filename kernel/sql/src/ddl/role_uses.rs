@@ -35,6 +35,11 @@ fn owned(catalog: &CatalogSnapshot, role: Oid) -> Vec<(Oid, String)> {
     let types = catalog.types();
     let types = types.iter().filter(|t| t.owner == role);
     found.extend(types.map(|t| (t.oid, format!("owner of type {}", t.name))));
+    let routines = catalog.routines().iter().filter(|r| r.owner == role);
+    found.extend(routines.map(|r| {
+        let what = format!("owner of {}", super::describe(catalog, r.oid));
+        (r.oid, what)
+    }));
     found
 }
 
@@ -46,7 +51,10 @@ fn granted(catalog: &CatalogSnapshot, role: Oid) -> Vec<(Oid, String)> {
     let is_owned = |object: Oid| {
         let relation = catalog.relation(object);
         let schema = catalog.schema(object);
-        relation.is_some_and(|r| r.owner() == role) || schema.is_some_and(|s| s.owner == role)
+        let routine = catalog.routines().get(object);
+        relation.is_some_and(|r| r.owner() == role)
+            || schema.is_some_and(|s| s.owner == role)
+            || routine.is_some_and(|r| r.owner == role)
     };
     let mut found = Vec::new();
     for list in catalog.access_lists() {

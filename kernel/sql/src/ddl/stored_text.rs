@@ -7,7 +7,7 @@
 //! cannot tell.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use sqlparser::ast::{self, DataType, Expr};
 
@@ -18,13 +18,15 @@ use crate::catalog::access::Policy;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError};
+use crate::functions;
 use crate::names::{self, fold, quoted_ident};
 use crate::session::Session;
 use crate::session::statement::{parse_expression, parse_query};
 
 impl Session {
-    /// Puts the schema in front of every type of a user that is named in an expression or query.
+    /// Puts the schema in front of every type and function of a user that is named in an expression or query.
     pub(super) fn qualify_types(&self, syntax: &mut impl ast::VisitMut) {
+        self.qualify_functions(syntax);
         let functions = self.info.functions();
         let types = functions.named_types();
         if types.catalog.types().is_empty() {
@@ -36,6 +38,37 @@ impl Session {
             }
             ControlFlow::<()>::Continue(())
         });
+    }
+
+    fn qualify_functions(&self, syntax: &mut impl ast::VisitMut) {
+        let catalog = self.info.catalog();
+        if catalog.routines().is_empty() {
+            return;
+        }
+        let path = self.info.search_path();
+        let mut qualify = |name: &mut ast::ObjectName, _| {
+            let parts = names::parts(name).unwrap_or_default();
+            let [plain] = parts.as_slice() else {
+                return;
+            };
+            if functions::scalar(plain).is_some() {
+                return;
+            }
+            let schemas = path.iter().filter_map(|s| catalog.schema_by_name(s));
+            let mut schemas = schemas.filter(|schema| {
+                catalog
+                    .routines()
+                    .named(schema.oid, plain)
+                    .next()
+                    .is_some()
+            });
+            if let Some(schema) = schemas.next() {
+                name.0 = [schema.name.as_str(), plain]
+                    .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
+                    .into();
+            }
+        };
+        let _ = syntax.visit(&mut FunctionNames(&mut qualify));
     }
 
     /// The text of a type, with the schema of one of a user.
@@ -50,6 +83,37 @@ impl Session {
         let mut expr = expr.clone();
         self.qualify_types(&mut expr);
         expr
+    }
+}
+
+/// Visits the names of functions, with how many arguments they are called.
+struct FunctionNames<'a>(&'a mut dyn FnMut(&mut ast::ObjectName, usize));
+
+impl ast::VisitorMut for FunctionNames<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            let count = match &function.args {
+                ast::FunctionArguments::List(list) => list.args.len(),
+                _ => 0,
+            };
+            (self.0)(&mut function.name, count);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        match factor {
+            ast::TableFactor::Table {
+                name,
+                args: Some(args),
+                ..
+            } => (self.0)(name, args.args.len()),
+            ast::TableFactor::Function { name, args, .. } => (self.0)(name, args.len()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -137,6 +201,8 @@ pub(super) trait TextChange {
     /// What a text is before its expressions are looked at.
     fn enter(&mut self, _: &CatalogSnapshot, _: Holder<'_>) {}
     fn expr(&mut self, expr: &mut Expr);
+    /// The name of a function that is called with so many arguments.
+    fn function(&mut self, _: &mut ast::ObjectName, _: usize) {}
     /// The whole of a text that is an expression, after its parts.
     fn whole(&mut self, _: &mut Expr) {}
     /// Whether the text was understood.
@@ -163,6 +229,8 @@ fn changed_text<T: ast::VisitMut + Clone + std::fmt::Display + PartialEq>(
         change.expr(e);
         ControlFlow::<()>::Continue(())
     });
+    let mut function = |name: &mut ast::ObjectName, count| change.function(name, count);
+    let _ = after.visit(&mut FunctionNames(&mut function));
     if let Some(expr) = whole(&mut after) {
         change.whole(expr);
     }
@@ -291,10 +359,50 @@ impl TextChange for RenameType<'_> {
     }
 }
 
-/// The places of texts that name a type.
+/// A routine gets another name.
+pub(super) struct RenameRoutine<'a> {
+    pub schema: &'a str,
+    pub name: &'a str,
+    /// Schema and name.
+    pub to: [&'a str; 2],
+    pub counts: RangeInclusive<usize>,
+}
+
+impl TextChange for RenameRoutine<'_> {
+    fn word(&self) -> &str {
+        self.name
+    }
+
+    fn expr(&mut self, _: &mut Expr) {}
+
+    fn function(&mut self, name: &mut ast::ObjectName, count: usize) {
+        if self.counts.contains(&count)
+            && names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name])
+        {
+            name.0 = self
+                .to
+                .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
+                .into();
+        }
+    }
+}
+
+/// With how many arguments a routine can be called.
+pub(super) fn argument_counts(routine: &Routine) -> RangeInclusive<usize> {
+    let inputs = routine.inputs().count();
+    let needed = routine.inputs().filter(|p| p.default.is_none()).count();
+    match routine.is_variadic() {
+        true => needed.saturating_sub(1)..=usize::MAX,
+        false => needed..=inputs,
+    }
+}
+
+/// The places of texts that name a type, or a routine.
 pub(super) struct Uses<'a> {
     schema: &'a str,
     name: &'a str,
+    /// Of a routine, with how many arguments it is called.
+    counts: Option<RangeInclusive<usize>>,
     found: bool,
     pub of: UsesOf,
 }
@@ -312,9 +420,28 @@ pub(super) struct UsesOf {
 
 impl<'a> Uses<'a> {
     pub fn find(catalog: &CatalogSnapshot, schema: &'a str, name: &'a str) -> Result<UsesOf> {
+        Uses::find_all(catalog, schema, name, None)
+    }
+
+    pub fn of_routine(
+        catalog: &CatalogSnapshot,
+        schema: &'a str,
+        routine: &'a Routine,
+    ) -> Result<UsesOf> {
+        let counts = Some(argument_counts(routine));
+        Uses::find_all(catalog, schema, &routine.name, counts)
+    }
+
+    fn find_all(
+        catalog: &CatalogSnapshot,
+        schema: &'a str,
+        name: &'a str,
+        counts: Option<RangeInclusive<usize>>,
+    ) -> Result<UsesOf> {
         let mut uses = Uses {
             schema,
             name,
+            counts,
             found: false,
             of: UsesOf::default(),
         };
@@ -332,8 +459,20 @@ impl TextChange for Uses<'_> {
         self.found = false;
     }
 
+    fn function(&mut self, name: &mut ast::ObjectName, count: usize) {
+        if self
+            .counts
+            .as_ref()
+            .is_some_and(|counts| counts.contains(&count))
+        {
+            self.found |= names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name]);
+        }
+    }
+
     fn expr(&mut self, expr: &mut Expr) {
-        if let Some(name) = named_type(expr).and_then(name_in) {
+        if self.counts.is_none()
+            && let Some(name) = named_type(expr).and_then(name_in)
+        {
             self.found |= names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name]);
         }
     }

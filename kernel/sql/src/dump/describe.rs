@@ -190,6 +190,8 @@ fn objects(ctx: &SystemContext, database: &str) -> Vec<ObjectDescription> {
     add(constraints.map(|c| constraint(ctx, c)).collect());
     let views = catalog.views().filter(|v| kept(v.schema));
     add(views.map(|v| view(ctx, v)).collect());
+    let routines = catalog.routines().iter().filter(|r| kept(r.schema));
+    add(routines.map(|r| routine(ctx, r)).collect());
     let of_plugins = catalog.plugin_objects();
     add(of_plugins.map(|o| plugin_object(ctx, o)).collect());
     let comments = catalog.comments();
@@ -283,6 +285,18 @@ fn extension(ctx: &SystemContext, extension: &Extension) -> ObjectDescription {
     let sql = format!("CREATE EXTENSION {name} VERSION {version}");
     let comment = (oid::PG_EXTENSION, extension.oid);
     described(ctx, "extension", name, extension.owner, sql, comment)
+}
+
+/// A function or procedure; its name is its signature.
+fn routine(ctx: &SystemContext, routine: &Routine) -> ObjectDescription {
+    let inputs = routine.input_types();
+    let inputs: Vec<String> = inputs.iter().map(|oid| declared(ctx, *oid, -1)).collect();
+    let name = in_schema(ctx, routine.schema, &routine.name);
+    let name = format!("{name}({})", inputs.join(", "));
+    let sql = crate::pg_catalog::routine::definition(ctx, routine);
+    let kind = routine.kind.noun();
+    let comment = (oid::PG_PROC, routine.oid);
+    described(ctx, kind, name, routine.owner, sql, comment)
 }
 
 /// An enum, or a domain.

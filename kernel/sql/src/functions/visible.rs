@@ -12,7 +12,9 @@ use sqlparser::ast;
 
 use super::named_types::NamedTypes;
 use crate::error::{Result, state};
+use crate::routine;
 use crate::semantics::function::PgFunction;
+use crate::semantics::rewrite;
 use crate::types::{ExtensionType, PgType, names};
 
 /// A function whose calls give rows. It is planned as the scalar function `$name`, whose value is
@@ -35,6 +37,8 @@ pub struct Functions {
     tables: BTreeMap<String, TableFunction>,
     types: BTreeMap<&'static str, &'static ExtensionType>,
     named_types: NamedTypes,
+    /// Of users, by what the planner calls them.
+    routines: BTreeMap<String, routine::Set>,
     hint: Option<Box<Hint>>,
 }
 
@@ -70,6 +74,30 @@ impl Functions {
     pub fn add_table(&mut self, name: &str, table: TableFunction, array: ScalarUDF) {
         self.tables.insert(name.to_owned(), table);
         self.add_scalar(array);
+    }
+
+    /// Adds the routines of users behind a name. Their overloads were added before.
+    pub(crate) fn add_routines(&mut self, key: &str, routines: routine::Set) {
+        self.routines.insert(key.to_owned(), routines);
+    }
+
+    /// The routines of users behind what the planner calls a function.
+    pub(crate) fn routines(&self, key: &str) -> Option<&routine::Set> {
+        self.routines.get(key)
+    }
+
+    /// What the planner calls the function of a name.
+    pub fn called(&self, name: &ast::ObjectName) -> String {
+        let bare = rewrite::names::function_name(name);
+        if let [schema, _] = name.0.as_slice()
+            && let Some(schema) = schema.as_ident()
+        {
+            let key = routine::key(&rewrite::names::ident(schema), &bare);
+            if self.routines.contains_key(&key) {
+                return key;
+            }
+        }
+        bare
     }
 
     /// Adds a type of a plugin, so that its name may be used.

@@ -41,7 +41,8 @@ pub mod provider;
 pub mod relation;
 pub mod relations;
 pub mod rewrite;
-pub mod row_type;
+pub(crate) mod routine;
+mod row_type;
 pub mod user_type;
 pub mod view_definition;
 

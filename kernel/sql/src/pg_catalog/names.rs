@@ -355,6 +355,17 @@ pub fn find_function(ctx: &SystemContext, text: &str) -> Result<Vec<Oid>> {
         let builtin = builtin_functions().iter();
         found.extend(builtin.filter(|f| f.name == name.as_str()).map(|f| f.oid));
     }
+    let path = ctx.effective_search_path();
+    let schemas: Vec<&str> = match schema {
+        Some(schema) => vec![schema],
+        None => path.iter().map(String::as_str).collect(),
+    };
+    for schema in schemas {
+        if let Some(schema) = ctx.catalog.schema_by_name(schema) {
+            let routines = ctx.catalog.routines().named(schema.oid, name);
+            found.extend(routines.map(|r| r.oid));
+        }
+    }
     if schema.is_none_or(|s| s == "public") {
         let added = ctx.session.added();
         found.extend(
@@ -369,6 +380,9 @@ pub fn find_function(ctx: &SystemContext, text: &str) -> Result<Vec<Oid>> {
 }
 
 pub fn function_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
+    if let Some(routine) = ctx.catalog.routines().get(oid) {
+        return Some(super::routine::name(ctx, routine));
+    }
     let builtin = builtin_functions().iter().find(|f| f.oid == oid);
     builtin.map(|f| f.name.to_owned()).or_else(|| {
         let added = ctx.session.added();

@@ -55,6 +55,7 @@ pub(crate) fn set_session(
     info: &Arc<SessionInfo>,
     services: Option<Arc<dyn StatementServices>>,
     snapshot: ReadView,
+    nesting: usize,
 ) {
     let start = info.transaction_start();
     let engine = info.instance.engine().clone();
@@ -69,6 +70,7 @@ pub(crate) fn set_session(
         snapshot: Some(snapshot),
         format: info.format(),
         services: services.map(Services),
+        nesting,
         session: Some(info.clone()),
         clock: Some(Clock(Arc::new(move || {
             i64::try_from(engine.now_micros()).unwrap_or(i64::MAX)

@@ -109,6 +109,8 @@ pub(crate) struct Uses {
     pub writes: bool,
     /// One that asks for a pin was: it is made when all rows are there.
     pub pins: bool,
+    /// A routine that writes was, which needs the transaction lent.
+    pub calls: bool,
     /// One that does something else, which goes row by row and when the statement runs: it waits, say.
     pub effects: bool,
     /// Relations of which the role may read some columns, until it was checked that no others are.
@@ -698,7 +700,14 @@ impl ContextProvider for PlanContext<'_> {
             return Some(found.function);
         }
         if let Some(function) = self.functions.scalar(name) {
-            self.uses.borrow_mut().effects |= crate::functions::has_effect(name);
+            let mut uses = self.uses.borrow_mut();
+            uses.effects |= crate::functions::has_effect(name);
+            if let Some(routines) = self.functions.routines(name.trim_start_matches('$')) {
+                let traits = routines.traits(self.info);
+                uses.writes |= traits.writes;
+                uses.calls |= traits.writes;
+                uses.effects |= traits.writes || traits.effects;
+            }
             return Some(function);
         }
         if self.functions.added_aggregate(name).is_some() {

@@ -43,7 +43,7 @@ pub(crate) struct PluginFunctions {
 
 impl PluginFunctions {
     /// Those of the plugins that are installed in a catalog.
-    /// Types of users are looked for along `path`.
+    /// Types and routines of users are looked for along `path`.
     pub fn new(
         host: &Arc<PluginHost>,
         catalog: &Arc<CatalogSnapshot>,
@@ -53,6 +53,7 @@ impl PluginFunctions {
         let is_installed = |plugin: &str| catalog.is_installed(plugin);
         let mut functions = functions(&registry, &is_installed);
         functions.set_hint(hint(host.clone(), registry.clone(), catalog.clone()));
+        crate::routine::add(&mut functions, catalog, &path);
         functions.set_named_types(NamedTypes {
             catalog: catalog.clone(),
             path,

@@ -1,7 +1,7 @@
 //! What statements ask before they do something, and how they are refused.
 
 use crate::catalog::access::Privileges;
-use crate::catalog::model::{Schema, Table, oid};
+use crate::catalog::model::{Routine, Schema, Table, oid};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::names::is_temporary_schema;
@@ -63,6 +63,17 @@ impl Authority {
         match self.has_schema(catalog, schema, wanted) {
             true => Ok(()),
             false => Err(denied("schema", &schema.name)),
+        }
+    }
+
+    pub fn check_routine(&self, catalog: &CatalogSnapshot, routine: &Routine) -> Result<()> {
+        let class = ObjectClass::Function;
+        match self
+            .on(catalog, class, routine.oid, routine.owner)
+            .contains(Privileges::EXECUTE)
+        {
+            true => Ok(()),
+            false => Err(denied(routine.kind.noun(), &routine.name)),
         }
     }
 

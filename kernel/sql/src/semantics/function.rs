@@ -103,7 +103,8 @@ impl PgFunction {
     fn resolve(&self, types: &[DataType]) -> Result<Resolved> {
         resolve(&self.overloads, types).map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
-            let name = self.name.trim_start_matches('$');
+            let name = crate::routine::shown(&self.name);
+            let name = name.as_str();
             let error = if name.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
                 undefined_function(name, &types, why)
             } else {
@@ -186,7 +187,7 @@ impl ScalarUDFImpl for PgFunction {
         Ok(self.resolve(types).map_err(df)?.result)
     }
 
-    /// Names `void`, whose values are held as text.
+    /// Names `void`, whose values are held as text, and what else its values do not tell.
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DfResult<FieldRef> {
         let types: Vec<DataType> = args
             .arg_fields
@@ -196,9 +197,9 @@ impl ScalarUDFImpl for PgFunction {
         let resolved = self.resolve(&types).map_err(df)?;
         let field = Field::new(&self.name, resolved.result, true);
         Ok(Arc::new(match &self.overloads[resolved.index].result {
-            ResultType::Is(PgType::Void) => {
-                let void = PgType::Void.oid().to_string();
-                field.with_metadata([(PG_TYPE_KEY.to_owned(), void)].into())
+            ResultType::Is(ty @ PgType::Void) | ResultType::Exactly(ty) => {
+                let oid = ty.oid().to_string();
+                field.with_metadata([(PG_TYPE_KEY.to_owned(), oid)].into())
             }
             _ => field,
         }))

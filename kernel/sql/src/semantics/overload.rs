@@ -45,10 +45,14 @@ pub enum Param {
 #[derive(Clone)]
 pub enum ResultType {
     Is(PgType),
+    /// The same, and of its family of types just this one.
+    Exactly(PgType),
     /// A type that SQL has no name for, such as rows.
     Arrow(DataType),
     /// From the Arrow types of the coerced arguments.
     From(fn(&[DataType]) -> DataType),
+    /// The same for what is known only at run time.
+    Of(Arc<dyn Fn(&[DataType]) -> DataType + Send + Sync>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,9 +151,10 @@ pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolve
         })
         .collect();
     let result = match &o.result {
-        ResultType::Is(ty) => ty.arrow(),
+        ResultType::Is(ty) | ResultType::Exactly(ty) => ty.arrow(),
         ResultType::Arrow(ty) => ty.clone(),
         ResultType::From(f) => f(&coerced),
+        ResultType::Of(f) => f(&coerced),
     };
     Ok(Resolved {
         index,

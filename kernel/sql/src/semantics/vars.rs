@@ -57,6 +57,8 @@ pub struct SessionVars {
     pub format: Format,
     /// There are none where there are no plugins, and outside of a statement.
     pub services: Option<Services>,
+    /// How many statements the statement runs inside of.
+    pub nesting: usize,
     /// The session itself, for functions that do something to it or wait in it.
     pub session: Option<Arc<SessionInfo>>,
 }
@@ -75,6 +77,7 @@ impl Default for SessionVars {
             clock: None,
             format: Format::default(),
             services: None,
+            nesting: 0,
             session: None,
         }
     }

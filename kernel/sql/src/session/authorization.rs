@@ -64,6 +64,13 @@ impl SessionInfo {
         Ok(())
     }
 
+    /// Acts for a role, whatever role that is, as a routine of that role does.
+    pub(crate) fn become_role(&self, role: Oid) {
+        let session = self.with_settings(Settings::identity).session;
+        let role = Some(role);
+        self.change_identity(&self.catalog(), Identity { session, role });
+    }
+
     fn change_identity(&self, catalog: &CatalogSnapshot, identity: Identity) {
         let name = |oid: Oid| catalog.role(oid).map(|role| role.name.clone());
         let session = name(identity.session).unwrap_or_default();

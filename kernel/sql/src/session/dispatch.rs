@@ -75,6 +75,11 @@ impl Session {
                 self.begin_ddl()?;
                 self.change_type(statement)
             }
+            StatementKind::Routine(statement) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.change_routine(statement)
+            }
             StatementKind::CreateUser(role) => self.create_role(role, true),
             StatementKind::CreateSequence(create) => self.create_sequence(create),
             StatementKind::AlterSequence(alter) => self.alter_sequence(alter),
@@ -234,6 +239,7 @@ impl Session {
                 }
             },
             Ast::Explain { .. } => self.explain(ast),
+            Ast::Call(call) => self.call_procedure(call),
             Ast::Truncate(truncate) => self.truncate(truncate),
             Ast::Lock(lock) => self.lock_tables(lock),
             Ast::Analyze(analyze) => self.analyze(analyze),
@@ -351,6 +357,9 @@ impl Session {
             self.interrupt.clone(),
             self.rows_failed.clone(),
         );
+        if planned.uses.calls {
+            return self.lending(|| rows.materialise());
+        }
         match planned.uses.pins || planned.uses.effects {
             true => rows.materialise(),
             false => Ok(rows),
@@ -387,11 +396,6 @@ fn feature_name(statement: &Ast) -> String {
         Ast::Open(_) => "OPEN",
         Ast::CreateTrigger(_) => "CREATE TRIGGER",
         Ast::DropTrigger(_) => "DROP TRIGGER",
-        Ast::CreateFunction(_) => "CREATE FUNCTION",
-        Ast::DropFunction(_) => "DROP FUNCTION",
-        Ast::CreateProcedure { .. } => "CREATE PROCEDURE",
-        Ast::DropProcedure { .. } => "DROP PROCEDURE",
-        Ast::Call(_) => "CALL",
         Ast::Grant(_) => "GRANT",
         Ast::Revoke(_) => "REVOKE",
         Ast::CreateDatabase { .. } => "CREATE DATABASE",

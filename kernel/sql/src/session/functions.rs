@@ -75,6 +75,16 @@ pub(crate) fn is_known(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// Whether a function of this name is one of these and changes state.
+pub(crate) fn writes(name: &str) -> bool {
+    find(name).is_some_and(changes_state)
+}
+
+fn changes_state(function: Function) -> bool {
+    use Function::{NextVal, Pin, SetConfig, SetVal};
+    matches!(function, NextVal | SetVal | SetConfig | Pin(_))
+}
+
 /// The function of this name, when it is one of these.
 pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
     use Function::*;
@@ -110,7 +120,7 @@ pub(crate) fn lookup(name: &str, info: &Arc<SessionInfo>) -> Option<Found> {
         ),
     };
     let pins = matches!(function, Pin(_));
-    let writes = pins || matches!(function, NextVal | SetVal | SetConfig);
+    let writes = changes_state(function);
     let function = SessionFunction {
         name: name.to_owned(),
         function,

@@ -34,6 +34,7 @@ use crate::plugin::functions::PluginFunctions;
 use crate::privilege::Authority;
 use crate::privilege::acl::ObjectClass;
 use crate::privilege::check::denied;
+use crate::routine::lent::Lent;
 use crate::types::{Format, PgType};
 
 pub struct SessionInfo {
@@ -83,6 +84,8 @@ pub struct SessionInfo {
     authority: Mutex<Option<(CatalogVersion, Arc<Authority>)>>,
     /// Parameters that functions of the statement set, as they were, and whether for the transaction only.
     settings_changed: Mutex<Vec<(String, Saved, bool)>>,
+    /// For the routines that the running statement calls.
+    lent: Lent,
     /// Values of the parameters, while a statement is planned that runs once with these.
     parameters: RwLock<Option<Arc<[Value]>>>,
 }
@@ -147,8 +150,51 @@ impl SessionInfo {
             format: Mutex::default(),
             authority: Mutex::default(),
             settings_changed: Mutex::default(),
+            lent: Lent::default(),
             parameters: RwLock::new(None),
         }
+    }
+
+    /// One like it for a routine that reads and has settings of its own.
+    pub(crate) fn inner(&self) -> SessionInfo {
+        let moment = |of: &AtomicI64| AtomicI64::new(of.load(Ordering::Acquire));
+        SessionInfo {
+            pid: self.pid,
+            prepared: self.prepared.clone(),
+            backend: Backend::new(self.statement_start()),
+            advisory: Mutex::new(self.instance.engine().advisory_locks(&self.interrupt)),
+            interrupt: self.interrupt.clone(),
+            turn_to_wait: Mutex::default(),
+            warnings: Mutex::default(),
+            pending: Mutex::default(),
+            inbox: self.inbox.clone(),
+            has_effects: AtomicBool::new(false),
+            instance: self.instance.clone(),
+            login: self.login,
+            database: self.database.clone(),
+            settings: RwLock::new(self.settings()),
+            catalog: RwLock::new(self.catalog()),
+            sequences: Mutex::default(),
+            used_sequence: AtomicBool::new(false),
+            made_temporary: AtomicBool::new(self.has_made_temporary()),
+            on_commit: Mutex::default(),
+            cursors: Mutex::default(),
+            pins_asked: Mutex::default(),
+            in_block: AtomicBool::new(self.is_in_block()),
+            plugin_functions: Mutex::default(),
+            transaction_start: moment(&self.transaction_start),
+            statement_start: moment(&self.statement_start),
+            format: Mutex::default(),
+            authority: Mutex::default(),
+            settings_changed: Mutex::default(),
+            lent: Lent::default(),
+            parameters: RwLock::new(None),
+        }
+    }
+
+    /// The transaction that the running statement lends.
+    pub(crate) fn lent(&self) -> &Lent {
+        &self.lent
     }
 
     /// The same, of a client that is there.
@@ -259,8 +305,8 @@ impl SessionInfo {
     /// What plugins add to them, for the catalog that the running statement sees.
     pub(crate) fn plugin_functions(&self) -> Arc<PluginFunctions> {
         let catalog = self.catalog();
-        // Only types of users are found along the path.
-        let path = match catalog.types().is_empty() {
+        // Only types and routines of users are found along the path.
+        let path = match catalog.types().is_empty() && catalog.routines().is_empty() {
             true => Vec::new(),
             false => self.search_path(),
         };

@@ -27,7 +27,10 @@ use super::transaction::TransactionState;
 use super::{Session, depth, dispatch};
 use crate::dml::with;
 use crate::error::{Result, SqlError, state};
+use crate::plan::query::PlannedQuery;
+use crate::types::PgType;
 use arrow::record_batch::RecordBatch;
+use datafusion::scalar::ScalarValue;
 
 /// Statements inside statements inside statements: a plugin whose constraint writes a table with the
 /// same constraint would go on for ever.
@@ -54,6 +57,17 @@ impl Session {
         guest.txn = self.txn.lend();
         std::mem::swap(&mut guest.targets, &mut self.targets);
         Ok(guest)
+    }
+
+    /// Reads rows while the routines that they call have the transaction.
+    pub(crate) fn lending<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let guest = self.lend()?;
+        let before = self.info.lent().replace(Some(Box::new(guest)));
+        let result = read();
+        if let Some(guest) = self.info.lent().replace(before) {
+            self.take_back(*guest);
+        }
+        result
     }
 
     /// The end of what [`Session::lend`] began.
@@ -187,6 +201,65 @@ impl Session {
                 self.run_query(&planned, &params).and_then(read_whole)
             })
         })
+    }
+}
+
+/// For the statements of routines.
+impl Session {
+    /// Runs one of a routine's statements, with values of its parameters, in the transaction that was lent.
+    pub(crate) fn run_in_function(
+        &mut self,
+        statement: &Statement,
+        types: &[PgType],
+        values: &[ScalarValue],
+    ) -> Result<Vec<RecordBatch>> {
+        let in_block = self.info.set_in_block(true);
+        let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+            depth::with_stack(statement.depth, || {
+                let types: Vec<_> = types.iter().cloned().map(Some).collect();
+                let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
+                self.run_typed(statement, &types, &values)
+                    .and_then(read_whole)
+            })
+        });
+        self.info.set_in_block(in_block);
+        Ok(result?.batches)
+    }
+
+    /// Runs a query of a routine that reads: for all rows, or until there is one.
+    pub(crate) fn read_in_function(
+        &mut self,
+        planned: &PlannedQuery,
+        values: &[ScalarValue],
+        all: bool,
+    ) -> Result<Vec<RecordBatch>> {
+        stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+            let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
+            let params = self.bind(
+                &planned.params,
+                &values[..planned.params.len().min(values.len())],
+            )?;
+            let mut rows = self.query_rows(planned, &params)?;
+            let mut batches = Vec::new();
+            while let Some(batch) = rows.next_batch()? {
+                let is_enough = !all && batch.num_rows() > 0;
+                batches.push(batch);
+                if is_enough {
+                    break;
+                }
+            }
+            Ok(batches)
+        })
+    }
+
+    /// The types of the columns that a statement of a routine gives; `None` if it gives none.
+    pub(crate) fn columns_in_function(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<PgType>],
+    ) -> Result<Option<Vec<PgType>>> {
+        let columns = self.planned_columns(statement, types)?;
+        Ok(columns.map(|columns| columns.iter().map(|c| c.ty.clone()).collect()))
     }
 }
 

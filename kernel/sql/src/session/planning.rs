@@ -52,7 +52,13 @@ impl Surroundings {
         let start = chrono::DateTime::from_timestamp_micros(self.info.transaction_start());
         state.execution_props_mut().query_execution_start_time = start;
         let services = self.read_services();
-        crate::plan::bridge::set_session(&mut state, &self.info, services, self.view.clone());
+        crate::plan::bridge::set_session(
+            &mut state,
+            &self.info,
+            services,
+            self.view.clone(),
+            self.nesting,
+        );
         state
     }
 }

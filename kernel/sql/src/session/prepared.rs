@@ -319,13 +319,35 @@ impl Session {
         })
     }
 
+    /// The columns that a statement gives, as it would be planned now; `None` if it gives none.
+    pub(super) fn planned_columns(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<PgType>],
+    ) -> Result<Option<Arc<[ResultColumn]>>> {
+        Ok(self.plan_ahead(statement, types)?.columns())
+    }
+
     /// Plans and runs a statement without the frame around it that a client's statement has.
     pub(super) fn run_once(&mut self, statement: &Statement, params: &[Value]) -> Result<Outcome> {
+        self.run_typed(statement, &[], params)
+    }
+
+    /// The same with parameters of these types.
+    pub(super) fn run_typed(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<PgType>],
+        params: &[Value],
+    ) -> Result<Outcome> {
         if params.is_empty() {
             return self.dispatch(statement, &[]);
         }
         let info = self.info.clone();
-        let plan = info.with_parameters(params, || self.plan_ahead(statement, &[]))?;
+        let plan = info.with_parameters(params, || self.plan_ahead(statement, types))?;
+        if matches!(plan, Plan::Other) {
+            return self.dispatch(statement, &[]);
+        }
         let prepared = Prepared {
             param_types: plan.params().to_vec(),
             columns: plan.columns(),

@@ -98,6 +98,7 @@ parameters! {
     "adaptive_indexing_cpu" "2" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that adaptive indexing may use.";
     "application_name" "" Kind::Text, true, "Sets the application name to be reported in statistics and logs.";
     "bytea_output" "hex" Kind::Enum(&["hex", "escape"]), false, "Sets the output format for bytea.";
+    "check_function_bodies" "on" Kind::Bool, false, "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.";
     "client_encoding" "UTF8" Kind::Encoding(&["utf8", "unicode"]), true, "Sets the client's character set encoding.";
     "client_min_messages" "notice" Kind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]), false, "Sets the message levels that are sent to the client.";
     "cpu_governor" "on" Kind::ServerBool, false, "Holds background work to its share of the machine's CPU time.";

@@ -26,6 +26,7 @@ use crate::copy::syntax::{self as copy, CopyStatement};
 use crate::ddl::grant::syntax::{self as grant, Grant};
 use crate::ddl::owner::{self, Owner};
 use crate::ddl::policy::{self, PolicyStatement};
+use crate::ddl::routine::syntax::{self as routine, RoutineStatement};
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::as_of::syntax::{self as as_of, Clause};
@@ -85,6 +86,8 @@ pub(crate) enum StatementKind {
     /// OWNER TO, REASSIGN OWNED, DROP OWNED.
     Owner(Owner),
     Policy(Box<PolicyStatement>),
+    /// CREATE, ALTER or DROP of a FUNCTION or PROCEDURE.
+    Routine(Box<RoutineStatement>),
     Empty,
     /// One whose plan was found by its text.
     Known(KnownStatement),
@@ -156,6 +159,10 @@ impl Statement {
     /// The syntax tree, for those who look for shapes only this layer does not know.
     pub fn ast(&self) -> Option<&ast::Statement> {
         self.kind.ast()
+    }
+
+    pub(crate) fn ast_mut(&mut self) -> Option<&mut ast::Statement> {
+        self.kind.ast_mut()
     }
 
     /// The cursor that it declares.
@@ -437,6 +444,14 @@ fn parse_known(
         return Ok(StatementKind::Grant(Box::new(grant)));
     }
     let plain: Vec<&Token> = significant.iter().map(|t| &t.token).collect();
+    if routine::begins(&plain) {
+        tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
+        let mut p = Parser::new(&PostgreSqlDialect {})
+            .with_recursion_limit(RECURSION_DEPTH_MAX)
+            .with_tokens_with_locations(tokens);
+        let routine = routine::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Routine(Box::new(routine)));
+    }
     if owner::is_one(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
         let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 21] = [
+const SCRIPTS: [(&str, &str); 22] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -19,6 +19,7 @@ const SCRIPTS: [(&str, &str); 21] = [
     ("deferred", include_str!("deferred.sql")),
     ("domains", include_str!("domains.sql")),
     ("enums", include_str!("enums.sql")),
+    ("functions", include_str!("functions.sql")),
     ("generated", include_str!("generated.sql")),
     ("grouping", include_str!("grouping.sql")),
     ("introspection", include_str!("introspection.sql")),

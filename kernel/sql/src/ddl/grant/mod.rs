@@ -7,18 +7,21 @@
 mod membership;
 pub(crate) mod syntax;
 
+use heliosdb_plugin_host::names::NameKind;
 use sqlparser::ast::{Ident, ObjectName};
 
 use self::syntax::{Grant, GrantDefault, GrantPrivileges, Kind, Named, Objects, RoleName, Terms};
 use crate::catalog::access::{
     AccessList, AclItem, DefaultKind, DefaultPrivileges, PUBLIC, Privileges,
 };
-use crate::catalog::model::{Object, Role, oid};
+use crate::catalog::model::{Object, Role, Routine, oid};
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::ddl::put;
+use crate::ddl::routine::syntax::{NamedAs, RoutineName};
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, fold};
+use crate::plugin::names::is_builtin;
 use crate::privilege::acl::{Acl, Granting, ObjectClass};
 use crate::privilege::authority::{self, acl_of, class_of};
 use crate::privilege::check::{attributes, denied, must_be_member};
@@ -47,6 +50,17 @@ impl Target {
             kind: relation.kind(),
             name: relation.name().to_owned(),
             relation: Some(relation),
+        }
+    }
+
+    fn of_routine(routine: &Routine) -> Target {
+        Target {
+            class: ObjectClass::Function,
+            oid: routine.oid,
+            owner: routine.owner,
+            kind: routine.kind.noun(),
+            name: routine.name.clone(),
+            relation: None,
         }
     }
 
@@ -366,6 +380,11 @@ impl Session {
                         )
                         .with_hint("Every role may execute the functions there are."));
                     }
+                    if *kind == Kind::Function {
+                        let routines = catalog.routines().iter();
+                        let routines = routines.filter(|r| r.schema == schema);
+                        targets.extend(routines.map(|r| Target::of_routine(r)));
+                    }
                     let relations = catalog.relations_in(schema);
                     let relations = relations.filter_map(|(_, oid)| catalog.relation(oid));
                     targets.extend(
@@ -382,15 +401,10 @@ impl Session {
                 }
                 Ok(targets)
             }
-            Objects::Functions(functions) => {
-                let (name, _) = functions
-                    .first()
-                    .ok_or_else(|| SqlError::internal("a list of functions without any of them"))?;
-                Err(
-                    SqlError::unsupported(format!("a privilege on one function, {name}"))
-                        .with_hint("Every role may execute the functions there are."),
-                )
-            }
+            Objects::Functions(named, functions) => functions
+                .iter()
+                .map(|function| self.routine_target(catalog, *named, function))
+                .collect(),
             Objects::Named(Kind::Other(what), _) => {
                 Err(SqlError::unsupported(format!("GRANT ON {what}")))
             }
@@ -410,6 +424,31 @@ impl Session {
                 format!("schema \"{name}\" does not exist"),
             )
         })
+    }
+
+    fn routine_target(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        named: NamedAs,
+        function: &RoutineName,
+    ) -> Result<Target> {
+        match self.routine_named(named, function) {
+            Ok(routine) => Ok(Target::of_routine(&routine)),
+            Err(e) if e.code == state::UNDEFINED_FUNCTION => {
+                let parts = names::parts(&function.name)?;
+                let name = parts.last().map_or("", String::as_str);
+                match is_builtin(NameKind::Function, name)
+                    && catalog.routines().iter().all(|r| r.name != name)
+                {
+                    true => Err(SqlError::unsupported(
+                        "a privilege on a function that is built in",
+                    )
+                    .with_hint("Every role may execute the functions that are built in.")),
+                    false => Err(e),
+                }
+            }
+            Err(e) => Err(e),
+        }
     }
 
     fn target(&self, catalog: &CatalogSnapshot, kind: Kind, name: &ObjectName) -> Result<Target> {
@@ -483,11 +522,9 @@ impl Session {
             _ => DefaultKind::Schemas,
         };
         // What would be stored here would be asked for nowhere.
-        if matches!(kind, DefaultKind::Functions | DefaultKind::Types) {
-            return Err(
-                SqlError::unsupported("ALTER DEFAULT PRIVILEGES on functions and types")
-                    .with_hint("Every role may use the functions and types there are."),
-            );
+        if kind == DefaultKind::Types {
+            return Err(SqlError::unsupported("ALTER DEFAULT PRIVILEGES on types")
+                .with_hint("Every role may use the types there are."));
         }
         let class = default_class(kind);
         if kind == DefaultKind::Schemas && !grant.schemas.is_empty() {
@@ -640,6 +677,7 @@ pub(crate) fn default_access(catalog: &CatalogSnapshot, object: &Object) -> Opti
         Object::View(v) => (DefaultKind::Tables, v.oid, v.owner, Some(v.schema)),
         Object::Sequence(s) => (DefaultKind::Sequences, s.oid, s.owner, Some(s.schema)),
         Object::Schema(s) => (DefaultKind::Schemas, s.oid, s.owner, None),
+        Object::Routine(r) => (DefaultKind::Functions, r.oid, r.owner, Some(r.schema)),
         _ => return None,
     };
     let defaults = &catalog.role(owner)?.default_privileges;

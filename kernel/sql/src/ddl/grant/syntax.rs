@@ -8,11 +8,12 @@
 //! ALTER DEFAULT PRIVILEGES [FOR ROLE roles] [IN SCHEMA schemas] GRANT … | REVOKE …
 //! ```
 
-use sqlparser::ast::{DataType, Ident, ObjectName};
+use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+use crate::ddl::routine::syntax::{NamedAs, RoutineName, routine};
 use crate::names::fold;
 
 type Result<T> = std::result::Result<T, ParserError>;
@@ -95,7 +96,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) enum Objects {
     Named(Kind, Vec<ObjectName>),
-    Functions(Vec<(ObjectName, Option<Vec<DataType>>)>),
+    Functions(NamedAs, Vec<RoutineName>),
     /// ALL TABLES IN SCHEMA …
     AllIn(Kind, Vec<Ident>),
 }
@@ -306,18 +307,16 @@ fn objects(p: &mut Parser<'_>) -> Result<Objects> {
         }
         is
     });
+    let kind_word = kind.and_then(|(name, _)| name.first().copied());
     match kind.map_or(Kind::Table, |(_, kind)| kind) {
         Kind::Function => {
-            let functions = p.parse_comma_separated(|p| {
-                let name = p.parse_object_name(false)?;
-                if !p.consume_token(&Token::LParen) {
-                    return Ok((name, None));
-                }
-                let types = p.parse_comma_separated0(Parser::parse_data_type, Token::RParen)?;
-                p.expect_token(&Token::RParen)?;
-                Ok((name, Some(types)))
-            })?;
-            Ok(Objects::Functions(functions))
+            let named = match kind_word {
+                Some("procedure") => NamedAs::Procedure,
+                Some("routine") => NamedAs::Routine,
+                _ => NamedAs::Function,
+            };
+            let functions = p.parse_comma_separated(routine)?;
+            Ok(Objects::Functions(named, functions))
         }
         kind @ Kind::Other(_) => {
             while !matches!(&p.peek_token_ref().token, Token::EOF)

@@ -5,7 +5,7 @@ use crate::catalog::model::{Oid, oid};
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
 use crate::pg_catalog::datum::{Datum, Type};
-use crate::pg_catalog::{SystemContext, definition, deparse, names, relations};
+use crate::pg_catalog::{SystemContext, definition, deparse, names, relations, routine};
 
 functions! {
     pg_get_constraintdef(Oid) -> Text = |c, a| constraint(c, a, false);
@@ -28,9 +28,15 @@ functions! {
     pg_get_expr(NodeTree, Oid) -> Text = |c, a| expression(c, a, false);
     pg_get_expr(NodeTree, Oid, Bool) -> Text = |c, a| expression(c, a, argument::flag(a, 2)?);
     pg_get_serial_sequence(Text, Text) -> Text = serial_sequence;
-    pg_get_functiondef(Oid) -> Text = |c, a| match names::function_name(c, argument::oid(a, 0)?) {
-        None => Ok(Datum::Null),
-        Some(name) => Err(SqlError::unsupported(format!("the definition of function {name}, which is not SQL"))),
+    pg_get_functiondef(Oid) -> Text = |c, a| {
+        let oid = argument::oid(a, 0)?;
+        if let Some(routine) = c.catalog.routines().get(oid) {
+            return Ok(routine::definition(c, routine).into());
+        }
+        match names::function_name(c, oid) {
+            None => Ok(Datum::Null),
+            Some(name) => Err(SqlError::unsupported(format!("the definition of function {name}, which is not SQL"))),
+        }
     };
 
     pg_get_function_sqlbody(Oid) -> Text = |_, _| Ok(Datum::Null);

@@ -7,7 +7,7 @@ use crate::pg_catalog::builtin::{
     builtin_classes, builtin_families, builtin_functions, builtin_operators, builtin_type,
 };
 use crate::pg_catalog::datum::{Datum, Type};
-use crate::pg_catalog::{SystemContext, names, relations, row_type, user_type};
+use crate::pg_catalog::{SystemContext, names, relations, routine, row_type, user_type};
 use crate::types::extension;
 
 functions! {
@@ -62,7 +62,14 @@ functions! {
         Ok(builtin_type(oid).map(|t| in_path(c, t.schema)).into())
     };
     pg_function_is_visible(Oid) -> Bool =
-        |c, a| exists(a, |oid| function(c, oid).is_some());
+        |c, a| {
+            let oid = argument::oid(a, 0)?;
+            if let Some(routine) = c.catalog.routines().get(oid) {
+                let is_visible = !routine::name(c, routine).contains('.');
+                return Ok(is_visible.into());
+            }
+            exists(a, |oid| function(c, oid).is_some())
+        };
     pg_operator_is_visible(Oid) -> Bool =
         |c, a| exists(a, |oid| {
             builtin_operators().iter().any(|o| o.oid == oid)
@@ -83,10 +90,13 @@ functions! {
 
     quote_ident(Text) -> Text = |_, a| Ok(names::quote_ident(argument::text(a, 0)?).into());
     pg_get_function_result(Oid) -> Text = |c, a| {
+        if let Some(routine) = c.catalog.routines().get(argument::oid(a, 0)?) {
+            return Ok(routine::result(c, routine).into());
+        }
         Ok(function(c, argument::oid(a, 0)?).map(|f| f.result(c)).into())
     };
-    pg_get_function_arguments(Oid) -> Text = arguments_of;
-    pg_get_function_identity_arguments(Oid) -> Text = arguments_of;
+    pg_get_function_arguments(Oid) -> Text = |c, a| arguments_of(c, a, true);
+    pg_get_function_identity_arguments(Oid) -> Text = |c, a| arguments_of(c, a, false);
     getdatabaseencoding() -> Name = |_, _| Ok("UTF8".into());
     pg_encoding_to_char(Int4) -> Name = |_, a| {
         let utf8 = i64::from(relations::role::UTF8);
@@ -197,7 +207,10 @@ fn function(ctx: &SystemContext, oid: Oid) -> Option<Shown> {
     })
 }
 
-fn arguments_of(ctx: &SystemContext, args: &[Datum]) -> Result<Datum> {
+fn arguments_of(ctx: &SystemContext, args: &[Datum], with_defaults: bool) -> Result<Datum> {
+    if let Some(routine) = ctx.catalog.routines().get(argument::oid(args, 0)?) {
+        return Ok(routine::arguments(ctx, routine, with_defaults).into());
+    }
     let Some(function) = function(ctx, argument::oid(args, 0)?) else {
         return Ok(Datum::Null);
     };

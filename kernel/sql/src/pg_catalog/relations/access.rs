@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::*;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
+use crate::pg_catalog::routine;
 
 relations! {
     PG_AM = pg_catalog.pg_am 2601 'r' {
@@ -148,7 +149,9 @@ fn language_rows(_: &SystemContext, rows: &mut Rows) -> Result<()> {
     ])?;
     rows.push(row![
         C_LANGUAGE, "c", OWNER, false, false, 0u32, 0u32, 0u32, NULL
-    ])
+    ])?;
+    let sql = routine::SQL_LANGUAGE;
+    rows.push(row![sql, "sql", OWNER, false, true, 0u32, 0u32, 0u32, NULL])
 }
 
 fn function_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
@@ -227,5 +230,5 @@ fn function_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             NULL,
         ])?;
     }
-    Ok(())
+    routine::rows(ctx, rows)
 }

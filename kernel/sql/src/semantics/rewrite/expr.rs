@@ -667,9 +667,10 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
 
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
-    let name = names::function_name(&f.name);
+    let name = functions.called(&f.name);
     match f.name.0.as_slice() {
         [_] => {}
+        [_, _] if functions.routines(&name).is_some() => f.name = object_name(&name),
         [schema, _] => {
             let schema = schema.as_ident().map(names::ident).unwrap_or_default();
             if !matches!(schema.as_str(), "pg_catalog" | "public") {

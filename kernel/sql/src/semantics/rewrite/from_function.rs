@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Query, SelectItem, SetExpr, TableAlias,
+    Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, SelectItem, SetExpr, TableAlias,
     TableAliasColumnDef, TableFactor, TableWithJoins, Value,
 };
 
@@ -34,9 +34,12 @@ struct Call {
 
 /// Rewrites a function in FROM that is one of ours.
 pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Result<()> {
-    let Some(call) = call(factor) else {
+    let Some(mut call) = call(factor) else {
         return Ok(());
     };
+    if let Some(name) = called(factor) {
+        call.name = functions.called(name);
+    }
     let columns = functions.table(&call.name).map(|t| t.columns.as_slice());
     if columns.is_none() && !functions.is_scalar(&call.name) && !expr::is_set_returning(&call.name)
     {
@@ -45,10 +48,10 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
     if call.ordinality {
         return Err(SqlError::unsupported("WITH ORDINALITY"));
     }
-    let table = call
-        .alias
-        .as_ref()
-        .map_or_else(|| names::quoted(&call.name), |a| a.name.clone());
+    let table = call.alias.as_ref().map_or_else(
+        || names::quoted(crate::routine::bare(&call.name)),
+        |a| a.name.clone(),
+    );
     let mut names: Vec<TableAliasColumnDef> = match &call.alias {
         Some(a) => a.columns.clone(),
         None => Vec::new(),
@@ -102,6 +105,19 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
         sample: None,
     };
     Ok(())
+}
+
+/// The name of the function that is called.
+fn called(factor: &TableFactor) -> Option<&ObjectName> {
+    match factor {
+        TableFactor::Table {
+            name,
+            args: Some(_),
+            ..
+        }
+        | TableFactor::Function { name, .. } => Some(name),
+        _ => None,
+    }
 }
 
 fn call(factor: &TableFactor) -> Option<Call> {

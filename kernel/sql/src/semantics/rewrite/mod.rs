@@ -129,6 +129,12 @@ impl VisitorMut for Rewriter<'_> {
             let message = "subquery must return a column";
             return ControlFlow::Break(SqlError::new(state::SYNTAX_ERROR, message));
         }
+        if let Expr::Function(f) = e
+            && let name = self.functions.called(&f.name)
+            && let Err(e) = crate::routine::complete_call(f, &name, self.functions)
+        {
+            return ControlFlow::Break(e);
+        }
         frame_offsets(e, true);
         match rows::value(e, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
