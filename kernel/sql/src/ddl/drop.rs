@@ -62,7 +62,7 @@ pub(crate) fn describe(catalog: &CatalogSnapshot, oid: Oid) -> String {
         return format!("type {}", ty.name);
     }
     if let Some(routine) = catalog.routines().get(oid) {
-        let signature = routine::signature(catalog, routine);
+        let signature = routine::signature(catalog, routine).replace(", ", ",");
         return format!("{} {signature}", routine.kind.noun());
     }
     match catalog.schema(oid) {

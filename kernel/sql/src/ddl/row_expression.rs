@@ -49,7 +49,7 @@ impl Session {
     }
 }
 
-/// 0A000 when an expression, as it is stored, calls a function of a plugin. `what` it is in is for the message.
+/// 0A000 when an expression, as it is stored, calls a function that is not built in. `what` it is in is for the message.
 pub(super) fn check_without_plugins(
     meta: &TableMeta,
     stored: &str,
@@ -64,7 +64,7 @@ pub(super) fn check_without_plugins(
     match computed::compile(stored, &schema) {
         Ok(_) => Ok(()),
         Err(e) if e.code == state::UNDEFINED_FUNCTION => Err(SqlError::unsupported(format!(
-            "a function of a plugin in {what}"
+            "a function that is not built in, in {what},"
         ))),
         Err(e) => Err(e),
     }

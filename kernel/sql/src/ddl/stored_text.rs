@@ -55,13 +55,8 @@ impl Session {
                 return;
             }
             let schemas = path.iter().filter_map(|s| catalog.schema_by_name(s));
-            let mut schemas = schemas.filter(|schema| {
-                catalog
-                    .routines()
-                    .named(schema.oid, plain)
-                    .next()
-                    .is_some()
-            });
+            let mut schemas = schemas
+                .filter(|schema| catalog.routines().named(schema.oid, plain).next().is_some());
             if let Some(schema) = schemas.next() {
                 name.0 = [schema.name.as_str(), plain]
                     .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))

@@ -23,6 +23,8 @@ use crate::types::{ExtensionType, PgType, names};
 pub struct TableFunction {
     /// The names of the columns. Rows of one column are plain values, others are structs.
     pub columns: Vec<String>,
+    /// The one column is called as the function is, or as its alias.
+    pub named_by_alias: bool,
 }
 
 /// What a name that no function answers to should be told with.

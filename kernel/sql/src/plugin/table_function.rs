@@ -46,7 +46,14 @@ pub(super) fn add(functions: &mut Functions, name: &str, list: &[&Arc<Function>]
         Some(types.overload(f, result, move |args, call| rows.invoke(args, call)))
     });
     let array = PgFunction::udf(&format!("${name}"), overloads.collect());
-    functions.add_table(name, TableFunction { columns }, array);
+    functions.add_table(
+        name,
+        TableFunction {
+            columns,
+            named_by_alias: false,
+        },
+        array,
+    );
 }
 
 /// A function and the columns of its rows.

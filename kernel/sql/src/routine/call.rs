@@ -26,12 +26,16 @@ use crate::plan::query::PlannedQuery;
 use crate::semantics::overload::{Call, Param, ResultType};
 use crate::session::Session;
 use crate::session::info::SessionInfo;
+use crate::session::nested::STACK_BYTES_MIN;
 use crate::session::settings::Settings;
 use crate::session::statement::Statement;
 use crate::types::{CastContext, PgType, cast_array};
 
 /// What a call of a routine is at most planned for in different ways.
 const PLANS_MAX: usize = 32;
+
+/// Of a chain of calls, how many are told where an error comes from.
+const CALLERS_TOLD: usize = 5;
 
 /// The relation that the arguments of a call are, for a body that is an expression. No SQL text can name it.
 const ARGUMENTS: &str = "\u{1}arguments";
@@ -244,7 +248,8 @@ impl Callable {
             NullBuffer::union(all.as_ref(), a.logical_nulls().as_ref())
         });
         let run = |arrays: &[ArrayRef], rows: usize| {
-            self.run(info, arrays, rows, call)
+            let run = || self.run(info, arrays, rows, call);
+            stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, run)
                 .map_err(|e| self.explain(e))
         };
         match nulls {
@@ -274,6 +279,8 @@ impl Callable {
         error.position = None;
         let here = format!("SQL function \"{}\"", self.routine.name);
         let context = match error.context.take() {
+            // A chain of calls may be long.
+            Some(inner) if inner.lines().count() >= CALLERS_TOLD => inner,
             Some(inner) => format!("{inner}\n{here}"),
             None => here,
         };
@@ -320,7 +327,7 @@ impl Callable {
         let info = self.surroundings(outer)?;
         let interrupt = outer.interrupt.clone();
         let view = call.vars.snapshot()?.clone();
-        let mut reader = Session::reader(info, interrupt, view, call.vars.nesting)?;
+        let mut reader = Session::routine_reader(info, interrupt, view, call.vars.nesting)?;
         if let Some(expression) = &parsed.expression
             && let Some(values) = self.evaluate(&mut reader, expression, arrays, rows, call)?
         {
@@ -419,7 +426,7 @@ impl Callable {
             program.run_one(0, &batch)
         })?;
         match &self.output {
-            Output::Void => Ok(Some(new_void(rows))),
+            Output::Void => Ok(Some(new_null_array(call.result, rows))),
             _ => self.shaped(&values, call.result, call).map(Some),
         }
     }
@@ -507,7 +514,7 @@ impl Callable {
     /// The value of a call whose last statement gave these rows.
     fn value(&self, batches: &[RecordBatch], call: &Call<'_>) -> Result<ScalarValue> {
         if matches!(self.output, Output::Void) && !self.routine.returns_set {
-            return Ok(ScalarValue::Utf8View(Some(String::new())));
+            return Ok(ScalarValue::Utf8View(None));
         }
         let item = match call.result {
             DataType::List(item) if self.gives_array() => item.data_type(),
@@ -717,11 +724,6 @@ fn is_no_expression(error: &SqlError) -> bool {
         state::WINDOWING_ERROR,
     ]
     .contains(&error.code)
-}
-
-fn new_void(rows: usize) -> ArrayRef {
-    let values = std::iter::repeat_n(Some(""), rows);
-    Arc::new(values.collect::<arrow::array::StringViewArray>())
 }
 
 fn columns_of(catalog: &CatalogSnapshot, relation: Oid) -> Option<Vec<(String, PgType)>> {

@@ -1,6 +1,9 @@
 //! Calls that leave arguments out, name them, or give a variadic parameter its items: as calls by position.
 
-use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArguments,
+};
 
 use super::bare;
 use crate::catalog::model::{Parameter, ParameterMode, Routine};
@@ -21,6 +24,7 @@ pub(crate) fn complete_call(call: &mut Function, key: &str, functions: &Function
     let FunctionArguments::List(list) = &mut call.args else {
         return Ok(());
     };
+    list.args.iter_mut().for_each(name_by_assignment);
     let is_named = |arg: &FunctionArg| !matches!(arg, FunctionArg::Unnamed(_));
     let first = list.args.iter().position(is_named);
     let positional = first.unwrap_or(list.args.len());
@@ -52,7 +56,37 @@ pub(crate) fn complete_call(call: &mut Function, key: &str, functions: &Function
         .with_hint(
             "Could not choose a best candidate function. You might need to add explicit type casts.",
         )),
-        _ => Ok(()),
+        (None, _) if first.is_some() => {
+            let args = list.args.iter().map(|arg| match arg {
+                FunctionArg::Named { name, .. } => format!("{} => unknown", fold(name)),
+                _ => "unknown".to_owned(),
+            });
+            let args = args.collect::<Vec<_>>().join(", ");
+            let name = super::shown(bare(key));
+            Err(SqlError::new(
+                state::UNDEFINED_FUNCTION,
+                format!("function {name}({args}) does not exist"),
+            )
+            .with_hint(
+                "No function matches the given name and argument types. You might need to add \
+                 explicit type casts.",
+            ))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// `name := value`, which the dialect takes for an operator.
+fn name_by_assignment(arg: &mut FunctionArg) {
+    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp { left, op, right })) = arg
+        && *op == BinaryOperator::Assignment
+        && let Expr::Identifier(name) = left.as_ref()
+    {
+        *arg = FunctionArg::Named {
+            name: name.clone(),
+            arg: FunctionArgExpr::Expr(right.as_ref().clone()),
+            operator: FunctionArgOperator::Assignment,
+        };
     }
 }
 

@@ -35,6 +35,12 @@ impl Set {
         all
     }
 
+    /// What the one value of a call is called by the routine itself.
+    pub fn output(&self) -> Option<&str> {
+        let mut outputs = self.routines().filter_map(|r| r.outputs().next());
+        outputs.find_map(|p| p.name.as_deref())
+    }
+
     pub fn routines(&self) -> impl Iterator<Item = &Arc<Routine>> {
         self.callables.iter().map(|c| &c.routine)
     }
@@ -99,7 +105,13 @@ fn add_named(functions: &mut Functions, key: &str, callables: Vec<Arc<Callable>>
     if let Some(columns) = table {
         let array = format!("${key}");
         let udf = PgFunction::udf(&array, rows);
-        functions.add_table(key, TableFunction { columns }, udf);
+        let mut outputs = callables.iter().map(|c| c.routine.outputs().next());
+        let table = TableFunction {
+            named_by_alias: columns.len() == 1
+                && outputs.all(|output| output.is_none_or(|p| p.name.is_none())),
+            columns,
+        };
+        functions.add_table(key, table, udf);
     }
     if !values.is_empty() {
         if let Some(builtin) = functions::scalar(key)

@@ -327,7 +327,8 @@ impl Session {
         planned: &PlannedQuery,
         params: &[ScalarValue],
     ) -> Result<Rows> {
-        if planned.uses.writes {
+        // What a routine writes is looked at where it is written.
+        if planned.uses.writes && !planned.uses.calls {
             let what = if planned.uses.pins {
                 "helios_pin()"
             } else {

@@ -36,8 +36,18 @@ use datafusion::scalar::ScalarValue;
 /// same constraint would go on for ever.
 const NESTING_MAX: usize = 16;
 
+/// The same for routines, which may well call themselves.
+const ROUTINES_MAX: usize = 128;
+
+/// Who runs a statement inside a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Plugin,
+    Routine,
+}
+
 /// Stack that a nested statement can count on.
-const STACK_BYTES_MIN: usize = 4 << 20;
+pub(crate) const STACK_BYTES_MIN: usize = 4 << 20;
 
 /// The whole answer of a nested statement.
 #[derive(Debug)]
@@ -50,10 +60,14 @@ pub(crate) struct NestedResult {
 impl Session {
     /// A guest with this session's transaction. It has to be given back to [`Session::take_back`].
     pub(crate) fn lend(&mut self) -> Result<Session> {
+        self.lend_to(Host::Plugin)
+    }
+
+    fn lend_to(&mut self, host: Host) -> Result<Session> {
         // Begun by the lender, whose settings say how.
         self.transaction()?;
-        let mut guest =
-            Session::nested(self.info.clone(), self.interrupt.clone(), self.nesting + 1)?;
+        let (info, interrupt) = (self.info.clone(), self.interrupt.clone());
+        let mut guest = Session::nested(info, interrupt, self.nesting + 1, host)?;
         guest.txn = self.txn.lend();
         std::mem::swap(&mut guest.targets, &mut self.targets);
         Ok(guest)
@@ -61,7 +75,7 @@ impl Session {
 
     /// Reads rows while the routines that they call have the transaction.
     pub(crate) fn lending<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Result<T> {
-        let guest = self.lend()?;
+        let guest = self.lend_to(Host::Routine)?;
         let before = self.info.lent().replace(Some(Box::new(guest)));
         let result = read();
         if let Some(guest) = self.info.lent().replace(before) {
@@ -84,7 +98,19 @@ impl Session {
         view: ReadView,
         nesting: usize,
     ) -> Result<Session> {
-        let mut session = Session::nested(info, interrupt, nesting + 1)?;
+        let mut session = Session::nested(info, interrupt, nesting + 1, Host::Plugin)?;
+        session.reader = Some(view);
+        Ok(session)
+    }
+
+    /// The same for a routine.
+    pub(crate) fn routine_reader(
+        info: Arc<SessionInfo>,
+        interrupt: Arc<Interrupt>,
+        view: ReadView,
+        nesting: usize,
+    ) -> Result<Session> {
+        let mut session = Session::nested(info, interrupt, nesting + 1, Host::Routine)?;
         session.reader = Some(view);
         Ok(session)
     }
@@ -93,12 +119,17 @@ impl Session {
         info: Arc<SessionInfo>,
         interrupt: Arc<Interrupt>,
         nesting: usize,
+        host: Host,
     ) -> Result<Session> {
-        if nesting > NESTING_MAX {
+        let (max, who) = match host {
+            Host::Plugin => (NESTING_MAX, "Plugins"),
+            Host::Routine => (ROUTINES_MAX, "Functions"),
+        };
+        if nesting > max {
             return Err(
                 SqlError::new(state::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
                     .with_detail(format!(
-                        "Plugins ran statements inside statements {NESTING_MAX} deep."
+                        "{who} ran statements inside statements {max} deep."
                     )),
             );
         }

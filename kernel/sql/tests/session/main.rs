@@ -33,6 +33,7 @@ mod plugin;
 mod privileges;
 mod query;
 mod regression;
+mod routines;
 #[path = "../support/mod.rs"]
 mod support;
 mod temporary;

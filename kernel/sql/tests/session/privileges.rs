@@ -282,7 +282,6 @@ fn rights_that_would_mean_nothing_are_refused() {
     root.ok("CREATE ROLE r; CREATE TYPE mood AS ENUM ('ok')");
     for statement in [
         "ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC",
-        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
         "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog FROM PUBLIC",
         "REVOKE EXECUTE ON FUNCTION lower(text) FROM PUBLIC",
         "REVOKE USAGE ON TYPE mood FROM PUBLIC",

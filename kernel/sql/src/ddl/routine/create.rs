@@ -241,15 +241,13 @@ impl Session {
         let (_, catalog) = self.write_view()?;
         let mut default = default.clone();
         self.qualify_types(&mut default);
-        let text = match pseudo_type(ty) {
-            Some(_) => names::text_of(&default),
-            None => format!(
-                "CAST({} AS {})",
-                names::text_of(&default),
-                self.qualified_type(ty)
-            ),
+        let text = names::text_of(&default);
+        // It has to be one that the type can be made of.
+        let tried = match pseudo_type(ty) {
+            Some(_) => text.clone(),
+            None => format!("CAST({text} AS {})", self.qualified_type(ty)),
         };
-        let parsed = crate::session::statement::parse_expression(&text)?;
+        let parsed = crate::session::statement::parse_expression(&tried)?;
         self.with_state(|session, state| {
             Expressions::plan_exprs(
                 state,

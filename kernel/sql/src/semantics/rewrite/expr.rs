@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use super::names;
 use crate::error::{Result, SqlError, state};
 use crate::functions::{Functions, domain};
+use crate::routine;
 use crate::types::{PgType, names as type_names};
 
 pub(super) fn object_name(name: &str) -> ObjectName {
@@ -670,11 +671,21 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     let name = functions.called(&f.name);
     match f.name.0.as_slice() {
         [_] => {}
-        [_, _] if functions.routines(&name).is_some() => f.name = object_name(&name),
+        [_, _] if name.contains(routine::IN_SCHEMA) => f.name = object_name(&name),
         [schema, _] => {
             let schema = schema.as_ident().map(names::ident).unwrap_or_default();
             if !matches!(schema.as_str(), "pg_catalog" | "public") {
-                return Ok(None);
+                let catalog = &functions.named_types().catalog;
+                let is_known = schema == "information_schema"
+                    || catalog.schemas().next().is_none()
+                    || catalog.schema_by_name(&schema).is_some();
+                return match is_known {
+                    true => Ok(None),
+                    false => Err(SqlError::new(
+                        state::INVALID_SCHEMA_NAME,
+                        format!("schema \"{schema}\" does not exist"),
+                    )),
+                };
             }
             f.name = object_name(&name);
         }

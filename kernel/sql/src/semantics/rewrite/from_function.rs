@@ -18,6 +18,7 @@ use sqlparser::ast::{
 use super::{expr, names};
 use crate::error::{Result, SqlError, state};
 use crate::functions::{FIELD, Functions};
+use crate::routine;
 
 /// The array's element, and the subquery that has it. No SQL text can name them.
 const ROW: &str = "\u{1}row";
@@ -40,7 +41,8 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
     if let Some(name) = called(factor) {
         call.name = functions.called(name);
     }
-    let columns = functions.table(&call.name).map(|t| t.columns.as_slice());
+    let rows_of = functions.table(&call.name);
+    let columns = rows_of.map(|t| t.columns.as_slice());
     if columns.is_none() && !functions.is_scalar(&call.name) && !expr::is_set_returning(&call.name)
     {
         return Ok(());
@@ -73,6 +75,9 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
                     ),
                 ));
             }
+            if rows_of.is_some_and(|t| t.named_by_alias) && names.is_empty() {
+                names.push(unnamed(table.clone()));
+            }
             let rest = columns.iter().skip(names.len());
             names.extend(rest.map(|c| unnamed(names::quoted(c))));
             rows(&call, columns)?
@@ -83,10 +88,12 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
                 // same: where PostgreSQL has the whole row for the alias, which is the value, there
                 // is a column here. The column of any other function is called as the table.
                 let out = call.alias.is_none() && call.name.contains("_array_elements");
-                names.push(unnamed(if out {
-                    names::quoted("value")
-                } else {
-                    table.clone()
+                let of_routine = functions.routines(&call.name);
+                let of_routine = of_routine.and_then(routine::Set::output);
+                names.push(unnamed(match of_routine {
+                    Some(name) => names::quoted(name),
+                    None if out => names::quoted("value"),
+                    None => table.clone(),
                 }));
             }
             let value = expr::call_args(&call.name, call.args.clone());

@@ -1,0 +1,144 @@
+//! Functions of users: what survives a restart, what a dump has of them, and what they do to statements around
+//! them. What they mean is in the script `functions.sql`.
+
+use heliosdb_sql::error::state;
+
+use crate::support::Db;
+
+const WORLD: &str = "
+    CREATE TABLE log (id serial PRIMARY KEY, what text);
+    CREATE FUNCTION note(what text) RETURNS int LANGUAGE sql AS
+        'INSERT INTO log (what) VALUES (note.what) RETURNING id';
+    CREATE FUNCTION half(n int, OUT a int, OUT b int) LANGUAGE sql IMMUTABLE AS 'SELECT n / 2, n - n / 2';
+    CREATE PROCEDURE wipe() LANGUAGE sql AS 'DELETE FROM log';
+    CREATE VIEW halves AS SELECT x, h.a, h.b FROM generate_series(1, 3) x, half(x) h;
+    COMMENT ON FUNCTION note(text) IS 'writes';
+    REVOKE EXECUTE ON FUNCTION note(text) FROM PUBLIC;";
+
+#[test]
+fn they_survive_a_restart() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(WORLD);
+    session.ok("SELECT note('before')");
+    drop(session);
+    let db = db.reopen();
+    let mut session = db.session();
+    for (sql, expected) in [
+        ("SELECT note('after') > 1", "?column?\nt\n"),
+        (
+            "SELECT * FROM halves",
+            "x | a | b\n1 | 0 | 1\n2 | 1 | 1\n3 | 1 | 2\n",
+        ),
+        ("CALL wipe()", "CALL\n"),
+        ("SELECT count(*) FROM log", "count\n0\n"),
+        (
+            "SELECT obj_description('note'::regproc, 'pg_proc')",
+            "obj_description\nwrites\n",
+        ),
+        (
+            "SELECT proacl::text FROM pg_proc WHERE proname = 'note'",
+            "proacl\n{helios=X/helios}\n",
+        ),
+    ] {
+        assert_eq!(session.ok(sql), expected, "{sql}");
+    }
+}
+
+/// What a dump says of them is what an import is held against.
+#[test]
+fn a_dump_describes_them() {
+    let db = Db::new();
+    db.session().ok(WORLD);
+    let view = db.instance.engine().visible_view();
+    let described = db.instance.describe(&view, "lite", None).unwrap();
+    let routines = described.objects.iter();
+    let routines = routines.filter(|o| matches!(o.kind.as_str(), "function" | "procedure"));
+    let found: Vec<_> = routines
+        .map(|o| (o.name.as_str(), o.comment.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("public.half(integer)", None),
+            ("public.note(text)", Some("writes")),
+            ("public.wipe()", None),
+        ]
+    );
+    let note = described
+        .objects
+        .iter()
+        .find(|o| o.name == "public.note(text)")
+        .unwrap();
+    for part in [
+        "RETURNS integer",
+        "INSERT INTO log",
+        "PRIVILEGES helios=X/helios",
+    ] {
+        assert!(note.definition.contains(part), "{}", note.definition);
+    }
+}
+
+/// What a function wrote goes with the statement, the savepoint or the transaction that it was called in.
+#[test]
+fn what_they_write_is_the_statements() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(WORLD);
+    let failed =
+        session.run("SELECT note('lost'), 1 / (SELECT count(*) FROM log WHERE what = 'none')");
+    assert!(
+        failed.contains(state::DIVISION_BY_ZERO.as_str()),
+        "{failed}"
+    );
+    session.ok(
+        "BEGIN; SAVEPOINT s; SELECT note('undone'); ROLLBACK TO s; SELECT note('kept'); COMMIT",
+    );
+    assert_eq!(session.ok("SELECT what FROM log"), "what\nkept\n");
+    // Another session sees nothing before the commit.
+    let mut other = db.session();
+    session.ok("BEGIN; SELECT note('open')");
+    assert_eq!(other.ok("SELECT count(*) FROM log"), "count\n1\n");
+    session.ok("COMMIT");
+    assert_eq!(other.ok("SELECT count(*) FROM log"), "count\n2\n");
+}
+
+/// A function that calls itself for ever ends with an error, and the session goes on.
+#[test]
+fn recursion_has_an_end() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("SET check_function_bodies = off");
+    session.ok("CREATE FUNCTION down(n int) RETURNS int LANGUAGE sql AS 'SELECT down(n + 1)'");
+    session.ok("CREATE FUNCTION sum_to(n int) RETURNS int LANGUAGE sql AS 'SELECT CASE WHEN n = 0 THEN 0 ELSE n + sum_to(n - 1) END'");
+    assert_eq!(session.ok("SELECT sum_to(40)"), "sum_to\n820\n");
+    let failed = session.run("SELECT down(1)");
+    assert!(
+        failed.contains(state::STATEMENT_TOO_COMPLEX.as_str()),
+        "{failed}"
+    );
+    assert_eq!(session.ok("SELECT sum_to(3)"), "sum_to\n6\n");
+}
+
+/// Plans are made again when what a body names has changed.
+#[test]
+fn bodies_follow_the_catalog() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
+    session.ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(a) FROM t'");
+    session.ok("PREPARE p AS SELECT f()");
+    assert_eq!(session.ok("EXECUTE p"), "f\n1\n");
+    session.ok("ALTER TABLE t ALTER COLUMN a TYPE bigint; UPDATE t SET a = 5000000000");
+    assert_eq!(session.ok("EXECUTE p"), "f\n5000000000\n");
+    session.ok(
+        "CREATE OR REPLACE FUNCTION f() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 7::bigint'",
+    );
+    assert_eq!(session.ok("EXECUTE p"), "f\n7\n");
+    session.ok("DROP FUNCTION f()");
+    let failed = session.run("EXECUTE p");
+    assert!(
+        failed.contains(state::UNDEFINED_FUNCTION.as_str()),
+        "{failed}"
+    );
+}
