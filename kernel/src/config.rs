@@ -12,6 +12,7 @@ use std::time::Duration;
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
 use heliosdb_server::{AuthMethod, ServerConfig, TlsOptions};
+use heliosdb_sql::instance::STATEMENTS_MAX;
 use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -26,6 +27,7 @@ pub struct Config {
     pub storage: StorageSection,
     pub memory: MemorySection,
     pub background: BackgroundSection,
+    pub statistics: StatisticsSection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
     /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
@@ -150,6 +152,23 @@ impl BackgroundSection {
             adaptive_indexing_cpu: self.adaptive_indexing_cpu.0,
             deduplication_cpu: self.deduplication_cpu.0,
             enforced: self.cpu_governor == Switch::On,
+        }
+    }
+}
+
+/// `[statistics]`: what is counted for operators.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatisticsSection {
+    /// How many statements `pg_stat_statements` tells apart; 0 for none.
+    #[serde(deserialize_with = "statement_count")]
+    pub statements_max: usize,
+}
+
+impl Default for StatisticsSection {
+    fn default() -> StatisticsSection {
+        StatisticsSection {
+            statements_max: STATEMENTS_MAX,
         }
     }
 }
@@ -291,6 +310,15 @@ fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
         count @ 1..=100_000 => Ok(count),
         other => Err(de::Error::custom(format!(
             "max_connections is {other}, outside the valid range 1 .. 100000"
+        ))),
+    }
+}
+
+fn statement_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        count @ (0 | 100..=1_000_000) => Ok(count),
+        other => Err(de::Error::custom(format!(
+            "statements_max is {other}, outside the valid range 100 .. 1000000 (or 0, for none)"
         ))),
     }
 }
@@ -459,7 +487,7 @@ mod tests {
              max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nbudget = \"1GB\"\n\
              [background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
-             cpu_governor = \"off\"\n",
+             cpu_governor = \"off\"\n[statistics]\nstatements_max = 200\n",
             "f",
         )
         .unwrap();
@@ -488,6 +516,7 @@ mod tests {
             enforced: false,
         };
         assert_eq!(config.storage_options().cpu, caps);
+        assert_eq!(config.statistics.statements_max, 200);
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -505,6 +534,7 @@ mod tests {
         assert!(config.server.tls.take().is_some());
         assert!(config.server.hba.take().is_some());
         assert_eq!(config.server, ServerSection::default());
+        assert_eq!(config.statistics, StatisticsSection::default());
         let plugins = PluginsConfig::default();
         assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
         let data = Path::new("/data");

@@ -572,6 +572,7 @@ impl Config {
             plugins,
             edition: edition.to_owned(),
             config_text: self.text.clone(),
+            statements_max: self.statistics.statements_max,
             ..InstanceOptions::default()
         }
     }

@@ -25,6 +25,7 @@ use crate::catalog::{bootstrap, store};
 use crate::ddl::temporary;
 use crate::edition;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::Monitor;
 use crate::notify::Notifications;
 use crate::plan::computed::IndexExpressions;
 use crate::plan::memory::QueryMemory;
@@ -61,6 +62,9 @@ fn syntax(host: &PluginHost, catalog: &CatalogSnapshot) -> Syntax {
     Syntax::new(known_syntax.chain(missing))
 }
 
+/// Statements that are told apart when nobody says how many.
+pub const STATEMENTS_MAX: usize = 5_000;
+
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct InstanceOptions {
@@ -76,6 +80,8 @@ pub struct InstanceOptions {
     pub edition: String,
     /// The settings file as it was read, for dumps that are to carry it.
     pub config_text: Option<String>,
+    /// How many statements `pg_stat_statements` tells apart; 0 for none.
+    pub statements_max: usize,
 }
 
 impl Default for InstanceOptions {
@@ -87,6 +93,7 @@ impl Default for InstanceOptions {
             plugins: PluginHost::none(),
             edition: edition::LITE.to_owned(),
             config_text: None,
+            statements_max: STATEMENTS_MAX,
         }
     }
 }
@@ -120,6 +127,7 @@ pub struct Instance {
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
     activity: Activity,
+    monitor: Monitor,
     /// When it was opened, microseconds since the Unix epoch.
     opened: i64,
     /// What all plugins that are known or were once installed add to the grammar.
@@ -183,6 +191,7 @@ impl Instance {
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
             activity: Activity::default(),
+            monitor: Monitor::new(options.statements_max, opened),
             opened,
             syntax,
             options,
@@ -404,6 +413,11 @@ impl Instance {
 
     pub(crate) fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// What it counts.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// When it was opened, microseconds since the Unix epoch.

@@ -13,6 +13,7 @@ pub mod catalog;
 mod ddl;
 mod dml;
 mod dump;
+mod monitor;
 mod plan;
 mod plugin;
 mod privilege;

@@ -86,6 +86,8 @@ pub(crate) struct Backend {
     /// Whether it is to end.
     is_terminated: AtomicBool,
     query: QueryText,
+    /// What tells the statement from others; 0 if nothing does.
+    query_id: AtomicI64,
     pub begun: i64,
     pub client: Option<ClientAddress>,
 }
@@ -96,6 +98,7 @@ pub(crate) struct Moment {
     pub idle_since: i64,
     pub waits: Waits,
     pub query: String,
+    pub query_id: Option<i64>,
 }
 
 impl std::fmt::Debug for Backend {
@@ -116,12 +119,23 @@ impl Backend {
     }
 
     /// A statement begins.
-    pub fn run(&self, text: &str) {
+    pub fn run(&self, text: &str, query_id: i64) {
         self.query.set(text);
+        self.identify(query_id);
         let before = self.statement.load(Ordering::Relaxed);
         self.statement
             .store(before.wrapping_add(1), Ordering::Relaxed);
         self.state.store(State::Active as u8, Ordering::Relaxed);
+    }
+
+    /// The running statement is of this number.
+    pub fn identify(&self, query_id: i64) {
+        self.query_id.store(query_id, Ordering::Relaxed);
+    }
+
+    /// Since when it has been idle, or had been before the running statement.
+    pub fn idle_since(&self) -> i64 {
+        self.idle_since.load(Ordering::Relaxed)
     }
 
     /// Nothing runs any more.
@@ -162,6 +176,7 @@ impl Backend {
                 _ => Waits::Nothing,
             },
             query: self.query.get(),
+            query_id: Some(self.query_id.load(Ordering::Relaxed)).filter(|id| *id != 0),
         }
     }
 }

@@ -124,6 +124,7 @@ parameters! {
     "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
     "max_index_keys" "32" Kind::Internal, false, "Shows the maximum number of index keys.";
+    "pg_stat_statements.max" "5000" Kind::Internal, false, "Shows the maximum number of statements tracked by pg_stat_statements.";
     "role" "none" Kind::Role, false, "Sets the current role.";
     "row_security" "on" Kind::Bool, false, "Enable row security.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
@@ -164,7 +165,7 @@ fn is_custom(name: &str) -> bool {
         let ours = ["helios", "heliosdb"];
         ours.iter().any(|ours| first.eq_ignore_ascii_case(ours))
     });
-    !own && name.contains('.') && words.all(is_word)
+    !own && name.contains('.') && words.all(is_word) && find(name).is_err()
 }
 
 /// What a parameter was, for [`Settings::restore`].

@@ -297,6 +297,7 @@ impl Session {
             });
         self.end_timer();
         self.come_to_rest();
+        self.end_receiving(result.is_ok().then_some(copy.rows));
         match result {
             Ok(()) => Ok(CommandTag::counted("COPY", copy.rows)),
             Err(e) => Err(self.copy_failed(e)),
@@ -319,6 +320,7 @@ impl Session {
         self.end_timer();
         self.fail_statement();
         self.come_to_rest();
+        self.end_receiving(None);
         error
     }
 }

@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod plugin;
 pub mod privilege;
 pub mod role;
+pub mod statements;
 pub mod storage;
 pub mod types;
 pub mod view;
@@ -53,6 +54,8 @@ static RELATIONS: &[&Relation] = &[
     &activity::PG_STAT_ACTIVITY,
     &activity::PG_LOCKS,
     &activity::PG_PREPARED_STATEMENTS,
+    &statements::PG_STAT_STATEMENTS,
+    &statements::PG_STAT_STATEMENTS_INFO,
     &access::PG_AM,
     &access::PG_OPERATOR,
     &access::PG_OPCLASS,

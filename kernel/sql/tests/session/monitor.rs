@@ -1,0 +1,190 @@
+//! What is counted for operators: statements, tables, transactions.
+
+use std::sync::Arc;
+
+use heliosdb_sql::Value;
+
+use super::support::{Client, Db};
+
+/// The rows of a query, without the names of its columns.
+fn rows(session: &mut Client, sql: &str) -> String {
+    let out = session.ok(sql);
+    out.split_once('\n').unwrap().1.to_owned()
+}
+
+/// Calls and rows of statements like a pattern, by text.
+fn statements(session: &mut Client, like: &str) -> String {
+    rows(
+        session,
+        &format!(
+            "SELECT query, calls, rows FROM pg_stat_statements WHERE query LIKE '{like}' ORDER BY 1"
+        ),
+    )
+}
+
+#[test]
+fn statements_are_counted_without_their_constants() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (k int PRIMARY KEY, v text)");
+    s.ok("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+    s.ok("INSERT INTO t SELECT i, 'x' FROM generate_series(3, 12) AS g(i)");
+    // The first is planned, the second finds its plan kept, and so do those that follow.
+    for k in 1..=7 {
+        s.ok(&format!("SELECT v FROM t WHERE k = {k}"));
+    }
+    s.ok("select  V from t where K=100 ;");
+    s.ok("UPDATE t SET v = 'y' WHERE k < 4");
+    s.run("SELECT 1 / 0 FROM t");
+    s.ok("SELECT count(*) FROM t a, t b WHERE a.k > 5");
+    assert_eq!(
+        statements(&mut s, "%t%"),
+        "CREATE TABLE t (k int PRIMARY KEY, v text) | 1 | 0\n\
+         INSERT INTO t SELECT i, $1 FROM generate_series($2, $3) AS g(i) | 1 | 10\n\
+         INSERT INTO t VALUES ($1, $2), ($3, $4) | 1 | 2\n\
+         SELECT count(*) FROM t a, t b WHERE a.k > $1 | 1 | 1\n\
+         SELECT v FROM t WHERE k = $1 | 8 | 7\n\
+         UPDATE t SET v = $1 WHERE k < $2 | 1 | 3\n"
+    );
+    assert_eq!(
+        rows(
+            &mut s,
+            "SELECT userid = (SELECT oid FROM pg_roles WHERE rolname = 'helios') AS u,
+                    dbid = (SELECT oid FROM pg_database WHERE datname = 'helios') AS d, toplevel,
+                    queryid <> 0 AS q, plans BETWEEN 1 AND calls AS p, total_plan_time > 0 AS pt,
+                    min_exec_time > 0 AND min_exec_time <= mean_exec_time
+                        AND mean_exec_time <= max_exec_time AS e,
+                    abs(total_exec_time - mean_exec_time * calls) < 0.001 AS m,
+                    stddev_exec_time BETWEEN 0 AND max_exec_time - min_exec_time AS s,
+                    wal_bytes, shared_blks_hit, jit_functions, jit_emission_time
+             FROM pg_stat_statements WHERE query LIKE 'SELECT v FROM t%'"
+        ),
+        "t | t | t | t | t | t | t | t | t | 0 | 0 | 0 | 0\n"
+    );
+}
+
+#[test]
+fn prepared_statements_are_counted_by_their_own_text() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (k int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')");
+    let prepared = Arc::new(s.0.prepare("SELECT v FROM t WHERE k = $1", &[]).unwrap());
+    for k in 0..5 {
+        let param = Value::Text(k.to_string());
+        let outcome = s.0.execute_prepared(&prepared, &[param]).unwrap();
+        s.print(outcome);
+    }
+    let wanted = "SELECT v FROM t WHERE k = $1 | 5 | 1\n";
+    assert_eq!(statements(&mut s, "SELECT v%"), wanted);
+    // What it counted stays when it goes.
+    drop(prepared);
+    assert_eq!(statements(&mut s, "SELECT v%"), wanted);
+    s.ok("PREPARE p AS SELECT k FROM t WHERE v = $1");
+    s.ok("EXECUTE p('a'); EXECUTE p('b')");
+    s.ok("DEALLOCATE p");
+    assert_eq!(
+        statements(&mut s, "%p%"),
+        "SELECT k FROM t WHERE v = $1 | 2 | 1\n"
+            .replace("SELECT k FROM t WHERE v = $1 | 2 | 1\n", "")
+            + &statements(&mut s, "CREATE%p%")
+    );
+    assert_eq!(
+        statements(&mut s, "SELECT k%"),
+        "SELECT k FROM t WHERE v = $1 | 2 | 1\n"
+    );
+    // The statement that asks is the one that runs.
+    assert_eq!(
+        rows(
+            &mut s,
+            "SELECT count(*) FROM pg_stat_activity a WHERE a.pid = pg_backend_pid() AND a.query_id IS NOT NULL"
+        ),
+        "1\n"
+    );
+}
+
+#[test]
+fn a_copy_and_a_cursor_are_counted_with_their_rows() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (k int)");
+    assert_eq!(s.copy_in("COPY t FROM STDIN", b"1\n2\n3\n"), "COPY 3\n");
+    s.copy_in("COPY t FROM STDIN", b"x\n");
+    s.ok("COPY t TO STDOUT");
+    s.ok("BEGIN; DECLARE c CURSOR FOR SELECT k FROM t; FETCH 2 FROM c; MOVE 1 FROM c; COMMIT");
+    assert_eq!(
+        rows(
+            &mut s,
+            "SELECT query, calls, rows FROM pg_stat_statements
+             WHERE query !~ '^(SELECT|CREATE)' ORDER BY query COLLATE \"C\""
+        ),
+        "BEGIN | 1 | 0\n\
+         COMMIT | 1 | 0\n\
+         COPY t FROM STDIN | 1 | 3\n\
+         COPY t TO STDOUT | 1 | 3\n\
+         DECLARE c CURSOR FOR SELECT k FROM t | 1 | 0\n\
+         FETCH 2 FROM c | 1 | 2\n\
+         MOVE 1 FROM c | 1 | 0\n"
+    );
+}
+
+#[test]
+fn who_may_see_and_reset_statements() {
+    let db = Db::new();
+    let mut admin = db.session();
+    admin.ok("CREATE ROLE r LOGIN PASSWORD 'opensesame'");
+    let mut r = db.session_of("r");
+    r.ok("SELECT 'mine'");
+    assert_eq!(
+        rows(
+            &mut r,
+            "SELECT userid = (SELECT oid FROM pg_roles WHERE rolname = 'r') AS own, queryid IS NULL AS hidden, query
+             FROM pg_stat_statements ORDER BY 1, 3"
+        ),
+        "f | t | <insufficient privilege>\nt | f | SELECT $1\n"
+    );
+    assert_eq!(
+        statements(&mut admin, "CREATE ROLE%"),
+        "CREATE ROLE r LOGIN PASSWORD $1 | 1 | 0\n"
+    );
+    assert_eq!(
+        r.run("SELECT pg_stat_statements_reset()"),
+        "ERROR 42501: permission denied for function pg_stat_statements_reset\n"
+    );
+    admin.ok(
+        "SELECT pg_stat_statements_reset(userid, dbid, queryid) FROM pg_stat_statements WHERE query LIKE 'CREATE ROLE%'",
+    );
+    assert_eq!(statements(&mut admin, "CREATE ROLE%"), "");
+    assert_eq!(
+        statements(&mut admin, "SELECT $1"),
+        "SELECT $1 | 1 | 0\n".replace("| 0", "| 1")
+    );
+    admin.ok("SELECT pg_stat_statements_reset()");
+    assert_eq!(
+        rows(
+            &mut admin,
+            "SELECT dealloc, stats_reset BETWEEN pg_postmaster_start_time() AND clock_timestamp() AS r
+             FROM pg_stat_statements_info"
+        ),
+        "0 | t\n"
+    );
+    assert_eq!(statements(&mut admin, "SELECT $1"), "");
+    // Those whose plans were kept go on from 0.
+    r.ok("CREATE TEMP TABLE t (k int PRIMARY KEY)");
+    for k in 0..4 {
+        r.ok(&format!("SELECT k FROM t WHERE k = {k}"));
+    }
+    admin.ok("SELECT pg_stat_statements_reset()");
+    for k in 0..4 {
+        r.ok(&format!("SELECT k FROM t WHERE k = {k}"));
+    }
+    assert_eq!(
+        statements(&mut admin, "SELECT k FROM t%"),
+        "SELECT k FROM t WHERE k = $1 | 4 | 0\n"
+    );
+    assert_eq!(rows(&mut admin, "SHOW pg_stat_statements.max"), "5000\n");
+    assert!(
+        admin
+            .run("SET pg_stat_statements.max = 7")
+            .starts_with("ERROR 55P02")
+    );
+}
