@@ -25,7 +25,7 @@ use crate::catalog::{bootstrap, store};
 use crate::ddl::temporary;
 use crate::edition;
 use crate::error::{Result, SqlError, state};
-use crate::monitor::Monitor;
+use crate::monitor::{Beginning, Monitor, relations};
 use crate::notify::Notifications;
 use crate::plan::computed::IndexExpressions;
 use crate::plan::memory::QueryMemory;
@@ -351,7 +351,15 @@ impl Instance {
         if let Some(found) = self.catalogs.lock().iter().find(|c| c.version == version) {
             return Ok(found.clone());
         }
-        let loaded = Arc::new(store::load(view)?);
+        let counted = &self.monitor.relations;
+        if counted.is_crowded() {
+            let newest = store::load(&self.engine.latest_view())?;
+            counted.forget_gone(|kind, oid| match kind {
+                relations::Kind::Table => newest.table(oid).is_some(),
+                relations::Kind::Index => newest.index(oid).is_some(),
+            });
+        }
+        let loaded = Arc::new(store::load(view)?.counted_by(counted.clone()));
         let mut catalogs = self.catalogs.lock();
         catalogs.push_front(loaded.clone());
         catalogs.truncate(CATALOG_VERSIONS_MAX);
@@ -418,6 +426,21 @@ impl Instance {
     /// What it counts.
     pub(crate) fn monitor(&self) -> &Monitor {
         &self.monitor
+    }
+
+    /// What is shown of tables and of the database begins again at 0.
+    pub(crate) fn reset_statistics(&self, now: i64) {
+        let (sessions_begun, sessions) = self.activity.totals();
+        let stats = self.engine.stats();
+        self.monitor.relations.reset();
+        *self.monitor.database.lock() = Beginning {
+            reset: Some(now),
+            sessions_begun,
+            sessions,
+            deadlocks: stats.deadlocks,
+            pages_read: stats.pages_read,
+            pages_missed: stats.pages_missed,
+        };
     }
 
     /// When it was opened, microseconds since the Unix epoch.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 
 use super::text::QueryText;
+use crate::monitor::sessions::SessionCounters;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::TransactionStatus;
 
@@ -46,6 +47,13 @@ pub(crate) enum State {
 }
 
 impl State {
+    pub const ALL: [State; 4] = [
+        State::Idle,
+        State::Active,
+        State::IdleInTransaction,
+        State::IdleInFailedTransaction,
+    ];
+
     fn of(number: u8) -> State {
         match number {
             1 => State::Active,
@@ -90,6 +98,8 @@ pub(crate) struct Backend {
     query_id: AtomicI64,
     pub begun: i64,
     pub client: Option<ClientAddress>,
+    /// What it did.
+    pub counters: SessionCounters,
 }
 
 /// What a session did at some moment.
@@ -149,8 +159,12 @@ impl Backend {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
+    pub fn state(&self) -> State {
+        State::of(self.state.load(Ordering::Relaxed))
+    }
+
     pub fn is_active(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == State::Active as u8
+        self.state() == State::Active
     }
 
     pub fn wait(&self, waits: Waits) {
@@ -168,7 +182,7 @@ impl Backend {
 
     pub fn moment(&self) -> Moment {
         Moment {
-            state: State::of(self.state.load(Ordering::Relaxed)),
+            state: self.state(),
             idle_since: self.idle_since.load(Ordering::Relaxed),
             waits: match self.waits.load(Ordering::Relaxed) {
                 1 => Waits::Sleep,

@@ -5,7 +5,11 @@ use crate::error::{Result, SqlError, state};
 use crate::semantics::kernel::*;
 use crate::semantics::overload::Call;
 
-pub(super) const NAMES: &[&str] = &["pg_stat_statements_reset"];
+pub(super) const NAMES: &[&str] = &[
+    "pg_stat_statements_reset",
+    "pg_stat_reset",
+    "pg_stat_reset_single_table_counters",
+];
 
 /// The statements of a user (all if it is 0), in a database, of a number. There is one database.
 fn reset_statements(call: &Call<'_>, user: u32, database: u32, query: i64) -> Result<Option<()>> {
@@ -23,6 +27,22 @@ fn reset_statements(call: &Call<'_>, user: u32, database: u32, query: i64) -> Re
     Ok(Some(()))
 }
 
+fn reset(call: &Call<'_>) -> Result<Option<()>> {
+    check_superuser(call, "pg_stat_reset")?;
+    call.vars
+        .session()?
+        .instance
+        .reset_statistics(call.vars.now());
+    Ok(Some(()))
+}
+
+fn reset_one(call: &Call<'_>, relation: u32) -> Result<Option<()>> {
+    check_superuser(call, "pg_stat_reset_single_table_counters")?;
+    let instance = &call.vars.session()?.instance;
+    instance.monitor().relations.reset_one(relation);
+    Ok(Some(()))
+}
+
 /// 42501 for all others.
 fn check_superuser(call: &Call<'_>, function: &str) -> Result<()> {
     match call.vars.session()?.role().superuser {
@@ -35,6 +55,11 @@ fn check_superuser(call: &Call<'_>, function: &str) -> Result<()> {
 }
 
 pub fn register(r: &mut Registry) {
+    r.add("pg_stat_reset", f0::<Void>(reset).volatile());
+    r.add(
+        "pg_stat_reset_single_table_counters",
+        o1::<Oid, Void>(reset_one).volatile(),
+    );
     let name = "pg_stat_statements_reset";
     r.add(
         name,

@@ -18,6 +18,7 @@ use super::{Session, shown};
 use crate::activity::Active;
 use crate::catalog::Oid;
 use crate::error::{Result, state};
+use crate::monitor::sessions::Kind;
 use crate::monitor::statements::{Kept, Planning, Run, Tally};
 use crate::monitor::text::Shape;
 
@@ -85,6 +86,7 @@ pub(crate) struct Measured {
     place: Lasting,
     user: Oid,
     run: Run,
+    kind: Kind,
     failed: bool,
 }
 
@@ -107,9 +109,11 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
+        let counters = &self.info.backend.counters;
         if self.failed {
-            return;
+            return counters.error();
         }
+        counters.statement(self.kind, self.run.nanos);
         let place = match std::mem::replace(&mut self.place, Lasting::Nowhere) {
             Lasting::Tally(tally) => return tally.add(self.user, &self.run),
             Lasting::Shape(shape) => Place::Shape(shape),
@@ -168,6 +172,7 @@ impl Session {
             place: place.lasting(),
             user,
             run,
+            kind: Kind::of(asked.kind),
             failed: false,
         };
         match &mut result {
@@ -190,9 +195,14 @@ impl Session {
             Ok(outcome) => {
                 run.rows = rows_of(outcome);
                 place.add(&self.info, user, &run);
+                let counters = &self.info.backend.counters;
+                counters.statement(Kind::of(asked.kind), run.nanos);
                 self.info.rest_after(self.txn.status(), nanos);
             }
-            Err(_) => self.info.rest_after(self.txn.status(), nanos),
+            Err(_) => {
+                self.info.backend.counters.error();
+                self.info.rest_after(self.txn.status(), nanos);
+            }
         }
         result
     }

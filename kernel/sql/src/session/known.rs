@@ -42,6 +42,13 @@ pub(crate) struct KnownStatement {
     constants: Vec<Value>,
 }
 
+impl KnownStatement {
+    /// Of the statement that was prepared.
+    pub fn kind(&self) -> &StatementKind {
+        &self.prepared.statement().kind
+    }
+}
+
 impl KnownTexts {
     /// The statement of a text whose plan is known.
     pub fn find(&self, text: &str) -> Option<Statement> {

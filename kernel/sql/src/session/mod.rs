@@ -824,7 +824,7 @@ impl Drop for Session {
             self.info.advisory.lock().end();
             self.info.inbox.set_waker(None);
             self.instance.notifications().forget(self.info.pid);
-            self.instance.activity().end(self.info.pid);
+            self.instance.activity().end(&self.info);
         }
     }
 }

@@ -194,7 +194,7 @@ impl Session {
         self.forget_reader();
         if idle {
             // Planning may have begun a transaction to look at the newest catalog.
-            self.rollback();
+            self.abandon();
         }
         match planned {
             Ok(plan) => {
@@ -457,7 +457,7 @@ impl Session {
         let kept = Kept::planned(std::mem::take(&mut self.planning));
         self.forget_reader();
         if idle {
-            self.rollback();
+            self.abandon();
         }
         let plan = plan.ok().filter(Plan::is_fast)?;
         Some(Prepared {

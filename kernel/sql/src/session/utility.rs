@@ -14,6 +14,7 @@ use super::transaction::GivenModes;
 use super::{Session, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::Kind;
 use crate::names::fold;
 use crate::notify::Listening;
 use crate::types::PgType;
@@ -405,9 +406,20 @@ impl Session {
         if analyze.partitions.is_some() || analyze.for_columns || analyze.noscan {
             return Err(SqlError::unsupported("this form of ANALYZE"));
         }
-        if let Some(name) = &analyze.table_name {
-            let (_, catalog) = self.read_view()?;
-            self.relation(&catalog, name)?;
+        let (_, catalog) = self.read_view()?;
+        let now = self.now_micros();
+        let one = match &analyze.table_name {
+            Some(name) => Some(self.relation(&catalog, name)?.oid()),
+            None => None,
+        };
+        for table in catalog
+            .tables()
+            .filter(|t| one.is_none_or(|one| one == t.oid))
+        {
+            catalog
+                .counted()
+                .of(Kind::Table, table.oid)
+                .note_analyzed(now);
         }
         done("ANALYZE")
     }
@@ -440,6 +452,14 @@ impl Session {
         }
         self.check_superuser("VACUUM")?;
         self.instance.engine().compact_all(&self.interrupt)?;
+        let (_, catalog) = self.read_view()?;
+        let now = self.now_micros();
+        for table in catalog.tables() {
+            catalog
+                .counted()
+                .of(Kind::Table, table.oid)
+                .note_vacuumed(now);
+        }
         done("VACUUM")
     }
 }

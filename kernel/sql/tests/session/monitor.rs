@@ -188,3 +188,130 @@ fn who_may_see_and_reset_statements() {
             .starts_with("ERROR 55P02")
     );
 }
+
+/// What is counted of the table `t`.
+const OF_T: &str = "SELECT seq_scan, seq_tup_read, idx_scan, idx_tup_fetch, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relname = 't'";
+
+#[test]
+fn what_is_read_and_changed_is_counted_by_table_and_index() {
+    let db = Db::new();
+    let (mut s, mut other) = (db.session(), db.session());
+    s.ok("CREATE TABLE t (k int PRIMARY KEY, v int); CREATE INDEX t_v ON t (v); CREATE TABLE u (k int)");
+    assert_eq!(
+        rows(&mut other, OF_T),
+        "0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0\n"
+    );
+    s.ok("INSERT INTO t SELECT i, i / 10 FROM generate_series(1, 100) AS g(i)");
+    s.ok("SELECT count(*), sum(v) FROM t");
+    // A key, one that nobody has, and a range; on both routes.
+    for route in ["on", "off"] {
+        s.ok(&format!("SET helios.fast_path = {route}"));
+        s.ok("SELECT v FROM t WHERE k = 7");
+        s.ok("SELECT v FROM t WHERE k = 700");
+        s.ok("SELECT k FROM t WHERE v = 3");
+    }
+    assert_eq!(
+        rows(&mut other, OF_T),
+        "1 | 100 | 6 | 22 | 100 | 0 | 0 | 100 | 0\n"
+    );
+    s.ok("UPDATE t SET v = 0 WHERE k = 1");
+    s.ok("BEGIN; DELETE FROM t WHERE k = 1; ROLLBACK");
+    s.ok("DELETE FROM t WHERE k = 2");
+    assert_eq!(
+        rows(&mut other, OF_T),
+        "1 | 100 | 9 | 25 | 100 | 1 | 2 | 99 | 0\n"
+    );
+    assert_eq!(
+        rows(
+            &mut other,
+            "SELECT indexrelname, idx_scan, idx_tup_read, idx_tup_fetch FROM pg_stat_user_indexes ORDER BY 1"
+        ),
+        "t_pkey | 7 | 5 | 5\nt_v | 2 | 20 | 20\n"
+    );
+    // Without an index there is none to scan.
+    assert_eq!(
+        rows(
+            &mut other,
+            "SELECT idx_scan, seq_scan, last_analyze, analyze_count FROM pg_stat_all_tables WHERE relname = 'u'"
+        ),
+        "NULL | 0 | NULL | 0\n"
+    );
+    s.ok("ANALYZE t; INSERT INTO t VALUES (200, 1), (201, 1)");
+    let maintained = "SELECT last_analyze <= clock_timestamp() AS a, analyze_count, n_mod_since_analyze, last_vacuum IS NULL AS v, vacuum_count, n_ins_since_vacuum FROM pg_stat_user_tables WHERE relname = 't'";
+    assert_eq!(rows(&mut other, maintained), "t | 1 | 2 | t | 0 | 102\n");
+    s.ok("VACUUM");
+    assert_eq!(rows(&mut other, maintained), "t | 1 | 2 | f | 1 | 0\n");
+}
+
+#[test]
+fn the_end_of_transactions_is_counted() {
+    let db = Db::new();
+    let (mut s, mut other) = (db.session(), db.session());
+    s.ok("CREATE TABLE t (k int PRIMARY KEY)");
+    let counts = "SELECT xact_commit, xact_rollback, tup_inserted, tup_updated, tup_deleted, tup_fetched, deadlocks, numbackends, sessions FROM pg_stat_database";
+    let mut counted = |s: &mut Client, sql: &[&str]| {
+        other.ok("SELECT pg_stat_reset()");
+        for sql in sql {
+            s.run(sql);
+        }
+        // The reset itself ends behind what it begins.
+        rows(&mut other, counts)
+    };
+    assert_eq!(
+        counted(
+            &mut s,
+            &["INSERT INTO t VALUES (1), (2)", "SELECT 1", "SHOW timezone"]
+        ),
+        "4 | 0 | 2 | 0 | 0 | 0 | 0 | 2 | 0\n"
+    );
+    assert_eq!(
+        counted(
+            &mut s,
+            &["INSERT INTO t VALUES (1)", "SELECT 1 / 0", "SELECT nothing"]
+        ),
+        "1 | 3 | 0 | 0 | 0 | 1 | 0 | 2 | 0\n"
+    );
+    assert_eq!(
+        counted(
+            &mut s,
+            &["BEGIN", "UPDATE t SET k = 3 WHERE k = 1", "COMMIT"]
+        ),
+        "2 | 0 | 0 | 1 | 0 | 1 | 0 | 2 | 0\n"
+    );
+    assert_eq!(
+        counted(
+            &mut s,
+            &[
+                "BEGIN",
+                "DELETE FROM t WHERE k = 3",
+                "SELECT 1 / 0",
+                "COMMIT"
+            ]
+        ),
+        "1 | 1 | 0 | 0 | 1 | 1 | 0 | 2 | 0\n"
+    );
+    // What is prepared is no transaction.
+    let prepared = s.0.prepare("SELECT k FROM t WHERE k = $1", &[]).unwrap();
+    drop(prepared);
+    assert_eq!(
+        counted(&mut s, &["BEGIN", "ROLLBACK"]),
+        "1 | 1 | 0 | 0 | 0 | 0 | 0 | 2 | 0\n"
+    );
+    // What a session counted stays when it ends.
+    let mut third = db.session();
+    assert_eq!(
+        counted(&mut third, &["SELECT 1"]),
+        "2 | 0 | 0 | 0 | 0 | 0 | 0 | 3 | 0\n"
+    );
+    drop(third);
+    drop(db.session());
+    assert_eq!(
+        rows(&mut s, "SELECT sessions, numbackends FROM pg_stat_database"),
+        "1 | 2\n"
+    );
+    s.ok("CREATE ROLE r LOGIN");
+    assert_eq!(
+        db.session_of("r").run("SELECT pg_stat_reset()"),
+        "ERROR 42501: permission denied for function pg_stat_reset\n"
+    );
+}

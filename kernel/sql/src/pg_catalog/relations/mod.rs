@@ -19,6 +19,7 @@ pub mod plugin;
 pub mod privilege;
 pub mod role;
 pub mod statements;
+pub mod statistics;
 pub mod storage;
 pub mod types;
 pub mod view;
@@ -69,10 +70,11 @@ static RELATIONS: &[&Relation] = &[
     &view::PG_SEQUENCES,
     &view::PG_CURSORS,
     &view::PG_SETTINGS,
-    &view::PG_STAT_ALL_TABLES,
-    &view::PG_STAT_USER_TABLES,
-    &view::PG_STAT_ALL_INDEXES,
-    &view::PG_STAT_USER_INDEXES,
+    &statistics::PG_STAT_ALL_TABLES,
+    &statistics::PG_STAT_USER_TABLES,
+    &statistics::PG_STAT_ALL_INDEXES,
+    &statistics::PG_STAT_USER_INDEXES,
+    &statistics::PG_STAT_DATABASE,
     &view::PG_STATIO_ALL_TABLES,
     &view::PG_STATIO_USER_TABLES,
     &view::PG_STATIO_ALL_INDEXES,
