@@ -28,6 +28,7 @@ pub struct Config {
     pub memory: MemorySection,
     pub background: BackgroundSection,
     pub statistics: StatisticsSection,
+    pub metrics: MetricsSection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
     /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
@@ -67,9 +68,18 @@ pub struct TlsSection {
     pub required: bool,
 }
 
-impl ServerSection {
+impl Config {
     /// What a server of the database in `directory` is told.
-    pub fn config(&self, directory: &Path) -> ServerConfig {
+    pub fn server(&self, directory: &Path) -> ServerConfig {
+        ServerConfig {
+            metrics: self.metrics.listen,
+            ..self.server.config(directory)
+        }
+    }
+}
+
+impl ServerSection {
+    fn config(&self, directory: &Path) -> ServerConfig {
         ServerConfig {
             listen: vec![self.listen],
             unix_socket_directory: self
@@ -79,6 +89,7 @@ impl ServerSection {
             auth: self.auth,
             hba: self.hba.as_ref().map(|rules| rules.0.clone()),
             max_connections: self.max_connections,
+            metrics: None,
             authentication_timeout: self.authentication_timeout,
             tls: self.tls.as_ref().map(|tls| TlsOptions {
                 certificate: directory.join(&tls.certificate),
@@ -171,6 +182,14 @@ impl Default for StatisticsSection {
             statements_max: STATEMENTS_MAX,
         }
     }
+}
+
+/// `[metrics]`: numbers for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    /// Where `/metrics` is served; nowhere, if it is not said. As `[server] listen` is written.
+    pub listen: Option<SocketAddr>,
 }
 
 /// A whole number from 0 to 100.
@@ -487,13 +506,14 @@ mod tests {
              max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nbudget = \"1GB\"\n\
              [background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
-             cpu_governor = \"off\"\n[statistics]\nstatements_max = 200\n",
+             cpu_governor = \"off\"\n[statistics]\nstatements_max = 200\n\
+             [metrics]\nlisten = \"127.0.0.1:9187\"\n",
             "f",
         )
         .unwrap();
         assert_eq!(config.server.auth, AuthMethod::Trust);
         assert_eq!(config.server.max_connections, 7);
-        let server = config.server.config(Path::new("/data"));
+        let server = config.server(Path::new("/data"));
         let socket = server.unix_socket_directory.unwrap();
         assert_eq!(socket, Path::new("/run/x"));
         let tls = server.tls.unwrap();
@@ -517,6 +537,7 @@ mod tests {
         };
         assert_eq!(config.storage_options().cpu, caps);
         assert_eq!(config.statistics.statements_max, 200);
+        assert_eq!(server.metrics.map(|m| m.port()), Some(9187));
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -533,6 +554,7 @@ mod tests {
         assert!(config.server.unix_socket_directory.take().is_some());
         assert!(config.server.tls.take().is_some());
         assert!(config.server.hba.take().is_some());
+        assert!(config.metrics.listen.is_some());
         assert_eq!(config.server, ServerSection::default());
         assert_eq!(config.statistics, StatisticsSection::default());
         let plugins = PluginsConfig::default();

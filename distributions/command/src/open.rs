@@ -48,7 +48,7 @@ impl Opened {
         overrides: Overrides,
     ) -> Result<Opened, Message> {
         let config = read_config(directory, overrides.config.as_deref())?;
-        let mut server = config.server.config(directory);
+        let mut server = config.server(directory);
         let listen = overrides.listen.unwrap_or(config.server.listen);
         server.listen = vec![listen];
         let auth = overrides.auth.unwrap_or(config.server.auth);
@@ -107,6 +107,9 @@ impl Opened {
         }
         if let Some(socket) = self.server.unix_socket() {
             text += &format!("Unix socket {}\n", socket.display());
+        }
+        if let Some(address) = self.server.metrics() {
+            text += &format!("metrics at http://{address}/metrics\n");
         }
         if self.asks_for_passwords {
             let file = directory.join(PASSWORD_FILE);
