@@ -12,7 +12,7 @@ use std::time::Duration;
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
 use heliosdb_server::{AuthMethod, ServerConfig, TlsOptions};
-use heliosdb_sql::instance::STATEMENTS_MAX;
+use heliosdb_sql::instance::{LogOptions, STATEMENTS_MAX};
 use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -29,6 +29,7 @@ pub struct Config {
     pub background: BackgroundSection,
     pub statistics: StatisticsSection,
     pub metrics: MetricsSection,
+    pub log: LogSection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
     /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
@@ -192,6 +193,36 @@ pub struct MetricsSection {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[log]`: what is logged of statements.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// Those that took so long, or -1 for none.
+    #[serde(deserialize_with = "min_duration_statement")]
+    pub min_duration_statement: Option<String>,
+    /// Those that failed, by level.
+    #[serde(deserialize_with = "min_error_statement")]
+    pub min_error_statement: Option<String>,
+    /// `none`, `ddl`, `mod` or `all`.
+    #[serde(deserialize_with = "log_statement")]
+    pub statement: Option<String>,
+}
+
+impl LogSection {
+    pub(crate) fn options(&self) -> LogOptions {
+        let options = LogOptions::default();
+        let given = |given: &Option<String>, default| given.clone().unwrap_or(default);
+        LogOptions {
+            min_duration_statement: given(
+                &self.min_duration_statement,
+                options.min_duration_statement,
+            ),
+            min_error_statement: given(&self.min_error_statement, options.min_error_statement),
+            statement: given(&self.statement, options.statement),
+        }
+    }
+}
+
 /// A whole number from 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(pub u32);
@@ -331,6 +362,24 @@ fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
             "max_connections is {other}, outside the valid range 1 .. 100000"
         ))),
     }
+}
+
+fn log_option<'de, D: Deserializer<'de>>(name: &str, d: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(d)?;
+    let checked = LogOptions::check(name, &text).map_err(|e| de::Error::custom(e.message))?;
+    Ok(Some(checked))
+}
+
+fn min_duration_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_min_duration_statement", d)
+}
+
+fn min_error_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_min_error_statement", d)
+}
+
+fn log_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_statement", d)
 }
 
 fn statement_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
@@ -507,7 +556,8 @@ mod tests {
              [background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
              cpu_governor = \"off\"\n[statistics]\nstatements_max = 200\n\
-             [metrics]\nlisten = \"127.0.0.1:9187\"\n",
+             [metrics]\nlisten = \"127.0.0.1:9187\"\n[log]\nmin_duration_statement = \"1500\"\n\
+             min_error_statement = \"PANIC\"\nstatement = \"ddl\"\n",
             "f",
         )
         .unwrap();
@@ -538,6 +588,9 @@ mod tests {
         assert_eq!(config.storage_options().cpu, caps);
         assert_eq!(config.statistics.statements_max, 200);
         assert_eq!(server.metrics.map(|m| m.port()), Some(9187));
+        let log = config.log.options();
+        assert_eq!(log.min_duration_statement, "1500ms");
+        assert_eq!((&*log.min_error_statement, &*log.statement), ("panic", "ddl"));
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -555,6 +608,10 @@ mod tests {
         assert!(config.server.tls.take().is_some());
         assert!(config.server.hba.take().is_some());
         assert!(config.metrics.listen.is_some());
+        let (log, default) = (config.log.options(), LogOptions::default());
+        assert_eq!(log.min_duration_statement, default.min_duration_statement);
+        assert_eq!(log.min_error_statement, default.min_error_statement);
+        assert_eq!(log.statement, default.statement);
         assert_eq!(config.server, ServerSection::default());
         assert_eq!(config.statistics, StatisticsSection::default());
         let plugins = PluginsConfig::default();

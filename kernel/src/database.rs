@@ -573,6 +573,7 @@ impl Config {
             edition: edition.to_owned(),
             config_text: self.text.clone(),
             statements_max: self.statistics.statements_max,
+            log: self.log.options(),
             ..InstanceOptions::default()
         }
     }

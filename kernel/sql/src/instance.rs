@@ -34,6 +34,7 @@ use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
 use crate::plugin::worker::Quanta;
 use crate::role::ScramSecret;
+use crate::session::settings::Settings;
 use crate::session::waiting::mark_shared_thread;
 use crate::session::{Session, SessionOptions};
 
@@ -82,6 +83,39 @@ pub struct InstanceOptions {
     pub config_text: Option<String>,
     /// How many statements `pg_stat_statements` tells apart; 0 for none.
     pub statements_max: usize,
+    /// What is logged of statements.
+    pub log: LogOptions,
+}
+
+/// The parameters of logging that sessions begin with, as SET takes them.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    pub min_duration_statement: String,
+    pub min_error_statement: String,
+    pub statement: String,
+}
+
+impl LogOptions {
+    /// A value for one of these parameters, by its name in SQL, as SHOW prints it.
+    ///
+    /// # Errors
+    ///
+    /// 22023 when it is none.
+    pub fn check(parameter: &str, value: &str) -> Result<String> {
+        let mut settings = Settings::default();
+        settings.set(parameter, value)?;
+        settings.get(parameter).map(str::to_owned)
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            min_duration_statement: "-1".to_owned(),
+            min_error_statement: "error".to_owned(),
+            statement: "none".to_owned(),
+        }
+    }
 }
 
 impl Default for InstanceOptions {
@@ -94,6 +128,7 @@ impl Default for InstanceOptions {
             edition: edition::LITE.to_owned(),
             config_text: None,
             statements_max: STATEMENTS_MAX,
+            log: LogOptions::default(),
         }
     }
 }
@@ -272,6 +307,16 @@ impl Instance {
     /// Which distribution this is.
     pub fn edition(&self) -> &str {
         &self.options.edition
+    }
+
+    /// Parameters of logging, and what they begin with.
+    pub(crate) fn log_defaults(&self) -> [(&'static str, &str); 3] {
+        let log = &self.options.log;
+        [
+            ("log_min_duration_statement", &log.min_duration_statement),
+            ("log_min_error_statement", &log.min_error_statement),
+            ("log_statement", &log.statement),
+        ]
     }
 
     /// The settings file as it was read.

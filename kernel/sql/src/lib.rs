@@ -35,6 +35,7 @@ pub mod types;
 pub use activity::ClientAddress;
 pub use error::{Result, SqlError, SqlState};
 pub use instance::{HbaFileRule, Instance, InstanceOptions};
+pub use monitor::log::TARGET as STATEMENT_LOG;
 pub use monitor::metrics::Metrics;
 pub use notify::Notification;
 pub use plan::computed::IndexExpressions;

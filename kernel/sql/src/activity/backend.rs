@@ -128,14 +128,20 @@ impl Backend {
         }
     }
 
-    /// A statement begins.
-    pub fn run(&self, text: &str, query_id: i64) {
+    /// A statement begins: which of the session's it is.
+    pub fn run(&self, text: &str, query_id: i64) -> u32 {
         self.query.set(text);
         self.identify(query_id);
         let before = self.statement.load(Ordering::Relaxed);
         self.statement
             .store(before.wrapping_add(1), Ordering::Relaxed);
         self.state.store(State::Active as u8, Ordering::Relaxed);
+        before.wrapping_add(1)
+    }
+
+    /// Which of the session's statements began last.
+    pub fn number(&self) -> u32 {
+        self.statement.load(Ordering::Relaxed)
     }
 
     /// The running statement is of this number.

@@ -90,7 +90,7 @@ impl ExportStream {
         match &next {
             Ok(Some(_)) => self.measured = Some(measured),
             Ok(None) => {}
-            Err(_) => measured.fail(),
+            Err(error) => measured.fail(error),
         }
         next
     }

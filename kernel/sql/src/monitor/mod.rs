@@ -3,6 +3,7 @@
 //! Everything here is counted in memory since the server started, by those who run statements, with plain
 //! stores to places of their own; adding up is left to those who ask. Nothing here decides anything.
 
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod relations;
 pub(crate) mod sessions;

@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    fn of_ast(ast: &Ast) -> Kind {
+    pub(crate) fn of_ast(ast: &Ast) -> Kind {
         match ast {
             Ast::Query(_) => Kind::Select,
             Ast::Insert(_) => Kind::Insert,

@@ -17,7 +17,8 @@ use super::statement::{Statement, StatementKind};
 use super::{Session, shown};
 use crate::activity::Active;
 use crate::catalog::Oid;
-use crate::error::{Result, state};
+use crate::error::{Result, SqlError, state};
+use crate::monitor::log::{Line, LogSettings};
 use crate::monitor::sessions::Kind;
 use crate::monitor::statements::{Kept, Planning, Run, Tally};
 use crate::monitor::text::Shape;
@@ -87,6 +88,9 @@ pub(crate) struct Measured {
     user: Oid,
     run: Run,
     kind: Kind,
+    log: LogSettings,
+    number: u32,
+    text: Box<str>,
     failed: bool,
 }
 
@@ -98,8 +102,13 @@ impl Measured {
     }
 
     /// It failed after all.
-    pub fn fail(mut self) {
+    pub fn fail(mut self, error: &SqlError) {
         self.failed = true;
+        self.line().failed(error, self.log);
+    }
+
+    fn line(&self) -> Line<'_> {
+        self.info.line(self.number, &self.text)
     }
 
     pub fn clock(&self) -> u64 {
@@ -114,12 +123,23 @@ impl Drop for Measured {
             return counters.error();
         }
         counters.statement(self.kind, self.run.nanos);
+        self.line().ran(self.run.nanos, self.log);
         let place = match std::mem::replace(&mut self.place, Lasting::Nowhere) {
             Lasting::Tally(tally) => return tally.add(self.user, &self.run),
             Lasting::Shape(shape) => Place::Shape(shape),
             Lasting::Nowhere => return,
         };
         place.add(&self.info, self.user, &self.run);
+    }
+}
+
+impl SessionInfo {
+    fn line<'a>(&'a self, number: u32, text: &'a str) -> Line<'a> {
+        Line {
+            info: self,
+            number,
+            text,
+        }
     }
 }
 
@@ -137,10 +157,14 @@ impl Session {
         body: impl FnOnce(&mut Session) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let begun = self.instance.engine().monotonic_nanos();
-        let of_settings = |s: &Settings| (s.identity().current(), s.statement_timeout_ms());
-        let (user, timeout_ms) = self.info.with_settings(of_settings);
+        let of_settings = |s: &Settings| {
+            let user = s.identity().current();
+            (user, s.statement_timeout_ms(), s.log())
+        };
+        let (user, timeout_ms, log) = self.info.with_settings(of_settings);
         let place = self.place(&asked, user);
-        self.info.backend.run(asked.text, place.id());
+        let number = self.info.backend.run(asked.text, place.id());
+        self.info.line(number, asked.text).begun(asked.kind, log);
         self.planning = Planning::default();
         let mut result = self
             .run_statement(asked.kind, asked.text, timeout_ms, body)
@@ -173,6 +197,9 @@ impl Session {
             user,
             run,
             kind: Kind::of(asked.kind),
+            log,
+            number,
+            text: asked.text.into(),
             failed: false,
         };
         match &mut result {
@@ -197,10 +224,12 @@ impl Session {
                 place.add(&self.info, user, &run);
                 let counters = &self.info.backend.counters;
                 counters.statement(Kind::of(asked.kind), run.nanos);
+                self.info.line(number, asked.text).ran(run.nanos, log);
                 self.info.rest_after(self.txn.status(), nanos);
             }
-            Err(_) => {
+            Err(error) => {
                 self.info.backend.counters.error();
+                self.info.line(number, asked.text).failed(error, log);
                 self.info.rest_after(self.txn.status(), nanos);
             }
         }
@@ -208,7 +237,7 @@ impl Session {
     }
 
     /// The data of a COPY has ended, so well, or has failed.
-    pub(crate) fn end_receiving(&mut self, rows: Option<u64>) {
+    pub(crate) fn end_receiving(&mut self, ended: std::result::Result<u64, &SqlError>) {
         let Some(Receiving {
             mut measured,
             since,
@@ -216,14 +245,22 @@ impl Session {
         else {
             return;
         };
-        match rows {
-            Some(rows) => {
+        match ended {
+            Ok(rows) => {
                 let nanos = measured.clock().saturating_sub(since);
                 measured.add(nanos, 0);
                 measured.run.rows = rows;
             }
-            None => measured.fail(),
+            Err(error) => measured.fail(error),
         }
+    }
+
+    /// A text that is no statement.
+    pub(super) fn log_unparsed(&self, text: &str, error: &SqlError) {
+        let log = self.info.with_settings(Settings::log);
+        self.info.backend.counters.error();
+        let number = self.info.backend.number();
+        self.info.line(number, text).failed(error, log);
     }
 
     fn place<'a>(&self, asked: &Asked<'a>, user: Oid) -> Place<'a> {

@@ -187,7 +187,13 @@ impl Session {
         let most = instance.monitor().statements.most();
         settings.set_internal("pg_stat_statements.max", &most.to_string());
         settings.set_default("application_name", &options.application_name)?;
+        for (name, value) in instance.log_defaults() {
+            settings.set_default(name, value)?;
+        }
         for (name, value) in &options.parameters {
+            if Settings::is_superusers(name) && !role.superuser {
+                return Err(server_settings::not_allowed(name));
+            }
             settings.set_default(name, value)?;
         }
         let info = SessionInfo::new(
@@ -236,7 +242,8 @@ impl Session {
         {
             return Ok(vec![known]);
         }
-        statement::parse(sql, self.instance.syntax())
+        let parsed = statement::parse(sql, self.instance.syntax());
+        parsed.inspect_err(|error| self.log_unparsed(sql, error))
     }
 
     /// Runs a statement, as the simple protocol and embedding programs do.

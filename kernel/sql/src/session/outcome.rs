@@ -270,7 +270,7 @@ impl Rows {
                     None => e,
                 };
                 if let Some(measured) = self.measured.take() {
-                    measured.fail();
+                    measured.fail(&e);
                 }
                 self.active = None;
                 if let Some(failed) = &self.failed {

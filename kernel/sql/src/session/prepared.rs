@@ -149,6 +149,7 @@ impl Session {
         let statement = match parse_one(sql, self.instance.syntax()) {
             Ok(statement) => statement,
             Err(e) => {
+                self.log_unparsed(sql, &e);
                 self.note_failed_rows();
                 if self.txn.in_block() {
                     self.fail_statement();

@@ -245,6 +245,7 @@ impl Session {
         if name.eq_ignore_ascii_case("session_authorization") {
             return self.set_session_authorization(Some(value), local);
         }
+        self.info.check_may_set(name)?;
         if local && !self.txn.in_block() {
             self.info.settings().clone().set(name, value)?;
             self.warn(
@@ -313,6 +314,7 @@ impl Session {
                     self.set_session_authorization(None, false)?;
                     return done("RESET");
                 }
+                self.info.check_may_set(&name)?;
                 self.info.change_settings(|s| s.reset(&name))?;
             }
         }

@@ -1,8 +1,11 @@
 //! What is counted for operators: statements, tables, transactions.
 
-use std::sync::Arc;
+use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex};
 
-use heliosdb_sql::Value;
+use heliosdb_sql::{STATEMENT_LOG, Value};
+use tracing::field::{Field, Visit};
+use tracing::span;
 
 use super::support::{Client, Db};
 
@@ -313,5 +316,143 @@ fn the_end_of_transactions_is_counted() {
     assert_eq!(
         db.session_of("r").run("SELECT pg_stat_reset()"),
         "ERROR 42501: permission denied for function pg_stat_reset\n"
+    );
+}
+
+/// Gathers what is logged of statements: the message, then each field but the statement's number.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let value = match field.name() {
+            "statement_id" => return,
+            // How long it took is another number each time.
+            "duration_ms" => "some".to_owned(),
+            _ => format!("{value:?}"),
+        };
+        match field.name() {
+            "message" => write!(self.0, "{value}:").unwrap(),
+            name => write!(self.0, " {name}={value}").unwrap(),
+        }
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == STATEMENT_LOG
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut log = self.0.lock().unwrap();
+        event.record(&mut Fields(&mut log));
+        log.push('\n');
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn statements_are_logged_as_settings_say_and_without_passwords() {
+    let db = Db::new();
+    let (mut s, log) = (db.session(), Log::default());
+    let _guard = tracing::subscriber::set_default(log.clone());
+    s.ok("CREATE TABLE t (k int PRIMARY KEY)");
+    s.run("SELECT 1 / 0");
+    s.run("SELECT nothing; SELEC 1");
+    s.run("SELEC 1");
+    assert_eq!(
+        log.take(),
+        "statement failed: user=helios database=helios sqlstate=22012 error=division by zero statement=SELECT 1 / 0\n\
+         statement failed: user=helios database=helios sqlstate=42601 error=syntax error at or near \"SELEC\" statement=SELECT nothing; SELEC 1\n\
+         statement failed: user=helios database=helios sqlstate=42601 error=syntax error at or near \"SELEC\" statement=SELEC 1\n"
+    );
+    // Rows that fail while they are read.
+    s.run("SELECT 1 / (g - 5000) FROM generate_series(1, 9000) AS g");
+    assert!(log.take().contains("error=division by zero statement=SELECT 1 / (g - 5000)"));
+    s.ok("SET log_min_error_statement = panic");
+    s.run("SELECT 1 / 0");
+    assert_eq!(log.take(), "");
+    s.ok("SET log_min_duration_statement = 0");
+    s.ok("SELECT k FROM t WHERE k = 1; SELECT g FROM generate_series(1, 2) AS g");
+    s.ok("CREATE ROLE r LOGIN PASSWORD 'opensesame'");
+    s.ok("RESET log_min_duration_statement; SELECT 2");
+    assert_eq!(
+        log.take(),
+        "slow statement: user=helios database=helios duration_ms=some statement=SELECT k FROM t WHERE k = 1\n\
+         slow statement: user=helios database=helios duration_ms=some statement=SELECT g FROM generate_series(1, 2) AS g\n\
+         slow statement: user=helios database=helios duration_ms=some statement=CREATE ROLE r LOGIN PASSWORD $1\n\
+         slow statement: user=helios database=helios duration_ms=some statement=RESET log_min_duration_statement\n"
+    );
+    let mut logged = |level: &str| {
+        s.ok(&format!("SET log_statement = {level}"));
+        log.take();
+        s.ok("CREATE TABLE u (k int); INSERT INTO u VALUES (1); TRUNCATE u; SELECT 1");
+        s.ok("PREPARE p AS DELETE FROM u; EXECUTE p; DEALLOCATE p; DROP TABLE u");
+        let lines = log.take();
+        let texts = lines.lines().map(|line| {
+            let text = line.strip_prefix("statement: user=helios database=helios statement=");
+            text.unwrap().split(' ').next().unwrap().to_owned()
+        });
+        texts.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(logged("ddl"), "CREATE DROP");
+    assert_eq!(logged("mod"), "CREATE INSERT TRUNCATE PREPARE DROP");
+    assert_eq!(
+        logged("all"),
+        "CREATE INSERT TRUNCATE SELECT PREPARE EXECUTE DEALLOCATE DROP"
+    );
+    s.ok("SET log_statement = none; SET log_min_error_statement = error");
+    log.take();
+    s.run("ALTER ROLE r PASSWORD 'opensesame' 'twice'");
+    s.run("ALTER ROLE nobody PASSWORD 'opensesame'");
+    s.run("ALTER ROLE r PASSWORD 'opensesame");
+    let logged = log.take();
+    assert_eq!(logged.lines().count(), 3, "{logged}");
+    assert!(!logged.contains("sesame"), "{logged}");
+    // An ordinary role has no say.
+    let mut r = db.session_of("r");
+    for sql in [
+        "SET log_statement = 'all'",
+        "RESET log_min_duration_statement",
+        "SELECT set_config('log_min_error_statement', 'panic', false)",
+    ] {
+        let parameter = sql.split(['\'', ' ']).find(|word| word.starts_with("log_")).unwrap();
+        assert_eq!(
+            r.run(sql),
+            format!("ERROR 42501: permission denied to set parameter \"{parameter}\"\n")
+        );
+    }
+    assert_eq!(
+        rows(
+            &mut r,
+            "SELECT name, setting, context, vartype FROM pg_settings WHERE name LIKE 'log\\_%' ORDER BY 1"
+        ),
+        "log_min_duration_statement | -1 | superuser | integer\n\
+         log_min_error_statement | error | superuser | enum\n\
+         log_statement | none | superuser | enum\n"
+    );
+    assert!(s.run("SET log_statement = some").starts_with("ERROR 22023"));
+    assert_eq!(
+        s.ok("SET log_min_duration_statement = '2 s'; SHOW log_min_duration_statement"),
+        "SET\nlog_min_duration_statement\n2s\nSHOW\n"
     );
 }
