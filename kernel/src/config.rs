@@ -12,6 +12,7 @@ use std::time::Duration;
 use heliosdb_plugin_host::config::PluginsConfig;
 use heliosdb_plugin_host::nearest;
 use heliosdb_server::{AuthMethod, ServerConfig, TlsOptions};
+use heliosdb_sql::instance::{LogOptions, STATEMENTS_MAX};
 use heliosdb_storage::governor::Caps;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -26,6 +27,9 @@ pub struct Config {
     pub storage: StorageSection,
     pub memory: MemorySection,
     pub background: BackgroundSection,
+    pub statistics: StatisticsSection,
+    pub metrics: MetricsSection,
+    pub log: LogSection,
     /// Checked further when the plugins are known: `heliosdb_plugin_host::config`.
     pub plugins: PluginsConfig,
     /// What was read, as it was, for dumps that are to carry it; `None` when nothing was.
@@ -65,9 +69,18 @@ pub struct TlsSection {
     pub required: bool,
 }
 
-impl ServerSection {
+impl Config {
     /// What a server of the database in `directory` is told.
-    pub fn config(&self, directory: &Path) -> ServerConfig {
+    pub fn server(&self, directory: &Path) -> ServerConfig {
+        ServerConfig {
+            metrics: self.metrics.listen,
+            ..self.server.config(directory)
+        }
+    }
+}
+
+impl ServerSection {
+    fn config(&self, directory: &Path) -> ServerConfig {
         ServerConfig {
             listen: vec![self.listen],
             unix_socket_directory: self
@@ -77,6 +90,7 @@ impl ServerSection {
             auth: self.auth,
             hba: self.hba.as_ref().map(|rules| rules.0.clone()),
             max_connections: self.max_connections,
+            metrics: None,
             authentication_timeout: self.authentication_timeout,
             tls: self.tls.as_ref().map(|tls| TlsOptions {
                 certificate: directory.join(&tls.certificate),
@@ -150,6 +164,61 @@ impl BackgroundSection {
             adaptive_indexing_cpu: self.adaptive_indexing_cpu.0,
             deduplication_cpu: self.deduplication_cpu.0,
             enforced: self.cpu_governor == Switch::On,
+        }
+    }
+}
+
+/// `[statistics]`: what is counted for operators.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatisticsSection {
+    /// How many statements `pg_stat_statements` tells apart; 0 for none.
+    #[serde(deserialize_with = "statement_count")]
+    pub statements_max: usize,
+}
+
+impl Default for StatisticsSection {
+    fn default() -> StatisticsSection {
+        StatisticsSection {
+            statements_max: STATEMENTS_MAX,
+        }
+    }
+}
+
+/// `[metrics]`: numbers for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    /// Where `/metrics` is served; nowhere, if it is not said. As `[server] listen` is written.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[log]`: what is logged of statements.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// Those that took so long, or -1 for none.
+    #[serde(deserialize_with = "min_duration_statement")]
+    pub min_duration_statement: Option<String>,
+    /// Those that failed, by level.
+    #[serde(deserialize_with = "min_error_statement")]
+    pub min_error_statement: Option<String>,
+    /// `none`, `ddl`, `mod` or `all`.
+    #[serde(deserialize_with = "log_statement")]
+    pub statement: Option<String>,
+}
+
+impl LogSection {
+    pub(crate) fn options(&self) -> LogOptions {
+        let options = LogOptions::default();
+        let given = |given: &Option<String>, default| given.clone().unwrap_or(default);
+        LogOptions {
+            min_duration_statement: given(
+                &self.min_duration_statement,
+                options.min_duration_statement,
+            ),
+            min_error_statement: given(&self.min_error_statement, options.min_error_statement),
+            statement: given(&self.statement, options.statement),
         }
     }
 }
@@ -291,6 +360,33 @@ fn connection_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
         count @ 1..=100_000 => Ok(count),
         other => Err(de::Error::custom(format!(
             "max_connections is {other}, outside the valid range 1 .. 100000"
+        ))),
+    }
+}
+
+fn log_option<'de, D: Deserializer<'de>>(name: &str, d: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(d)?;
+    let checked = LogOptions::check(name, &text).map_err(|e| de::Error::custom(e.message))?;
+    Ok(Some(checked))
+}
+
+fn min_duration_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_min_duration_statement", d)
+}
+
+fn min_error_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_min_error_statement", d)
+}
+
+fn log_statement<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    log_option("log_statement", d)
+}
+
+fn statement_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        count @ (0 | 100..=1_000_000) => Ok(count),
+        other => Err(de::Error::custom(format!(
+            "statements_max is {other}, outside the valid range 100 .. 1000000 (or 0, for none)"
         ))),
     }
 }
@@ -459,13 +555,15 @@ mod tests {
              max_pin_age = \"forever\"\narchive = \"../old\"\n[memory]\nbudget = \"1GB\"\n\
              [background]\nmax_cpu_background = 40\n\
              incremental_mv_cpu = 4\nadaptive_indexing_cpu = 5\ndeduplication_cpu = 6\n\
-             cpu_governor = \"off\"\n",
+             cpu_governor = \"off\"\n[statistics]\nstatements_max = 200\n\
+             [metrics]\nlisten = \"127.0.0.1:9187\"\n[log]\nmin_duration_statement = \"1500\"\n\
+             min_error_statement = \"PANIC\"\nstatement = \"ddl\"\n",
             "f",
         )
         .unwrap();
         assert_eq!(config.server.auth, AuthMethod::Trust);
         assert_eq!(config.server.max_connections, 7);
-        let server = config.server.config(Path::new("/data"));
+        let server = config.server(Path::new("/data"));
         let socket = server.unix_socket_directory.unwrap();
         assert_eq!(socket, Path::new("/run/x"));
         let tls = server.tls.unwrap();
@@ -488,6 +586,11 @@ mod tests {
             enforced: false,
         };
         assert_eq!(config.storage_options().cpu, caps);
+        assert_eq!(config.statistics.statements_max, 200);
+        assert_eq!(server.metrics.map(|m| m.port()), Some(9187));
+        let log = config.log.options();
+        assert_eq!(log.min_duration_statement, "1500ms");
+        assert_eq!((&*log.min_error_statement, &*log.statement), ("panic", "ddl"));
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty
@@ -504,7 +607,13 @@ mod tests {
         assert!(config.server.unix_socket_directory.take().is_some());
         assert!(config.server.tls.take().is_some());
         assert!(config.server.hba.take().is_some());
+        assert!(config.metrics.listen.is_some());
+        let (log, default) = (config.log.options(), LogOptions::default());
+        assert_eq!(log.min_duration_statement, default.min_duration_statement);
+        assert_eq!(log.min_error_statement, default.min_error_statement);
+        assert_eq!(log.statement, default.statement);
         assert_eq!(config.server, ServerSection::default());
+        assert_eq!(config.statistics, StatisticsSection::default());
         let plugins = PluginsConfig::default();
         assert_eq!(config.plugins.start_timeout, plugins.start_timeout);
         let data = Path::new("/data");

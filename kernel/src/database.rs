@@ -572,6 +572,8 @@ impl Config {
             plugins,
             edition: edition.to_owned(),
             config_text: self.text.clone(),
+            statements_max: self.statistics.statements_max,
+            log: self.log.options(),
             ..InstanceOptions::default()
         }
     }

@@ -35,8 +35,13 @@ pub fn run<P: Place, T: Target>(edition: &Edition, command: Shared<P, T>) -> Res
 ///
 /// The database does not open, or its address is taken.
 pub fn open_and_shell(edition: &Edition, directory: &Path) -> Result<(), Failed> {
-    let opened = Opened::serve(edition, directory, Overrides::default())?;
-    if io::stdin().is_terminal() {
+    let has_shell = io::stdin().is_terminal();
+    let overrides = Overrides {
+        has_shell,
+        ..Overrides::default()
+    };
+    let opened = Opened::serve(edition, directory, overrides)?;
+    if has_shell {
         opened.announce();
         shell_on(opened, |shell| {
             shell
@@ -56,6 +61,7 @@ fn serve<P: Place>(edition: &Edition, serve: Serve<P>) -> Result<(), Failed> {
         config: serve.config,
         listen: serve.listen,
         auth: serve.auth,
+        has_shell: false,
     };
     let opened = Opened::serve(edition, &serve.place.directory(), overrides)?;
     announce_and_serve(opened)

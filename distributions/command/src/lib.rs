@@ -86,10 +86,13 @@ impl Edition {
     }
 }
 
-/// Send the log to stderr: warnings, or what `HELIOS_LOG` asks for.
+/// Which statements are logged, settings say.
+const LOGGED: &str = "warn,heliosdb::statement=info";
+
+/// Send the log to stderr: warnings and what is logged of statements, or what `HELIOS_LOG` asks for.
 pub fn log_to_stderr() {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("HELIOS_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(EnvFilter::try_from_env("HELIOS_LOG").unwrap_or_else(|_| LOGGED.into()))
         .with_writer(std::io::stderr)
         .init();
 }

@@ -38,6 +38,8 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub auth: Option<AuthMethod>,
+    /// There is a shell, which tells its errors itself.
+    pub has_shell: bool,
 }
 
 impl Opened {
@@ -47,8 +49,11 @@ impl Opened {
         directory: &Path,
         overrides: Overrides,
     ) -> Result<Opened, Message> {
-        let config = read_config(directory, overrides.config.as_deref())?;
-        let mut server = config.server.config(directory);
+        let mut config = read_config(directory, overrides.config.as_deref())?;
+        if overrides.has_shell {
+            leave_errors_to_shell(&mut config);
+        }
+        let mut server = config.server(directory);
         let listen = overrides.listen.unwrap_or(config.server.listen);
         server.listen = vec![listen];
         let auth = overrides.auth.unwrap_or(config.server.auth);
@@ -78,7 +83,8 @@ impl Opened {
         directory: &Path,
         config: Option<&Path>,
     ) -> Result<Opened, Message> {
-        let config = read_config(directory, config)?;
+        let mut config = read_config(directory, config)?;
+        leave_errors_to_shell(&mut config);
         let database = open(edition, directory, &config)?;
         let server = database
             .serve(&ServerConfig {
@@ -107,6 +113,9 @@ impl Opened {
         }
         if let Some(socket) = self.server.unix_socket() {
             text += &format!("Unix socket {}\n", socket.display());
+        }
+        if let Some(address) = self.server.metrics() {
+            text += &format!("metrics at http://{address}/metrics\n");
         }
         if self.asks_for_passwords {
             let file = directory.join(PASSWORD_FILE);
@@ -201,6 +210,12 @@ pub fn read_config(directory: &Path, named: Option<&Path>) -> Result<Config, Mes
         None if own.is_file() => Config::read(&own).map_err(|e| e.to_string()),
         None => Ok(Config::default()),
     }
+}
+
+/// Statements that fail are not logged, unless the file says that they are.
+fn leave_errors_to_shell(config: &mut Config) {
+    let level = &mut config.log.min_error_statement;
+    level.get_or_insert_with(|| "panic".to_owned());
 }
 
 /// Give the first role a password if it has none. The file is complete and on disk before the

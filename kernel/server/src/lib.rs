@@ -22,6 +22,7 @@ mod copy;
 mod extended;
 mod frontend;
 mod hba;
+mod metrics;
 mod open;
 mod registry;
 mod rows;

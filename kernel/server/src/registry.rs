@@ -126,6 +126,11 @@ impl Registry {
         self.lock().by_number.is_empty()
     }
 
+    /// How many there may be.
+    pub fn max(&self) -> usize {
+        self.connections_max
+    }
+
     pub fn len(&self) -> usize {
         self.lock().by_number.len()
     }

@@ -33,6 +33,7 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 use crate::auth::AuthMethod;
 use crate::connection::{Asks, Connection, Shared, Turn, Woken};
 use crate::hba::{HbaMethod, HbaRule};
+use crate::metrics;
 use crate::registry::{Registry, StopLevel};
 use crate::socket::SocketFile;
 use crate::stream::{Stream, Wire};
@@ -64,6 +65,8 @@ pub struct ServerConfig {
     pub authentication_timeout: Duration,
     /// Clients on the network may speak TLS.
     pub tls: Option<TlsOptions>,
+    /// Where `/metrics` is served, if it is.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for ServerConfig {
@@ -77,6 +80,7 @@ impl Default for ServerConfig {
             max_connections: 100,
             authentication_timeout: Duration::from_secs(60),
             tls: None,
+            metrics: None,
         }
     }
 }
@@ -99,6 +103,11 @@ impl ServerConfig {
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot listen on {address} for /metrics: {source}")]
+    Metrics {
         address: SocketAddr,
         source: io::Error,
     },
@@ -125,6 +134,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    metrics: Option<SocketAddr>,
     socket: Option<SocketFile>,
     accepting: watch::Sender<bool>,
 }
@@ -165,6 +175,16 @@ impl Server {
             listeners.push(Listener::Tcp(listener));
         }
         let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
+        let metrics = match config.metrics {
+            None => None,
+            Some(address) => {
+                let failed = |source| StartError::Metrics { address, source };
+                let listener = runtime.block_on(TcpListener::bind(address));
+                let listener = listener.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                Some((listener, bound))
+            }
+        };
         let mut socket = None;
         if let Some(directory) = &config.unix_socket_directory {
             let port = addresses.first().ok_or(StartError::SocketWithoutPort)?;
@@ -201,10 +221,16 @@ impl Server {
                 stop.clone(),
             ));
         }
+        let metrics = metrics.map(|(listener, bound)| {
+            let shared = Arc::clone(&shared);
+            runtime.spawn(metrics::serve(listener, shared, stop));
+            bound
+        });
         Ok(Server {
             runtime: Some(runtime),
             shared,
             addresses,
+            metrics,
             socket,
             accepting,
         })
@@ -213,6 +239,11 @@ impl Server {
     /// The addresses that are listened on, with the ports the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where `/metrics` is served, with the port the system chose.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The Unix socket that is listened on.

@@ -25,6 +25,7 @@ use crate::catalog::{bootstrap, store};
 use crate::ddl::temporary;
 use crate::edition;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::{Beginning, Monitor, relations};
 use crate::notify::Notifications;
 use crate::plan::computed::IndexExpressions;
 use crate::plan::memory::QueryMemory;
@@ -33,6 +34,7 @@ use crate::plugin::extension;
 use crate::plugin::syntax::Syntax;
 use crate::plugin::worker::Quanta;
 use crate::role::ScramSecret;
+use crate::session::settings::Settings;
 use crate::session::waiting::mark_shared_thread;
 use crate::session::{Session, SessionOptions};
 
@@ -61,6 +63,9 @@ fn syntax(host: &PluginHost, catalog: &CatalogSnapshot) -> Syntax {
     Syntax::new(known_syntax.chain(missing))
 }
 
+/// Statements that are told apart when nobody says how many.
+pub const STATEMENTS_MAX: usize = 5_000;
+
 /// What an operator may choose.
 #[derive(Clone, Debug)]
 pub struct InstanceOptions {
@@ -76,6 +81,41 @@ pub struct InstanceOptions {
     pub edition: String,
     /// The settings file as it was read, for dumps that are to carry it.
     pub config_text: Option<String>,
+    /// How many statements `pg_stat_statements` tells apart; 0 for none.
+    pub statements_max: usize,
+    /// What is logged of statements.
+    pub log: LogOptions,
+}
+
+/// The parameters of logging that sessions begin with, as SET takes them.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    pub min_duration_statement: String,
+    pub min_error_statement: String,
+    pub statement: String,
+}
+
+impl LogOptions {
+    /// A value for one of these parameters, by its name in SQL, as SHOW prints it.
+    ///
+    /// # Errors
+    ///
+    /// 22023 when it is none.
+    pub fn check(parameter: &str, value: &str) -> Result<String> {
+        let mut settings = Settings::default();
+        settings.set(parameter, value)?;
+        settings.get(parameter).map(str::to_owned)
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            min_duration_statement: "-1".to_owned(),
+            min_error_statement: "error".to_owned(),
+            statement: "none".to_owned(),
+        }
+    }
 }
 
 impl Default for InstanceOptions {
@@ -87,6 +127,8 @@ impl Default for InstanceOptions {
             plugins: PluginHost::none(),
             edition: edition::LITE.to_owned(),
             config_text: None,
+            statements_max: STATEMENTS_MAX,
+            log: LogOptions::default(),
         }
     }
 }
@@ -120,6 +162,7 @@ pub struct Instance {
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
     activity: Activity,
+    monitor: Monitor,
     /// When it was opened, microseconds since the Unix epoch.
     opened: i64,
     /// What all plugins that are known or were once installed add to the grammar.
@@ -183,6 +226,7 @@ impl Instance {
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
             activity: Activity::default(),
+            monitor: Monitor::new(options.statements_max, opened),
             opened,
             syntax,
             options,
@@ -265,6 +309,16 @@ impl Instance {
         &self.options.edition
     }
 
+    /// Parameters of logging, and what they begin with.
+    pub(crate) fn log_defaults(&self) -> [(&'static str, &str); 3] {
+        let log = &self.options.log;
+        [
+            ("log_min_duration_statement", &log.min_duration_statement),
+            ("log_min_error_statement", &log.min_error_statement),
+            ("log_statement", &log.statement),
+        ]
+    }
+
     /// The settings file as it was read.
     pub(crate) fn config_text(&self) -> Option<&str> {
         self.options.config_text.as_deref()
@@ -342,7 +396,15 @@ impl Instance {
         if let Some(found) = self.catalogs.lock().iter().find(|c| c.version == version) {
             return Ok(found.clone());
         }
-        let loaded = Arc::new(store::load(view)?);
+        let counted = &self.monitor.relations;
+        if counted.is_crowded() {
+            let newest = store::load(&self.engine.latest_view())?;
+            counted.forget_gone(|kind, oid| match kind {
+                relations::Kind::Table => newest.table(oid).is_some(),
+                relations::Kind::Index => newest.index(oid).is_some(),
+            });
+        }
+        let loaded = Arc::new(store::load(view)?.counted_by(counted.clone()));
         let mut catalogs = self.catalogs.lock();
         catalogs.push_front(loaded.clone());
         catalogs.truncate(CATALOG_VERSIONS_MAX);
@@ -404,6 +466,26 @@ impl Instance {
 
     pub(crate) fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// What it counts.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    /// What is shown of tables and of the database begins again at 0.
+    pub(crate) fn reset_statistics(&self, now: i64) {
+        let (sessions_begun, sessions) = self.activity.totals();
+        let stats = self.engine.stats();
+        self.monitor.relations.reset();
+        *self.monitor.database.lock() = Beginning {
+            reset: Some(now),
+            sessions_begun,
+            sessions,
+            deadlocks: stats.deadlocks,
+            pages_read: stats.pages_read,
+            pages_missed: stats.pages_missed,
+        };
     }
 
     /// When it was opened, microseconds since the Unix epoch.

@@ -12,6 +12,7 @@ mod export;
 mod frames;
 mod hba;
 mod life;
+mod metrics;
 mod notify;
 mod raw;
 mod sockets;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 
 use super::text::QueryText;
+use crate::monitor::sessions::SessionCounters;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::TransactionStatus;
 
@@ -46,6 +47,13 @@ pub(crate) enum State {
 }
 
 impl State {
+    pub const ALL: [State; 4] = [
+        State::Idle,
+        State::Active,
+        State::IdleInTransaction,
+        State::IdleInFailedTransaction,
+    ];
+
     fn of(number: u8) -> State {
         match number {
             1 => State::Active,
@@ -86,8 +94,12 @@ pub(crate) struct Backend {
     /// Whether it is to end.
     is_terminated: AtomicBool,
     query: QueryText,
+    /// What tells the statement from others; 0 if nothing does.
+    query_id: AtomicI64,
     pub begun: i64,
     pub client: Option<ClientAddress>,
+    /// What it did.
+    pub counters: SessionCounters,
 }
 
 /// What a session did at some moment.
@@ -96,6 +108,7 @@ pub(crate) struct Moment {
     pub idle_since: i64,
     pub waits: Waits,
     pub query: String,
+    pub query_id: Option<i64>,
 }
 
 impl std::fmt::Debug for Backend {
@@ -115,13 +128,30 @@ impl Backend {
         }
     }
 
-    /// A statement begins.
-    pub fn run(&self, text: &str) {
+    /// A statement begins: which of the session's it is.
+    pub fn run(&self, text: &str, query_id: i64) -> u32 {
         self.query.set(text);
+        self.identify(query_id);
         let before = self.statement.load(Ordering::Relaxed);
         self.statement
             .store(before.wrapping_add(1), Ordering::Relaxed);
         self.state.store(State::Active as u8, Ordering::Relaxed);
+        before.wrapping_add(1)
+    }
+
+    /// Which of the session's statements began last.
+    pub fn number(&self) -> u32 {
+        self.statement.load(Ordering::Relaxed)
+    }
+
+    /// The running statement is of this number.
+    pub fn identify(&self, query_id: i64) {
+        self.query_id.store(query_id, Ordering::Relaxed);
+    }
+
+    /// Since when it has been idle, or had been before the running statement.
+    pub fn idle_since(&self) -> i64 {
+        self.idle_since.load(Ordering::Relaxed)
     }
 
     /// Nothing runs any more.
@@ -135,8 +165,12 @@ impl Backend {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
+    pub fn state(&self) -> State {
+        State::of(self.state.load(Ordering::Relaxed))
+    }
+
     pub fn is_active(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == State::Active as u8
+        self.state() == State::Active
     }
 
     pub fn wait(&self, waits: Waits) {
@@ -154,7 +188,7 @@ impl Backend {
 
     pub fn moment(&self) -> Moment {
         Moment {
-            state: State::of(self.state.load(Ordering::Relaxed)),
+            state: self.state(),
             idle_since: self.idle_since.load(Ordering::Relaxed),
             waits: match self.waits.load(Ordering::Relaxed) {
                 1 => Waits::Sleep,
@@ -162,6 +196,7 @@ impl Backend {
                 _ => Waits::Nothing,
             },
             query: self.query.get(),
+            query_id: Some(self.query_id.load(Ordering::Relaxed)).filter(|id| *id != 0),
         }
     }
 }

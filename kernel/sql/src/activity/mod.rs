@@ -15,16 +15,27 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Result, SqlError, state};
+use crate::monitor::sessions::SessionTotals;
 use crate::session::info::SessionInfo;
 
 pub use backend::ClientAddress;
 pub(crate) use backend::{Active, Backend, State, Waits};
 
-/// The sessions that are open, by their number.
+/// The sessions that are open, and what is known of all that ever were.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    sessions: Mutex<BTreeMap<u32, Weak<SessionInfo>>>,
+    sessions: Mutex<Sessions>,
     left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    /// By their number.
+    open: BTreeMap<u32, Weak<SessionInfo>>,
+    /// How many began.
+    begun: u64,
+    /// What those counted that ended.
+    ended: SessionTotals,
 }
 
 impl Activity {
@@ -34,7 +45,7 @@ impl Activity {
         if let Ok(limit) = usize::try_from(limit)
             && !info.role().superuser
         {
-            let open = sessions.values().filter_map(Weak::upgrade);
+            let open = sessions.open.values().filter_map(Weak::upgrade);
             let of_role = open.filter(|other| other.login == info.login);
             if of_role.count() >= limit {
                 return Err(SqlError::new(
@@ -43,26 +54,40 @@ impl Activity {
                 ));
             }
         }
-        sessions.insert(info.pid, Arc::downgrade(info));
+        sessions.open.insert(info.pid, Arc::downgrade(info));
+        sessions.begun += 1;
         Ok(())
     }
 
     /// The session has ended.
-    pub fn end(&self, pid: u32) {
-        self.sessions.lock().remove(&pid);
+    pub fn end(&self, info: &SessionInfo) {
+        let mut sessions = self.sessions.lock();
+        if sessions.open.remove(&info.pid).is_some() {
+            sessions.ended.add(&info.backend.counters);
+        }
         self.left.notify_all();
+    }
+
+    /// How many sessions began, and what all of them counted.
+    pub fn totals(&self) -> (u64, SessionTotals) {
+        let sessions = self.sessions.lock();
+        let mut totals = sessions.ended;
+        for session in sessions.open.values().filter_map(Weak::upgrade) {
+            totals.add(&session.backend.counters);
+        }
+        (sessions.begun, totals)
     }
 
     /// Those that are open, in the order in which they began.
     pub fn sessions(&self) -> Vec<Arc<SessionInfo>> {
         let sessions = self.sessions.lock();
-        sessions.values().filter_map(Weak::upgrade).collect()
+        sessions.open.values().filter_map(Weak::upgrade).collect()
     }
 
     /// The one of a number.
     pub fn session(&self, pid: i32) -> Option<Arc<SessionInfo>> {
         let pid = u32::try_from(pid).ok()?;
-        self.sessions.lock().get(&pid).and_then(Weak::upgrade)
+        self.sessions.lock().open.get(&pid).and_then(Weak::upgrade)
     }
 
     /// Waits until a session has ended, for so long at most; whether it has.
@@ -71,7 +96,7 @@ impl Activity {
         let mut left = longest;
         // A stop wakes nobody here, so it is looked for.
         const LOOK: Duration = Duration::from_millis(20);
-        while sessions.contains_key(&pid) {
+        while sessions.open.contains_key(&pid) {
             if left.is_zero() || stop() {
                 return false;
             }

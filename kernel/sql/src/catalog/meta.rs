@@ -13,6 +13,7 @@ use super::model::*;
 use super::snapshot::CatalogSnapshot;
 use crate::ddl::retention;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::{Counters, Kind};
 use crate::types::{PgType, extension};
 
 /// The name of the hidden column that carries row ids through DML plans.
@@ -31,6 +32,10 @@ pub(crate) struct TableMeta {
     pub schema_with_row_id: SchemaRef,
     /// In the order of `storage.indexes`.
     pub indexes: Vec<Arc<Index>>,
+    /// What is counted of the table.
+    pub counters: Arc<Counters>,
+    /// Of its indexes, in their order.
+    pub index_counters: Vec<Arc<Counters>>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +108,14 @@ fn indexes_in_storage(indexes: &[Arc<Index>]) -> Result<(Vec<IndexDef>, Vec<Comp
     Ok((defs.collect::<Result<_>>()?, computed))
 }
 
+fn counters_of(catalog: &CatalogSnapshot, indexes: &[Arc<Index>]) -> Vec<Arc<Counters>> {
+    let counted = catalog.counted();
+    let counters = indexes
+        .iter()
+        .map(|index| counted.of(Kind::Index, index.oid));
+    counters.collect()
+}
+
 impl TableMeta {
     pub fn new(catalog: &CatalogSnapshot, table: &Arc<Table>) -> Result<TableMeta> {
         let mut defs = Vec::with_capacity(table.columns.len());
@@ -161,6 +174,8 @@ impl TableMeta {
             columns,
             schema,
             schema_with_row_id: Arc::new(ArrowSchema::new(fields)),
+            counters: catalog.counted().of(Kind::Table, table.oid),
+            index_counters: counters_of(catalog, &indexes),
             indexes,
         })
     }
@@ -192,6 +207,8 @@ impl TableMeta {
             columns: self.columns.clone(),
             schema: self.schema.clone(),
             schema_with_row_id: self.schema_with_row_id.clone(),
+            counters: self.counters.clone(),
+            index_counters: counters_of(catalog, &indexes),
             indexes,
         }))
     }

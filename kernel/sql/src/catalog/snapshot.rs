@@ -15,6 +15,7 @@ use super::model::*;
 use super::routine::Routines;
 use super::user_type::UserTypes;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::Relations;
 use crate::names::{self, split_qualified};
 use crate::types::PgType;
 
@@ -48,6 +49,8 @@ pub struct CatalogSnapshot {
     /// Foreign keys by the table they reference.
     referenced_by: BTreeMap<Oid, Vec<Oid>>,
     metas: Metas,
+    /// What is counted of its relations.
+    counted: Arc<Relations>,
 }
 
 /// What was derived from tables so far. A copy of a snapshot starts anew, because it is made to be
@@ -109,6 +112,15 @@ impl CatalogSnapshot {
         let meta = Arc::new(TableMeta::new(self, table)?);
         self.metas.0.lock().insert(oid, meta.clone());
         Ok(meta)
+    }
+
+    /// The same, of a database that counts there.
+    pub(crate) fn counted_by(self, counted: Arc<Relations>) -> CatalogSnapshot {
+        CatalogSnapshot { counted, ..self }
+    }
+
+    pub(crate) fn counted(&self) -> &Relations {
+        &self.counted
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {

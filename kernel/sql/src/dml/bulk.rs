@@ -24,6 +24,7 @@ use super::foreign_key;
 use super::target::WriteTarget;
 use super::write::Writer;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::Count;
 use crate::session::Session;
 use crate::types::extension;
 
@@ -92,6 +93,8 @@ impl Incoming {
         };
         bulk.push(session.transaction()?, extension::stored(batch)?.as_ref())
             .map_err(|e| writer.explain(&self.target, e))?;
+        let counters = &self.target.meta.counters;
+        counters.add(Count::Inserted, batch.num_rows());
         let mut first: Option<(usize, SqlError)> = None;
         for (place, fk) in self.target.foreign_keys.iter().enumerate() {
             let columns = foreign_key::key_columns(writer, fk, batch)?;

@@ -88,7 +88,7 @@ impl Session {
         params: &[ScalarValue],
         key_lock: bool,
     ) -> Result<Outcome> {
-        let plan = self.plan_locking(query, &[], key_lock)?;
+        let plan = self.planned(|s| s.plan_locking(query, &[], key_lock))?;
         self.run_locking(&plan, params)
     }
 

@@ -22,6 +22,7 @@ use super::generated::Programs;
 use super::target::{ForeignKeyTarget, WriteTarget};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::Count;
 use crate::plan::compile::Program;
 use crate::plan::computed::shown;
 use crate::plugin::constraint::{PluginCheck, explain};
@@ -268,6 +269,7 @@ impl Writer {
             .transaction()?
             .insert(&target.meta.storage, extension::stored(batch)?.as_ref())
             .map_err(|e| self.explain(target, e))?;
+        target.meta.counters.add(Count::Inserted, rows.len());
         self.note_changed(target.meta.id(), &rows);
         self.note_inserted(session, target, batch)
     }
@@ -333,6 +335,7 @@ impl Writer {
                 extension::stored(batch)?.as_ref(),
             )
             .map_err(|e| self.explain(target, e))?;
+        target.meta.counters.add(Count::Updated, rows.len());
         for fk in &target.foreign_keys {
             if touches(&fk.key.columns) {
                 foreign_key::check_rows(self, session, fk, batch)?;
@@ -371,6 +374,7 @@ impl Writer {
             .transaction()?
             .delete(&target.meta.storage, rows)
             .map_err(|e| self.explain(target, e))?;
+        target.meta.counters.add(Count::Deleted, rows.len());
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use heliosdb_storage::Interrupt;
 use super::export::Source;
 use crate::error::{Result, SqlError};
 use crate::instance::Instance;
+use crate::session::counted::Measured;
 use crate::session::timeout::StatementTimer;
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -43,6 +44,8 @@ pub(crate) struct ExportStream {
     bytes: u64,
     /// The statement's timeout.
     pub guard: Option<StatementTimer>,
+    /// What counts the statement at the end.
+    pub measured: Option<Box<Measured>>,
 }
 
 impl ExportStream {
@@ -72,11 +75,27 @@ impl ExportStream {
             stop,
             bytes: 0,
             guard: None,
+            measured: None,
         })
     }
 
     /// The next bytes, or `None` at the end. Blocks.
     pub fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let Some(mut measured) = self.measured.take() else {
+            return self.receive();
+        };
+        let begun = measured.clock();
+        let next = self.receive();
+        measured.add(measured.clock().saturating_sub(begun), 0);
+        match &next {
+            Ok(Some(_)) => self.measured = Some(measured),
+            Ok(None) => {}
+            Err(error) => measured.fail(error),
+        }
+        next
+    }
+
+    fn receive(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(messages) = &self.messages else {
             return Ok(None);
         };

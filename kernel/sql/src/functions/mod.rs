@@ -17,6 +17,7 @@ pub mod json;
 pub mod jsonb;
 pub mod keys;
 pub mod math;
+mod monitor;
 pub mod notify;
 pub mod regex;
 pub mod series;
@@ -55,6 +56,7 @@ pub fn has_effect(name: &str) -> bool {
         advisory::NAMES,
         notify::NAMES,
         activity::NAMES,
+        monitor::NAMES,
     ]
     .iter()
     .any(|names| names.contains(&name))
@@ -91,6 +93,7 @@ impl Registry {
 static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let mut r = Registry::default();
     activity::register(&mut r);
+    monitor::register(&mut r);
     advisory::register(&mut r);
     arithmetic::register(&mut r);
     array::register(&mut r);

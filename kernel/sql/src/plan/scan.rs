@@ -40,6 +40,7 @@ use super::filter::IndexLookup;
 use super::scan_filter::{Gathered, ScanFilter, range_column};
 use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
+use crate::monitor::relations::Count;
 use crate::types::extension::wrapped_as;
 
 /// Rows fetched by id per batch.
@@ -305,6 +306,10 @@ impl ExecutionPlan for TableScanExec {
         let schema = self.schema.clone();
         let interrupt = self.interrupt.clone();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        // Its partitions are one scan.
+        self.meta
+            .counters
+            .add(Count::Scans, usize::from(partition == 0));
         let mut scan = scan.into_iter().flatten();
         let batches = std::iter::from_fn(move || {
             // Before there is a batch, which would be lost.
@@ -316,6 +321,7 @@ impl ExecutionPlan for TableScanExec {
             drop(timer);
             Some(batch.map_err(|e| wrap(meta.explain(e))).and_then(|batch| {
                 metrics.record_output(batch.num_rows());
+                meta.counters.add(Count::Read, batch.num_rows());
                 conform(&schema, &batch)
             }))
         });
@@ -421,6 +427,7 @@ pub(crate) fn index_rows(
             None => return Ok(None),
         }
     }
+    meta.index_counters[lookup.index].scanned(rows.len());
     if lookup.ranges.len() > 1 {
         rows.sort_unstable();
         rows.dedup();

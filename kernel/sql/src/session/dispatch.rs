@@ -197,7 +197,7 @@ impl Session {
     ) -> Result<Outcome> {
         match ast {
             Ast::Query(query) if with::writes(query) => loop {
-                let plan = self.plan_with(query, &[])?;
+                let plan = self.planned(|s| s.plan_with(query, &[]))?;
                 if !self.lock_parts(&plan)? {
                     break self.run_with(&plan, params);
                 }
@@ -213,27 +213,27 @@ impl Session {
                 if let Some(into) = select_into(query) {
                     return self.select_into(query, &into);
                 }
-                let planned = self.plan_query(query, &[])?;
+                let planned = self.planned(|s| s.plan_query(query, &[]))?;
                 self.run_query(&planned, params)
             }
             Ast::Declare { stmts } => {
-                let plan = self.plan_declare(stmts, &[], key_lock)?;
+                let plan = self.planned(|s| s.plan_declare(stmts, &[], key_lock))?;
                 self.declare_cursor(&plan, text, params)
             }
             Ast::Insert(insert) => loop {
-                let plan = self.plan_insert(insert, &[])?;
+                let plan = self.planned(|s| s.plan_insert(insert, &[]))?;
                 if !self.lock_target(plan.collection())? {
                     break self.run_insert(&plan, params);
                 }
             },
             Ast::Update(update) => loop {
-                let plan = self.plan_update(update, &[])?;
+                let plan = self.planned(|s| s.plan_update(update, &[]))?;
                 if !self.lock_target(plan.collection())? {
                     break self.run_update(&plan, params);
                 }
             },
             Ast::Delete(delete) => loop {
-                let plan = self.plan_delete(delete, &[])?;
+                let plan = self.planned(|s| s.plan_delete(delete, &[]))?;
                 if !self.lock_target(plan.collection())? {
                     break self.run_update(&plan, params);
                 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::counted::Asked;
 use super::normal::{Normal, normalise};
 use super::outcome::{Outcome, Value};
 use super::prepared::Prepared;
@@ -39,6 +40,13 @@ pub(crate) struct KnownTexts(Mutex<HashMap<String, Known>>);
 pub(crate) struct KnownStatement {
     prepared: Arc<Prepared>,
     constants: Vec<Value>,
+}
+
+impl KnownStatement {
+    /// Of the statement that was prepared.
+    pub fn kind(&self) -> &StatementKind {
+        &self.prepared.statement().kind
+    }
 }
 
 impl KnownTexts {
@@ -124,9 +132,12 @@ impl Session {
         known: &KnownStatement,
     ) -> Result<Outcome> {
         depth::with_stack(statement.depth, || {
-            self.run(&statement.kind, &statement.text, |session| {
-                session.run_known(&statement.text, known)
-            })
+            let asked = Asked {
+                kind: &statement.kind,
+                text: &statement.text,
+                kept: Some(&known.prepared.kept),
+            };
+            self.run(asked, |session| session.run_known(&statement.text, known))
         })
         .map_err(|e| {
             match statement::parse_one(&statement.text, self.instance.syntax()) {

@@ -13,6 +13,7 @@
 mod authorization;
 pub(crate) mod cluster;
 pub(crate) mod comment;
+pub(crate) mod counted;
 mod cursor;
 mod deferred;
 mod depth;
@@ -26,7 +27,7 @@ mod known;
 mod locate;
 pub(crate) mod named;
 pub(crate) mod nested;
-mod normal;
+pub(crate) mod normal;
 mod notify;
 pub(crate) mod outcome;
 mod pins;
@@ -56,7 +57,7 @@ use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
-use crate::activity::{Active, ClientAddress};
+use crate::activity::ClientAddress;
 use crate::catalog::access::Privileges;
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
@@ -66,6 +67,7 @@ use crate::dml::insert::changed_meanwhile;
 use crate::dml::target::{WriteTarget, WriteTargets};
 use crate::error::{Result, SqlError, SqlState, state};
 use crate::instance::Instance;
+use crate::monitor::statements::{Planning, Tally};
 use crate::names;
 use crate::plan::state::StatementContext;
 use crate::plugin::services::Faults;
@@ -73,6 +75,7 @@ use crate::privilege::Authority;
 use crate::privilege::conceal::conceal;
 use crate::transfer::CopyIn;
 
+use counted::{Asked, Receiving};
 use cursor::Cursor;
 use info::SessionInfo;
 use known::KnownTexts;
@@ -123,6 +126,12 @@ pub struct Session {
     timer: Option<StatementTimer>,
     /// Of the running statement.
     pub(crate) faults: Faults,
+    /// What planning the running statement took so far.
+    planning: Planning,
+    /// What the running EXECUTE runs.
+    executed: Option<(Arc<Tally>, Planning)>,
+    /// The COPY whose data is awaited.
+    receiving: Option<Receiving>,
     /// How many statements this session's statements run inside of; 0 for a client's own.
     pub(crate) nesting: usize,
 }
@@ -175,8 +184,16 @@ impl Session {
         };
         settings.set_identity(identity, shown);
         settings.set_internal("helios.edition", instance.edition());
+        let most = instance.monitor().statements.most();
+        settings.set_internal("pg_stat_statements.max", &most.to_string());
         settings.set_default("application_name", &options.application_name)?;
+        for (name, value) in instance.log_defaults() {
+            settings.set_default(name, value)?;
+        }
         for (name, value) in &options.parameters {
+            if Settings::is_superusers(name) && !role.superuser {
+                return Err(server_settings::not_allowed(name));
+            }
             settings.set_default(name, value)?;
         }
         let info = SessionInfo::new(
@@ -209,6 +226,9 @@ impl Session {
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
             faults: Faults::default(),
+            planning: Planning::default(),
+            executed: None,
+            receiving: None,
             nesting: 0,
         };
         session.take_changed_parameters();
@@ -222,7 +242,8 @@ impl Session {
         {
             return Ok(vec![known]);
         }
-        statement::parse(sql, self.instance.syntax())
+        let parsed = statement::parse(sql, self.instance.syntax());
+        parsed.inspect_err(|error| self.log_unparsed(sql, error))
     }
 
     /// Runs a statement, as the simple protocol and embedding programs do.
@@ -233,9 +254,7 @@ impl Session {
             }
             self.learn_text(statement);
             return depth::with_stack(statement.depth, || {
-                self.run(&statement.kind, &statement.text, |s| {
-                    s.dispatch(statement, &[])
-                })
+                self.run(Asked::once(statement), |s| s.dispatch(statement, &[]))
             });
         }
         let info = self.info.clone();
@@ -299,30 +318,6 @@ impl Session {
         ))
     }
 
-    /// What every statement goes through, shown to others while it runs.
-    pub(crate) fn run(
-        &mut self,
-        kind: &StatementKind,
-        text: &str,
-        body: impl FnOnce(&mut Session) -> Result<Outcome>,
-    ) -> Result<Outcome> {
-        self.info.backend.run(text);
-        let mut result = self.run_statement(kind, text, body).map_err(|e| {
-            let stopped = e.code == state::QUERY_CANCELED && self.is_terminated();
-            if stopped { shown::terminated() } else { e }
-        });
-        match &mut result {
-            Ok(Outcome::Rows(rows)) if rows.is_stream() => {
-                let status = self.txn.status();
-                rows.active = Some(Active::new(self.info.clone(), status));
-            }
-            // It goes on.
-            Ok(Outcome::CopyIn { .. } | Outcome::CopyOut(_)) => {}
-            _ => self.come_to_rest(),
-        }
-        result
-    }
-
     /// Says to others that nothing runs here, if something did.
     pub fn come_to_rest(&self) {
         self.info.rest(self.txn.status());
@@ -333,6 +328,7 @@ impl Session {
         &mut self,
         kind: &StatementKind,
         text: &str,
+        timeout_ms: Option<u64>,
         body: impl FnOnce(&mut Session) -> Result<Outcome>,
     ) -> Result<Outcome> {
         self.note_failed_rows();
@@ -345,13 +341,10 @@ impl Session {
         // After that, or the cancel that comes with it would be forgotten.
         self.info.check_not_terminated()?;
         self.faults = Faults::default();
-        let timer = self
-            .info
-            .with_settings(Settings::statement_timeout_ms)
-            .map(|ms| {
-                let handle = self.instance.handle();
-                StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
-            });
+        let timer = timeout_ms.map(|ms| {
+            let handle = self.instance.handle();
+            StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
+        });
         self.reader = None;
         self.info.pins_asked().clear();
         self.info.settings_changed().clear();
@@ -838,7 +831,7 @@ impl Drop for Session {
             self.info.advisory.lock().end();
             self.info.inbox.set_waker(None);
             self.instance.notifications().forget(self.info.pid);
-            self.instance.activity().end(self.info.pid);
+            self.instance.activity().end(&self.info);
         }
     }
 }

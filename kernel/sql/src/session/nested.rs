@@ -152,6 +152,9 @@ impl Session {
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
             faults: Default::default(),
+            planning: Default::default(),
+            executed: None,
+            receiving: None,
             nesting,
         })
     }

@@ -342,6 +342,13 @@ const KEYWORDS: &[&str] = &[
     "default",
 ];
 
+/// Whether no operator that stands behind this word has it for its left side.
+pub(crate) fn is_operator_keyword(word: &str) -> bool {
+    let others = ["and", "in", "values", "between"];
+    let known = KEYWORDS.iter().chain(&others);
+    known.into_iter().any(|k| word.eq_ignore_ascii_case(k))
+}
+
 /// Words that end the expression before them.
 const ENDS: &[&str] = &[
     "and",
@@ -361,11 +368,11 @@ fn starts_with_word(text: &str, word: &str) -> bool {
     start.eq_ignore_ascii_case(word) && rest.is_none_or(|b| !is_word(*b) && !b.is_ascii_digit())
 }
 
-fn is_word(b: u8) -> bool {
+pub(crate) fn is_word(b: u8) -> bool {
     b.is_ascii_alphabetic() || b == b'_' || !b.is_ascii()
 }
 
-fn is_operator(b: u8) -> bool {
+pub(crate) fn is_operator(b: u8) -> bool {
     b"+-*/<>=~!@#%^&|`?:".contains(&b)
 }
 

@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::Interrupt;
 
+use super::counted::Measured;
 use super::kept::{self, Memory};
 use crate::activity::Active;
 use crate::error::{Result, SqlError};
@@ -137,6 +138,8 @@ pub struct Rows {
     memory: Option<Memory>,
     /// Likewise: the statement runs.
     pub(crate) active: Option<Active>,
+    /// What counts the statement when its rows are read.
+    pub(crate) measured: Option<Box<Measured>>,
     /// Kept until the rows are read: the statement's timeout.
     pub(crate) guard: Option<super::timeout::StatementTimer>,
 }
@@ -165,6 +168,7 @@ impl Rows {
             backward: false,
             memory: None,
             active: None,
+            measured: None,
             guard: None,
         }
     }
@@ -184,6 +188,7 @@ impl Rows {
             backward: false,
             memory: None,
             active: None,
+            measured: None,
             guard: None,
         }
     }
@@ -241,12 +246,20 @@ impl Rows {
                 return shown(batch).map(Some);
             }
             Source::Stream { stream, handle } => {
-                stream.next_batch(handle, self.interrupt.as_deref())
+                let begun = self.measured.as_ref().map(|measured| measured.clock());
+                let next = stream.next_batch(handle, self.interrupt.as_deref());
+                if let (Some(measured), Some(begun)) = (&mut self.measured, begun) {
+                    let nanos = measured.clock().saturating_sub(begun);
+                    let batch = next.as_ref().ok().and_then(Option::as_ref);
+                    measured.add(nanos, batch.map_or(0, RecordBatch::num_rows));
+                }
+                next
             }
         };
         match next {
             Ok(Some(batch)) => shown(batch).map(Some),
             Ok(None) => {
+                self.measured = None;
                 self.active = None;
                 self.guard = None;
                 Ok(None)
@@ -256,6 +269,9 @@ impl Rows {
                     Some(timer) => timer.explain(e),
                     None => e,
                 };
+                if let Some(measured) = self.measured.take() {
+                    measured.fail(&e);
+                }
                 self.active = None;
                 if let Some(failed) = &self.failed {
                     failed.store(true, Ordering::SeqCst);
@@ -283,6 +299,17 @@ impl Rows {
             memory,
             ..Rows::batches(columns, batches)
         })
+    }
+
+    /// The rows that are there without reading.
+    pub(crate) fn buffered(&self) -> u64 {
+        match &self.source {
+            Source::Stream { .. } => 0,
+            Source::Batches(batches) => {
+                let rows = batches.as_slice().iter().map(RecordBatch::num_rows);
+                rows.sum::<usize>() as u64
+            }
+        }
     }
 
     /// Everything that is left.

@@ -12,6 +12,7 @@ use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 use sqlparser::ast::{self, Expr, Ident, Statement as Ast};
 
+use super::counted::Asked;
 use super::cursor::{DeclarePlan, has_into};
 use super::depth;
 use super::outcome::{Outcome, ResultColumn, Value};
@@ -21,6 +22,7 @@ use super::{Session, done};
 use crate::catalog::{CatalogSnapshot, CatalogVersion};
 use crate::dml::{InsertPlan, LockingPlan, UpdatePlan, WithPlan, with};
 use crate::error::{Result, SqlError, state};
+use crate::monitor::statements::Kept;
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
 use crate::plugin::command::result_columns;
@@ -35,6 +37,8 @@ pub struct Prepared {
     statement: Statement,
     cached: Mutex<Option<Cached>>,
     executions: AtomicU64,
+    /// What counts its runs.
+    pub(super) kept: Kept,
 }
 
 struct Cached {
@@ -145,6 +149,7 @@ impl Session {
         let statement = match parse_one(sql, self.instance.syntax()) {
             Ok(statement) => statement,
             Err(e) => {
+                self.log_unparsed(sql, &e);
                 self.note_failed_rows();
                 if self.txn.in_block() {
                     self.fail_statement();
@@ -186,10 +191,11 @@ impl Session {
         self.forget_reader();
         let planned =
             depth::with_stack(statement.depth, || self.plan_ahead(&statement, param_types));
+        let kept = Kept::planned(std::mem::take(&mut self.planning));
         self.forget_reader();
         if idle {
             // Planning may have begun a transaction to look at the newest catalog.
-            self.rollback();
+            self.abandon();
         }
         match planned {
             Ok(plan) => {
@@ -212,6 +218,7 @@ impl Session {
                     statement,
                     cached: Mutex::new(cached),
                     executions: AtomicU64::new(0),
+                    kept,
                 })
             }
             Err(e) => {
@@ -233,6 +240,15 @@ impl Session {
         statement: &Statement,
         param_types: &[Option<PgType>],
     ) -> Result<Plan> {
+        let before = self.planning;
+        let plan = self.planned(|session| session.plan_of(statement, param_types))?;
+        if let Plan::Other = plan {
+            self.planning = before;
+        }
+        Ok(plan)
+    }
+
+    fn plan_of(&mut self, statement: &Statement, param_types: &[Option<PgType>]) -> Result<Plan> {
         let (ast, key_lock) = match &statement.kind {
             StatementKind::Sql(ast) => (ast, false),
             StatementKind::SqlWithKeyLock(ast) => (ast, true),
@@ -311,7 +327,12 @@ impl Session {
     pub fn execute_prepared(&mut self, prepared: &Prepared, params: &[Value]) -> Result<Outcome> {
         let statement = &prepared.statement;
         depth::with_stack(statement.depth, || {
-            self.run(&statement.kind, &statement.text, |session| {
+            let asked = Asked {
+                kind: &statement.kind,
+                text: &statement.text,
+                kept: Some(&prepared.kept),
+            };
+            self.run(asked, |session| {
                 let types = session.parameter_types(prepared);
                 let params = session.bind(&types, params)?;
                 session.run_prepared(prepared, &params)
@@ -358,6 +379,7 @@ impl Session {
                 plan: Arc::new(plan),
             })),
             executions: AtomicU64::new(0),
+            kept: Kept::default(),
         };
         let params = self.bind(&prepared.param_types, params)?;
         self.run_prepared(&prepared, &params)
@@ -455,9 +477,10 @@ impl Session {
         let idle = !self.txn.in_block();
         self.forget_reader();
         let plan = depth::with_stack(statement.depth, || self.plan_ahead(&statement, types));
+        let kept = Kept::planned(std::mem::take(&mut self.planning));
         self.forget_reader();
         if idle {
-            self.rollback();
+            self.abandon();
         }
         let plan = plan.ok().filter(Plan::is_fast)?;
         Some(Prepared {
@@ -470,6 +493,7 @@ impl Session {
                 plan: Arc::new(plan),
             })),
             executions: AtomicU64::new(0),
+            kept,
         })
     }
 
@@ -577,6 +601,8 @@ impl Session {
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",
             ));
         }
+        // Planned for its executions.
+        let kept = Kept::planned(std::mem::take(&mut self.planning));
         let prepared = Prepared {
             param_types: plan.params().to_vec(),
             columns: plan.columns(),
@@ -587,6 +613,7 @@ impl Session {
                 plan: Arc::new(plan),
             })),
             executions: AtomicU64::new(0),
+            kept,
         };
         let now = self.info.statement_start();
         self.prepared
@@ -638,6 +665,7 @@ impl Session {
                 parameters.len()
             )));
         }
+        self.note_executed(&prepared);
         self.begin_statement_snapshot();
         let types = self.parameter_types(&prepared).into_owned();
         let params = self.evaluate(parameters, &types)?;

@@ -56,6 +56,13 @@ fn changed(mut caps: Caps, name: &str, value: &str) -> Caps {
     caps
 }
 
+pub(super) fn not_allowed(name: &str) -> SqlError {
+    SqlError::new(
+        state::INSUFFICIENT_PRIVILEGE,
+        format!("permission denied to set parameter \"{name}\""),
+    )
+}
+
 impl SessionInfo {
     /// The session's settings with those of the server as they are now.
     pub(crate) fn shown_settings(&self) -> Settings {
@@ -65,6 +72,14 @@ impl SessionInfo {
             settings.set_internal(name, &value(&caps, name));
         }
         settings
+    }
+
+    /// 42501 for a parameter that only superusers may set, unless the role is one.
+    pub(super) fn check_may_set(&self, name: &str) -> Result<()> {
+        match !Settings::is_superusers(name) || self.role().superuser {
+            true => Ok(()),
+            false => Err(not_allowed(name)),
+        }
     }
 
     /// Sets a parameter of the server; `None` goes back to what it started with. The value as SHOW prints
@@ -78,10 +93,7 @@ impl SessionInfo {
             ));
         }
         if !self.role().superuser {
-            return Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied to set parameter \"{name}\""),
-            ));
+            return Err(not_allowed(name));
         }
         let engine = self.instance.engine();
         let text = match text {

@@ -11,6 +11,7 @@ use heliosdb_storage::Isolation;
 use super::transaction::Modes;
 use crate::catalog::Oid;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::log::{LogSettings, Logged};
 use crate::pg_catalog::Setting;
 use crate::types::Format;
 use crate::types::format::ByteaOutput;
@@ -55,6 +56,9 @@ enum Kind {
     TimeZone,
     DateStyle,
     SearchPath,
+    /// What only superusers may set: one of these words, or milliseconds, or -1.
+    SuperuserEnum(&'static [&'static str]),
+    SuperuserMillis,
     /// The current role, which [`Settings::set_identity`] changes.
     Role,
     /// Of the server ([`super::server_settings`]): a percentage, or on and off.
@@ -90,6 +94,13 @@ const ISOLATION_LEVELS: &[&str] = &[
     "read uncommitted",
 ];
 
+const ERROR_LEVELS: &[&str] = &[
+    "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "info", "notice", "warning",
+    "error", "log", "fatal", "panic",
+];
+/// Those at which statements that fail are not logged.
+const ABOVE_ERROR: &[&str] = &["log", "fatal", "panic"];
+
 macro_rules! parameters { ($($name:literal $default:literal $kind:expr, $reported:literal, $description:literal;)*) => {
     const PARAMETERS: &[Parameter] = &[$(Parameter { name: $name, default: $default, kind: $kind, reported: $reported, description: $description }),*];
 } }
@@ -122,9 +133,13 @@ parameters! {
     "lc_collate" "C" Kind::Internal, false, "Shows the collation order locale.";
     "lc_ctype" "C" Kind::Internal, false, "Shows the character classification and case conversion locale.";
     "lock_timeout" "0" Kind::Millis, false, "Sets the maximum allowed duration of any wait for a lock.";
+    "log_min_duration_statement" "-1" Kind::SuperuserMillis, false, "Sets the minimum execution time above which all statements will be logged.";
+    "log_min_error_statement" "error" Kind::SuperuserEnum(ERROR_LEVELS), false, "Causes all statements generating error at or above this level to be logged.";
+    "log_statement" "none" Kind::SuperuserEnum(Logged::NAMES), false, "Sets the type of statements logged.";
     "max_cpu_background" "15" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that all background work together may use.";
     "max_identifier_length" "63" Kind::Internal, false, "Shows the maximum identifier length.";
     "max_index_keys" "32" Kind::Internal, false, "Shows the maximum number of index keys.";
+    "pg_stat_statements.max" "5000" Kind::Internal, false, "Shows the maximum number of statements tracked by pg_stat_statements.";
     "role" "none" Kind::Role, false, "Sets the current role.";
     "row_security" "on" Kind::Bool, false, "Enable row security.";
     "search_path" "\"$user\", public" Kind::SearchPath, false, "Sets the schema search order for names that are not schema-qualified.";
@@ -165,7 +180,7 @@ fn is_custom(name: &str) -> bool {
         let ours = ["helios", "heliosdb"];
         ours.iter().any(|ours| first.eq_ignore_ascii_case(ours))
     });
-    !own && name.contains('.') && words.all(is_word)
+    !own && name.contains('.') && words.all(is_word) && find(name).is_err()
 }
 
 /// What a parameter was, for [`Settings::restore`].
@@ -236,6 +251,7 @@ struct Always {
     statement_timeout_ms: Option<u64>,
     lock_timeout_ms: Option<u64>,
     modes: Modes,
+    log: LogSettings,
 }
 
 impl Always {
@@ -247,6 +263,11 @@ impl Always {
             fast_path: is_on("helios.fast_path"),
             statement_timeout_ms: millis("statement_timeout"),
             lock_timeout_ms: millis("lock_timeout"),
+            log: LogSettings {
+                slow_nanos: slow_nanos(value("log_min_duration_statement")),
+                statements: Logged::of_name(value("log_statement")),
+                errors: !ABOVE_ERROR.contains(&value("log_min_error_statement")),
+            },
             modes: Modes {
                 uncommitted: value("default_transaction_isolation") == "read uncommitted",
                 isolation: match value("default_transaction_isolation") {
@@ -332,6 +353,12 @@ impl Settings {
         if self.0.identity != identity {
             Arc::make_mut(&mut self.0).identity = identity;
         }
+    }
+
+    /// Whether only superusers may set a parameter.
+    pub(super) fn is_superusers(name: &str) -> bool {
+        let kind = find(name).map(|parameter| &parameter.kind);
+        matches!(kind, Ok(Kind::SuperuserEnum(_) | Kind::SuperuserMillis))
     }
 
     /// What to [`restore`](Settings::restore) a parameter from.
@@ -467,13 +494,19 @@ impl Settings {
                 description: p.description.to_owned(),
                 kind: match &p.kind {
                     Kind::Bool | Kind::ServerBool => "bool",
-                    Kind::Int { .. } | Kind::Millis | Kind::ServerPercent => "integer",
-                    Kind::Enum(_) | Kind::Only(_) => "enum",
+                    Kind::Int { .. }
+                    | Kind::Millis
+                    | Kind::SuperuserMillis
+                    | Kind::ServerPercent => "integer",
+                    Kind::Enum(_) | Kind::Only(_) | Kind::SuperuserEnum(_) => "enum",
                     _ => "string",
                 },
                 context: match p.kind {
                     Kind::Internal => "internal",
-                    Kind::ServerPercent | Kind::ServerBool => "superuser",
+                    Kind::ServerPercent
+                    | Kind::ServerBool
+                    | Kind::SuperuserEnum(_)
+                    | Kind::SuperuserMillis => "superuser",
                     _ => "user",
                 },
             })
@@ -531,6 +564,11 @@ impl Settings {
     /// How long to wait for a lock, in milliseconds; `None` is no limit.
     pub fn lock_timeout_ms(&self) -> Option<u64> {
         self.0.always.lock_timeout_ms
+    }
+
+    /// What is logged.
+    pub(crate) fn log(&self) -> LogSettings {
+        self.0.always.log
     }
 
     /// Those of a transaction that does not say.
@@ -667,6 +705,12 @@ fn parse_millis(name: &str, value: &str) -> Result<u64> {
 }
 
 /// Milliseconds in the largest unit that divides them, as SHOW prints them.
+/// Of `log_min_duration_statement`, which was checked.
+fn slow_nanos(value: &str) -> u64 {
+    let millis = parse_millis("log_min_duration_statement", value);
+    millis.map_or(u64::MAX, |ms| ms.saturating_mul(1_000_000))
+}
+
 fn print_millis(ms: u64) -> String {
     match ms {
         0 => "0".to_owned(),
@@ -684,7 +728,9 @@ fn check(parameter: &Parameter, value: &str) -> Result<String> {
         Kind::Text => Ok(value.to_owned()),
         Kind::SearchPath => Ok(value.to_owned()),
         Kind::Bool => check_bool(name, value),
-        Kind::Enum(words) => {
+        Kind::SuperuserMillis if value.trim() == "-1" => Ok("-1".to_owned()),
+        Kind::SuperuserMillis => parse_millis(name, value).map(print_millis),
+        Kind::Enum(words) | Kind::SuperuserEnum(words) => {
             let lower = value.to_ascii_lowercase();
             let lower = match (name, lower.as_str()) {
                 ("synchronous_commit", "true" | "yes" | "1") => "on".to_owned(),

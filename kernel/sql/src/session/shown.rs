@@ -36,6 +36,17 @@ impl SessionInfo {
         }
     }
 
+    /// The same, so long after the running statement began.
+    pub(super) fn rest_after(&self, status: TransactionStatus, nanos: u64) {
+        let begun = self.statement_start();
+        // It may have failed before it began.
+        if begun < self.backend.idle_since() {
+            return self.rest(status);
+        }
+        let micros = i64::try_from(nanos / 1_000).unwrap_or(i64::MAX);
+        self.backend.rest(status, begun.saturating_add(micros));
+    }
+
     pub(super) fn shown_waiting(&self, waits: Waits) -> Shown<'_> {
         self.backend.wait(waits);
         Shown(&self.backend)

@@ -67,6 +67,7 @@ impl SessionView for SessionInfo {
         if let Some(server) = server_settings::find(name) {
             return self.set_for_server(server, Some(value));
         }
+        self.check_may_set(name)?;
         // Outside a block the transaction is over when the value would be asked for.
         let over = local && !self.is_in_block();
         if over {

@@ -377,6 +377,7 @@ impl Session {
                 self.end_cursors(true);
                 self.forget_on_commit();
                 self.end_transaction();
+                self.info.backend.counters.commit();
                 Ok(())
             }
             Err(e) => {
@@ -404,6 +405,14 @@ impl Session {
 
     /// Ends the transaction without a trace.
     pub(crate) fn rollback(&mut self) {
+        if self.txn.started || self.txn.explicit {
+            self.info.backend.counters.rollback();
+        }
+        self.abandon();
+    }
+
+    /// The same for what was none of the client's.
+    pub(super) fn abandon(&mut self) {
         self.info.take_used_sequence();
         // They read what the transaction wrote.
         self.end_cursors(false);

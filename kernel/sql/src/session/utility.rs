@@ -14,6 +14,7 @@ use super::transaction::GivenModes;
 use super::{Session, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::relations::Kind;
 use crate::names::fold;
 use crate::notify::Listening;
 use crate::types::PgType;
@@ -244,6 +245,7 @@ impl Session {
         if name.eq_ignore_ascii_case("session_authorization") {
             return self.set_session_authorization(Some(value), local);
         }
+        self.info.check_may_set(name)?;
         if local && !self.txn.in_block() {
             self.info.settings().clone().set(name, value)?;
             self.warn(
@@ -312,6 +314,7 @@ impl Session {
                     self.set_session_authorization(None, false)?;
                     return done("RESET");
                 }
+                self.info.check_may_set(&name)?;
                 self.info.change_settings(|s| s.reset(&name))?;
             }
         }
@@ -405,9 +408,20 @@ impl Session {
         if analyze.partitions.is_some() || analyze.for_columns || analyze.noscan {
             return Err(SqlError::unsupported("this form of ANALYZE"));
         }
-        if let Some(name) = &analyze.table_name {
-            let (_, catalog) = self.read_view()?;
-            self.relation(&catalog, name)?;
+        let (_, catalog) = self.read_view()?;
+        let now = self.now_micros();
+        let one = match &analyze.table_name {
+            Some(name) => Some(self.relation(&catalog, name)?.oid()),
+            None => None,
+        };
+        for table in catalog
+            .tables()
+            .filter(|t| one.is_none_or(|one| one == t.oid))
+        {
+            catalog
+                .counted()
+                .of(Kind::Table, table.oid)
+                .note_analyzed(now);
         }
         done("ANALYZE")
     }
@@ -440,6 +454,14 @@ impl Session {
         }
         self.check_superuser("VACUUM")?;
         self.instance.engine().compact_all(&self.interrupt)?;
+        let (_, catalog) = self.read_view()?;
+        let now = self.now_micros();
+        for table in catalog.tables() {
+            catalog
+                .counted()
+                .of(Kind::Table, table.oid)
+                .note_vacuumed(now);
+        }
         done("VACUUM")
     }
 }

@@ -297,6 +297,9 @@ impl Session {
             });
         self.end_timer();
         self.come_to_rest();
+        if result.is_ok() {
+            self.end_receiving(Ok(copy.rows));
+        }
         match result {
             Ok(()) => Ok(CommandTag::counted("COPY", copy.rows)),
             Err(e) => Err(self.copy_failed(e)),
@@ -319,6 +322,7 @@ impl Session {
         self.end_timer();
         self.fail_statement();
         self.come_to_rest();
+        self.end_receiving(Err(&error));
         error
     }
 }

@@ -11,6 +11,7 @@ use crate::dump::stream::ExportStream;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{named_table, select};
 use crate::session::Session;
+use crate::session::counted::Measured;
 use crate::session::outcome::{self, CommandTag, Outcome, Rows};
 use crate::session::timeout::StatementTimer;
 
@@ -142,6 +143,14 @@ impl CopyOut {
                 ..*rows
             })))),
             dump => Ok(CopyOut(dump)),
+        }
+    }
+
+    /// Counts the statement when there is nothing to come any more.
+    pub(crate) fn set_measured(&mut self, measured: Box<Measured>) {
+        match &mut self.0 {
+            Source::Rows(rows) => rows.rows.measured = Some(measured),
+            Source::Dump(dump) => dump.measured = Some(measured),
         }
     }
 

@@ -26,6 +26,7 @@ mod json;
 mod list_append;
 mod locks;
 mod memory;
+mod monitor;
 mod notify;
 mod observer;
 mod offset;

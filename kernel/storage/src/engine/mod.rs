@@ -488,6 +488,11 @@ impl Engine {
         self.inner().io.now_micros()
     }
 
+    /// A clock for how long work takes, in nanoseconds from an arbitrary start.
+    pub fn monotonic_nanos(&self) -> u64 {
+        self.inner().io.monotonic_nanos()
+    }
+
     /// Newest durable commit.
     pub fn durable(&self) -> Ts {
         self.inner().log.durable()

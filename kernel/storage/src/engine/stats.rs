@@ -26,6 +26,8 @@ pub struct Stats {
     pub page_cache_bytes: usize,
     /// Pages of segments that readers asked for.
     pub pages_read: u64,
+    /// Those of them that were not in the cache.
+    pub pages_missed: u64,
     /// Since the database was opened.
     pub compacted: Compacted,
     pub horizon: Horizon,
@@ -35,6 +37,9 @@ pub struct Stats {
     pub locked_objects: usize,
     /// Transactions that wait for a lock.
     pub lock_waits: usize,
+    /// Waits for locks that there were, and those of them that ended with a deadlock.
+    pub waits_begun: u64,
+    pub deadlocks: u64,
 }
 
 impl Stats {
@@ -43,6 +48,7 @@ impl Stats {
         let sources: Vec<_> = timelines.iter().map(|(_, t)| t.sources()).collect();
         let segments = || sources.iter().flat_map(|sources| sources.segments());
         let log = engine.log.stats();
+        let (waits_begun, deadlocks) = engine.locks.waits();
         let (wal_position, wal_files) = engine.log.position();
         Stats {
             latest: engine.log.latest(),
@@ -63,11 +69,14 @@ impl Stats {
             segment_bytes: segments().map(|segment| segment.meta().bytes).sum(),
             page_cache_bytes: engine.flusher.cache().bytes(),
             pages_read: engine.flusher.cache().asked(),
+            pages_missed: engine.flusher.cache().missed(),
             compacted: engine.compactor.done(),
             horizon: engine.horizon(),
             archive: engine.archive_state(),
             locked_objects: engine.locks.object_count(),
             lock_waits: engine.locks.waiting_count(),
+            waits_begun,
+            deadlocks,
         }
     }
 }

@@ -101,7 +101,8 @@ impl Drop for Lock {
 }
 
 /// A clock of the operating system, in microseconds.
-fn clock_micros(clock: libc::clockid_t) -> u64 {
+/// Seconds and nanoseconds of a clock.
+fn clock(clock: libc::clockid_t) -> (u64, u64) {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -109,7 +110,11 @@ fn clock_micros(clock: libc::clockid_t) -> u64 {
     // SAFETY: the pointer is to a timespec that is writable for the whole call. It fails for clocks that
     // the system does not have, and both are older than any that we run on.
     unsafe { libc::clock_gettime(clock, &mut time) };
-    let (seconds, nanos) = (time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u64);
+    (time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u64)
+}
+
+fn clock_micros(of: libc::clockid_t) -> u64 {
+    let (seconds, nanos) = clock(of);
     seconds
         .saturating_mul(1_000_000)
         .saturating_add(nanos / 1_000)
@@ -215,6 +220,11 @@ impl Io for Disk {
         // CLOCK_MONOTONIC stands still while the machine is suspended, and the wall clock would seem
         // to have jumped.
         clock_micros(libc::CLOCK_BOOTTIME)
+    }
+
+    fn monotonic_nanos(&self) -> u64 {
+        let (seconds, nanos) = clock(libc::CLOCK_MONOTONIC);
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
     }
 
     fn thread_cpu_micros(&self) -> u64 {

@@ -72,6 +72,10 @@ pub trait Io: Send + Sync + 'static {
     /// Monotonic clock in microseconds from an arbitrary start. It goes on while the machine is
     /// suspended, as the wall clock does.
     fn monotonic_micros(&self) -> u64;
+    /// The same in nanoseconds, for how long short work took. It may stand still while the machine is suspended.
+    fn monotonic_nanos(&self) -> u64 {
+        self.monotonic_micros().saturating_mul(1_000)
+    }
     /// CPU time that the calling thread has used, in microseconds; always 0 where nothing runs in the
     /// background.
     fn thread_cpu_micros(&self) -> u64;

@@ -16,6 +16,7 @@
 //! [`Io`]: crate::io::Io
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::ids::TxnId;
@@ -73,6 +74,8 @@ pub struct LockManager {
     graph: WaitGraph,
     timeout_micros: Option<u64>,
     can_block: bool,
+    waits: AtomicU64,
+    deadlocks: AtomicU64,
 }
 
 impl LockManager {
@@ -82,6 +85,8 @@ impl LockManager {
             graph: WaitGraph::default(),
             timeout_micros,
             can_block,
+            waits: AtomicU64::new(0),
+            deadlocks: AtomicU64::new(0),
         }
     }
 
@@ -114,8 +119,12 @@ impl LockManager {
             Acquired::Queued(waiter) => waiter,
         };
 
+        self.waits.fetch_add(1, Ordering::Relaxed);
         let outcome = match self.graph.enter(&self.table, owner, &object, mode) {
-            Err(detail) => Err(Error::Deadlock { detail }),
+            Err(detail) => {
+                self.deadlocks.fetch_add(1, Ordering::Relaxed);
+                Err(Error::Deadlock { detail })
+            }
             Ok(()) => {
                 let sleeper: Arc<dyn Wake> = Arc::clone(&waiter) as Arc<dyn Wake>;
                 interrupt.add_sleeper(&sleeper);
@@ -146,6 +155,12 @@ impl LockManager {
     /// Transactions that wait.
     pub fn waiting_count(&self) -> usize {
         self.graph.waiting_count()
+    }
+
+    /// How many waits there were, and how many of them would have been for ever.
+    pub fn waits(&self) -> (u64, u64) {
+        let waits = self.waits.load(Ordering::Relaxed);
+        (waits, self.deadlocks.load(Ordering::Relaxed))
     }
 
     /// Objects that are locked or waited for.

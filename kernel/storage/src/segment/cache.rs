@@ -105,6 +105,8 @@ struct Shard {
     bytes: usize,
     /// Lookups.
     asked: u64,
+    /// ... that were not here.
+    missed: u64,
 }
 
 struct Slot {
@@ -147,6 +149,11 @@ impl PageCache {
         }
     }
 
+    /// How many of the pages that readers asked for were not here.
+    pub fn missed(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.lock().missed).sum()
+    }
+
     /// How many pages readers asked for, whether they were there or had to be read.
     pub fn asked(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().asked).sum()
@@ -183,7 +190,9 @@ impl PageCache {
     pub(super) fn get(&self, key: PageKey) -> Option<Page> {
         let mut shard = self.shard(key).lock();
         shard.asked += 1;
-        shard.use_page(key)
+        let page = shard.use_page(key);
+        shard.missed += u64::from(page.is_none());
+        page
     }
 
     /// A page that the reader does without when it is not there.

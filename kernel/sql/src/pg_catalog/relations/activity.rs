@@ -102,7 +102,7 @@ fn shown(session: &SessionInfo, locks: &[Locked]) -> [Datum; 15] {
         moment.state.name(),
         NULL,
         NULL,
-        NULL,
+        moment.query_id,
         moment.query,
         "client backend",
     ]

@@ -18,6 +18,8 @@ pub mod namespace;
 pub mod plugin;
 pub mod privilege;
 pub mod role;
+pub mod statements;
+pub mod statistics;
 pub mod storage;
 pub mod types;
 pub mod view;
@@ -53,6 +55,8 @@ static RELATIONS: &[&Relation] = &[
     &activity::PG_STAT_ACTIVITY,
     &activity::PG_LOCKS,
     &activity::PG_PREPARED_STATEMENTS,
+    &statements::PG_STAT_STATEMENTS,
+    &statements::PG_STAT_STATEMENTS_INFO,
     &access::PG_AM,
     &access::PG_OPERATOR,
     &access::PG_OPCLASS,
@@ -66,10 +70,11 @@ static RELATIONS: &[&Relation] = &[
     &view::PG_SEQUENCES,
     &view::PG_CURSORS,
     &view::PG_SETTINGS,
-    &view::PG_STAT_ALL_TABLES,
-    &view::PG_STAT_USER_TABLES,
-    &view::PG_STAT_ALL_INDEXES,
-    &view::PG_STAT_USER_INDEXES,
+    &statistics::PG_STAT_ALL_TABLES,
+    &statistics::PG_STAT_USER_TABLES,
+    &statistics::PG_STAT_ALL_INDEXES,
+    &statistics::PG_STAT_USER_INDEXES,
+    &statistics::PG_STAT_DATABASE,
     &view::PG_STATIO_ALL_TABLES,
     &view::PG_STATIO_USER_TABLES,
     &view::PG_STATIO_ALL_INDEXES,

@@ -1,6 +1,6 @@
-//! The views of `pg_catalog` that put names in the place of oids, and the statistics views.
+//! The views of `pg_catalog` that put names in the place of oids, and the views of blocks.
 
-use crate::catalog::model::{Oid, oid};
+use crate::catalog::model::oid;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::datum::Datum;
@@ -32,30 +32,6 @@ relations! {
         context Text, vartype Text, source Text, min_val Text, max_val Text, enumvals TextArray,
         boot_val Text, reset_val Text, sourcefile Text, sourceline Int4, pending_restart Bool,
     } => Some(setting_rows);
-    PG_STAT_ALL_TABLES = pg_catalog.pg_stat_all_tables 12142 'v' {
-        relid Oid, schemaname Name, relname Name, seq_scan Int8, seq_tup_read Int8,
-        idx_scan Int8, idx_tup_fetch Int8, n_tup_ins Int8, n_tup_upd Int8, n_tup_del Int8,
-        n_tup_hot_upd Int8, n_live_tup Int8, n_dead_tup Int8, n_mod_since_analyze Int8,
-        n_ins_since_vacuum Int8, last_vacuum Timestamptz, last_autovacuum Timestamptz,
-        last_analyze Timestamptz, last_autoanalyze Timestamptz, vacuum_count Int8,
-        autovacuum_count Int8, analyze_count Int8, autoanalyze_count Int8,
-    } => Some(table_statistics);
-    PG_STAT_USER_TABLES = pg_catalog.pg_stat_user_tables 12161 'v' {
-        relid Oid, schemaname Name, relname Name, seq_scan Int8, seq_tup_read Int8,
-        idx_scan Int8, idx_tup_fetch Int8, n_tup_ins Int8, n_tup_upd Int8, n_tup_del Int8,
-        n_tup_hot_upd Int8, n_live_tup Int8, n_dead_tup Int8, n_mod_since_analyze Int8,
-        n_ins_since_vacuum Int8, last_vacuum Timestamptz, last_autovacuum Timestamptz,
-        last_analyze Timestamptz, last_autoanalyze Timestamptz, vacuum_count Int8,
-        autovacuum_count Int8, analyze_count Int8, autoanalyze_count Int8,
-    } => Some(table_statistics);
-    PG_STAT_ALL_INDEXES = pg_catalog.pg_stat_all_indexes 12183 'v' {
-        relid Oid, indexrelid Oid, schemaname Name, relname Name, indexrelname Name,
-        idx_scan Int8, idx_tup_read Int8, idx_tup_fetch Int8,
-    } => Some(index_statistics);
-    PG_STAT_USER_INDEXES = pg_catalog.pg_stat_user_indexes 12192 'v' {
-        relid Oid, indexrelid Oid, schemaname Name, relname Name, indexrelname Name,
-        idx_scan Int8, idx_tup_read Int8, idx_tup_fetch Int8,
-    } => Some(index_statistics);
     PG_STATIO_ALL_TABLES = pg_catalog.pg_statio_all_tables 12170 'v' {
         relid Oid, schemaname Name, relname Name, heap_blks_read Int8, heap_blks_hit Int8,
         idx_blks_read Int8, idx_blks_hit Int8, toast_blks_read Int8, toast_blks_hit Int8,
@@ -206,41 +182,6 @@ fn setting_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             NULL,
             NULL,
             false,
-        ])?;
-    }
-    Ok(())
-}
-
-/// Counters that nothing here counts are NULL rather than 0.
-fn table_statistics(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
-    for t in ctx.catalog.tables() {
-        let live = ctx.session.estimated_rows(t.oid).map(|n| n as i64);
-        let mut row: Vec<Datum> = vec![
-            t.oid.into(),
-            ctx.schema_name(t.schema).into(),
-            (&t.name).into(),
-        ];
-        row.resize(11, NULL);
-        row.push(live.into());
-        row.resize(PG_STAT_ALL_TABLES.columns.len(), NULL);
-        rows.extend(row)?;
-    }
-    Ok(())
-}
-
-fn index_statistics(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
-    for i in ctx.catalog.indexes() {
-        let table: Option<String> = ctx.catalog.table(i.table).map(|t| t.name.clone());
-        let (table_oid, index_oid): (Oid, Oid) = (i.table, i.oid);
-        rows.push(row![
-            table_oid,
-            index_oid,
-            ctx.schema_name(i.schema),
-            table,
-            &i.name,
-            NULL,
-            NULL,
-            NULL,
         ])?;
     }
     Ok(())

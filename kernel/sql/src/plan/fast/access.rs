@@ -142,6 +142,7 @@ impl Access {
                 None => return Ok(Found::TooMany),
             }
         }
+        meta.index_counters[lookup.index].scanned(rows.len());
         if lookup.ranges.len() > 1 {
             rows.sort_unstable();
             rows.dedup();
@@ -201,6 +202,7 @@ impl Point {
         }
         let index = &meta.storage.indexes[self.index];
         let found = view.unique_row(index, &self.types, &key)?;
+        meta.index_counters[self.index].scanned(usize::from(found.is_some()));
         Ok(Some(found.into_iter().collect()))
     }
 }
