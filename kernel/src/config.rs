@@ -590,7 +590,10 @@ mod tests {
         assert_eq!(server.metrics.map(|m| m.port()), Some(9187));
         let log = config.log.options();
         assert_eq!(log.min_duration_statement, "1500ms");
-        assert_eq!((&*log.min_error_statement, &*log.statement), ("panic", "ddl"));
+        assert_eq!(
+            (&*log.min_error_statement, &*log.statement),
+            ("panic", "ddl")
+        );
     }
 
     /// The example at the root of the repository, with every comment sign removed, is what an empty

@@ -10,10 +10,11 @@ use heliosdb_kernel::{Config, Database};
 use heliosdb_sqllogic::Edition;
 
 /// The pages, and the edition whose SQL they show.
-const PAGES: [(&str, Edition); 6] = [
+const PAGES: [(&str, Edition); 7] = [
     ("docs/compression.md", Edition::Lite),
     ("docs/functions.md", Edition::Lite),
     ("docs/json-schema.md", Edition::Lite),
+    ("docs/observability.md", Edition::Lite),
     ("docs/security.md", Edition::Lite),
     ("docs/time-travel.md", Edition::Lite),
     ("docs/schema-registry.md", Edition::Full),

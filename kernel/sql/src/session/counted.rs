@@ -88,6 +88,8 @@ pub(crate) struct Measured {
     user: Oid,
     run: Run,
     kind: Kind,
+    /// It is its transaction.
+    is_alone: bool,
     log: LogSettings,
     number: u32,
     text: Box<str>,
@@ -119,6 +121,11 @@ impl Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         let counters = &self.info.backend.counters;
+        match (self.is_alone, self.failed) {
+            (true, true) => counters.rollback(),
+            (true, false) => counters.commit(),
+            (false, _) => {}
+        }
         if self.failed {
             return counters.error();
         }
@@ -191,12 +198,13 @@ impl Session {
         if let Some((_, planning)) = &executed {
             run.planning.add(*planning);
         }
-        let measured = |session: &Session, place: Place<'_>, run| Measured {
+        let measured = |session: &Session, place: Place<'_>, run, is_alone| Measured {
             info: session.info.clone(),
             place: place.lasting(),
             user,
             run,
             kind: Kind::of(asked.kind),
+            is_alone,
             log,
             number,
             text: asked.text.into(),
@@ -206,18 +214,20 @@ impl Session {
             Ok(Outcome::Rows(rows)) if rows.is_stream() => {
                 let status = self.txn.status();
                 rows.active = Some(Active::new(self.info.clone(), status));
-                rows.measured = Some(Box::new(measured(self, place, run)));
+                let is_alone = !self.txn.in_block();
+                rows.measured = Some(Box::new(measured(self, place, run, is_alone)));
             }
             // It goes on.
             Ok(Outcome::CopyIn { .. }) => {
-                let measured = measured(self, place, run);
+                let measured = measured(self, place, run, false);
                 self.receiving = Some(Receiving {
                     measured,
                     since: now,
                 });
             }
             Ok(Outcome::CopyOut(out)) => {
-                out.set_measured(Box::new(measured(self, place, run)));
+                let is_alone = out.is_stream() && !self.txn.in_block();
+                out.set_measured(Box::new(measured(self, place, run, is_alone)));
             }
             Ok(outcome) => {
                 run.rows = rows_of(outcome);
@@ -255,8 +265,8 @@ impl Session {
         }
     }
 
-    /// A text that is no statement.
-    pub(super) fn log_unparsed(&self, text: &str, error: &SqlError) {
+    /// A text that is no statement, or one that cannot be planned.
+    pub(super) fn note_refused(&self, text: &str, error: &SqlError) {
         let log = self.info.with_settings(Settings::log);
         self.info.backend.counters.error();
         let number = self.info.backend.number();

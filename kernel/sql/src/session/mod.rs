@@ -243,7 +243,7 @@ impl Session {
             return Ok(vec![known]);
         }
         let parsed = statement::parse(sql, self.instance.syntax());
-        parsed.inspect_err(|error| self.log_unparsed(sql, error))
+        parsed.inspect_err(|error| self.note_refused(sql, error))
     }
 
     /// Runs a statement, as the simple protocol and embedding programs do.
@@ -395,6 +395,14 @@ impl Session {
             Outcome::CopyOut(out) if self.txn.has_storage() => {
                 let out = out.materialise()?;
                 self.commit()?;
+                Ok(Outcome::CopyOut(out))
+            }
+            Outcome::Rows(rows) if rows.is_stream() => {
+                self.commit_uncounted()?;
+                Ok(Outcome::Rows(rows))
+            }
+            Outcome::CopyOut(out) if out.is_stream() => {
+                self.commit_uncounted()?;
                 Ok(Outcome::CopyOut(out))
             }
             outcome => {

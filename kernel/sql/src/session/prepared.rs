@@ -149,7 +149,7 @@ impl Session {
         let statement = match parse_one(sql, self.instance.syntax()) {
             Ok(statement) => statement,
             Err(e) => {
-                self.log_unparsed(sql, &e);
+                self.note_refused(sql, &e);
                 self.note_failed_rows();
                 if self.txn.in_block() {
                     self.fail_statement();
@@ -185,7 +185,9 @@ impl Session {
         };
         self.note_failed_rows();
         if self.txn.is_failed() && !super::dispatch::is_allowed_in_failed_block(&statement.kind) {
-            return Err(super::failed_block());
+            let refused = super::failed_block();
+            self.note_refused(&statement.text, &refused);
+            return Err(refused);
         }
         let idle = !self.txn.in_block();
         self.forget_reader();
@@ -225,12 +227,10 @@ impl Session {
                 if !idle {
                     self.fail_statement();
                 }
-                Err(super::locate::locate(
-                    e,
-                    &statement.kind,
-                    &statement.text,
-                    &self.info.functions(),
-                ))
+                let functions = self.info.functions();
+                let e = super::locate::locate(e, &statement.kind, &statement.text, &functions);
+                self.note_refused(&statement.text, &e);
+                Err(e)
             }
         }
     }

@@ -360,6 +360,13 @@ impl Session {
 
     /// Ends the transaction, keeping what it did. On an error nothing of it stays.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        self.commit_uncounted()?;
+        self.info.backend.counters.commit();
+        Ok(())
+    }
+
+    /// The same, of a statement whose rows are still to be read: that it succeeds is known when they were.
+    pub(super) fn commit_uncounted(&mut self) -> Result<()> {
         if let Err(e) = self
             .check_all_deferred()
             .and_then(|()| self.hold_cursors())
@@ -377,7 +384,6 @@ impl Session {
                 self.end_cursors(true);
                 self.forget_on_commit();
                 self.end_transaction();
-                self.info.backend.counters.commit();
                 Ok(())
             }
             Err(e) => {

@@ -146,6 +146,14 @@ impl CopyOut {
         }
     }
 
+    /// Whether it is found while it is sent.
+    pub(crate) fn is_stream(&self) -> bool {
+        match &self.0 {
+            Source::Rows(rows) => rows.rows.is_stream(),
+            Source::Dump(_) => true,
+        }
+    }
+
     /// Counts the statement when there is nothing to come any more.
     pub(crate) fn set_measured(&mut self, measured: Box<Measured>) {
         match &mut self.0 {

@@ -219,7 +219,7 @@ ALTER FUNCTION one() SET SCHEMA other;
 SELECT other.one(), other.eleven();
 DROP FUNCTION one();
 DROP FUNCTION IF EXISTS one();
-DROP FUNCTION IF EXISTS one(text, text);
+DROP FUNCTION IF EXISTS one(text);
 DROP FUNCTION add;
 DROP FUNCTION nothing;
 DROP FUNCTION other.eleven;

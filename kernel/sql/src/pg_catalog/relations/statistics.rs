@@ -2,7 +2,6 @@
 //!
 //! All of it is counted since the database was opened, or since `pg_stat_reset()`, and includes what was rolled back.
 
-use crate::activity::State;
 use crate::catalog::model::{Oid, oid};
 use crate::error::Result;
 use crate::monitor::relations::{Count, Counters, Kind, Maintained, Sums};
