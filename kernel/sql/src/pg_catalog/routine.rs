@@ -32,10 +32,8 @@ pub fn rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             true => NULL,
             false => names.into(),
         };
-        let variadic = r.parameters.iter();
-        let variadic = variadic
-            .filter(|p| p.mode == ParameterMode::Variadic)
-            .map(|p| item_of(ctx, p.type_oid));
+        let mut parameters = r.parameters.iter();
+        let variadic = parameters.find(|p| p.mode == ParameterMode::Variadic);
         let defaults: Vec<String> = r.inputs().filter_map(|p| default(ctx, p)).collect();
         let count = defaults.len();
         let config = r.settings.iter();
@@ -50,7 +48,7 @@ pub fn rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             SQL_LANGUAGE,
             r.cost,
             r.rows,
-            variadic.last().unwrap_or(0),
+            variadic.map_or(0, |p| item_of(ctx, p.type_oid)),
             0u32,
             match r.kind {
                 RoutineKind::Function => 'f',

@@ -95,12 +95,12 @@ fn add_named(functions: &mut Functions, key: &str, callables: Vec<Arc<Callable>>
     let rows: Vec<Overload> = callables
         .iter()
         .filter(|c| c.gives_array())
-        .map(|c| overload(c))
+        .map(overload)
         .collect();
     let mut values: Vec<Overload> = callables
         .iter()
         .filter(|c| !c.gives_array())
-        .map(|c| overload(c))
+        .map(overload)
         .collect();
     if let Some(columns) = table {
         let array = format!("${key}");

@@ -42,6 +42,9 @@ pub enum Param {
     AnyNonArray,
 }
 
+/// A result's type by the Arrow types of the coerced arguments.
+pub type ResultOf = Arc<dyn Fn(&[DataType]) -> DataType + Send + Sync>;
+
 #[derive(Clone)]
 pub enum ResultType {
     Is(PgType),
@@ -52,7 +55,7 @@ pub enum ResultType {
     /// From the Arrow types of the coerced arguments.
     From(fn(&[DataType]) -> DataType),
     /// The same for what is known only at run time.
-    Of(Arc<dyn Fn(&[DataType]) -> DataType + Send + Sync>),
+    Of(ResultOf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
