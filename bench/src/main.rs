@@ -19,11 +19,13 @@ mod duckdb;
 mod dump;
 mod flights;
 mod history;
+mod idle;
 mod jsonschema;
 mod oltp;
 mod peer;
 mod pgbench;
 mod process;
+mod sysbench;
 mod table;
 mod tpch;
 
@@ -33,7 +35,8 @@ const USAGE: &str = "usage: heliosdb-bench <what> [options]
 
 what:
   oltp        TPC-B and point reads through the embedded API, beside PostgreSQL
-  pgbench     TPC-B and select-only through pgbench, beside PostgreSQL
+  pgbench     TPC-B and select-only through pgbench, and sysbench where it is, beside PostgreSQL
+  idle        memory of connections that say nothing, beside PostgreSQL
   history     reading the past, keeping it, and opening a large database
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
@@ -47,6 +50,7 @@ options:
   --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, others: 1)
   --seconds N    length of one measurement of pgbench, oltp and history (10)
   --rounds N     measurements per cell; the median is shown (3; dump: 1)
+  --connections N  how many of them idle opens (2000)
   --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
                  directories dbtext, alp and nycflights13 are (../shared/data)
 ";
@@ -61,6 +65,7 @@ pub struct Options {
     pub seconds: u32,
     pub rounds: Option<u32>,
     pub data: Option<String>,
+    pub connections: Option<u32>,
 }
 
 impl Options {
@@ -87,6 +92,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         seconds: 10,
         rounds: None,
         data: None,
+        connections: None,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -98,6 +104,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
             "--scale" => options.scale = Some(scale(value()?)?),
             "--seconds" => options.seconds = number(value()?)?,
             "--rounds" => options.rounds = Some(number(value()?)?),
+            "--connections" => options.connections = Some(number(value()?)?),
             "--data" => options.data = Some(value()?.clone()),
             name if what.is_none() && !name.starts_with('-') => what = Some(name.to_owned()),
             other => return Err(format!("unknown argument {other}\n\n{USAGE}")),
@@ -111,6 +118,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         Some("pgbench") => pgbench::run(&options),
         Some("scan") => tpch::run(&options),
         Some("space") => tpch::space::run(&options),
+        Some("idle") => idle::run(&options),
         Some("history") => history::run(&options),
         Some("flights") => flights::run(&options),
         Some("jsonschema") => jsonschema::run(&options),

@@ -13,7 +13,7 @@ use heliosdb_kernel::{Connection, Database, Prepared};
 
 use crate::Options;
 use crate::peer::{Peer, checked, temporary_directory};
-use crate::pgbench::{self, BALANCES_AGREE, SCALE};
+use crate::pgbench::{self, BALANCES_AGREE, SCALE, SELECTS, TPCB};
 use crate::table;
 
 const THREADS: [u32; 3] = [1, 8, 32];
@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         let mut rates = [Vec::new(), Vec::new()];
         for _ in 0..options.rounds() {
             let client = postgres.socket_client("pgbench");
-            rates[0].push(pgbench::transactions(client, threads, &[], options)?.0);
+            rates[0].push(pgbench::transactions(client, threads, TPCB, options)?.0);
             rates[1].push(rate(&database, threads, options, |c| {
                 Tpcb::new(c, branches)
             })?);
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..options.rounds() {
         let client = postgres.socket_client("pgbench");
-        rates[0].push(pgbench::transactions(client, 1, &["-S"], options)?.0);
+        rates[0].push(pgbench::transactions(client, 1, SELECTS, options)?.0);
         rates[1].push(rate(&database, 1, options, |c| Point::new(c, branches))?);
     }
     rows.push(row("point read", 1, rates));

@@ -26,6 +26,11 @@ pub struct Peer {
 impl Peer {
     /// PostgreSQL with `synchronous_commit = on`, `fsync = on` and `shared_buffers` that hold the data.
     pub fn postgres() -> Result<Peer, String> {
+        Peer::postgres_with(&[])
+    }
+
+    /// The same with settings of its own.
+    pub fn postgres_with(settings: &[(&str, &str)]) -> Result<Peer, String> {
         let initdb = find("initdb")?;
         let postgres = find("postgres")?;
         let directory = temporary_directory()?;
@@ -78,6 +83,11 @@ impl Peer {
             ))
             .args(["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"])
             .args(["-c", "synchronous_commit=on", "-c", "fsync=on"])
+            .args(
+                settings
+                    .iter()
+                    .map(|(name, value)| format!("--{name}={value}")),
+            )
             .current_dir(&data)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -98,8 +108,22 @@ impl Peer {
 
     /// `heliosdb-lite serve` from the same target directory as this program, as it ships.
     pub fn helios() -> Result<Peer, String> {
+        Peer::helios_with(&[])
+    }
+
+    /// The same with settings of `[server]`, whose values are as TOML has them.
+    pub fn helios_with(settings: &[(&str, &str)]) -> Result<Peer, String> {
         let program = ours("heliosdb-lite")?;
         let directory = temporary_directory()?;
+        let config = directory.path().join("heliosdb.toml");
+        let settings = settings
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}\n"));
+        fs::write(
+            &config,
+            format!("[server]\n{}", settings.collect::<String>()),
+        )
+        .map_err(|e| format!("cannot write {}: {e}", config.display()))?;
         let port = free_port()?;
         let mut child = Command::new(program)
             .args([
@@ -111,6 +135,8 @@ impl Peer {
                 "--data",
             ])
             .arg(directory.path().join("heliosdb"))
+            .arg("--config")
+            .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
