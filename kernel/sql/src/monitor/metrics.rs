@@ -157,7 +157,7 @@ impl Instance {
     }
 
     fn rows(&self, m: &mut Metrics) {
-        let totals = self.monitor().relations.totals();
+        let totals = self.monitor().relations.lifetime();
         let (tables, indexes) = (totals.tables, totals.indexes);
         m.counter(
             "heliosdb_table_scans_total",

@@ -178,6 +178,8 @@ struct Known {
     relations: HashMap<(Kind, Oid), Arc<Counters>>,
     /// Of relations that are gone.
     gone: Totals,
+    /// What resets took away.
+    reset: Totals,
     /// So many are looked through.
     crowd: usize,
 }
@@ -233,18 +235,28 @@ impl Relations {
         totals
     }
 
+    /// The same, whatever was reset.
+    pub fn lifetime(&self) -> Totals {
+        let mut totals = self.totals();
+        totals.add_all(&self.0.lock().reset);
+        totals
+    }
+
     /// Begins again at 0.
     pub fn reset(&self) {
+        let totals = self.totals();
         let mut known = self.0.lock();
+        known.reset.add_all(&totals);
         known.gone = Totals::default();
         known.relations.values().for_each(|c| c.clear());
     }
 
     /// The same for one.
     pub fn reset_one(&self, oid: Oid) {
-        let known = self.0.lock();
+        let mut known = self.0.lock();
         for kind in [Kind::Table, Kind::Index] {
-            if let Some(counters) = known.relations.get(&(kind, oid)) {
+            if let Some(counters) = known.relations.get(&(kind, oid)).cloned() {
+                known.reset.add(kind, &counters.sums());
                 counters.clear();
             }
         }
@@ -252,6 +264,11 @@ impl Relations {
 }
 
 impl Totals {
+    fn add_all(&mut self, other: &Totals) {
+        self.tables.add(&other.tables);
+        self.indexes.add(&other.indexes);
+    }
+
     fn add(&mut self, kind: Kind, sums: &Sums) {
         match kind {
             Kind::Table => self.tables.add(sums),
@@ -303,5 +320,8 @@ mod tests {
         assert_eq!(relations.totals().tables, Sums::default());
         used.add(Count::Deleted, 1);
         assert_eq!(relations.totals().tables.changed(), 1);
+        let lifetime = relations.lifetime().tables;
+        assert_eq!(lifetime.get(Count::Inserted), RELATIONS_FREE as u64 + 1);
+        assert_eq!(lifetime.get(Count::Deleted), 1);
     }
 }
