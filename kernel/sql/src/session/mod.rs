@@ -348,11 +348,12 @@ impl Session {
         self.reader = None;
         self.info.pins_asked().clear();
         self.info.settings_changed().clear();
-        self.info.set_in_block(self.txn.in_block());
+        let was_in_block = self.txn.in_block();
+        self.info.set_in_block(was_in_block);
         let result = body(self).and_then(|outcome| {
             self.note_changed_settings();
             self.apply_pins()?;
-            self.finish_statement(outcome)
+            self.finish_statement(outcome, was_in_block)
         });
         self.reader = None;
         self.take_warnings();
@@ -381,8 +382,13 @@ impl Session {
     }
 
     /// Outside a block the statement's transaction ends here (invariant 1).
-    fn finish_statement(&mut self, outcome: Outcome) -> Result<Outcome> {
+    fn finish_statement(&mut self, outcome: Outcome, was_in_block: bool) -> Result<Outcome> {
         if self.txn.in_block() {
+            return Ok(outcome);
+        }
+        // COMMIT and ROLLBACK have counted what they ended.
+        if was_in_block {
+            self.commit_uncounted()?;
             return Ok(outcome);
         }
         match outcome {

@@ -545,11 +545,15 @@ fn drop(p: &mut Parser<'_>) -> Parsed<RoutineStatement> {
 #[cfg(test)]
 mod tests {
     use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::tokenizer::Tokenizer;
 
     use super::*;
 
     fn parsed(sql: &str) -> Parsed<RoutineStatement> {
-        parse(&mut Parser::new(&PostgreSqlDialect {}).try_with_sql(sql)?)
+        let dialect = PostgreSqlDialect {};
+        let mut tokens = Tokenizer::new(&dialect, sql).tokenize()?;
+        tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+        parse(&mut Parser::new(&dialect).with_tokens(tokens))
     }
 
     #[test]
