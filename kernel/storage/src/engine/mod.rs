@@ -27,7 +27,7 @@ use crate::segment::{ColumnPages, Inventory, SegmentReader};
 use crate::sequence::{SequenceState, Sequences};
 use crate::tables::Tables;
 use crate::timeline::{Epoch, Timeline, Timelines};
-use crate::transaction::{Isolation, Transaction};
+use crate::transaction::{Isolation, KnownPlans, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, RowChanges};
 use crate::view::{OwnWrites, Path, ReadView, ViewInner};
 use crate::wal::log::Log;
@@ -71,6 +71,7 @@ pub(crate) struct EngineInner {
     pub options: Options,
     pub locks: LockManager,
     pub tables: Arc<Tables>,
+    pub plans: KnownPlans,
     pub evaluator: Arc<Evaluator>,
     pub log: Log,
     pub flusher: Flusher,
@@ -251,6 +252,7 @@ impl Engine {
             memory,
             options,
             tables: Arc::new(tables),
+            plans: KnownPlans::default(),
             evaluator: Evaluator::none(),
             freeze: RwLock::default(),
             timelines,

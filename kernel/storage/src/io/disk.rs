@@ -100,7 +100,6 @@ impl Drop for Lock {
     }
 }
 
-/// A clock of the operating system, in microseconds.
 /// Seconds and nanoseconds of a clock.
 fn clock(clock: libc::clockid_t) -> (u64, u64) {
     let mut time = libc::timespec {
@@ -113,6 +112,7 @@ fn clock(clock: libc::clockid_t) -> (u64, u64) {
     (time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u64)
 }
 
+/// A clock of the operating system, in microseconds.
 fn clock_micros(of: libc::clockid_t) -> u64 {
     let (seconds, nanos) = clock(of);
     seconds

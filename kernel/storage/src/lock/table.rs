@@ -5,11 +5,12 @@
 //! owner's modes and with nobody who waits ahead of it; an owner that already holds something on the
 //! object passes the queue, or an upgrade would wait behind those who wait for it.
 
-use std::collections::hash_map::{DefaultHasher, Entry, HashMap};
+use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::{FixedState, RandomState};
 use parking_lot::{Condvar, Mutex};
 
 use super::LockOwner;
@@ -170,9 +171,13 @@ pub enum Acquired {
     Refused,
 }
 
+/// Keys are hashed six times and more in a short transaction. Their bytes are anybody's, so each map has a seed of
+/// its own.
+type Shard = Mutex<HashMap<Arc<LockObject>, LockEntry, RandomState>>;
+
 /// See the module's header.
 pub struct LockTable {
-    shards: Vec<Mutex<HashMap<Arc<LockObject>, LockEntry>>>,
+    shards: Vec<Shard>,
 }
 
 impl Default for LockTable {
@@ -184,10 +189,9 @@ impl Default for LockTable {
 }
 
 impl LockTable {
-    fn shard(&self, object: &LockObject) -> &Mutex<HashMap<Arc<LockObject>, LockEntry>> {
-        let mut hasher = DefaultHasher::new();
-        object.hash(&mut hasher);
-        &self.shards[(hasher.finish() as usize) % SHARDS]
+    fn shard(&self, object: &LockObject) -> &Shard {
+        let hash = FixedState::default().hash_one(object);
+        &self.shards[(hash as usize) % SHARDS]
     }
 
     /// Ask for a lock; `queue` says whether to wait when it cannot be had at once.

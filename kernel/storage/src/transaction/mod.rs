@@ -56,6 +56,7 @@ use guard::Guard;
 pub use index_build::IndexBuild;
 use private::PrivateWrites;
 pub use rows::InsertOutcome;
+pub(crate) use rows::KnownPlans;
 use rows::TablePlan;
 use ssi::{Reads, Serial};
 use writeset::WriteKind;
@@ -539,6 +540,7 @@ impl Transaction {
     /// Forget a table's definition. Its versions stay readable AS OF earlier times.
     pub fn drop_collection(&mut self, collection: CollectionId) -> Result<()> {
         self.plans.remove(&collection);
+        self.engine.plans.forget(collection);
         self.remove(CATALOG, &catalog_key(collection))
     }
 

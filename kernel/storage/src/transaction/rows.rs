@@ -8,10 +8,11 @@
 //! Rows are written by the table's newest definition, or not at all: an index that was built while a
 //! transaction ran would miss what it writes by an older one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use parking_lot::RwLock;
 
 use super::Transaction;
 use crate::catalog::{CATALOG, catalog_key, decode_table, encode_table};
@@ -43,17 +44,40 @@ pub enum InsertOutcome {
 }
 
 /// A table's definition, prepared for writing.
-pub(super) struct TablePlan {
-    pub def: TableDef,
+pub(crate) struct TablePlan {
+    pub(super) def: TableDef,
+    /// The definition as the catalog has it.
+    encoded: Vec<u8>,
     codec: RowCodec,
     /// Per index.
     key_types: Vec<Vec<ColumnType>>,
     /// What has to be known of a row that goes away.
     key_columns: Wanted,
     /// The live columns of the table, as batches of rows have them.
-    pub live: Vec<ColumnId>,
+    pub(super) live: Vec<ColumnId>,
     /// The places of the computed columns that some index reads.
     computed: Vec<usize>,
+}
+
+/// The plans that transactions made last, one a table. A plan is made of a definition and nothing else;
+/// whether that is the newest one is for each transaction to find out.
+#[derive(Default)]
+pub(crate) struct KnownPlans(RwLock<HashMap<CollectionId, Arc<TablePlan>>>);
+
+impl KnownPlans {
+    fn find(&self, table: &TableDef) -> Option<Arc<TablePlan>> {
+        let known = self.0.read();
+        let plan = known.get(&table.id).filter(|plan| plan.def == *table)?;
+        Some(Arc::clone(plan))
+    }
+
+    fn keep(&self, plan: &Arc<TablePlan>) {
+        self.0.write().insert(plan.def.id, Arc::clone(plan));
+    }
+
+    pub(super) fn forget(&self, table: CollectionId) {
+        self.0.write().remove(&table);
+    }
 }
 
 impl TablePlan {
@@ -74,8 +98,28 @@ impl TablePlan {
             key_types: key_types.collect::<Result<_>>()?,
             live: live.map(|(id, _)| ColumnId(id)).collect(),
             computed,
+            encoded: encode_table(def)?,
             def: def.clone(),
         })
+    }
+
+    /// Whether rows written by it have all columns and index entries of the definition in `bytes`, and no
+    /// others.
+    fn is_for(&self, bytes: &[u8]) -> Result<bool> {
+        if self.encoded == bytes {
+            return Ok(true);
+        }
+        let table = &self.def;
+        let newest = decode_table(table.id, bytes)?;
+        // A column's type is for ever.
+        let columns = |table: &TableDef| -> Vec<bool> {
+            let columns = table.columns.iter();
+            columns.map(|column| column.dropped).collect()
+        };
+        let indexes = |table: &TableDef| -> BTreeSet<CollectionId> {
+            table.indexes.iter().map(|index| index.id).collect()
+        };
+        Ok(columns(table) == columns(&newest) && indexes(table) == indexes(&newest))
     }
 
     /// The computed columns of new rows.
@@ -114,7 +158,7 @@ impl TablePlan {
     }
 
     /// [`RowTooLong`](Error::RowTooLong) when a row of `batch` is.
-    pub fn check_lengths(&self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn check_lengths(&self, batch: &RecordBatch) -> Result<()> {
         let encoder = RowEncoder::new(&self.codec, batch)?;
         (0..batch.num_rows()).try_for_each(|row| encode(&encoder, row).map(|_| ()))
     }
@@ -180,8 +224,15 @@ impl Transaction {
         {
             return Ok(Arc::clone(plan));
         }
-        self.check_definition(table)?;
-        let plan = Arc::new(TablePlan::new(table)?);
+        let known = self.engine.plans.find(table);
+        let plan = match &known {
+            Some(plan) => Arc::clone(plan),
+            None => Arc::new(TablePlan::new(table)?),
+        };
+        self.check_definition(&plan)?;
+        if known.is_none() {
+            self.engine.plans.keep(&plan);
+        }
         self.plans.insert(table.id, Arc::clone(&plan));
         Ok(plan)
     }
@@ -189,12 +240,13 @@ impl Transaction {
     /// Refuse to write by a definition that another transaction has replaced: rows would be missed by an
     /// index that it does not know, or be without columns. Who holds the table's lock and reads the
     /// catalog after that has the newest; a snapshot that is kept, or what was read before, may be older.
-    fn check_definition(&self, table: &TableDef) -> Result<()> {
+    fn check_definition(&self, plan: &TablePlan) -> Result<()> {
+        let table = &plan.def;
         let (view, key) = (self.latest_view(), catalog_key(table.id));
         let found = view.lookup(Kind::Sorted, CATALOG, &key, |ts, value| match value {
             // What the transaction itself defined may be on its way to another definition.
             Some(_) if ts.is_none() => Ok(true),
-            Some(bytes) => is_for(table, bytes),
+            Some(bytes) => plan.is_for(bytes),
             None if self.is_after_snapshot(ts) => Ok(false),
             None => Err(not_defined(table)),
         });
@@ -540,24 +592,6 @@ impl Transaction {
 
 fn not_defined(table: &TableDef) -> Error {
     Error::invalid(format!("table {} is not defined", table.id))
-}
-
-/// Whether rows written by `table` have all columns and index entries of the definition in `bytes`, and
-/// no others.
-fn is_for(table: &TableDef, bytes: &[u8]) -> Result<bool> {
-    if encode_table(table)? == bytes {
-        return Ok(true);
-    }
-    let newest = decode_table(table.id, bytes)?;
-    // A column's type is for ever.
-    let columns = |table: &TableDef| -> Vec<bool> {
-        let columns = table.columns.iter();
-        columns.map(|column| column.dropped).collect()
-    };
-    let indexes = |table: &TableDef| -> BTreeSet<CollectionId> {
-        table.indexes.iter().map(|index| index.id).collect()
-    };
-    Ok(columns(table) == columns(&newest) && indexes(table) == indexes(&newest))
 }
 
 /// Who has a key of a unique index.
