@@ -15,6 +15,8 @@ pub const SCALE: f64 = 10.0;
 
 /// Clients of the cell that asks whether many are too many.
 const MANY: u32 = 500;
+/// pgbench's time runs while it connects.
+const SECONDS_TO_CONNECT_MANY: u32 = 10;
 /// What the servers are set to let in.
 const CONNECTIONS_MAX: &str = "600";
 
@@ -135,7 +137,7 @@ fn row(
     }
     let [postgres, helios] = tps.map(|mut samples| table::median(&mut samples));
     let [postgres_cpu, helios_cpu] = cpu.map(|mut samples| table::median(&mut samples));
-    Ok(vec![
+    let cells = vec![
         name.to_owned(),
         clients.to_string(),
         format!("{postgres:.0}"),
@@ -143,7 +145,10 @@ fn row(
         format!("{:.2}", helios / postgres),
         format!("{postgres_cpu:.0}"),
         format!("{helios_cpu:.0}"),
-    ])
+    ];
+    // The table comes at the end, and may not.
+    eprintln!("{}", cells.join(" | "));
+    Ok(cells)
 }
 
 /// What a pgbench that knows its server did: transactions per second, and how many there were.
@@ -153,11 +158,15 @@ pub fn transactions(
     arguments: &[&str],
     options: &Options,
 ) -> Result<(f64, f64), String> {
+    let connecting = match clients >= MANY {
+        true => SECONDS_TO_CONNECT_MANY,
+        false => 0,
+    };
     let output = checked(
         pgbench
             .args(["-n", "-j", "2", "-c"])
             .arg(clients.to_string())
-            .args(["-T", &options.seconds.to_string()])
+            .args(["-T", &(options.seconds + connecting).to_string()])
             .args(arguments),
     )?;
     let field = |label: &str| {

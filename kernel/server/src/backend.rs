@@ -9,7 +9,7 @@ use heliosdb_sql::CopyFormat;
 use heliosdb_sql::error::SqlError;
 use pgwire::messages::Message;
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
-use pgwire::messages::data::{FieldDescription, NoData, ParameterDescription, RowDescription};
+use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
     BindComplete, CloseComplete, ParseComplete, PortalSuspended,
 };
@@ -135,28 +135,28 @@ pub fn parameter_description(out: &mut BytesMut, types: Vec<u32>) {
     put(out, ParameterDescription::new(types));
 }
 
-/// `formats` holds one code per column.
+/// `formats` holds one code per column. Drivers ask for it with every execution, so it is written in place.
 pub fn row_description(
     out: &mut BytesMut,
     columns: &[heliosdb_sql::ResultColumn],
     formats: &[i16],
 ) {
-    let fields = columns
-        .iter()
-        .zip(formats)
-        .map(|(column, format)| {
-            FieldDescription::new(
-                column.name.clone(),
-                column.table_oid as i32,
-                column.column_attnum,
-                column.ty.oid(),
-                column.ty.len(),
-                column.typmod,
-                *format,
-            )
-        })
-        .collect();
-    put(out, RowDescription::new(fields));
+    let start = out.len();
+    out.put_u8(b'T');
+    out.put_u32(0);
+    out.put_i16(columns.len() as i16);
+    for (column, format) in columns.iter().zip(formats) {
+        out.put_slice(column.name.as_bytes());
+        out.put_u8(0);
+        out.put_u32(column.table_oid);
+        out.put_i16(column.column_attnum);
+        out.put_u32(column.ty.oid());
+        out.put_i16(column.ty.len());
+        out.put_i32(column.typmod);
+        out.put_i16(*format);
+    }
+    let length = (out.len() - start - 1) as u32;
+    out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
 }
 
 /// COPY moves text; every column has format 0.

@@ -13,7 +13,10 @@
 //! The machine is driven by frames and never blocks in the middle of one for input, so that at any
 //! frame boundary the thread can be given back ([`Turn::Park`]) and 2,000 quiet connections cost
 //! 2,000 small structures and no thread. While messages keep coming the connection keeps its thread
-//! and reads its socket directly: one wake-up per message, as in a process per connection.
+//! and reads its socket directly: one wake-up per message, as in a process per connection. How long it
+//! lingers on its thread when they stop depends on how its client behaves: [`LINGER`] when it was never quiet for
+//! longer, and [`LINGER_BRIEFLY`] when it has just been let in, or came back from a longer silence with a single message.
+//! Threads are then about as many as clients that work, and memory that each of them keeps at hand is little.
 //!
 //! Before it is open, a connection has until its deadline, whether it is parked or served, and no thread waits
 //! for the rest of a frame that has not come whole: nobody holds the threads that others need by dripping.
@@ -39,6 +42,11 @@ use crate::open::OpenSession;
 use crate::registry::{Place, Registry, StopLevel};
 use crate::stream::{Filled, Stream, Wire};
 use crate::tls::{self, Tls};
+
+/// How long a connection keeps its thread while its client, which has been busy, is quiet.
+const LINGER: Duration = Duration::from_millis(50);
+/// The same for a client that may be quiet for long.
+pub const LINGER_BRIEFLY: Duration = Duration::from_millis(2);
 
 /// What all connections of a server share.
 pub struct Shared {
@@ -223,6 +231,10 @@ impl Connection {
                 Woken::Readable => {}
             }
         }
+        self.wire.linger(match self.quiet.elapsed() < LINGER {
+            true if self.is_open() => LINGER,
+            _ => LINGER_BRIEFLY,
+        })?;
         let done = self.serve();
         self.quiet = Instant::now();
         done
@@ -245,7 +257,12 @@ impl Connection {
                 return Ok(());
             }
             match self.wire.fill()? {
-                Filled::Data => was_read = true,
+                Filled::Data => {
+                    if was_read && self.is_open() {
+                        self.wire.linger(LINGER)?;
+                    }
+                    was_read = true;
+                }
                 Filled::Closed => return Err(End::Closed),
                 Filled::Quiet => {
                     self.end_if_stopping()?;

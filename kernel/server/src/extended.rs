@@ -294,7 +294,7 @@ impl OpenSession {
                 self.send_notices(wire);
                 // A SELECT counts the rows of this Execute; others count all of their command.
                 let whole = cursor.rows().tag(*fetched).0;
-                let tag = if whole.starts_with("SELECT") {
+                let tag = if *fetched != written.rows && whole.starts_with("SELECT") {
                     cursor.rows().tag(written.rows).0
                 } else {
                     whole

@@ -24,14 +24,14 @@ use std::time::Duration;
 use heliosdb_sql::Instance;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::auth::AuthMethod;
-use crate::connection::{Asks, Connection, Shared, Turn, Woken};
+use crate::connection::{Asks, Connection, LINGER_BRIEFLY, Shared, Turn, Woken};
 use crate::hba::{HbaMethod, HbaRule};
 use crate::metrics;
 use crate::registry::{Registry, StopLevel};
@@ -39,10 +39,11 @@ use crate::socket::SocketFile;
 use crate::stream::{Stream, Wire};
 use crate::tls::{Tls, TlsError, TlsOptions};
 
-/// How long a served connection keeps its thread while its client is quiet.
-const LINGER: Duration = Duration::from_millis(50);
 /// Between cancelling a statement and breaking its socket.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
+/// Clients that wait to be accepted; the system may have a limit of its own (`somaxconn`).
+const BACKLOG_MIN: usize = 1024;
+const BACKLOG_MAX: u32 = 65_535;
 /// How long a thread without a connection waits for the next one.
 const KEEP_THREADS: Duration = Duration::from_secs(1);
 /// Threads for connections that are still authenticating, cancel requests among them.
@@ -166,9 +167,9 @@ impl Server {
             .map_err(StartError::Threads)?;
         let mut listeners = Vec::new();
         for address in &config.listen {
-            let listener = runtime
-                .block_on(TcpListener::bind(address))
-                .map_err(|source| StartError::Listen {
+            let _within = runtime.enter();
+            let listener =
+                listen(*address, config.max_connections).map_err(|source| StartError::Listen {
                     address: *address,
                     source,
                 })?;
@@ -260,7 +261,7 @@ impl Server {
     /// server may be anyone, so nothing is asked; otherwise it is a connection like all others.
     pub fn connect_local(&self) -> io::Result<UnixStream> {
         let (client, server) = UnixStream::pair()?;
-        let wire = Wire::new(Stream::Unix(server), LINGER)?;
+        let wire = Wire::new(Stream::Unix(server), LINGER_BRIEFLY)?;
         if let Some(runtime) = &self.runtime {
             runtime.spawn(serve(Connection::new(
                 wire,
@@ -362,6 +363,18 @@ fn mock_key(instance: &Instance) -> Result<Vec<u8>, heliosdb_sql::SqlError> {
     })
 }
 
+/// All that may connect may do so at once: a client that finds the queue full tries again after a second.
+fn listen(address: SocketAddr, connections_max: usize) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let queue = connections_max.saturating_mul(2).max(BACKLOG_MIN);
+    socket.listen(u32::try_from(queue).unwrap_or(u32::MAX).min(BACKLOG_MAX))
+}
+
 enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -394,7 +407,7 @@ impl Accepted {
             Accepted::Tcp(stream) => Stream::Tcp(stream.into_std()?),
             Accepted::Unix(stream) => Stream::Unix(stream.into_std()?),
         };
-        Wire::new(stream, LINGER)
+        Wire::new(stream, LINGER_BRIEFLY)
     }
 }
 

@@ -74,6 +74,13 @@ impl Stream {
         }
     }
 
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+        }
+    }
+
     /// The client's session is open: from now on it may take its time to read.
     pub fn trust(&self) -> io::Result<()> {
         match self {
@@ -126,6 +133,10 @@ pub struct Wire {
     stream: Arc<Stream>,
     /// From the handshake on, everything goes through it.
     tls: Option<Box<ServerConnection>>,
+    /// Where what comes is put first, so that a buffer for all that may come is not made for each message.
+    arrival: Option<Box<[u8; READ_BYTES]>>,
+    /// How long [`Wire::fill`] waits.
+    linger: Duration,
     pub input: BytesMut,
     pub output: BytesMut,
 }
@@ -137,6 +148,8 @@ impl Wire {
         Ok(Wire {
             stream: Arc::new(stream),
             tls: None,
+            arrival: None,
+            linger,
             input: BytesMut::new(),
             output: BytesMut::new(),
         })
@@ -163,28 +176,39 @@ impl Wire {
         Ok(())
     }
 
+    /// From now on wait so long for input.
+    pub fn linger(&mut self, linger: Duration) -> io::Result<()> {
+        if self.linger != linger {
+            self.stream.set_read_timeout(linger)?;
+            self.linger = linger;
+        }
+        Ok(())
+    }
+
     /// Wait for more input.
     pub fn fill(&mut self) -> io::Result<Filled> {
-        let filled = self.input.len();
         // Doubling follows what arrived, so a frame's claimed length costs nothing.
-        let room = READ_BYTES.max(filled.min(1 << 20));
-        self.input.resize(filled + room, 0);
-        let outcome = loop {
-            let into = &mut self.input[filled..];
-            let read = match &mut self.tls {
-                None => (&*self.stream).read(into).map(Some),
-                Some(tls) => read_decrypted(tls, &self.stream, into),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
+        let room = self.input.len().min(1 << 20);
+        let outcome = match room > READ_BYTES {
+            true => {
+                let filled = self.input.len();
+                self.input.resize(filled + room, 0);
+                let outcome = read(&mut self.tls, &self.stream, &mut self.input[filled..]);
+                let count = outcome.as_ref().map_or(0, |count| count.unwrap_or(0));
+                self.input.truncate(filled + count);
+                outcome
+            }
+            false => {
+                let arrival = self
+                    .arrival
+                    .get_or_insert_with(|| Box::new([0; READ_BYTES]));
+                let outcome = read(&mut self.tls, &self.stream, &mut arrival[..]);
+                if let Ok(Some(count)) = outcome {
+                    self.input.extend_from_slice(&arrival[..count]);
+                }
+                outcome
             }
         };
-        let count = match outcome {
-            Ok(Some(count)) => count,
-            _ => 0,
-        };
-        self.input.truncate(filled + count);
         match outcome {
             Ok(Some(0)) => Ok(Filled::Closed),
             Ok(_) => Ok(Filled::Data),
@@ -248,11 +272,31 @@ impl Wire {
 
     /// Give memory back before a wait of unknown length.
     pub fn rest(&mut self) {
+        self.arrival = None;
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
         if self.output.is_empty() {
             self.output = BytesMut::new();
+        }
+    }
+}
+
+/// Bytes that the client sent; 0 at their end, `None` if what came was TLS's own.
+fn read(
+    tls: &mut Option<Box<ServerConnection>>,
+    stream: &Stream,
+    into: &mut [u8],
+) -> io::Result<Option<usize>> {
+    loop {
+        let mut socket = stream;
+        let read = match tls {
+            None => socket.read(into).map(Some),
+            Some(tls) => read_decrypted(tls, stream, into),
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
         }
     }
 }
