@@ -35,6 +35,7 @@ use crate::plugin::syntax::Syntax;
 use crate::plugin::worker::Quanta;
 use crate::role::ScramSecret;
 use crate::session::settings::Settings;
+use crate::session::shared_plans::SharedPlans;
 use crate::session::waiting::mark_shared_thread;
 use crate::session::{Session, SessionOptions};
 
@@ -163,6 +164,7 @@ pub struct Instance {
     notifications: Notifications,
     activity: Activity,
     monitor: Monitor,
+    shared_plans: SharedPlans,
     /// When it was opened, microseconds since the Unix epoch.
     opened: i64,
     /// What all plugins that are known or were once installed add to the grammar.
@@ -227,6 +229,7 @@ impl Instance {
             notifications,
             activity: Activity::default(),
             monitor: Monitor::new(options.statements_max, opened),
+            shared_plans: SharedPlans::default(),
             opened,
             syntax,
             options,
@@ -458,6 +461,14 @@ impl Instance {
 
     pub(crate) fn allocate_collection(&self) -> Result<CollectionId> {
         Ok(self.engine.allocate_collection_id())
+    }
+
+    pub(crate) fn runtime_env(&self) -> &RuntimeEnv {
+        &self.runtime_env
+    }
+
+    pub(crate) fn shared_plans(&self) -> &SharedPlans {
+        &self.shared_plans
     }
 
     pub(crate) fn notifications(&self) -> &Notifications {

@@ -45,6 +45,11 @@ impl GeneratedColumn {
 }
 
 impl GeneratedColumns {
+    /// Whether they hold nothing of the session that prepared them.
+    pub fn is_shareable(&self) -> bool {
+        self.expressions.is_shareable()
+    }
+
     pub fn plan(
         session: &SessionState,
         catalog: &CatalogSnapshot,

@@ -73,6 +73,26 @@ impl InsertPlan {
         &self.params
     }
 
+    /// Whether it holds nothing of the session that planned it.
+    pub fn is_shareable(&self) -> bool {
+        let source = match &self.source {
+            Source::Values(list) => list.expressions().is_none_or(Expressions::is_shareable),
+            Source::Query(_) => false,
+            Source::Defaults => true,
+        };
+        source
+            && self.policies.is_none()
+            && self.target.is_shareable()
+            && self
+                .on_conflict
+                .as_ref()
+                .is_none_or(ConflictPlan::is_shareable)
+            && self
+                .returning
+                .as_ref()
+                .is_none_or(Expressions::is_shareable)
+    }
+
     pub fn returning_columns(&self) -> Option<Vec<ResultColumn>> {
         self.returning
             .as_ref()

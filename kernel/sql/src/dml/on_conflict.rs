@@ -44,6 +44,12 @@ struct ConflictUpdate {
 }
 
 impl ConflictPlan {
+    /// Whether it holds nothing of the session that planned it.
+    pub fn is_shareable(&self) -> bool {
+        let update = self.update.as_ref();
+        update.is_none_or(|update| update.expressions.is_shareable())
+    }
+
     pub fn new(
         state: &SessionState,
         catalog: &CatalogSnapshot,

@@ -69,6 +69,16 @@ pub(crate) struct WriteTarget {
     pub schema_name: String,
 }
 
+impl WriteTarget {
+    /// Whether it holds nothing of the session that prepared it.
+    pub fn is_shareable(&self) -> bool {
+        self.defaults.is_shareable()
+            && self.generated.is_shareable()
+            && self.conditions.is_shareable()
+            && self.plugin_checks.is_empty()
+    }
+}
+
 /// A foreign key with both its tables.
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignKeyTarget {

@@ -71,6 +71,17 @@ impl UpdatePlan {
         &self.query.params
     }
 
+    /// Whether it holds nothing of the session that planned it.
+    pub fn is_shareable(&self) -> bool {
+        self.query.is_shareable()
+            && self.policies.is_none()
+            && self.target.is_shareable()
+            && self
+                .returning
+                .as_ref()
+                .is_none_or(Expressions::is_shareable)
+    }
+
     pub fn returning_columns(&self) -> Option<Vec<ResultColumn>> {
         self.returning
             .as_ref()

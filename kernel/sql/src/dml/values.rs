@@ -40,6 +40,11 @@ pub(crate) struct ValuesList {
 }
 
 impl ValuesList {
+    /// What is to be computed.
+    pub fn expressions(&self) -> Option<&Expressions> {
+        self.expressions.as_ref()
+    }
+
     /// Reads a list for these columns. `None` when it needs a query.
     pub fn plan(
         state: &SessionState,

@@ -94,6 +94,11 @@ impl Expressions {
         Ok(expressions)
     }
 
+    /// Whether they hold nothing of the session that planned them.
+    pub fn is_shareable(&self) -> bool {
+        self.exprs.is_empty() || self.compiled.is_some()
+    }
+
     /// Compiles them, unless one of them is different from statement to statement.
     fn compile(&self, state: &SessionState) -> Option<Arc<[Arc<dyn PhysicalExpr>]>> {
         if self.exprs.is_empty() || self.parameter_max() > 0 {

@@ -381,6 +381,11 @@ impl PlannedQuery {
         }
     }
 
+    /// Whether it holds nothing of the session that planned it.
+    pub fn is_shareable(&self) -> bool {
+        self.source.is_none()
+    }
+
     /// The compiled query, when it needs nothing that has to be planned for an execution.
     pub fn compiled(&self) -> Option<&FastQuery> {
         self.fast.as_deref().filter(|_| self.source.is_none())

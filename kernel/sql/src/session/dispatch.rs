@@ -1,5 +1,7 @@
 //! Sends each statement to the module that runs it, and names what is not supported.
 
+use std::fmt::Write;
+
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, Statement as Ast};
 
@@ -418,6 +420,11 @@ fn feature_name(statement: &Ast) -> String {
 
 impl CommandTag {
     pub(crate) fn counted(verb: &str, n: u64) -> CommandTag {
-        CommandTag(format!("{verb} {n}"))
+        let mut tag = String::with_capacity(verb.len() + 21);
+        tag.push_str(verb);
+        tag.push(' ');
+        // A string takes whatever is written.
+        let _ = write!(tag, "{n}");
+        CommandTag(tag)
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod planning;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;
+pub(crate) mod shared_plans;
 pub(crate) mod shown;
 pub(crate) mod spelling;
 pub(crate) mod statement;
@@ -121,6 +122,8 @@ pub struct Session {
     watch: Option<explain::Watch>,
     /// What the client was last told of each reported parameter.
     reported: BTreeMap<String, String>,
+    /// The settings that it was told of.
+    reported_of: Option<Settings>,
     /// Set by rows that failed while they were read.
     pub(crate) rows_failed: Arc<AtomicBool>,
     timer: Option<StatementTimer>,
@@ -223,6 +226,7 @@ impl Session {
             returned: Vec::new(),
             watch: None,
             reported: BTreeMap::new(),
+            reported_of: None,
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
             faults: Faults::default(),
@@ -474,8 +478,12 @@ impl Session {
 
     /// Parameters to report that changed since the last call.
     pub fn take_changed_parameters(&mut self) -> Vec<(String, String)> {
-        let reported = &mut self.reported;
+        let (reported, of) = (&mut self.reported, &mut self.reported_of);
         self.info.with_settings(|s| {
+            if of.as_ref().is_some_and(|of| of.is_same(s)) {
+                return Vec::new();
+            }
+            *of = Some(s.clone());
             s.reported()
                 .filter(|(name, value)| {
                     let known = reported.get(*name).map(String::as_str) == Some(*value);

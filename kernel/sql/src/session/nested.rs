@@ -149,6 +149,7 @@ impl Session {
             returned: Vec::new(),
             watch: None,
             reported: BTreeMap::new(),
+            reported_of: None,
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
             faults: Default::default(),

@@ -74,6 +74,18 @@ impl Plan {
         }
     }
 
+    /// Whether any session may run it: it is for the compiled route, and all that is compiled in it is so
+    /// without the session.
+    pub(super) fn is_shareable(&self) -> bool {
+        self.is_fast()
+            && match self {
+                Plan::Query(p) => p.is_shareable(),
+                Plan::Insert(p) => p.is_shareable(),
+                Plan::Update(p) => p.is_shareable(),
+                Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Other => false,
+            }
+    }
+
     /// Whether it needs values to run.
     pub(super) fn has_params(&self) -> bool {
         !self.params().is_empty()
@@ -191,8 +203,9 @@ impl Session {
         }
         let idle = !self.txn.in_block();
         self.forget_reader();
-        let planned =
-            depth::with_stack(statement.depth, || self.plan_ahead(&statement, param_types));
+        let planned = depth::with_stack(statement.depth, || {
+            self.plan_or_share(&statement, param_types)
+        });
         let kept = Kept::planned(std::mem::take(&mut self.planning));
         self.forget_reader();
         if idle {
@@ -201,10 +214,10 @@ impl Session {
         }
         match planned {
             Ok(plan) => {
-                let cached = (!matches!(plan, Plan::Other)).then(|| Cached {
+                let cached = (!matches!(*plan, Plan::Other)).then(|| Cached {
                     catalog: self.info.catalog().version,
                     settings: self.info.settings(),
-                    plan: Arc::new(plan),
+                    plan,
                 });
                 Ok(Prepared {
                     param_types: cached
@@ -235,7 +248,7 @@ impl Session {
         }
     }
 
-    fn plan_ahead(
+    pub(super) fn plan_ahead(
         &mut self,
         statement: &Statement,
         param_types: &[Option<PgType>],
@@ -476,13 +489,13 @@ impl Session {
         let statement = parse_one(sql, self.instance.syntax()).ok()?;
         let idle = !self.txn.in_block();
         self.forget_reader();
-        let plan = depth::with_stack(statement.depth, || self.plan_ahead(&statement, types));
+        let plan = depth::with_stack(statement.depth, || self.plan_or_share(&statement, types));
         let kept = Kept::planned(std::mem::take(&mut self.planning));
         self.forget_reader();
         if idle {
             self.abandon();
         }
-        let plan = plan.ok().filter(Plan::is_fast)?;
+        let plan = plan.ok().filter(|plan| plan.is_fast())?;
         Some(Prepared {
             param_types: plan.params().to_vec(),
             columns: plan.columns(),
@@ -490,7 +503,7 @@ impl Session {
             cached: Mutex::new(Some(Cached {
                 catalog: self.info.catalog().version,
                 settings: self.info.settings(),
-                plan: Arc::new(plan),
+                plan,
             })),
             executions: AtomicU64::new(0),
             kept,
@@ -518,7 +531,7 @@ impl Session {
         let (_, catalog) = self.read_view()?;
         let types = prepared.param_types.iter();
         let types: Vec<Option<PgType>> = types.map(|ty| Some(version_in(&catalog, ty))).collect();
-        let plan = Arc::new(self.plan_ahead(&prepared.statement, &types)?);
+        let plan = self.plan_or_share(&prepared.statement, &types)?;
         if let (Some(old), Some(new)) = (&prepared.columns, plan.columns())
             && (old.len() != new.len()
                 || old
@@ -594,8 +607,8 @@ impl Session {
             kind: StatementKind::Sql(Box::new(statement)),
         };
         self.begin_statement_snapshot();
-        let plan = self.plan_ahead(&statement, &types)?;
-        if matches!(plan, Plan::Declare(_) | Plan::Other) {
+        let plan = self.plan_or_share(&statement, &types)?;
+        if matches!(*plan, Plan::Declare(_) | Plan::Other) {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",
@@ -610,7 +623,7 @@ impl Session {
             cached: Mutex::new(Some(Cached {
                 catalog: self.info.catalog().version,
                 settings: self.info.settings(),
-                plan: Arc::new(plan),
+                plan,
             })),
             executions: AtomicU64::new(0),
             kept,

@@ -328,8 +328,26 @@ fn generated(random: &mut Random, key: &Key) -> (String, Vec<Option<String>>, Ve
         "n = 5, s = upper(s)",
     ]);
     let returning = random.one(&["", "", " RETURNING *", " RETURNING n + 1, k"]);
-    let sql = match random.below(10) {
+    let sql = match random.below(12) {
         0..=3 => format!("SELECT {list} FROM t WHERE {condition}"),
+        10 => {
+            let calls = random.one(&[
+                "count(*), count(s), sum(n), avg(\"A b\")",
+                "min(s), max(n), sum(n * 2) AS total, sum(\"A b\") + 1",
+                "sum(n) FILTER (WHERE n > 1), count(*) FILTER (WHERE s IS NULL)",
+                "count(k), count(DISTINCT n), sum(n)",
+                "sum(1 / (n - 2)), max(\"A b\")",
+                "sum(2147483647 + n)",
+                "string_agg(s, ',' ORDER BY s), bool_and(n > 1), bool_or(n > 1)",
+            ]);
+            let having = random.one(&["", "", " HAVING count(*) > 1", " GROUP BY n"]);
+            format!("SELECT {calls} FROM t WHERE {condition}{having}")
+        }
+        11 => {
+            let columns = random.one(&["s", "n, s", "k", "\"A b\", n", "n % 2", "1", "upper(s)"]);
+            let order = random.one(&["", " ORDER BY 1", " ORDER BY 1 DESC LIMIT 1"]);
+            format!("SELECT DISTINCT {columns} FROM t WHERE {condition}{order}")
+        }
         4 => {
             let limit = match random.below(3) {
                 0 if !as_literals => {
@@ -867,6 +885,59 @@ fn defaults_and_conditions_follow_the_settings() {
             6 | "2020-01-01T00:00:00+00:00"
         "#]],
     );
+}
+
+/// A plan that one session made serves the others, and none that may not have it or means another table.
+#[test]
+fn sessions_share_plans() {
+    let db = Db::new();
+    let mut owner = db.session();
+    owner.ok(
+        "CREATE TABLE t (k int PRIMARY KEY, n int DEFAULT 7 CHECK (n > 0), at timestamp DEFAULT now());
+         INSERT INTO t VALUES (1, 1); CREATE ROLE reader LOGIN; CREATE ROLE nobody LOGIN;
+         GRANT SELECT ON t TO reader",
+    );
+    let prepare = "PREPARE get AS SELECT n FROM t WHERE k = $1;
+                   PREPARE put AS INSERT INTO t (k) VALUES ($1);
+                   PREPARE add AS UPDATE t SET n = n + 1 WHERE k = $1";
+    let plans = |s: &mut Client| {
+        s.ok("SELECT query, sum(plans) AS plans FROM pg_stat_statements WHERE query LIKE '%t %$1%' AND query NOT LIKE '%$2)' GROUP BY query ORDER BY query")
+    };
+    owner.ok(prepare);
+    let mut other = db.session();
+    other.ok(prepare);
+    for (session, k) in [(&mut owner, 2), (&mut other, 3)] {
+        session.ok(&format!(
+            "EXECUTE put({k}); EXECUTE add({k}); EXECUTE add(1)"
+        ));
+        assert_eq!(session.ok(&format!("EXECUTE get({k})")), "n\n8\n");
+    }
+    assert_eq!(
+        plans(&mut owner),
+        "query | plans\n\
+         INSERT INTO t (k) VALUES ($1) | 1\n\
+         SELECT n FROM t WHERE k = $1 | 1\n\
+         UPDATE t SET n = n + $2 WHERE k = $1 | 1\n"
+    );
+    let get = "PREPARE get AS SELECT n FROM t WHERE k = $1; EXECUTE get(1)";
+    let refused = "ERROR 42501: permission denied for table t\n";
+    assert_eq!(db.session_of("reader").run(get), "PREPARE\nn\n3\n");
+    assert!(db.session_of("nobody").run(get).starts_with(refused));
+    // Whose table is their own goes by that, and leaves no plan behind for others.
+    let mut own = db.session();
+    own.ok("CREATE TEMP TABLE t (k int PRIMARY KEY, n int); INSERT INTO t VALUES (1, -1)");
+    assert_eq!(own.ok(get), "PREPARE\nn\n-1\n");
+    assert_eq!(db.session().ok(get), "PREPARE\nn\n3\n");
+    let mut elsewhere = db.session();
+    elsewhere.ok("CREATE SCHEMA s; CREATE TABLE s.t (k int PRIMARY KEY, n text); INSERT INTO s.t VALUES (1, 'one');
+                  SET search_path = s");
+    assert_eq!(elsewhere.ok(get), "PREPARE\nn\none\n");
+    // What a transaction has not committed is its own.
+    owner.ok("BEGIN; ALTER TABLE t ALTER n TYPE bigint USING n * 100; DEALLOCATE get");
+    assert_eq!(owner.ok(get), "PREPARE\nn\n300\n");
+    assert_eq!(owner.ok("ROLLBACK; EXECUTE get(1)"), "ROLLBACK\nn\n3\n");
+    owner.ok("REVOKE ALL ON t FROM reader");
+    assert!(db.session_of("reader").run(get).starts_with(refused));
 }
 
 /// A statement would throw away what the COPY has sent so far.

@@ -617,3 +617,8 @@ static ALL: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
 pub fn all() -> Vec<Arc<AggregateUDF>> {
     ALL.clone()
 }
+
+/// A built-in aggregate by name.
+pub fn builtin(name: &str) -> Option<&'static Arc<AggregateUDF>> {
+    ALL.iter().find(|aggregate| aggregate.name() == name)
+}

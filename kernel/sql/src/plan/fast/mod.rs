@@ -1,9 +1,9 @@
 //! The compiled route: queries for few rows of one table, run straight over storage.
 //!
 //! Planning such a query costs a hundred times what running it does. So when an optimised plan is
-//! nothing but projections, filters, a sort and a limit over one table of ours, and an index can find
+//! nothing but projections, filters, a sort, a limit and simple groups over one table of ours, and an index can find
 //! its rows, it is compiled, once, when it is planned: [`FastQuery`]. Running one is finding row ids
-//! ([`access`]), reading the rows, and evaluating compiled expressions over them ([`expr`]). The rows
+//! ([`access`]), reading the rows, and evaluating compiled expressions over them ([`expr`], [`group`]). The rows
 //! of UPDATE and DELETE and of SELECT FOR UPDATE come from the same queries, and the second look at
 //! rows that changed while their locks were waited for is taken through them too.
 //!
@@ -17,6 +17,7 @@
 
 mod access;
 mod expr;
+mod group;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use heliosdb_storage::{ReadView, RowReader};
 
 use self::access::{Access, Found};
 pub(crate) use self::expr::{Compiler, MOMENTS, lift_moments, moment_values, with_values};
+use self::group::Group;
 use super::as_of::time::shown;
 use super::error::{convert, wrap};
 use super::limit;
@@ -84,6 +86,7 @@ enum Step {
         skip: usize,
         fetch: Option<usize>,
     },
+    Group(Group),
 }
 
 impl FastQuery {
@@ -281,6 +284,7 @@ fn take_apart(plan: &LogicalPlan) -> Option<(Vec<&LogicalPlan>, &TableScan)> {
             LogicalPlan::Filter(f) => &f.input,
             LogicalPlan::Sort(s) => &s.input,
             LogicalPlan::Limit(l) => &l.input,
+            LogicalPlan::Aggregate(a) => &a.input,
             _ => return None,
         };
         nodes.push(at);
@@ -346,6 +350,7 @@ fn step(
             }
             _ => None,
         },
+        LogicalPlan::Aggregate(a) => Group::compile(a, compiler)?.map(Step::Group),
         _ => None,
     })
 }
@@ -393,6 +398,7 @@ impl Step {
                 Ok(take_record_batch(&batch, &order)?)
             }
             Step::Limit { skip, fetch } => Ok(slice(&batch, *skip, *fetch)),
+            Step::Group(group) => group.apply(&batch),
         }
     }
 }
@@ -426,6 +432,7 @@ impl std::fmt::Display for Step {
                 write!(f, "Limit: skip={skip}")?;
                 fetch.map_or(Ok(()), |n| write!(f, ", fetch={n}"))
             }
+            Step::Group(group) => group.fmt(f),
         }
     }
 }
