@@ -76,6 +76,7 @@ impl Instance {
             Identity {
                 session: oid::BOOTSTRAP_ROLE,
                 role: None,
+                definer: false,
             },
             Shown {
                 session: superuser.map_or("", |r| r.name.as_str()),

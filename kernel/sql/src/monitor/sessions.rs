@@ -69,7 +69,8 @@ impl Kind {
             | StatementKind::Type(_)
             | StatementKind::Grant(_)
             | StatementKind::Owner(_)
-            | StatementKind::Policy(_) => Kind::Ddl,
+            | StatementKind::Policy(_)
+            | StatementKind::Routine(_) => Kind::Ddl,
             _ => Kind::Other,
         }
     }

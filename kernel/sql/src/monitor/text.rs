@@ -363,7 +363,7 @@ impl<'a> Lexer<'a> {
                 break;
             }
             text.push_str(&self.text[copied..*start]);
-            text.push_str(&format!("${}", self.parameters + n + 1));
+            text.push_str(&format!("${}", self.parameters.saturating_add(n + 1)));
             copied = *end;
         }
         text.push_str(&self.text[copied..]);

@@ -28,7 +28,9 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     // Subqueries that no join can stand for are found last, in plans that are already typed.
     let builder = crate::functions::session_state(builder)
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
-    let rules = super::offset::around(super::effects::guarded(super::join_order::physical_rules()));
+    let mut rules = super::join_order::physical_rules();
+    rules.insert(0, Arc::new(super::append::AppendUnions));
+    let rules = super::offset::around(super::effects::guarded(rules));
     builder
         .with_query_planner(Arc::new(super::barrier::Planner))
         .with_optimizer_rules(logical_rules())

@@ -11,6 +11,7 @@
 //! makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
+mod append;
 pub(crate) mod as_of;
 mod barrier;
 pub(crate) mod bridge;

@@ -207,7 +207,7 @@ fn range(
 }
 
 fn answer(result: NestedResult) -> Result<QueryResult> {
-    let batches = result.batches.iter();
+    let batches = result.rows.batches().iter();
     let batches = batches.map(|b| b.columns().iter().map(crossing::any).collect());
     Ok(QueryResult {
         columns: result

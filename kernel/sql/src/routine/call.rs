@@ -232,6 +232,7 @@ impl Callable {
     /// Calls it for every row.
     pub fn invoke(&self, args: &[ColumnarValue], call: &Call<'_>) -> Result<ArrayRef> {
         let info = call.vars.session()?;
+        info.interrupt.check()?;
         self.check_execute(info)?;
         if call.rows == 0 {
             return Ok(new_empty_array(call.result));
@@ -294,7 +295,8 @@ impl Callable {
         rows: usize,
         call: &Call<'_>,
     ) -> Result<ArrayRef> {
-        let parsed = self.parsed(outer)?;
+        let info = self.surroundings(outer)?;
+        let parsed = self.parsed(&info)?;
         let is_volatile = self.routine.volatility == RoutineVolatility::Volatile;
         if parsed.traits.writes && !is_volatile {
             return Err(SqlError::new(
@@ -315,7 +317,7 @@ impl Callable {
                     })
                 })
             };
-            return self.each_row(arrays, rows, call, work);
+            return self.each_row(&info, arrays, rows, call, work);
         }
         if parsed.traits.writes {
             return Err(SqlError::unsupported(format!(
@@ -324,24 +326,41 @@ impl Callable {
             ))
             .with_hint("Call it in a SELECT of its own."));
         }
-        let info = self.surroundings(outer)?;
-        let interrupt = outer.interrupt.clone();
+        let values = self.read(&info, &parsed, arrays, rows, call)?;
+        if !Arc::ptr_eq(&info, outer) {
+            self.keep_settings(outer, &info)?;
+        }
+        Ok(values)
+    }
+
+    /// Calls of a body that writes nothing.
+    fn read(
+        &self,
+        info: &Arc<SessionInfo>,
+        parsed: &Parsed,
+        arrays: &[ArrayRef],
+        rows: usize,
+        call: &Call<'_>,
+    ) -> Result<ArrayRef> {
+        let interrupt = info.interrupt.clone();
         let view = call.vars.snapshot()?.clone();
-        let mut reader = Session::routine_reader(info, interrupt, view, call.vars.nesting)?;
+        let nesting = call.vars.nesting;
+        let mut reader = Session::routine_reader(info.clone(), interrupt, view, nesting)?;
         if let Some(expression) = &parsed.expression
             && let Some(values) = self.evaluate(&mut reader, expression, arrays, rows, call)?
         {
             return Ok(values);
         }
         let work = |values: &[ScalarValue], types: &[PgType]| {
-            self.read_in(&mut reader, &parsed, types, values, call)
+            self.read_in(&mut reader, parsed, types, values, call)
         };
-        self.each_row(arrays, rows, call, work)
+        self.each_row(info, arrays, rows, call, work)
     }
 
     /// Calls `work` for each row, and for equal rows once where that gives the same.
     fn each_row(
         &self,
+        info: &SessionInfo,
         arrays: &[ArrayRef],
         rows: usize,
         call: &Call<'_>,
@@ -359,6 +378,7 @@ impl Callable {
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
         let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
+            info.interrupt.check()?;
             let values = arrays.iter().map(|a| ScalarValue::try_from_array(a, row));
             let values = values.collect::<Result<Vec<_>, _>>()?;
             let result = match known.get(&values) {
@@ -458,7 +478,7 @@ impl Callable {
         values: &[ScalarValue],
         call: &Call<'_>,
     ) -> Result<ScalarValue> {
-        let mut last = Vec::new();
+        let mut last = reader.keep_rows();
         for (at, statement) in parsed.statements.iter().enumerate() {
             let (_, catalog) = reader.read_view()?;
             let key = PlanKey {
@@ -487,7 +507,7 @@ impl Callable {
             let is_last = at + 1 == parsed.statements.len();
             last = reader.read_in_function(&planned, values, !is_last || self.wants_all())?;
         }
-        self.value(&last, call)
+        self.value(last.batches(), call)
     }
 
     /// Whether all rows of the last statement are read.
@@ -504,11 +524,11 @@ impl Callable {
         values: &[ScalarValue],
         call: &Call<'_>,
     ) -> Result<ScalarValue> {
-        let mut last = Vec::new();
+        let mut last = guest.keep_rows();
         for statement in &parsed.statements {
             last = guest.run_in_function(statement, types, values)?;
         }
-        self.value(&last, call)
+        self.value(last.batches(), call)
     }
 
     /// The value of a call whose last statement gave these rows.
@@ -538,6 +558,11 @@ impl Callable {
             rows = vec![first.map_or_else(|| new_null_array(item, 1), |rows| rows.slice(0, 1))];
         }
         let rows: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+        let count: usize = rows.iter().map(|rows| rows.len()).sum();
+        if i32::try_from(count).is_err() {
+            let message = format!("function {} returns too many rows", self.routine.name);
+            return Err(SqlError::new(state::PROGRAM_LIMIT_EXCEEDED, message));
+        }
         let rows = match rows.is_empty() {
             true => new_empty_array(item),
             false => concat(&rows)?,
@@ -598,15 +623,16 @@ impl Callable {
 
     fn change_settings(&self, info: &SessionInfo) -> Result<()> {
         if self.routine.definer {
-            info.become_role(self.routine.owner);
+            info.become_definer(self.routine.owner);
         }
         for (name, value) in &self.routine.settings {
+            info.check_may_set(name)?;
             info.change_settings(|settings| settings.set(name, value))?;
         }
         Ok(())
     }
 
-    /// Runs with the routine's own settings, and goes back to those before.
+    /// Runs with the routine's own settings, and goes back to what those were before.
     fn with_settings<T>(
         &self,
         guest: &mut Session,
@@ -615,15 +641,42 @@ impl Callable {
         if !self.routine.definer && self.routine.settings.is_empty() {
             return work(guest);
         }
-        let before = guest.info.settings();
-        let result = self.change_settings(&guest.info).and_then(|()| work(guest));
-        guest.info.change_settings(|settings| *settings = before);
+        let info = guest.info.clone();
+        let identity = info.with_settings(Settings::identity);
+        let names = self.routine.settings.iter().map(|(name, _)| name);
+        let before = names.map(|name| Ok((name, info.with_settings(|s| s.saved(name))?)));
+        let before = before.collect::<Result<Vec<_>>>()?;
+        let result = self.change_settings(&info).and_then(|()| work(guest));
+        info.change_settings(|settings| {
+            for (name, saved) in before {
+                settings.restore(name, saved);
+            }
+        });
+        info.act_as(identity);
         result
+    }
+
+    /// What a body that read has set besides the routine's own settings, the session keeps.
+    fn keep_settings(&self, outer: &SessionInfo, inner: &SessionInfo) -> Result<()> {
+        let changed = std::mem::take(&mut *inner.settings_changed());
+        for (name, old, local) in changed {
+            if self.routine.settings.iter().any(|(own, _)| *own == name) {
+                continue;
+            }
+            let value = inner.with_settings(|s| s.get(&name).map(str::to_owned))?;
+            outer.change_settings(|s| s.set(&name, &value))?;
+            outer.settings_changed().push((name, old, local));
+        }
+        Ok(())
     }
 
     /// Checks the body: that it parses, that what it names is there, and that its last statement gives what
     /// the routine returns. One of types that are not known yet is parsed only.
     pub fn check(&self, session: &mut Session) -> Result<()> {
+        self.with_settings(session, |session| self.check_as_set(session))
+    }
+
+    fn check_as_set(&self, session: &mut Session) -> Result<()> {
         let info = session.info.clone();
         let parsed = self.parsed(&info)?;
         let known = self.inputs.iter().map(|i| match &i.param {

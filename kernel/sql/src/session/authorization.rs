@@ -47,6 +47,7 @@ impl SessionInfo {
     pub(crate) fn change_role(&self, role: Option<&str>) -> Result<()> {
         let catalog = self.catalog();
         let session = self.with_settings(Settings::identity).session;
+        self.check_may_become("role")?;
         let role = match role {
             None => None,
             Some(name) => {
@@ -60,15 +61,40 @@ impl SessionInfo {
                 Some(found)
             }
         };
-        self.change_identity(&catalog, Identity { session, role });
+        let definer = false;
+        let identity = Identity {
+            session,
+            role,
+            definer,
+        };
+        self.change_identity(&catalog, identity);
         Ok(())
     }
 
-    /// Acts for a role, whatever role that is, as a routine of that role does.
-    pub(crate) fn become_role(&self, role: Oid) {
-        let session = self.with_settings(Settings::identity).session;
-        let role = Some(role);
-        self.change_identity(&self.catalog(), Identity { session, role });
+    /// 42501 inside of a SECURITY DEFINER routine: who calls one has lent it no rights.
+    fn check_may_become(&self, parameter: &str) -> Result<()> {
+        match self.with_settings(Settings::identity).definer {
+            false => Ok(()),
+            true => Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                format!("cannot set parameter \"{parameter}\" within security-definer function"),
+            )),
+        }
+    }
+
+    /// Acts for a role, whatever role that is, as a SECURITY DEFINER routine of that role does.
+    pub(crate) fn become_definer(&self, role: Oid) {
+        let identity = Identity {
+            session: self.with_settings(Settings::identity).session,
+            role: Some(role),
+            definer: true,
+        };
+        self.act_as(identity);
+    }
+
+    /// Acts for these again.
+    pub(crate) fn act_as(&self, identity: Identity) {
+        self.change_identity(&self.catalog(), identity);
     }
 
     fn change_identity(&self, catalog: &CatalogSnapshot, identity: Identity) {
@@ -136,6 +162,7 @@ impl Session {
             return Err(SqlError::unsupported("SET LOCAL SESSION AUTHORIZATION")
                 .with_hint("SET LOCAL ROLE does the same for one transaction."));
         }
+        self.info.check_may_become("session_authorization")?;
         let login = self.info.login;
         let session = match user {
             None => login,
@@ -151,11 +178,17 @@ impl Session {
                 found
             }
         };
-        let role = None;
+        let (role, definer) = (None, false);
         // What SET LOCAL ROLE was to go back to was the other's.
         self.forget_local("role");
-        self.info
-            .change_identity(&catalog, Identity { session, role });
+        self.info.change_identity(
+            &catalog,
+            Identity {
+                session,
+                role,
+                definer,
+            },
+        );
         done("SET")
     }
 }

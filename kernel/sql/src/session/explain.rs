@@ -393,7 +393,7 @@ impl Session {
     fn run_explained(&mut self, plan: &Plan) -> Result<Option<u64>> {
         let outcome = match plan {
             Plan::Query(planned) => {
-                if planned.uses.writes {
+                if planned.uses.writes && !planned.uses.calls {
                     self.check_writable("nextval()")?;
                     self.transaction()?;
                 }
@@ -402,15 +402,19 @@ impl Session {
                 }
                 let (view, _) = self.read_view()?;
                 let context = self.statement_context(view);
-                self.with_state(|session, state| {
-                    let handle = session.instance.handle().clone();
-                    let mut rows = planned.start(&session.instance, state, context, &[])?;
-                    while rows
-                        .next_batch(&handle, Some(&session.interrupt))?
-                        .is_some()
-                    {}
-                    Ok(())
+                let mut rows = self.with_state(|session, state| {
+                    planned.start(&session.instance, state, context, &[])
                 })?;
+                let handle = self.instance.handle().clone();
+                let interrupt = self.interrupt.clone();
+                let mut drain = || {
+                    while rows.next_batch(&handle, Some(&interrupt))?.is_some() {}
+                    Ok(())
+                };
+                match planned.uses.calls {
+                    true => self.lending(drain)?,
+                    false => drain()?,
+                }
                 return Ok(None);
             }
             Plan::Insert(p) => self.run_insert(p, &[])?,

@@ -49,28 +49,28 @@ pub struct SessionInfo {
     pub(crate) backend: Backend,
     pub(crate) interrupt: Arc<Interrupt>,
     /// Held by what waits inside a statement.
-    pub(super) turn_to_wait: Mutex<()>,
-    pub(super) advisory: Mutex<AdvisoryLocks>,
+    pub(super) turn_to_wait: Arc<Mutex<()>>,
+    pub(super) advisory: Arc<Mutex<AdvisoryLocks>>,
     /// Of functions of the statement.
-    pub(super) warnings: Mutex<Vec<SqlError>>,
+    pub(super) warnings: Arc<Mutex<Vec<SqlError>>>,
     /// What the transaction notifies of.
-    pub(super) pending: Mutex<Pending>,
+    pub(super) pending: Arc<Mutex<Pending>>,
     /// What the session was notified of.
     pub(crate) inbox: Arc<Inbox>,
     /// Whether any of these was ever used: those that never do need not look.
-    has_effects: AtomicBool,
+    has_effects: Arc<AtomicBool>,
     settings: RwLock<Settings>,
     catalog: RwLock<Arc<CatalogSnapshot>>,
     /// The last value each sequence gave this session, and which gave last.
-    sequences: Mutex<SequenceValues>,
-    used_sequence: AtomicBool,
+    sequences: Arc<Mutex<SequenceValues>>,
+    used_sequence: Arc<AtomicBool>,
     made_temporary: AtomicBool,
     /// What temporary tables do when a transaction commits.
-    on_commit: Mutex<BTreeMap<Oid, OnCommit>>,
+    on_commit: Arc<Mutex<BTreeMap<Oid, OnCommit>>>,
     /// Those that are open, and perhaps some that were.
     cursors: Mutex<Vec<Weak<OpenCursor>>>,
     /// What functions of the statement asked for.
-    pins_asked: Mutex<Vec<Asked>>,
+    pins_asked: Arc<Mutex<Vec<Asked>>>,
     /// Whether the running statement is one of a transaction block.
     in_block: AtomicBool,
     /// Those of a version of the catalog. The plugins of a server never change.
@@ -125,24 +125,24 @@ impl SessionInfo {
             pid,
             prepared: Arc::default(),
             backend: Backend::new(now),
-            advisory: Mutex::new(instance.engine().advisory_locks(&interrupt)),
+            advisory: Arc::new(Mutex::new(instance.engine().advisory_locks(&interrupt))),
             interrupt,
-            turn_to_wait: Mutex::default(),
-            warnings: Mutex::default(),
-            pending: Mutex::default(),
+            turn_to_wait: Arc::default(),
+            warnings: Arc::default(),
+            pending: Arc::default(),
             inbox: Arc::default(),
-            has_effects: AtomicBool::new(false),
+            has_effects: Arc::default(),
             instance,
             login,
             database,
             settings: RwLock::new(settings),
             catalog: RwLock::new(catalog),
-            sequences: Mutex::default(),
-            used_sequence: AtomicBool::new(false),
+            sequences: Arc::default(),
+            used_sequence: Arc::default(),
             made_temporary: AtomicBool::new(false),
-            on_commit: Mutex::default(),
+            on_commit: Arc::default(),
             cursors: Mutex::default(),
-            pins_asked: Mutex::default(),
+            pins_asked: Arc::default(),
             in_block: AtomicBool::new(false),
             plugin_functions: Mutex::default(),
             transaction_start: AtomicI64::new(0),
@@ -155,31 +155,32 @@ impl SessionInfo {
         }
     }
 
-    /// One like it for a routine that reads and has settings of its own.
+    /// One like it for a routine that reads and has settings of its own. What the routine does besides giving a
+    /// value, the session does: it locks, notifies, warns, draws from sequences.
     pub(crate) fn inner(&self) -> SessionInfo {
         let moment = |of: &AtomicI64| AtomicI64::new(of.load(Ordering::Acquire));
         SessionInfo {
             pid: self.pid,
             prepared: self.prepared.clone(),
             backend: Backend::new(self.statement_start()),
-            advisory: Mutex::new(self.instance.engine().advisory_locks(&self.interrupt)),
+            advisory: self.advisory.clone(),
             interrupt: self.interrupt.clone(),
-            turn_to_wait: Mutex::default(),
-            warnings: Mutex::default(),
-            pending: Mutex::default(),
+            turn_to_wait: self.turn_to_wait.clone(),
+            warnings: self.warnings.clone(),
+            pending: self.pending.clone(),
             inbox: self.inbox.clone(),
-            has_effects: AtomicBool::new(false),
+            has_effects: self.has_effects.clone(),
             instance: self.instance.clone(),
             login: self.login,
             database: self.database.clone(),
             settings: RwLock::new(self.settings()),
             catalog: RwLock::new(self.catalog()),
-            sequences: Mutex::default(),
-            used_sequence: AtomicBool::new(false),
+            sequences: self.sequences.clone(),
+            used_sequence: self.used_sequence.clone(),
             made_temporary: AtomicBool::new(self.has_made_temporary()),
-            on_commit: Mutex::default(),
+            on_commit: self.on_commit.clone(),
             cursors: Mutex::default(),
-            pins_asked: Mutex::default(),
+            pins_asked: self.pins_asked.clone(),
             in_block: AtomicBool::new(self.is_in_block()),
             plugin_functions: Mutex::default(),
             transaction_start: moment(&self.transaction_start),
@@ -266,7 +267,7 @@ impl SessionInfo {
     }
 
     /// Parameters that functions of the statement set, as they were, and whether for the transaction only.
-    pub(super) fn settings_changed(&self) -> MutexGuard<'_, Vec<(String, Saved, bool)>> {
+    pub(crate) fn settings_changed(&self) -> MutexGuard<'_, Vec<(String, Saved, bool)>> {
         self.settings_changed.lock()
     }
 
@@ -429,6 +430,11 @@ impl SessionInfo {
         let planned = plan();
         *self.parameters.write() = before;
         planned
+    }
+
+    /// Whether values of the parameters are in view.
+    pub(crate) fn has_given_parameters(&self) -> bool {
+        self.parameters.read().is_some()
     }
 
     /// The values that are in view, as these types; NULL where the type is not known.

@@ -56,6 +56,38 @@ impl Drop for Memory {
     }
 }
 
+/// The rows of a statement inside of another, for as long as they are looked at.
+pub(crate) struct KeptRows {
+    batches: Vec<RecordBatch>,
+    memory: Memory,
+}
+
+impl KeptRows {
+    pub fn new(budget: &Arc<MemoryBudget>) -> KeptRows {
+        KeptRows {
+            batches: Vec::new(),
+            memory: Memory::new(budget),
+        }
+    }
+
+    /// 53200 when there is no memory for it.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.memory.grow(batch.get_array_memory_size())?;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+}
+
+impl std::fmt::Debug for KeptRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.batches.fmt(f)
+    }
+}
+
 /// The same rows in buffers that hold not much else.
 pub(crate) fn own(batch: &RecordBatch) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(own_array);

@@ -179,6 +179,7 @@ impl Session {
         let identity = Identity {
             session: role.oid,
             role: None,
+            definer: false,
         };
         let shown = Shown {
             session: &role.name,

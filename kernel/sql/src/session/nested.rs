@@ -21,6 +21,7 @@ use heliosdb_storage::{Interrupt, ReadView};
 use sqlparser::ast::Statement as Ast;
 
 use super::info::SessionInfo;
+use super::kept::KeptRows;
 use super::outcome::{Outcome, ResultColumn, Value};
 use super::statement::{Statement, StatementKind, parse_one};
 use super::transaction::TransactionState;
@@ -29,7 +30,6 @@ use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::plan::query::PlannedQuery;
 use crate::types::PgType;
-use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
 /// Statements inside statements inside statements: a plugin whose constraint writes a table with the
@@ -53,7 +53,7 @@ pub(crate) const STACK_BYTES_MIN: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct NestedResult {
     pub columns: Vec<ResultColumn>,
-    pub batches: Vec<RecordBatch>,
+    pub rows: KeptRows,
     pub tag: String,
 }
 
@@ -89,6 +89,11 @@ impl Session {
         self.txn.take_back(std::mem::take(&mut guest.txn));
         self.notices.append(&mut guest.notices);
         std::mem::swap(&mut guest.targets, &mut self.targets);
+    }
+
+    /// Room for rows.
+    pub(crate) fn keep_rows(&self) -> KeptRows {
+        KeptRows::new(self.instance.engine().memory())
     }
 
     /// A session that reads one view.
@@ -185,7 +190,8 @@ impl Session {
         let in_block = self.info.set_in_block(true);
         let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             depth::with_stack(statement.depth, || {
-                self.run_once(&statement, &params).and_then(read_whole)
+                let outcome = self.run_once(&statement, &params)?;
+                read_whole(outcome, self.keep_rows())
             })
         });
         self.info.set_in_block(in_block);
@@ -233,7 +239,8 @@ impl Session {
                     .map(|p| p.map_or(Value::Null, |text| Value::Text(text.to_owned())))
                     .collect();
                 let params = self.bind(&planned.params, &params)?;
-                self.run_query(&planned, &params).and_then(read_whole)
+                let outcome = self.run_query(&planned, &params)?;
+                read_whole(outcome, self.keep_rows())
             })
         })
     }
@@ -247,18 +254,18 @@ impl Session {
         statement: &Statement,
         types: &[PgType],
         values: &[ScalarValue],
-    ) -> Result<Vec<RecordBatch>> {
+    ) -> Result<KeptRows> {
         let in_block = self.info.set_in_block(true);
         let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             depth::with_stack(statement.depth, || {
                 let types: Vec<_> = types.iter().cloned().map(Some).collect();
                 let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
-                self.run_typed(statement, &types, &values)
-                    .and_then(read_whole)
+                let outcome = self.run_typed(statement, &types, &values)?;
+                read_whole(outcome, self.keep_rows())
             })
         });
         self.info.set_in_block(in_block);
-        Ok(result?.batches)
+        Ok(result?.rows)
     }
 
     /// Runs a query of a routine that reads: for all rows, or until there is one.
@@ -267,7 +274,7 @@ impl Session {
         planned: &PlannedQuery,
         values: &[ScalarValue],
         all: bool,
-    ) -> Result<Vec<RecordBatch>> {
+    ) -> Result<KeptRows> {
         stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
             let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
             let params = self.bind(
@@ -275,15 +282,15 @@ impl Session {
                 &values[..planned.params.len().min(values.len())],
             )?;
             let mut rows = self.query_rows(planned, &params)?;
-            let mut batches = Vec::new();
+            let mut kept = self.keep_rows();
             while let Some(batch) = rows.next_batch()? {
                 let is_enough = !all && batch.num_rows() > 0;
-                batches.push(batch);
+                kept.push(batch)?;
                 if is_enough {
                     break;
                 }
             }
-            Ok(batches)
+            Ok(kept)
         })
     }
 
@@ -323,31 +330,26 @@ fn check_nestable(statement: &Statement) -> Result<()> {
     )))
 }
 
-fn read_whole(outcome: Outcome) -> Result<NestedResult> {
-    match outcome {
+fn read_whole(outcome: Outcome, mut kept: KeptRows) -> Result<NestedResult> {
+    let (columns, tag) = match outcome {
         Outcome::Rows(mut rows) => {
             let columns = rows.columns().to_vec();
-            let (mut batches, mut n) = (Vec::new(), 0);
+            let mut n = 0;
             while let Some(batch) = rows.next_batch()? {
                 n += batch.num_rows() as u64;
-                batches.push(batch);
+                kept.push(batch)?;
             }
-            Ok(NestedResult {
-                columns,
-                batches,
-                tag: rows.tag(n).0,
-            })
+            (columns, rows.tag(n).0)
         }
-        Outcome::Command(tag) => Ok(NestedResult {
-            columns: Vec::new(),
-            batches: Vec::new(),
-            tag: tag.0,
-        }),
-        Outcome::Empty => Ok(NestedResult {
-            columns: Vec::new(),
-            batches: Vec::new(),
-            tag: String::new(),
-        }),
-        Outcome::CopyIn { .. } | Outcome::CopyOut(_) => Err(SqlError::internal("a nested COPY")),
-    }
+        Outcome::Command(tag) => (Vec::new(), tag.0),
+        Outcome::Empty => (Vec::new(), String::new()),
+        Outcome::CopyIn { .. } | Outcome::CopyOut(_) => {
+            return Err(SqlError::internal("a nested COPY"));
+        }
+    };
+    Ok(NestedResult {
+        columns,
+        rows: kept,
+        tag,
+    })
 }

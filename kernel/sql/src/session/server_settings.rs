@@ -75,7 +75,7 @@ impl SessionInfo {
     }
 
     /// 42501 for a parameter that only superusers may set, unless the role is one.
-    pub(super) fn check_may_set(&self, name: &str) -> Result<()> {
+    pub(crate) fn check_may_set(&self, name: &str) -> Result<()> {
         match !Settings::is_superusers(name) || self.role().superuser {
             true => Ok(()),
             false => Err(not_allowed(name)),

@@ -234,6 +234,8 @@ pub(crate) struct Identity {
     pub session: Oid,
     /// What SET ROLE made of that.
     pub role: Option<Oid>,
+    /// That is the owner of a SECURITY DEFINER routine, which runs now and may not become another.
+    pub definer: bool,
 }
 
 impl Identity {
@@ -362,7 +364,7 @@ impl Settings {
     }
 
     /// What to [`restore`](Settings::restore) a parameter from.
-    pub(super) fn saved(&self, name: &str) -> Result<Saved> {
+    pub(crate) fn saved(&self, name: &str) -> Result<Saved> {
         let name = name.to_ascii_lowercase();
         let value = match is_custom(&name) {
             true => self.0.custom.get(&name).cloned(),
@@ -376,7 +378,7 @@ impl Settings {
     }
 
     /// Gives a parameter back the value that it had.
-    pub(super) fn restore(&mut self, name: &str, saved: Saved) {
+    pub(crate) fn restore(&mut self, name: &str, saved: Saved) {
         if is_custom(name) {
             // What was never set is empty from then on, as in PostgreSQL.
             let value = saved.value.unwrap_or_default();
@@ -704,13 +706,13 @@ fn parse_millis(name: &str, value: &str) -> Result<u64> {
     Ok(ms as u64)
 }
 
-/// Milliseconds in the largest unit that divides them, as SHOW prints them.
 /// Of `log_min_duration_statement`, which was checked.
 fn slow_nanos(value: &str) -> u64 {
     let millis = parse_millis("log_min_duration_statement", value);
     millis.map_or(u64::MAX, |ms| ms.saturating_mul(1_000_000))
 }
 
+/// Milliseconds in the largest unit that divides them, as SHOW prints them.
 fn print_millis(ms: u64) -> String {
     match ms {
         0 => "0".to_owned(),

@@ -319,3 +319,66 @@ DROP PROCEDURE move(int, int, int);
 CALL move(1, 2, 3);
 -- differs: there is an index on it
 DROP ROUTINE add(int, int);
+
+-- What a function with its owner's rights does besides giving a value, the session does.
+CREATE SEQUENCE draws;
+CREATE FUNCTION draw() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public AS $$ SELECT nextval('draws') $$;
+SELECT draw();
+SELECT currval('draws'), lastval();
+CREATE FUNCTION set_tenant(t text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT set_config('app.tenant', t, false) $$;
+SELECT set_tenant('one');
+SELECT current_setting('app.tenant');
+BEGIN;
+SELECT set_tenant('two');
+ROLLBACK;
+SELECT current_setting('app.tenant');
+CREATE FUNCTION set_path() RETURNS text LANGUAGE sql SET search_path = public AS $$ SELECT set_config('app.tenant', current_setting('search_path'), false) $$;
+SELECT set_path();
+SELECT current_setting('app.tenant'), current_setting('search_path');
+CREATE FUNCTION hold(n bigint) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'SELECT pg_advisory_lock(n)';
+SELECT pg_advisory_lock(77);
+SELECT hold(77), hold(78);
+SELECT objid, count(*) FROM pg_locks WHERE locktype = 'advisory' GROUP BY objid ORDER BY objid;
+SELECT pg_advisory_unlock(77), pg_advisory_unlock(77), pg_advisory_unlock(78), pg_advisory_unlock(78);
+-- Its owner's rights are all that it has.
+CREATE FUNCTION be(who text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT set_config('role', who, false) $$;
+SELECT be('none');
+SELECT current_user = session_user;
+CREATE FUNCTION be_as_caller(who text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('role', who, false) $$;
+SELECT be_as_caller('none');
+-- The path of a function counts when it is made.
+CREATE SCHEMA vault;
+CREATE TABLE vault.pwds (username text, pwd text);
+INSERT INTO vault.pwds VALUES ('a', 'secret');
+CREATE FUNCTION pw(u text) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = vault, pg_temp AS 'SELECT pwd FROM pwds WHERE username = u';
+SELECT pw('a'), pw('b');
+CREATE FUNCTION pw_here(u text) RETURNS text LANGUAGE sql AS 'SELECT pwd FROM pwds WHERE username = u';
+-- What only superusers may set.
+CREATE ROLE fn_setter;
+CREATE SCHEMA of_setter AUTHORIZATION fn_setter;
+SET ROLE fn_setter;
+CREATE FUNCTION of_setter.quiet() RETURNS int LANGUAGE sql SET log_statement = 'none' AS 'SELECT 1';
+CREATE FUNCTION of_setter.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE of_setter.p() LANGUAGE sql AS 'SELECT 1';
+REVOKE ALL ON ALL PROCEDURES IN SCHEMA of_setter FROM PUBLIC;
+SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = 'of_setter'::regnamespace ORDER BY 1;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA of_setter FROM PUBLIC;
+SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = 'of_setter'::regnamespace ORDER BY 1;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA of_setter TO PUBLIC;
+SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = 'of_setter'::regnamespace ORDER BY 1;
+RESET ROLE;
+DROP ROUTINE of_setter.f(), of_setter.p();
+DROP SCHEMA of_setter;
+DROP ROLE fn_setter;
+-- Writing in every part of a union, each in its turn, and only as far as rows are asked for.
+CREATE TABLE notes (id int GENERATED ALWAYS AS IDENTITY, what text);
+CREATE FUNCTION jot(what text) RETURNS int LANGUAGE sql AS $$ INSERT INTO notes (what) VALUES ($1) RETURNING id $$;
+SELECT jot('a') UNION ALL SELECT jot('b') UNION ALL SELECT jot('c');
+BEGIN;
+SELECT jot(w) FROM (VALUES ('d'), ('e')) v (w) UNION ALL SELECT jot('f') LIMIT 1;
+SELECT jot('g') UNION ALL SELECT 1 / (jot('h') - 6) UNION ALL SELECT jot('i');
+ROLLBACK;
+SELECT jot('j') > 0 FROM notes WHERE id = 1;
+SELECT what FROM notes ORDER BY id;
+CREATE FUNCTION both_of(n int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM (SELECT id FROM notes WHERE id = n UNION ALL SELECT id FROM notes) x';
+SELECT both_of(id) FROM notes WHERE id < 3 UNION ALL SELECT both_of(99) ORDER BY 1;

@@ -142,3 +142,63 @@ fn bodies_follow_the_catalog() {
         "{failed}"
     );
 }
+
+/// Calls that never end listen to a timeout.
+#[test]
+fn recursion_can_be_cancelled() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("SET check_function_bodies = off");
+    session.ok("CREATE FUNCTION fib(n int) RETURNS int LANGUAGE sql AS 'SELECT CASE WHEN n < 2 THEN n ELSE fib(n - 1) + fib(n - 2) END'");
+    session.ok("SET statement_timeout = '100ms'");
+    let failed = session.run("SELECT fib(60)");
+    assert!(failed.contains(state::QUERY_CANCELED.as_str()), "{failed}");
+    session.ok("SET statement_timeout = 0");
+    assert_eq!(session.ok("SELECT fib(10)"), "fib\n55\n");
+}
+
+/// Rows of a function are of the memory of queries.
+#[test]
+fn rows_of_a_function_have_a_limit() {
+    let db = Db::within(32 << 20);
+    let mut session = db.session();
+    session.ok("CREATE FUNCTION n(bigint) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT * FROM generate_series(1, $1)'");
+    let failed = session.run("SELECT count(*) FROM n(40000000)");
+    assert!(failed.contains(state::OUT_OF_MEMORY.as_str()), "{failed}");
+    assert_eq!(session.ok("SELECT count(*) FROM n(1000)"), "count\n1000\n");
+}
+
+/// EXPLAIN ANALYZE runs what is written, too.
+#[test]
+fn explain_analyze_lends() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok(WORLD);
+    session.ok("EXPLAIN ANALYZE SELECT note('x')");
+    assert_eq!(session.ok("SELECT what FROM log"), "what\nx\n");
+}
+
+/// A statement of a function that runs on the threads of queries needs none of them.
+#[test]
+fn unions_of_calls_of_unions_end() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("CREATE TABLE t (a int); INSERT INTO t SELECT i FROM generate_series(1, 50) g(i)");
+    session.ok("CREATE FUNCTION f(int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM (SELECT a FROM t WHERE a = $1 UNION ALL SELECT a FROM t) x'");
+    let parts = vec!["SELECT f(a) AS n FROM t"; 8].join(" UNION ALL ");
+    let all = session.ok(&format!("SELECT count(*), min(n), max(n) FROM ({parts}) x"));
+    assert_eq!(all, "count | min | max\n400 | 51 | 51\n");
+}
+
+/// Who listens is told what a function with its owner's rights notifies of.
+#[test]
+fn a_definer_notifies() {
+    let db = Db::new();
+    let (mut listener, mut session) = (db.session(), db.session());
+    listener.ok("LISTEN ch");
+    session.ok("CREATE FUNCTION tell(m text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ SELECT pg_notify('ch', m) $$");
+    session.ok("SELECT tell('hello')");
+    let told = listener.0.take_notifications();
+    let told: Vec<_> = told.iter().map(|n| n.payload.as_str()).collect();
+    assert_eq!(told, ["hello"]);
+}

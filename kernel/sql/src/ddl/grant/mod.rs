@@ -370,21 +370,26 @@ impl Session {
 
     fn targets(&mut self, catalog: &CatalogSnapshot, objects: &Objects) -> Result<Vec<Target>> {
         match objects {
-            Objects::AllIn(kind, schemas) => {
+            Objects::AllRoutinesIn(named, schemas) => {
                 let mut targets = Vec::new();
                 for schema in schemas {
                     let schema = self.schema_oid(catalog, schema)?;
-                    if *kind == Kind::Function && schema == oid::PG_CATALOG_SCHEMA {
+                    if schema == oid::PG_CATALOG_SCHEMA {
                         return Err(SqlError::unsupported(
                             "a privilege on the functions that are built in",
                         )
                         .with_hint("Every role may execute the functions there are."));
                     }
-                    if *kind == Kind::Function {
-                        let routines = catalog.routines().iter();
-                        let routines = routines.filter(|r| r.schema == schema);
-                        targets.extend(routines.map(|r| Target::of_routine(r)));
-                    }
+                    let routines = catalog.routines().iter();
+                    let routines = routines.filter(|r| r.schema == schema && named.fits(r.kind));
+                    targets.extend(routines.map(|r| Target::of_routine(r)));
+                }
+                Ok(targets)
+            }
+            Objects::AllIn(kind, schemas) => {
+                let mut targets = Vec::new();
+                for schema in schemas {
+                    let schema = self.schema_oid(catalog, schema)?;
                     let relations = catalog.relations_in(schema);
                     let relations = relations.filter_map(|(_, oid)| catalog.relation(oid));
                     targets.extend(

@@ -99,6 +99,8 @@ pub(crate) enum Objects {
     Functions(NamedAs, Vec<RoutineName>),
     /// ALL TABLES IN SCHEMA …
     AllIn(Kind, Vec<Ident>),
+    /// The routines of schemas that are what they are called.
+    AllRoutinesIn(NamedAs, Vec<Ident>),
 }
 
 /// Whether tokens begin one of the statements.
@@ -266,17 +268,21 @@ fn columns(p: &mut Parser<'_>) -> Result<Vec<Ident>> {
 }
 
 fn objects(p: &mut Parser<'_>) -> Result<Objects> {
-    let all = [
-        ("tables", Kind::Table),
-        ("sequences", Kind::Sequence),
-        ("functions", Kind::Function),
-        ("procedures", Kind::Function),
-        ("routines", Kind::Function),
+    type All = fn(Vec<Ident>) -> Objects;
+    let all: [(&str, All); 5] = [
+        ("tables", |s| Objects::AllIn(Kind::Table, s)),
+        ("sequences", |s| Objects::AllIn(Kind::Sequence, s)),
+        ("functions", |s| {
+            Objects::AllRoutinesIn(NamedAs::Function, s)
+        }),
+        ("procedures", |s| {
+            Objects::AllRoutinesIn(NamedAs::Procedure, s)
+        }),
+        ("routines", |s| Objects::AllRoutinesIn(NamedAs::Routine, s)),
     ];
-    for (name, kind) in all {
+    for (name, all) in all {
         if words(p, &["all", name, "in", "schema"]) {
-            let schemas = p.parse_comma_separated(Parser::parse_identifier)?;
-            return Ok(Objects::AllIn(kind, schemas));
+            return Ok(all(p.parse_comma_separated(Parser::parse_identifier)?));
         }
     }
     let kinds: [(&[&str], Kind); 14] = [

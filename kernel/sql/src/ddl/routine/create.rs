@@ -406,7 +406,7 @@ impl Session {
                         .info
                         .with_settings(|s| s.get(name).map(str::to_owned))?,
                 };
-                // It is asked whether it may be set, and what to.
+                self.info.check_may_set(name)?;
                 let mut tried = self.info.settings();
                 tried.set(name, &value)?;
                 routine.settings.retain(|(known, _)| known != name);
