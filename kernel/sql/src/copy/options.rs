@@ -1,6 +1,9 @@
 //! COPY's options: their defaults, and PostgreSQL's checks of what goes together.
 
+use ::parquet::basic::Compression;
+
 use super::encoding::Encoding;
+use super::parquet;
 use super::syntax::{Given, GivenOption};
 use crate::error::{Result, SqlError, state};
 use crate::session::settings::parse_bool;
@@ -11,6 +14,18 @@ pub enum CopyFormat {
     Text,
     Csv,
     Binary,
+    Parquet,
+}
+
+impl CopyFormat {
+    /// As messages have it, of the formats that are no text.
+    fn mode(self) -> Option<&'static str> {
+        match self {
+            CopyFormat::Text | CopyFormat::Csv => None,
+            CopyFormat::Binary => Some("BINARY"),
+            CopyFormat::Parquet => Some("PARQUET"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +60,8 @@ pub struct CopyOptions {
     pub freeze: bool,
     /// Of the data, where it is text.
     pub encoding: Encoding,
+    /// Of the pages of a Parquet file.
+    pub compression: Compression,
 }
 
 fn invalid(message: impl Into<String>) -> SqlError {
@@ -73,6 +90,7 @@ struct Written {
     force_null: Option<Vec<String>>,
     freeze: Option<bool>,
     encoding: Option<Encoding>,
+    compression: Option<Compression>,
 }
 
 impl GivenOption {
@@ -162,6 +180,9 @@ impl Written {
             "force_not_null" => set(&mut self.force_not_null, || option.columns()),
             "force_null" => set(&mut self.force_null, || option.columns()),
             "encoding" => set(&mut self.encoding, || Encoding::by_name(&option.text()?)),
+            "compression" => set(&mut self.compression, || {
+                parquet::compression_by_name(&option.text()?)
+            }),
             other => Err(syntax_error(format!("option \"{other}\" not recognized"))),
         }
     }
@@ -181,6 +202,7 @@ impl CopyOptions {
             force_null: Vec::new(),
             freeze: false,
             encoding: Encoding::Utf8,
+            compression: parquet::zstd(),
         }
     }
 
@@ -189,6 +211,13 @@ impl CopyOptions {
             format: CopyFormat::Csv,
             delimiter: b',',
             null: String::new(),
+            ..CopyOptions::text()
+        }
+    }
+
+    pub fn parquet() -> CopyOptions {
+        CopyOptions {
+            format: CopyFormat::Parquet,
             ..CopyOptions::text()
         }
     }
@@ -262,6 +291,7 @@ fn format_by_name(name: &str) -> Result<CopyFormat> {
         "text" => Ok(CopyFormat::Text),
         "csv" => Ok(CopyFormat::Csv),
         "binary" => Ok(CopyFormat::Binary),
+        "parquet" => Ok(CopyFormat::Parquet),
         other => Err(invalid(format!("COPY format \"{other}\" not recognized"))),
     }
 }
@@ -282,21 +312,39 @@ impl Written {
             CopyFormat::Text => CopyOptions::text(),
             CopyFormat::Csv => CopyOptions::csv(),
             CopyFormat::Binary => CopyOptions::binary(),
+            CopyFormat::Parquet => CopyOptions::parquet(),
         };
-        if format == CopyFormat::Binary {
-            if self.delimiter.is_some() {
-                return Err(syntax_error("cannot specify DELIMITER in BINARY mode"));
-            }
-            if self.null.is_some() {
-                return Err(syntax_error("cannot specify NULL in BINARY mode"));
+        if let Some(mode) = format.mode() {
+            for (given, what) in [
+                (self.delimiter.is_some(), "DELIMITER"),
+                (self.null.is_some(), "NULL"),
+            ] {
+                if given {
+                    return Err(syntax_error(format!(
+                        "cannot specify {what} in {mode} mode"
+                    )));
+                }
             }
         }
         if let Some(text) = &self.delimiter {
             o.delimiter = one_byte("delimiter", text)?;
         }
         o.null = self.null.unwrap_or(o.null);
-        if format == CopyFormat::Binary && self.header.is_some_and(|h| h != Header::No) {
-            return Err(not_supported("cannot specify HEADER in BINARY mode"));
+        if let Some(mode) = format.mode()
+            && self.header.is_some_and(|h| h != Header::No)
+        {
+            return Err(not_supported(format!(
+                "cannot specify HEADER in {mode} mode"
+            )));
+        }
+        let is_parquet = format == CopyFormat::Parquet;
+        if is_parquet && self.encoding.is_some_and(|e| e != Encoding::Utf8) {
+            return Err(not_supported("the texts of a Parquet file are in UTF8"));
+        }
+        if !is_parquet && self.compression.is_some() {
+            return Err(not_supported(
+                "COPY compression available only in PARQUET mode",
+            ));
         }
         let csv_only = |given: bool, what: &str| match given && format != CopyFormat::Csv {
             true => Err(not_supported(format!(
@@ -334,6 +382,7 @@ impl Written {
         o.force_null = self.force_null.unwrap_or_default();
         o.freeze = self.freeze.unwrap_or_default();
         o.encoding = self.encoding.unwrap_or(o.encoding);
+        o.compression = self.compression.unwrap_or(o.compression);
         if o.freeze && !from {
             return Err(invalid("COPY freeze only available using COPY FROM"));
         }

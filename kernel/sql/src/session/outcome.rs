@@ -83,7 +83,7 @@ pub enum Outcome {
 pub enum CopyFormat {
     Text,
     Csv,
-    /// Rows in COPY's binary format, or a dump.
+    /// Rows in one of COPY's formats that are no text, or a dump.
     Binary,
 }
 
@@ -92,7 +92,9 @@ impl From<crate::copy::CopyFormat> for CopyFormat {
         match format {
             crate::copy::CopyFormat::Text => CopyFormat::Text,
             crate::copy::CopyFormat::Csv => CopyFormat::Csv,
-            crate::copy::CopyFormat::Binary => CopyFormat::Binary,
+            crate::copy::CopyFormat::Binary | crate::copy::CopyFormat::Parquet => {
+                CopyFormat::Binary
+            }
         }
     }
 }
@@ -284,7 +286,7 @@ impl Rows {
     /// The completion tag after `n` rows.
     pub fn tag(&self, n: u64) -> CommandTag {
         match &self.tag {
-            TagKind::Counted(verb) => CommandTag(format!("{verb} {n}")),
+            TagKind::Counted(verb) => CommandTag::counted(verb, n),
             TagKind::Fixed(tag) => CommandTag(tag.clone()),
         }
     }

@@ -5,6 +5,7 @@
 //! 3. [`Session::copy_in_done`] inserts the rest, judges and checks what waited for the end, and commits outside
 //!    a block. [`Session::copy_in_fail`], or any error, undoes it all.
 
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use sqlparser::ast::{self, Expr, Ident, ObjectName, visit_expressions};
 use super::file;
 use crate::catalog::model::Table;
 use crate::catalog::{CatalogSnapshot, Relation};
-use crate::copy::{BinaryDecoder, CopyColumn, CopyFormat, CopyOptions, Decoder};
+use crate::copy::{BinaryDecoder, CopyColumn, CopyFormat, CopyOptions, Decoder, ParquetDecoder};
 use crate::dml::insert::{check_identity, complete, find_column, not_a_table};
 use crate::dml::target::WriteTarget;
 use crate::dml::write::Writer;
@@ -29,7 +30,7 @@ use crate::session::Session;
 use crate::session::outcome::{self, CommandTag, Outcome};
 use crate::session::planning::LazyState;
 use crate::session::spelling::Overriding;
-use crate::types::PgType;
+use crate::types::{Format, PgType};
 
 pub(crate) struct CopyIn {
     target: Arc<WriteTarget>,
@@ -44,6 +45,40 @@ pub(crate) struct CopyIn {
 enum Input {
     Lines(Box<Decoder>),
     Binary(Box<BinaryDecoder>),
+    Parquet(Box<Parquet>),
+}
+
+/// Rows of a Parquet file, which are read when all of it is there.
+struct Parquet {
+    columns: Vec<CopyColumn>,
+    /// Whether the file is to have no other columns.
+    exact: bool,
+    table: String,
+    format: Format,
+    spool: Option<file::Spool>,
+    decoder: Option<ParquetDecoder>,
+}
+
+impl Parquet {
+    fn open(&mut self, file: File) -> Result<()> {
+        let format = self.format.clone();
+        let decoder = ParquetDecoder::open(file, &self.columns, self.exact, &self.table, format)?;
+        self.decoder = Some(decoder);
+        Ok(())
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if self.decoder.is_none()
+            && let Some(spool) = &mut self.spool
+        {
+            let file = spool.file()?;
+            self.open(file)?;
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.next_batch(),
+            None => Err(SqlError::internal("a COPY without data")),
+        }
+    }
 }
 
 impl Input {
@@ -51,13 +86,23 @@ impl Input {
         match self {
             Input::Lines(decoder) => decoder.push(data),
             Input::Binary(decoder) => decoder.push(data),
+            Input::Parquet(parquet) => match &mut parquet.spool {
+                Some(spool) => spool.write(data).map(|()| Vec::new()),
+                None => Err(SqlError::internal("data for a COPY from a file")),
+            },
         }
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    /// The rows that are left when all has come; more of them may follow.
+    fn finish(&mut self) -> Result<(Vec<RecordBatch>, bool)> {
         match self {
-            Input::Lines(decoder) => decoder.finish(),
-            Input::Binary(decoder) => decoder.finish(),
+            Input::Lines(decoder) => decoder.finish().map(|rows| (rows, false)),
+            Input::Binary(decoder) => decoder.finish().map(|rows| (rows, false)),
+            Input::Parquet(parquet) => {
+                let rows = parquet.next_batch()?;
+                let more = rows.is_some();
+                Ok((Vec::from_iter(rows), more))
+            }
         }
     }
 }
@@ -179,6 +224,17 @@ impl Session {
             CopyFormat::Binary => {
                 Input::Binary(Box::new(BinaryDecoder::new(&described, target.name())?))
             }
+            CopyFormat::Parquet => Input::Parquet(Box::new(Parquet {
+                columns: described,
+                exact: columns.is_empty(),
+                table: target.name().to_owned(),
+                format: self.info.format(),
+                spool: match file {
+                    Some(_) => None,
+                    None => Some(file::Spool::create(self.instance.runtime_env())?),
+                },
+                decoder: None,
+            })),
         };
         let catalog = self.info.catalog();
         let writer = Writer::new(self, catalog);
@@ -196,7 +252,7 @@ impl Session {
             return Ok(Outcome::CopyIn { format, columns });
         };
         let copied = file::Source::open(file)
-            .and_then(|mut source| copy.read(self, &mut source))
+            .and_then(|source| copy.read(self, source))
             .and_then(|()| copy.finish(self));
         copied.map_err(|e| copy.fail(self, e))?;
         let tag = CommandTag::counted("COPY", copy.rows);
@@ -334,7 +390,10 @@ impl CopyIn {
     }
 
     /// Takes all that a file has.
-    fn read(&mut self, session: &mut Session, source: &mut file::Source) -> Result<()> {
+    fn read(&mut self, session: &mut Session, mut source: file::Source) -> Result<()> {
+        if let Input::Parquet(parquet) = &mut self.decoder {
+            return parquet.open(source.into_file());
+        }
         loop {
             let piece = source.next()?;
             if piece.is_empty() {
@@ -346,8 +405,13 @@ impl CopyIn {
 
     /// The data has ended.
     fn finish(&mut self, session: &mut Session) -> Result<()> {
-        let batches = self.decoder.finish()?;
-        self.insert(session, batches)?;
+        loop {
+            let (batches, more) = self.decoder.finish()?;
+            self.insert(session, batches)?;
+            if !more {
+                break;
+            }
+        }
         let finished = session.with_state(|session, state| self.writer.finish(session, state));
         finished.map_err(|e| self.context(e))
     }

@@ -6,7 +6,9 @@ use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 use super::copy_in::{check_named, copy_columns, copy_places};
 use super::file;
 use crate::catalog::Relation;
-use crate::copy::{BinaryEncoder, CopyColumn, CopyFormat, CopyOptions, Encoder, ForceQuote};
+use crate::copy::{
+    BinaryEncoder, CopyColumn, CopyFormat, CopyOptions, Encoder, ForceQuote, ParquetEncoder,
+};
 use crate::dump::stream::ExportStream;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{named_table, select};
@@ -40,6 +42,7 @@ struct EncodedRows {
 enum Output {
     Lines(Encoder),
     Binary(BinaryEncoder),
+    Parquet(Box<ParquetEncoder>),
 }
 
 impl Output {
@@ -53,6 +56,8 @@ impl Output {
                 Encoder::new(options, columns, format).map(Output::Lines)
             }
             CopyFormat::Binary => BinaryEncoder::new(columns, format).map(Output::Binary),
+            CopyFormat::Parquet => ParquetEncoder::new(columns, options.compression, format)
+                .map(|encoder| Output::Parquet(Box::new(encoder))),
         }
     }
 
@@ -67,24 +72,43 @@ impl Output {
                 }
             }
             Output::Binary(encoder) => encoder.header(&mut chunk.data),
+            Output::Parquet(_) => {}
         }
         Ok(())
     }
 
-    fn row(&mut self, batch: &RecordBatch, row: usize, chunk: &mut CopyChunk) -> Result<()> {
-        match self {
-            Output::Lines(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
-            Output::Binary(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
+    fn rows(&mut self, batch: &RecordBatch, chunk: &mut CopyChunk) -> Result<()> {
+        if let Output::Parquet(encoder) = self {
+            encoder.write(batch)?;
+            encoder.take(&mut chunk.data);
+            chunk.end_pieces();
+            return Ok(());
         }
-        chunk.row_ends.push(chunk.data.len());
-        Ok(())
-    }
-
-    fn trailer(&mut self, chunk: &mut CopyChunk) {
-        if let Output::Binary(encoder) = self {
-            encoder.trailer(&mut chunk.data);
+        for row in 0..batch.num_rows() {
+            match self {
+                Output::Lines(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
+                Output::Binary(encoder) => encoder.encode_row(batch, row, &mut chunk.data)?,
+                Output::Parquet(_) => {}
+            }
             chunk.row_ends.push(chunk.data.len());
         }
+        Ok(())
+    }
+
+    fn trailer(&mut self, chunk: &mut CopyChunk) -> Result<()> {
+        match self {
+            Output::Lines(_) => {}
+            Output::Binary(encoder) => {
+                encoder.trailer(&mut chunk.data);
+                chunk.row_ends.push(chunk.data.len());
+            }
+            Output::Parquet(encoder) => {
+                encoder.finish()?;
+                encoder.take(&mut chunk.data);
+                chunk.end_pieces();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -92,8 +116,19 @@ impl Output {
 #[derive(Debug, Default)]
 pub struct CopyChunk {
     pub data: Vec<u8>,
-    /// Where each row, or the header, ends in `data`. A piece of a dump is one row.
+    /// Where each row, or the header, ends in `data`. A piece of a dump, or of a file, is one row.
     pub row_ends: Vec<usize>,
+}
+
+impl CopyChunk {
+    /// Cuts what was added into pieces of a size for messages.
+    fn end_pieces(&mut self) {
+        let mut end = self.row_ends.last().copied().unwrap_or(0);
+        while end < self.data.len() {
+            end = self.data.len().min(end + CHUNK_BYTES);
+            self.row_ends.push(end);
+        }
+    }
 }
 
 impl CopyOut {
@@ -181,13 +216,11 @@ impl EncodedRows {
             match self.rows.next_batch()? {
                 Some(batch) => {
                     self.count += batch.num_rows() as u64;
-                    for row in 0..batch.num_rows() {
-                        self.encoder.row(&batch, row, &mut chunk)?;
-                    }
+                    self.encoder.rows(&batch, &mut chunk)?;
                 }
                 None => {
                     self.done = true;
-                    self.encoder.trailer(&mut chunk);
+                    self.encoder.trailer(&mut chunk)?;
                 }
             }
         }

@@ -7,8 +7,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SpillFile, SpillWriter};
 
 use crate::error::{Result, SqlError, SqlState, state};
+use crate::plan::error::convert;
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -31,6 +36,11 @@ impl Source {
         })
     }
 
+    /// The file, from its beginning.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// What comes next; nothing at the end.
     pub fn next(&mut self) -> Result<&[u8]> {
         loop {
@@ -44,6 +54,39 @@ impl Source {
             }
         }
     }
+}
+
+/// What a client sends, put aside in a file for formats that are read from their end. It is gone when it is
+/// dropped.
+pub(crate) struct Spool {
+    file: Arc<dyn SpillFile>,
+    writer: Box<dyn SpillWriter>,
+}
+
+impl Spool {
+    pub fn create(environment: &RuntimeEnv) -> Result<Spool> {
+        let disk = &environment.disk_manager;
+        let file = disk.create_tmp_file("COPY FROM STDIN").map_err(convert)?;
+        let writer = file.open_writer().map_err(convert)?;
+        Ok(Spool { file, writer })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes).map_err(|e| put_aside(&e))
+    }
+
+    /// All that was written, to be read.
+    pub fn file(&mut self) -> Result<File> {
+        self.writer.finish().map_err(convert)?;
+        let path = self.file.path();
+        let path = path.ok_or_else(|| SqlError::internal("a file of the spool has no path"))?;
+        File::open(path).map_err(|e| put_aside(&e))
+    }
+}
+
+fn put_aside(error: &io::Error) -> SqlError {
+    let message = format!("could not put COPY data aside: {}", said(error));
+    SqlError::new(code_of(error), message)
 }
 
 /// A file that is copied to, new or emptied.

@@ -30,6 +30,7 @@ mod monitor;
 mod notify;
 mod observer;
 mod offset;
+mod parquet;
 mod plugin;
 mod privileges;
 mod query;
