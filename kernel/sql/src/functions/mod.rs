@@ -15,6 +15,7 @@ pub mod enumeration;
 pub mod interval;
 pub mod json;
 pub mod jsonb;
+pub mod jsonpath;
 pub mod keys;
 pub mod math;
 mod monitor;
@@ -103,6 +104,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     interval::register(&mut r);
     json::register(&mut r);
     jsonb::register(&mut r);
+    jsonpath::register(&mut r);
     keys::register(&mut r);
     math::register(&mut r);
     notify::register(&mut r);

@@ -12,6 +12,7 @@ use regex::{Regex, RegexBuilder};
 use super::Registry;
 use crate::error::{Result, SqlError, SqlState, state};
 use crate::semantics::kernel::*;
+use crate::types::pattern;
 
 /// Compiled patterns kept per thread; a pattern is nearly always a constant of the query.
 const CACHE_ENTRIES_MAX: usize = 64;
@@ -23,20 +24,6 @@ thread_local! {
 #[derive(Clone, Copy, Default)]
 struct Flags {
     global: bool,
-}
-
-fn invalid_regex(e: impl std::fmt::Display) -> SqlError {
-    let text = e.to_string();
-    let last = text
-        .lines()
-        .last()
-        .unwrap_or("")
-        .trim_start_matches("error: ")
-        .to_string();
-    SqlError::new(
-        state::INVALID_REGULAR_EXPRESSION,
-        format!("invalid regular expression: {last}"),
-    )
 }
 
 fn compile(pattern: &str, flags: &str) -> Result<(Regex, Flags)> {
@@ -71,14 +58,14 @@ fn compile(pattern: &str, flags: &str) -> Result<(Regex, Flags)> {
         source = &literal;
     }
     let newline = options.contains('n') || options.contains('m');
-    let translated = translate(source);
+    let translated = pattern::translate(source);
     let regex = RegexBuilder::new(&translated)
         .case_insensitive(options.rfind('i') > options.rfind('c'))
         .dot_matches_new_line(!newline && !options.contains('p'))
         .multi_line(newline || options.contains('w'))
         .ignore_whitespace(options.contains('x'))
         .build()
-        .map_err(invalid_regex)?;
+        .map_err(pattern::invalid)?;
     CACHE.with(|c| {
         let mut cache = c.borrow_mut();
         if cache.len() >= CACHE_ENTRIES_MAX {
@@ -87,31 +74,6 @@ fn compile(pattern: &str, flags: &str) -> Result<(Regex, Flags)> {
         cache.insert(key, regex.clone());
     });
     Ok((regex, parsed))
-}
-
-/// ARE escapes the crate spells otherwise.
-fn translate(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('m') => out.push_str(r"\b{start}"),
-            Some('M') => out.push_str(r"\b{end}"),
-            Some('y') => out.push_str(r"\b"),
-            Some('Y') => out.push_str(r"\B"),
-            Some('Z') => out.push_str(r"\z"),
-            Some(other) => {
-                out.push('\\');
-                out.push(other);
-            }
-            None => out.push('\\'),
-        }
-    }
-    out
 }
 
 /// `\1` and `\&` of a replacement.

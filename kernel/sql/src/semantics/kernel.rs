@@ -24,7 +24,7 @@ use crate::types::cast::numeric_at;
 use crate::types::interval::Interval as IntervalValue;
 use crate::types::jsonb::Json as JsonValue;
 use crate::types::numeric::{Numeric as NumericValue, encoding};
-use crate::types::{PgType, json};
+use crate::types::{PgType, json, jsonpath};
 
 /// The SQL type a marker stands for.
 pub trait SqlType {
@@ -379,6 +379,24 @@ impl Ret for Jsonb {
     }
     fn finish(mut b: LargeStringBuilder) -> ArrayRef {
         Arc::new(b.finish())
+    }
+}
+
+/// A `jsonpath` is passed as its text, for a function to take apart.
+pub struct Jsonpath;
+impl SqlType for Jsonpath {
+    fn pg() -> PgType {
+        PgType::Jsonpath
+    }
+}
+impl Arg for Jsonpath {
+    type Column<'a> = &'a StringViewArray;
+    type Item<'a> = &'a str;
+    fn column(a: &dyn Array) -> Result<Self::Column<'_>> {
+        jsonpath::texts(a)
+    }
+    fn get<'a: 'a>(c: &Self::Column<'a>, row: usize) -> Result<Self::Item<'a>> {
+        Ok(c.value(row))
     }
 }
 

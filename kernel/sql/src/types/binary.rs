@@ -1,7 +1,7 @@
 //! The binary wire format: what PostgreSQL's send and receive functions write and read.
 //!
 //! Big-endian throughout; dates and times count from 2000-01-01; `numeric` is base-10⁴ digits;
-//! `jsonb` has a version byte; arrays carry dimensions and the element's OID.
+//! `jsonb` and `jsonpath` have a version byte; arrays carry dimensions and the element's OID.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
@@ -20,6 +20,7 @@ use crate::error::{Result, SqlError, state};
 
 const EPOCH_MICROS: i64 = datetime::POSTGRES_EPOCH_DAYS as i64 * datetime::MICROS_PER_DAY;
 const JSONB_VERSION: u8 = 1;
+const JSONPATH_VERSION: u8 = 1;
 const NUMERIC_NEGATIVE: u16 = 0x4000;
 const NUMERIC_NAN: u16 = 0xc000;
 const NUMERIC_INFINITY: u16 = 0xd000;
@@ -74,6 +75,12 @@ pub fn encode_binary_typmod(
         (PgType::Jsonb, _) => {
             out.push(JSONB_VERSION);
             out.extend_from_slice(text_at(values, row).as_bytes());
+        }
+        (PgType::Jsonpath, _) => {
+            out.push(JSONPATH_VERSION);
+            let mut text = String::new();
+            encode_text_typmod(values, row, ty, typmod, f, &mut text);
+            out.extend_from_slice(text.as_bytes());
         }
         (PgType::Bytea, DataType::Binary) => {
             out.extend_from_slice(values.as_binary::<i32>().value(row))
@@ -347,6 +354,10 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
         }
         PgType::Uuid => ScalarValue::FixedSizeBinary(16, Some(r.array::<16>()?.to_vec())),
         PgType::Jsonb => ScalarValue::LargeUtf8(Some(jsonb::canonical(jsonb_text(r)?)?)),
+        PgType::Jsonpath => {
+            let text = jsonpath_text(r)?;
+            return super::decode_text(ty, -1, text, &Format::default());
+        }
         PgType::Oid
         | PgType::Regclass
         | PgType::Regtype
@@ -371,11 +382,20 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
 
 /// The text after the version of a jsonb.
 pub(super) fn jsonb_text<'a>(r: &mut Reader<'a>) -> Result<&'a str> {
+    versioned(r, JSONB_VERSION, "jsonb")
+}
+
+/// The text after the version of a jsonpath.
+pub(super) fn jsonpath_text<'a>(r: &mut Reader<'a>) -> Result<&'a str> {
+    versioned(r, JSONPATH_VERSION, "jsonpath")
+}
+
+fn versioned<'a>(r: &mut Reader<'a>, known: u8, ty: &str) -> Result<&'a str> {
     let version = r.array::<1>()?[0];
-    if version != JSONB_VERSION {
+    if version != known {
         return Err(SqlError::new(
             state::INTERNAL_ERROR,
-            format!("unsupported jsonb version number {version}"),
+            format!("unsupported {ty} version number {version}"),
         ));
     }
     utf8(r.take(r.bytes.len())?)

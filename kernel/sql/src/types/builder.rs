@@ -24,7 +24,9 @@ use datafusion::common::ScalarValue;
 
 use super::interval::Interval;
 use super::numeric::{Numeric, encoding};
-use super::{EnumType, ExtensionType, Format, PgType, array, datetime, float, json, jsonb, names};
+use super::{
+    EnumType, ExtensionType, Format, PgType, array, datetime, float, json, jsonb, jsonpath, names,
+};
 use crate::error::{Result, SqlError, state};
 
 /// Longest `name`, in bytes (`NAMEDATALEN` - 1).
@@ -65,6 +67,7 @@ enum Values {
     Uuid(FixedSizeBinaryBuilder),
     Json(BinaryViewBuilder),
     Jsonb(LargeStringBuilder),
+    Jsonpath(StringViewBuilder),
     Oid(PrimitiveBuilder<UInt32Type>),
     Extension {
         ty: &'static ExtensionType,
@@ -129,6 +132,7 @@ impl ColumnBuilder {
             Uuid => Values::Uuid(FixedSizeBinaryBuilder::with_capacity(n, 16)),
             Json => Values::Json(BinaryViewBuilder::with_capacity(n)),
             Jsonb => Values::Jsonb(LargeStringBuilder::with_capacity(n, n * 32)),
+            Jsonpath => Values::Jsonpath(StringViewBuilder::with_capacity(n)),
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => {
                 Values::Oid(PrimitiveBuilder::with_capacity(n))
             }
@@ -231,6 +235,7 @@ impl ColumnBuilder {
                 b.append_value(text);
             }
             Values::Jsonb(b) => b.append_value(jsonb::canonical(text)?),
+            Values::Jsonpath(b) => b.append_value(jsonpath::canonical(text)?),
             Values::Oid(b) => b.append_value(parse_oid(text, ty, f)?),
             Values::Enum { ty, keys } => keys.append_value(ty.key_of(text)?),
             Values::Extension { ty, values } => values.push(ty.parse_one(text, self.typmod)?),
@@ -282,6 +287,7 @@ impl ColumnBuilder {
             Values::Uuid(b) => b.append_null(),
             Values::Json(b) => b.append_null(),
             Values::Jsonb(b) => b.append_null(),
+            Values::Jsonpath(b) => b.append_null(),
             Values::Oid(b) => b.append_null(),
             Values::Enum { keys, .. } => keys.append_null(),
             Values::Extension { ty, values } => values.push(new_null_array(&ty.arrow(), 1)),
@@ -312,6 +318,9 @@ impl ColumnBuilder {
             Values::Uuid(b) => Arc::new(b.finish()),
             Values::Json(b) => Arc::new(b.finish()),
             Values::Jsonb(b) => Arc::new(b.finish()),
+            // The texts are of the type that the struct has.
+            Values::Jsonpath(b) => jsonpath::of_texts(Arc::new(b.finish()))
+                .unwrap_or_else(|_| new_empty_array(&jsonpath::arrow())),
             Values::Oid(b) => Arc::new(b.finish()),
             Values::Enum { keys, .. } => Arc::new(keys.finish()),
             Values::Extension { ty, values } => {

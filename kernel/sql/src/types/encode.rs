@@ -14,7 +14,7 @@ use super::format::ByteaOutput;
 use super::interval::Interval;
 use super::numeric::{self, encoding, write_decimal128};
 use super::{
-    EnumType, Format, PgType, array, datetime, enumeration, extension, float, json, names,
+    EnumType, Format, PgType, array, datetime, enumeration, extension, float, json, jsonpath, names,
 };
 
 /// Appends the text of a value. The caller deals with NULL; a NULL slot appends nothing.
@@ -183,6 +183,11 @@ pub fn encode_text_typmod(
             match extension.format(&value) {
                 Ok(text) => out.push_str(text.as_string_view().value(0)),
                 Err(error) => tracing::warn!("a value is left out: {error}"),
+            }
+        }
+        ty if jsonpath::is_jsonpath(ty) => {
+            if let Ok(texts) = jsonpath::texts(values) {
+                out.push_str(texts.value(row));
             }
         }
         DataType::Struct(fields) => {

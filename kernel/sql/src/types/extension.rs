@@ -21,7 +21,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use heliosdb_plugin_host::active::types::Type;
 use parking_lot::RwLock;
 
-use super::{PgType, TypeRow, enumeration};
+use super::{PgType, TypeRow, enumeration, jsonpath};
 use crate::error::{Result, SqlError, state};
 
 /// Derived oids are between this and twice this: above all that are counted out.
@@ -256,11 +256,11 @@ fn of_type(ty: &DataType) -> Option<&'static ExtensionType> {
     }
 }
 
-/// Stored values of a plugin's type or of an enum; of any other type the column as it is.
+/// Stored values of a plugin's type, of an enum or of jsonpath; of any other type the column as it is.
 pub fn unwrapped(values: &ArrayRef) -> ArrayRef {
     match of_type(values.data_type()) {
         Some(_) => values.as_struct().column(0).clone(),
-        None => enumeration::unwrap(values),
+        None => jsonpath::unwrap(values).unwrap_or_else(|| enumeration::unwrap(values)),
     }
 }
 
@@ -271,20 +271,28 @@ pub fn wrapped_as(values: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
     }
     match of_type(ty) {
         Some(extension) => extension.wrap(values.clone()),
-        None => enumeration::wrap(values, ty).unwrap_or_else(|| Ok(values.clone())),
+        None => jsonpath::wrap(values, ty)
+            .or_else(|| enumeration::wrap(values, ty))
+            .unwrap_or_else(|| Ok(values.clone())),
     }
 }
 
 /// A batch as storage has it.
 pub fn stored(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
-    let is_replaced = |ty: &DataType| of_type(ty).is_some() || enumeration::is_wrapped(ty);
+    let is_replaced = |ty: &DataType| {
+        of_type(ty).is_some() || enumeration::is_wrapped(ty) || jsonpath::is_wrapped(ty)
+    };
     replaced(batch, is_replaced, |values| Ok(unwrapped(values)))
 }
 
-/// A batch as clients see it: values of plugins' types as text.
+/// A batch as clients see it: values of plugins' types and of jsonpath as text.
 pub fn shown(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
-    let is_replaced = |ty: &DataType| of_type(ty).or(item_type(ty)).is_some();
+    let is_replaced =
+        |ty: &DataType| of_type(ty).or(item_type(ty)).is_some() || jsonpath::is_wrapped(ty);
     replaced(batch, is_replaced, |values| {
+        if let Some(texts) = jsonpath::unwrap(values) {
+            return Ok(texts);
+        }
         if let Some(extension) = of_type(values.data_type()) {
             return extension.format(values);
         }

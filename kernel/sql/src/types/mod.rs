@@ -12,6 +12,7 @@
 //! | a string literal whose type is still open | `Utf8` |
 //! | `jsonb` | `LargeUtf8`, the canonical text |
 //! | `json` | `BinaryView`, the text as written, see [`json`] |
+//! | `jsonpath` | a struct of one field, the canonical text, see [`jsonpath`] |
 //! | `oid` and the `reg*` types | `UInt32` |
 //! | a type of a plugin | a struct of one field, see [`extension`] |
 //! | an enum | `Timestamp(Second)` in a zone of its own, see [`enumeration`] |
@@ -35,8 +36,10 @@ pub mod format;
 pub mod interval;
 pub mod json;
 pub mod jsonb;
+pub mod jsonpath;
 pub mod names;
 pub mod numeric;
+pub mod pattern;
 pub mod timezone;
 
 use std::borrow::Cow;
@@ -80,6 +83,7 @@ pub enum PgType {
     Uuid,
     Json,
     Jsonb,
+    Jsonpath,
     Oid,
     Regclass,
     Regtype,
@@ -157,6 +161,7 @@ static TYPES: &[TypeRow] = type_rows! {
     Void 2278 0 "void" "void" 4;
     Uuid 2950 2951 "uuid" "uuid" 16;
     Jsonb 3802 3807 "jsonb" "jsonb" -1;
+    Jsonpath 4072 4073 "jsonpath" "jsonpath" -1;
     Regnamespace 4089 4090 "regnamespace" "regnamespace" 4;
     Regrole 4096 4097 "regrole" "regrole" 4;
 };
@@ -333,7 +338,7 @@ impl PgType {
             Record | Void => 'P',
             Unknown => 'X',
             Enum(_) => 'E',
-            Bytea | Uuid | Json | Jsonb | AclItem | Xid | Extension(_) => 'U',
+            Bytea | Uuid | Json | Jsonb | Jsonpath | AclItem | Xid | Extension(_) => 'U',
         }
     }
 
@@ -352,7 +357,7 @@ impl PgType {
     /// Whether values can be compared at all, as `=`, ORDER BY and DISTINCT do.
     pub fn is_comparable(&self) -> bool {
         match self {
-            PgType::Json => false,
+            PgType::Json | PgType::Jsonpath => false,
             PgType::Extension(extension) => extension.ordered,
             PgType::Array(item) => item.extension().is_none() && item.is_comparable(),
             _ => true,
@@ -384,6 +389,7 @@ impl PgType {
             Uuid => DataType::FixedSizeBinary(16),
             Jsonb => DataType::LargeUtf8,
             Json => DataType::BinaryView,
+            Jsonpath => jsonpath::arrow(),
             Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole | Xid => DataType::UInt32,
             Unknown => DataType::Utf8,
             Void => DataType::Utf8View,
@@ -448,6 +454,7 @@ impl PgType {
             DataType::Dictionary(_, value) => PgType::from_arrow(value)?,
             DataType::Struct(fields) => match extension::of_fields(fields) {
                 Some(extension) => PgType::Extension(extension),
+                None if jsonpath::is_jsonpath(ty) => PgType::Jsonpath,
                 None => PgType::Record,
             },
             _ => return None,
@@ -468,7 +475,7 @@ impl PgType {
                 DataType::Decimal128(precision, scale) => ColumnType::Decimal { precision, scale },
                 _ => ColumnType::Numeric,
             },
-            Text | Varchar | Bpchar | Name | Char => ColumnType::Text,
+            Text | Varchar | Bpchar | Name | Char | Jsonpath => ColumnType::Text,
             Bytea => ColumnType::Bytea,
             Date => ColumnType::Date,
             Time => ColumnType::Time,

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 22] = [
+const SCRIPTS: [(&str, &str); 23] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -23,6 +23,7 @@ const SCRIPTS: [(&str, &str); 22] = [
     ("generated", include_str!("generated.sql")),
     ("grouping", include_str!("grouping.sql")),
     ("introspection", include_str!("introspection.sql")),
+    ("jsonpath", include_str!("jsonpath.sql")),
     ("merge", include_str!("merge.sql")),
     ("notify", include_str!("notify.sql")),
     ("prepared", include_str!("prepared.sql")),

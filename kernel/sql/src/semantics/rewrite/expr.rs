@@ -88,6 +88,8 @@ const SET_RETURNING: &[(&str, &str)] = &[
     ("jsonb_array_elements", "$jsonb_array_elements"),
     ("jsonb_array_elements_text", "$jsonb_array_elements_text"),
     ("jsonb_object_keys", "$jsonb_object_keys"),
+    ("jsonb_path_query", "$jsonb_path_query"),
+    ("jsonb_path_query_tz", "$jsonb_path_query_tz"),
     ("json_array_elements", "$json_array_elements"),
     ("json_array_elements_text", "$json_array_elements_text"),
     ("json_object_keys", "$json_object_keys"),
@@ -623,9 +625,35 @@ fn plain_call(f: &Function, name: &str) -> Result<()> {
     }
 }
 
-/// `make_interval(days => 10)` by position: a part that is not named is 0.
-fn name_interval_parts(f: &mut Function) -> Result<()> {
-    const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+/// The parameters of a built-in function that may be called by their names, with what they are when they are
+/// left out.
+fn parameters(name: &str) -> Option<Vec<(&'static str, Option<FunctionArgExpr>)>> {
+    let given = |e| Some(FunctionArgExpr::Expr(e));
+    if name == "make_interval" {
+        let parts = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+        return Some(
+            parts
+                .into_iter()
+                .map(|part| (part, given(number_literal(0))))
+                .collect(),
+        );
+    }
+    name.starts_with("jsonb_path_").then(|| {
+        vec![
+            ("target", None),
+            ("path", None),
+            ("vars", given(text("{}"))),
+            ("silent", given(Expr::value(Value::Boolean(false)))),
+        ]
+    })
+}
+
+/// `make_interval(days => 10)` by position.
+fn by_position(
+    f: &mut Function,
+    function: &str,
+    parameters: &[(&str, Option<FunctionArgExpr>)],
+) -> Result<()> {
     let FunctionArguments::List(list) = &mut f.args else {
         return Ok(());
     };
@@ -633,7 +661,14 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
     let Some(first) = list.args.iter().position(named) else {
         return Ok(());
     };
-    let mut parts = vec![unnamed(number_literal(0)); PARTS.len().max(first)];
+    let missing = |name: &str| {
+        SqlError::new(
+            state::UNDEFINED_FUNCTION,
+            format!("function {function}({name} => …) does not exist"),
+        )
+    };
+    let mut places: Vec<Option<FunctionArgExpr>> = vec![None; parameters.len().max(first)];
+    let mut last = 0;
     for (i, arg) in std::mem::take(&mut list.args).into_iter().enumerate() {
         let (at, value) = match arg {
             FunctionArg::Unnamed(value) if i < first => (i, value),
@@ -644,13 +679,8 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
             }
             | FunctionArg::Named { name, arg, .. } => {
                 let name = names::ident(&name);
-                let at = PARTS.iter().position(|p| *p == name);
-                let at = at.filter(|at| *at >= first).ok_or_else(|| {
-                    SqlError::new(
-                        state::UNDEFINED_FUNCTION,
-                        format!("function make_interval({name} => …) does not exist"),
-                    )
-                })?;
+                let at = parameters.iter().position(|(p, _)| *p == name);
+                let at = at.filter(|at| *at >= first).ok_or_else(|| missing(&name))?;
                 (at, arg)
             }
             _ => {
@@ -660,9 +690,17 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
                 ));
             }
         };
-        parts[at] = FunctionArg::Unnamed(value);
+        last = last.max(at);
+        places[at] = Some(value);
     }
-    list.args = parts;
+    places.truncate(last + 1);
+    for (at, place) in places.into_iter().enumerate() {
+        let default = || parameters.get(at).and_then(|(_, default)| default.clone());
+        let value = place.or_else(default);
+        let name = parameters.get(at).map_or("", |(name, _)| name);
+        let value = value.ok_or_else(|| missing(name))?;
+        list.args.push(FunctionArg::Unnamed(value));
+    }
     Ok(())
 }
 
@@ -694,8 +732,8 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     if functions.is_scalar(&name) {
         plain_call(f, &name)?;
     }
-    if name == "make_interval" {
-        name_interval_parts(f)?;
+    if let Some(parameters) = parameters(&name) {
+        by_position(f, &name, &parameters)?;
     }
     if let FunctionArguments::Subquery(_) = &f.args
         && name == "array"

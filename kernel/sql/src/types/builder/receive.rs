@@ -7,11 +7,11 @@ use super::{ColumnBuilder, Fitted, Values, fit_text};
 use crate::error::{Result, SqlError, state};
 use crate::types::binary::{
     Reader, array_element, array_head, decode_date, decode_numeric, decode_time, decode_timestamp,
-    invalid, jsonb_text, utf8,
+    invalid, jsonb_text, jsonpath_text, utf8,
 };
 use crate::types::interval::Interval;
 use crate::types::numeric::encoding;
-use crate::types::{PgType, cast, datetime, json, jsonb};
+use crate::types::{PgType, cast, datetime, json, jsonb, jsonpath};
 
 /// What is said of bytes after a value.
 const TRAILING: &str = "incorrect binary data format";
@@ -88,6 +88,7 @@ impl ColumnBuilder {
                 b.append_value(text);
             }
             Values::Jsonb(b) => b.append_value(jsonb::canonical(jsonb_text(r)?)?),
+            Values::Jsonpath(b) => b.append_value(jsonpath::canonical(jsonpath_text(r)?)?),
             Values::Oid(b) => b.append_value(u32::from_be_bytes(r.array()?)),
             Values::Extension { ty, values } => {
                 let value = ty.receive_one(rest(r))?;
