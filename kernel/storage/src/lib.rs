@@ -18,6 +18,7 @@ pub mod governor;
 pub mod interrupt;
 pub mod load;
 pub mod options;
+pub mod pages;
 pub mod sequence;
 pub mod transaction;
 pub mod view;

@@ -5,6 +5,7 @@
 
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod pages;
 pub(crate) mod relations;
 pub(crate) mod sessions;
 pub(crate) mod statements;

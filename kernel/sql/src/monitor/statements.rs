@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use heliosdb_storage::pages::Pages;
 use parking_lot::Mutex;
 
 use super::text::Shape;
@@ -92,6 +93,8 @@ fn square(nanos: u64) -> f64 {
 pub(crate) struct Run {
     pub nanos: u64,
     pub rows: u64,
+    /// It asked for.
+    pub pages: Pages,
     /// For planning, if it was planned.
     pub planning: Planning,
 }
@@ -116,12 +119,14 @@ pub(crate) struct Sums {
     pub runs: Times,
     pub plans: Times,
     pub rows: u64,
+    pub pages: Pages,
 }
 
 impl Sums {
     fn add(&mut self, run: &Run) {
         self.runs.add(run.nanos);
         self.rows += run.rows;
+        self.pages = self.pages + run.pages;
         self.plan(run.planning);
     }
 
@@ -136,6 +141,7 @@ impl Sums {
         self.runs.merge(&other.runs);
         self.plans.merge(&other.plans);
         self.rows += other.rows;
+        self.pages = self.pages + other.pages;
     }
 }
 
@@ -328,6 +334,8 @@ struct Counters {
     min: AtomicU64,
     max: AtomicU64,
     rows: AtomicU64,
+    pages_hit: AtomicU64,
+    pages_read: AtomicU64,
 }
 
 /// Adds to what nobody else writes.
@@ -349,6 +357,10 @@ impl Counters {
         self.squares.store(squares.to_bits(), Ordering::Relaxed);
         grow(&self.total, run.nanos);
         grow(&self.rows, run.rows);
+        if !run.pages.is_none() {
+            grow(&self.pages_hit, run.pages.hit);
+            grow(&self.pages_read, run.pages.read);
+        }
         grow(&self.count, 1);
     }
 
@@ -363,6 +375,10 @@ impl Counters {
             },
             plans: Times::default(),
             rows: self.rows.load(Ordering::Relaxed),
+            pages: Pages {
+                hit: self.pages_hit.load(Ordering::Relaxed),
+                read: self.pages_read.load(Ordering::Relaxed),
+            },
         }
     }
 
@@ -374,6 +390,8 @@ impl Counters {
             &self.min,
             &self.max,
             &self.rows,
+            &self.pages_hit,
+            &self.pages_read,
         ];
         all.iter()
             .for_each(|counter| counter.store(0, Ordering::Relaxed));
@@ -498,6 +516,7 @@ mod tests {
         Run {
             nanos,
             rows: 1,
+            pages: Pages::default(),
             planning: Planning::default(),
         }
     }

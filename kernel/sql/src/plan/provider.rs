@@ -25,6 +25,7 @@ use super::state::CurrentStatement;
 use super::statistics;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{CatalogSnapshot, Oid};
+use crate::monitor::pages::OperatorPages;
 use crate::semantics::SessionVars;
 
 #[derive(Debug)]
@@ -147,6 +148,7 @@ impl TableProvider for StoredTable {
             .map(|c| c.id)
             .collect::<Vec<_>>();
         let row_id = places.contains(&live);
+        let pages = OperatorPages::new(&context.pages);
 
         if self.target
             && let Some(recheck) = &context.recheck
@@ -159,6 +161,7 @@ impl TableProvider for StoredTable {
                 columns,
                 row_id,
                 schema,
+                pages,
             )));
         }
 
@@ -170,7 +173,9 @@ impl TableProvider for StoredTable {
         let estimate = view.row_count_estimate(self.meta.id());
         let interrupt = context.interrupt.clone();
         if let Some(lookup) = bounds.best_index(&self.meta)
-            && let Some(rows) = index_rows(&self.meta, &view, &lookup, estimate).map_err(wrap)?
+            && let Some(rows) = pages
+                .count(|| index_rows(&self.meta, &view, &lookup, estimate))
+                .map_err(wrap)?
         {
             return Ok(Arc::new(IndexScanExec::new(
                 self.meta.clone(),
@@ -182,6 +187,7 @@ impl TableProvider for StoredTable {
                 columns,
                 row_id,
                 schema,
+                pages,
             )));
         }
         let request = ScanRequest {
@@ -205,6 +211,7 @@ impl TableProvider for StoredTable {
             request,
             schema,
             known,
+            pages,
         );
         let scan = scan.map_err(wrap)?;
         Ok(Arc::new(scan))

@@ -32,6 +32,7 @@ use datafusion::physical_plan::{
     apply_expression_roots,
 };
 use heliosdb_storage::ids::{ColumnId, RowId};
+use heliosdb_storage::pages::Pages;
 use heliosdb_storage::{Interrupt, ReadView, RowFilter, ScanRequest, TableScan};
 use parking_lot::Mutex;
 
@@ -40,6 +41,7 @@ use super::filter::IndexLookup;
 use super::scan_filter::{Gathered, ScanFilter, range_column};
 use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
+use crate::monitor::pages::OperatorPages;
 use crate::monitor::relations::Count;
 use crate::types::extension::wrapped_as;
 
@@ -132,6 +134,19 @@ macro_rules! no_expressions {
 
 pub(super) use {leaf, no_expressions};
 
+/// What an operator that reads storage asked for so far; `None` for others.
+pub(crate) fn pages_of(plan: &dyn ExecutionPlan) -> Option<Pages> {
+    let table = plan
+        .downcast_ref::<TableScanExec>()
+        .map(TableScanExec::pages);
+    let index = || {
+        plan.downcast_ref::<IndexScanExec>()
+            .map(IndexScanExec::pages)
+    };
+    let fetch = || plan.downcast_ref::<RowFetchExec>().map(RowFetchExec::pages);
+    table.or_else(index).or_else(fetch)
+}
+
 /// Reads a whole table.
 pub(crate) struct TableScanExec {
     meta: Arc<TableMeta>,
@@ -146,6 +161,7 @@ pub(crate) struct TableScanExec {
     known: Statistics,
     /// Asked before all columns of a row are read.
     filters: Vec<Arc<ScanFilter>>,
+    pages: OperatorPages,
     metrics: ExecutionPlanMetricsSet,
     /// The scans made when the plan was; each partition takes its own once.
     scans: Mutex<Vec<Option<TableScan>>>,
@@ -160,6 +176,10 @@ impl fmt::Debug for TableScanExec {
 }
 
 impl TableScanExec {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of one scan; only the provider calls it"
+    )]
     pub fn new(
         meta: Arc<TableMeta>,
         view: ReadView,
@@ -168,8 +188,9 @@ impl TableScanExec {
         request: ScanRequest,
         schema: SchemaRef,
         known: Statistics,
+        pages: OperatorPages,
     ) -> heliosdb_storage::Result<TableScanExec> {
-        let scans = view.scan(meta.storage.clone(), request.clone())?;
+        let scans = pages.count(|| view.scan(meta.storage.clone(), request.clone()))?;
         let scans: Vec<Option<TableScan>> = scans.into_iter().map(Some).collect();
         let properties = properties(&schema, scans.len().max(1));
         Ok(TableScanExec {
@@ -182,6 +203,7 @@ impl TableScanExec {
             properties,
             known,
             filters: Vec::new(),
+            pages,
             metrics: ExecutionPlanMetricsSet::new(),
             scans: Mutex::new(scans),
         })
@@ -199,9 +221,14 @@ impl TableScanExec {
             properties: self.properties.clone(),
             known: self.known.clone(),
             filters,
+            pages: self.pages.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
             scans: Mutex::new(std::mem::take(&mut *self.scans.lock())),
         }
+    }
+
+    pub fn pages(&self) -> Pages {
+        self.pages.now()
     }
 
     /// Whether a condition is one of the request's ranges.
@@ -217,9 +244,11 @@ impl TableScanExec {
         let scan = match made {
             Some(scan) => Some(scan),
             None => {
-                let scans = self
-                    .view
-                    .scan(self.meta.storage.clone(), self.request.clone())?;
+                let scan = || {
+                    self.view
+                        .scan(self.meta.storage.clone(), self.request.clone())
+                };
+                let scans = self.pages.count(scan)?;
                 scans.into_iter().nth(partition)
             }
         };
@@ -305,6 +334,7 @@ impl ExecutionPlan for TableScanExec {
         let meta = self.meta.clone();
         let schema = self.schema.clone();
         let interrupt = self.interrupt.clone();
+        let pages = self.pages.clone();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         // Its partitions are one scan.
         self.meta
@@ -317,7 +347,7 @@ impl ExecutionPlan for TableScanExec {
                 return Some(Err(wrap(canceled)));
             }
             let timer = metrics.elapsed_compute().timer();
-            let batch = scan.next()?;
+            let batch = pages.count(|| scan.next())?;
             drop(timer);
             Some(batch.map_err(|e| wrap(meta.explain(e))).and_then(|batch| {
                 metrics.record_output(batch.num_rows());
@@ -365,6 +395,7 @@ pub(crate) struct IndexScanExec {
     columns: Vec<ColumnId>,
     row_id: bool,
     schema: SchemaRef,
+    pages: OperatorPages,
     properties: Arc<PlanProperties>,
 }
 
@@ -391,6 +422,7 @@ impl IndexScanExec {
         columns: Vec<ColumnId>,
         row_id: bool,
         schema: SchemaRef,
+        pages: OperatorPages,
     ) -> IndexScanExec {
         let properties = properties(&schema, 1);
         IndexScanExec {
@@ -403,8 +435,13 @@ impl IndexScanExec {
             columns,
             row_id,
             schema,
+            pages,
             properties,
         }
+    }
+
+    pub fn pages(&self) -> Pages {
+        self.pages.now()
     }
 }
 
@@ -467,13 +504,13 @@ impl ExecutionPlan for IndexScanExec {
         let interrupt = self.interrupt.clone();
         let schema = self.schema.clone();
         let (meta, columns, row_id) = (self.meta.clone(), self.columns.clone(), self.row_id);
-        let view = self.view.clone();
+        let (view, pages) = (self.view.clone(), self.pages.clone());
         let chunks = self.rows.chunks(FETCH_ROWS).map(<[RowId]>::to_vec);
         let chunks: Vec<Vec<RowId>> = chunks.collect();
         let batches = chunks.into_iter().map(move |rows| {
             interrupt.check().map_err(wrap)?;
-            let batch = view
-                .rows(&meta.storage, &rows, &columns, row_id)
+            let batch = pages
+                .count(|| view.rows(&meta.storage, &rows, &columns, row_id))
                 .map_err(|e| wrap(meta.explain(e)))?;
             conform(&schema, &batch)
         });
@@ -500,6 +537,7 @@ pub(crate) struct RowFetchExec {
     columns: Vec<ColumnId>,
     row_id: bool,
     schema: SchemaRef,
+    pages: OperatorPages,
     properties: Arc<PlanProperties>,
 }
 
@@ -519,6 +557,7 @@ impl RowFetchExec {
         columns: Vec<ColumnId>,
         row_id: bool,
         schema: SchemaRef,
+        pages: OperatorPages,
     ) -> RowFetchExec {
         let properties = properties(&schema, 1);
         RowFetchExec {
@@ -528,8 +567,13 @@ impl RowFetchExec {
             columns,
             row_id,
             schema,
+            pages,
             properties,
         }
+    }
+
+    pub fn pages(&self) -> Pages {
+        self.pages.now()
     }
 }
 
@@ -557,9 +601,13 @@ impl ExecutionPlan for RowFetchExec {
         _partition: usize,
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
+        let rows = || {
+            self.view
+                .rows(&self.meta.storage, &self.rows, &self.columns, self.row_id)
+        };
         let batch = self
-            .view
-            .rows(&self.meta.storage, &self.rows, &self.columns, self.row_id)
+            .pages
+            .count(rows)
             .map_err(|e| wrap(self.meta.explain(e)))?;
         let batch = conform(&self.schema, &batch);
         Ok(stream(&self.schema, std::iter::once(batch)))

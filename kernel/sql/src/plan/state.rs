@@ -19,6 +19,7 @@ use heliosdb_storage::ids::RowId;
 use heliosdb_storage::{Interrupt, ReadView};
 
 use crate::catalog::Oid;
+use crate::monitor::pages::PageCounter;
 use crate::plan::memory::{batch_rows, join_key_range, spill_reservation_bytes};
 use crate::session::explain::Watch;
 
@@ -29,6 +30,8 @@ pub(crate) struct StatementContext {
     /// What is read at other times, by slot.
     pub times: Vec<ReadView>,
     pub interrupt: Arc<Interrupt>,
+    /// Where pages are counted that its scans ask for.
+    pub pages: Arc<PageCounter>,
     /// Confines scans of DML targets to some rows, read from another view: the second look that
     /// READ COMMITTED takes at rows that changed while it waited for their locks.
     pub recheck: Option<Recheck>,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use heliosdb_storage::pages::{Pages, apart};
 use sqlparser::ast::Statement as Ast;
 
 use super::info::SessionInfo;
@@ -19,6 +20,7 @@ use crate::activity::Active;
 use crate::catalog::Oid;
 use crate::error::{Result, SqlError, state};
 use crate::monitor::log::{Line, LogSettings};
+use crate::monitor::pages::PageCounter;
 use crate::monitor::sessions::Kind;
 use crate::monitor::statements::{Kept, Planning, Run, Tally};
 use crate::monitor::text::Shape;
@@ -87,6 +89,8 @@ pub(crate) struct Measured {
     place: Lasting,
     user: Oid,
     run: Run,
+    /// What the session had asked for when it began.
+    pages: Pages,
     kind: Kind,
     /// It is its transaction.
     is_alone: bool,
@@ -101,6 +105,11 @@ impl Measured {
     pub fn add(&mut self, nanos: u64, rows: usize) {
         self.run.nanos += nanos;
         self.run.rows += rows as u64;
+    }
+
+    /// Where pages are counted that it asks for.
+    pub fn pages(&self) -> &PageCounter {
+        &self.info.pages
     }
 
     /// It failed after all.
@@ -129,6 +138,7 @@ impl Drop for Measured {
         if self.failed {
             return counters.error();
         }
+        self.run.pages = self.info.pages.now() - self.pages;
         counters.statement(self.kind, self.run.nanos);
         self.line().ran(self.run.nanos, self.log);
         let place = match std::mem::replace(&mut self.place, Lasting::Nowhere) {
@@ -173,12 +183,13 @@ impl Session {
         let number = self.info.backend.run(asked.text, place.id());
         self.info.line(number, asked.text).begun(asked.kind, log);
         self.planning = Planning::default();
-        let mut result = self
-            .run_statement(asked.kind, asked.text, timeout_ms, body)
-            .map_err(|e| {
-                let stopped = e.code == state::QUERY_CANCELED && self.is_terminated();
-                if stopped { shown::terminated() } else { e }
-            });
+        let pages = self.info.pages.now();
+        let (ran, here) = apart(|| self.run_statement(asked.kind, asked.text, timeout_ms, body));
+        self.info.pages.add(here);
+        let mut result = ran.map_err(|e| {
+            let stopped = e.code == state::QUERY_CANCELED && self.is_terminated();
+            if stopped { shown::terminated() } else { e }
+        });
         let now = self.instance.engine().monotonic_nanos();
         let nanos = now.saturating_sub(begun);
         let executed = self.executed.take();
@@ -189,6 +200,7 @@ impl Session {
         let mut run = Run {
             nanos: nanos.saturating_sub(self.planning.nanos),
             rows: 0,
+            pages: self.info.pages.now() - pages,
             planning: std::mem::take(&mut self.planning),
         };
         // What was planned before is no part of its time.
@@ -203,6 +215,7 @@ impl Session {
             place: place.lasting(),
             user,
             run,
+            pages,
             kind: Kind::of(asked.kind),
             is_alone,
             log,

@@ -4,7 +4,10 @@
 //! With ANALYZE the statement runs as it would without EXPLAIN, what it writes included, and the plans that
 //! ran are those that are shown: whoever starts a query leaves its plan in the [`Watch`] of the statement.
 //!
-//! Of PostgreSQL's options those that ask for numbers which nobody counts here, BUFFERS and WAL, are refused.
+//! BUFFERS tells of pages of segments: of an operator those that it and its inputs asked for, of the first line
+//! all that the execution did, constraints and functions included. The compiled route has the first line alone.
+//!
+//! Of PostgreSQL's options the one that asks for numbers which nobody counts here, WAL, is refused.
 //! There is no cost, so COSTS shows estimated rows, and only when it is asked for.
 
 use std::collections::HashMap;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 use datafusion::common::format::MetricCategory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use heliosdb_storage::pages::Pages;
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 use sqlparser::ast::{self, Statement as Ast};
@@ -25,6 +29,7 @@ use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
 use crate::plan::query::PlannedQuery;
+use crate::plan::scan::pages_of;
 use crate::types::{PgType, decode_text};
 
 /// Settings that decide how statements are planned.
@@ -67,6 +72,7 @@ struct Options {
     settings: bool,
     timing: bool,
     summary: bool,
+    buffers: bool,
     json: bool,
 }
 
@@ -100,13 +106,11 @@ impl Options {
                 "settings" => read.settings = on()?,
                 "timing" => timing = Some(on()?),
                 "summary" => summary = Some(on()?),
-                "buffers" | "wal" if !on()? => {}
-                "buffers" | "wal" => {
-                    return Err(SqlError::unsupported(format!(
-                        "EXPLAIN option {}",
-                        name.to_uppercase()
-                    ))
-                    .with_hint("Nobody counts what one statement reads and logs."));
+                "buffers" => read.buffers = on()?,
+                "wal" if !on()? => {}
+                "wal" => {
+                    return Err(SqlError::unsupported("EXPLAIN option WAL")
+                        .with_hint("Nobody counts what one statement logs."));
                 }
                 "format" => read.json = is_json(option.arg.as_ref())?,
                 _ => {
@@ -197,7 +201,24 @@ struct Node {
     rows: Option<u64>,
     /// The rows that planning expected.
     estimate: Option<u64>,
+    /// What it and its inputs asked for, if that is to be shown.
+    pages: Option<Pages>,
     inputs: Vec<Node>,
+}
+
+/// Pages as PostgreSQL's text has them; nothing when there are none.
+fn buffers(pages: Pages) -> Option<String> {
+    let parts = [("hit", pages.hit), ("read", pages.read)];
+    let parts = parts.iter().filter(|(_, count)| *count > 0);
+    let parts: String = parts
+        .map(|(what, count)| format!(" {what}={count}"))
+        .collect();
+    (!parts.is_empty()).then(|| format!("Buffers: shared{parts}"))
+}
+
+fn insert_buffers(pages: Pages, object: &mut Map<String, Json>) {
+    object.insert("Shared Hit Blocks".to_owned(), json!(pages.hit));
+    object.insert("Shared Read Blocks".to_owned(), json!(pages.read));
 }
 
 impl Node {
@@ -213,6 +234,9 @@ impl Node {
         let estimate = self.estimate.map(|rows| format!(", rows={rows}"));
         let estimate = estimate.unwrap_or_default();
         out.push(format!("{indent}{}{estimate}{}", self.text, self.notes));
+        if let Some(buffers) = self.pages.and_then(buffers) {
+            out.push(format!("{indent}  {buffers}"));
+        }
         for input in &self.inputs {
             input.lines(depth + 1, out);
         }
@@ -237,6 +261,9 @@ impl Node {
         let metrics = self.notes.strip_prefix(", metrics=[");
         if let Some(metrics) = metrics.and_then(|metrics| metrics.strip_suffix(']')) {
             object.insert("Metrics".to_owned(), json!(metrics));
+        }
+        if let Some(pages) = self.pages {
+            insert_buffers(pages, &mut object);
         }
         if !self.inputs.is_empty() {
             let inputs: Vec<Json> = self.inputs.iter().map(Node::json).collect();
@@ -288,22 +315,35 @@ impl Session {
         };
         let engine = self.instance.engine().clone();
         let begun = engine.now_micros();
-        let plan = loop {
-            let plan = self.plan_explained(statement)?;
-            if !options.analyze || !self.lock_for(&plan)? {
-                break plan;
+        let (plan, mut planning_pages) = self.with_pages(|session| -> Result<Plan> {
+            loop {
+                let plan = session.plan_explained(statement)?;
+                if !options.analyze || !session.lock_for(&plan)? {
+                    return Ok(plan);
+                }
             }
-        };
+        });
+        let plan = plan?;
         let planned = engine.now_micros();
-        let mut written = None;
+        let (mut written, mut ran_pages) = (None, None);
         if options.analyze {
             self.watch = Some(explaining.watch.clone());
-            let ran = self.run_explained(&plan);
+            let (ran, pages) = self.with_pages(|session| session.run_explained(&plan));
             self.watch = None;
             written = ran?;
+            ran_pages = Some(pages);
         }
         let ran = engine.now_micros();
-        let root = self.explained(&explaining, &plan, written)?;
+        let (root, shown_pages) =
+            self.with_pages(|session| session.explained(&explaining, &plan, written));
+        let mut root = root?;
+        if options.buffers {
+            root.pages = ran_pages;
+        }
+        if !options.analyze {
+            // How it would start was found out only now.
+            planning_pages = planning_pages + shown_pages;
+        }
         let settings = match options.settings {
             true => self.info.with_settings(changed_settings),
             false => Vec::new(),
@@ -315,6 +355,11 @@ impl Session {
             object.insert("Plan".to_owned(), root.json());
             if options.settings && !settings.is_empty() {
                 object.insert("Settings".to_owned(), settings.into_iter().collect());
+            }
+            if options.buffers {
+                let mut planning = Map::new();
+                insert_buffers(planning_pages, &mut planning);
+                object.insert("Planning".to_owned(), Json::Object(planning));
             }
             if options.summary {
                 object.insert("Planning Time".to_owned(), json!(planning));
@@ -334,6 +379,10 @@ impl Session {
                 let settings: Vec<String> = settings.collect();
                 lines.push(format!("Settings: {}", settings.join(", ")));
             }
+            if let Some(buffers) = buffers(planning_pages).filter(|_| options.buffers) {
+                lines.push("Planning:".to_owned());
+                lines.push(format!("  {buffers}"));
+            }
             if options.summary {
                 lines.push(format!("Planning Time: {planning:.3} ms"));
                 if options.analyze {
@@ -348,6 +397,14 @@ impl Session {
             _ => super::utility::text_rows(&column.name, lines),
         };
         Ok(Outcome::Rows(rows.with_tag("EXPLAIN")))
+    }
+
+    /// Does the work, and tells what it asked for.
+    fn with_pages<T>(&mut self, work: impl FnOnce(&mut Session) -> T) -> (T, Pages) {
+        let counter = self.info.pages.clone();
+        let before = counter.now();
+        let done = counter.count(|| work(self));
+        (done, counter.now() - before)
     }
 
     fn json_rows(&self, column: ResultColumn, lines: &[String]) -> Result<Rows> {
@@ -565,11 +622,15 @@ fn physical(plan: &Arc<dyn ExecutionPlan>, options: &Options) -> Node {
     }
     let text = display.indent(options.verbose).to_string();
     let mut lines = text.lines();
-    of_lines(plan, &mut lines)
+    of_lines(plan, &mut lines, options.buffers && options.analyze)
 }
 
 /// The operators in the order of their lines.
-fn of_lines<'a>(plan: &Arc<dyn ExecutionPlan>, lines: &mut impl Iterator<Item = &'a str>) -> Node {
+fn of_lines<'a>(
+    plan: &Arc<dyn ExecutionPlan>,
+    lines: &mut impl Iterator<Item = &'a str>,
+    with_pages: bool,
+) -> Node {
     let line = lines.next().unwrap_or_default().trim_start();
     let (line, estimate) = match line.rsplit_once(", statistics=[") {
         Some((line, statistics)) => (line, estimated_rows(statistics)),
@@ -577,16 +638,21 @@ fn of_lines<'a>(plan: &Arc<dyn ExecutionPlan>, lines: &mut impl Iterator<Item = 
     };
     let (text, notes) = line.split_at(line.rfind(", metrics=[").unwrap_or(line.len()));
     let rows = plan.metrics().and_then(|m| m.output_rows());
+    let inputs: Vec<Node> = plan
+        .children()
+        .into_iter()
+        .map(|child| of_lines(child, lines, with_pages))
+        .collect();
+    let own = pages_of(plan.as_ref()).unwrap_or_default();
+    let pages = inputs.iter().filter_map(|input| input.pages);
+    let pages = with_pages.then(|| pages.fold(own, |all, input| all + input));
     Node {
         text: text.to_owned(),
         notes: notes.to_owned(),
         rows: rows.and_then(|rows| u64::try_from(rows).ok()),
         estimate,
-        inputs: plan
-            .children()
-            .into_iter()
-            .map(|child| of_lines(child, lines))
-            .collect(),
+        pages,
+        inputs,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::ddl::temporary::OnCommit;
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::instance::Instance;
+use crate::monitor::pages::PageCounter;
 use crate::names::{TEMPORARY, is_temporary_schema};
 use crate::notify::{Inbox, Mark, Pending};
 use crate::pg_catalog::OpenCursor;
@@ -47,6 +48,8 @@ pub struct SessionInfo {
     pub(super) prepared: Arc<ShownStatements>,
     /// What others see of it.
     pub(crate) backend: Backend,
+    /// What its statements asked for.
+    pub(crate) pages: Arc<PageCounter>,
     pub(crate) interrupt: Arc<Interrupt>,
     /// Held by what waits inside a statement.
     pub(super) turn_to_wait: Arc<Mutex<()>>,
@@ -125,6 +128,7 @@ impl SessionInfo {
             pid,
             prepared: Arc::default(),
             backend: Backend::new(now),
+            pages: Arc::default(),
             advisory: Arc::new(Mutex::new(instance.engine().advisory_locks(&interrupt))),
             interrupt,
             turn_to_wait: Arc::default(),
@@ -163,6 +167,7 @@ impl SessionInfo {
             pid: self.pid,
             prepared: self.prepared.clone(),
             backend: Backend::new(self.statement_start()),
+            pages: self.pages.clone(),
             advisory: self.advisory.clone(),
             interrupt: self.interrupt.clone(),
             turn_to_wait: self.turn_to_wait.clone(),

@@ -641,6 +641,7 @@ impl Session {
             view,
             times: Vec::new(),
             interrupt: self.interrupt.clone(),
+            pages: self.info.pages.clone(),
             recheck: None,
             fast: self.info.with_settings(Settings::fast_path),
             returned: self.returned.clone(),

@@ -28,6 +28,7 @@ use super::transaction::TransactionState;
 use super::{Session, depth, dispatch};
 use crate::dml::with;
 use crate::error::{Result, SqlError, state};
+use crate::monitor::pages::PageCounter;
 use crate::plan::query::PlannedQuery;
 use crate::types::PgType;
 use datafusion::scalar::ScalarValue;
@@ -188,7 +189,7 @@ impl Session {
         let pins = self.info.pins_asked().len();
         // The statement that is running may still roll back.
         let in_block = self.info.set_in_block(true);
-        let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+        let result = with_room(&self.info.pages.clone(), || {
             depth::with_stack(statement.depth, || {
                 let outcome = self.run_once(&statement, &params)?;
                 read_whole(outcome, self.keep_rows())
@@ -225,7 +226,7 @@ impl Session {
                 ));
             }
         };
-        stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+        with_room(&self.info.pages.clone(), || {
             depth::with_stack(statement.depth, || {
                 let planned = self.plan_query(query, &[])?;
                 if planned.uses.writes {
@@ -256,7 +257,7 @@ impl Session {
         values: &[ScalarValue],
     ) -> Result<KeptRows> {
         let in_block = self.info.set_in_block(true);
-        let result = stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+        let result = with_room(&self.info.pages.clone(), || {
             depth::with_stack(statement.depth, || {
                 let types: Vec<_> = types.iter().cloned().map(Some).collect();
                 let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
@@ -275,7 +276,7 @@ impl Session {
         values: &[ScalarValue],
         all: bool,
     ) -> Result<KeptRows> {
-        stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || {
+        with_room(&self.info.pages.clone(), || {
             let values: Vec<_> = values.iter().cloned().map(Value::Typed).collect();
             let params = self.bind(
                 &planned.params,
@@ -303,6 +304,12 @@ impl Session {
         let columns = self.planned_columns(statement, types)?;
         Ok(columns.map(|columns| columns.iter().map(|c| c.ty.clone()).collect()))
     }
+}
+
+/// On a stack that has room, with the pages counted that it asks for: it may be on another thread than the
+/// statement that it is a part of.
+fn with_room<T>(pages: &PageCounter, run: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, || pages.count(run))
 }
 
 /// Refuses what has no place inside another statement.

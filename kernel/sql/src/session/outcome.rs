@@ -249,7 +249,11 @@ impl Rows {
             }
             Source::Stream { stream, handle } => {
                 let begun = self.measured.as_ref().map(|measured| measured.clock());
-                let next = stream.next_batch(handle, self.interrupt.as_deref());
+                let mut next = || stream.next_batch(handle, self.interrupt.as_deref());
+                let next = match &self.measured {
+                    Some(measured) => measured.pages().count(next),
+                    None => next(),
+                };
                 if let (Some(measured), Some(begun)) = (&mut self.measured, begun) {
                     let nanos = measured.clock().saturating_sub(begun);
                     let batch = next.as_ref().ok().and_then(Option::as_ref);

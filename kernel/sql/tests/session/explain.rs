@@ -226,10 +226,13 @@ fn options_do_what_they_say_or_are_refused() {
             ERROR 0A000: EXPLAIN (FORMAT XML) is not supported
             ERROR 22023: unrecognized value for EXPLAIN option "format": "csv"
             ERROR 42601: format requires a parameter
-            ERROR 0A000: EXPLAIN option BUFFERS is not supported
-            HINT: Nobody counts what one statement reads and logs.
+            QUERY PLAN
+            FastPath
+              Projection: expr=[1 as ?column?]
+                OneRow
+            EXPLAIN
             ERROR 0A000: EXPLAIN option WAL is not supported
-            HINT: Nobody counts what one statement reads and logs.
+            HINT: Nobody counts what one statement logs.
             ERROR 22023: EXPLAIN option TIMING requires ANALYZE
             ERROR 42601: analyze requires a Boolean value
             ERROR 42601: unrecognized EXPLAIN option "nothing"
@@ -252,4 +255,53 @@ fn json_is_told_as_json() {
     let prepared = s.0.prepare("EXPLAIN SELECT n FROM t", &[]);
     let columns = prepared.unwrap().columns.clone().unwrap();
     assert_eq!(columns[0].ty.name(), "text");
+}
+
+/// Hits and reads of the top node of a plan in JSON.
+fn buffers(plan: &str) -> [u64; 2] {
+    let (start, end) = (plan.find('[').unwrap(), plan.rfind(']').unwrap());
+    let plan: serde_json::Value = serde_json::from_str(&plan[start..=end]).unwrap();
+    let top = &plan[0]["Plan"];
+    ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_u64().unwrap())
+}
+
+/// Pages are those of segments: what is in memory alone has none.
+#[test]
+fn buffers_are_the_pages_that_the_statement_asked_for() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (k int PRIMARY KEY, n int);
+          INSERT INTO t SELECT i, i % 100 FROM generate_series(1, 20000) AS g(i)");
+    let explain = "EXPLAIN (ANALYZE, BUFFERS, TIMING off, SUMMARY off, FORMAT JSON)";
+    let scan = "SELECT count(n) FROM t";
+    assert_eq!(buffers(&s.ok(&format!("{explain} {scan}"))), [0, 0]);
+    s.ok("CHECKPOINT");
+    drop(s);
+    let db = db.reopen();
+    let mut s = db.session();
+    // Nothing of a database that was just opened is in the cache.
+    let cold = buffers(&s.ok(&format!("{explain} {scan}")));
+    assert!(cold[1] > 0, "{cold:?}");
+    let warm = buffers(&s.ok(&format!("{explain} {scan}")));
+    assert_eq!(warm, [cold[0] + cold[1], 0]);
+    let plan = s.ok("EXPLAIN (ANALYZE, BUFFERS, TIMING off, SUMMARY off) SELECT count(n) FROM t");
+    let line = format!("Buffers: shared hit={}\n", warm[0]);
+    // The scan, and what is above it: all of it is the scan's.
+    assert!(plan.matches(&line).count() >= 2, "{plan}");
+    // A statement that runs is counted likewise.
+    s.ok("SELECT pg_stat_statements_reset()");
+    s.ok(scan);
+    assert_eq!(
+        s.ok(
+            "SELECT shared_blks_hit, shared_blks_read FROM pg_stat_statements
+              WHERE query = 'SELECT count(n) FROM t'"
+        ),
+        format!("shared_blks_hit | shared_blks_read\n{} | 0\n", warm[0])
+    );
+    // The compiled route, and what a statement looks up for its constraints.
+    let point = buffers(&s.ok(&format!("{explain} SELECT n FROM t WHERE k = 7")));
+    assert!(point[0] + point[1] > 0, "{point:?}");
+    let insert = buffers(&s.ok(&format!("{explain} INSERT INTO t VALUES (20001, 1)")));
+    assert!(insert[0] + insert[1] > 0, "{insert:?}");
+    assert_eq!(s.ok("SELECT n FROM t WHERE k = 20001"), "n\n1\n");
 }

@@ -24,6 +24,7 @@ use super::sketch::Sketch;
 use super::sorted::SortedPageData;
 use crate::codec::BuiltIn;
 use crate::memory::{GiveBack, MemoryBudget, Part};
+use crate::pages;
 
 const SHARDS_MAX: usize = 16;
 /// A shard is for so many bytes at least, or large pages would find no place in any.
@@ -192,6 +193,8 @@ impl PageCache {
         shard.asked += 1;
         let page = shard.use_page(key);
         shard.missed += u64::from(page.is_none());
+        drop(shard);
+        pages::note(page.is_some());
         page
     }
 
@@ -200,6 +203,8 @@ impl PageCache {
         let mut shard = self.shard(key).lock();
         let page = shard.use_page(key)?;
         shard.asked += 1;
+        drop(shard);
+        pages::note(true);
         Some(page)
     }
 

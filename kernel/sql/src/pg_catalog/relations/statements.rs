@@ -63,8 +63,8 @@ fn statement_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         values.extend(times(&sums.plans));
         values.push(count(sums.runs.count));
         values.extend(times(&sums.runs));
-        values.push(count(sums.rows));
-        // Blocks, and their log, are of no statement here, and nothing is compiled while it runs.
+        values.extend([sums.rows, sums.pages.hit, sums.pages.read].map(count));
+        // What is written and logged is of no statement here, and nothing is compiled while it runs.
         let unknown = &PG_STAT_STATEMENTS.columns[values.len()..];
         values.extend(unknown.iter().map(|column| match column.name {
             "wal_bytes" => Datum::text("0"),

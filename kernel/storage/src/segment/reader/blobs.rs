@@ -12,6 +12,7 @@ use crate::datum::arrow::{ColumnValues, damaged};
 use crate::datum::{malformed, too_long};
 use crate::error::Result;
 use crate::ids::{CollectionId, ColumnId};
+use crate::pages;
 use crate::schema::ColumnType;
 use crate::segment::blob::{Blob, BlobIndex, BlobPage};
 use crate::segment::cache::Page;
@@ -72,7 +73,10 @@ impl SegmentReader {
             let inner = &self.0;
             return match inner.cache.at_hand((inner.number, page.place.offset)) {
                 Some(Page::Blobs(values)) => Ok(values),
-                _ => read_page(&*inner.file, &inner.meta.name, page.place, id)?.raw(),
+                _ => {
+                    pages::note(false);
+                    read_page(&*inner.file, &inner.meta.name, page.place, id)?.raw()
+                }
             };
         }
         let decode = |payload: Payload| Ok(Page::Blobs(payload.raw()?));
