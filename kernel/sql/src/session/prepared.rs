@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::statement::{Statement, StatementKind, parse_one};
 use super::{Session, done};
 use crate::catalog::{CatalogSnapshot, CatalogVersion};
+use crate::ddl::routine::CallPlan;
 use crate::dml::{InsertPlan, LockingPlan, UpdatePlan, WithPlan, with};
 use crate::error::{Result, SqlError, state};
 use crate::monitor::statements::Kept;
@@ -59,6 +60,7 @@ pub(super) enum Plan {
     Locking(LockingPlan),
     With(Box<WithPlan>),
     Declare(Box<DeclarePlan>),
+    Call(Box<CallPlan>),
     /// Everything else is run from its syntax tree.
     Other,
 }
@@ -70,7 +72,9 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Other => false,
+            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+                false
+            }
         }
     }
 
@@ -87,6 +91,7 @@ impl Plan {
             Plan::Locking(p) => p.params(),
             Plan::With(p) => p.params(),
             Plan::Declare(p) => p.params(),
+            Plan::Call(p) => p.params(),
             Plan::Other => &[],
         }
     }
@@ -98,6 +103,7 @@ impl Plan {
             Plan::Update(p) => p.returning_columns().map(Arc::from),
             Plan::Locking(p) => Some(p.columns.clone()),
             Plan::With(p) => p.columns(),
+            Plan::Call(p) => p.columns(),
             Plan::Declare(_) | Plan::Other => None,
         }
     }
@@ -291,6 +297,11 @@ impl Session {
                 let plan = self.plan_declare(stmts, param_types, key_lock)?;
                 Ok(Plan::Declare(Box::new(plan)))
             }
+            Ast::Call(call) => {
+                self.begin_statement_snapshot();
+                let plan = self.plan_call(call, param_types)?;
+                Ok(Plan::Call(Box::new(plan)))
+            }
             _ => Ok(Plan::Other),
         }
     }
@@ -446,7 +457,9 @@ impl Session {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
             Plan::With(p) => self.lock_parts(p),
-            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Other => Ok(false),
+            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+                Ok(false)
+            }
         }
     }
 
@@ -463,6 +476,7 @@ impl Session {
             Plan::Locking(p) => self.run_locking(p, params),
             Plan::With(p) => self.run_with(p, params),
             Plan::Declare(p) => self.declare_cursor(p, &prepared.statement.text, params),
+            Plan::Call(p) => self.run_call(p, params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }
@@ -595,7 +609,7 @@ impl Session {
         };
         self.begin_statement_snapshot();
         let plan = self.plan_ahead(&statement, &types)?;
-        if matches!(plan, Plan::Declare(_) | Plan::Other) {
+        if matches!(plan, Plan::Declare(_) | Plan::Call(_) | Plan::Other) {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",
