@@ -6,6 +6,7 @@
 pub mod domain;
 pub mod element;
 pub mod grants;
+pub mod routine;
 
 use crate::catalog::access::PUBLIC;
 use crate::catalog::model::{ColumnId16, Constraint, ConstraintKind, Deferral, Oid, Table, oid};

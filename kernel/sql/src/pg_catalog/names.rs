@@ -379,14 +379,119 @@ pub fn find_function(ctx: &SystemContext, text: &str) -> Result<Vec<Oid>> {
     Ok(found)
 }
 
+/// As `regproc` prints it: with its schema where the name alone means another, or several.
 pub fn function_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
     if let Some(routine) = ctx.catalog.routines().get(oid) {
-        return Some(super::routine::name(ctx, routine));
+        let quoted = quote_ident(&routine.name);
+        let is_only = matches!(find_function(ctx, &quoted).as_deref(), Ok([only]) if *only == oid);
+        return Some(match is_only {
+            true => quoted,
+            false => super::routine::qualified(ctx, routine),
+        });
     }
     let builtin = builtin_functions().iter().find(|f| f.oid == oid);
     builtin.map(|f| f.name.to_owned()).or_else(|| {
         let added = ctx.session.added();
         added.function(oid).map(|f| f.name.clone())
+    })
+}
+
+/// The types that a function takes.
+fn argument_types(ctx: &SystemContext, oid: Oid) -> Option<Vec<Oid>> {
+    if let Some(routine) = ctx.catalog.routines().get(oid) {
+        return Some(routine.input_types());
+    }
+    let builtin = builtin_functions().iter().find(|f| f.oid == oid);
+    builtin.map(|f| f.arguments.clone()).or_else(|| {
+        let added = ctx.session.added();
+        added.function(oid).map(|f| f.arguments.clone())
+    })
+}
+
+/// Whether there is a function of this oid.
+pub fn is_function(ctx: &SystemContext, oid: Oid) -> bool {
+    argument_types(ctx, oid).is_some()
+}
+
+/// As `regprocedure` prints it: `f(integer,text)`.
+pub fn procedure_name(ctx: &SystemContext, oid: Oid) -> Option<String> {
+    let types = argument_types(ctx, oid)?;
+    let name = match ctx.catalog.routines().get(oid) {
+        None => function_name(ctx, oid)?,
+        Some(routine) => {
+            let quoted = quote_ident(&routine.name);
+            match find_procedure_of(ctx, &quoted, &types).ok()? == Some(oid) {
+                true => quoted,
+                false => super::routine::qualified(ctx, routine),
+            }
+        }
+    };
+    let types: Vec<String> = types.iter().map(|ty| format_type(ctx, *ty, None)).collect();
+    Some(format!("{name}({})", types.join(",")))
+}
+
+fn find_procedure_of(ctx: &SystemContext, name: &str, types: &[Oid]) -> Result<Option<Oid>> {
+    let found = find_function(ctx, name)?;
+    let is_meant = |oid: &Oid| argument_types(ctx, *oid).is_some_and(|of| of == types);
+    Ok(found.into_iter().find(is_meant))
+}
+
+/// The oid a `regprocedure` text means: a name, and in brackets the types of what it takes.
+pub fn find_procedure(ctx: &SystemContext, text: &str) -> Result<Option<Oid>> {
+    if let Some(oid) = as_oid(text) {
+        return Ok(Some(oid));
+    }
+    let malformed = |expected: &str| {
+        SqlError::new(
+            state::INVALID_TEXT_REPRESENTATION,
+            format!("expected a {expected}"),
+        )
+    };
+    let open = outside_quotes(text).find(|(_, c)| *c == '(');
+    let (open, _) = open.ok_or_else(|| malformed("left parenthesis"))?;
+    let list = text[open + 1..].trim_end();
+    let list = list
+        .strip_suffix(')')
+        .ok_or_else(|| malformed("right parenthesis"))?;
+    let mut types = Vec::new();
+    let mut push = |ty: &str| -> Result<()> {
+        let ty = ty.trim();
+        if ty.is_empty() {
+            return Err(malformed("type name"));
+        }
+        types.push(find_type(ctx, ty)?.ok_or_else(|| {
+            let name = split_name(ty).map_or_else(|_| ty.to_owned(), |parts| parts.join("."));
+            SqlError::new(
+                state::UNDEFINED_OBJECT,
+                format!("type \"{name}\" does not exist"),
+            )
+        })?);
+        Ok(())
+    };
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in outside_quotes(list) {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                push(&list[start..at])?;
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if start > 0 || !list.trim().is_empty() {
+        push(&list[start..])?;
+    }
+    find_procedure_of(ctx, &text[..open], &types)
+}
+
+/// The characters that are not inside of quotes, and where they are.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut quoted = false;
+    text.char_indices().filter(move |(_, c)| {
+        quoted ^= *c == '"';
+        !quoted
     })
 }
 
@@ -405,6 +510,7 @@ pub fn print(ctx: &SystemContext, ty: Type, oid: Oid) -> String {
             known.then(|| format_type(ctx, oid, None))
         }
         Type::Regproc => function_name(ctx, oid),
+        Type::Regprocedure => procedure_name(ctx, oid),
         Type::Regnamespace => ctx.schema_name(oid).map(|s| quote_ident(&s)),
         Type::Regrole => ctx.role_name(oid).map(|r| quote_ident(&r)),
         _ => None,
@@ -431,6 +537,7 @@ pub fn find(ctx: &SystemContext, ty: Type, text: &str) -> Result<Option<Oid>> {
                 format!("more than one function named \"{text}\""),
             )),
         },
+        Type::Regprocedure => find_procedure(ctx, text),
         Type::Regnamespace => match as_oid(text) {
             Some(oid) => Ok(Some(oid)),
             None => Ok(single(text)?.and_then(|name| schema_oid(ctx, &name))),
@@ -462,7 +569,7 @@ pub fn parse(ctx: &SystemContext, ty: Type, text: &str) -> Result<Oid> {
     }
     find(ctx, ty, text)?.ok_or_else(|| {
         let (code, what) = match ty {
-            Type::Regproc => (state::UNDEFINED_FUNCTION, "function"),
+            Type::Regproc | Type::Regprocedure => (state::UNDEFINED_FUNCTION, "function"),
             Type::Regnamespace => (state::INVALID_SCHEMA_NAME, "schema"),
             Type::Regrole => (state::UNDEFINED_OBJECT, "role"),
             _ => (state::UNDEFINED_OBJECT, "type"),
@@ -501,6 +608,7 @@ fn reg(ty: &PgType) -> Result<Type> {
         PgType::Regclass => Ok(Type::Regclass),
         PgType::Regtype => Ok(Type::Regtype),
         PgType::Regproc => Ok(Type::Regproc),
+        PgType::Regprocedure => Ok(Type::Regprocedure),
         PgType::Regnamespace => Ok(Type::Regnamespace),
         PgType::Regrole => Ok(Type::Regrole),
         other => Err(SqlError::internal(format!("{other} has no names"))),

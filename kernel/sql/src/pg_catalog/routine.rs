@@ -99,14 +99,15 @@ fn item_of(ctx: &SystemContext, array: Oid) -> Oid {
 }
 
 /// `pg_proc.prorettype`.
-fn result_type(routine: &Routine) -> Oid {
+pub fn result_type(routine: &Routine) -> Oid {
     match routine.result {
         ResultShape::Relation(relation) => row_type::row_type(relation),
         _ => routine.result_type(),
     }
 }
 
-fn default(ctx: &SystemContext, parameter: &Parameter) -> Option<String> {
+/// The default of a parameter as it is shown.
+pub fn default(ctx: &SystemContext, parameter: &Parameter) -> Option<String> {
     let text = parameter.default.as_ref()?;
     let target = Some((parameter.type_oid, -1));
     Some(deparse::expression(ctx, text, None, target, false))

@@ -31,6 +31,7 @@ use super::common::{common_decimal, common_pg_type, common_type};
 use super::comparable::{self, has_equality, has_order, unidentified};
 use super::function::{PgFunction, df, undefined_operator};
 use super::overload::{Unresolved, argument_type, pg_type};
+use super::recursive;
 use super::special::{Kind, PgCast, Special, case_results, cast_arguments, cast_target};
 use super::vars::SessionVars;
 use crate::error::{Result, SqlError, state};
@@ -69,6 +70,7 @@ fn coerce_node(plan: LogicalPlan, format: &Format) -> DfResult<Transformed<Logic
         schema.merge(&source);
     }
     comparable::check_node(&plan, &schema)?;
+    recursive::check_node(&plan)?;
     let names = NamePreserver::new(&plan);
     let rewriter = Rewriter {
         schema: &schema,

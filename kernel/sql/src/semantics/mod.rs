@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod nullable;
 pub mod overload;
 pub mod planner;
+mod recursive;
 pub mod rewrite;
 pub mod set_operations;
 pub mod special;

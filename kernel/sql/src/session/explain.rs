@@ -477,7 +477,7 @@ impl Session {
             Plan::Insert(p) => self.run_insert(p, &[])?,
             Plan::Update(p) => self.run_update(p, &[])?,
             Plan::With(p) => self.run_with(p, &[])?,
-            Plan::Locking(_) | Plan::Declare(_) | Plan::Other => {
+            Plan::Locking(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
                 return Err(SqlError::internal("a plan that is not explained"));
             }
         };
@@ -546,7 +546,7 @@ impl Session {
                 main.inputs = parts.chain(own).collect();
                 Ok(count(main))
             }
-            Plan::Locking(_) | Plan::Declare(_) | Plan::Other => {
+            Plan::Locking(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
                 Err(SqlError::internal("a plan that is not explained"))
             }
         }

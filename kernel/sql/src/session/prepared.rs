@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::statement::{Statement, StatementKind, parse_one};
 use super::{Session, done};
 use crate::catalog::{CatalogSnapshot, CatalogVersion};
+use crate::ddl::routine::CallPlan;
 use crate::dml::{InsertPlan, LockingPlan, UpdatePlan, WithPlan, with};
 use crate::error::{Result, SqlError, state};
 use crate::monitor::statements::Kept;
@@ -59,6 +60,7 @@ pub(super) enum Plan {
     Locking(LockingPlan),
     With(Box<WithPlan>),
     Declare(Box<DeclarePlan>),
+    Call(Box<CallPlan>),
     /// Everything else is run from its syntax tree.
     Other,
 }
@@ -70,7 +72,9 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Other => false,
+            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+                false
+            }
         }
     }
 
@@ -82,7 +86,11 @@ impl Plan {
                 Plan::Query(p) => p.is_shareable(),
                 Plan::Insert(p) => p.is_shareable(),
                 Plan::Update(p) => p.is_shareable(),
-                Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Other => false,
+                Plan::Locking(_)
+                | Plan::With(_)
+                | Plan::Declare(_)
+                | Plan::Call(_)
+                | Plan::Other => false,
             }
     }
 
@@ -99,6 +107,7 @@ impl Plan {
             Plan::Locking(p) => p.params(),
             Plan::With(p) => p.params(),
             Plan::Declare(p) => p.params(),
+            Plan::Call(p) => p.params(),
             Plan::Other => &[],
         }
     }
@@ -110,6 +119,7 @@ impl Plan {
             Plan::Update(p) => p.returning_columns().map(Arc::from),
             Plan::Locking(p) => Some(p.columns.clone()),
             Plan::With(p) => p.columns(),
+            Plan::Call(p) => p.columns(),
             Plan::Declare(_) | Plan::Other => None,
         }
     }
@@ -304,6 +314,11 @@ impl Session {
                 let plan = self.plan_declare(stmts, param_types, key_lock)?;
                 Ok(Plan::Declare(Box::new(plan)))
             }
+            Ast::Call(call) => {
+                self.begin_statement_snapshot();
+                let plan = self.plan_call(call, param_types)?;
+                Ok(Plan::Call(Box::new(plan)))
+            }
             _ => Ok(Plan::Other),
         }
     }
@@ -459,7 +474,9 @@ impl Session {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
             Plan::With(p) => self.lock_parts(p),
-            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Other => Ok(false),
+            Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+                Ok(false)
+            }
         }
     }
 
@@ -476,6 +493,7 @@ impl Session {
             Plan::Locking(p) => self.run_locking(p, params),
             Plan::With(p) => self.run_with(p, params),
             Plan::Declare(p) => self.declare_cursor(p, &prepared.statement.text, params),
+            Plan::Call(p) => self.run_call(p, params),
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }
@@ -608,7 +626,7 @@ impl Session {
         };
         self.begin_statement_snapshot();
         let plan = self.plan_or_share(&statement, &types)?;
-        if matches!(*plan, Plan::Declare(_) | Plan::Other) {
+        if matches!(*plan, Plan::Declare(_) | Plan::Call(_) | Plan::Other) {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",

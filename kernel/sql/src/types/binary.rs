@@ -362,6 +362,7 @@ fn decode(ty: &PgType, r: &mut Reader<'_>) -> Result<ScalarValue> {
         | PgType::Regclass
         | PgType::Regtype
         | PgType::Regproc
+        | PgType::Regprocedure
         | PgType::Regnamespace
         | PgType::Regrole => ScalarValue::UInt32(Some(u32::from_be_bytes(r.array()?))),
         PgType::Array(item) => decode_array(item, r)?,

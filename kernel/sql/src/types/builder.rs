@@ -133,7 +133,7 @@ impl ColumnBuilder {
             Json => Values::Json(BinaryViewBuilder::with_capacity(n)),
             Jsonb => Values::Jsonb(LargeStringBuilder::with_capacity(n, n * 32)),
             Jsonpath => Values::Jsonpath(StringViewBuilder::with_capacity(n)),
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => {
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole => {
                 Values::Oid(PrimitiveBuilder::with_capacity(n))
             }
             Array(item) => Values::Array {

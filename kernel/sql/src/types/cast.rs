@@ -55,7 +55,12 @@ pub fn context_needed(from: &PgType, to: &PgType) -> Option<CastContext> {
         // Versions of one enum: a table of the past has that of then.
         return (a.oid() == b.oid()).then_some(Implicit);
     }
-    let reg = |t: &PgType| matches!(t, Regclass | Regtype | Regproc | Regnamespace | Regrole);
+    let reg = |t: &PgType| {
+        matches!(
+            t,
+            Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole
+        )
+    };
     let explicit_entry = match (from, to) {
         (Int2, Int4 | Int8 | Float4 | Float8 | Numeric)
         | (Int4, Int8 | Float4 | Float8 | Numeric)
@@ -178,12 +183,15 @@ pub fn cast_to(
         (Json, Jsonb) | (Jsonb, Json) => build(array, to, typmod, f),
         (_, Numeric) => to_numeric(array, from, typmod, target),
         (Numeric, _) => from_numeric(array, to),
-        (Int2 | Int4 | Int8 | Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole, _)
-            if matches!(to, Int2 | Int4 | Int8) =>
-        {
-            integer_to_integer(array, to)
-        }
-        (Int2 | Int4 | Int8, Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole) => {
+        (
+            Int2 | Int4 | Int8 | Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace
+            | Regrole,
+            _,
+        ) if matches!(to, Int2 | Int4 | Int8) => integer_to_integer(array, to),
+        (
+            Int2 | Int4 | Int8,
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole,
+        ) => {
             let ints = native(array, &DataType::Int64)?;
             try_map::<Int64Type, UInt32Type>(&ints, |v| {
                 // Negative int4 values keep their bits.
@@ -195,8 +203,8 @@ pub fn cast_to(
             })
         }
         (
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole,
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole,
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole,
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole,
         ) => Ok(Arc::clone(array)),
         (Int2 | Int4 | Int8 | Float4, Float8) | (Int2 | Int4 | Int8, Float4) => {
             native(array, target)

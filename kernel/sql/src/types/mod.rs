@@ -88,6 +88,7 @@ pub enum PgType {
     Regclass,
     Regtype,
     Regproc,
+    Regprocedure,
     Regnamespace,
     Regrole,
     Void,
@@ -155,6 +156,7 @@ static TYPES: &[TypeRow] = type_rows! {
     TimestampTz 1184 1185 "timestamp with time zone" "timestamptz" 8;
     Interval 1186 1187 "interval" "interval" 16;
     Numeric 1700 1231 "numeric" "numeric" -1;
+    Regprocedure 2202 2207 "regprocedure" "regprocedure" 4;
     Regclass 2205 2210 "regclass" "regclass" 4;
     Regtype 2206 2211 "regtype" "regtype" 4;
     Record 2249 2287 "record" "record" -1;
@@ -329,7 +331,7 @@ impl PgType {
         match self {
             Bool => 'B',
             Int2 | Int4 | Int8 | Float4 | Float8 | Numeric | Oid | Regclass | Regtype | Regproc
-            | Regnamespace | Regrole => 'N',
+            | Regprocedure | Regnamespace | Regrole => 'N',
             Text | Varchar | Bpchar | Name => 'S',
             Char | NodeTree => 'Z',
             Date | Time | Timestamp | TimestampTz => 'D',
@@ -390,7 +392,9 @@ impl PgType {
             Jsonb => DataType::LargeUtf8,
             Json => DataType::BinaryView,
             Jsonpath => jsonpath::arrow(),
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole | Xid => DataType::UInt32,
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole | Xid => {
+                DataType::UInt32
+            }
             Unknown => DataType::Utf8,
             Void => DataType::Utf8View,
             Record => DataType::Null,
@@ -485,7 +489,9 @@ impl PgType {
             Uuid => ColumnType::Uuid,
             Jsonb => ColumnType::Jsonb,
             Json => ColumnType::Json,
-            Oid | Regclass | Regtype | Regproc | Regnamespace | Regrole => ColumnType::Oid,
+            Oid | Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole => {
+                ColumnType::Oid
+            }
             Int2Vector | OidVector | NodeTree | AclItem | Xid => {
                 return Err(SqlError::unsupported(format!(
                     "a column of type {}",

@@ -352,7 +352,6 @@ fn by_name_error(name: &str) -> SqlError {
         "xid8",
         "cid",
         "tid",
-        "regprocedure",
         "regoper",
         "regoperator",
         "regconfig",

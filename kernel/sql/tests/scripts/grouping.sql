@@ -25,3 +25,8 @@ CREATE VIEW counted AS SELECT a.name, count(b.id) AS n FROM author AS a LEFT JOI
 SELECT * FROM counted ORDER BY name;
 SELECT name, row_number() OVER (ORDER BY count(*) DESC, name) FROM author JOIN book ON author.id = author GROUP BY author.id ORDER BY 1;
 SELECT DISTINCT name FROM author GROUP BY id ORDER BY name;
+-- In recursive queries.
+WITH RECURSIVE r(i) AS (SELECT 1::bigint UNION ALL SELECT count(*) FROM r) SELECT * FROM r LIMIT 2;
+WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT max(x.i) + 1 FROM r AS x, (VALUES (1)) AS v(n) WHERE i < 3) SELECT * FROM r LIMIT 2;
+WITH RECURSIVE r(i) AS (SELECT 1 UNION SELECT i + 1 FROM r WHERE i < 3 GROUP BY i) SELECT * FROM r ORDER BY i;
+WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + n::int FROM r, (SELECT count(*) AS n FROM generate_series(1, 2) AS g) AS c WHERE i < 5) SELECT * FROM r ORDER BY i;

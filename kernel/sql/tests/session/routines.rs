@@ -1,7 +1,9 @@
 //! Functions of users: what survives a restart, what a dump has of them, and what they do to statements around
 //! them. What they mean is in the script `functions.sql`.
 
+use heliosdb_sql::Value;
 use heliosdb_sql::error::state;
+use heliosdb_sql::types::PgType;
 
 use crate::support::Db;
 
@@ -201,4 +203,39 @@ fn a_definer_notifies() {
     let told = listener.0.take_notifications();
     let told: Vec<_> = told.iter().map(|n| n.payload.as_str()).collect();
     assert_eq!(told, ["hello"]);
+}
+
+/// As drivers do it: by Parse, Describe, Bind and Execute.
+#[test]
+fn a_procedure_is_called_with_parameters() {
+    let db = Db::new();
+    let mut session = db.session();
+    session.ok("CREATE TABLE log (what text);
+         CREATE PROCEDURE note(what text) LANGUAGE sql AS 'INSERT INTO log VALUES (what)';
+         CREATE PROCEDURE twice(INOUT n int, INOUT t text) LANGUAGE sql AS 'SELECT n * 2, t || t'");
+    let text = |text: &str| Value::Text(text.to_owned());
+    let note = session.0.prepare("CALL note($1)", &[]).unwrap();
+    assert_eq!(note.param_types, [PgType::Text]);
+    assert!(note.columns.is_none());
+    for what in ["a", "b"] {
+        let outcome = session.0.execute_prepared(&note, &[text(what)]).unwrap();
+        assert_eq!(session.print(outcome), "CALL\n");
+    }
+    let twice = session.0.prepare("CALL twice($1, $2)", &[]).unwrap();
+    assert_eq!(twice.param_types, [PgType::Int4, PgType::Text]);
+    let columns = twice.columns.clone().unwrap();
+    let columns: Vec<_> = columns.iter().map(|c| (c.name.as_str(), &c.ty)).collect();
+    assert_eq!(columns, [("n", &PgType::Int4), ("t", &PgType::Text)]);
+    let outcome = session.0.execute_prepared(&twice, &[text("21"), text("x")]);
+    let outcome = outcome.unwrap();
+    assert_eq!(session.print(outcome), "n | t\n42 | xx\nCALL\n");
+    // One that is planned still calls what has the name now.
+    session.ok("CREATE OR REPLACE PROCEDURE note(what text) LANGUAGE sql AS
+             'INSERT INTO log VALUES (what || ''!'')'");
+    let outcome = session.0.execute_prepared(&note, &[text("c")]).unwrap();
+    assert_eq!(session.print(outcome), "CALL\n");
+    assert_eq!(
+        session.ok("SELECT what FROM log ORDER BY what"),
+        "what\na\nb\nc!\n"
+    );
 }

@@ -8,6 +8,7 @@ pub(crate) mod syntax;
 
 use std::sync::Arc;
 
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::put;
@@ -16,8 +17,11 @@ use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
-use crate::session::outcome::Outcome;
+use crate::pg_catalog::names::quote_ident;
+use crate::plan::query::PlannedQuery;
+use crate::session::outcome::{Outcome, ResultColumn};
 use crate::session::{Session, done};
+use crate::types::PgType;
 
 use syntax::{AlterRoutine, NamedAs, RoutineName, RoutineOption, RoutineStatement};
 
@@ -37,11 +41,29 @@ pub(crate) fn type_name(catalog: &CatalogSnapshot, oid: Oid) -> String {
         return (*name).to_owned();
     }
     if let Some((ty, is_array)) = catalog.types().find(oid) {
-        return format!("{}{}", ty.name, if is_array { "[]" } else { "" });
+        let name = quote_ident(&ty.name);
+        return format!("{name}{}", if is_array { "[]" } else { "" });
     }
     catalog
         .pg_type(oid)
         .map_or_else(|| oid.to_string(), |ty| ty.name().to_owned())
+}
+
+/// A CALL that is planned: the query that runs the procedure.
+pub(crate) struct CallPlan {
+    query: PlannedQuery,
+    /// Whether the query's columns are the statement's, because parameters are given out.
+    gives_out: bool,
+}
+
+impl CallPlan {
+    pub fn params(&self) -> &[PgType] {
+        &self.query.params
+    }
+
+    pub fn columns(&self) -> Option<Arc<[ResultColumn]>> {
+        self.gives_out.then(|| self.query.columns.clone())
+    }
 }
 
 impl Session {
@@ -223,11 +245,26 @@ impl Session {
 
     /// CALL: the columns that a procedure gives out, or nothing.
     pub(crate) fn call_procedure(&mut self, call: &ast::Function) -> Result<Outcome> {
+        let plan = self.plan_call(call, &[])?;
+        self.run_call(&plan, &[])
+    }
+
+    pub(crate) fn plan_call(
+        &mut self,
+        call: &ast::Function,
+        types: &[Option<PgType>],
+    ) -> Result<CallPlan> {
         let (_, catalog) = self.read_view()?;
         let (query, gives_out) = self.query_of_call(&catalog, call)?;
-        let planned = self.plan_query(&query, &[])?;
-        let rows = self.query_rows(&planned, &[])?.materialise()?;
-        match gives_out {
+        Ok(CallPlan {
+            query: self.plan_query(&query, types)?,
+            gives_out,
+        })
+    }
+
+    pub(crate) fn run_call(&mut self, plan: &CallPlan, params: &[ScalarValue]) -> Result<Outcome> {
+        let rows = self.query_rows(&plan.query, params)?.materialise()?;
+        match plan.gives_out {
             true => Ok(Outcome::Rows(rows.with_tag("CALL"))),
             false => {
                 rows.collect()?;

@@ -38,6 +38,7 @@ functions! {
     to_regclass(Text) -> Regclass = |c, a| find(c, Type::Regclass, a);
     to_regtype(Text) -> Regtype = |c, a| find(c, Type::Regtype, a);
     to_regproc(Text) -> Regproc = |c, a| find(c, Type::Regproc, a);
+    to_regprocedure(Text) -> Regprocedure = |c, a| find(c, Type::Regprocedure, a);
     to_regnamespace(Text) -> Regnamespace = |c, a| find(c, Type::Regnamespace, a);
     to_regrole(Text) -> Regrole = |c, a| find(c, Type::Regrole, a);
 

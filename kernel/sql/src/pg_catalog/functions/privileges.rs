@@ -9,7 +9,7 @@ use crate::catalog::model::oid;
 use crate::catalog::{Oid, Relation};
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::datum::{Datum, Type};
-use crate::pg_catalog::{SystemContext, relations};
+use crate::pg_catalog::{SystemContext, names, relations};
 use crate::privilege::acl::{Acl, ObjectClass};
 use crate::privilege::{Authority, authority};
 
@@ -34,8 +34,9 @@ functions! {
         let table = c.catalog.table(relation);
         Ok(table.is_some_and(|t| c.current_role().is_bound_by(t)).into())
     };
-    has_function_privilege(Text, Text) -> Bool = |_, a| public(a, 1, FUNCTION);
-    has_function_privilege(Regrole, Text, Text) -> Bool = |_, a| public(a, 2, FUNCTION);
+    has_function_privilege(Regprocedure, Text) -> Bool = |c, a| function(c, me(c), a, 0);
+    has_function_privilege(Regrole, Regprocedure, Text) -> Bool =
+        |c, a| function(c, role(c, a)?, a, 1);
     has_type_privilege(Text, Text) -> Bool = |_, a| public(a, 1, TYPE);
     has_type_privilege(Regrole, Text, Text) -> Bool = |_, a| public(a, 2, TYPE);
     pg_has_role(Regrole, Text) -> Bool = |c, a| {
@@ -234,6 +235,21 @@ fn schema(ctx: &SystemContext, role: Oid, args: &[Datum], at: usize) -> Result<D
     let class = ObjectClass::Schema;
     let acl = authority::acl_of(&ctx.catalog, class, schema, 0, owner);
     Ok(any(ctx, role, class, &acl, &wanted).into())
+}
+
+fn function(ctx: &SystemContext, role: Oid, args: &[Datum], at: usize) -> Result<Datum> {
+    let function = argument::reg(ctx, Type::Regprocedure, args, at)?;
+    let wanted = wanted(args, at + 1, FUNCTION)?;
+    if let Some(routine) = ctx.catalog.routines().get(function) {
+        let acl = authority::acl_of(&ctx.catalog, FUNCTION, function, 0, routine.owner);
+        return Ok(any(ctx, role, FUNCTION, &acl, &wanted).into());
+    }
+    if !names::is_function(ctx, function) {
+        return Ok(Datum::Null);
+    }
+    let superuser = Authority::of(&ctx.catalog, role).superuser;
+    let calls = wanted.contains(&(Privileges::EXECUTE, false));
+    Ok((superuser || calls).into())
 }
 
 fn database(ctx: &SystemContext, role: Oid, args: &[Datum], at: usize) -> Result<Datum> {

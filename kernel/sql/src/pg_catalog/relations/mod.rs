@@ -141,6 +141,8 @@ static RELATIONS: &[&Relation] = &[
     &information_schema::domain::DOMAIN_CONSTRAINTS,
     &absent::FOREIGN_TABLES,
     &absent::FOREIGN_SERVERS,
+    &information_schema::routine::ROUTINES,
+    &information_schema::routine::PARAMETERS,
     &information_schema::SCHEMATA,
     &information_schema::TABLES,
     &information_schema::COLUMNS,
