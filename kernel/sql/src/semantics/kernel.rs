@@ -596,6 +596,9 @@ pub fn overload(
         result: ResultType::Is(result),
         volatility: Volatility::Immutable,
         kernel: Arc::new(kernel),
+        one_type: false,
+        chosen: None,
+        ambiguous: false,
     }
 }
 
@@ -612,5 +615,8 @@ pub fn polymorphic(
         result,
         volatility: Volatility::Immutable,
         kernel: Arc::new(kernel),
+        one_type: false,
+        chosen: None,
+        ambiguous: false,
     }
 }

@@ -37,6 +37,7 @@ mod server_settings;
 pub(crate) mod settings;
 pub(crate) mod shown;
 pub(crate) mod spelling;
+pub(crate) mod spread;
 pub(crate) mod statement;
 mod synonym;
 pub(crate) mod system_view;
