@@ -6,6 +6,7 @@ use sqlparser::ast::{self, Ident, ObjectName, TableFactor, ValueWithSpan, VisitM
 
 use crate::error::{Result, SqlError, state};
 use crate::plan::as_of::syntax as as_of;
+use crate::session::spread;
 
 /// PostgreSQL's NAMEDATALEN − 1: longer identifiers are cut.
 pub const NAME_BYTES_MAX: usize = 63;
@@ -227,7 +228,7 @@ pub fn text_of<T: Clone + VisitMut + std::fmt::Display>(syntax: &T) -> String {
     let mut quotes = Quotes;
     // It never breaks.
     let _ = syntax.visit(&mut quotes);
-    syntax.to_string()
+    spread::unmark(syntax.to_string())
 }
 
 /// Doubles the quotes of plain strings, and puts AS OF before aliases.

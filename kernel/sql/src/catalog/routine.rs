@@ -160,6 +160,22 @@ impl Routine {
             .any(|p| p.mode == ParameterMode::Variadic)
     }
 
+    /// Whether a call may have so many arguments.
+    pub fn takes(&self, count: usize) -> bool {
+        let inputs = self.inputs().count();
+        let needed = self.inputs().filter(|p| p.default.is_none()).count();
+        match self.is_variadic() {
+            true => count + 1 >= needed,
+            false => (needed..=inputs).contains(&count),
+        }
+    }
+
+    /// Whether some number of arguments may be that of a call of either.
+    pub fn takes_as_many_as(&self, other: &Routine) -> bool {
+        let most = |r: &Routine| r.inputs().count();
+        (0..=most(self).max(most(other))).any(|count| self.takes(count) && other.takes(count))
+    }
+
     /// `pg_proc.prorettype`; that of a row of a relation is not known here.
     pub fn result_type(&self) -> Oid {
         /// `record`.

@@ -264,7 +264,7 @@ impl Session {
         };
         let format = self.info.format();
         self.with_state(|session, state| {
-            let exprs = crate::plan::compile::Expressions::plan_exprs(
+            let exprs = crate::plan::compile::Expressions::plan_of_catalog(
                 state,
                 &catalog,
                 &session.info,

@@ -21,6 +21,7 @@ use crate::dml::assign::to_column;
 use crate::error::{Result, SqlError, state};
 use crate::names;
 use crate::plan::compile::{Expressions, Local};
+use crate::routine::Names;
 use crate::session::Session;
 use crate::types::PgType;
 use crate::types::names::format_type;
@@ -180,7 +181,8 @@ impl Session {
         let from = self.with_state(|session, state| {
             let exprs = vec![expr.clone()];
             let what = "DEFAULT expressions";
-            let exprs = Expressions::plan_exprs(state, &catalog, &session.info, &[], exprs, what)?;
+            let info = &session.info;
+            let exprs = Expressions::plan_of_catalog(state, &catalog, info, &[], exprs, what)?;
             Ok(exprs.pg_type(0))
         })?;
         // A literal has had the column's type until now.
@@ -189,7 +191,7 @@ impl Session {
             from => from,
         };
         let assigned = self.check_assigned(&from, column);
-        let kept = assigned.and_then(|()| self.set_default(column, &expr));
+        let kept = assigned.and_then(|()| self.set_default_of(column, &expr, Names::Stored));
         // The expression is the same, whatever the search path is now.
         column.default_sequences.clone_from(&old.default_sequences);
         kept.map_err(|e| match e.code {

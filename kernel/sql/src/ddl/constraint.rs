@@ -522,8 +522,10 @@ impl Session {
     ) -> Result<()> {
         let (catalog, table) = self.table_now(table)?;
         let meta = catalog.table_meta(table.oid)?;
-        let text = names::text_of(&self.with_qualified_types(&expr));
         let found = self.row_expression(&catalog, &meta, &expr, "check constraints")?;
+        let mut qualified = self.with_qualified_types(&expr);
+        self.qualify_functions(&mut qualified, &found.uses);
+        let text = names::text_of(&qualified);
         let (columns, boolean) = (found.columns, found.ty);
         if !matches!(
             boolean,

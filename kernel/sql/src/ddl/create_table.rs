@@ -18,9 +18,10 @@ use crate::functions::Functions;
 use crate::names::{self, fold};
 use crate::plan::compile::Expressions;
 use crate::plugin::clause::Clauses;
+use crate::routine::Names;
 use crate::session::outcome::{CommandTag, Outcome};
 use crate::session::spelling;
-use crate::session::statement::SequenceOption;
+use crate::session::statement::{SequenceOption, parse_expression};
 use crate::session::{Session, done};
 use crate::types::PgType;
 
@@ -477,6 +478,16 @@ impl Session {
 
     /// Checks a default and stores its text. `DEFAULT NULL` is no default.
     pub(crate) fn set_default(&mut self, column: &mut Column, expr: &Expr) -> Result<()> {
+        self.set_default_of(column, expr, Names::Statement)
+    }
+
+    /// The same, of an expression with such names.
+    pub(super) fn set_default_of(
+        &mut self,
+        column: &mut Column,
+        expr: &Expr,
+        names: Names,
+    ) -> Result<()> {
         let is_null = matches!(expr, Expr::Value(v) if matches!(v.value, ast::Value::Null));
         column.default = None;
         column.default_sequences.clear();
@@ -506,15 +517,14 @@ impl Session {
         let parsed = crate::dml::target::default_expression(&probe)?
             .ok_or_else(|| SqlError::internal("a default without an expression"))?;
         let (ty, typmod) = (column.ty(), column.typmod);
-        self.with_state(|session, state| {
-            let exprs = Expressions::plan_exprs(
-                state,
-                &catalog,
-                &session.info,
-                &[],
-                vec![parsed.clone()],
-                "DEFAULT expressions",
-            )?;
+        let uses = self.with_state(|session, state| {
+            let (info, exprs) = (&session.info, vec![parsed.clone()]);
+            let what = "DEFAULT expressions";
+            let plan = match names {
+                Names::Statement => Expressions::plan_exprs,
+                Names::Stored => Expressions::plan_of_catalog,
+            };
+            let exprs = plan(state, &catalog, info, &[], exprs, what)?;
             // A constant that does not fit is found now rather than at the first insert.
             if !exprs.uses.writes {
                 let value = exprs
@@ -531,14 +541,17 @@ impl Session {
                 let storage = ty.arrow_typmod(typmod);
                 crate::dml::assign::to_column(&value, &meta, &storage, &session.info.format())?;
             }
-            Ok(())
+            Ok(exprs.uses)
         })?;
+        let mut qualified = parse_expression(&text)?;
+        self.qualify_functions(&mut qualified, &uses);
+
         column.default_sequences = sequences_in(&parsed)
             .iter()
             .filter_map(|n| self.info.resolve_sequence(n).ok())
             .map(|s| s.oid)
             .collect();
-        column.default = Some(text);
+        column.default = Some(names::text_of(&qualified));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ impl Session {
             columns,
             ty,
             is_immutable,
+            ..
         } = self.row_expression(&catalog, &meta, expr, "column generation expressions")?;
         if !is_immutable {
             return Err(SqlError::new(

@@ -208,6 +208,7 @@ impl Session {
             columns,
             ty,
             is_immutable,
+            ..
         } = self.row_expression(catalog, &meta, expr, &format!("{what}s"))?;
         if !is_immutable {
             return Err(SqlError::new(

@@ -28,7 +28,7 @@ pub(crate) mod routine;
 mod row_expression;
 mod schema;
 mod sequence;
-mod stored_text;
+pub(crate) mod stored_text;
 pub(crate) mod temporary;
 mod truncate;
 mod user_type;

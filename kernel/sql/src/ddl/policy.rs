@@ -377,6 +377,7 @@ impl Session {
         }
         self.qualify_relations(&mut query, &planned.uses.times);
         self.qualify_types(&mut query);
+        self.qualify_functions(&mut query, &planned.uses);
         let columns = table.live_columns();
         for (id, column) in columns {
             let name = &column.name;

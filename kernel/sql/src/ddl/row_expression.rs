@@ -10,6 +10,7 @@ use crate::catalog::meta::TableMeta;
 use crate::error::{Result, SqlError, state};
 use crate::plan::compile::{Expressions, Local};
 use crate::plan::computed;
+use crate::plan::context::Uses;
 use crate::session::Session;
 use crate::types::PgType;
 
@@ -20,6 +21,7 @@ pub(super) struct RowExpression {
     pub ty: PgType,
     /// It gives the same for the same row for ever.
     pub is_immutable: bool,
+    pub uses: Uses,
 }
 
 impl Session {
@@ -44,6 +46,7 @@ impl Session {
                 columns: used.iter().map(|p| meta.columns[*p].id.0).collect(),
                 ty: exprs.pg_type(0),
                 is_immutable: exprs.are_immutable()?,
+                uses: exprs.uses,
             })
         })
     }

@@ -2,12 +2,15 @@
 //! of indexes, domains, views.
 //!
 //! A type is named with its schema in all of them ([`Session::qualify_types`]), so a change of its name is
-//! a change of these texts. A label of an enum stands in them as a literal, whose type is that of what it
+//! a change of these texts. A routine is named with its schema and its oid (`s.f."16400"`), so that a text means
+//! for ever what it meant when it was planned, whatever other routines there come to be
+//! ([`Session::qualify_functions`]); any other name of a function in it is that of a built-in one. Whoever is shown
+//! a text sees it without oids ([`without_oids`]). A label of an enum stands in them as a literal, whose type is that of what it
 //! is compared with; [`Labels`] finds those that are surely of the enum, and says of the others that it
 //! cannot tell.
 
 use std::collections::BTreeSet;
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, DataType, Expr};
 
@@ -18,15 +21,15 @@ use crate::catalog::access::Policy;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError};
-use crate::functions;
 use crate::names::{self, fold, quoted_ident};
+use crate::plan::context::Uses;
+use crate::routine;
 use crate::session::Session;
 use crate::session::statement::{parse_expression, parse_query};
 
 impl Session {
-    /// Puts the schema in front of every type and function of a user that is named in an expression or query.
+    /// Puts the schema in front of every type of a user that is named in an expression or query.
     pub(super) fn qualify_types(&self, syntax: &mut impl ast::VisitMut) {
-        self.qualify_functions(syntax);
         let functions = self.info.functions();
         let types = functions.named_types();
         if types.catalog.types().is_empty() {
@@ -40,27 +43,18 @@ impl Session {
         });
     }
 
-    fn qualify_functions(&self, syntax: &mut impl ast::VisitMut) {
+    /// Puts schema and oid to every call of a routine, as `uses` say of the plan of this same syntax which routine
+    /// each of them is.
+    pub(super) fn qualify_functions(&self, syntax: &mut impl ast::VisitMut, uses: &Uses) {
         let catalog = self.info.catalog();
-        if catalog.routines().is_empty() {
-            return;
-        }
-        let path = self.info.search_path();
-        let mut qualify = |name: &mut ast::ObjectName, _| {
-            let parts = names::parts(name).unwrap_or_default();
-            let [plain] = parts.as_slice() else {
-                return;
-            };
-            if functions::scalar(plain).is_some() {
-                return;
-            }
-            let schemas = path.iter().filter_map(|s| catalog.schema_by_name(s));
-            let mut schemas = schemas
-                .filter(|schema| catalog.routines().named(schema.oid, plain).next().is_some());
-            if let Some(schema) = schemas.next() {
-                name.0 = [schema.name.as_str(), plain]
-                    .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
-                    .into();
+        let mut qualify = |name: &mut ast::ObjectName| {
+            let last = name.0.last().and_then(ast::ObjectNamePart::as_ident);
+            let site = last.and_then(|last| routine::site(last.span.start));
+            let routine = site.and_then(|site| uses.noted.at(site));
+            if let Some(routine) = routine.and_then(|oid| catalog.routines().get(oid))
+                && let Some(schema) = catalog.schema(routine.schema)
+            {
+                name_routine(name, &schema.name, &routine.name, routine.oid);
             }
         };
         let _ = syntax.visit(&mut FunctionNames(&mut qualify));
@@ -81,19 +75,66 @@ impl Session {
     }
 }
 
-/// Visits the names of functions, with how many arguments they are called.
-struct FunctionNames<'a>(&'a mut dyn FnMut(&mut ast::ObjectName, usize));
+/// Names one routine in a text: its schema, its name, and its oid, since others of the name may come.
+fn name_routine(name: &mut ast::ObjectName, schema: &str, routine: &str, oid: Oid) {
+    let oid = oid.to_string();
+    name.0 = [schema, routine, &oid]
+        .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
+        .into();
+}
+
+/// The oid of the routine that a name in a text means.
+fn routine_named(name: &ast::ObjectName) -> Option<Oid> {
+    match name.0.as_slice() {
+        [_, _, oid] => oid.as_ident()?.value.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A text as whoever asks is shown it: without oids.
+pub(crate) fn without_oids(syntax: &mut impl ast::VisitMut) {
+    let mut strip = |name: &mut ast::ObjectName| {
+        if routine_named(name).is_some() {
+            name.0.pop();
+        }
+    };
+    let _ = syntax.visit(&mut FunctionNames(&mut strip));
+}
+
+/// The same of the text of a query.
+pub(crate) fn shown_query(text: &str) -> String {
+    let parsed = text.contains("\".\"").then(|| parse_query(text));
+    match parsed {
+        Some(Ok(mut query)) => {
+            without_oids(query.as_mut());
+            names::text_of(query.as_ref())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// The same of that of an expression.
+pub(crate) fn shown_expression(text: &str) -> String {
+    // Names with an oid are quoted.
+    let parsed = text.contains("\".\"").then(|| parse_expression(text));
+    match parsed {
+        Some(Ok(mut expr)) => {
+            without_oids(&mut expr);
+            names::text_of(&expr)
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Visits the names of functions.
+struct FunctionNames<'a>(&'a mut dyn FnMut(&mut ast::ObjectName));
 
 impl ast::VisitorMut for FunctionNames<'_> {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr {
-            let count = match &function.args {
-                ast::FunctionArguments::List(list) => list.args.len(),
-                _ => 0,
-            };
-            (self.0)(&mut function.name, count);
+            (self.0)(&mut function.name);
         }
         ControlFlow::Continue(())
     }
@@ -102,10 +143,10 @@ impl ast::VisitorMut for FunctionNames<'_> {
         match factor {
             ast::TableFactor::Table {
                 name,
-                args: Some(args),
+                args: Some(_),
                 ..
-            } => (self.0)(name, args.args.len()),
-            ast::TableFactor::Function { name, args, .. } => (self.0)(name, args.len()),
+            }
+            | ast::TableFactor::Function { name, .. } => (self.0)(name),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -196,8 +237,8 @@ pub(super) trait TextChange {
     /// What a text is before its expressions are looked at.
     fn enter(&mut self, _: &CatalogSnapshot, _: Holder<'_>) {}
     fn expr(&mut self, expr: &mut Expr);
-    /// The name of a function that is called with so many arguments.
-    fn function(&mut self, _: &mut ast::ObjectName, _: usize) {}
+    /// The name of a function.
+    fn function(&mut self, _: &mut ast::ObjectName) {}
     /// The whole of a text that is an expression, after its parts.
     fn whole(&mut self, _: &mut Expr) {}
     /// Whether the text was understood.
@@ -224,7 +265,7 @@ fn changed_text<T: ast::VisitMut + Clone + std::fmt::Display + PartialEq>(
         change.expr(e);
         ControlFlow::<()>::Continue(())
     });
-    let mut function = |name: &mut ast::ObjectName, count| change.function(name, count);
+    let mut function = |name: &mut ast::ObjectName| change.function(name);
     let _ = after.visit(&mut FunctionNames(&mut function));
     if let Some(expr) = whole(&mut after) {
         change.whole(expr);
@@ -356,11 +397,10 @@ impl TextChange for RenameType<'_> {
 
 /// A routine gets another name.
 pub(super) struct RenameRoutine<'a> {
-    pub schema: &'a str,
+    pub oid: Oid,
     pub name: &'a str,
     /// Schema and name.
     pub to: [&'a str; 2],
-    pub counts: RangeInclusive<usize>,
 }
 
 impl TextChange for RenameRoutine<'_> {
@@ -370,34 +410,19 @@ impl TextChange for RenameRoutine<'_> {
 
     fn expr(&mut self, _: &mut Expr) {}
 
-    fn function(&mut self, name: &mut ast::ObjectName, count: usize) {
-        if self.counts.contains(&count)
-            && names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name])
-        {
-            name.0 = self
-                .to
-                .map(|part| ast::ObjectNamePart::Identifier(quoted_ident(part)))
-                .into();
+    fn function(&mut self, name: &mut ast::ObjectName) {
+        if routine_named(name) == Some(self.oid) {
+            name_routine(name, self.to[0], self.to[1], self.oid);
         }
     }
 }
 
-/// With how many arguments a routine can be called.
-pub(super) fn argument_counts(routine: &Routine) -> RangeInclusive<usize> {
-    let inputs = routine.inputs().count();
-    let needed = routine.inputs().filter(|p| p.default.is_none()).count();
-    match routine.is_variadic() {
-        true => needed.saturating_sub(1)..=usize::MAX,
-        false => needed..=inputs,
-    }
-}
-
 /// The places of texts that name a type, or a routine.
-pub(super) struct Uses<'a> {
+pub(super) struct Places<'a> {
     schema: &'a str,
     name: &'a str,
-    /// Of a routine, with how many arguments it is called.
-    counts: Option<RangeInclusive<usize>>,
+    /// Of a routine.
+    oid: Option<Oid>,
     found: bool,
     pub of: UsesOf,
 }
@@ -413,30 +438,25 @@ pub(super) struct UsesOf {
     pub policies: Vec<(Oid, Oid)>,
 }
 
-impl<'a> Uses<'a> {
+impl<'a> Places<'a> {
     pub fn find(catalog: &CatalogSnapshot, schema: &'a str, name: &'a str) -> Result<UsesOf> {
-        Uses::find_all(catalog, schema, name, None)
+        Places::find_all(catalog, schema, name, None)
     }
 
-    pub fn of_routine(
-        catalog: &CatalogSnapshot,
-        schema: &'a str,
-        routine: &'a Routine,
-    ) -> Result<UsesOf> {
-        let counts = Some(argument_counts(routine));
-        Uses::find_all(catalog, schema, &routine.name, counts)
+    pub fn of_routine(catalog: &CatalogSnapshot, routine: &'a Routine) -> Result<UsesOf> {
+        Places::find_all(catalog, "", &routine.name, Some(routine.oid))
     }
 
     fn find_all(
         catalog: &CatalogSnapshot,
         schema: &'a str,
         name: &'a str,
-        counts: Option<RangeInclusive<usize>>,
+        oid: Option<Oid>,
     ) -> Result<UsesOf> {
-        let mut uses = Uses {
+        let mut uses = Places {
             schema,
             name,
-            counts,
+            oid,
             found: false,
             of: UsesOf::default(),
         };
@@ -445,7 +465,7 @@ impl<'a> Uses<'a> {
     }
 }
 
-impl TextChange for Uses<'_> {
+impl TextChange for Places<'_> {
     fn word(&self) -> &str {
         self.name
     }
@@ -454,18 +474,12 @@ impl TextChange for Uses<'_> {
         self.found = false;
     }
 
-    fn function(&mut self, name: &mut ast::ObjectName, count: usize) {
-        if self
-            .counts
-            .as_ref()
-            .is_some_and(|counts| counts.contains(&count))
-        {
-            self.found |= names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name]);
-        }
+    fn function(&mut self, name: &mut ast::ObjectName) {
+        self.found |= self.oid.is_some() && routine_named(name) == self.oid;
     }
 
     fn expr(&mut self, expr: &mut Expr) {
-        if self.counts.is_none()
+        if self.oid.is_none()
             && let Some(name) = named_type(expr).and_then(name_in)
         {
             self.found |= names::parts(name).is_ok_and(|parts| parts == [self.schema, self.name]);

@@ -126,6 +126,7 @@ impl Session {
         let mut query = create.query.as_ref().clone();
         self.qualify_relations(&mut query, &planned.uses.times);
         self.qualify_types(&mut query);
+        self.qualify_functions(&mut query, &planned.uses);
         let view = View {
             oid: match &existing {
                 Some(v) => v.oid,

@@ -511,7 +511,8 @@ fn is_volatile(state: &SessionState, session: &Session, condition: &Expr) -> boo
             .map(|found| found.function)
             .or_else(|| functions.scalar(&name))
             .or_else(|| state.scalar_functions().get(&name).cloned());
-        let changes = known.is_some_and(|f| f.signature().volatility == Volatility::Volatile);
+        let changes = known.is_some_and(|f| f.signature().volatility == Volatility::Volatile)
+            || crate::routine::is_volatile(call, &functions);
         match changes {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::catalog::access::{AclItem, PUBLIC};
 use crate::catalog::model::{Role, Table};
 use crate::catalog::{CatalogSnapshot, Oid};
+use crate::ddl::stored_text::shown_expression;
 use crate::pg_catalog::names::quote_ident;
 use crate::privilege::acl::item_text;
 
@@ -83,10 +84,10 @@ pub(super) fn policies(catalog: &CatalogSnapshot, table: &Table, sql: &mut Strin
             policy.command.name()
         );
         if let Some(using) = &policy.using {
-            let _ = write!(sql, " USING ({using})");
+            let _ = write!(sql, " USING ({})", shown_expression(using));
         }
         if let Some(check) = &policy.check {
-            let _ = write!(sql, " WITH CHECK ({check})");
+            let _ = write!(sql, " WITH CHECK ({})", shown_expression(check));
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{access, plugins};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
 use crate::catalog::store::{self, CATALOG};
+use crate::ddl::stored_text::shown_query;
 use crate::error::Result;
 use crate::instance::Instance;
 use crate::pg_catalog::names::{qualified_relation_name, quote_ident, quote_literal};
@@ -449,7 +450,7 @@ fn view(ctx: &SystemContext, view: &View) -> ObjectDescription {
     let sql = format!(
         "CREATE VIEW {name} ({}) AS {}",
         columns.join(", "),
-        view.definition
+        shown_query(&view.definition)
     );
     let comment = (oid::PG_CLASS, view.oid);
     described(ctx, "view", name, view.owner, sql, comment)

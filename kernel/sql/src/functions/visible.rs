@@ -12,9 +12,8 @@ use sqlparser::ast;
 
 use super::named_types::NamedTypes;
 use crate::error::{Result, state};
-use crate::routine;
+use crate::routine::{self, Reference};
 use crate::semantics::function::PgFunction;
-use crate::semantics::rewrite;
 use crate::types::{ExtensionType, PgType, names};
 
 /// A function whose calls give rows. It is planned as the scalar function `$name`, whose value is
@@ -30,8 +29,9 @@ pub struct TableFunction {
 /// What a name that no function answers to should be told with.
 type Hint = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// The built-in functions and those added to them. An added name never hides a built-in one, but for
-/// operators, whose overloads are added to the built-in ones.
+/// The built-in functions and those that plugins add to them. An added name never hides a built-in one, but
+/// for operators, whose overloads are added to the built-in ones. Routines of users are not among them: names that
+/// may mean one are names of another kind ([`routine::Reference`]).
 #[derive(Default)]
 pub struct Functions {
     scalars: BTreeMap<String, Arc<ScalarUDF>>,
@@ -39,8 +39,8 @@ pub struct Functions {
     tables: BTreeMap<String, TableFunction>,
     types: BTreeMap<&'static str, &'static ExtensionType>,
     named_types: NamedTypes,
-    /// Of users, by what the planner calls them.
-    routines: BTreeMap<String, routine::Set>,
+    /// Of users.
+    routines: Option<routine::Index>,
     hint: Option<Box<Hint>>,
 }
 
@@ -78,28 +78,33 @@ impl Functions {
         self.add_scalar(array);
     }
 
-    /// Adds the routines of users behind a name. Their overloads were added before.
-    pub(crate) fn add_routines(&mut self, key: &str, routines: routine::Set) {
-        self.routines.insert(key.to_owned(), routines);
+    /// Sets the routines of users.
+    pub(crate) fn set_routines(&mut self, routines: routine::Index) {
+        self.routines = Some(routines);
     }
 
-    /// The routines of users behind what the planner calls a function.
-    pub(crate) fn routines(&self, key: &str) -> Option<&routine::Set> {
-        self.routines.get(key)
+    /// The routines of users.
+    pub(crate) fn index(&self) -> Option<&routine::Index> {
+        self.routines.as_ref()
     }
 
-    /// What the planner calls the function of a name.
-    pub fn called(&self, name: &ast::ObjectName) -> String {
-        let bare = rewrite::names::function_name(name);
-        if let [schema, _] = name.0.as_slice()
-            && let Some(schema) = schema.as_ident()
-        {
-            let key = routine::key(&rewrite::names::ident(schema), &bare);
-            if self.routines.contains_key(&key) {
-                return key;
-            }
-        }
-        bare
+    /// The routines that a name of ours may mean.
+    fn referred(&self, name: &str) -> Option<(&routine::Index, Reference)> {
+        Some((self.index()?, Reference::decode(name)?))
+    }
+
+    /// What the one value of a call is called by the routine itself.
+    pub fn output(&self, name: &str) -> Option<String> {
+        let (index, reference) = self.referred(name)?;
+        index.output(&reference)
+    }
+
+    /// Whether a plugin has a function of a name.
+    pub fn is_added(&self, name: &str) -> bool {
+        !name.starts_with('$')
+            && (self.scalars.contains_key(name)
+                || self.tables.contains_key(name)
+                || self.aggregates.contains_key(name))
     }
 
     /// Adds a type of a plugin, so that its name may be used.
@@ -134,14 +139,29 @@ impl Functions {
         self.aggregates.get(name)
     }
 
-    /// A function that gives rows, other than the built-in ones.
-    pub fn table(&self, name: &str) -> Option<&TableFunction> {
+    /// A function of a plugin that gives rows.
+    pub fn added_table(&self, name: &str) -> Option<&TableFunction> {
         self.tables.get(name)
+    }
+
+    /// Whether calls of a name that is built in, or a plugin's, give rows.
+    pub fn gives_rows(&self, name: &str) -> bool {
+        self.tables.contains_key(name) || crate::semantics::is_set_returning(name)
+    }
+
+    /// A function that gives rows, other than the built-in ones.
+    pub fn table(&self, name: &str) -> Option<TableFunction> {
+        match self.referred(name) {
+            Some((index, reference)) => index.table(&reference),
+            None => self.tables.get(name).cloned(),
+        }
     }
 
     /// Whether a name users may call is a scalar function.
     pub fn is_scalar(&self, name: &str) -> bool {
-        !name.starts_with('$') && (self.scalars.contains_key(name) || super::scalar(name).is_some())
+        routine::is_reference(name)
+            || !name.starts_with('$')
+                && (self.scalars.contains_key(name) || super::scalar(name).is_some())
     }
 
     pub fn is_aggregate(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ use crate::catalog::model::{
     ColumnId16, Constraint, ConstraintKind, Index, IndexColumn, IndexExpression, Oid,
     PluginConstraint, ReferentialAction, Table, View,
 };
+use crate::ddl::stored_text::shown_query;
 use crate::plan::computed::shown;
 use crate::session::statement::parse_expression;
 
@@ -247,5 +248,6 @@ pub fn index_part(ctx: &SystemContext, index: &Index, number: i64) -> Option<Str
 
 /// A view's query.
 pub fn view(ctx: &SystemContext, view: &View, pretty: bool) -> String {
-    view_definition::print(ctx, view, pretty).unwrap_or_else(|| format!(" {};", view.definition))
+    view_definition::print(ctx, view, pretty)
+        .unwrap_or_else(|| format!(" {};", shown_query(&view.definition)))
 }

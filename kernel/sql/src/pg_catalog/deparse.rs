@@ -16,6 +16,7 @@ use sqlparser::parser::Parser;
 use super::SystemContext;
 use super::names;
 use crate::catalog::model::{Oid, Table};
+use crate::ddl::stored_text::shown_expression;
 use crate::dml::domain::VALUE;
 use crate::names::fold;
 
@@ -55,6 +56,8 @@ pub fn expression(
     target: Option<(Oid, i32)>,
     pretty: bool,
 ) -> String {
+    let text = shown_expression(text);
+    let text = text.as_str();
     let parsed = Parser::new(&PostgreSqlDialect {})
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr());
@@ -83,6 +86,8 @@ impl Columns for DomainValue {
 /// The condition of a check of a domain.
 pub fn of_domain(ctx: &SystemContext, domain: Oid, text: &str, pretty: bool) -> String {
     let base = ctx.catalog.pg_type(domain).map_or(0, |ty| ty.oid());
+    let text = shown_expression(text);
+    let text = text.as_str();
     let Ok(expr) = crate::session::statement::parse_expression(text) else {
         return text.to_owned();
     };

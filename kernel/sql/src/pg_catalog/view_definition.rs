@@ -16,12 +16,14 @@ use super::deparse::{Columns, Printer};
 use super::names::{quote_ident, relation_name};
 use crate::catalog::Relation;
 use crate::catalog::model::{Oid, View};
+use crate::ddl::stored_text::without_oids;
 use crate::names::{fold, parts};
 use crate::session::statement::parse_query;
 
 /// The query of a view; `None` where this has no words for it.
 pub fn print(ctx: &SystemContext, view: &View, pretty: bool) -> Option<String> {
-    let query = parse_query(&view.definition).ok()?;
+    let mut query = parse_query(&view.definition).ok()?;
+    without_oids(query.as_mut());
     let SetExpr::Select(select) = query.body.as_ref() else {
         return None;
     };

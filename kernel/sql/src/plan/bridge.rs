@@ -14,6 +14,7 @@ use sqlparser::ast;
 
 use crate::error::Result;
 use crate::functions::Functions;
+use crate::routine::{self, Names};
 use crate::semantics::vars::{Clock, Services};
 use crate::semantics::{self, SessionVars};
 use crate::session::info::SessionInfo;
@@ -98,7 +99,10 @@ pub(crate) fn clear_session(state: &mut SessionState) {
 pub(crate) fn rewrite_statement(
     statement: &mut ast::Statement,
     functions: &Functions,
+    names: Names,
 ) -> Result<()> {
+    // First of all: what is left then are names of built-in functions.
+    routine::resolve(statement, functions, names)?;
     crate::pg_catalog::rewrite::statement(statement)?;
     semantics::rewrite_statement(statement, functions)
 }

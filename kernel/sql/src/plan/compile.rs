@@ -29,6 +29,7 @@ use super::origin::described_type;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::names::quoted_ident;
+use crate::routine::Names;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
 use crate::session::planning::LazyState;
@@ -60,6 +61,16 @@ pub(crate) struct Local<'a> {
     pub schema: SchemaRef,
 }
 
+/// A select list of expressions.
+fn items(exprs: Vec<ast::Expr>) -> Vec<ast::SelectItem> {
+    let items = exprs.into_iter().enumerate();
+    let items = items.map(|(i, expr)| ast::SelectItem::ExprWithAlias {
+        expr,
+        alias: quoted_ident(&format!("e{i}")),
+    });
+    items.collect()
+}
+
 impl Expressions {
     /// Plans a select list over relations. `*` and `t.*` expand as usual.
     pub fn plan(
@@ -70,8 +81,22 @@ impl Expressions {
         items: Vec<ast::SelectItem>,
         what: &str,
     ) -> Result<Expressions> {
+        let names = Names::Statement;
+        Expressions::plan_named(state, catalog, info, locals, items, what, names)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn plan_named(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        locals: &[Local<'_>],
+        items: Vec<ast::SelectItem>,
+        what: &str,
+        names: Names,
+    ) -> Result<Expressions> {
         let uses = RefCell::new(Uses::default());
-        let mut context = PlanContext::new(state, catalog, info, &uses);
+        let mut context = PlanContext::new(state, catalog, info, &uses).with_names(names);
         for local in locals {
             context = context.with_local(local.name, local.schema.clone());
         }
@@ -79,7 +104,7 @@ impl Expressions {
             items,
             locals.iter().map(|l| table_factor(l.name)).collect(),
         )));
-        crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
+        context.rewrite(&mut statement)?;
         let plan = context
             .planner()
             .sql_statement_to_plan(statement)
@@ -89,7 +114,9 @@ impl Expressions {
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(convert)?;
-        let mut expressions = Expressions::of(plan, uses.take(), what)?;
+        let mut uses = uses.take();
+        uses.settle(info);
+        let mut expressions = Expressions::of(plan, uses, what)?;
         expressions.compiled = expressions.compile(state);
         Ok(expressions)
     }
@@ -170,18 +197,23 @@ impl Expressions {
         exprs: Vec<ast::Expr>,
         what: &str,
     ) -> Result<Expressions> {
-        let items = exprs
-            .into_iter()
-            .enumerate()
-            .map(|(i, expr)| ast::SelectItem::ExprWithAlias {
-                expr,
-                alias: quoted_ident(&format!("e{i}")),
-            })
-            .collect();
-        Expressions::plan(state, catalog, info, locals, items, what)
+        Expressions::plan(state, catalog, info, locals, items(exprs), what)
     }
 
-    /// Plans expressions of the catalog. They were right once; one that calls a function that is gone
+    /// Plans expressions of the catalog, where names without schema are those of built-in functions.
+    pub fn plan_of_catalog(
+        state: &SessionState,
+        catalog: &CatalogSnapshot,
+        info: &Arc<SessionInfo>,
+        locals: &[Local<'_>],
+        exprs: Vec<ast::Expr>,
+        what: &str,
+    ) -> Result<Expressions> {
+        let (items, names) = (items(exprs), Names::Stored);
+        Expressions::plan_named(state, catalog, info, locals, items, what, names)
+    }
+
+    /// The same. They were right once; one that calls a function that is gone
     /// since, with its plugin, fails when it is evaluated and keeps nothing else from running.
     pub fn plan_stored(
         state: &SessionState,
@@ -191,7 +223,7 @@ impl Expressions {
         exprs: Vec<ast::Expr>,
         what: &str,
     ) -> Result<Expressions> {
-        let plan = |exprs| Expressions::plan_exprs(state, catalog, info, locals, exprs, what);
+        let plan = |exprs| Expressions::plan_of_catalog(state, catalog, info, locals, exprs, what);
         let is_gone = |e: &SqlError| e.code == state::UNDEFINED_FUNCTION;
         match plan(exprs.clone()) {
             Err(e) if is_gone(&e) => {}

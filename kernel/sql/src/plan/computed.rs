@@ -44,6 +44,7 @@ use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::names::{fold, quoted_ident};
 use crate::pg_catalog::names::quote_ident;
+use crate::routine::Names;
 use crate::semantics::function::PgFunction;
 use crate::semantics::overload::{self, pg_type};
 use crate::semantics::special::PgCast;
@@ -134,7 +135,7 @@ fn plan(expression: &str, schema: &SchemaRef) -> Result<Compiled> {
     };
     let query = select(vec![item], vec![table_factor(ROW)]);
     let mut statement = ast::Statement::Query(Box::new(query));
-    super::bridge::rewrite_statement(&mut statement, &context.functions)?;
+    super::bridge::rewrite_statement(&mut statement, &context.functions, Names::Stored)?;
     let options = ParserOptions::from(&STATE.config_options().sql_parser);
     let plan = SqlToRel::new_with_options(&context, options)
         .sql_statement_to_plan(statement)

@@ -21,12 +21,14 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 use heliosdb_storage::ReadView;
+use sqlparser::ast;
 
 use super::as_of::reference::{Reference, take};
 use super::as_of::time::When;
 use super::as_of::{self, Slot};
 use super::changes;
-use super::error::wrap;
+use super::compile::select;
+use super::error::{convert, wrap};
 use super::policy::RAW;
 use super::provider::StoredTable;
 use super::reads::{self, Restricted};
@@ -41,11 +43,13 @@ use crate::pg_catalog::functions::is_secret;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
 use crate::privilege::Authority;
 use crate::privilege::check::denied;
+use crate::routine::{self, Names, Noted};
 use crate::semantics::function::undefined_function;
 use crate::semantics::overload::{Unresolved, pg_type};
+use crate::semantics::rewrite::cast_call;
 use crate::semantics::{SessionVars, expr_planners};
 use crate::session::info::SessionInfo;
-use crate::session::statement::parse_query;
+use crate::session::statement::{parse_expression, parse_query};
 use crate::subplan;
 use crate::types::PgType;
 
@@ -117,6 +121,28 @@ pub(crate) struct Uses {
     pub restricted: Vec<Restricted>,
     /// The other times that tables are read at; those of the statement itself before those of views.
     pub times: Vec<Slot>,
+    /// The routines that calls mean.
+    pub noted: Arc<Noted>,
+}
+
+impl Uses {
+    /// Takes over what the routines may do that are called, once it is known which ones they are.
+    pub fn settle(&mut self, info: &SessionInfo) {
+        let notes = self.noted.all();
+        if notes.is_empty() {
+            return;
+        }
+        let functions = info.functions();
+        let Some(index) = functions.index() else {
+            return;
+        };
+        for note in notes {
+            let traits = index.traits(&note.routine, info);
+            self.writes |= traits.writes;
+            self.calls |= traits.writes;
+            self.effects |= traits.writes || traits.effects;
+        }
+    }
 }
 
 pub(crate) struct PlanContext<'a> {
@@ -139,6 +165,8 @@ pub(crate) struct PlanContext<'a> {
     slot: Option<usize>,
     /// Rows of other parts of the statement.
     returned: Arc<[SchemaRef]>,
+    /// Whose names of functions are planned.
+    names: Names,
 }
 
 impl<'a> PlanContext<'a> {
@@ -164,7 +192,21 @@ impl<'a> PlanContext<'a> {
             raw: None,
             slot: None,
             returned: Arc::default(),
+            names: Names::Statement,
         }
+    }
+
+    pub fn with_names(mut self, names: Names) -> PlanContext<'a> {
+        self.names = names;
+        self
+    }
+
+    /// Rewrites a statement for the planner.
+    pub fn rewrite(
+        &self,
+        statement: &mut sqlparser::ast::Statement,
+    ) -> std::result::Result<(), SqlError> {
+        crate::plan::bridge::rewrite_statement(statement, &self.functions, self.names)
     }
 
     /// Adds times that tables are read at. Those whose parameters are not known yet are planned as of
@@ -228,13 +270,14 @@ impl<'a> PlanContext<'a> {
             raw: Some(raw),
             slot: None,
             returned: Arc::default(),
+            names: Names::Stored,
         }
     }
 
     /// Plans a query of ours.
     pub fn plan_query(&self, query: sqlparser::ast::Query) -> Result<LogicalPlan> {
         let mut statement = sqlparser::ast::Statement::Query(Box::new(query));
-        crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
+        self.rewrite(&mut statement).map_err(wrap)?;
         let restricted = self.uses.borrow().restricted.len();
         let plan = self.planner().sql_statement_to_plan(statement)?;
         self.check_reads(&plan, restricted)?;
@@ -502,6 +545,7 @@ impl<'a> PlanContext<'a> {
             raw: None,
             slot,
             returned: Arc::default(),
+            names: Names::Stored,
         };
         let query = parse_query(&view.definition).map_err(wrap)?;
         let mut statement = sqlparser::ast::Statement::Query(query);
@@ -509,11 +553,62 @@ impl<'a> PlanContext<'a> {
         let times = take(&mut statement, &self.info.database, first).map_err(wrap)?;
         let times = as_of::time::plan(&inner, &times, &[], &mut Vec::new()).map_err(wrap)?;
         inner.add_times(&times, Some(&[])).map_err(wrap)?;
-        crate::plan::bridge::rewrite_statement(&mut statement, &self.functions).map_err(wrap)?;
+        inner.rewrite(&mut statement).map_err(wrap)?;
         let restricted = self.uses.borrow().restricted.len();
         let plan = inner.planner().sql_statement_to_plan(statement)?;
         self.check_reads(&plan, restricted)?;
         name_columns(plan, view.columns.iter().map(|c| c.name.as_str()))
+    }
+
+    /// The function that is called by a name which routines may have.
+    fn routine_function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let noted = self.uses.borrow().noted.clone();
+        let making = routine::Making {
+            functions: &self.functions,
+            noted: &noted,
+            own: self.depth == 0,
+            default: &|text, ty| self.default_value(text, ty),
+        };
+        routine::function(self.functions.index()?, name, &making)
+    }
+
+    /// A parameter's default, as a value of a type.
+    fn default_value(
+        &self,
+        text: &str,
+        ty: Option<&PgType>,
+    ) -> std::result::Result<Expr, SqlError> {
+        if self.depth >= VIEW_DEPTH_MAX {
+            return Err(SqlError::new(
+                state::STATEMENT_TOO_COMPLEX,
+                "defaults of parameters call functions too deeply",
+            ));
+        }
+        let mut expr = parse_expression(text)?;
+        if let Some(ty) = ty {
+            expr = cast_call(expr, ty);
+        }
+        let item = ast::SelectItem::ExprWithAlias {
+            expr,
+            alias: names::quoted_ident("default"),
+        };
+        let inner = PlanContext {
+            depth: self.depth + 1,
+            ..PlanContext::new(self.state, self.catalog, self.info, self.uses)
+        };
+        let inner = inner.with_names(Names::Stored);
+        let plan = inner
+            .plan_query(select(vec![item], Vec::new()))
+            .map_err(convert)?;
+        let options = self.state.config_options();
+        let analyzer = self.state.analyzer();
+        let plan = analyzer
+            .execute_and_check(plan, options, |_, _| {})
+            .map_err(convert)?;
+        match plan {
+            LogicalPlan::Projection(p) if p.expr.len() == 1 => Ok(p.expr[0].clone().unalias()),
+            _ => Err(SqlError::internal("a default that is no expression")),
+        }
     }
 
     /// The tables and views a query names, for what depends on it.
@@ -686,6 +781,9 @@ impl ContextProvider for PlanContext<'_> {
         if name == subplan::ARRAY_SUBQUERY {
             return Some(subplan::array_subquery());
         }
+        if routine::is_reference(name) {
+            return self.routine_function(name);
+        }
         let session: Arc<dyn SessionView> = self.info.clone();
         if let Some(function) = scalar_function(name, &session) {
             // It has its effect while the statement runs, and not when its rows are read.
@@ -702,12 +800,6 @@ impl ContextProvider for PlanContext<'_> {
         if let Some(function) = self.functions.scalar(name) {
             let mut uses = self.uses.borrow_mut();
             uses.effects |= crate::functions::has_effect(name);
-            if let Some(routines) = self.functions.routines(name.trim_start_matches('$')) {
-                let traits = routines.traits(self.info);
-                uses.writes |= traits.writes;
-                uses.calls |= traits.writes;
-                uses.effects |= traits.writes || traits.effects;
-            }
             return Some(function);
         }
         if self.functions.added_aggregate(name).is_some() {

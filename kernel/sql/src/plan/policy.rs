@@ -343,7 +343,7 @@ impl Checks {
         };
         let exprs = conditions.iter().map(|c| c.expr.clone()).collect();
         let what = "policy expressions";
-        let compiled = Expressions::plan_exprs(state, catalog, info, &[local], exprs, what);
+        let compiled = Expressions::plan_of_catalog(state, catalog, info, &[local], exprs, what);
         Ok(Checks {
             conditions,
             // What does not compile, one with a subquery, is planned as a query when it runs.

@@ -30,6 +30,7 @@ use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::{CatalogSnapshot, store};
 use crate::error::{Result, SqlError};
 use crate::instance::Instance;
+use crate::routine::Names;
 use crate::session::explain::Started;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
@@ -87,7 +88,7 @@ pub(crate) fn plan_in(
     let query = scope.around(query);
     let mut statement = ast::Statement::Query(Box::new(query));
     let times = as_of::reference::take(&mut statement, &info.database, 0)?;
-    crate::plan::bridge::rewrite_statement(&mut statement, &info.functions())?;
+    crate::plan::bridge::rewrite_statement(&mut statement, &info.functions(), Names::Statement)?;
     let mut types: Vec<Option<PgType>> = params
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))
@@ -139,7 +140,8 @@ impl Source {
             .collect();
         let columns: Arc<[ResultColumn]> = origin::result_columns(&plans).into();
         let plan = plans.typed;
-        let uses = uses.take();
+        let mut uses = uses.take();
+        uses.settle(&self.info);
         let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
         let optimise = |plan| effects::optimise(state, plan, uses.effects).map_err(convert);
         let plan = if keep { optimise(plan)? } else { plan };

@@ -30,6 +30,7 @@ use crate::error::{Result, SqlError};
 use crate::functions::Functions;
 use crate::functions::named_types::NamedTypes;
 use crate::pg_catalog::Added;
+use crate::privilege::Authority;
 use crate::semantics::function::PgFunction;
 use crate::semantics::overload::{Call, Overload, Param, ResultType, Volatility};
 
@@ -43,17 +44,18 @@ pub(crate) struct PluginFunctions {
 
 impl PluginFunctions {
     /// Those of the plugins that are installed in a catalog.
-    /// Types and routines of users are looked for along `path`.
+    /// Types and routines of users are looked for along `path`, by `role`.
     pub fn new(
         host: &Arc<PluginHost>,
         catalog: &Arc<CatalogSnapshot>,
         path: Vec<String>,
+        role: Arc<Authority>,
     ) -> PluginFunctions {
         let registry = host.registry();
         let is_installed = |plugin: &str| catalog.is_installed(plugin);
         let mut functions = functions(&registry, &is_installed);
         functions.set_hint(hint(host.clone(), registry.clone(), catalog.clone()));
-        crate::routine::add(&mut functions, catalog, &path);
+        functions.set_routines(crate::routine::Index::new(catalog, path.clone(), role));
         functions.set_named_types(NamedTypes {
             catalog: catalog.clone(),
             path,
@@ -159,6 +161,9 @@ impl Types {
                 manifest::Volatility::Volatile => Volatility::Volatile,
             },
             kernel: Arc::new(kernel),
+            one_type: false,
+            chosen: None,
+            ambiguous: false,
         }
     }
 }

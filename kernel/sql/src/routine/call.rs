@@ -14,8 +14,10 @@ use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 use sqlparser::ast::{self, Expr};
 
-use super::body::{self, Traits};
+use super::body;
 use super::lent::Borrowed;
+use super::scope;
+use super::traits::{self, Traits};
 use crate::catalog::model::{DomainRules, Oid, ResultShape, Routine};
 use crate::catalog::model::{RoutineKind, RoutineVolatility};
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
@@ -38,14 +40,14 @@ const PLANS_MAX: usize = 32;
 const CALLERS_TOLD: usize = 5;
 
 /// The relation that the arguments of a call are, for a body that is an expression. No SQL text can name it.
-const ARGUMENTS: &str = "\u{1}arguments";
+const ARGUMENTS: &str = "\0arguments";
 
 /// A routine that statements can call.
 #[derive(Debug)]
 pub(crate) struct Callable {
     pub routine: Arc<Routine>,
     inputs: Vec<Input>,
-    pub(super) output: Output,
+    output: Output,
     parsed: Mutex<Option<Arc<Parsed>>>,
     plans: Mutex<Vec<(PlanKey, Plan)>>,
 }
@@ -58,7 +60,7 @@ struct Input {
 
 /// What a call gives, or each of its rows.
 #[derive(Debug)]
-pub(super) enum Output {
+enum Output {
     Void,
     Value(PgType, Option<Arc<DomainRules>>),
     /// Of the type of the arguments for parameters like this one.
@@ -93,6 +95,8 @@ impl std::fmt::Debug for PlanKey {
 enum Plan {
     Expression(Arc<Expressions>),
     Query(Arc<PlannedQuery>),
+    /// A statement with its parameters.
+    Bound(Arc<Statement>),
     /// It is no expression that can be compiled.
     NotAnExpression,
 }
@@ -170,13 +174,29 @@ impl Callable {
     }
 
     /// What the one column of its rows is called.
-    pub(super) fn column_name(&self) -> String {
+    fn column_name(&self) -> String {
         let named = self.routine.outputs().next();
         let name = named.and_then(|p| p.name.clone());
         name.unwrap_or_else(|| self.routine.name.clone())
     }
 
-    pub fn result(&self) -> ResultType {
+    /// Whether what stands for the type of the arguments is the same type in each.
+    pub fn is_of_one_type(&self) -> bool {
+        let mut inputs = self.routine.inputs();
+        !inputs.any(|p| matches!(p.type_oid, 5077..=5079))
+    }
+
+    /// The columns of its rows, if calls give rows.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        match (&self.output, self.gives_array()) {
+            (_, false) => None,
+            (Output::Rows(columns), true) => Some(columns.iter().map(|(n, _)| n.clone()).collect()),
+            (_, true) => Some(vec![self.column_name()]),
+        }
+    }
+
+    /// What calls give whose arguments are for these parameters.
+    pub fn result_for(&self, params: Vec<Param>) -> ResultType {
         let list = |item: DataType| DataType::new_list(item, true);
         let set = self.gives_array();
         match &self.output {
@@ -189,7 +209,7 @@ impl Callable {
                 _ => ResultType::Arrow(list(DataType::Struct(fields(columns)))),
             },
             Output::OfArguments(of) => {
-                let (params, of) = (self.params(), of.clone());
+                let of = of.clone();
                 ResultType::Of(Arc::new(move |arguments| {
                     let item = item_of(&params, &of, arguments);
                     if set { list(item) } else { item }
@@ -198,25 +218,23 @@ impl Callable {
         }
     }
 
-    /// What calls may do; a body that does not parse does nothing.
-    pub fn traits(&self, info: &SessionInfo) -> Traits {
-        let statements = body::parse(&self.routine, info).unwrap_or_default();
-        body::traits(&statements, info)
-    }
-
-    fn parsed(&self, info: &SessionInfo) -> Result<Arc<Parsed>> {
+    fn parsed(&self, info: &Arc<SessionInfo>) -> Result<Arc<Parsed>> {
         if let Some(parsed) = &*self.parsed.lock() {
             return Ok(parsed.clone());
         }
-        let mut statements = body::parse(&self.routine, info)?;
-        for statement in &mut statements {
-            body::bind_names(statement, &self.routine, info)?;
+        let statements = body::parse(&self.routine, info)?;
+        for statement in &statements {
+            scope::check_numbers(statement, &self.routine)?;
         }
-        let traits = body::traits(&statements, info);
+        let traits = traits::of(&self.routine, info);
         let is_one = !self.gives_array() && !traits.writes && !traits.effects;
-        let expression = body::expression(&statements).filter(|_| is_one);
+        let expression = match statements.as_slice() {
+            // No relation is named in one that can be compiled.
+            [one] if is_one => body::expression(&scope::bind(one, &self.routine, info)).cloned(),
+            _ => None,
+        };
         let parsed = Arc::new(Parsed {
-            expression: expression.cloned().map(over_columns),
+            expression: expression.map(over_columns),
             statements,
             traits,
         });
@@ -487,10 +505,6 @@ impl Callable {
                 settings: reader.info.settings(),
                 types: types.iter().map(PgType::arrow).collect(),
             };
-            let query = match statement.ast() {
-                Some(ast::Statement::Query(query)) => query,
-                _ => return Err(SqlError::internal("a statement that writes was to read")),
-            };
             // A key of an expression has the same number, and a routine has either or finds none.
             let key = PlanKey {
                 statement: at + 1,
@@ -498,6 +512,10 @@ impl Callable {
             };
             let plan = self.planned(key, || {
                 let types: Vec<_> = types.iter().cloned().map(Some).collect();
+                let bound = scope::bind(statement, &self.routine, &reader.info);
+                let Some(ast::Statement::Query(query)) = bound.ast() else {
+                    return Err(SqlError::internal("a statement that writes was to read"));
+                };
                 let planned = reader.plan_query(query, &types)?;
                 Ok(Plan::Query(Arc::new(planned)))
             })?;
@@ -525,8 +543,23 @@ impl Callable {
         call: &Call<'_>,
     ) -> Result<ScalarValue> {
         let mut last = guest.keep_rows();
-        for statement in &parsed.statements {
-            last = guest.run_in_function(statement, types, values)?;
+        for (at, statement) in parsed.statements.iter().enumerate() {
+            let (_, catalog) = guest.read_view()?;
+            let key = PlanKey {
+                // No plan has a number so high.
+                statement: usize::MAX - at,
+                catalog: catalog.version,
+                settings: guest.info.settings(),
+                types: Vec::new(),
+            };
+            let bound = self.planned(key, || {
+                let bound = scope::bind(statement, &self.routine, &guest.info);
+                Ok(Plan::Bound(Arc::new(bound)))
+            })?;
+            let Plan::Bound(bound) = bound else {
+                return Err(SqlError::internal("a plan in place of a statement"));
+            };
+            last = guest.run_in_function(&bound, types, values)?;
         }
         self.value(last.batches(), call)
     }
@@ -688,7 +721,8 @@ impl Callable {
         };
         let mut last = None;
         for statement in &parsed.statements {
-            last = session.columns_in_function(statement, &types)?;
+            let bound = scope::bind(statement, &self.routine, &info);
+            last = session.columns_in_function(&bound, &types)?;
         }
         if self.routine.kind == RoutineKind::Procedure && matches!(self.output, Output::Void) {
             return Ok(());
@@ -752,7 +786,7 @@ impl Callable {
 }
 
 fn column(number: usize) -> String {
-    format!("\u{1}{number}")
+    format!("\0{number}")
 }
 
 /// An expression over parameters as one over the columns of [`ARGUMENTS`].

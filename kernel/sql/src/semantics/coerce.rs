@@ -207,16 +207,29 @@ impl Rewriter<'_> {
                 .iter()
                 .map(|a| self.ty(a))
                 .collect::<DfResult<Vec<_>>>()?;
-            let wanted = function.arguments(&types).map_err(df)?;
+            let (overload, wanted) = function.choose(&types).map_err(df)?;
             let args = args
                 .into_iter()
                 .zip(types)
                 .zip(wanted)
                 .map(|((a, from), to)| self.cast(a, &from, &to))
                 .collect::<DfResult<Vec<_>>>()?;
-            return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(func, args)));
+            let Some(chosen) = &overload.chosen else {
+                return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(func, args)));
+            };
+            // What is called for it is called as it is.
+            let array = |items| self.array(items);
+            let (func, args) = chosen.call(args, &array)?;
+            return self.call(ScalarFunction::new_udf(func, args));
         }
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(func, args)))
+    }
+
+    fn array(&self, items: Vec<Expr>) -> DfResult<Expr> {
+        match crate::functions::scalar("$array") {
+            Some(array) => self.special(Kind::Array, &array, items),
+            None => Err(df(SqlError::internal("there are no arrays"))),
+        }
     }
 
     fn special(&self, kind: Kind, func: &Arc<ScalarUDF>, args: Vec<Expr>) -> DfResult<Expr> {

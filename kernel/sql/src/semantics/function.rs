@@ -95,17 +95,24 @@ impl PgFunction {
         &self.overloads
     }
 
-    /// The types that arguments of these types must be cast to.
-    pub fn arguments(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(self.resolve(types)?.arguments)
+    /// The overload for arguments of these types, and the types that they must be cast to.
+    pub fn choose(&self, types: &[DataType]) -> Result<(&Overload, Vec<DataType>)> {
+        let resolved = self.resolve(types)?;
+        Ok((&self.overloads[resolved.index], resolved.arguments))
     }
 
     fn resolve(&self, types: &[DataType]) -> Result<Resolved> {
-        resolve(&self.overloads, types).map_err(|why| {
+        let found = resolve(&self.overloads, types);
+        if let Ok(resolved) = &found
+            && let Some(chosen) = &self.overloads[resolved.index].chosen
+        {
+            chosen.note();
+        }
+        found.map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
-            let name = crate::routine::shown(&self.name);
-            let name = name.as_str();
-            let error = if name.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+            let name = self.name.as_str();
+            let is_function = name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            let error = if is_function || crate::routine::is_reference(name) {
                 undefined_function(name, &types, why)
             } else {
                 undefined_operator(name, &types, why)
@@ -149,7 +156,9 @@ pub fn undefined_operator(name: &str, types: &[PgType], why: Unresolved) -> SqlE
 
 pub fn undefined_function(name: &str, types: &[PgType], why: Unresolved) -> SqlError {
     let list: Vec<&str> = types.iter().map(PgType::name).collect();
-    let shown = format!("{name}({})", list.join(", "));
+    let list = crate::routine::labelled(name, &list);
+    let name = crate::routine::shown(name);
+    let shown = format!("{name}({list})");
     match why {
         Unresolved::None => SqlError::new(
             state::UNDEFINED_FUNCTION,

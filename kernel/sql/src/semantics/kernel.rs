@@ -614,6 +614,9 @@ pub fn overload(
         result: ResultType::Is(result),
         volatility: Volatility::Immutable,
         kernel: Arc::new(kernel),
+        one_type: false,
+        chosen: None,
+        ambiguous: false,
     }
 }
 
@@ -630,5 +633,8 @@ pub fn polymorphic(
         result,
         volatility: Volatility::Immutable,
         kernel: Arc::new(kernel),
+        one_type: false,
+        chosen: None,
+        ambiguous: false,
     }
 }

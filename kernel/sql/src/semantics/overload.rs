@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::common::Result as DfResult;
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarUDF};
 
 use super::vars::SessionVars;
 use crate::error::Result;
@@ -73,6 +74,24 @@ pub struct Overload {
     pub result: ResultType,
     pub volatility: Volatility,
     pub kernel: Kernel,
+    /// What stands for one type is that type in each argument, and not one that it can be cast to.
+    pub one_type: bool,
+    /// What a call becomes, where it is not called as it is.
+    pub chosen: Option<Arc<dyn Chosen>>,
+    /// It is one of several that nothing tells apart.
+    pub ambiguous: bool,
+}
+
+/// Makes an array of items that have one type.
+pub type MakeArray<'a> = &'a dyn Fn(Vec<Expr>) -> DfResult<Expr>;
+
+/// What a call becomes when its overload is chosen among all that a name may mean.
+pub trait Chosen: Send + Sync {
+    /// It was chosen.
+    fn note(&self);
+
+    /// What is called, with arguments that had the types which the overload asks for.
+    fn call(&self, args: Vec<Expr>, array: MakeArray<'_>) -> DfResult<(Arc<ScalarUDF>, Vec<Expr>)>;
 }
 
 impl Overload {
@@ -86,7 +105,7 @@ impl Overload {
         self
     }
 
-    fn accepts_count(&self, n: usize) -> bool {
+    pub fn accepts_count(&self, n: usize) -> bool {
         if self.variadic {
             n + 1 >= self.params.len()
         } else {
@@ -94,7 +113,7 @@ impl Overload {
         }
     }
 
-    fn param(&self, i: usize) -> &Param {
+    pub fn param(&self, i: usize) -> &Param {
         let last = self.params.len().saturating_sub(1);
         &self.params[if self.variadic { i.min(last) } else { i }]
     }
@@ -141,6 +160,9 @@ pub fn resolve(overloads: &[Overload], arguments: &[DataType]) -> Result<Resolve
     let types: Vec<PgType> = arguments.iter().map(pg_type).collect();
     let index = choose(overloads, &types)?;
     let o = &overloads[index];
+    if o.ambiguous {
+        return Err(Unresolved::Ambiguous);
+    }
     let element = element_type(o, arguments);
     let coerced: Vec<DataType> = arguments
         .iter()
@@ -338,6 +360,7 @@ fn polymorphic_agrees(o: &Overload, types: &[PgType]) -> bool {
         match &element {
             None => element = Some(this),
             Some(e) if *e == this => {}
+            Some(_) if o.one_type => return false,
             Some(e) if is_allowed(&this, e, CastContext::Implicit) => {}
             Some(e) if is_allowed(e, &this, CastContext::Implicit) => element = Some(this),
             Some(_) => return false,

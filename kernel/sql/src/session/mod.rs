@@ -38,6 +38,7 @@ pub(crate) mod settings;
 pub(crate) mod shared_plans;
 pub(crate) mod shown;
 pub(crate) mod spelling;
+pub(crate) mod spread;
 pub(crate) mod statement;
 mod synonym;
 pub(crate) mod system_view;

@@ -21,7 +21,7 @@ use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
-use super::{depth, fetch, spelling, synonym};
+use super::{depth, fetch, spelling, spread, synonym};
 use crate::copy::syntax::{self as copy, CopyStatement};
 use crate::ddl::grant::syntax::{self as grant, Grant};
 use crate::ddl::owner::{self, Owner};
@@ -279,6 +279,7 @@ fn parse_stored<T: ast::VisitMut>(
         .map_err(|e| tokenizer_error(sql, e.message, e.location))?;
     operators::join_printed(&mut tokens);
     let times = extract_times(&lines, &mut tokens)?;
+    spread::mark_calls(&mut tokens);
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
@@ -311,6 +312,7 @@ fn push_statement(
         token.span.end = relative(token.span.end, start);
     }
     let depth = depth::check(&tokens)?;
+    spread::mark(&mut tokens);
     let kind = parse_tokens(&LineStarts::new(&text), syntax, tokens).map_err(|mut e| {
         e.position = e.position.map(|p| p + offset);
         e

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::stored_text::Uses;
-use super::super::user_type::schema_name;
+use super::super::stored_text::Places;
 use super::{DropSet, describe};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::*;
@@ -20,7 +19,7 @@ impl DropSet {
         let Some(routine) = catalog.routines().get(oid) else {
             return Ok(());
         };
-        let uses = Uses::of_routine(catalog, &schema_name(catalog, routine.schema), routine)?;
+        let uses = Places::of_routine(catalog, routine)?;
         let on = describe(catalog, oid);
         for (table, place) in &uses.columns {
             if let Some(table) = catalog.table(*table)

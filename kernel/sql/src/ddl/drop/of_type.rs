@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use super::super::stored_text::Uses;
+use super::super::stored_text::Places;
 use super::super::user_type::schema_name;
 use super::{DropSet, describe, mentions};
 use crate::catalog::CatalogSnapshot;
@@ -47,7 +47,7 @@ impl DropSet {
         };
         let is_it =
             |type_oid: Oid| type_oid == ty.oid || (type_oid == ty.array_oid && ty.array_oid != 0);
-        let uses = Uses::find(catalog, &schema_name(catalog, ty.schema), &ty.name)?;
+        let uses = Places::find(catalog, &schema_name(catalog, ty.schema), &ty.name)?;
         let on_type = describe(catalog, oid);
         let mut asked: Vec<Asked> = Vec::new();
         for table in catalog.tables() {

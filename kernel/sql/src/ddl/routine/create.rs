@@ -136,6 +136,7 @@ impl Session {
         }
         check_estimates(&routine, &create.options)?;
         check_polymorphic(&routine)?;
+        self.check_shape(&catalog, &routine)?;
         let existing = {
             let inputs = routine.input_types();
             catalog
@@ -171,6 +172,41 @@ impl Session {
             callable.check(self)?;
         }
         Ok(())
+    }
+
+    /// 0A000 for a routine whose calls look like those of another one of the name, or of a built-in function,
+    /// which gives other columns: a call has one form, whatever the types of its arguments are.
+    pub(super) fn check_shape(&self, catalog: &CatalogSnapshot, routine: &Routine) -> Result<()> {
+        if routine.kind != RoutineKind::Function {
+            return Ok(());
+        }
+        let columns = |routine: &Routine| -> Option<Option<Vec<String>>> {
+            let callable = Callable::new(&std::sync::Arc::new(routine.clone()), catalog)?;
+            Some(callable.columns())
+        };
+        let Some(own) = columns(routine) else {
+            return Ok(());
+        };
+        let others = catalog.routines().named(routine.schema, &routine.name);
+        let inputs = routine.input_types();
+        let mut others = others.filter(|r| r.kind == routine.kind && r.input_types() != inputs);
+        let differs = |other: &std::sync::Arc<Routine>| {
+            other.takes_as_many_as(routine) && columns(other).is_some_and(|c| c != own)
+        };
+        if others.any(|other| differs(other)) {
+            return Err(SqlError::unsupported(format!(
+                "a function \"{}\" whose columns are not those of another of that name and number of arguments,",
+                routine.name
+            )));
+        }
+        let functions = self.info.functions();
+        match crate::routine::clashes(&functions, routine, own.is_some()) {
+            false => Ok(()),
+            true => Err(SqlError::unsupported(format!(
+                "a function \"{}\" that gives rows where the built-in one gives a value, or the reverse,",
+                routine.name
+            ))),
+        }
     }
 
     fn parameters_of(
@@ -241,14 +277,16 @@ impl Session {
         let (_, catalog) = self.write_view()?;
         let mut default = default.clone();
         self.qualify_types(&mut default);
-        let text = names::text_of(&default);
         // It has to be one that the type can be made of.
-        let tried = match pseudo_type(ty) {
-            Some(_) => text.clone(),
-            None => format!("CAST({text} AS {})", self.qualified_type(ty)),
-        };
-        let parsed = crate::session::statement::parse_expression(&tried)?;
-        self.with_state(|session, state| {
+        let mut parsed = default.clone();
+        if pseudo_type(ty).is_none() {
+            let cast = format!("CAST(NULL AS {})", self.qualified_type(ty));
+            parsed = crate::session::statement::parse_expression(&cast)?;
+            if let ast::Expr::Cast { expr, .. } = &mut parsed {
+                **expr = default.clone();
+            }
+        }
+        let uses = self.with_state(|session, state| {
             Expressions::plan_exprs(
                 state,
                 &catalog,
@@ -257,9 +295,10 @@ impl Session {
                 vec![parsed],
                 "DEFAULT expressions",
             )
-            .map(drop)
+            .map(|exprs| exprs.uses)
         })?;
-        Ok(text)
+        self.qualify_functions(&mut default, &uses);
+        Ok(names::text_of(&default))
     }
 
     /// What the routine gives; the columns of RETURNS TABLE become parameters.

@@ -7,6 +7,7 @@ use sqlparser::ast::{self, FunctionArguments, ObjectNamePart};
 use super::syntax::{NamedAs, RoutineName};
 use super::{signature_of, type_name};
 use crate::catalog::CatalogSnapshot;
+use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::error::{Result, SqlError, state};
 use crate::names::{self, quoted_ident};
@@ -84,6 +85,7 @@ impl Session {
             Some(schema) => vec![schema.clone()],
             None => self.info.search_path(),
         };
+        self.check_schema_named(catalog, schema.as_deref())?;
         let schemas: Vec<Oid> = schemas
             .iter()
             .filter_map(|schema| catalog.schema_by_name(schema))
@@ -128,6 +130,17 @@ impl Session {
         })
     }
 
+    /// 42501 when a statement names a schema that the role may not use.
+    fn check_schema_named(&self, catalog: &CatalogSnapshot, schema: Option<&str>) -> Result<()> {
+        match schema.and_then(|schema| catalog.schema_by_name(schema)) {
+            Some(schema) => {
+                let role = self.info.role();
+                role.check_schema(catalog, schema, Privileges::USAGE)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The query that runs a procedure, and whether the procedure gives columns out.
     pub(super) fn query_of_call(
         &mut self,
@@ -135,6 +148,7 @@ impl Session {
         call: &ast::Function,
     ) -> Result<(ast::Query, bool)> {
         let (schema, name) = names::qualified(&call.name, &self.info.database)?;
+        self.check_schema_named(catalog, schema.as_deref())?;
         let path = match &schema {
             Some(schema) => vec![schema.clone()],
             None => self.info.search_path(),
@@ -179,15 +193,43 @@ impl Session {
             list.args
                 .retain(|_| modes.next().is_none_or(ParameterMode::is_input));
         }
-        let last = quoted_ident(&crate::routine::procedure(&name));
-        if let Some(ObjectNamePart::Identifier(ident)) = call.name.0.last_mut() {
-            *ident = last;
-        }
-        let text = match with_outputs {
-            Some(_) => format!("SELECT * FROM {call}"),
-            None => format!("SELECT {call}"),
-        };
-        let query = crate::session::statement::parse_query(&text)?;
-        Ok((*query, with_outputs.is_some()))
+        let called = quoted_ident(crate::routine::CALLED);
+        call.name.0.insert(0, ObjectNamePart::Identifier(called));
+        Ok((
+            query_of(call, with_outputs.is_some())?,
+            with_outputs.is_some(),
+        ))
     }
+}
+
+/// The query of a call, in FROM where it gives columns.
+fn query_of(call: ast::Function, gives_columns: bool) -> Result<ast::Query> {
+    let text = match gives_columns {
+        true => "SELECT * FROM f()",
+        false => "SELECT f()",
+    };
+    let mut query = crate::session::statement::parse_query(text)?;
+    let ast::SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(SqlError::internal("a SELECT that is none"));
+    };
+    let arguments = match &call.args {
+        FunctionArguments::List(list) => list.args.clone(),
+        _ => Vec::new(),
+    };
+    match (select.from.first_mut(), select.projection.first_mut()) {
+        (Some(from), _) => {
+            if let ast::TableFactor::Table {
+                name,
+                args: Some(args),
+                ..
+            } = &mut from.relation
+            {
+                *name = call.name;
+                args.args = arguments;
+            }
+        }
+        (None, Some(ast::SelectItem::UnnamedExpr(e))) => *e = ast::Expr::Function(call),
+        _ => return Err(SqlError::internal("a call in a SELECT that has none")),
+    }
+    Ok(*query)
 }

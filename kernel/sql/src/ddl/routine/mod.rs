@@ -205,23 +205,20 @@ impl Session {
                 ),
             ));
         }
+        let moved = Routine {
+            schema,
+            name: name.clone(),
+            ..routine.clone()
+        };
+        self.check_shape(&catalog, &moved)?;
         let schema_name = |oid| catalog.schema(oid).map_or("", |s| s.name.as_str());
         let mut rename = super::stored_text::RenameRoutine {
-            schema: schema_name(routine.schema),
+            oid: routine.oid,
             name: &routine.name,
             to: [schema_name(schema), &name],
-            counts: super::stored_text::argument_counts(routine),
         };
         let mut changes = super::stored_text::change_texts(&catalog, &mut rename)?;
-        let routine = routine.clone();
-        changes.push(put!(
-            Routine,
-            Routine {
-                schema,
-                name,
-                ..routine
-            }
-        ));
+        changes.push(put!(Routine, moved));
         self.change_catalog(changes)?;
         Ok(())
     }

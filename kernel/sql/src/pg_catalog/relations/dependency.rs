@@ -1,6 +1,7 @@
 //! `pg_description`, `pg_depend` and `pg_rewrite`: what is said of objects, and what holds them.
 
 use crate::catalog::model::{Compression, ConstraintKind, Dependency, EXPRESSION, Oid, View, oid};
+use crate::ddl::stored_text::shown_query;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
 use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
@@ -56,7 +57,7 @@ fn rewrite_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             'O',
             true,
             "<>",
-            &view.definition
+            shown_query(&view.definition)
         ])?;
     }
     Ok(())

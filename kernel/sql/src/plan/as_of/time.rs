@@ -97,7 +97,7 @@ fn plan_one(
     check_constant(expr)?;
     let item = ast::SelectItem::UnnamedExpr(expr.clone());
     let mut statement = ast::Statement::Query(Box::new(select(vec![item], Vec::new())));
-    crate::plan::bridge::rewrite_statement(&mut statement, &context.info.functions())?;
+    context.rewrite(&mut statement)?;
     let mut planner_context = parameter_fields(types);
     let plan = context
         .planner()

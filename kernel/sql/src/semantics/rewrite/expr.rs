@@ -69,6 +69,11 @@ fn cast(e: Expr, ty: &PgType, typmod: i32) -> Expr {
     call("$cast", [e, text(ty.key()), number(typmod as i64)])
 }
 
+/// An expression as a value of a type.
+pub fn cast_call(e: Expr, ty: &PgType) -> Expr {
+    cast(e, ty, -1)
+}
+
 /// A value of a base type as one of the domain, if the type is one.
 fn of_domain(value: Expr, ty: &DataType, functions: &Functions) -> Result<Expr> {
     let named = functions.named_types().resolve(ty)?;
@@ -100,7 +105,13 @@ const SET_RETURNING: &[(&str, &str)] = &[
 
 /// Whether a built-in function gives rows.
 pub fn is_set_returning(name: &str) -> bool {
-    name == "unnest" || SET_RETURNING.iter().any(|(n, _)| *n == name)
+    name == "unnest" || rows_of(name).is_some()
+}
+
+/// The function that gives the rows of a built-in one as an array.
+pub fn rows_of(name: &str) -> Option<&'static str> {
+    let mut all = SET_RETURNING.iter();
+    all.find(|(n, _)| *n == name).map(|(_, array)| *array)
 }
 
 pub(super) fn rewrite(e: &mut Expr, functions: &Functions) -> Result<()> {
@@ -706,10 +717,9 @@ fn by_position(
 
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
-    let name = functions.called(&f.name);
+    let name = names::function_name(&f.name);
     match f.name.0.as_slice() {
         [_] => {}
-        [_, _] if name.contains(routine::IN_SCHEMA) => f.name = object_name(&name),
         [schema, _] => {
             let schema = schema.as_ident().map(names::ident).unwrap_or_default();
             if !matches!(schema.as_str(), "pg_catalog" | "public") {
@@ -730,7 +740,7 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
         _ => return Ok(None),
     }
     if functions.is_scalar(&name) {
-        plain_call(f, &name)?;
+        plain_call(f, &routine::shown(&name))?;
     }
     if let Some(parameters) = parameters(&name) {
         by_position(f, &name, &parameters)?;
@@ -740,16 +750,17 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     {
         return Err(SqlError::unsupported("ARRAY(subquery)"));
     }
-    if let Some((_, array)) = SET_RETURNING.iter().find(|(n, _)| *n == name) {
+    if let Some(array) = rows_of(&name) {
         let mut inner = f.clone();
         inner.name = object_name(array);
         return Ok(Some(call("unnest", [Expr::Function(inner)])));
     }
     if let Some(table) = functions.table(&name) {
-        plain_call(f, &name)?;
+        plain_call(f, &routine::shown(&name))?;
         if table.columns.len() > 1 {
             return Err(SqlError::unsupported(format!(
-                "{name}, whose rows have several columns, outside of FROM"
+                "{}, whose rows have several columns, outside of FROM",
+                routine::shown(&name)
             )));
         }
         let mut inner = f.clone();

@@ -11,18 +11,17 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, SelectItem, SetExpr, TableAlias,
+    Expr, FunctionArg, FunctionArgExpr, Query, SelectItem, SetExpr, TableAlias,
     TableAliasColumnDef, TableFactor, TableWithJoins, Value,
 };
 
 use super::{expr, names};
 use crate::error::{Result, SqlError, state};
 use crate::functions::{FIELD, Functions};
-use crate::routine;
 
 /// The array's element, and the subquery that has it. No SQL text can name them.
-const ROW: &str = "\u{1}row";
-const ROWS: &str = "\u{1}rows";
+const ROW: &str = "\0row";
+const ROWS: &str = "\0rows";
 
 /// A call in FROM, taken apart.
 struct Call {
@@ -35,14 +34,11 @@ struct Call {
 
 /// Rewrites a function in FROM that is one of ours.
 pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Result<()> {
-    let Some(mut call) = call(factor) else {
+    let Some(call) = call(factor) else {
         return Ok(());
     };
-    if let Some(name) = called(factor) {
-        call.name = functions.called(name);
-    }
     let rows_of = functions.table(&call.name);
-    let columns = rows_of.map(|t| t.columns.as_slice());
+    let columns = rows_of.as_ref().map(|t| t.columns.as_slice());
     if columns.is_none() && !functions.is_scalar(&call.name) && !expr::is_set_returning(&call.name)
     {
         return Ok(());
@@ -51,7 +47,7 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
         return Err(SqlError::unsupported("WITH ORDINALITY"));
     }
     let table = call.alias.as_ref().map_or_else(
-        || names::quoted(crate::routine::bare(&call.name)),
+        || names::quoted(&crate::routine::bare(&call.name)),
         |a| a.name.clone(),
     );
     let mut names: Vec<TableAliasColumnDef> = match &call.alias {
@@ -75,7 +71,7 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
                     ),
                 ));
             }
-            if rows_of.is_some_and(|t| t.named_by_alias) && names.is_empty() {
+            if rows_of.as_ref().is_some_and(|t| t.named_by_alias) && names.is_empty() {
                 names.push(unnamed(table.clone()));
             }
             let rest = columns.iter().skip(names.len());
@@ -88,10 +84,8 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
                 // same: where PostgreSQL has the whole row for the alias, which is the value, there
                 // is a column here. The column of any other function is called as the table.
                 let out = call.alias.is_none() && call.name.contains("_array_elements");
-                let of_routine = functions.routines(&call.name);
-                let of_routine = of_routine.and_then(routine::Set::output);
-                names.push(unnamed(match of_routine {
-                    Some(name) => names::quoted(name),
+                names.push(unnamed(match functions.output(&call.name) {
+                    Some(name) => names::quoted(&name),
                     None if out => names::quoted("value"),
                     None => table.clone(),
                 }));
@@ -112,19 +106,6 @@ pub(super) fn to_subquery(factor: &mut TableFactor, functions: &Functions) -> Re
         sample: None,
     };
     Ok(())
-}
-
-/// The name of the function that is called.
-fn called(factor: &TableFactor) -> Option<&ObjectName> {
-    match factor {
-        TableFactor::Table {
-            name,
-            args: Some(_),
-            ..
-        }
-        | TableFactor::Function { name, .. } => Some(name),
-        _ => None,
-    }
 }
 
 fn call(factor: &TableFactor) -> Option<Call> {

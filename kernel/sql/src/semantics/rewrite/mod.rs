@@ -27,7 +27,7 @@ use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::semantics::derived;
 
-pub use expr::{call, is_set_returning};
+pub use expr::{call, cast_call, is_set_returning, rows_of};
 pub use limit::fetch_to_limit;
 
 /// Rewrites a statement in place. `functions` are those it may name.
@@ -128,12 +128,6 @@ impl VisitorMut for Rewriter<'_> {
         {
             let message = "subquery must return a column";
             return ControlFlow::Break(SqlError::new(state::SYNTAX_ERROR, message));
-        }
-        if let Expr::Function(f) = e
-            && let name = self.functions.called(&f.name)
-            && let Err(e) = crate::routine::complete_call(f, &name, self.functions)
-        {
-            return ControlFlow::Break(e);
         }
         frame_offsets(e, true);
         match rows::value(e, self.functions) {

@@ -74,7 +74,7 @@ fn figure(e: &Expr) -> Option<(String, bool)> {
             if matches!(&f.args, FunctionArguments::Subquery(_)) {
                 return strong("array");
             }
-            Some((function_name(&f.name), true))
+            Some((crate::routine::bare(&function_name(&f.name)), true))
         }
         Expr::Case { else_result, .. } => match else_result.as_deref().and_then(figure) {
             Some((name, true)) => Some((name, true)),
