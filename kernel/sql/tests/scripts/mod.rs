@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 22] = [
+const SCRIPTS: [(&str, &str); 23] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -30,6 +30,7 @@ const SCRIPTS: [(&str, &str); 22] = [
     ("rename", include_str!("rename.sql")),
     ("row_security", include_str!("row_security.sql")),
     ("spellings", include_str!("spellings.sql")),
+    ("subqueries", include_str!("subqueries.sql")),
     ("temporary", include_str!("temporary.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];
