@@ -669,6 +669,10 @@ fn name_interval_parts(f: &mut Function) -> Result<()> {
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     let name = functions.called(&f.name);
+    let is_bare = match f.name.0.as_slice() {
+        [one] => one.as_ident().is_some_and(|i| i.quote_style.is_none()),
+        _ => false,
+    };
     match f.name.0.as_slice() {
         [_] => {}
         [_, _] if name.contains(routine::IN_SCHEMA) => f.name = object_name(&name),
@@ -718,6 +722,9 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
         inner.name = object_name(&format!("${name}"));
         return Ok(Some(call("unnest", [Expr::Function(inner)])));
     }
+    if let Some(cast) = cast_by_name(f, &name, is_bare, functions) {
+        return Ok(Some(cast));
+    }
     // DataFusion counts in 64 bits.
     if name == "ntile" && f.over.is_some() {
         return Ok(Some(cast(Expr::Function(f.clone()), &PgType::Int4, -1)));
@@ -734,6 +741,26 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
         ))]);
     }
     Ok(None)
+}
+
+/// `date(x)` is `CAST(x AS date)` where no function is called so.
+fn cast_by_name(f: &Function, name: &str, is_bare: bool, functions: &Functions) -> Option<Expr> {
+    let FunctionArguments::List(list) = &f.args else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_slice() else {
+        return None;
+    };
+    let is_plain = list.duplicate_treatment.is_none()
+        && list.clauses.is_empty()
+        && f.over.is_none()
+        && f.filter.is_none();
+    if !is_plain {
+        return None;
+    }
+    let ty = functions.type_called(name, is_bare)?;
+    let arguments = [value.clone(), text(ty.key()), number(-1), text(name)];
+    Some(call("$cast", arguments))
 }
 
 /// Numbers of one VALUES column get one type where they have several, each keeping its scale.
