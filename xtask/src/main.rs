@@ -5,7 +5,9 @@ mod ci;
 mod clients;
 mod failures;
 mod fuzz;
+mod pg_isolation;
 mod pg_regress;
+mod sqlsmith;
 mod tidy;
 mod torture;
 
@@ -24,7 +26,11 @@ usage: cargo xtask <command>
   clients [--only NAME[,NAME]] [--binary PATH] [--write-docs]
           drivers and frameworks against a server; --write-docs writes docs/compatibility.md
   pg-regress [--only NAME[,NAME]] [--binary PATH] [--write-docs]
-          PostgreSQL's regression tests against a server; --write-docs writes docs/pg-regress.md";
+          PostgreSQL's regression tests against a server; --write-docs writes docs/pg-regress.md
+  pg-isolation [--only NAME[,NAME]] [--binary PATH] [--write-docs]
+          PostgreSQL's isolation tests against a server; --write-docs writes docs/pg-isolation.md
+  sqlsmith [--queries N] [--seed N] [--binary PATH]
+          queries that sqlsmith makes up: no crash, no hang, no internal error";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
             torture::run(&root(), minutes, Some(seed))
         }
         ["pg-regress", ref options @ ..] => pg_regress::run(&root(), options),
+        ["pg-isolation", ref options @ ..] => pg_isolation::run(&root(), options),
+        ["sqlsmith", ref options @ ..] => sqlsmith::run(&root(), options),
         ["clients", ref options @ ..] => clients::run(&root(), options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

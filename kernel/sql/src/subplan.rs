@@ -11,6 +11,9 @@
 //!    function, which rows it is called for.
 //! 3. Rows with the same outer values share one run.
 //! 4. A scalar subquery that gives two rows is 21000.
+//! 5. IN is a join only where that is right with NULLs, too ([`null_in`]).
+
+mod null_in;
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -27,7 +30,7 @@ use datafusion::common::{
 use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionState;
 use datafusion::functions::core::expr_fn::get_field;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{InSubquery, ScalarFunction};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
@@ -183,7 +186,12 @@ fn replace_in_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let is_filter = matches!(node, LogicalPlan::Filter(_));
     let mapped = node.map_expressions(|expr| {
         let name = expr.schema_name().to_string();
-        let changed = expr.transform_up(|e| replace(e, &input, is_filter))?;
+        let expr = match is_filter {
+            true => null_in::exact(expr, &input, true)?,
+            false => Transformed::no(expr),
+        };
+        let changed =
+            expr.transform_data(|expr| expr.transform_up(|e| replace(e, &input, is_filter)))?;
         if !changed.transformed {
             return Ok(changed);
         }
@@ -239,12 +247,16 @@ fn replace(expr: Expr, input: &DFSchema, is_filter: bool) -> Result<Transformed<
         Expr::InSubquery(e)
             if !is_filter || !reads_outside_in_filters_only(&e.subquery.subquery) =>
         {
-            let value = subplan(Kind::In, &e.subquery, input, vec![*e.expr])?;
-            let value = if e.negated { not(value) } else { value };
-            Ok(Transformed::yes(value))
+            Ok(Transformed::yes(in_subplan(e, input)?))
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// IN as a function.
+fn in_subplan(e: InSubquery, input: &DFSchema) -> Result<Expr> {
+    let value = subplan(Kind::In, &e.subquery, input, vec![*e.expr])?;
+    Ok(if e.negated { not(value) } else { value })
 }
 
 /// Whether DataFusion turns a scalar subquery into a join, or runs it once.

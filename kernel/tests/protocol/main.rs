@@ -11,6 +11,7 @@ mod driver;
 mod export;
 mod frames;
 mod hba;
+mod hostile;
 mod life;
 mod metrics;
 mod notify;

@@ -86,6 +86,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Where it writes what it has to say.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// The environment by which clients find it.
     pub fn tell(&self, command: &mut Command) {
         let port = self.port.to_string();

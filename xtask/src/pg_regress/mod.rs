@@ -10,7 +10,7 @@
 
 mod report;
 mod score;
-mod source;
+pub mod source;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -30,13 +30,14 @@ pub struct Outcome {
     pub trouble: Option<String>,
 }
 
-struct Options {
-    only: Vec<String>,
-    binary: Option<PathBuf>,
-    write: bool,
+pub struct Options {
+    pub only: Vec<String>,
+    pub binary: Option<PathBuf>,
+    pub write: bool,
 }
 
-fn parse(arguments: &[&str]) -> Result<Options, String> {
+/// The options of `command`.
+pub fn parse(command: &str, arguments: &[&str]) -> Result<Options, String> {
     let mut options = Options {
         only: Vec::new(),
         binary: None,
@@ -52,7 +53,7 @@ fn parse(arguments: &[&str]) -> Result<Options, String> {
             "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
             "--binary" => options.binary = Some(value()?.into()),
             "--write-docs" => options.write = true,
-            _ => return Err(format!("not an option of pg-regress: {argument}")),
+            _ => return Err(format!("not an option of {command}: {argument}")),
         }
     }
     Ok(options)
@@ -70,7 +71,7 @@ pub fn run(root: &Path, arguments: &[&str]) -> ExitCode {
 }
 
 fn ran(root: &Path, arguments: &[&str]) -> Result<bool, String> {
-    let options = parse(arguments)?;
+    let options = parse("pg-regress", arguments)?;
     let target = crate::ci::target_dir(root);
     let work = target.join("pg-regress");
     let tests = source::fetched(&work)?.join("src/test/regress");

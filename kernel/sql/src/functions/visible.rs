@@ -171,6 +171,26 @@ impl Functions {
                 .any(|f| f.name() == name || f.aliases().iter().any(|a| a == name))
     }
 
+    /// The type that a call of this name with one argument is a cast to, as no function has the name. `is_bare` when it
+    /// is written without quotes and without a schema, where the grammar takes some names for types.
+    pub fn type_called(&self, name: &str, is_bare: bool) -> Option<PgType> {
+        const OF_THE_GRAMMAR: [&str; 6] = [
+            "char",
+            "interval",
+            "numeric",
+            "time",
+            "timestamp",
+            "varchar",
+        ];
+        if is_bare && OF_THE_GRAMMAR.contains(&name) {
+            return None;
+        }
+        if self.is_scalar(name) || self.is_aggregate(name) {
+            return None;
+        }
+        PgType::from_internal_name(name)
+    }
+
     /// Why there may be no function of this name, or operator `$<->`, for the hint of the error.
     pub fn hint(&self, name: &str) -> Option<String> {
         self.hint.as_ref().and_then(|hint| hint(name))

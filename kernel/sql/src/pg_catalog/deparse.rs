@@ -19,6 +19,7 @@ use crate::catalog::model::{Oid, Table};
 use crate::ddl::stored_text::shown_expression;
 use crate::dml::domain::VALUE;
 use crate::names::fold;
+use crate::session::precedence;
 
 const BOOL: Oid = 16;
 const INT8: Oid = 20;
@@ -61,9 +62,10 @@ pub fn expression(
     let parsed = Parser::new(&PostgreSqlDialect {})
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr());
-    let Ok(expr) = parsed else {
+    let Ok(mut expr) = parsed else {
         return text.to_owned();
     };
+    precedence::mend(&mut expr);
     let printer = Printer::new(ctx, &table, pretty);
     match printer.print(&expr) {
         Some(printed) => match target {

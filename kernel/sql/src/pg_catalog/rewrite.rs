@@ -111,6 +111,12 @@ impl Rewriter {
         match expr {
             Expr::Function(function) => {
                 strip_catalog(&mut function.name);
+                if ["concat", "concat_ws", "format"]
+                    .iter()
+                    .any(|f| name_is(&function.name, f))
+                {
+                    self.print_arguments(function);
+                }
                 if function.name.0.len() == 1
                     && name_is(&function.name, "array")
                     && let FunctionArguments::Subquery(query) = &function.args
@@ -153,7 +159,11 @@ impl Rewriter {
                 }
                 Ok(None)
             }
-            Expr::BinaryOp { op, .. } => {
+            Expr::BinaryOp { left, op, right } => {
+                if matches!(op, BinaryOperator::StringConcat) {
+                    self.print(left);
+                    self.print(right);
+                }
                 if let BinaryOperator::PGCustomBinaryOperator(name) = op {
                     *op = operator(name)?;
                 }
@@ -219,6 +229,25 @@ impl Rewriter {
     fn reg_column(&self, expr: &Expr) -> Option<&'static str> {
         let ty = self.column_type(expr).filter(|ty| ty.is_reg())?;
         REG_TYPES.iter().find(|name| **name == ty.sql()).copied()
+    }
+
+    /// Puts the name that a value of a `reg*` type prints as in the place of the value.
+    fn print(&self, expr: &mut Expr) {
+        if let Some(reg) = reg_call(expr).or_else(|| self.reg_column(expr)) {
+            *expr = call(&format!("{reg}out"), vec![expr.clone()]);
+        }
+    }
+
+    /// The same for what a call prints.
+    fn print_arguments(&self, function: &mut Function) {
+        let FunctionArguments::List(list) = &mut function.args else {
+            return;
+        };
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                self.print(expr);
+            }
+        }
     }
 
     /// `alias.tableoid` where the alias is a system relation's.

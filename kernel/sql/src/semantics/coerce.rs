@@ -255,6 +255,14 @@ impl Rewriter<'_> {
                     .collect();
                 let (to, typmod) = cast_arguments(&literals).map_err(df)?;
                 let target = cast_target(&types[0], &to, typmod);
+                if let Some(Some(ScalarValue::Utf8(Some(called)))) = literals.get(3) {
+                    let from = pg_type(&types[0]);
+                    if context_needed(&from, &to).is_none() {
+                        let why = super::overload::Unresolved::None;
+                        let error = super::function::undefined_function(called, &[from], why);
+                        return Err(df(error));
+                    }
+                }
                 let value = args
                     .into_iter()
                     .next()

@@ -24,7 +24,7 @@ use crate::types::cast::{CastContext, cast_to};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// `$cast(x, 'int4', typmod)`.
+    /// `$cast(x, 'int4', typmod)`, and a name behind that where it was written as a call of it.
     Cast,
     /// `$case(when, then, …, [else])`.
     Case,
@@ -115,7 +115,8 @@ impl Special {
 
     fn arguments_wanted(&self) -> std::ops::RangeInclusive<usize> {
         match self.kind {
-            Kind::Cast | Kind::Any | Kind::All => 3..=3,
+            Kind::Cast => 3..=4,
+            Kind::Any | Kind::All => 3..=3,
             Kind::NullIf | Kind::Compare(_) => 2..=2,
             Kind::Case => 2..=usize::MAX,
             Kind::Array => 0..=usize::MAX,

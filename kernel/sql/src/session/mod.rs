@@ -32,6 +32,7 @@ mod notify;
 pub(crate) mod outcome;
 mod pins;
 pub(crate) mod planning;
+pub(crate) mod precedence;
 pub(crate) mod prepared;
 mod server_settings;
 pub(crate) mod settings;

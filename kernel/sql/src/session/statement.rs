@@ -21,7 +21,7 @@ use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
-use super::{depth, fetch, spelling, spread, synonym};
+use super::{depth, fetch, precedence, spelling, spread, synonym};
 use crate::copy::syntax::{self as copy, CopyStatement};
 use crate::ddl::grant::syntax::{self as grant, Grant};
 use crate::ddl::owner::{self, Owner};
@@ -284,6 +284,7 @@ fn parse_stored<T: ast::VisitMut>(
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
     let mut tree = parse(&mut parser).map_err(|e| parser_error(&lines, e))?;
+    precedence::mend(&mut tree);
     attach_times(&lines, Some(&mut tree), times)?;
     Ok(tree)
 }
@@ -380,7 +381,13 @@ fn parse_tokens(
     }
     operators::join(&mut tokens, syntax.operators());
     let times = extract_times(lines, &mut tokens)?;
+    let compares_distinct = [Keyword::IS, Keyword::DISTINCT]
+        .into_iter()
+        .all(|word| tokens.iter().any(|token| is_word(Some(&token), word)));
     let mut kind = parse_known(lines, extracted.clauses, tokens)?;
+    if compares_distinct && let Some(tree) = kind.ast_mut() {
+        precedence::mend(tree);
+    }
     attach_times(lines, kind.ast_mut(), times)?;
     Ok(kind)
 }

@@ -7,6 +7,10 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
     spell_fetch_first(tokens);
     spell_identity_options(tokens);
+    spell_nested_joins(tokens);
+    quote_called_keywords(tokens);
+    spell_grouping_elements(tokens);
+    put_locks_last(tokens);
     drop_lock_of_nothing(tokens);
 }
 
@@ -148,6 +152,225 @@ fn ordered_options(tokens: &[TokenWithSpan]) -> Option<Vec<TokenWithSpan>> {
     Some(lead.into_iter().chain(options).collect())
 }
 
+/// A join whose right side is a join that was begun before its own ON.
+struct OpenJoin {
+    /// Where the right side begins.
+    right: usize,
+    /// Whether it holds a join itself.
+    holds_join: bool,
+}
+
+/// `a JOIN b JOIN c ON x ON y` is `a JOIN (b JOIN c ON x) ON y`; the dialect wants the parentheses.
+///
+/// What is between JOIN and its ON stands at one depth of parentheses, so a list of joins without their ON at each
+/// depth is enough.
+fn spell_nested_joins(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize| at.get(i).and_then(|p| keyword(&tokens[*p]));
+    let mut depths: Vec<Vec<OpenJoin>> = vec![Vec::new()];
+    // The source of MERGE is joined with its target.
+    let mut is_merging = false;
+    // Places among all tokens, each before a token.
+    let (mut opening, mut closing) = (Vec::new(), Vec::new());
+    for i in 0..at.len() {
+        match tokens[at[i]].token {
+            Token::LParen => depths.push(Vec::new()),
+            Token::RParen => {
+                depths.pop();
+                if depths.is_empty() {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        let Some(open) = depths.last_mut() else {
+            return;
+        };
+        match word(i) {
+            Some(Keyword::JOIN) => {
+                // Of a name, as in `t.join` and `AS join`.
+                let before = i.checked_sub(1).map(|i| &tokens[at[i]].token);
+                if before == Some(&Token::Period) || i == 0 || word(i - 1) == Some(Keyword::AS) {
+                    continue;
+                }
+                if let Some(join) = open.last_mut() {
+                    join.holds_join = true;
+                }
+                let kind_at = match word(i - 1) {
+                    Some(Keyword::OUTER) => i.checked_sub(3),
+                    Some(
+                        Keyword::INNER
+                        | Keyword::LEFT
+                        | Keyword::RIGHT
+                        | Keyword::FULL
+                        | Keyword::CROSS,
+                    ) => i.checked_sub(2),
+                    _ => i.checked_sub(1),
+                };
+                let has_condition = word(i - 1) != Some(Keyword::CROSS)
+                    && kind_at.and_then(word) != Some(Keyword::NATURAL);
+                if has_condition && let Some(right) = at.get(i + 1) {
+                    open.push(OpenJoin {
+                        right: *right,
+                        holds_join: false,
+                    });
+                }
+            }
+            Some(Keyword::MERGE) => is_merging = word(i + 1) == Some(Keyword::INTO),
+            Some(Keyword::USING) if is_merging => {
+                is_merging = false;
+                open.extend(at.get(i + 1).map(|right| OpenJoin {
+                    right: *right,
+                    holds_join: false,
+                }));
+            }
+            Some(Keyword::ON | Keyword::USING) => {
+                if let Some(join) = open.pop()
+                    && join.holds_join
+                {
+                    opening.push(join.right);
+                    closing.push(at[i]);
+                }
+            }
+            Some(Keyword::SELECT | Keyword::WHERE | Keyword::UNION) => open.clear(),
+            _ => {}
+        }
+    }
+    let mut places: Vec<(usize, Token)> = Vec::new();
+    places.extend(opening.into_iter().map(|place| (place, Token::LParen)));
+    places.extend(closing.into_iter().map(|place| (place, Token::RParen)));
+    places.sort_by_key(|(place, _)| *place);
+    for (place, token) in places.into_iter().rev() {
+        let span = tokens[place].span;
+        tokens.insert(place, TokenWithSpan { token, span });
+    }
+}
+
+/// `ROLLUP ((a) % 3, b)` is `ROLLUP (((a) % 3), b)`: the dialect takes a parenthesis that begins an element for all of it.
+fn spell_grouping_elements(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let mut places: Vec<(usize, Token)> = Vec::new();
+    for i in 0..at.len() {
+        let grouping = [Keyword::ROLLUP, Keyword::CUBE];
+        let is_grouping = keyword(&tokens[at[i]]).is_some_and(|word| grouping.contains(&word));
+        let opens = at.get(i + 1).map(|p| &tokens[*p].token) == Some(&Token::LParen);
+        let Some(close) = (is_grouping && opens)
+            .then(|| closing(tokens, &at, i + 1))
+            .flatten()
+        else {
+            continue;
+        };
+        let mut first = i + 2;
+        while first < close {
+            let inner = match tokens[at[first]].token {
+                Token::LParen => closing(tokens, &at, first),
+                _ => None,
+            };
+            // The element ends at a comma outside of all parentheses.
+            let mut end = first;
+            while end < close && tokens[at[end]].token != Token::Comma {
+                end = match tokens[at[end]].token {
+                    Token::LParen => closing(tokens, &at, end).unwrap_or(close),
+                    _ => end,
+                } + 1;
+            }
+            let end = end.min(close);
+            if inner.is_some_and(|inner| inner + 1 < end) {
+                places.push((at[first], Token::LParen));
+                places.push((at[end], Token::RParen));
+            }
+            first = end + 1;
+        }
+    }
+    places.sort_by_key(|(place, _)| *place);
+    for (place, token) in places.into_iter().rev() {
+        let span = tokens[place].span;
+        tokens.insert(place, TokenWithSpan { token, span });
+    }
+}
+
+/// `pg_catalog.current_user()`, `pg_catalog.timestamp(x)`: after a schema it is a name, and no keyword as without.
+fn quote_called_keywords(tokens: &mut [TokenWithSpan]) {
+    let at = significant(tokens);
+    for places in at.windows(3) {
+        let [before, called, behind] = places else {
+            continue;
+        };
+        let is_call =
+            tokens[*before].token == Token::Period && tokens[*behind].token == Token::LParen;
+        if let Token::Word(word) = &mut tokens[*called].token
+            && is_call
+            && word.quote_style.is_none()
+            && matches!(
+                word.keyword,
+                Keyword::CURRENT_CATALOG
+                    | Keyword::CURRENT_USER
+                    | Keyword::SESSION_USER
+                    | Keyword::USER
+                    | Keyword::CHAR
+                    | Keyword::INTERVAL
+                    | Keyword::NUMERIC
+                    | Keyword::TIME
+                    | Keyword::TIMESTAMP
+                    | Keyword::VARCHAR
+            )
+        {
+            *word = Word {
+                value: word.value.to_lowercase(),
+                quote_style: Some('"'),
+                keyword: Keyword::NoKeyword,
+            };
+        }
+    }
+}
+
+/// `FOR UPDATE SKIP LOCKED LIMIT 1` is `LIMIT 1 FOR UPDATE SKIP LOCKED`; the dialect has them in this order alone.
+fn put_locks_last(tokens: &mut [TokenWithSpan]) {
+    let at = significant(tokens);
+    let word = |i: usize| at.get(i).and_then(|p| keyword(&tokens[*p]));
+    let mut moves = Vec::new();
+    for i in 0..at.len() {
+        let locks = word(i) == Some(Keyword::FOR)
+            && matches!(
+                (word(i + 1), word(i + 2)),
+                (Some(Keyword::UPDATE | Keyword::SHARE), _)
+                    | (Some(Keyword::NO), Some(Keyword::KEY))
+                    | (Some(Keyword::KEY), Some(Keyword::SHARE))
+            );
+        if !locks {
+            continue;
+        }
+        // Both end where the query does; a second lock comes behind the limit as it is.
+        let (mut limit, mut end) = (None, i + 1);
+        while end < at.len() {
+            match &tokens[at[end]].token {
+                Token::LParen => match closing(tokens, &at, end) {
+                    Some(close) => end = close,
+                    None => return,
+                },
+                Token::RParen => break,
+                _ => {}
+            }
+            match word(end) {
+                Some(Keyword::LIMIT | Keyword::OFFSET | Keyword::FETCH) if limit.is_none() => {
+                    limit = Some(end);
+                }
+                Some(Keyword::FOR) if limit.is_some() => break,
+                _ => {}
+            }
+            end += 1;
+        }
+        if let Some(limit) = limit {
+            let last = at.get(end).copied();
+            moves.push((at[i], at[limit], last));
+        }
+    }
+    for (lock, limit, end) in moves {
+        let end = end.unwrap_or(tokens.len());
+        tokens[lock..end].rotate_left(limit - lock);
+    }
+}
+
 /// `SELECT 1 FOR UPDATE` locks no rows, as it has no tables, and the dialect takes FOR for a name there.
 fn drop_lock_of_nothing(tokens: &mut Vec<TokenWithSpan>) {
     let at = significant(tokens);
@@ -202,6 +425,78 @@ mod tests {
         ] {
             assert_eq!(spelled(same), same);
         }
+    }
+
+    #[test]
+    fn joins_in_joins_get_their_parentheses() {
+        assert_eq!(
+            spelled(
+                "SELECT 1 FROM a JOIN b LEFT JOIN c ON x IS DISTINCT FROM z ON y LEFT JOIN d ON z"
+            ),
+            "SELECT 1 FROM a JOIN ( b LEFT JOIN c ON x IS DISTINCT FROM z ) ON y LEFT JOIN d ON z"
+        );
+        assert_eq!(
+            spelled("SELECT 1 FROM a JOIN b JOIN c JOIN d USING (x) ON y ON (z)"),
+            "SELECT 1 FROM a JOIN ( b JOIN ( c JOIN d USING ( x ) ) ON y ) ON ( z )"
+        );
+        assert_eq!(
+            spelled("SELECT 1 FROM a JOIN b CROSS JOIN c ON x"),
+            "SELECT 1 FROM a JOIN ( b CROSS JOIN c ) ON x"
+        );
+        assert_eq!(
+            spelled("SELECT 1 FROM a JOIN (SELECT 1 FROM b JOIN c JOIN d ON x ON y) e ON z"),
+            "SELECT 1 FROM a JOIN ( SELECT 1 FROM b JOIN ( c JOIN d ON x ) ON y ) e ON z"
+        );
+        assert_eq!(
+            spelled("MERGE INTO t USING a JOIN b USING (x) ON y WHEN MATCHED THEN DELETE"),
+            "MERGE INTO t USING ( a JOIN b USING ( x ) ) ON y WHEN MATCHED THEN DELETE"
+        );
+        for same in [
+            "MERGE INTO t USING a ON y WHEN MATCHED THEN DO NOTHING",
+            "SELECT 1 FROM a JOIN b ON x IS DISTINCT FROM y JOIN c ON y",
+            "SELECT 1 FROM a NATURAL LEFT OUTER JOIN b JOIN c ON x",
+            "SELECT DISTINCT ON ( a ) 1 AS join FROM a CROSS JOIN b JOIN c ON x",
+        ] {
+            assert_eq!(spelled(same), same);
+        }
+    }
+
+    #[test]
+    fn elements_of_grouping_may_begin_with_a_parenthesis() {
+        assert_eq!(
+            spelled(
+                "SELECT 1 GROUP BY ROLLUP ((a) % 3, (b, c), (d), f((e)) + 1), CUBE (((a)) + (b))"
+            ),
+            "SELECT 1 GROUP BY ROLLUP ( ( ( a ) % 3 ) , ( b , c ) , ( d ) , f ( ( e ) ) + 1 ) , \
+             CUBE ( ( ( ( a ) ) + ( b ) ) )"
+        );
+    }
+
+    #[test]
+    fn locks_may_stand_before_the_limit() {
+        assert_eq!(
+            spelled("SELECT * FROM t ORDER BY id FOR UPDATE OF t SKIP LOCKED LIMIT 1 OFFSET (2)"),
+            "SELECT * FROM t ORDER BY id LIMIT 1 OFFSET ( 2 ) FOR UPDATE OF t SKIP LOCKED"
+        );
+        assert_eq!(
+            spelled("SELECT * FROM (SELECT 1 FROM t FOR NO KEY UPDATE LIMIT 1) t FOR SHARE"),
+            "SELECT * FROM ( SELECT 1 FROM t LIMIT 1 FOR NO KEY UPDATE ) t FOR SHARE"
+        );
+        for same in [
+            "SELECT * FROM t LIMIT 1 FOR UPDATE FOR SHARE",
+            "DECLARE c CURSOR FOR SELECT 1 FROM t LIMIT 1",
+            "SELECT substring ( a FOR 3 ) FROM t LIMIT 1",
+        ] {
+            assert_eq!(spelled(same), same);
+        }
+    }
+
+    #[test]
+    fn keywords_behind_a_schema_are_names() {
+        assert_eq!(
+            spelled("SELECT pg_catalog.CURRENT_USER(), current_user"),
+            "SELECT pg_catalog . \"current_user\" ( ) , current_user"
+        );
     }
 
     #[test]

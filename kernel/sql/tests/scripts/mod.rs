@@ -31,6 +31,7 @@ const SCRIPTS: [(&str, &str); 23] = [
     ("rename", include_str!("rename.sql")),
     ("row_security", include_str!("row_security.sql")),
     ("spellings", include_str!("spellings.sql")),
+    ("subqueries", include_str!("subqueries.sql")),
     ("temporary", include_str!("temporary.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];

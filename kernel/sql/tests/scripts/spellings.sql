@@ -90,3 +90,14 @@ CREATE TABLE wide (c0 int, c1 int, c2 int, c3 int, c4 int, c5 int, c6 int, c7 in
 CREATE INDEX too_wide ON wide (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32);
 ALTER TABLE wide ADD UNIQUE (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32);
 CREATE INDEX wide_enough ON wide (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31);
+
+-- Joins in joins without parentheses, calls by a schema, and casts that are written as calls.
+SELECT a.id, c.id IS NULL FROM authors a LEFT JOIN authors b INNER JOIN authors c ON c.id = b.id + 1 ON a.id = b.id LEFT JOIN authors d ON d.id = a.id ORDER BY 1;
+SELECT count(*) FROM authors a JOIN authors b JOIN authors c CROSS JOIN authors d ON true USING (id) ON a.id = b.id;
+MERGE INTO counted USING authors a JOIN authors b ON a.id = b.id ON counted.id = a.id WHEN MATCHED THEN UPDATE SET v = 7;
+SELECT pg_catalog.current_user() = current_user, pg_catalog.session_user() = session_user;
+SELECT date('2020-02-29 12:00'::timestamp), text(7), pg_catalog.timestamp(date '2020-02-29'), pg_catalog.time(interval '1 hour');
+SELECT concat('authors'::regclass, ' ', 'int'::regtype), format('%s %I', 'authors'::regclass, 'public'::regnamespace);
+SELECT 'table ' || 'authors'::regclass, c.relname || ' in ' || c.relnamespace::regnamespace FROM pg_class c WHERE relname = 'authors';
+SELECT id FROM authors ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1;
+SELECT id FROM authors ORDER BY id FOR NO KEY UPDATE OF authors NOWAIT OFFSET 1 LIMIT 1;

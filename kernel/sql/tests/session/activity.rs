@@ -144,6 +144,13 @@ fn those_who_wait_for_locks_are_shown_with_those_who_hold_them() {
         "{}"
     );
     assert_eq!(one(&mut watcher, "SELECT pg_blocking_pids(-1)"), "{}");
+    let mut blocked = |who: &str, others: &str| {
+        let sql = format!("SELECT pg_isolation_test_session_is_blocked({who}, '{{{others}}}')");
+        one(&mut watcher, &sql)
+    };
+    assert_eq!(blocked(second, &format!("{third},{first}")), "t");
+    assert_eq!(blocked(second, third), "f");
+    assert_eq!(blocked(first, &format!("{second},{third}")), "f");
     let locks = watcher.ok(&format!(
         "SELECT CASE pid WHEN {first} THEN 1 WHEN {second} THEN 2 ELSE 3 END AS who, locktype, relation::regclass,
                 classid, objid, objsubid, mode, granted

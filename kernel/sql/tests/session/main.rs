@@ -20,6 +20,7 @@ mod fast_path;
 mod flights;
 mod follower;
 mod functions;
+mod hostile;
 mod isolation;
 mod joins;
 mod json;

@@ -718,6 +718,10 @@ fn by_position(
 /// Calls: the schema `pg_catalog` is dropped, set-returning functions become `unnest`.
 fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     let name = names::function_name(&f.name);
+    let is_bare = match f.name.0.as_slice() {
+        [one] => one.as_ident().is_some_and(|i| i.quote_style.is_none()),
+        _ => false,
+    };
     match f.name.0.as_slice() {
         [_] => {}
         [schema, _] => {
@@ -767,6 +771,9 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
         inner.name = object_name(&format!("${name}"));
         return Ok(Some(call("unnest", [Expr::Function(inner)])));
     }
+    if let Some(cast) = cast_by_name(f, &name, is_bare, functions) {
+        return Ok(Some(cast));
+    }
     // DataFusion counts in 64 bits.
     if name == "ntile" && f.over.is_some() {
         return Ok(Some(cast(Expr::Function(f.clone()), &PgType::Int4, -1)));
@@ -783,6 +790,26 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
         ))]);
     }
     Ok(None)
+}
+
+/// `date(x)` is `CAST(x AS date)` where no function is called so.
+fn cast_by_name(f: &Function, name: &str, is_bare: bool, functions: &Functions) -> Option<Expr> {
+    let FunctionArguments::List(list) = &f.args else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_slice() else {
+        return None;
+    };
+    let is_plain = list.duplicate_treatment.is_none()
+        && list.clauses.is_empty()
+        && f.over.is_none()
+        && f.filter.is_none();
+    if !is_plain {
+        return None;
+    }
+    let ty = functions.type_called(name, is_bare)?;
+    let arguments = [value.clone(), text(ty.key()), number(-1), text(name)];
+    Some(call("$cast", arguments))
 }
 
 /// Numbers of one VALUES column get one type where they have several, each keeping its scale.

@@ -1,0 +1,33 @@
+-- Subqueries in conditions, with NULLs on either side.
+CREATE TABLE a (id int PRIMARY KEY, n int, d date NOT NULL);
+INSERT INTO a SELECT i, nullif(i % 5, 0), date '2024-02-25' + i % 9 FROM generate_series(1, 12) i;
+CREATE TABLE c (k int PRIMARY KEY, a_id int, t text NOT NULL);
+INSERT INTO c SELECT i, CASE WHEN i % 4 > 0 THEN i END, repeat('x', i % 3) FROM generate_series(1, 9) i;
+SELECT k FROM c WHERE k NOT IN (SELECT n FROM a) ORDER BY k;
+SELECT k FROM c WHERE k NOT IN (SELECT id FROM a WHERE n > 2) ORDER BY k;
+SELECT k FROM c WHERE a_id NOT IN (SELECT n FROM a WHERE n > 100) ORDER BY k;
+SELECT k FROM c WHERE a_id NOT IN (SELECT n FROM a WHERE a.id > c.k) ORDER BY k;
+SELECT id FROM a WHERE id NOT IN (SELECT b.n FROM a b WHERE b.id < a.id) ORDER BY id;
+SELECT id FROM a WHERE id <> ALL (SELECT b.n FROM a b WHERE a.d < date '2024-02-29') ORDER BY id;
+SELECT k FROM c WHERE 1 NOT IN (SELECT n FROM a WHERE n IS NULL) ORDER BY k;
+SELECT k FROM c WHERE NOT (100 IN (SELECT n FROM a)) ORDER BY k;
+SELECT k FROM c WHERE NULL::int NOT IN (SELECT n FROM a) ORDER BY k;
+SELECT k FROM c WHERE NULL::int NOT IN (SELECT n FROM a WHERE n > 100) ORDER BY k;
+SELECT k FROM c WHERE date '2024-03-23' <> ALL (SELECT min(d) FROM a WHERE id < 0) ORDER BY k;
+SELECT k FROM c WHERE k NOT IN (SELECT n FROM a) OR t = 'xx' ORDER BY k;
+SELECT k FROM c WHERE (k IN (SELECT n FROM a)) IS NULL ORDER BY k;
+SELECT k FROM c WHERE (k NOT IN (SELECT n FROM a)) IS NOT TRUE AND k IN (SELECT id FROM a) ORDER BY k;
+SELECT k FROM c WHERE coalesce(k IN (SELECT n FROM a), true) ORDER BY k;
+SELECT a_id FROM c GROUP BY a_id HAVING a_id NOT IN (SELECT n FROM a WHERE id > c.a_id) ORDER BY a_id;
+UPDATE c SET t = 'changed' WHERE k NOT IN (SELECT n FROM a WHERE a.id > c.k);
+DELETE FROM c WHERE k NOT IN (SELECT n FROM a);
+SELECT count(*) FROM c WHERE t = 'changed';
+-- AND and OR end what is compared.
+SELECT k FROM c WHERE a_id IS DISTINCT FROM k AND t <> 'x' OR k = 1 ORDER BY k;
+SELECT k FROM c WHERE NOT a_id IS NOT DISTINCT FROM k AND k > 2 ORDER BY k;
+CREATE VIEW distinct_ones AS SELECT k FROM c WHERE a_id IS DISTINCT FROM k AND k > 2;
+SELECT * FROM distinct_ones ORDER BY k;
+ALTER TABLE c ADD CHECK (a_id IS NOT DISTINCT FROM 7 OR k > 0);
+INSERT INTO c VALUES (-1, 3, '');
+SELECT (id) % 2 AS odd, count(*) FROM a GROUP BY ROLLUP ((id) % 2) ORDER BY 1;
+SELECT (id) % 2 AS odd, n, count(*) FROM a GROUP BY CUBE ((id) % 2, (n)) ORDER BY 1, 2;
