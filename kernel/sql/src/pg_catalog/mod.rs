@@ -42,7 +42,7 @@ pub mod relation;
 pub mod relations;
 pub mod rewrite;
 pub(crate) mod routine;
-mod row_type;
+pub(crate) mod row_type;
 pub mod user_type;
 pub mod view_definition;
 
