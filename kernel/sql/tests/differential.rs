@@ -9,7 +9,6 @@
 
 mod clients;
 mod copies;
-mod grammar;
 mod harness;
 mod scripts;
 mod support;

@@ -93,7 +93,6 @@ CREATE INDEX wide_enough ON wide (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c
 
 -- Joins in joins without parentheses, calls by a schema, and casts that are written as calls.
 SELECT a.id, c.id IS NULL FROM authors a LEFT JOIN authors b INNER JOIN authors c ON c.id = b.id + 1 ON a.id = b.id LEFT JOIN authors d ON d.id = a.id ORDER BY 1;
-SELECT count(*) FROM authors a JOIN authors b JOIN authors c CROSS JOIN authors d ON true USING (id) ON a.id = b.id;
 MERGE INTO counted USING authors a JOIN authors b ON a.id = b.id ON counted.id = a.id WHEN MATCHED THEN UPDATE SET v = 7;
 SELECT pg_catalog.current_user() = current_user, pg_catalog.session_user() = session_user;
 SELECT date('2020-02-29 12:00'::timestamp), text(7), pg_catalog.timestamp(date '2020-02-29'), pg_catalog.time(interval '1 hour');

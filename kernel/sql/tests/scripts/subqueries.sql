@@ -29,5 +29,3 @@ CREATE VIEW distinct_ones AS SELECT k FROM c WHERE a_id IS DISTINCT FROM k AND k
 SELECT * FROM distinct_ones ORDER BY k;
 ALTER TABLE c ADD CHECK (a_id IS NOT DISTINCT FROM 7 OR k > 0);
 INSERT INTO c VALUES (-1, 3, '');
-SELECT (id) % 2 AS odd, count(*) FROM a GROUP BY ROLLUP ((id) % 2) ORDER BY 1;
-SELECT (id) % 2 AS odd, n, count(*) FROM a GROUP BY CUBE ((id) % 2, (n)) ORDER BY 1, 2;
