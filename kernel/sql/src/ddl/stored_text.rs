@@ -228,6 +228,8 @@ pub(super) enum Holder<'a> {
     View(&'a View),
     Domain(&'a UserType),
     Policy(&'a Table, &'a Policy),
+    /// The default of a parameter.
+    Routine(&'a Routine),
 }
 
 /// What is done to the texts.
@@ -355,6 +357,17 @@ pub(super) fn change_texts(
         }
         if new != **ty {
             changes.push(put!(UserType, new));
+        }
+    }
+    for routine in catalog.routines().iter() {
+        let mut new = routine.as_ref().clone();
+        for text in new.parameters.iter_mut().filter_map(|p| p.default.as_mut()) {
+            if let Some(changed) = changed(Holder::Routine(routine), text, change)? {
+                *text = changed;
+            }
+        }
+        if new != **routine {
+            changes.push(put!(Routine, new));
         }
     }
     for view in catalog.views() {
@@ -497,6 +510,7 @@ impl TextChange for Places<'_> {
             Holder::Index(index) => self.of.objects.push(index.oid),
             Holder::View(view) => self.of.objects.push(view.oid),
             Holder::Domain(ty) => self.of.objects.push(ty.oid),
+            Holder::Routine(routine) => self.of.objects.push(routine.oid),
             Holder::Policy(table, policy) => self.of.policies.push((table.oid, policy.oid)),
         }
         Ok(())
@@ -646,7 +660,7 @@ impl TextChange for Labels<'_> {
                 self.is_value = true;
                 self.columns.insert("value".to_owned());
             }
-            Holder::Domain(_) => {}
+            Holder::Domain(_) | Holder::Routine(_) => {}
         }
     }
 
@@ -689,6 +703,7 @@ impl TextChange for Labels<'_> {
             Holder::View(view) => format!("view \"{}\"", view.name),
             Holder::Domain(ty) => format!("domain \"{}\"", ty.name),
             Holder::Policy(_, policy) => format!("policy \"{}\"", policy.name),
+            Holder::Routine(routine) => format!("function \"{}\"", routine.name),
         };
         // A text that has nothing to do with the enum may have the same word.
         if self.columns.is_empty() && !self.is_value {

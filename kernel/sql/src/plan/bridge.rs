@@ -14,6 +14,7 @@ use sqlparser::ast;
 
 use crate::error::Result;
 use crate::functions::Functions;
+use crate::privilege::Authority;
 use crate::routine::{self, Names};
 use crate::semantics::vars::{Clock, Services};
 use crate::semantics::{self, SessionVars};
@@ -100,9 +101,10 @@ pub(crate) fn rewrite_statement(
     statement: &mut ast::Statement,
     functions: &Functions,
     names: Names,
+    role: Option<&Authority>,
 ) -> Result<()> {
     // First of all: what is left then are names of built-in functions.
-    routine::resolve(statement, functions, names)?;
+    routine::resolve(statement, functions, names, role)?;
     crate::pg_catalog::rewrite::statement(statement)?;
     semantics::rewrite_statement(statement, functions)
 }

@@ -135,7 +135,7 @@ fn plan(expression: &str, schema: &SchemaRef) -> Result<Compiled> {
     };
     let query = select(vec![item], vec![table_factor(ROW)]);
     let mut statement = ast::Statement::Query(Box::new(query));
-    super::bridge::rewrite_statement(&mut statement, &context.functions, Names::Stored)?;
+    super::bridge::rewrite_statement(&mut statement, &context.functions, Names::Stored, None)?;
     let options = ParserOptions::from(&STATE.config_options().sql_parser);
     let plan = SqlToRel::new_with_options(&context, options)
         .sql_statement_to_plan(statement)

@@ -206,7 +206,12 @@ impl<'a> PlanContext<'a> {
         &self,
         statement: &mut sqlparser::ast::Statement,
     ) -> std::result::Result<(), SqlError> {
-        crate::plan::bridge::rewrite_statement(statement, &self.functions, self.names)
+        crate::plan::bridge::rewrite_statement(
+            statement,
+            &self.functions,
+            self.names,
+            Some(&self.role),
+        )
     }
 
     /// Adds times that tables are read at. Those whose parameters are not known yet are planned as of

@@ -88,7 +88,13 @@ pub(crate) fn plan_in(
     let query = scope.around(query);
     let mut statement = ast::Statement::Query(Box::new(query));
     let times = as_of::reference::take(&mut statement, &info.database, 0)?;
-    crate::plan::bridge::rewrite_statement(&mut statement, &info.functions(), Names::Statement)?;
+    let role = info.role();
+    crate::plan::bridge::rewrite_statement(
+        &mut statement,
+        &info.functions(),
+        Names::Statement,
+        Some(&role),
+    )?;
     let mut types: Vec<Option<PgType>> = params
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))

@@ -30,7 +30,6 @@ use crate::error::{Result, SqlError};
 use crate::functions::Functions;
 use crate::functions::named_types::NamedTypes;
 use crate::pg_catalog::Added;
-use crate::privilege::Authority;
 use crate::semantics::function::PgFunction;
 use crate::semantics::overload::{Call, Overload, Param, ResultType, Volatility};
 
@@ -44,18 +43,17 @@ pub(crate) struct PluginFunctions {
 
 impl PluginFunctions {
     /// Those of the plugins that are installed in a catalog.
-    /// Types and routines of users are looked for along `path`, by `role`.
+    /// Types and routines of users are looked for along `path`.
     pub fn new(
         host: &Arc<PluginHost>,
         catalog: &Arc<CatalogSnapshot>,
         path: Vec<String>,
-        role: Arc<Authority>,
     ) -> PluginFunctions {
         let registry = host.registry();
         let is_installed = |plugin: &str| catalog.is_installed(plugin);
         let mut functions = functions(&registry, &is_installed);
         functions.set_hint(hint(host.clone(), registry.clone(), catalog.clone()));
-        functions.set_routines(crate::routine::Index::new(catalog, path.clone(), role));
+        functions.set_routines(crate::routine::Index::new(catalog, path.clone()));
         functions.set_named_types(NamedTypes {
             catalog: catalog.clone(),
             path,

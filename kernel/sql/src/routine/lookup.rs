@@ -30,7 +30,7 @@ use super::candidate::Candidate;
 use super::reference::{CALLED, Reference, SPREAD, is_reference, site};
 use super::traits::{self, Traits};
 use crate::catalog::access::Privileges;
-use crate::catalog::model::{Routine, RoutineKind, RoutineVolatility};
+use crate::catalog::model::{Routine, RoutineKind, RoutineVolatility, Schema};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::functions::{Functions, TableFunction};
@@ -50,12 +50,11 @@ pub(crate) enum Names {
     Stored,
 }
 
-/// The routines of a catalog, as statements of a role find them along a path.
+/// The routines of a catalog, as statements find them along a path.
 #[derive(Debug)]
 pub(crate) struct Index {
     catalog: Arc<CatalogSnapshot>,
     path: Vec<String>,
-    role: Arc<Authority>,
     callables: Mutex<HashMap<Oid, Option<Arc<Callable>>>>,
     traits: Mutex<HashMap<Oid, Traits>>,
 }
@@ -70,11 +69,10 @@ pub(super) enum BuiltIn {
 }
 
 impl Index {
-    pub fn new(catalog: &Arc<CatalogSnapshot>, path: Vec<String>, role: Arc<Authority>) -> Index {
+    pub fn new(catalog: &Arc<CatalogSnapshot>, path: Vec<String>) -> Index {
         Index {
             catalog: catalog.clone(),
             path,
-            role,
             callables: Mutex::default(),
             traits: Mutex::default(),
         }
@@ -241,7 +239,7 @@ pub(crate) fn clashes(functions: &Functions, routine: &Routine, gives_rows: bool
     })
 }
 
-/// Gives the calls of a statement, or of a part of one, the names of what they may mean.
+/// Gives the calls of a statement, or of a part of one, the names of what they may mean, if `role` may name that.
 ///
 /// # Errors
 ///
@@ -251,8 +249,14 @@ pub(crate) fn resolve(
     syntax: &mut impl VisitMut,
     functions: &Functions,
     names: Names,
+    role: Option<&Authority>,
 ) -> Result<()> {
-    match syntax.visit(&mut Resolver { functions, names }) {
+    let mut resolver = Resolver {
+        functions,
+        names,
+        role,
+    };
+    match syntax.visit(&mut resolver) {
         ControlFlow::Break(e) => Err(e),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -261,7 +265,7 @@ pub(crate) fn resolve(
 /// Whether a call in a statement may mean a routine that is volatile.
 pub(crate) fn is_volatile(call: &Function, functions: &Functions) -> bool {
     let mut call = Expr::Function(call.clone());
-    let resolved = resolve(&mut call, functions, Names::Statement);
+    let resolved = resolve(&mut call, functions, Names::Statement, None);
     let Expr::Function(call) = call else {
         return false;
     };
@@ -275,6 +279,7 @@ pub(crate) fn is_volatile(call: &Function, functions: &Functions) -> bool {
 struct Resolver<'a> {
     functions: &'a Functions,
     names: Names,
+    role: Option<&'a Authority>,
 }
 
 impl VisitorMut for Resolver<'_> {
@@ -313,6 +318,14 @@ fn flow(result: Result<()>) -> ControlFlow<SqlError> {
 }
 
 impl Resolver<'_> {
+    /// 42501 without USAGE on a schema that a statement names.
+    fn check_schema(&self, index: &Index, schema: &Schema) -> Result<()> {
+        match self.role {
+            Some(role) => role.check_schema(&index.catalog, schema, Privileges::USAGE),
+            None => Ok(()),
+        }
+    }
+
     fn call(&self, name: &mut ObjectName, args: &mut Vec<FunctionArg>) -> Result<()> {
         let found = match self.functions.index() {
             Some(index) => self.find(index, name, args)?,
@@ -390,9 +403,7 @@ impl Resolver<'_> {
                     ));
                 };
                 if self.names == Names::Statement {
-                    index
-                        .role
-                        .check_schema(&index.catalog, found, Privileges::USAGE)?;
+                    self.check_schema(index, found)?;
                 }
                 // What plugins bring is found there, too.
                 if schema == "public"
@@ -403,24 +414,20 @@ impl Resolver<'_> {
                     return Ok(None);
                 }
             }
-            [schema, plain, oid] => {
+            // It is who it is, whatever it is called now.
+            [_, _, oid] => {
                 let oid: Option<Oid> = oid.parse().ok();
                 let routine = oid.and_then(|oid| index.catalog.routines().get(oid));
-                let is_it = |r: &&Arc<Routine>| {
-                    r.name == *plain && index.schema_of(r) == schema && r.kind == kind
-                };
-                let Some(routine) = routine.filter(is_it) else {
+                let Some(routine) = routine.filter(|r| r.kind == kind) else {
                     return Ok(None);
                 };
                 if self.names == Names::Statement
                     && let Some(schema) = index.catalog.schema(routine.schema)
                 {
-                    index
-                        .role
-                        .check_schema(&index.catalog, schema, Privileges::USAGE)?;
+                    self.check_schema(index, schema)?;
                 }
-                reference.name.clone_from(plain);
-                reference.schema = Some(schema.clone());
+                reference.name.clone_from(&routine.name);
+                reference.schema = Some(index.schema_of(routine).to_owned());
                 reference.oid = Some(routine.oid);
             }
             _ => return Ok(None),

@@ -26,4 +26,6 @@ mod traits;
 pub(crate) use call::{Callable, is_polymorphic};
 pub(crate) use candidate::{Making, Noted, function};
 pub(crate) use lookup::{Index, Names, clashes, is_volatile, resolve};
-pub(crate) use reference::{CALLED, Reference, SPREAD, bare, is_reference, labelled, shown, site};
+pub(crate) use reference::{
+    CALLED, Reference, SPREAD, bare, is_reference, labelled, shown, shown_in, site,
+};

@@ -112,12 +112,7 @@ pub(crate) fn is_reference(name: &str) -> bool {
 /// The name that a user knows in what the planner calls a function.
 pub(crate) fn shown(name: &str) -> String {
     match Reference::decode(name) {
-        Some(Reference {
-            schema: Some(schema),
-            name,
-            ..
-        }) => format!("{schema}.{name}"),
-        Some(reference) => reference.name,
+        Some(reference) => shown_reference(&reference),
         None => name.trim_start_matches('$').to_owned(),
     }
 }
@@ -127,6 +122,37 @@ pub(crate) fn bare(name: &str) -> String {
     match Reference::decode(name) {
         Some(reference) => reference.name,
         None => name.to_owned(),
+    }
+}
+
+/// A text of the planner with the names that users know.
+pub(crate) fn shown_in(text: String) -> String {
+    /// The zero bytes of a name at no place and without labels, as it is once a routine is chosen.
+    const MARKS: usize = 7;
+    if !text.contains(MARK) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find(MARK) {
+        let (before, from) = rest.split_at(start);
+        let end = from.match_indices(MARK).nth(MARKS - 1);
+        let name = end.map(|(end, _)| &from[..=end]);
+        let Some((name, reference)) = name.and_then(|n| Some((n, Reference::decode(n)?))) else {
+            break;
+        };
+        shown.push_str(before.strip_suffix('$').unwrap_or(before));
+        shown.push_str(&shown_reference(&reference));
+        rest = &from[name.len()..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+fn shown_reference(reference: &Reference) -> String {
+    match &reference.schema {
+        Some(schema) => format!("{schema}.{}", reference.name),
+        None => reference.name.clone(),
     }
 }
 
@@ -166,5 +192,13 @@ mod tests {
         assert_eq!(Reference::decode(&format!("${name}")), Some(reference));
         assert_eq!(shown("$lower"), "lower");
         assert_eq!(Reference::decode("lower"), None);
+        let chosen = Reference {
+            labels: Vec::new(),
+            ..reference.anywhere()
+        };
+        let (name, plain) = (chosen.encode(), "Filter: x".to_owned());
+        let text = format!("Filter: ${name}(a) > {name}(b)");
+        assert_eq!(shown_in(text), "Filter: a.b\u{1}.$f(a) > a.b\u{1}.$f(b)");
+        assert_eq!(shown_in(plain.clone()), plain);
     }
 }

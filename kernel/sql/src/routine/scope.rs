@@ -537,7 +537,7 @@ impl Binder<'_> {
             alias: None,
         };
         // What cannot be resolved has no columns, and the planner says why.
-        let resolved = resolve(&mut call, &self.functions, Names::Statement);
+        let resolved = resolve(&mut call, &self.functions, Names::Statement, None);
         let planned = match (resolved, &call) {
             (Ok(()), TableFactor::Function { name, .. }) => output::function_name(name),
             _ => written.clone(),

@@ -168,10 +168,10 @@ impl Walk<'_> {
         let (schemas, name) = match parts {
             ["pg_catalog", name] => (Vec::new(), *name),
             [schema, name] => (vec![(*schema).to_owned()], *name),
-            [_, name, oid] => {
+            [_, _, oid] => {
                 let oid: Option<Oid> = oid.parse().ok();
                 let routine = oid.and_then(|oid| self.catalog.routines().get(oid).cloned());
-                if let Some(routine) = routine.filter(|r| r.name == *name) {
+                if let Some(routine) = routine {
                     self.add(&routine, path);
                 }
                 return;

@@ -14,18 +14,24 @@ use crate::error::{SqlError, state};
 
 /// The PostgreSQL error for a failure of planning or execution.
 pub fn map_error(e: DataFusionError) -> SqlError {
+    let mut error = mapped(e);
+    error.message = crate::routine::shown_in(error.message);
+    error
+}
+
+fn mapped(e: DataFusionError) -> SqlError {
     if let Some(ours) = find(&e) {
         return ours;
     }
     match e {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
-            map_error(*inner)
+            mapped(*inner)
         }
         DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
-            Ok(inner) => map_error(inner),
+            Ok(inner) => mapped(inner),
             Err(shared) => by_message(&shared.to_string()),
         },
-        DataFusionError::Collection(mut list) if !list.is_empty() => map_error(list.remove(0)),
+        DataFusionError::Collection(mut list) if !list.is_empty() => mapped(list.remove(0)),
         DataFusionError::ArrowError(e, _) => map_arrow_error(&e),
         DataFusionError::SQL(e, _) => map_parser_error(&e),
         DataFusionError::SchemaError(e, _) => map_schema_error(&e),

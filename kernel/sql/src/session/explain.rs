@@ -621,6 +621,7 @@ fn physical(plan: &Arc<dyn ExecutionPlan>, options: &Options) -> Node {
         display = display.set_metric_categories(Some(kept));
     }
     let text = display.indent(options.verbose).to_string();
+    let text = crate::routine::shown_in(text.to_string());
     let mut lines = text.lines();
     of_lines(plan, &mut lines, options.buffers && options.analyze)
 }

@@ -94,7 +94,7 @@ pub struct SessionInfo {
 }
 
 /// Functions, with the catalog and the search path that they are of.
-type KnownFunctions = (CatalogVersion, Vec<String>, Oid, Arc<PluginFunctions>);
+type KnownFunctions = (CatalogVersion, Vec<String>, Arc<PluginFunctions>);
 
 /// See [`SessionInfo::effects`].
 pub(super) type EffectsMark = (usize, Mark);
@@ -316,19 +316,17 @@ impl SessionInfo {
             true => Vec::new(),
             false => self.search_path(),
         };
-        let role = self.role();
         let mut known = self.plugin_functions.lock();
-        if let Some((version, of, by, functions)) = known.as_ref()
+        if let Some((version, of, functions)) = known.as_ref()
             && *version == catalog.version
             && *of == path
-            && *by == role.oid
         {
             return functions.clone();
         }
         let plugins = self.instance.plugins();
-        let added = PluginFunctions::new(plugins, &catalog, path.clone(), role.clone());
+        let added = PluginFunctions::new(plugins, &catalog, path.clone());
         let functions = Arc::new(added);
-        *known = Some((catalog.version, path, role.oid, functions.clone()));
+        *known = Some((catalog.version, path, functions.clone()));
         functions
     }
 

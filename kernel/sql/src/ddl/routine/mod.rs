@@ -218,6 +218,7 @@ impl Session {
             to: [schema_name(schema), &name],
         };
         let mut changes = super::stored_text::change_texts(&catalog, &mut rename)?;
+        // Last, in place of what a default of its own that calls it made of it.
         changes.push(put!(Routine, moved));
         self.change_catalog(changes)?;
         Ok(())
