@@ -5,6 +5,8 @@
 //! `oltp_read_write` follows ([`sysbench`]). HeliosDB and PostgreSQL are measured in turn, round after round.
 
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::Options;
 use crate::peer::{Peer, checked};
@@ -17,6 +19,8 @@ pub const SCALE: f64 = 10.0;
 const MANY: u32 = 500;
 /// pgbench's time runs while it connects.
 const SECONDS_TO_CONNECT_MANY: u32 = 10;
+/// After the load, for what servers do in the background.
+const SETTLE: Duration = Duration::from_secs(10);
 /// What the servers are set to let in.
 const CONNECTIONS_MAX: &str = "600";
 
@@ -72,6 +76,11 @@ pub fn run(options: &Options) -> Result<(), String> {
             sysbench::prepare(peer)?;
         }
     }
+    // What loading left to do is no part of what follows.
+    for peer in &peers {
+        peer.psql("CHECKPOINT")?;
+    }
+    sleep(SETTLE);
     println!(
         "pgbench scale {scale}, {} s a measurement, median of {} rounds\n",
         options.seconds,
