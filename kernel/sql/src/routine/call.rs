@@ -29,7 +29,6 @@ use crate::session::info::SessionInfo;
 use crate::session::nested::STACK_BYTES_MIN;
 use crate::session::settings::Settings;
 use crate::session::statement::Statement;
-use crate::session::waiting::wait;
 use crate::types::{CastContext, PgType, cast_array};
 
 /// What a call of a routine is at most planned for in different ways.
@@ -250,8 +249,7 @@ impl Callable {
             NullBuffer::union(all.as_ref(), a.logical_nulls().as_ref())
         });
         let run = |arrays: &[ArrayRef], rows: usize| {
-            // A body that runs on a thread of queries may wait for others of them.
-            let run = || wait(|| self.run(info, arrays, rows, call));
+            let run = || self.run(info, arrays, rows, call);
             stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES_MIN * 2, run)
                 .map_err(|e| self.explain(e))
         };

@@ -545,11 +545,46 @@ fn drop(p: &mut Parser<'_>) -> Parsed<RoutineStatement> {
 #[cfg(test)]
 mod tests {
     use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::tokenizer::Tokenizer;
 
     use super::*;
 
     fn parsed(sql: &str) -> Parsed<RoutineStatement> {
-        parse(&mut Parser::new(&PostgreSqlDialect {}).try_with_sql(sql)?)
+        let dialect = PostgreSqlDialect {};
+        let mut tokens = Tokenizer::new(&dialect, sql).tokenize()?;
+        tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+        parse(&mut Parser::new(&dialect).with_tokens(tokens))
+    }
+
+    #[test]
+    fn a_parameter_has_a_name_or_none() {
+        let sql = "CREATE FUNCTION f(int, a int, double precision, d double precision, date date, \
+                   OUT x timestamp with time zone, y OUT numeric(3, 1), VARIADIC v text[], \
+                   z int DEFAULT 1 + 2, w varchar = 'a') LANGUAGE sql AS 'SELECT 1'";
+        let Ok(RoutineStatement::Create(create)) = parsed(sql) else {
+            panic!("{sql} does not parse");
+        };
+        let shown = create.arguments.iter().map(|a| {
+            let name = a.name.as_ref().map_or("-", |n| n.value.as_str());
+            let mode = a.mode.map_or('-', ParameterMode::code);
+            format!("{mode} {name} {}", a.ty)
+        });
+        let shown: Vec<String> = shown.collect();
+        assert_eq!(
+            shown,
+            [
+                "- - INT",
+                "- a INT",
+                "- - DOUBLE PRECISION",
+                "- d DOUBLE PRECISION",
+                "- date DATE",
+                "o x TIMESTAMP WITH TIME ZONE",
+                "o y NUMERIC(3,1)",
+                "v v TEXT[]",
+                "- z INT",
+                "- w VARCHAR",
+            ]
+        );
     }
 
     #[test]
