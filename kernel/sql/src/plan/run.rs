@@ -28,11 +28,14 @@ const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// Runs a future to its end on this thread. Executors refuse to run inside one of their own; an
 /// embedding program may call from any thread, so this only polls and parks.
+///
+/// Nor does it give way: a statement inside of another runs on a thread of the executor's, and a future that has
+/// used up its task's budget there would be woken when the task returns, which waits for the future.
 pub(crate) fn block_on<F: Future>(handle: &tokio::runtime::Handle, future: F) -> F::Output {
     let _context = handle.enter();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(tokio::task::unconstrained(future));
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;

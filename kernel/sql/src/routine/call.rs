@@ -685,7 +685,9 @@ impl Callable {
                 settings.restore(name, saved);
             }
         });
-        info.act_as(identity);
+        if self.routine.definer {
+            info.act_as(identity);
+        }
         result
     }
 

@@ -122,10 +122,8 @@ pub struct Session {
     pub(crate) returned: Vec<Arc<[RecordBatch]>>,
     /// Where queries leave their plans, for EXPLAIN ANALYZE.
     watch: Option<explain::Watch>,
-    /// What the client was last told of each reported parameter.
-    reported: BTreeMap<String, String>,
-    /// The settings that it was told of.
-    reported_of: Option<Settings>,
+    /// The settings whose reported parameters the client was last told.
+    told: Option<Settings>,
     /// Set by rows that failed while they were read.
     pub(crate) rows_failed: Arc<AtomicBool>,
     timer: Option<StatementTimer>,
@@ -228,8 +226,7 @@ impl Session {
             reader: None,
             returned: Vec::new(),
             watch: None,
-            reported: BTreeMap::new(),
-            reported_of: None,
+            told: None,
             rows_failed: Arc::new(AtomicBool::new(false)),
             timer: None,
             faults: Faults::default(),
@@ -481,20 +478,16 @@ impl Session {
 
     /// Parameters to report that changed since the last call.
     pub fn take_changed_parameters(&mut self) -> Vec<(String, String)> {
-        let (reported, of) = (&mut self.reported, &mut self.reported_of);
-        self.info.with_settings(|s| {
-            if of.as_ref().is_some_and(|of| of.is_same(s)) {
+        let told = &mut self.told;
+        self.info.with_settings(|settings| {
+            if told.as_ref().is_some_and(|told| told.is_same(settings)) {
                 return Vec::new();
             }
-            *of = Some(s.clone());
-            s.reported()
-                .filter(|(name, value)| {
-                    let known = reported.get(*name).map(String::as_str) == Some(*value);
-                    if !known {
-                        reported.insert((*name).to_owned(), (*value).to_owned());
-                    }
-                    !known
-                })
+            let before = told.replace(settings.clone());
+            let known: Vec<_> = before.iter().flat_map(Settings::reported).collect();
+            settings
+                .reported()
+                .filter(|parameter| !known.contains(parameter))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect()
         })

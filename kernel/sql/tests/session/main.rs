@@ -37,6 +37,7 @@ mod privileges;
 mod query;
 mod regression;
 mod routines;
+mod shared_plans;
 #[path = "../support/mod.rs"]
 mod support;
 mod temporary;

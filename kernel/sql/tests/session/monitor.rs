@@ -418,6 +418,7 @@ fn statements_are_logged_as_settings_say_and_without_passwords() {
         log.take();
         s.ok("CREATE TABLE u (k int); INSERT INTO u VALUES (1); TRUNCATE u; SELECT 1");
         s.ok("PREPARE p AS DELETE FROM u; EXECUTE p; DEALLOCATE p; DROP TABLE u");
+        s.ok("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f()");
         let lines = log.take();
         let texts = lines.lines().map(|line| {
             let text = line.strip_prefix("statement: user=helios database=helios statement=");
@@ -425,11 +426,14 @@ fn statements_are_logged_as_settings_say_and_without_passwords() {
         });
         texts.collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(logged("ddl"), "CREATE DROP");
-    assert_eq!(logged("mod"), "CREATE INSERT TRUNCATE PREPARE DROP");
+    assert_eq!(logged("ddl"), "CREATE DROP CREATE DROP");
+    assert_eq!(
+        logged("mod"),
+        "CREATE INSERT TRUNCATE PREPARE DROP CREATE DROP"
+    );
     assert_eq!(
         logged("all"),
-        "CREATE INSERT TRUNCATE SELECT PREPARE EXECUTE DEALLOCATE DROP"
+        "CREATE INSERT TRUNCATE SELECT PREPARE EXECUTE DEALLOCATE DROP CREATE DROP"
     );
     s.ok("SET log_statement = none; SET log_min_error_statement = error");
     log.take();

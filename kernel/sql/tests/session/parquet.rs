@@ -114,7 +114,7 @@ fn files_of_others_come_in() {
         );
         match copied.starts_with("COPY") {
             true => out.push_str(
-                &s.ok("SELECT array_agg(c)::text FROM t")
+                s.ok("SELECT array_agg(c)::text FROM t")
                     .replace("array_agg\n", "")
                     .trim_end(),
             ),

@@ -187,7 +187,7 @@ fn unions_of_calls_of_unions_end() {
     let mut session = db.session();
     session.ok("CREATE TABLE t (a int); INSERT INTO t SELECT i FROM generate_series(1, 50) g(i)");
     session.ok("CREATE FUNCTION f(int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM (SELECT a FROM t WHERE a = $1 UNION ALL SELECT a FROM t) x'");
-    let parts = vec!["SELECT f(a) AS n FROM t"; 8].join(" UNION ALL ");
+    let parts = ["SELECT f(a) AS n FROM t"; 8].join(" UNION ALL ");
     let all = session.ok(&format!("SELECT count(*), min(n), max(n) FROM ({parts}) x"));
     assert_eq!(all, "count | min | max\n400 | 51 | 51\n");
 }

@@ -59,8 +59,12 @@ pub(crate) struct TablePlan {
     computed: Vec<usize>,
 }
 
+/// When plans of more tables than these are known, all are forgotten.
+const KNOWN_PLANS_MAX: usize = 1024;
+
 /// The plans that transactions made last, one a table. A plan is made of a definition and nothing else;
-/// whether that is the newest one is for each transaction to find out.
+/// whether that is the newest one is for each transaction to find out. Tables whose creation was rolled back are
+/// never dropped, so there is an end to how many are kept.
 #[derive(Default)]
 pub(crate) struct KnownPlans(RwLock<HashMap<CollectionId, Arc<TablePlan>>>);
 
@@ -72,7 +76,11 @@ impl KnownPlans {
     }
 
     fn keep(&self, plan: &Arc<TablePlan>) {
-        self.0.write().insert(plan.def.id, Arc::clone(plan));
+        let mut known = self.0.write();
+        if known.len() >= KNOWN_PLANS_MAX {
+            known.clear();
+        }
+        known.insert(plan.def.id, Arc::clone(plan));
     }
 
     pub(super) fn forget(&self, table: CollectionId) {
