@@ -1,12 +1,13 @@
-//! `cargo xtask fuzz --minutes N`: what reads bytes from outside, fed with random and damaged ones for a while.
+//! `cargo xtask fuzz --minutes N`: what reads bytes from outside, fed with random and damaged ones for a while, and
+//! what answers queries, fed with queries of a grammar.
 //!
-//! The tests that do so in CI are run in a release build, again and again, from other random bytes each time. They
+//! The tests that do so in CI are run in a release build, again and again, from other random numbers each time. They
 //! are not guided by coverage, which needs a compiler that is not the project's; where a checksum would hide
 //! damage, they set it right. What fails is made small and shown.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Arguments of `cargo test`, and which tests to run.
 struct Target {
@@ -15,7 +16,7 @@ struct Target {
     tests: &'static [&'static str],
 }
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     Target {
         what: "blocks of fsst_alp",
         arguments: &["-p", "heliosdb-fsst-alp", "--test", "blocks"],
@@ -51,6 +52,11 @@ const TARGETS: [Target; 6] = [
         what: "SQL and literals",
         arguments: &["-p", "heliosdb-sql", "--test", "session"],
         tests: &["hostile"],
+    },
+    Target {
+        what: "queries of a grammar",
+        arguments: &["-p", "heliosdb-sql", "--test", "differential"],
+        tests: &["grammar"],
     },
 ];
 
@@ -96,6 +102,8 @@ fn test(root: &Path, target: &Target, options: &[&str], tests: &[&str]) -> bool 
         .args(options)
         .arg("--")
         .args(tests)
+        // Where those begin that count through their seeds.
+        .env("HELIOSDB_SEED", seed().to_string())
         .current_dir(root)
         .stdin(Stdio::null())
         .output();
@@ -111,6 +119,12 @@ fn test(root: &Path, target: &Target, options: &[&str], tests: &[&str]) -> bool 
             false
         }
     }
+}
+
+/// Another one each time.
+fn seed() -> u128 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis())
 }
 
 /// Whether what the test harness printed speaks of a test.

@@ -9,6 +9,7 @@
 
 mod clients;
 mod copies;
+mod grammar;
 mod harness;
 mod scripts;
 mod support;

@@ -189,7 +189,10 @@ mod tests {
         };
         let name = reference.encode();
         assert_eq!(Reference::decode(&name).as_ref(), Some(&reference));
-        assert_eq!(Reference::decode(&format!("${name}")), Some(reference.clone()));
+        assert_eq!(
+            Reference::decode(&format!("${name}")),
+            Some(reference.clone())
+        );
         assert_eq!(shown("$lower"), "lower");
         assert_eq!(Reference::decode("lower"), None);
         let chosen = Reference {

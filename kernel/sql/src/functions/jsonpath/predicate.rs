@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::datetime;
 use super::run::{Failure, Item, Result, Run};
 use crate::types::jsonb::Json;
-use crate::types::jsonpath::{Binary, Item as Path, Node, Pattern};
+use crate::types::jsonpath::{Binary, Item as Path, Node, Pattern, with_room};
 use crate::types::numeric::Numeric;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ fn or_unknown<T>(result: Result<T>) -> Result<Option<T>> {
 impl<'a> Run<'a> {
     pub(super) fn condition(&mut self, condition: &'a Path, item: Item<'a>) -> Result<Truth> {
         match condition.0.first() {
-            Some(node) => self.truth(node, item),
+            Some(node) => with_room(|| self.truth(node, item)),
             None => Ok(Truth::Unknown),
         }
     }

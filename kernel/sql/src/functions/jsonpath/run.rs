@@ -16,7 +16,7 @@ use super::predicate::Truth;
 use super::{Request, code, failed, not_an_object};
 use crate::error::{Result as SqlResult, SqlError, state};
 use crate::types::jsonb::Json;
-use crate::types::jsonpath::{Binary, Item as Path, LEVEL_LAST, Method, Node};
+use crate::types::jsonpath::{Binary, Item as Path, LEVEL_LAST, Method, Node, with_room};
 use crate::types::numeric::Numeric;
 
 /// One thing that a path has come to.
@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
         item: Item<'a>,
         found: Found<'_, 'a>,
     ) -> Result<bool> {
-        self.step(path, item, found, self.lax)
+        with_room(|| self.step(path, item, found, self.lax))
     }
 
     /// The same, and of arrays that are found their items.
@@ -585,7 +585,7 @@ impl<'a> Run<'a> {
                 } else {
                     let ignore = self.ignore_structural_errors;
                     self.ignore_structural_errors |= levels.tolerant;
-                    let result = self.step(rest, item, found.as_deref_mut(), unwrap);
+                    let result = with_room(|| self.step(rest, item, found.as_deref_mut(), unwrap));
                     self.ignore_structural_errors = ignore;
                     any = result?;
                     if any && found.is_none() {

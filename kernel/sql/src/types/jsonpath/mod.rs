@@ -23,6 +23,12 @@ use crate::error::{Result, SqlError};
 /// The field of the struct that carries a path. No plugin's type has such a name: theirs have a `#`.
 const FIELD: &str = "jsonpath";
 
+/// Does something that a path as deep as the parser allows has done a level further in, wherever the stack ends.
+pub fn with_room<T>(work: impl FnOnce() -> T) -> T {
+    const LEVEL_BYTES_MAX: usize = 64 << 10;
+    stacker::maybe_grow(LEVEL_BYTES_MAX, 1 << 20, work)
+}
+
 /// A whole path.
 #[derive(Clone, Debug)]
 pub struct JsonPath {

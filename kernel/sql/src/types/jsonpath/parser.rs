@@ -10,7 +10,7 @@
 use regex::RegexBuilder;
 
 use super::lexer::{self, Lexer, Token};
-use super::{Binary, Flags, Item, JsonPath, LEVEL_LAST, Method, Node, Pattern};
+use super::{Binary, Flags, Item, JsonPath, LEVEL_LAST, Method, Node, Pattern, with_room};
 use crate::error::{Result, SqlError, state};
 use crate::types::jsonb::Json;
 use crate::types::numeric::Numeric;
@@ -176,7 +176,7 @@ impl Parser<'_> {
             return Err(too_deep());
         }
         self.open += 1;
-        let read = read(self);
+        let read = with_room(|| read(self));
         self.open -= 1;
         read
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Binary, Flags, Item, JsonPath, LEVEL_LAST, Node};
+use super::{Binary, Flags, Item, JsonPath, LEVEL_LAST, Node, with_room};
 use crate::types::jsonb::{Json, write_string};
 
 impl Display for JsonPath {
@@ -38,7 +38,7 @@ fn quoted(text: &str, f: &mut Formatter<'_>) -> Result {
 fn item(item: &Item, brackets: bool, f: &mut Formatter<'_>) -> Result {
     let has_next = item.0.len() > 1;
     for (place, it) in item.0.iter().enumerate() {
-        node(it, place > 0, has_next, brackets || place > 0, f)?;
+        with_room(|| node(it, place > 0, has_next, brackets || place > 0, f))?;
     }
     Ok(())
 }
