@@ -149,8 +149,11 @@ impl Functions {
         self.tables.contains_key(name) || crate::semantics::is_set_returning(name)
     }
 
-    /// A function that gives rows, other than the built-in ones.
+    /// A function that gives rows, other than the built-in ones. Their array (`$name`) is none.
     pub fn table(&self, name: &str) -> Option<TableFunction> {
+        if name.starts_with('$') {
+            return None;
+        }
         match self.referred(name) {
             Some((index, reference)) => index.table(&reference),
             None => self.tables.get(name).cloned(),
@@ -188,7 +191,8 @@ impl Functions {
         if self.is_scalar(name) || self.is_aggregate(name) {
             return None;
         }
-        PgType::from_internal_name(name)
+        // Names of objects are looked up by functions of the catalog.
+        PgType::from_internal_name(name).filter(|ty| !ty.is_object_name())
     }
 
     /// Why there may be no function of this name, or operator `$<->`, for the hint of the error.

@@ -55,12 +55,7 @@ pub fn context_needed(from: &PgType, to: &PgType) -> Option<CastContext> {
         // Versions of one enum: a table of the past has that of then.
         return (a.oid() == b.oid()).then_some(Implicit);
     }
-    let reg = |t: &PgType| {
-        matches!(
-            t,
-            Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole
-        )
-    };
+    let reg = PgType::is_object_name;
     let explicit_entry = match (from, to) {
         (Int2, Int4 | Int8 | Float4 | Float8 | Numeric)
         | (Int4, Int8 | Float4 | Float8 | Numeric)

@@ -366,6 +366,15 @@ impl PgType {
         }
     }
 
+    /// Whether values are oids that are written as names: the `reg*` types.
+    pub fn is_object_name(&self) -> bool {
+        use PgType::*;
+        matches!(
+            self,
+            Regclass | Regtype | Regproc | Regprocedure | Regnamespace | Regrole
+        )
+    }
+
     pub fn is_integer(&self) -> bool {
         matches!(self, PgType::Int2 | PgType::Int4 | PgType::Int8)
     }
