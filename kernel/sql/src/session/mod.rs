@@ -21,6 +21,7 @@ pub(crate) mod dispatch;
 pub(crate) mod explain;
 mod fetch;
 pub(crate) mod functions;
+mod grammar;
 pub(crate) mod info;
 pub(crate) mod kept;
 mod known;

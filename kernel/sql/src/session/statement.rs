@@ -19,6 +19,7 @@ use super::cluster::{self, Cluster};
 use super::comment::{self, CommentOnConstraint};
 use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
+use super::grammar::Grammar;
 use super::known::KnownStatement;
 use super::user_type::{self, TypeStatement};
 use super::{depth, fetch, precedence, spelling, spread, synonym};
@@ -244,7 +245,7 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
 
 /// Takes the clauses AS OF out of the tokens.
 fn extract_times(lines: &LineStarts<'_>, tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<Clause>> {
-    let clauses = as_of::extract(&PostgreSqlDialect {}, RECURSION_DEPTH_MAX, tokens);
+    let clauses = as_of::extract(&Grammar::new(tokens.len()), RECURSION_DEPTH_MAX, tokens);
     clauses.map_err(|failure| match failure {
         as_of::Failure::Syntax(e) => parser_error(lines, e),
         as_of::Failure::Refused(e, at) => e.with_position(lines.position(at)),
@@ -280,7 +281,8 @@ fn parse_stored<T: ast::VisitMut>(
     operators::join_printed(&mut tokens);
     let times = extract_times(&lines, &mut tokens)?;
     spread::mark_calls(&mut tokens);
-    let mut parser = Parser::new(&dialect)
+    let grammar = Grammar::new(tokens.len());
+    let mut parser = Parser::new(&grammar)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
     let mut tree = parse(&mut parser).map_err(|e| parser_error(&lines, e))?;
@@ -398,6 +400,7 @@ fn parse_known(
     clauses: Vec<PlacedClause>,
     mut tokens: Vec<TokenWithSpan>,
 ) -> Result<StatementKind> {
+    let grammar = Grammar::new(tokens.len());
     spell_out_table(&mut tokens);
     spell_extension_options(&mut tokens);
     synonym::spell(&mut tokens);
@@ -409,7 +412,7 @@ fn parse_known(
     let (first, second, third) = (significant.first(), significant.get(1), significant.get(2));
 
     if let Some(moves) = first.and_then(|first| fetch::begins(&first.token)) {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let fetch = fetch::parse(&mut p, moves).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Fetch(fetch));
     }
@@ -417,7 +420,7 @@ fn parse_known(
         return Ok(StatementKind::Checkpoint);
     }
     if word_is(first, "cluster") {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Cluster(cluster));
     }
@@ -425,12 +428,12 @@ fn parse_known(
         && is_word(second, Keyword::ON)
         && is_word(third, Keyword::CONSTRAINT)
     {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let comment = comment::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::CommentOnConstraint(comment));
     }
     if is_word(first, Keyword::SET) && word_is(second, "constraints") {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let set = deferred::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return match p.next_token() {
             end if end.token == Token::EOF => Ok(StatementKind::SetConstraints(set)),
@@ -440,7 +443,7 @@ fn parse_known(
     let of_type = is_word(second, Keyword::TYPE) || is_word(second, Keyword::DOMAIN);
     let verbs = [Keyword::CREATE, Keyword::ALTER, Keyword::DROP];
     if of_type && verbs.iter().any(|verb| is_word(first, *verb)) {
-        let mut p = Parser::new(&PostgreSqlDialect {})
+        let mut p = Parser::new(&grammar)
             .with_recursion_limit(RECURSION_DEPTH_MAX)
             .with_tokens_with_locations(tokens);
         let statement = user_type::parse(&mut p).map_err(|e| parser_error(lines, e))?;
@@ -448,14 +451,14 @@ fn parse_known(
     }
     if grant::begins([first, second, third].map(|token| token.map(|t| &t.token))) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let grant = grant::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Grant(Box::new(grant)));
     }
     let plain: Vec<&Token> = significant.iter().map(|t| &t.token).collect();
     if routine::begins(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&PostgreSqlDialect {})
+        let mut p = Parser::new(&grammar)
             .with_recursion_limit(RECURSION_DEPTH_MAX)
             .with_tokens_with_locations(tokens);
         let routine = routine::parse(&mut p).map_err(|e| parser_error(lines, e))?;
@@ -463,12 +466,12 @@ fn parse_known(
     }
     if owner::is_one(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let owner = owner::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Owner(owner));
     }
     if policy::begins(&plain) {
-        let mut p = Parser::new(&PostgreSqlDialect {})
+        let mut p = Parser::new(&grammar)
             .with_recursion_limit(RECURSION_DEPTH_MAX)
             .with_tokens_with_locations(tokens);
         let policy = policy::parse(&mut p).map_err(|e| parser_error(lines, e))?;
@@ -487,12 +490,12 @@ fn parse_known(
         return Ok(StatementKind::ArchiveLog);
     }
     if word_is(first, "backup") && is_word(second, Keyword::DATABASE) {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let directory = backup::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Backup(directory));
     }
     if word_is(first, "export") && is_word(second, Keyword::DATABASE) {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let options = export::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Export(options));
     }
@@ -544,7 +547,7 @@ fn parse_known(
         }
     }
 
-    let dialect = PostgreSqlDialect {};
+    let dialect = Grammar::new(tokens.len());
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
@@ -730,7 +733,7 @@ fn take_deferrable(tokens: &mut Vec<TokenWithSpan>) -> Option<bool> {
 
 /// ALTER TABLE whose every action was a clause of a plugin: what is left names the table.
 fn parse_bare_alter(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<ast::Statement> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = Grammar::new(tokens.len());
     let mut p = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut parse = || -> std::result::Result<ast::Statement, ParserError> {
         p.expect_keywords(&[Keyword::ALTER, Keyword::TABLE])?;
@@ -760,7 +763,7 @@ fn parse_alter_extension(
     lines: &LineStarts<'_>,
     tokens: Vec<TokenWithSpan>,
 ) -> Result<StatementKind> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = Grammar::new(tokens.len());
     let mut p = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut parse = || -> std::result::Result<Option<AlterExtension>, ParserError> {
         p.expect_keywords(&[Keyword::ALTER, Keyword::EXTENSION])?;
@@ -786,7 +789,7 @@ fn parse_alter_extension(
 
 /// COPY, of whose options the dialect knows few.
 fn parse_copy(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = Grammar::new(tokens.len());
     let mut p = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
@@ -804,7 +807,7 @@ fn parse_copy(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<Stat
 
 /// CREATE SEQUENCE and ALTER SEQUENCE: the dialect knows the options only in one order.
 fn parse_sequence(lines: &LineStarts<'_>, tokens: Vec<TokenWithSpan>) -> Result<StatementKind> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = Grammar::new(tokens.len());
     let mut p = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_DEPTH_MAX)
         .with_tokens_with_locations(tokens);
