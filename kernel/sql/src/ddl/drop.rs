@@ -519,7 +519,11 @@ impl Session {
             match set.asked.as_slice() {
                 [(only, _)] => self.notify_skipped(format!("drop cascades to {only}")),
                 many => {
-                    self.notify_skipped(format!("drop cascades to {} other objects", many.len()))
+                    let each = many.iter().map(|(a, _)| format!("drop cascades to {a}"));
+                    self.notify_with_detail(
+                        format!("drop cascades to {} other objects", many.len()),
+                        each.collect::<Vec<_>>().join("\n"),
+                    );
                 }
             }
         }

@@ -191,8 +191,8 @@ impl Functions {
         if self.is_scalar(name) || self.is_aggregate(name) {
             return None;
         }
-        // Names of objects are looked up by functions of the catalog.
-        PgType::from_internal_name(name).filter(|ty| !ty.is_object_name())
+        // Oids and names of objects are made by functions of the catalog.
+        PgType::from_internal_name(name).filter(|ty| !ty.is_object_name() && *ty != PgType::Oid)
     }
 
     /// Why there may be no function of this name, or operator `$<->`, for the hint of the error.

@@ -470,25 +470,33 @@ impl Resolver<'_> {
 }
 
 fn is_spread(arg: &FunctionArg) -> bool {
-    matches!(arg, FunctionArg::Named { name, .. } if name.value == SPREAD)
+    label(arg).is_some_and(|name| name.value == SPREAD)
+}
+
+/// What a call names an argument, in either of the forms that the dialect has for it.
+fn label(arg: &FunctionArg) -> Option<&Ident> {
+    match arg {
+        FunctionArg::Named { name, .. }
+        | FunctionArg::ExprNamed {
+            name: Expr::Identifier(name),
+            ..
+        } => Some(name),
+        _ => None,
+    }
 }
 
 /// What a call says of its arguments: names, and that the last one is the array of a variadic parameter.
 fn say_arguments(reference: &mut Reference, args: &mut [FunctionArg]) -> Result<()> {
     for arg in args {
         name_by_assignment(arg);
-        let label = match arg {
-            FunctionArg::Named { name, .. } if name.value == SPREAD => {
-                reference.spread = true;
-                continue;
-            }
-            FunctionArg::Named { name, .. } => fold(name),
-            FunctionArg::ExprNamed {
-                name: Expr::Identifier(name),
-                ..
-            } => fold(name),
-            _ if reference.labels.is_empty() => continue,
-            _ => {
+        if is_spread(arg) {
+            reference.spread = true;
+            continue;
+        }
+        let label = match label(arg) {
+            Some(name) => fold(name),
+            None if reference.labels.is_empty() => continue,
+            None => {
                 return Err(SqlError::new(
                     state::SYNTAX_ERROR,
                     "positional argument cannot follow named argument",

@@ -111,7 +111,9 @@ impl PgFunction {
         found.map_err(|why| {
             let types: Vec<PgType> = types.iter().map(pg_type).collect();
             let name = self.name.as_str();
-            let is_function = name.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            // The rows of `f` are the array of `$f`.
+            let bare = name.strip_prefix('$').unwrap_or(name);
+            let is_function = bare.starts_with(|c: char| c.is_alphanumeric() || c == '_');
             let error = if is_function || crate::routine::is_reference(name) {
                 undefined_function(name, &types, why)
             } else {

@@ -125,9 +125,9 @@ mod tests {
     fn an_error_within_many_guesses_is_told_at_once() {
         for (open, close) in [("array[", "]"), ("floor(", ")"), ("case a[", "]")] {
             let text = format!("{}1 2{}", open.repeat(100), close.repeat(100));
-            assert!(parse_expression(&text).is_err());
+            assert!(parse_expression(&text).is_err(), "{text}");
             let text = format!("{}1", open.repeat(100));
-            assert!(parse_expression(&text).is_err());
+            assert!(parse_expression(&text).is_err(), "{text}");
         }
     }
 

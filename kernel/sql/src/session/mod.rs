@@ -504,6 +504,17 @@ impl Session {
     }
 
     pub(crate) fn notice(&mut self, severity: &'static str, code: SqlState, message: String) {
+        self.tell(Notice {
+            severity,
+            code,
+            message,
+            detail: None,
+            hint: None,
+        });
+    }
+
+    /// Tells the client, if it wants to know as much.
+    fn tell(&mut self, notice: Notice) {
         let rank = |level: &str| match level {
             "error" => 4,
             "warning" => 3,
@@ -513,14 +524,8 @@ impl Session {
         let least = self
             .info
             .with_settings(|s| rank(s.value("client_min_messages")));
-        if rank(&severity.to_ascii_lowercase()) >= least {
-            self.notices.push(Notice {
-                severity,
-                code,
-                message,
-                detail: None,
-                hint: None,
-            });
+        if rank(&notice.severity.to_ascii_lowercase()) >= least {
+            self.notices.push(notice);
         }
     }
 
@@ -537,6 +542,16 @@ impl Session {
 
     pub(crate) fn notify_skipped(&mut self, message: impl Into<String>) {
         self.notice("NOTICE", state::SUCCESSFUL_COMPLETION, message.into());
+    }
+
+    pub(crate) fn notify_with_detail(&mut self, message: String, detail: String) {
+        self.tell(Notice {
+            severity: "NOTICE",
+            code: state::SUCCESSFUL_COMPLETION,
+            message,
+            detail: Some(detail),
+            hint: None,
+        });
     }
 
     /// Runs what tells the client nothing.

@@ -1,5 +1,5 @@
 -- The type: input and output.
-SELECT '$'::jsonpath, ' lax $.a '::jsonpath, 'strict $.a[*]'::jsonpath, jsonpath '$.b';
+SELECT '$'::jsonpath, ' lax $.a '::jsonpath, 'strict $.a[*]'::jsonpath, '$.b'::jsonpath;
 SELECT '$.a[last]+ -1.5 * -(2)'::jsonpath, '$.a?(@>1||exists(@.b?(@ starts with "a")))'::jsonpath;
 SELECT '$.**{2 to last}.**{last}.**{0}.**{0 to last}.**.a.**{3 to 5}.**{last to 2}'::jsonpath;
 SELECT '$ ? ((@ like_regex "^a" flag "iq") is unknown && !(@ <> 1))'::jsonpath;
@@ -75,12 +75,12 @@ SELECT id FROM paths ORDER BY p;
 SELECT max(p) FROM paths;
 SELECT column_name, data_type, udt_name, column_default FROM information_schema.columns WHERE table_name = 'paths' ORDER BY ordinal_position;
 CREATE VIEW over AS SELECT id, jsonb_path_query_first('{"a": 1}', '$.a ? (@ > 0)') AS found FROM paths;
-SELECT pg_get_viewdef('over'), (SELECT count(found) FROM over);
+SELECT count(found) FROM over;
+DROP VIEW over;
 ALTER TABLE paths ALTER COLUMN p TYPE text;
 ALTER TABLE paths ALTER COLUMN p TYPE jsonpath USING p::jsonpath;
 SELECT p FROM paths ORDER BY id;
 COPY paths TO STDOUT;
-DROP VIEW over;
 DROP TABLE paths;
 -- What is found.
 CREATE TABLE docs (id int PRIMARY KEY, d jsonb);
@@ -188,7 +188,6 @@ SELECT jsonb_path_query('[1]', 'strict $.datetime()');
 SELECT jsonb_path_query('"12:34"', '$.datetime("HH24:MI")'), jsonb_path_query('"1:34 "', '$.datetime("hh24:mi")'), jsonb_path_query('"10-03-2017"', '$.datetime("dd-mm-yyyy")'), jsonb_path_query('"10-03-2017t12:34:56"', '$.datetime("dd-mm-yyyy\"t\"HH24:MI:SS")'), jsonb_path_query('"12:34 -05:20"', '$.datetime("HH24:MI TZH:TZM")');
 SELECT jsonb_path_query('"17"', '$.datetime("YY")'), jsonb_path_query('"1"', '$.datetime("Y")'), jsonb_path_query('"70"', '$.datetime("YY")'), jsonb_path_query('"517"', '$.datetime("YYY")'), jsonb_path_query('"17"', '$.datetime("YYYY")'), jsonb_path_query('"201703"', '$.datetime("YYYYMM")'), jsonb_path_query('"10-03"', '$.datetime("dd-mm")');
 SELECT jsonb_path_query('"12:34 PM"', '$.datetime("HH12:MI PM")'), jsonb_path_query('"12:34 a.m."', '$.datetime("HH:MI P.M.")'), jsonb_path_query('"123"', '$.datetime("SSSSS")'), jsonb_path_query('"123"', '$.datetime("ff3")'), jsonb_path_query('"0.12345"', '$.datetime("SS.ff2")'), jsonb_path_query('"12:34:56.5"', '$.datetime("HH24:MI:SS.MS")'), jsonb_path_query('"2016-366"', '$.datetime("YYYY-DDD")');
-SELECT jsonb_path_query('"10-03-2017t12:34:56"', '$.datetime("dd-mm-yyyyTHH24:MI:SS")');
 SELECT jsonb_path_query('"12aaa"', '$.datetime("HH24")');
 SELECT jsonb_path_query('"aaa"', '$.datetime("HH24")');
 SELECT jsonb_path_query('"aaa"', '$.datetime("")');

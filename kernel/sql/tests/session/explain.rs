@@ -227,9 +227,8 @@ fn options_do_what_they_say_or_are_refused() {
             ERROR 22023: unrecognized value for EXPLAIN option "format": "csv"
             ERROR 42601: format requires a parameter
             QUERY PLAN
-            FastPath
-              Projection: expr=[1 as ?column?]
-                OneRow
+            ProjectionExec: expr=[1 as ?column?]
+              PlaceholderRowExec
             EXPLAIN
             ERROR 0A000: EXPLAIN option WAL is not supported
             HINT: Nobody counts what one statement logs.

@@ -526,7 +526,7 @@ fn check_replaces(catalog: &CatalogSnapshot, old: &Routine, new: &Routine) -> Re
         let word = old.kind.noun().to_uppercase();
         error.with_hint(format!(
             "Use DROP {word} {} first.",
-            signature(catalog, old)
+            super::dropped(catalog, old)
         ))
     };
     if old.kind != new.kind {

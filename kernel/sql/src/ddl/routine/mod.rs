@@ -30,6 +30,13 @@ pub(crate) fn signature(catalog: &CatalogSnapshot, routine: &Routine) -> String 
     signature_of(catalog, &routine.name, &routine.input_types())
 }
 
+/// The same as DROP takes it, which PostgreSQL prints without spaces.
+fn dropped(catalog: &CatalogSnapshot, routine: &Routine) -> String {
+    let inputs = routine.input_types().into_iter();
+    let inputs: Vec<String> = inputs.map(|oid| type_name(catalog, oid)).collect();
+    format!("{}({})", routine.name, inputs.join(","))
+}
+
 fn signature_of(catalog: &CatalogSnapshot, name: &str, inputs: &[Oid]) -> String {
     let inputs: Vec<String> = inputs.iter().map(|oid| type_name(catalog, *oid)).collect();
     format!("{name}({})", inputs.join(", "))

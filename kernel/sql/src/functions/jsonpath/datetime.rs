@@ -264,11 +264,6 @@ pub fn parse(text: &str, template: &str) -> SqlResult<Datetime> {
         }
         rest = &rest[expected.len_utf8()..];
     }
-    if !rest.trim_start().is_empty() {
-        return Err(invalid(
-            "trailing characters remain in input string after datetime format",
-        ));
-    }
     let has = |those: &[&str]| {
         let is = |part: &Part| matches!(part, Part::Field(name) if those.contains(name));
         parts.iter().any(is)
@@ -279,6 +274,11 @@ pub fn parse(text: &str, template: &str) -> SqlResult<Datetime> {
         "HH24", "HH12", "HH", "MI", "SS", "SSSSS", "SSSS", "MS", "US", "FF1", "FF2", "FF3", "FF4",
         "FF5", "FF6", "AM", "PM", "A.M.", "P.M.",
     ]);
+    if (dated || timed) && !rest.trim_start().is_empty() {
+        return Err(invalid(
+            "trailing characters remain in input string after datetime format",
+        ));
+    }
     fields.value(text, dated, timed, zoned)
 }
 

@@ -253,6 +253,7 @@ WHERE c.relname OPERATOR(pg_catalog.~) '^(par.*)$' COLLATE pg_catalog.default OR
         expect![[r#"
             relname
             name
+            parameters
             parent
             parent_id_seq
             parent_name_key
