@@ -129,7 +129,7 @@ impl TableMeta {
             if !c.dropped {
                 let arrow = match &ty {
                     PgType::Extension(extension) => extension.arrow(),
-                    ty if ty.enumeration().is_some() => ty.arrow(),
+                    ty if extension::is_wrapped(&ty.arrow()) => ty.arrow(),
                     _ => column_type.arrow(),
                 };
                 fields.push(Field::new(&c.name, arrow, !c.not_null));

@@ -277,11 +277,14 @@ pub fn wrapped_as(values: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
     }
 }
 
+/// Whether the values of a type of ours are not as storage has them.
+pub fn is_wrapped(ty: &DataType) -> bool {
+    enumeration::is_wrapped(ty) || jsonpath::is_wrapped(ty)
+}
+
 /// A batch as storage has it.
 pub fn stored(batch: &RecordBatch) -> Result<Cow<'_, RecordBatch>> {
-    let is_replaced = |ty: &DataType| {
-        of_type(ty).is_some() || enumeration::is_wrapped(ty) || jsonpath::is_wrapped(ty)
-    };
+    let is_replaced = |ty: &DataType| of_type(ty).is_some() || is_wrapped(ty);
     replaced(batch, is_replaced, |values| Ok(unwrapped(values)))
 }
 

@@ -132,6 +132,9 @@ impl Client {
             let result = self.0.execute(statement, &[]);
             for notice in self.0.take_notices() {
                 out.push_str(&format!("{}: {}\n", notice.severity, notice.message));
+                if let Some(detail) = &notice.detail {
+                    out.push_str(&format!("DETAIL: {detail}\n"));
+                }
             }
             out.push_str(&match result {
                 Ok(outcome) => self.print(outcome),

@@ -4,7 +4,7 @@ use sqlparser::ast::{self, DataType};
 
 use super::super::put;
 use super::syntax::{Argument, CreateRoutine, Returns, RoutineOption};
-use super::{signature, type_name};
+use super::type_name;
 use crate::catalog::model::*;
 use crate::catalog::{CatalogSnapshot, Relation};
 use crate::error::{Result, SqlError, state};
