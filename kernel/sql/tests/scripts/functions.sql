@@ -297,6 +297,7 @@ DROP FUNCTION takes("Odd", "Odd"[]);
 DROP TYPE "Odd";
 DROP FUNCTION shown(int[]), shown(anyelement), shown_rows;
 DROP PROCEDURE shown_call;
+-- differs: the details name no schemas, and in another order
 DROP SCHEMA other CASCADE;
 DROP ROLE shown_user;
 

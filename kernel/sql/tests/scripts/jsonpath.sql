@@ -81,7 +81,6 @@ ALTER TABLE paths ALTER COLUMN p DROP DEFAULT;
 ALTER TABLE paths ALTER COLUMN p TYPE text;
 ALTER TABLE paths ALTER COLUMN p TYPE jsonpath USING p::jsonpath;
 SELECT p FROM paths ORDER BY id;
-COPY paths TO STDOUT;
 DROP TABLE paths;
 -- What is found.
 CREATE TABLE docs (id int PRIMARY KEY, d jsonb);
