@@ -153,6 +153,8 @@ fn drop_asks_before_it_takes_more() {
             NOTICE: table "nope" does not exist, skipping
             DROP TABLE
             NOTICE: drop cascades to 2 other objects
+            DETAIL: drop cascades to view v
+            drop cascades to constraint c_p_fkey on table c
             DROP TABLE
             ERROR 42P01: relation "v" does not exist
             INSERT 0 1

@@ -520,6 +520,9 @@ fn a_plugin_whose_file_is_gone_is_named_too() {
         default value for column d of table t depends on extension letters
         HINT: Use DROP ... CASCADE to drop the dependent objects too.
         NOTICE: drop cascades to 3 other objects
+        DETAIL: drop cascades to constraint t_s_check on table t
+        drop cascades to view v
+        drop cascades to default value for column d of table t
         DROP EXTENSION
         INSERT 0 1
         s | d

@@ -77,6 +77,9 @@ fn what_goes_with_something_else_is_told_too() {
             CREATE WORD LIST
             CREATE TABLE
             NOTICE: drop cascades to 3 other objects
+            DETAIL: drop cascades to word list a
+            drop cascades to word list b
+            drop cascades to table t
             DROP SCHEMA
             name | words
             SHOW 0

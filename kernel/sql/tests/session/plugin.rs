@@ -403,6 +403,8 @@ fn what_depends_on_an_object_keeps_it_or_goes_along() {
             pg_constraint | n | helios_plugin_objects
             helios_plugin_objects | n | pg_extension
             NOTICE: drop cascades to 2 other objects
+            DETAIL: drop cascades to constraint t_a_check on table t
+            drop cascades to constraint t_b_check on table t
             DROP WORD LIST
             INSERT 0 1
             CREATE SCHEMA
@@ -415,6 +417,8 @@ fn what_depends_on_an_object_keeps_it_or_goes_along() {
             constraint u_a_check on table u depends on word list plants
             HINT: Use DROP ... CASCADE to drop the dependent objects too.
             NOTICE: drop cascades to 2 other objects
+            DETAIL: drop cascades to word list plants
+            drop cascades to constraint u_a_check on table u
             DROP SCHEMA
             count
             0
@@ -521,11 +525,21 @@ fn an_extension_is_installed_by_itself_and_dropped_for_good() {
         DROP EXTENSION
         BEGIN
         NOTICE: drop cascades to 5 other objects
+        DETAIL: drop cascades to constraint t_a_check on table t
+        drop cascades to word list animals
+        drop cascades to constraint ok on table c
+        drop cascades to view v
+        drop cascades to default value for column b of table c
         DROP EXTENSION
         ROLLBACK
         count
         1
         NOTICE: drop cascades to 5 other objects
+        DETAIL: drop cascades to constraint t_a_check on table t
+        drop cascades to word list animals
+        drop cascades to constraint ok on table c
+        drop cascades to view v
+        drop cascades to default value for column b of table c
         DROP EXTENSION
         count
         0
@@ -703,6 +717,8 @@ fn a_plugin_that_is_missing_can_be_let_go() {
         word list animals depends on extension words
         HINT: Use DROP ... CASCADE to drop the dependent objects too.
         NOTICE: drop cascades to 2 other objects
+        DETAIL: drop cascades to constraint t_pet_check on table t
+        drop cascades to word list animals
         DROP EXTENSION
         INSERT 0 1
         plugin | state

@@ -412,6 +412,8 @@ fn views() {
          SELECT * FROM dear AS OF SCN $A; SELECT * FROM dear",
         expect![[r#"
             NOTICE: drop cascades to 2 other objects
+            DETAIL: drop cascades to view dear
+            drop cascades to view count_of
             name | price
             bag | 40
             mug | 21
