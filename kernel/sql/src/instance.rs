@@ -393,9 +393,25 @@ impl Instance {
         }
     }
 
+    /// The version of the catalog that a view shows.
+    ///
+    /// Roles are of the whole database. On a branch they are those of the main timeline, as of now, so the
+    /// catalog there is another one whenever that of the main timeline is.
+    pub(crate) fn catalog_version(&self, view: &ReadView) -> Result<CatalogVersion> {
+        let own = store::version(view)?;
+        if view.timeline() == self.engine.main_timeline() {
+            return Ok(own);
+        }
+        let main = store::version(&self.engine.latest_view())?;
+        Ok(match own == main {
+            true => own,
+            false => CatalogVersion(own.0 ^ main.0.rotate_left(64)),
+        })
+    }
+
     /// The catalog as of a view.
     pub(crate) fn catalog(&self, view: &ReadView) -> Result<Arc<CatalogSnapshot>> {
-        let version = store::version(view)?;
+        let version = self.catalog_version(view)?;
         if let Some(found) = self.catalogs.lock().iter().find(|c| c.version == version) {
             return Ok(found.clone());
         }
@@ -407,7 +423,13 @@ impl Instance {
                 relations::Kind::Index => newest.index(oid).is_some(),
             });
         }
-        let loaded = Arc::new(store::load(view)?.counted_by(counted.clone()));
+        let mut loaded = store::load(view)?;
+        if loaded.version != version {
+            let main = self.catalog(&self.engine.latest_view())?;
+            loaded = loaded.with_roles_of(&main);
+            loaded.version = version;
+        }
+        let loaded = Arc::new(loaded.counted_by(counted.clone()));
         let mut catalogs = self.catalogs.lock();
         catalogs.push_front(loaded.clone());
         catalogs.truncate(CATALOG_VERSIONS_MAX);
@@ -440,8 +462,9 @@ impl Instance {
         let Some(writers) = self.catalog_watch.writers() else {
             return Ok(None);
         };
-        let newest = store::version(&self.engine.latest_view())?;
-        let since = || self.catalog_watch.since(view.ts(), writers, version);
+        let newest = self.engine.latest_view_on(view.timeline());
+        let newest = self.catalog_version(&newest?)?;
+        let since = || self.catalog_watch.since(view, writers, version);
         Ok((newest == version).then(since))
     }
 

@@ -27,6 +27,7 @@ pub mod information_schema;
 pub mod names;
 mod notify;
 pub mod pg_catalog;
+mod place;
 pub mod provenance;
 pub mod role;
 pub mod semantics;

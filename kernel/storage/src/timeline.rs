@@ -40,6 +40,8 @@ pub use self::set::Timelines;
 pub struct Timeline {
     id: TimelineId,
     base: Option<Base>,
+    /// What the layer above keeps with it.
+    note: RwLock<Vec<u8>>,
     sources: RwLock<Arc<Superversion>>,
     /// By how many rows tables grew since the fork.
     pub live: LiveRows,
@@ -73,6 +75,7 @@ impl Timeline {
     pub fn new(
         id: TimelineId,
         base: Option<Base>,
+        note: Vec<u8>,
         sources: Superversion,
         live: LiveRows,
         can_block: bool,
@@ -80,6 +83,7 @@ impl Timeline {
         Arc::new(Timeline {
             id,
             base,
+            note: RwLock::new(note),
             sources: RwLock::new(Arc::new(sources)),
             live,
             serializable: Ssi::new(can_block),
@@ -95,6 +99,15 @@ impl Timeline {
 
     pub fn base(&self) -> Option<&Base> {
         self.base.as_ref()
+    }
+
+    pub fn note(&self) -> Vec<u8> {
+        self.note.read().clone()
+    }
+
+    /// The caller has the turn to change what timelines there are.
+    fn set_note(&self, note: Vec<u8>) {
+        *self.note.write() = note;
     }
 
     pub fn sources(&self) -> Arc<Superversion> {

@@ -469,6 +469,17 @@ impl CatalogSnapshot {
         Some(Object::Role(role))
     }
 
+    /// The same with the roles of another catalog, and with what they may do with the database.
+    pub fn with_roles_of(mut self, other: &CatalogSnapshot) -> CatalogSnapshot {
+        self.roles.clone_from(&other.roles);
+        self.role_names.clone_from(&other.role_names);
+        let is_databases = |list: &AccessList| list.class == oid::PG_DATABASE;
+        self.access.retain(|_, list| !is_databases(list));
+        let lists = other.access_lists().filter(|list| is_databases(list));
+        lists.cloned().for_each(|list| self.put_access(list));
+        self
+    }
+
     pub fn put_comment(&mut self, comment: Arc<Comment>) {
         self.comments
             .insert((comment.class, comment.object, comment.sub), comment);

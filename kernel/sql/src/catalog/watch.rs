@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use heliosdb_storage::ReadView;
-use heliosdb_storage::ids::Ts;
+use heliosdb_storage::ids::{TimelineId, Ts};
 
 use super::snapshot::CatalogVersion;
 
@@ -28,6 +28,7 @@ pub(crate) struct CatalogWriter(Arc<CatalogWatch>);
 /// Since when, and since how many writers, a catalog has been the newest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CatalogSince {
+    timeline: TimelineId,
     ts: Ts,
     writers: u64,
     pub version: CatalogVersion,
@@ -45,11 +46,12 @@ impl CatalogWatch {
         (self.begun.load(Ordering::SeqCst) == ended).then_some(ended)
     }
 
-    /// What may be remembered of a catalog that was the one at `ts`, and still was at a later present
+    /// What may be remembered of the catalog in a view, which still was the one at a later present
     /// that was looked at after `writers` were counted.
-    pub fn since(&self, ts: Ts, writers: u64, version: CatalogVersion) -> CatalogSince {
+    pub fn since(&self, view: &ReadView, writers: u64, version: CatalogVersion) -> CatalogSince {
         CatalogSince {
-            ts,
+            timeline: view.timeline(),
+            ts: view.ts(),
             writers,
             version,
         }
@@ -57,7 +59,9 @@ impl CatalogWatch {
 
     /// Whether a view sees the catalog that was remembered.
     pub fn stands(&self, since: CatalogSince, view: &ReadView) -> bool {
-        view.ts() >= since.ts && self.begun.load(Ordering::SeqCst) == since.writers
+        view.timeline() == since.timeline
+            && view.ts() >= since.ts
+            && self.begun.load(Ordering::SeqCst) == since.writers
     }
 }
 

@@ -294,9 +294,7 @@ impl Session {
             )));
         }
         let collection = self.instance.allocate_collection()?;
-        self.instance
-            .engine()
-            .sequence_set(collection, value, false)?;
+        self.info.place().sequence_set(collection, value, false)?;
         self.transaction()?.used_sequence();
         sequence.collection = collection.0;
         Ok(())

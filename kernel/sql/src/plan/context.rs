@@ -41,6 +41,7 @@ use crate::functions::Functions;
 use crate::names;
 use crate::pg_catalog::functions::is_secret;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
+use crate::place;
 use crate::privilege::Authority;
 use crate::privilege::check::denied;
 use crate::routine::{self, Names, Noted};
@@ -225,14 +226,22 @@ impl<'a> PlanContext<'a> {
         for when in times {
             let view = when.view(instance.engine(), self.state, params)?;
             let planned_for = view.as_ref().map(ReadView::ts);
+            let present = match when.branch() {
+                None => None,
+                Some(branch) => {
+                    let now = place::visible_on(instance.engine(), branch)?;
+                    Some(instance.catalog(&now)?)
+                }
+            };
             let catalog = match view {
                 Some(view) => instance.catalog(&view)?,
-                None => self.info.catalog(),
+                None => present.clone().unwrap_or_else(|| self.info.catalog()),
             };
             self.uses.borrow_mut().times.push(Slot {
                 when: when.clone(),
                 planned_for,
                 catalog,
+                present,
             });
         }
         Ok(())
@@ -446,6 +455,27 @@ impl<'a> PlanContext<'a> {
         reads::check(plan, &restricted)
     }
 
+    /// The same where another catalog is in force.
+    fn under<'b>(&'b self, catalog: &'b CatalogSnapshot) -> PlanContext<'b> {
+        PlanContext {
+            state: self.state,
+            catalog,
+            info: self.info,
+            search_path: self.search_path.clone(),
+            locals: HashMap::new(),
+            uses: self.uses,
+            functions: self.functions.clone(),
+            expr_planners: self.expr_planners.clone(),
+            depth: self.depth,
+            role: Arc::new(Authority::of(catalog, self.role.oid)),
+            securing: self.securing.clone(),
+            raw: None,
+            slot: self.slot,
+            returned: Arc::default(),
+            names: self.names,
+        }
+    }
+
     /// A relation as it was at the time of a slot.
     fn past_source(
         &self,
@@ -455,6 +485,11 @@ impl<'a> PlanContext<'a> {
     ) -> Result<Arc<dyn TableSource>> {
         let past = self.uses.borrow().times.get(slot).cloned();
         let past = past.ok_or_else(|| wrap(undefined_table(schema, name)))?;
+        if let Some(present) = &past.present
+            && !std::ptr::eq(self.catalog, present.as_ref())
+        {
+            return self.under(present).past_source(slot, schema, name);
+        }
         let relation = self.find(&past.catalog, schema, name).map_err(|e| {
             let format = &SessionVars::of(self.state.config_options()).format;
             wrap(e.with_detail(past.explain(format)))

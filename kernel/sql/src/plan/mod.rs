@@ -59,8 +59,8 @@ pub(crate) fn sequence_relation(
     info: &SessionInfo,
     sequence: &Sequence,
 ) -> Result<Arc<dyn TableProvider>> {
-    let engine = info.instance.engine();
-    let (value, called) = engine
+    let (value, called) = info
+        .place()
         .sequence_state(CollectionId(sequence.collection))
         .unwrap_or((sequence.start, false));
     let schema = Arc::new(Schema::new(vec![

@@ -16,7 +16,7 @@ use heliosdb_storage::ReadView;
 use sqlparser::ast;
 
 use super::as_of;
-use super::as_of::syntax::Time;
+use super::as_of::syntax::Moment;
 use super::as_of::time::When;
 use super::context::{PlanContext, Uses};
 use super::effects::{self, one_by_one};
@@ -27,9 +27,10 @@ use super::origin::{self, Plans};
 use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
-use crate::catalog::{CatalogSnapshot, store};
+use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError};
 use crate::instance::Instance;
+use crate::place;
 use crate::routine::Names;
 use crate::session::explain::Started;
 use crate::session::info::SessionInfo;
@@ -58,7 +59,7 @@ struct Source {
     info: Arc<SessionInfo>,
     statement: ast::Statement,
     /// When tables are read, by slot.
-    times: Vec<Time>,
+    times: Vec<Moment>,
     /// Of the parameters; what is not known is inferred.
     types: Vec<Option<PgType>>,
     /// The columns of rows that other parts of the statement give.
@@ -99,7 +100,10 @@ pub(crate) fn plan_in(
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))
         .collect();
-    let in_times = times.iter().filter_map(Time::expr).map(parameter_count);
+    let in_times = times
+        .iter()
+        .filter_map(|moment| moment.time.expr())
+        .map(parameter_count);
     let count = in_times.fold(parameter_count(&statement).max(types.len()), usize::max);
     types.resize(count, None);
     limit::infer(&statement, &mut types);
@@ -363,8 +367,14 @@ impl PlannedQuery {
                     .when
                     .view(instance.engine(), state, Some(params))?
                     .ok_or_else(|| SqlError::internal("a time without its parameters"))?;
-                if store::version(&view)? != slot.catalog.version {
+                if instance.catalog_version(&view)? != slot.catalog.version {
                     return Ok(None);
+                }
+                if let (Some(branch), Some(present)) = (slot.when.branch(), &slot.present) {
+                    let now = place::visible_on(instance.engine(), branch)?;
+                    if instance.catalog_version(&now)? != present.version {
+                        return Ok(None);
+                    }
                 }
                 views.push(view);
             }

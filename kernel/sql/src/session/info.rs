@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::scalar::ScalarValue;
-use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{AdvisoryLocks, Interrupt, SequenceSpec};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -31,6 +31,7 @@ use crate::names::{TEMPORARY, is_temporary_schema};
 use crate::notify::{Inbox, Mark, Pending};
 use crate::pg_catalog::OpenCursor;
 use crate::pg_catalog::names::SessionNames;
+use crate::place::{Chosen, Place};
 use crate::plugin::functions::PluginFunctions;
 use crate::privilege::Authority;
 use crate::privilege::acl::ObjectClass;
@@ -60,6 +61,8 @@ pub struct SessionInfo {
     pub(super) pending: Arc<Mutex<Pending>>,
     /// What the session was notified of.
     pub(crate) inbox: Arc<Inbox>,
+    /// The branch it is on.
+    branch: Arc<Chosen>,
     /// Whether any of these was ever used: those that never do need not look.
     has_effects: Arc<AtomicBool>,
     settings: RwLock<Settings>,
@@ -135,6 +138,7 @@ impl SessionInfo {
             warnings: Arc::default(),
             pending: Arc::default(),
             inbox: Arc::default(),
+            branch: Arc::default(),
             has_effects: Arc::default(),
             instance,
             login,
@@ -174,6 +178,7 @@ impl SessionInfo {
             warnings: self.warnings.clone(),
             pending: self.pending.clone(),
             inbox: self.inbox.clone(),
+            branch: self.branch.clone(),
             has_effects: self.has_effects.clone(),
             instance: self.instance.clone(),
             login: self.login,
@@ -506,6 +511,21 @@ impl SessionInfo {
         }
     }
 
+    /// Where the session reads and writes.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place::new(self.instance.engine(), self.branch.get())
+    }
+
+    /// The branch that the session is on; `None` for the main timeline.
+    pub(crate) fn branch(&self) -> Option<TimelineId> {
+        self.branch.get()
+    }
+
+    /// Puts the session on a branch, or on the main timeline.
+    pub(super) fn set_branch(&self, branch: Option<TimelineId>) {
+        self.branch.set(branch);
+    }
+
     /// Whether a sequence was advanced since the last call: the commit must then be durable past it.
     pub(crate) fn take_used_sequence(&self) -> bool {
         self.used_sequence.swap(false, Ordering::SeqCst)
@@ -521,8 +541,8 @@ impl SessionInfo {
             max: sequence.max,
             cycle: sequence.cycle,
         };
-        let engine = self.instance.engine();
-        let next = engine.sequence_next(CollectionId(sequence.collection), &spec)?;
+        let id = CollectionId(sequence.collection);
+        let next = self.place().sequence_next(id, &spec)?;
         let value = next.ok_or_else(|| {
             let (end, limit) = if sequence.increment > 0 {
                 ("maximum", sequence.max)
@@ -590,7 +610,7 @@ impl SessionInfo {
             ));
         }
         let id = CollectionId(sequence.collection);
-        self.instance.engine().sequence_set(id, value, is_called)?;
+        self.place().sequence_set(id, value, is_called)?;
         self.used_sequence.store(true, Ordering::SeqCst);
         if is_called {
             self.sequences.lock().current.insert(sequence.oid, value);

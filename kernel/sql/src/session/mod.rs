@@ -11,6 +11,7 @@
 //!    before the statement returned.
 
 mod authorization;
+mod branch;
 pub(crate) mod cluster;
 pub(crate) mod comment;
 pub(crate) mod counted;
@@ -121,6 +122,8 @@ pub struct Session {
     reader: Option<ReadView>,
     /// Rows that parts of the running statement gave to others, by slot.
     pub(crate) returned: Vec<Arc<[RecordBatch]>>,
+    /// The branch that it began on.
+    home_branch: String,
     /// Where queries leave their plans, for EXPLAIN ANALYZE.
     watch: Option<explain::Watch>,
     /// The settings whose reported parameters the client was last told.
@@ -170,12 +173,15 @@ impl Session {
         authority
             .check_database(&catalog, instance.database(), Privileges::CONNECT)
             .map_err(|e| e.with_detail("User does not have CONNECT privilege."))?;
-        if options.database != instance.database() {
+        let (database, branch) = branch::split(&options.database);
+        if database != instance.database() {
             return Err(SqlError::new(
                 state::INVALID_CATALOG_NAME,
-                format!("database \"{}\" does not exist", options.database),
+                format!("database \"{database}\" does not exist"),
             ));
         }
+        let home_branch = branch.unwrap_or(branch::MAIN).to_owned();
+        let chosen = branch::find(&instance, &home_branch)?;
         let mut settings = Settings::default();
         let identity = Identity {
             session: role.oid,
@@ -189,6 +195,7 @@ impl Session {
         };
         settings.set_identity(identity, shown);
         settings.set_internal("helios.edition", instance.edition());
+        settings.set_internal(branch::PARAMETER, &home_branch);
         let most = instance.monitor().statements.most();
         settings.set_internal("pg_stat_statements.max", &most.to_string());
         settings.set_default("application_name", &options.application_name)?;
@@ -204,10 +211,11 @@ impl Session {
         let info = SessionInfo::new(
             instance.clone(),
             role.oid,
-            options.database,
+            database.to_owned(),
             settings,
             catalog,
         );
+        info.set_branch(chosen);
         let info = Arc::new(info.of_client(options.client));
         info.instance
             .activity()
@@ -217,6 +225,7 @@ impl Session {
             interrupt: info.interrupt.clone(),
             prepared: NamedStatements::new(info.prepared.clone()),
             info,
+            home_branch,
             txn: TransactionState::default(),
             cursors: BTreeMap::new(),
             known: KnownTexts::default(),
@@ -568,14 +577,14 @@ impl Session {
     /// A view and the catalog in it. In a transaction, its statement snapshot; outside, what is
     /// visible to readers.
     pub(crate) fn read_view(&mut self) -> Result<(ReadView, Arc<CatalogSnapshot>)> {
-        let view = if self.reads_in_transaction() {
-            self.transaction()?.read_view()
-        } else {
+        let view = match &self.reader {
+            _ if self.reads_in_transaction() => self.transaction()?.read_view(),
             // One view for the whole statement: what planning saw is what runs.
-            let engine = self.instance.engine();
-            self.reader
-                .get_or_insert_with(|| engine.visible_view())
-                .clone()
+            Some(reader) => reader.clone(),
+            None => {
+                let view = self.info.place().visible_view()?;
+                self.reader.insert(view).clone()
+            }
         };
         let catalog = self.catalog_at(&view)?;
         Ok((view, catalog))
@@ -593,7 +602,11 @@ impl Session {
         match (self.txn.statement_view(), &self.reader) {
             (Some(view), _) => view,
             (None, Some(view)) => view.clone(),
-            (None, None) => self.instance.engine().visible_view(),
+            // Who is on a branch that was dropped is told so by what it reads.
+            (None, None) => match self.info.place().visible_view() {
+                Ok(view) => view,
+                Err(_) => self.instance.engine().visible_view(),
+            },
         }
     }
 
@@ -606,7 +619,7 @@ impl Session {
         let version = match self.catalog_since {
             Some(since) if self.instance.catalog_stands(since, view) => since.version,
             _ => {
-                let version = store::version(view)?;
+                let version = self.instance.catalog_version(view)?;
                 self.catalog_since = self.instance.catalog_since(view, version)?;
                 version
             }
@@ -623,7 +636,7 @@ impl Session {
     fn catalog_version_at(&self, view: &ReadView) -> Result<CatalogVersion> {
         match self.catalog_since {
             Some(since) if self.instance.catalog_stands(since, view) => Ok(since.version),
-            _ => store::version(view),
+            _ => self.instance.catalog_version(view),
         }
     }
 
@@ -633,6 +646,7 @@ impl Session {
         mut changes: Vec<Change>,
     ) -> Result<Arc<CatalogSnapshot>> {
         let (_, catalog) = self.write_view()?;
+        branch::check_changes(&self.info, &catalog, &changes)?;
         let made = changes.iter().filter_map(|change| match change {
             Change::Put(object) if !catalog.has(object.oid()) => default_access(&catalog, object),
             _ => None,

@@ -464,8 +464,9 @@ impl Session {
         if self.txn.in_block() {
             return known;
         }
-        let view = self.instance.engine().visible_view();
-        self.instance.catalog(&view).unwrap_or(known)
+        let view = self.info.place().visible_view();
+        let newest = view.and_then(|view| self.instance.catalog(&view));
+        newest.unwrap_or(known)
     }
 
     /// Locks what a plan writes. True when it has to be made again.

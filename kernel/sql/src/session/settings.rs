@@ -108,6 +108,7 @@ macro_rules! parameters { ($($name:literal $default:literal $kind:expr, $reporte
 parameters! {
     "adaptive_indexing_cpu" "2" Kind::ServerPercent, false, "Sets the percentage of the machine's CPU time that adaptive indexing may use.";
     "application_name" "" Kind::Text, true, "Sets the application name to be reported in statistics and logs.";
+    "branch" "main" Kind::Internal, false, "Shows the branch of the database that the session is on.";
     "bytea_output" "hex" Kind::Enum(&["hex", "escape"]), false, "Sets the output format for bytea.";
     "check_function_bodies" "on" Kind::Bool, false, "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.";
     "client_encoding" "UTF8" Kind::Encoding(&["utf8", "unicode"]), true, "Sets the client's character set encoding.";

@@ -117,7 +117,7 @@ impl SessionView for SessionInfo {
     fn estimated_rows(&self, table: Oid) -> Option<u64> {
         let catalog = SessionInfo::catalog(self);
         let table = catalog.table(table)?;
-        let view = self.instance.engine().visible_view();
+        let view = self.place().visible_view().ok()?;
         Some(view.row_count_estimate(table.collection_id()))
     }
 
@@ -156,7 +156,7 @@ impl SessionView for SessionInfo {
     }
 
     fn plugin_stores(&self) -> Result<Vec<(StoreInfo, StoreSize)>> {
-        let view = self.instance.engine().visible_view();
+        let view = self.place().visible_view()?;
         let stores = heliosdb_plugin_host::store::stores(&view)?;
         stores
             .into_iter()
@@ -173,7 +173,7 @@ impl SessionView for SessionInfo {
     }
 
     fn plugin_migrations(&self) -> Result<Vec<MigrationRow>> {
-        let view = self.instance.engine().visible_view();
+        let view = self.place().visible_view()?;
         Ok(heliosdb_plugin_host::migration::migrations(&view)?)
     }
 
@@ -182,14 +182,14 @@ impl SessionView for SessionInfo {
     }
 
     fn imports(&self) -> Result<Vec<Provenance>> {
-        provenance::all(&self.instance.engine().visible_view())
+        provenance::all(&self.place().visible_view()?)
     }
 
     fn last_value(&self, sequence: Oid) -> Option<i64> {
         let catalog = SessionInfo::catalog(self);
         let sequence = catalog.sequence(sequence)?;
-        let engine = self.instance.engine();
-        let (value, called) = engine.sequence_state(CollectionId(sequence.collection))?;
+        let id = CollectionId(sequence.collection);
+        let (value, called) = self.place().sequence_state(id)?;
         called.then_some(value)
     }
 

@@ -160,13 +160,12 @@ impl Session {
     pub(crate) fn transaction(&mut self) -> Result<&mut Transaction> {
         if self.txn.storage.is_none() {
             let modes = self.effective_modes();
-            let (engine, interrupt) = (self.instance.engine(), self.interrupt.clone());
+            let (place, interrupt) = (self.info.place(), self.interrupt.clone());
             let mut transaction = match (modes.isolation, modes.read_only) {
                 (Isolation::Serializable, true) if modes.deferrable => {
-                    engine.begin_deferrable(interrupt)?
+                    place.begin_deferrable(interrupt)?
                 }
-                (isolation, true) => engine.begin_read_only(isolation, interrupt),
-                (isolation, false) => engine.begin(isolation, interrupt),
+                (isolation, read_only) => place.begin(isolation, read_only, interrupt)?,
             };
             transaction.begin_statement();
             for frame in &mut self.txn.savepoints {

@@ -11,7 +11,7 @@ use sqlparser::ast::{self, ContextModifier, DiscardObject, Expr, Ident, Set};
 use super::outcome::{Outcome, ResultColumn, Rows};
 use super::settings::{Saved, Settings};
 use super::transaction::GivenModes;
-use super::{Session, done, server_settings};
+use super::{Session, branch, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
 use crate::monitor::relations::Kind;
@@ -148,6 +148,9 @@ impl Session {
                 if is_default(values) && name.eq_ignore_ascii_case("session_authorization") {
                     return self.set_session_authorization(None, local);
                 }
+                if is_default(values) && name.eq_ignore_ascii_case(branch::PARAMETER) {
+                    return self.set_branch(None, local);
+                }
                 if is_default(values) {
                     let value = {
                         let mut copy = self.info.settings();
@@ -245,6 +248,9 @@ impl Session {
         if name.eq_ignore_ascii_case("session_authorization") {
             return self.set_session_authorization(Some(value), local);
         }
+        if name.eq_ignore_ascii_case(branch::PARAMETER) {
+            return self.set_branch(Some(value), local);
+        }
         self.info.check_may_set(name)?;
         if local && !self.txn.in_block() {
             self.info.settings().clone().set(name, value)?;
@@ -314,6 +320,10 @@ impl Session {
                     self.set_session_authorization(None, false)?;
                     return done("RESET");
                 }
+                if name.eq_ignore_ascii_case(branch::PARAMETER) {
+                    self.set_branch(None, false)?;
+                    return done("RESET");
+                }
                 self.info.check_may_set(&name)?;
                 self.info.change_settings(|s| s.reset(&name))?;
             }
@@ -335,6 +345,7 @@ impl Session {
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
                 self.discard_temporary()?;
+                self.set_branch(None, false)?;
                 self.info.unlock_all_advisory();
                 self.change_listening(Listening::ToNothing);
                 self.set_session_authorization(None, false)?;

@@ -6,6 +6,7 @@ mod activity;
 mod advisory;
 mod aggregates;
 mod background;
+mod branches;
 mod bulk;
 mod changes;
 mod compression;

@@ -359,7 +359,8 @@ impl Engine {
     /// the newest commit is `SnapshotTooNew`, for more may come to be in it, unless [`Engine::settle`] has
     /// ended that. What is read may not be durable: one who remembers it ends at [`Engine::durable`].
     pub fn changes(&self, table: &Arc<TableDef>, request: ChangesRequest) -> Result<RowChanges> {
-        let view = self.view_between(table.id, request.since, request.until)?;
+        let main = self.inner().main();
+        let view = self.view_between(&main, table.id, request.since, request.until)?;
         RowChanges::new(view, table, request)
     }
 
@@ -371,12 +372,19 @@ impl Engine {
         until: Ts,
         which: Changes,
     ) -> Result<EntryChanges> {
-        let view = self.view_between(collection, since, until)?;
+        let main = self.inner().main();
+        let view = self.view_between(&main, collection, since, until)?;
         EntryChanges::new(view, collection, since, which)
     }
 
     /// A view of `until` whose sources know all since `since`.
-    fn view_between(&self, collection: CollectionId, since: Ts, until: Ts) -> Result<ReadView> {
+    fn view_between(
+        &self,
+        timeline: &Arc<Timeline>,
+        collection: CollectionId,
+        since: Ts,
+        until: Ts,
+    ) -> Result<ReadView> {
         let latest = self.inner().log.passed();
         if until > latest {
             return Err(Error::SnapshotTooNew {
@@ -389,7 +397,7 @@ impl Engine {
                 "changes from {since} to {until}, which is before"
             )));
         }
-        let view = self.inner().view(&self.inner().main(), until, None);
+        let view = self.inner().view(timeline, until, None);
         let oldest = self.inner().pins.before(since).map(|h| h.of(collection));
         match oldest.filter(|oldest| since < *oldest) {
             None => Ok(view),

@@ -6,10 +6,11 @@ use super::Engine;
 use crate::error::Result;
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::interrupt::Interrupt;
+use crate::schema::TableDef;
 use crate::sequence::{SequenceSpec, SequenceState};
 use crate::timeline::TimelineInfo;
 use crate::transaction::{Isolation, Transaction};
-use crate::view::ReadView;
+use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges};
 use crate::wal::record::{Record, SequenceEdit};
 
 impl Engine {
@@ -21,7 +22,24 @@ impl Engine {
     /// `SnapshotTooOld` when the history of `at` is gone, `SnapshotTooNew` when `at` is to come,
     /// `TimelineExists` when the name is taken, `UnknownTimeline`.
     pub fn create_timeline(&self, name: &str, from: TimelineId, at: Ts) -> Result<TimelineId> {
-        self.inner().create_timeline(name, from, at)
+        self.inner().create_timeline(name, from, at, &[])
+    }
+
+    /// [`Engine::create_timeline`] with a note: bytes that mean nothing to storage, at most 16 KiB, which
+    /// [`Engine::timelines`] gives back. It is of the timeline, whatever its name becomes.
+    pub fn create_timeline_with_note(
+        &self,
+        name: &str,
+        from: TimelineId,
+        at: Ts,
+        note: &[u8],
+    ) -> Result<TimelineId> {
+        self.inner().create_timeline(name, from, at, note)
+    }
+
+    /// Give a timeline another note. Durable when this returns.
+    pub fn note_timeline(&self, id: TimelineId, note: &[u8]) -> Result<()> {
+        self.inner().note_timeline(id, note)
     }
 
     /// Drop a timeline, and what it alone holds; views and transactions that have it open read on, and the
@@ -114,6 +132,33 @@ impl Engine {
         let timeline = self.inner().timelines.get(timeline)?;
         let visible = || self.inner().log.visible();
         Ok(self.inner().view_now(&timeline, visible, None))
+    }
+
+    /// [`Engine::changes`] on a timeline: of a span that begins before its fork, what the timelines above
+    /// committed up to there as well.
+    pub fn changes_on(
+        &self,
+        timeline: TimelineId,
+        table: &Arc<TableDef>,
+        request: ChangesRequest,
+    ) -> Result<RowChanges> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        let view = self.view_between(&timeline, table.id, request.since, request.until)?;
+        RowChanges::new(view, table, request)
+    }
+
+    /// [`Engine::entry_changes`] on a timeline.
+    pub fn entry_changes_on(
+        &self,
+        timeline: TimelineId,
+        collection: CollectionId,
+        since: Ts,
+        until: Ts,
+        which: Changes,
+    ) -> Result<EntryChanges> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        let view = self.view_between(&timeline, collection, since, until)?;
+        EntryChanges::new(view, collection, since, which)
     }
 
     /// The sequence's next value, `None` when it is exhausted. Never rolled back.

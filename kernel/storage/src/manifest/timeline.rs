@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ logged_ts u64 │ name: length u16, UTF-8
-//!           │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
+//!           │ note: length u16, bytes │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
 //!           │ sequences u32 │ sequence …
 //!           │ counts u32 │ { ts u64 │ collection u32 │ rows i64 } …
 //! edit:     ts u64 │ change
-//! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name
+//! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name │ note
 //!           2 drop:   id u32
 //!           3 name:   timelines u32 │ { id u32 │ name } …
+//!           4 note:   id u32 │ note
 //! ```
 //!
 //! A parent of 0 is none. An edit has a time like a commit, which it is in one order with: a restore to a time
@@ -28,12 +29,15 @@ use crate::sequence::SequenceState;
 const CREATE: u8 = 1;
 const DROP: u8 = 2;
 const NAME: u8 = 3;
+const NOTE: u8 = 4;
 const NO_PARENT: TimelineId = TimelineId(0);
 
 /// What there is of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineEntry {
     pub name: String,
+    /// What the layer above keeps with it. It goes where the timeline goes, and not with the name.
+    pub note: Vec<u8>,
     /// Where it branched off: the parent, and the newest timestamp in common.
     pub base: Option<(TimelineId, Ts)>,
     /// The segments hold every version that the log tells of at or before this. What is newer in them came with
@@ -56,6 +60,7 @@ impl TimelineEntry {
     pub fn new(name: String, base: Option<(TimelineId, Ts)>) -> TimelineEntry {
         TimelineEntry {
             name,
+            note: Vec::new(),
             base,
             flushed_ts: Ts::ZERO,
             logged_ts: Ts::ZERO,
@@ -79,6 +84,17 @@ fn parse_name(p: &mut Parser<'_>) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| p.damaged("a name in UTF-8"))
 }
 
+fn encode_note(note: &[u8], out: &mut Vec<u8>) {
+    let length = u16::try_from(note.len()).expect("notes of timelines are short");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(note);
+}
+
+fn parse_note(p: &mut Parser<'_>) -> Result<Vec<u8>> {
+    let length = usize::from(p.u16("a note's length")?);
+    Ok(p.take(length, "a timeline's note")?.to_vec())
+}
+
 fn encode_base(base: Option<(TimelineId, Ts)>, out: &mut Vec<u8>) {
     let (parent, fork_ts) = base.unwrap_or((NO_PARENT, Ts::ZERO));
     out.extend_from_slice(&parent.0.to_le_bytes());
@@ -97,6 +113,7 @@ pub(super) fn encode(id: TimelineId, entry: &TimelineEntry, out: &mut Vec<u8>) {
     out.extend_from_slice(&entry.flushed_ts.0.to_le_bytes());
     out.extend_from_slice(&entry.logged_ts.0.to_le_bytes());
     encode_name(&entry.name, out);
+    encode_note(&entry.note, out);
     encode_segments(&entry.segments, out);
     encode_live(entry.live_rows.iter().map(|(id, live)| (*id, *live)), out);
     put_count(out, entry.sequences.len());
@@ -118,6 +135,7 @@ pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
     let logged_ts = Ts(p.u64("a timestamp")?);
     let name = parse_name(p)?;
     let entry = TimelineEntry {
+        note: parse_note(p)?,
         flushed_ts,
         logged_ts,
         segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
@@ -187,10 +205,13 @@ pub enum TimelineChange {
         name: String,
         parent: TimelineId,
         fork_ts: Ts,
+        note: Vec<u8>,
     },
     Drop(TimelineId),
     /// New names, all given at once.
     Name(Vec<(TimelineId, String)>),
+    /// Another note.
+    Note(TimelineId, Vec<u8>),
 }
 
 impl TimelineChange {
@@ -206,11 +227,18 @@ impl TimelineChange {
                 name,
                 parent,
                 fork_ts,
+                note,
             } => {
                 out.push(CREATE);
                 out.extend_from_slice(&id.0.to_le_bytes());
                 encode_base(Some((*parent, *fork_ts)), out);
                 encode_name(name, out);
+                encode_note(note, out);
+            }
+            TimelineChange::Note(id, note) => {
+                out.push(NOTE);
+                out.extend_from_slice(&id.0.to_le_bytes());
+                encode_note(note, out);
             }
             TimelineChange::Drop(id) => {
                 out.push(DROP);
@@ -238,7 +266,12 @@ impl TimelineChange {
                     name: parse_name(p)?,
                     parent,
                     fork_ts,
+                    note: parse_note(p)?,
                 })
+            }
+            NOTE => {
+                let id = TimelineId(p.u32("a timeline")?);
+                Ok(TimelineChange::Note(id, parse_note(p)?))
             }
             DROP => Ok(TimelineChange::Drop(TimelineId(p.u32("a timeline")?))),
             NAME => parse_list(p, "a number of timelines", |p| {
@@ -257,6 +290,7 @@ impl TimelineChange {
                 name,
                 parent,
                 fork_ts,
+                note,
             } => {
                 let next = TimelineId(id.0.saturating_add(1));
                 manifest.next_timeline = manifest.next_timeline.max(next);
@@ -264,6 +298,7 @@ impl TimelineChange {
                     return;
                 }
                 let mut entry = TimelineEntry::new(name.clone(), Some((*parent, *fork_ts)));
+                entry.note.clone_from(note);
                 // It has no commit yet, and no commit to come is from before its fork.
                 manifest.last_ts = manifest.last_ts.max(*fork_ts);
                 entry.flushed_ts = manifest.last_ts;
@@ -274,6 +309,11 @@ impl TimelineChange {
             }
             TimelineChange::Drop(id) => {
                 manifest.timelines.remove(id);
+            }
+            TimelineChange::Note(id, note) => {
+                if let Some(entry) = manifest.timelines.get_mut(id) {
+                    entry.note.clone_from(note);
+                }
             }
             TimelineChange::Name(names) => {
                 for (id, name) in names {
@@ -302,6 +342,7 @@ mod tests {
             name: name.to_owned(),
             parent: TimelineId::MAIN,
             fork_ts: Ts(7),
+            note: name.as_bytes().to_vec(),
         };
         let swap = [(2, "other"), (3, "dev")];
         let swap = swap.map(|(id, name)| (TimelineId(id), name.to_owned()));
@@ -327,6 +368,10 @@ mod tests {
                 vec![(1, "main"), (2, "other"), (3, "dev")],
             ),
             (
+                TimelineChange::Note(TimelineId(3), b"kept".to_vec()),
+                vec![(1, "main"), (2, "other"), (3, "dev")],
+            ),
+            (
                 TimelineChange::Drop(TimelineId(2)),
                 vec![(1, "main"), (3, "dev")],
             ),
@@ -344,6 +389,7 @@ mod tests {
             assert_eq!(names(&manifest), expected);
         }
         let dev = &manifest.timelines[&TimelineId(3)];
+        assert_eq!(dev.note, b"kept");
         assert_eq!(dev.base, Some((TimelineId::MAIN, Ts(7))));
         assert_eq!(dev.sequences[&CollectionId(2000)], value);
         assert_eq!(manifest.next_timeline, TimelineId(4));

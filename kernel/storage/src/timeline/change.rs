@@ -1,4 +1,4 @@
-//! Creating, dropping and naming timelines.
+//! Creating, dropping and naming timelines, and what is noted of them.
 //!
 //! A change is one record in the log, with a time like a commit's, told to its caller when it is durable; one
 //! change at a time. The record of a drop, and of a name that moves, is put into the log with commits kept out, so that no
@@ -20,12 +20,16 @@ use crate::wal::record::Record;
 
 /// Bytes of a timeline's name.
 const NAME_BYTES_MAX: usize = 255;
+/// Bytes of the note that the layer above keeps with a timeline.
+pub const NOTE_BYTES_MAX: usize = 16 << 10;
 
 /// What there is to know of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineInfo {
     pub id: TimelineId,
     pub name: String,
+    /// What was noted when it was created, or since.
+    pub note: Vec<u8>,
     /// Where it branched off: the parent, and the newest timestamp that both have in common. Other than
     /// the timeline that was asked for when that had nothing of its own yet.
     pub base: Option<(TimelineId, Ts)>,
@@ -42,6 +46,7 @@ impl EngineInner {
             TimelineInfo {
                 id: timeline.id(),
                 name,
+                note: timeline.note(),
                 base: timeline
                     .base()
                     .map(|base| (base.parent.id(), base.fork_ts())),
@@ -53,8 +58,15 @@ impl EngineInner {
         self.timelines.all().into_iter().map(info).collect()
     }
 
-    pub fn create_timeline(&self, name: &str, from: TimelineId, at: Ts) -> Result<TimelineId> {
+    pub fn create_timeline(
+        &self,
+        name: &str,
+        from: TimelineId,
+        at: Ts,
+        note: &[u8],
+    ) -> Result<TimelineId> {
         check_name(name)?;
+        check_note(note)?;
         let now = self.latest().max(Ts(self.io.now_micros()));
         if at > now {
             return Err(Error::SnapshotTooNew {
@@ -75,6 +87,7 @@ impl EngineInner {
             name: name.to_owned(),
             parent,
             fork_ts,
+            note: note.to_vec(),
         };
         let reserved = self.log.reserve(record_bytes(&change))?;
         let push = || self.push_timeline(change, reserved);
@@ -88,7 +101,14 @@ impl EngineInner {
             layers: Vec::new(),
         };
         let live = LiveRows::new(BTreeMap::new());
-        let timeline = Timeline::new(id, Some(base), sources, live, !self.is_inline());
+        let timeline = Timeline::new(
+            id,
+            Some(base),
+            note.to_vec(),
+            sources,
+            live,
+            !self.is_inline(),
+        );
         self.timelines.insert(name.to_owned(), timeline);
         Ok(id)
     }
@@ -148,6 +168,18 @@ impl EngineInner {
         for segment in sources.segments() {
             self.remove_segment(&segment.meta().name);
         }
+        Ok(())
+    }
+
+    pub fn note_timeline(&self, id: TimelineId, note: &[u8]) -> Result<()> {
+        check_note(note)?;
+        let _turn = self.timelines.turn();
+        let timeline = self.timelines.get(id)?;
+        let change = TimelineChange::Note(id, note.to_vec());
+        let reserved = self.log.reserve(record_bytes(&change))?;
+        let ticket = self.push_timeline(change, reserved)?;
+        self.log.wait(ticket)?;
+        timeline.set_note(note.to_vec());
         Ok(())
     }
 
@@ -229,5 +261,14 @@ fn check_name(name: &str) -> Result<()> {
     match name.len() {
         1..=NAME_BYTES_MAX if !name.contains('\0') => Ok(()),
         _ => Err(Error::invalid(format!("{name:?} cannot name a timeline"))),
+    }
+}
+
+fn check_note(note: &[u8]) -> Result<()> {
+    match note.len() {
+        0..=NOTE_BYTES_MAX => Ok(()),
+        bytes => Err(Error::invalid(format!(
+            "a note of {bytes} bytes on a timeline; {NOTE_BYTES_MAX} are the most"
+        ))),
     }
 }

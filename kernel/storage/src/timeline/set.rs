@@ -72,7 +72,7 @@ impl Timelines {
                 layers: layers.map(Layer::Segment).collect(),
             };
             let live = LiveRows::new(entry.live_rows.clone());
-            let timeline = Timeline::new(*id, base, sources, live, can_block);
+            let timeline = Timeline::new(*id, base, entry.note.clone(), sources, live, can_block);
             all.insert(*id, (entry.name.clone(), timeline));
         }
         let main = all.values().find(|(name, _)| name == MAIN_NAME);

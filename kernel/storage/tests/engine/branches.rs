@@ -566,3 +566,103 @@ fn a_dropped_branch_is_read_on_by_those_who_have_it() {
         db.reopen().check();
     }
 }
+
+/// What is noted of a timeline goes where it goes, and is there after a restart.
+#[test]
+fn a_timeline_keeps_its_note() {
+    let db = Database::new();
+    let engine = &db.engine;
+    insert(engine, &[row(0, "first")]);
+    let at = engine.latest_view().ts();
+    let branch = engine
+        .create_timeline_with_note("branch", MAIN, at, b"as it was")
+        .unwrap();
+    let other = engine.create_timeline("other", MAIN, at).unwrap();
+    let notes = |engine: &Engine| -> Vec<(String, Vec<u8>)> {
+        let all = engine.timelines().into_iter();
+        all.map(|t| (t.name, t.note)).collect()
+    };
+    let named = |name: &str, note: &[u8]| (name.to_owned(), note.to_vec());
+    let noted = [
+        named("main", b""),
+        named("branch", b"as it was"),
+        named("other", b""),
+    ];
+    assert_eq!(notes(engine), noted);
+    engine.note_timeline(other, b"another").unwrap();
+    engine.swap_timelines(MAIN, branch).unwrap();
+    let too_long = engine.note_timeline(other, &vec![0; (16 << 10) + 1]);
+    assert!(matches!(too_long, Err(Error::Invalid { .. })));
+    let noted = [
+        named("branch", b""),
+        named("main", b"as it was"),
+        named("other", b"another"),
+    ];
+    assert_eq!(notes(engine), noted);
+    let db = db.reopen();
+    assert_eq!(notes(&db.engine), noted);
+    db.engine.flush().unwrap();
+    let db = db.reopen();
+    assert_eq!(notes(&db.engine), noted);
+    db.check();
+}
+
+/// Changes of a branch are its own, and before its fork those of the timelines above.
+#[test]
+fn changes_of_a_branch_go_up_to_the_fork_and_on_from_there() {
+    let db = Database::new();
+    let engine = &db.engine;
+    let before = engine.latest_view().ts();
+    let rows = insert(engine, &[row(0, "first"), row(1, "first")]);
+    rename_all(engine, MAIN, &rows[..1], "second");
+    let fork = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", MAIN, fork).unwrap();
+    rename_all(engine, MAIN, &rows, "of main");
+    rename_all(engine, branch, &rows, "of the branch");
+    let until = engine.latest_view().ts();
+    let def = std::sync::Arc::new(table());
+    let changed = |timeline, since, until| {
+        let request = ChangesRequest {
+            since,
+            until,
+            which: Changes::Net,
+            projection: vec![ids::ColumnId(1)],
+        };
+        let changes = engine.changes_on(timeline, &def, request).unwrap();
+        let mut all = Vec::new();
+        for batch in changes {
+            let batch = batch.unwrap();
+            for at in 0..batch.num_rows() {
+                let value = |column| datum::Datum::from_array(batch.column(column), at).unwrap();
+                let datum::Datum::Bytes(name) = value(0) else {
+                    panic!("a name");
+                };
+                all.push((String::from_utf8(name).unwrap(), value(3)));
+            }
+        }
+        all
+    };
+    for flushed in [false, true] {
+        if flushed {
+            engine.flush().unwrap();
+        }
+        let names = |timeline, since, until| -> Vec<String> {
+            let all = changed(timeline, since, until).into_iter();
+            all.map(|(name, _)| name).collect()
+        };
+        assert_eq!(
+            names(branch, fork, until),
+            ["second", "of the branch", "first", "of the branch"]
+        );
+        assert_eq!(names(branch, before, fork), ["second", "first"]);
+        assert_eq!(
+            names(branch, before, until),
+            ["of the branch", "of the branch"]
+        );
+        assert_eq!(
+            names(MAIN, fork, until),
+            ["second", "of main", "first", "of main"]
+        );
+    }
+    db.check();
+}

@@ -11,8 +11,9 @@
 //!
 //! What holds:
 //!
-//! 1. Names mean what they meant at that time; the search path, the privileges and the functions are
-//!    the statement's own. A table that is still there is its present owner's.
+//! 1. Names mean what they meant at that time; the search path and the functions are the statement's
+//!    own. Privileges and policies are those of now, on the branch that is read. A table that is still
+//!    there is its present owner's.
 //! 2. A view is read as it was defined then, and all that it reads is read at that time, unless its
 //!    definition says another.
 //! 3. A transaction's own writes are not seen, and nothing is locked.
@@ -40,4 +41,7 @@ pub(crate) struct Slot {
     pub planned_for: Option<Ts>,
     /// The catalog of that time, or the present one.
     pub catalog: Arc<CatalogSnapshot>,
+    /// What is in force on the branch that is read: privileges, owners and policies; `None` for the
+    /// statement's own.
+    pub present: Option<Arc<CatalogSnapshot>>,
 }

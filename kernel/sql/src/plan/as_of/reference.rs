@@ -11,7 +11,7 @@ use sqlparser::ast::{
     ObjectNamePart, Query, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 
-use super::syntax::{Time, misplaced};
+use super::syntax::{Moment, misplaced};
 use crate::error::{Result, SqlError, state};
 use crate::names::{fold, qualified, quoted_ident};
 
@@ -41,7 +41,7 @@ impl Reference<'_> {
 }
 
 /// Takes the times out of a query: its tables that have one get the slots from `first` on.
-pub(crate) fn take(statement: &mut Statement, database: &str, first: usize) -> Result<Vec<Time>> {
+pub(crate) fn take(statement: &mut Statement, database: &str, first: usize) -> Result<Vec<Moment>> {
     let mut taker = Taker {
         database,
         first,
@@ -57,7 +57,7 @@ pub(crate) fn take(statement: &mut Statement, database: &str, first: usize) -> R
 struct Taker<'a> {
     database: &'a str,
     first: usize,
-    times: Vec<Time>,
+    times: Vec<Moment>,
     scopes: Vec<Scope>,
 }
 
@@ -118,7 +118,7 @@ impl Taker<'_> {
         let Some(version) = version.take() else {
             return Ok(());
         };
-        let time = Time::from_version(version).ok_or_else(misplaced)?;
+        let time = Moment::from_version(version).ok_or_else(misplaced)?;
         let (schema, table) = qualified(name, self.database)?;
         if schema.is_none() && self.scopes.iter().any(|s| s.known.contains(&table)) {
             return Err(SqlError::new(

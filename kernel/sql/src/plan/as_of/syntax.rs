@@ -1,14 +1,15 @@
 //! The syntax, which the parser does not have.
 //!
 //! ```text
-//! FROM name AS OF { NOW | TIMESTAMP expr | SCN expr } [[AS] alias]
+//! FROM name[@branch] [AS OF { NOW | TIMESTAMP expr | SCN expr }] [[AS] alias]
 //! ```
 //!
+//! `name@branch` is one word without spaces: elsewhere `@` is an operator before or between values.
 //! `AS OF` and one of these words in a row are nowhere valid PostgreSQL, where `of` after AS is a name
 //! that nothing but a list, a keyword or a comma may follow. So [`extract`] takes the clauses out of
 //! the tokens before the parser sees them, and [`attach`] puts them into the tree as the table's
 //! version. A clause and its table find each other by the place of the last word of the table's name;
-//! a clause that finds none is an error. In a tree a time is a [`TableVersion`], and [`print`] spells
+//! a clause that finds none is an error. In a tree they are a [`TableVersion`], and [`print`] spells
 //! it as it is read, for definitions that are stored as text.
 
 use std::ops::ControlFlow;
@@ -21,6 +22,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::error::{SqlError, state};
+use crate::names::{fold, quote};
 
 /// When a table is to be read, as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,26 +33,65 @@ pub(crate) enum Time {
     Scn(Expr),
 }
 
-impl Time {
+/// Where and when a table is to be read, as written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moment {
+    /// `None` for the session's own.
+    pub branch: Option<String>,
+    pub time: Time,
+}
+
+impl Moment {
     fn into_version(self) -> TableVersion {
-        match self {
+        let name = self.branch.map(|branch| Ident::with_quote('"', branch));
+        let on_branch = |expr| match name {
+            None => expr,
+            Some(name) => Expr::Named {
+                expr: Box::new(expr),
+                name,
+            },
+        };
+        match self.time {
             // A version needs an expression, and this time has none.
-            Time::Now => TableVersion::ForSystemTimeAsOf(Expr::value(Value::Null)),
-            Time::Timestamp(expr) => TableVersion::TimestampAsOf(expr),
-            Time::Scn(expr) => TableVersion::VersionAsOf(expr),
+            Time::Now => TableVersion::ForSystemTimeAsOf(on_branch(Expr::value(Value::Null))),
+            Time::Timestamp(expr) => TableVersion::TimestampAsOf(on_branch(expr)),
+            Time::Scn(expr) => TableVersion::VersionAsOf(on_branch(expr)),
         }
     }
 
-    /// The time that a tree has for a table. `None` for versions that nothing here makes.
-    pub fn from_version(version: TableVersion) -> Option<Time> {
+    /// What a tree has for a table. `None` for versions that nothing here makes.
+    pub fn from_version(version: TableVersion) -> Option<Moment> {
+        let of = |expr: Expr, time: fn(Expr) -> Time| match expr {
+            Expr::Named { expr, name } => Moment {
+                branch: Some(name.value),
+                time: time(*expr),
+            },
+            expr => Moment {
+                branch: None,
+                time: time(expr),
+            },
+        };
         match version {
-            TableVersion::ForSystemTimeAsOf(_) => Some(Time::Now),
-            TableVersion::TimestampAsOf(expr) => Some(Time::Timestamp(expr)),
-            TableVersion::VersionAsOf(expr) => Some(Time::Scn(expr)),
+            TableVersion::ForSystemTimeAsOf(expr) => Some(of(expr, |_| Time::Now)),
+            TableVersion::TimestampAsOf(expr) => Some(of(expr, Time::Timestamp)),
+            TableVersion::VersionAsOf(expr) => Some(of(expr, Time::Scn)),
             TableVersion::Function(_) | TableVersion::Changes { .. } => None,
         }
     }
+}
 
+impl std::fmt::Display for Moment {
+    /// What follows the name of the table.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.branch, &self.time) {
+            (None, time) => write!(f, " {time}"),
+            (Some(branch), Time::Now) => write!(f, "@{}", quote(branch)),
+            (Some(branch), time) => write!(f, "@{} {time}", quote(branch)),
+        }
+    }
+}
+
+impl Time {
     pub fn expr(&self) -> Option<&Expr> {
         match self {
             Time::Now => None,
@@ -76,7 +117,7 @@ pub(crate) struct Clause {
     table: Location,
     /// Where it begins itself.
     pub at: Location,
-    time: Time,
+    moment: Moment,
 }
 
 /// Why clauses cannot be taken out.
@@ -96,7 +137,7 @@ impl From<ParserError> for Failure {
 pub(crate) fn misplaced() -> SqlError {
     SqlError::new(
         state::SYNTAX_ERROR,
-        "AS OF can only follow the name of a table or view that a query reads",
+        "AS OF and @ can only follow the name of a table or view that a query reads",
     )
 }
 
@@ -105,13 +146,30 @@ fn is_word(token: &TokenWithSpan, word: &str) -> bool {
         if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
+/// The branch that `@` names between two words, all three without space between them.
+fn branch_of(
+    before: Option<&TokenWithSpan>,
+    token: &TokenWithSpan,
+    next: &TokenWithSpan,
+) -> Option<String> {
+    let before = before.filter(|before| matches!(before.token, Token::Word(_)))?;
+    let is_one = token.token == Token::AtSign
+        && before.span.end == token.span.start
+        && token.span.end == next.span.start;
+    match &next.token {
+        Token::Word(word) if is_one => Some(fold(&word.clone().into_ident(next.span))),
+        _ => None,
+    }
+}
+
 /// Takes the clauses out of the tokens of a statement.
 pub(crate) fn extract(
     dialect: &dyn Dialect,
     depth_max: usize,
     tokens: &mut Vec<TokenWithSpan>,
 ) -> Result<Vec<Clause>, Failure> {
-    if !tokens.iter().any(|t| is_word(t, "of")) {
+    let is_mark = |t: &TokenWithSpan| is_word(t, "of") || t.token == Token::AtSign;
+    if !tokens.iter().any(is_mark) {
         return Ok(Vec::new());
     }
     let mut parser = Parser::new(dialect)
@@ -124,6 +182,24 @@ pub(crate) fn extract(
         if token.token == Token::EOF {
             break;
         }
+        if let Some(branch) = branch_of(before.as_ref(), &token, &parser.peek_token_no_skip()) {
+            let start = parser.get_current_index();
+            parser.next_token();
+            taken.push(start..parser.index());
+            let name = before
+                .take()
+                .map_or(token.span.start, |name| name.span.start);
+            let clause = Clause {
+                table: name,
+                at: token.span.start,
+                moment: Moment {
+                    branch: Some(branch),
+                    time: Time::Now,
+                },
+            };
+            clauses.push(clause);
+            continue;
+        }
         let [second, third] = parser.peek_tokens_ref::<2>();
         let kind = ["now", "timestamp", "scn", "transaction"]
             .into_iter()
@@ -133,9 +209,13 @@ pub(crate) fn extract(
             continue;
         };
         let (start, at) = (parser.get_current_index(), token.span.start);
-        let Some(name) = before.take().filter(|t| matches!(t.token, Token::Word(_))) else {
+        // Right behind `@branch` the time is that branch's.
+        let is_next = |clause: &Clause| before.is_none() && clause.moment.branch.is_some();
+        let on_branch = clauses.last().is_some_and(is_next);
+        let name = before.take().filter(|t| matches!(t.token, Token::Word(_)));
+        if name.is_none() && !on_branch {
             return Err(Failure::Refused(Box::new(misplaced()), at));
-        };
+        }
         parser.next_token();
         parser.next_token();
         let time = match kind {
@@ -148,11 +228,15 @@ pub(crate) fn extract(
                 return Err(Failure::Refused(Box::new(error), at));
             }
         };
-        clauses.push(Clause {
-            table: name.span.start,
-            at,
-            time,
-        });
+        match (name, clauses.last_mut()) {
+            (Some(name), _) => clauses.push(Clause {
+                table: name.span.start,
+                at,
+                moment: Moment { branch: None, time },
+            }),
+            (None, Some(clause)) => clause.moment.time = time,
+            (None, None) => return Err(Failure::Refused(Box::new(misplaced()), at)),
+        }
         taken.push(start..parser.index());
         before = Some(parser.get_current_token().clone());
     }
@@ -187,7 +271,7 @@ impl VisitorMut for Attacher {
             && let Some(last) = name.0.last()
             && let Some(place) = self.0.iter().position(|c| c.table == last.span().start)
         {
-            *version = Some(self.0.remove(place).time.into_version());
+            *version = Some(self.0.remove(place).moment.into_version());
         }
         ControlFlow::Continue(())
     }
@@ -197,10 +281,10 @@ impl VisitorMut for Attacher {
 /// alias. What comes of it is fit for nothing else, since a name then holds a whole clause.
 pub(crate) fn print(factor: &mut TableFactor) {
     if let TableFactor::Table { name, version, .. } = factor
-        && let Some(time) = version.take().and_then(Time::from_version)
+        && let Some(moment) = version.take().and_then(Moment::from_version)
         && let Some(last) = name.0.pop()
     {
-        let text = format!("{last} {time}");
+        let text = format!("{last}{moment}");
         name.0.push(ObjectNamePart::Identifier(Ident::new(text)));
     }
 }
@@ -272,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_is_part_of_a_name() {
+        check(
+            "SELECT * FROM t@dev JOIN s.t@\"A b\" AS OF SCN 7 AS u ON t.a = u.a, v@main as of now w",
+            expect!["SELECT * FROM t@dev JOIN s.t@\"A b\" AS OF SCN 7 AS u ON t.a = u.a, v@main w"],
+        );
+        for sql in ["SELECT @ a, @ -5", "SELECT a @> b, a <@ b FROM t"] {
+            assert!(read(sql).is_ok(), "operators stay what they are: {sql}");
+        }
+        check(
+            "SELECT a@b FROM t",
+            expect!["misplaced at Line: 1, Column: 9"],
+        );
+    }
+
+    #[test]
     fn of_stays_a_name() {
         for sql in [
             "SELECT a AS of FROM t AS of",
@@ -304,7 +403,7 @@ mod tests {
         check(
             "SELECT * FROM f() AS OF NOW",
             expect![
-                "AS OF can only follow the name of a table or view that a query reads at Line: 1, Column: 19"
+                "AS OF and @ can only follow the name of a table or view that a query reads at Line: 1, Column: 19"
             ],
         );
         check(

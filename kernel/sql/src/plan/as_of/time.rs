@@ -15,8 +15,9 @@ use heliosdb_storage::{Engine, ReadView};
 use sqlparser::ast::{self, Expr};
 
 use super::Slot;
-use super::syntax::Time;
+use super::syntax::{Moment, Time};
 use crate::error::{Result, SqlError, state};
+use crate::place;
 use crate::plan::compile::{Expressions, select};
 use crate::plan::context::PlanContext;
 use crate::plan::error::convert;
@@ -28,7 +29,14 @@ const CLAUSE: &str = "AS OF";
 
 /// When a table is read, as planned.
 #[derive(Clone, Debug)]
-pub(crate) enum When {
+pub(crate) struct When {
+    /// `None` for the statement's own.
+    branch: Option<String>,
+    time: Planned,
+}
+
+#[derive(Clone, Debug)]
+enum Planned {
     Now,
     At(Scale, Arc<Expressions>),
 }
@@ -57,8 +65,8 @@ impl Scale {
 }
 
 /// Gives parameters that alone say when their types, where they have none yet.
-pub(crate) fn infer(times: &[Time], types: &mut Vec<Option<PgType>>) {
-    for time in times {
+pub(crate) fn infer(times: &[Moment], types: &mut Vec<Option<PgType>>) {
+    for Moment { time, .. } in times {
         let scale = match time {
             Time::Now => continue,
             Time::Timestamp(_) => Scale::Timestamp,
@@ -73,13 +81,18 @@ pub(crate) fn infer(times: &[Time], types: &mut Vec<Option<PgType>>) {
 /// Plans times. The types that they say of parameters go to `found`.
 pub(crate) fn plan(
     context: &PlanContext<'_>,
-    times: &[Time],
+    times: &[Moment],
     types: &[Option<PgType>],
     found: &mut Vec<(usize, PgType)>,
 ) -> Result<Vec<When>> {
     let times = times.iter();
     times
-        .map(|time| plan_one(context, time, types, found))
+        .map(|Moment { branch, time }| {
+            Ok(When {
+                branch: branch.clone(),
+                time: plan_one(context, time, types, found)?,
+            })
+        })
         .collect()
 }
 
@@ -88,9 +101,9 @@ fn plan_one(
     time: &Time,
     types: &[Option<PgType>],
     found: &mut Vec<(usize, PgType)>,
-) -> Result<When> {
+) -> Result<Planned> {
     let (scale, expr) = match time {
-        Time::Now => return Ok(When::Now),
+        Time::Now => return Ok(Planned::Now),
         Time::Timestamp(expr) => (Scale::Timestamp, expr),
         Time::Scn(expr) => (Scale::Scn, expr),
     };
@@ -116,7 +129,7 @@ fn plan_one(
             "a volatile function in {CLAUSE}"
         )));
     }
-    Ok(When::At(scale, Arc::new(expressions)))
+    Ok(Planned::At(scale, Arc::new(expressions)))
 }
 
 /// Refuses what needs a row to have a value.
@@ -147,9 +160,14 @@ impl When {
     ) -> Result<Option<ReadView>> {
         let vars = SessionVars::of(state.config_options());
         let present = vars.snapshot()?;
-        let (scale, expressions) = match self {
-            When::Now => return Ok(Some(present.committed())),
-            When::At(scale, expressions) => (*scale, expressions),
+        let on = match &self.branch {
+            None => present.timeline(),
+            Some(name) => place::named(engine, name)?,
+        };
+        let (scale, expressions) = match &self.time {
+            Planned::Now if on == present.timeline() => return Ok(Some(present.committed())),
+            Planned::Now => return Ok(Some(engine.visible_view_on(on)?)),
+            Planned::At(scale, expressions) => (*scale, expressions),
         };
         let highest = expressions.parameter_max();
         let params = match params {
@@ -205,17 +223,17 @@ impl When {
                 ));
             }
         };
-        view_at(engine, present, ts, &vars.format).map(Some)
+        if ts == present.ts() && on == present.timeline() {
+            return Ok(Some(present.committed()));
+        }
+        arrive(engine, present, ts, &vars.format)?;
+        Ok(Some(place::view_on(engine, on, ts)?))
     }
-}
 
-/// The database at a time that has come.
-fn view_at(engine: &Engine, present: &ReadView, ts: Ts, format: &Format) -> Result<ReadView> {
-    if ts == present.ts() {
-        return Ok(present.committed());
+    /// The branch that is named.
+    pub fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
     }
-    arrive(engine, present, ts, format)?;
-    Ok(engine.view_at(ts)?)
 }
 
 /// Make a time that has come final; one that has not is refused.

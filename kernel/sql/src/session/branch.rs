@@ -1,0 +1,120 @@
+//! The branch that a session is on: chosen with the connection (`database/branch`) or by `SET branch`.
+//!
+//! A session changes its branch between transactions, and holds nothing then that is of one branch alone:
+//! temporary tables are, since their definitions are rows of its catalog.
+
+use heliosdb_storage::ids::TimelineId;
+
+use super::Session;
+use super::info::SessionInfo;
+use super::outcome::{CommandTag, Outcome};
+use crate::catalog::CatalogSnapshot;
+use crate::catalog::model::{Object, oid};
+use crate::catalog::store::Change;
+use crate::error::{Result, SqlError, state};
+use crate::instance::Instance;
+use crate::place;
+
+/// The parameter that shows it.
+pub(super) const PARAMETER: &str = "branch";
+
+/// What everybody is on who chooses none.
+pub(super) const MAIN: &str = "main";
+
+/// The database and the branch that a connection asks for.
+pub(super) fn split(database: &str) -> (&str, Option<&str>) {
+    match database.split_once('/') {
+        Some((database, branch)) => (database, Some(branch)),
+        None => (database, None),
+    }
+}
+
+/// The branch of a name; `None` for the main timeline.
+///
+/// # Errors
+///
+/// 42704 when there is none.
+pub(super) fn find(instance: &Instance, name: &str) -> Result<Option<TimelineId>> {
+    if name == MAIN {
+        return Ok(None);
+    }
+    place::named(instance.engine(), name).map(Some)
+}
+
+/// 0A000 on a branch for what is not of one timeline: roles, and what they may do with the database.
+pub(super) fn check_changes(
+    info: &SessionInfo,
+    catalog: &CatalogSnapshot,
+    changes: &[Change],
+) -> Result<()> {
+    if info.branch().is_none() {
+        return Ok(());
+    }
+    let is_shared = |change: &Change| match change {
+        Change::Put(object) => matches!(object, Object::Role(_)),
+        Change::Remove(oid) => catalog.role(*oid).is_some(),
+        Change::PutAccess(list) => list.class == oid::PG_DATABASE,
+        Change::RemoveAccess { class, .. } => *class == oid::PG_DATABASE,
+        Change::PutComment(_) | Change::RemoveComment { .. } => false,
+    };
+    match changes.iter().any(is_shared) {
+        false => Ok(()),
+        true => Err(
+            SqlError::unsupported("changing roles and rights on the database on a branch")
+                .with_hint("They are the same on all branches; change them on main."),
+        ),
+    }
+}
+
+impl Session {
+    /// SET branch, and RESET without a name: back to the one that the session began on.
+    pub(super) fn set_branch(&mut self, name: Option<&str>, local: bool) -> Result<Outcome> {
+        if local {
+            return Err(SqlError::unsupported("SET LOCAL branch")
+                .with_hint("A transaction is of one branch; use SET branch before it."));
+        }
+        let name = name.unwrap_or(&self.home_branch).to_owned();
+        self.use_branch(&name)?;
+        Ok(Outcome::Command(CommandTag::new("SET")))
+    }
+
+    /// Puts the session on a branch.
+    ///
+    /// # Errors
+    ///
+    /// 42704 when there is no branch of that name, 25001 in a transaction, 55006 when the session has
+    /// temporary tables.
+    pub(crate) fn use_branch(&mut self, name: &str) -> Result<()> {
+        let branch = find(&self.instance, name)?;
+        if self.nesting > 0 || self.txn.is_explicit() || self.txn.has_storage() {
+            return Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                "a session cannot change its branch inside a transaction block",
+            ));
+        }
+        if branch != self.info.branch() {
+            self.check_no_temporary()?;
+            self.info.set_branch(branch);
+            self.forget_reader();
+            self.catalog_since = None;
+        }
+        self.info
+            .change_settings(|settings| settings.set_internal(PARAMETER, name));
+        Ok(())
+    }
+
+    fn check_no_temporary(&self) -> Result<()> {
+        let catalog = self.info.catalog();
+        let schema = self.info.temporary_schema();
+        let own = catalog.schema_by_name(&schema);
+        let has_some = own.is_some_and(|own| catalog.relations_in(own.oid).next().is_some());
+        match has_some {
+            false => Ok(()),
+            true => Err(SqlError::new(
+                state::OBJECT_IN_USE,
+                "a session with temporary tables cannot change its branch",
+            )
+            .with_hint("Drop them, or use another connection.")),
+        }
+    }
+}

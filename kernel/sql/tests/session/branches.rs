@@ -1,0 +1,159 @@
+//! Sessions on branches: each branch has its rows, its tables and its last values of sequences; roles are the
+//! database's.
+
+use heliosdb_storage::ids::{TimelineId, Ts};
+
+use super::support::{Client, Db};
+
+/// A branch of what another one shows now.
+fn branch(db: &Db, name: &str, from: &str) -> TimelineId {
+    let engine = db.instance.engine();
+    let from = engine.timeline(from).unwrap();
+    let now: Ts = engine.latest_view_on(from).unwrap().ts();
+    engine.create_timeline(name, from, now).unwrap()
+}
+
+fn on(db: &Db, branch: &str) -> Client {
+    let mut session = db.session();
+    session.ok(&format!("SET branch = '{branch}'"));
+    session
+}
+
+#[test]
+fn what_is_written_on_a_branch_stays_there() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok(
+        "CREATE TABLE t (id serial PRIMARY KEY, n int UNIQUE); INSERT INTO t (n) VALUES (1), (2)",
+    );
+    branch(&db, "dev", "main");
+    let mut dev = on(&db, "dev");
+    assert_eq!(dev.ok("SHOW branch"), "branch\ndev\n");
+    assert_eq!(
+        dev.ok("SELECT * FROM t ORDER BY id"),
+        "id | n\n1 | 1\n2 | 2\n"
+    );
+    dev.ok(
+        "UPDATE t SET n = 10 WHERE id = 1; DELETE FROM t WHERE n = 2; INSERT INTO t (n) VALUES (3)",
+    );
+    main.ok("INSERT INTO t (n) VALUES (10), (3)");
+    // One allocator, so no key is given twice.
+    assert_eq!(
+        dev.ok("SELECT * FROM t ORDER BY id"),
+        "id | n\n1 | 10\n3 | 3\n"
+    );
+    assert_eq!(
+        main.ok("SELECT * FROM t ORDER BY id"),
+        "id | n\n1 | 1\n2 | 2\n4 | 10\n5 | 3\n"
+    );
+    assert_eq!(dev.ok("SELECT last_value FROM t_id_seq"), "last_value\n3\n");
+    assert_eq!(
+        main.ok("SELECT last_value FROM t_id_seq"),
+        "last_value\n5\n"
+    );
+    assert!(
+        dev.run("INSERT INTO t (n) VALUES (10)")
+            .starts_with("ERROR 23505")
+    );
+    // By the key, and by the planner.
+    for fast in ["on", "off"] {
+        dev.ok(&format!("SET helios.fast_path = {fast}"));
+        assert_eq!(dev.ok("SELECT n FROM t WHERE id = 1"), "n\n10\n");
+    }
+    branch(&db, "below", "dev");
+    let mut below = on(&db, "below");
+    below.ok("INSERT INTO t (n) VALUES (77)");
+    assert_eq!(below.ok("SELECT count(*) FROM t"), "count\n3\n");
+    assert_eq!(dev.ok("SELECT count(*) FROM t"), "count\n2\n");
+    drop((main, dev, below));
+    let db = db.reopen();
+    assert_eq!(on(&db, "below").ok("SELECT count(*) FROM t"), "count\n3\n");
+    assert_eq!(on(&db, "dev").ok("SELECT count(*) FROM t"), "count\n2\n");
+    assert_eq!(db.session().ok("SELECT count(*) FROM t"), "count\n4\n");
+}
+
+#[test]
+fn tables_of_a_branch_are_its_own() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    branch(&db, "dev", "main");
+    let mut dev = on(&db, "dev");
+    dev.ok("ALTER TABLE t ADD COLUMN note text DEFAULT 'of dev'; CREATE TABLE mine (a int); CREATE VIEW v AS SELECT note FROM t");
+    main.ok("ALTER TABLE t ADD COLUMN price int DEFAULT 7; CREATE TABLE mine (b text)");
+    main.ok("INSERT INTO mine VALUES ('main')");
+    dev.ok("INSERT INTO mine VALUES (5)");
+    assert_eq!(dev.ok("SELECT * FROM t"), "id | note\n1 | of dev\n");
+    assert_eq!(main.ok("SELECT * FROM t"), "id | price\n1 | 7\n");
+    assert_eq!(dev.ok("SELECT * FROM v, mine"), "note | a\nof dev | 5\n");
+    assert!(main.run("SELECT * FROM v").starts_with("ERROR 42P01"));
+    // One session goes to and fro, with a statement that it has prepared.
+    let mut both = db.session();
+    both.ok("PREPARE q AS SELECT * FROM mine");
+    assert_eq!(both.ok("EXECUTE q"), "b\nmain\n");
+    both.ok("SET branch = dev");
+    assert_eq!(both.ok("SELECT * FROM mine"), "a\n5\n");
+    both.ok("RESET branch");
+    assert_eq!(both.ok("EXECUTE q"), "b\nmain\n");
+    // The past of a branch is its own, and before the fork that of its parent.
+    let columns = dev.ok("SELECT count(*) FROM t AS OF TIMESTAMP now()");
+    assert_eq!(columns, "count\n1\n");
+}
+
+#[test]
+fn a_session_changes_its_branch_between_transactions() {
+    let db = Db::new();
+    branch(&db, "dev", "main");
+    let mut s = db.session();
+    assert!(s.run("SET branch = 'nothing'").starts_with("ERROR 42704"));
+    assert!(s.run("SET LOCAL branch = 'dev'").starts_with("ERROR 0A000"));
+    s.ok("BEGIN");
+    assert!(s.run("SET branch = 'dev'").starts_with("ERROR 25001"));
+    s.ok("ROLLBACK");
+    assert!(
+        s.run("SELECT set_config('branch', 'dev', false)")
+            .starts_with("ERROR 55P02")
+    );
+    s.ok("CREATE TEMP TABLE mine (a int)");
+    assert!(s.run("SET branch = 'dev'").starts_with("ERROR 55006"));
+    s.ok("DROP TABLE mine; SET branch = 'dev'; DISCARD ALL");
+    assert_eq!(s.ok("SHOW branch"), "branch\nmain\n");
+    s.ok("SET branch = 'dev'; CREATE TABLE t (a int)");
+    let engine = db.instance.engine();
+    engine
+        .drop_timeline(engine.timeline("dev").unwrap())
+        .unwrap();
+    assert_eq!(
+        s.run("SELECT * FROM t"),
+        "ERROR 42704: the branch of this session was dropped\nHINT: Choose another one with USE BRANCH.\n"
+    );
+    s.ok("SET branch = 'main'");
+    assert!(s.run("SELECT * FROM t").starts_with("ERROR 42P01"));
+}
+
+#[test]
+fn roles_are_the_databases() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok("CREATE ROLE ann; CREATE TABLE t (a int); GRANT SELECT ON t TO ann");
+    branch(&db, "dev", "main");
+    let mut dev = on(&db, "dev");
+    dev.ok("CREATE TABLE u (a int)");
+    main.ok("CREATE ROLE bob; ALTER ROLE ann SUPERUSER");
+    assert_eq!(
+        dev.ok("SELECT rolname, rolsuper FROM pg_roles WHERE rolname IN ('ann', 'bob') ORDER BY 1"),
+        "rolname | rolsuper\nann | t\nbob | f\n"
+    );
+    dev.ok("GRANT SELECT ON u TO bob; SET ROLE bob");
+    assert_eq!(dev.ok("SELECT count(*) FROM u"), "count\n0\n");
+    assert!(dev.run("SELECT * FROM t").starts_with("ERROR 42501"));
+    dev.ok("RESET ROLE");
+    for statement in [
+        "CREATE ROLE eve",
+        "ALTER ROLE bob SUPERUSER",
+        "DROP ROLE bob",
+        "GRANT CONNECT ON DATABASE helios TO bob",
+    ] {
+        assert!(dev.run(statement).starts_with("ERROR 0A000"), "{statement}");
+    }
+}
