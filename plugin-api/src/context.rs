@@ -2,7 +2,7 @@
 
 use crate::abi::CallContext;
 use crate::error::{state, Error, Result};
-use crate::service::{granted, Blobs, Catalog, Changes, Host, Sql, Store, Visible};
+use crate::service::{granted, Blobs, Catalog, Changes, Host, Sql, Store, Timelines, Visible};
 
 /// The statement that a call belongs to. Good while the call lasts.
 #[derive(Clone, Copy)]
@@ -110,5 +110,11 @@ impl<'a> Context<'a> {
         let services = self.host.services();
         let vtable = granted(services.visible)?;
         Ok(Visible::new(services.handle, self.call.statement, vtable))
+    }
+
+    pub fn timelines(&self) -> Result<Timelines<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.timeline)?;
+        Ok(Timelines::new(services.handle, self.call.statement, vtable))
     }
 }

@@ -57,6 +57,7 @@ fn published() -> Vec<Locked> {
         of::<sql::SqlV1>(),
         of::<changes::ChangesV1>(),
         of::<visible::VisibleV1>(),
+        of::<timeline::TimelineV1>(),
         of::<process::LogV1>(),
         of::<process::ClockV1>(),
         of::<process::MemoryV1>(),

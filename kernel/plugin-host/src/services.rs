@@ -2,15 +2,15 @@
 //!
 //! The SQL layer implements it twice: over a session's transaction, for commands, clauses and
 //! constraints, and over a snapshot that only reads, for functions inside queries; [`crate::index`] lends
-//! some of them to indexes. The vtables of `store/1`, `blob/1`, `catalog/1`, `sql/1`, `changes/1` and
-//! `visible/1` in [`crate::service`] are made of it, and each call says which plugin asks, so one plugin
+//! some of them to indexes. The vtables of `store/1`, `blob/1`, `catalog/1`, `sql/1`, `changes/1`,
+//! `visible/1` and `timeline/1` in [`crate::service`] are made of it, and each call says which plugin asks, so one plugin
 //! never sees the state of another. What is not lent is `55000`.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-pub use heliosdb_plugin_api::service::{Dependent, ObjectInfo, QueryResult, Which};
+pub use heliosdb_plugin_api::service::{Branch, Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
 use heliosdb_plugin_api::{Error, state};
 
@@ -125,6 +125,44 @@ pub trait StatementServices: Send + Sync {
     /// What was committed to a table.
     fn changes(&self, plugin: &str, span: &ChangesSpan<'_>) -> PluginResult<ChangeStream> {
         let _ = (plugin, span);
+        outside()
+    }
+
+    // timeline/1. Branches are the whole database's, whichever plugin made them.
+
+    fn branches(&self) -> PluginResult<Vec<Branch>> {
+        outside()
+    }
+
+    /// A branch of what `from` shows at `at`, or now.
+    fn branch_create(
+        &self,
+        name: &str,
+        from: u32,
+        at: Option<u64>,
+        note: &str,
+    ) -> PluginResult<u32> {
+        let _ = (name, from, at, note);
+        outside()
+    }
+
+    fn branch_drop(&self, id: u32) -> PluginResult<()> {
+        let _ = id;
+        outside()
+    }
+
+    fn branch_rename(&self, id: u32, name: &str) -> PluginResult<()> {
+        let _ = (id, name);
+        outside()
+    }
+
+    fn branch_note(&self, id: u32, note: &str) -> PluginResult<()> {
+        let _ = (id, note);
+        outside()
+    }
+
+    fn branch_choose(&self, id: u32) -> PluginResult<()> {
+        let _ = id;
         outside()
     }
 

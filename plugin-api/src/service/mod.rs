@@ -1,7 +1,7 @@
 //! Services that the host lends: one versioned interface each, asked for by id.
 //!
 //! A plugin names in its manifest the services it wants and gets no other. Those of a statement
-//! ([`Store`], [`Blobs`], [`Catalog`], [`Sql`], [`Changes`], [`Visible`]) come from the
+//! ([`Store`], [`Blobs`], [`Catalog`], [`Sql`], [`Changes`], [`Visible`], [`Timelines`]) come from the
 //! [`Context`](crate::Context) of a call and are good while it lasts; [`Log`], [`Clock`], [`Memory`], [`Budget`] and [`Pool`] come from the [`Host`] and are good
 //! until stop.
 
@@ -13,6 +13,7 @@ pub mod pool;
 pub mod process;
 pub mod sql;
 pub mod store;
+pub mod timeline;
 pub mod visible;
 
 use std::sync::Arc;
@@ -25,19 +26,21 @@ pub use pool::{Pool, PoolV1};
 pub use process::{Clock, ClockV1, Level, Log, LogV1, Memory, MemoryV1, Reservation};
 pub use sql::{QueryResult, Sql, SqlV1};
 pub use store::{Store, StoreV1};
+pub use timeline::{Branch, TimelineV1, Timelines};
 pub use visible::{Visible, VisibleV1};
 
 use crate::abi::{HostV1, Interface, Published};
 use crate::error::{state, Error, Result};
 
 /// Every service there is. A plugin gets those its manifest names.
-pub const IDS: [&str; 11] = [
+pub const IDS: [&str; 12] = [
     "store/1",
     "blob/1",
     "catalog/1",
     "sql/1",
     "changes/1",
     "visible/1",
+    "timeline/1",
     "log/1",
     "clock/1",
     "memory/1",
@@ -57,6 +60,7 @@ pub(crate) struct Services {
     pub blob: Option<&'static BlobV1>,
     pub changes: Option<&'static ChangesV1>,
     pub visible: Option<&'static VisibleV1>,
+    pub timeline: Option<&'static TimelineV1>,
     log: Option<&'static LogV1>,
     clock: Option<&'static ClockV1>,
     memory: Option<&'static MemoryV1>,
@@ -79,6 +83,7 @@ impl Host {
             blob: fetch(&host)?,
             changes: fetch(&host)?,
             visible: fetch(&host)?,
+            timeline: fetch(&host)?,
             log: fetch(&host)?,
             clock: fetch(&host)?,
             memory: fetch(&host)?,

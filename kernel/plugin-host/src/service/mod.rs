@@ -10,6 +10,7 @@ mod blob;
 mod process;
 mod rows;
 mod statement;
+mod timeline;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
 use heliosdb_plugin_api::service::{
-    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
+    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1, TimelineV1,
     VisibleV1,
 };
 use heliosdb_plugin_api::{Error, Result};
@@ -118,6 +119,7 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
             BlobV1::ID => Interface::of(&blob::BLOB),
             ChangesV1::ID => Interface::of(&rows::CHANGES),
             VisibleV1::ID => Interface::of(&rows::VISIBLE),
+            TimelineV1::ID => Interface::of(&timeline::TIMELINE),
             LogV1::ID => Interface::of(&process::LOG),
             ClockV1::ID => Interface::of(&process::CLOCK),
             MemoryV1::ID => Interface::of(&process::MEMORY),

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    ChangeStream, ChangesSpan, Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult,
+    Branch, ChangeStream, ChangesSpan, Dependent, ObjectInfo, Pair, PluginError, PluginResult, QueryResult,
     StatementServices,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
@@ -322,6 +322,36 @@ impl StatementServices for SessionServices {
         })
     }
 
+    fn branches(&self) -> PluginResult<Vec<Branch>> {
+        self.with(Session::branches)
+    }
+
+    fn branch_create(
+        &self,
+        name: &str,
+        from: u32,
+        at: Option<u64>,
+        note: &str,
+    ) -> PluginResult<u32> {
+        self.with(|session| session.create_branch(name, from, at, note))
+    }
+
+    fn branch_drop(&self, id: u32) -> PluginResult<()> {
+        self.with(|session| session.drop_branch(id))
+    }
+
+    fn branch_rename(&self, id: u32, name: &str) -> PluginResult<()> {
+        self.with(|session| session.rename_branch(id, name))
+    }
+
+    fn branch_note(&self, id: u32, note: &str) -> PluginResult<()> {
+        self.with(|session| session.note_branch(id, note))
+    }
+
+    fn branch_choose(&self, id: u32) -> PluginResult<()> {
+        self.with(|session| session.ask_branch(id))
+    }
+
     fn object_create(
         &self,
         plugin: &str,
@@ -466,6 +496,14 @@ impl StatementServices for ReadServices {
 
     fn store_put(&self, _: &str, _: &str, _: &[u8], _: &[u8]) -> PluginResult<()> {
         refuse("write to a store")
+    }
+
+    fn branches(&self) -> PluginResult<Vec<Branch>> {
+        let read = || -> Result<Vec<Branch>> {
+            let (info, interrupt) = (self.info()?, self.interrupt.clone());
+            Session::reader(info, interrupt, self.view.clone(), self.nesting)?.branches()
+        };
+        read().map_err(to_plugin)
     }
 
     fn store_remove(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<()> {

@@ -103,6 +103,31 @@ impl Session {
         Ok(())
     }
 
+    /// 25001 for what cannot be part of a transaction.
+    pub(crate) fn check_no_block(&self, what: &str) -> Result<()> {
+        match self.txn.is_explicit() {
+            false => Ok(()),
+            true => Err(SqlError::new(
+                state::ACTIVE_SQL_TRANSACTION,
+                format!("{what} cannot run inside a transaction block"),
+            )),
+        }
+    }
+
+    /// Goes to the branch that a command asked for. `fresh` says that the transaction began with the
+    /// command, which wrote nothing.
+    pub(crate) fn go_to_asked_branch(&mut self, fresh: bool) -> Result<()> {
+        let Some(asked) = self.info.take_asked_branch() else {
+            return Ok(());
+        };
+        if fresh {
+            self.txn.end_unused();
+        }
+        let mut all = self.instance.engine().timelines().into_iter();
+        let name = all.find(|info| info.id == asked).map(|info| info.name);
+        self.use_branch(&name.unwrap_or_default())
+    }
+
     fn check_no_temporary(&self) -> Result<()> {
         let catalog = self.info.catalog();
         let schema = self.info.temporary_schema();

@@ -63,6 +63,8 @@ pub struct SessionInfo {
     pub(crate) inbox: Arc<Inbox>,
     /// The branch it is on.
     branch: Arc<Chosen>,
+    /// The one that a command asked for, which the session is put on when the statement has ended.
+    branch_asked: Arc<Mutex<Option<TimelineId>>>,
     /// Whether any of these was ever used: those that never do need not look.
     has_effects: Arc<AtomicBool>,
     settings: RwLock<Settings>,
@@ -139,6 +141,7 @@ impl SessionInfo {
             pending: Arc::default(),
             inbox: Arc::default(),
             branch: Arc::default(),
+            branch_asked: Arc::default(),
             has_effects: Arc::default(),
             instance,
             login,
@@ -179,6 +182,7 @@ impl SessionInfo {
             pending: self.pending.clone(),
             inbox: self.inbox.clone(),
             branch: self.branch.clone(),
+            branch_asked: self.branch_asked.clone(),
             has_effects: self.has_effects.clone(),
             instance: self.instance.clone(),
             login: self.login,
@@ -519,6 +523,15 @@ impl SessionInfo {
     /// The branch that the session is on; `None` for the main timeline.
     pub(crate) fn branch(&self) -> Option<TimelineId> {
         self.branch.get()
+    }
+
+    /// Asks for a branch, for when the statement has ended.
+    pub(crate) fn ask_branch(&self, branch: TimelineId) {
+        *self.branch_asked.lock() = Some(branch);
+    }
+
+    pub(crate) fn take_asked_branch(&self) -> Option<TimelineId> {
+        self.branch_asked.lock().take()
     }
 
     /// Puts the session on a branch, or on the main timeline.

@@ -139,6 +139,13 @@ impl TransactionState {
         }
     }
 
+    /// Ends a storage transaction that has written nothing; the next statement begins another.
+    pub fn end_unused(&mut self) {
+        if let Some(transaction) = self.storage.take() {
+            transaction.rollback();
+        }
+    }
+
     /// Says that the transaction is about to change the catalog.
     pub fn will_change_catalog(&mut self, instance: &Instance) {
         self.catalog_writer

@@ -1,0 +1,77 @@
+//! `timeline/1`.
+
+use heliosdb_plugin_api::abi::value::AbiResult;
+use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
+use heliosdb_plugin_api::service::TimelineV1;
+use heliosdb_plugin_api::service::timeline::AbiBranch;
+
+use super::{caller, guarded};
+
+pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
+    list,
+    create,
+    drop: drop_branch,
+    rename,
+    note,
+    choose,
+};
+
+extern "C" fn list(handle: *const (), statement: *const ()) -> AbiResult<RVec<AbiBranch>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let branches = services.branches()?.into_iter();
+        Ok(branches.map(AbiBranch::from).collect())
+    })
+}
+
+extern "C" fn create(
+    handle: *const (),
+    statement: *const (),
+    name: RStr<'_>,
+    from: u32,
+    at: ROption<u64>,
+    note: RStr<'_>,
+) -> AbiResult<u32> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.branch_create(name.as_str(), from, at.into_option(), note.as_str())
+    })
+}
+
+extern "C" fn drop_branch(handle: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.branch_drop(id)
+    })
+}
+
+extern "C" fn rename(
+    handle: *const (),
+    statement: *const (),
+    id: u32,
+    name: RStr<'_>,
+) -> AbiResult<()> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.branch_rename(id, name.as_str())
+    })
+}
+
+extern "C" fn note(
+    handle: *const (),
+    statement: *const (),
+    id: u32,
+    note: RStr<'_>,
+) -> AbiResult<()> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.branch_note(id, note.as_str())
+    })
+}
+
+extern "C" fn choose(handle: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.branch_choose(id)
+    })
+}

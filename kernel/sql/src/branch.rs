@@ -1,0 +1,201 @@
+//! Branches as sessions make and change them. What the database knows of one beside its timeline is in the
+//! timeline's note: who owns it, since when, and what the plugin of branches noted.
+//!
+//! 1. Branches are no rows, and no transaction has them: a branch that was made is there.
+//! 2. Who may CREATE in the database makes branches; a branch is changed by its owner, and by those who are its
+//!    owner's members, superusers among them.
+//! 3. Nobody's session is on a branch that is dropped, but others' may be: they are told.
+
+use heliosdb_plugin_host::services::Branch;
+use heliosdb_storage::ids::{TimelineId, Ts};
+use heliosdb_storage::{Error as StorageError, TimelineInfo};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Oid;
+use crate::catalog::access::Privileges;
+use crate::error::{Result, SqlError, state};
+use crate::names::NAME_BYTES_MAX;
+use crate::privilege::check::not_owner;
+use crate::session::Session;
+
+/// See the module's header. JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    owner: Oid,
+    /// Microseconds since the Unix epoch.
+    created: u64,
+    /// The plugin's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    plugin: String,
+}
+
+impl Note {
+    /// The main timeline has none, and one that was made without SQL.
+    fn of(info: &TimelineInfo) -> Option<Note> {
+        serde_json::from_slice(&info.note).ok()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+fn undefined(id: TimelineId) -> SqlError {
+    SqlError::new(
+        state::UNDEFINED_OBJECT,
+        format!("branch {} does not exist", id.0),
+    )
+}
+
+/// 42602 for what names no branch.
+fn check_name(name: &str) -> Result<()> {
+    let is_name = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(['/', '\0']);
+    match is_name {
+        true => Ok(()),
+        false => Err(SqlError::new(
+            state::INVALID_NAME,
+            format!("\"{name}\" cannot be the name of a branch"),
+        )
+        .with_detail(format!(
+            "Names of branches have 1 to {NAME_BYTES_MAX} bytes and no slash."
+        ))),
+    }
+}
+
+impl Session {
+    /// All branches, the main timeline included, by id.
+    pub(crate) fn branches(&mut self) -> Result<Vec<Branch>> {
+        let (_, catalog) = self.read_view()?;
+        let engine = self.instance.engine();
+        let current = self
+            .info
+            .branch()
+            .unwrap_or_else(|| engine.main_timeline());
+        let all = engine.timelines().into_iter().map(|info| {
+            let note = Note::of(&info);
+            let owner = note.as_ref().map(|note| match catalog.role(note.owner) {
+                Some(role) => role.name.clone(),
+                None => note.owner.to_string(),
+            });
+            let memory = u64::try_from(info.memtable_bytes).unwrap_or(u64::MAX);
+            Branch {
+                id: info.id.0,
+                base: info.base.map(|(parent, fork)| (parent.0, fork.0)),
+                owner,
+                created: note.as_ref().map(|note| note.created),
+                bytes: info.segment_bytes.saturating_add(memory),
+                is_current: info.id == current,
+                note: note.map(|note| note.plugin).unwrap_or_default(),
+                name: info.name,
+            }
+        });
+        Ok(all.collect())
+    }
+
+    /// Makes a branch of what `from` shows at `at`, or now.
+    pub(crate) fn create_branch(
+        &mut self,
+        name: &str,
+        from: u32,
+        at: Option<u64>,
+        plugin: &str,
+    ) -> Result<u32> {
+        check_name(name)?;
+        self.check_no_block("CREATE BRANCH")?;
+        let (_, catalog) = self.read_view()?;
+        let (role, database) = (self.info.role(), self.instance.database());
+        role.check_database(&catalog, database, Privileges::CREATE)?;
+        let (engine, from) = (self.instance.engine(), TimelineId(from));
+        let now = engine.latest_view_on(from)?.ts();
+        let note = Note {
+            owner: role.oid,
+            created: engine.now_micros(),
+            plugin: plugin.to_owned(),
+        };
+        let at = at.map_or(now, Ts);
+        let made = engine.create_timeline_with_note(name, from, at, &note.to_bytes());
+        match made {
+            Ok(id) => Ok(id.0),
+            Err(StorageError::TimelineExists { name }) => Err(SqlError::new(
+                state::DUPLICATE_OBJECT,
+                format!("branch \"{name}\" already exists"),
+            )),
+            Err(StorageError::SnapshotTooNew { .. }) => Err(SqlError::new(
+                state::INVALID_PARAMETER_VALUE,
+                "cannot make a branch AS OF a time in the future",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Drops a branch, and what it alone holds.
+    pub(crate) fn drop_branch(&mut self, id: u32) -> Result<()> {
+        self.check_no_block("DROP BRANCH")?;
+        let (info, _) = self.own_branch(id)?;
+        if self.info.branch() == Some(info.id) {
+            return Err(SqlError::new(
+                state::OBJECT_IN_USE,
+                "cannot drop the branch that the session is on",
+            )
+            .with_hint("Go to another one with USE BRANCH."));
+        }
+        match self.instance.engine().drop_timeline(info.id) {
+            Ok(()) => Ok(()),
+            Err(StorageError::TimelineHasBranches { name, children }) => Err(SqlError::new(
+                state::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop branch \"{name}\" because other branches go on from it"),
+            )
+            .with_detail(format!("These do: {}.", children.join(", ")))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn rename_branch(&mut self, id: u32, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.check_no_block("ALTER BRANCH")?;
+        let (info, _) = self.own_branch(id)?;
+        Ok(self.instance.engine().rename_timeline(info.id, name)?)
+    }
+
+    /// Replaces what the plugin noted of a branch.
+    pub(crate) fn note_branch(&mut self, id: u32, plugin: &str) -> Result<()> {
+        self.check_no_block("ALTER BRANCH")?;
+        let (info, note) = self.own_branch(id)?;
+        let note = Note {
+            plugin: plugin.to_owned(),
+            ..note
+        };
+        let engine = self.instance.engine();
+        Ok(engine.note_timeline(info.id, &note.to_bytes())?)
+    }
+
+    /// Puts the session on a branch, once the statement has ended.
+    pub(crate) fn ask_branch(&mut self, id: u32) -> Result<()> {
+        self.check_no_block("USE BRANCH")?;
+        let id = TimelineId(id);
+        let engine = self.instance.engine();
+        match engine.timelines().iter().any(|info| info.id == id) {
+            true => Ok(self.info.ask_branch(id)),
+            false => Err(undefined(id)),
+        }
+    }
+
+    /// A branch that the current role may change.
+    fn own_branch(&mut self, id: u32) -> Result<(TimelineInfo, Note)> {
+        let id = TimelineId(id);
+        let engine = self.instance.engine();
+        let mut all = engine.timelines().into_iter();
+        let info = all.find(|info| info.id == id).ok_or_else(|| undefined(id))?;
+        if info.id == engine.main_timeline() {
+            return Err(SqlError::new(
+                state::WRONG_OBJECT_TYPE,
+                "the main branch is the database's, and stays",
+            ));
+        }
+        let note = Note::of(&info).unwrap_or_default();
+        match self.info.role().has(note.owner) {
+            true => Ok((info, note)),
+            false => Err(not_owner("branch", &info.name)),
+        }
+    }
+}

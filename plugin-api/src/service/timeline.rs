@@ -1,0 +1,178 @@
+//! `timeline/1`: branches of the database.
+//!
+//! A branch shows what another one showed at a time and goes on from there. It has an id that is never given
+//! again, a name, an owner, and a note of the plugin's that goes where the branch goes. The host holds that
+//! names are free, that only an owner changes a branch, and that what a branch is made of stays.
+
+use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::StableAbi;
+
+use crate::abi::value::AbiResult;
+use crate::abi::Published;
+use crate::error::{Error, Result};
+
+/// A branch, or the main line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    pub id: u32,
+    pub name: String,
+    /// Where it goes on from: a branch, and the newest SCN that both have in common.
+    pub base: Option<(u32, u64)>,
+    /// The role's name; `None` for the main line.
+    pub owner: Option<String>,
+    /// Microseconds since the Unix epoch.
+    pub created: Option<u64>,
+    /// Bytes that it alone holds, in memory and on disk.
+    pub bytes: u64,
+    /// The session of the statement is on it.
+    pub is_current: bool,
+    /// What the plugin noted.
+    pub note: String,
+}
+
+#[repr(C)]
+#[derive(StableAbi, Clone)]
+pub struct AbiBranch {
+    pub id: u32,
+    pub name: RString,
+    /// 0 for none.
+    pub parent: u32,
+    pub fork: u64,
+    pub owner: ROption<RString>,
+    pub created: ROption<u64>,
+    pub bytes: u64,
+    pub is_current: bool,
+    pub note: RString,
+}
+
+impl From<Branch> for AbiBranch {
+    fn from(branch: Branch) -> AbiBranch {
+        let (parent, fork) = branch.base.unwrap_or((0, 0));
+        AbiBranch {
+            id: branch.id,
+            name: branch.name.into(),
+            parent,
+            fork,
+            owner: branch.owner.map(RString::from).into(),
+            created: branch.created.into(),
+            bytes: branch.bytes,
+            is_current: branch.is_current,
+            note: branch.note.into(),
+        }
+    }
+}
+
+impl From<AbiBranch> for Branch {
+    fn from(branch: AbiBranch) -> Branch {
+        Branch {
+            id: branch.id,
+            name: branch.name.into(),
+            base: (branch.parent > 0).then_some((branch.parent, branch.fork)),
+            owner: branch.owner.into_option().map(String::from),
+            created: branch.created.into_option(),
+            bytes: branch.bytes,
+            is_current: branch.is_current,
+            note: branch.note.into(),
+        }
+    }
+}
+
+/// The vtable of `timeline/1`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct TimelineV1 {
+    pub list: extern "C" fn(host: *const (), statement: *const ()) -> AbiResult<RVec<AbiBranch>>,
+    pub create: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        name: RStr<'_>,
+        from: u32,
+        at: ROption<u64>,
+        note: RStr<'_>,
+    ) -> AbiResult<u32>,
+    pub drop: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
+    pub rename: extern "C" fn(*const (), *const (), id: u32, name: RStr<'_>) -> AbiResult<()>,
+    pub note: extern "C" fn(*const (), *const (), id: u32, note: RStr<'_>) -> AbiResult<()>,
+    pub choose: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
+}
+
+unsafe impl Published for TimelineV1 {
+    const ID: &'static str = "timeline/1";
+}
+
+/// The branches of the statement's database.
+#[derive(Clone, Copy)]
+pub struct Timelines<'a> {
+    host: *const (),
+    statement: *const (),
+    vtable: &'static TimelineV1,
+    lifetime: std::marker::PhantomData<&'a ()>,
+}
+
+impl Timelines<'_> {
+    pub(crate) fn new(
+        host: *const (),
+        statement: *const (),
+        vtable: &'static TimelineV1,
+    ) -> Timelines<'static> {
+        Timelines {
+            host,
+            statement,
+            vtable,
+            lifetime: std::marker::PhantomData,
+        }
+    }
+
+    /// All of them, the main line included, by id.
+    pub fn list(&self) -> Result<Vec<Branch>> {
+        let all = (self.vtable.list)(self.host, self.statement);
+        let all = all.into_result().map_err(Error::from)?;
+        Ok(all.into_iter().map(Branch::from).collect())
+    }
+
+    /// A branch of what `from` shows at the SCN `at`, or now. It is there, durably, when this returns, whatever
+    /// becomes of the statement.
+    ///
+    /// # Errors
+    ///
+    /// `42710` when the name is taken, `42602` when it cannot be one, `42501` for a role that may not CREATE in
+    /// the database, `25001` in a transaction block, `72000` when the history of `at` is gone, `22023` when it is
+    /// to come.
+    pub fn create(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
+        let (name, note) = (name.into(), note.into());
+        let made = (self.vtable.create)(self.host, self.statement, name, from, at.into(), note);
+        Ok(made.into_result().map_err(Error::from)?)
+    }
+
+    /// Drops a branch, with what it alone holds.
+    ///
+    /// # Errors
+    ///
+    /// `42501` for who is not its owner, `2BP01` when it has branches, `55006` for the one that the session is
+    /// on, `42809` for the main line.
+    pub fn drop(&self, id: u32) -> Result<()> {
+        let dropped = (self.vtable.drop)(self.host, self.statement, id);
+        Ok(dropped.into_result().map_err(Error::from)?)
+    }
+
+    pub fn rename(&self, id: u32, name: &str) -> Result<()> {
+        let renamed = (self.vtable.rename)(self.host, self.statement, id, name.into());
+        Ok(renamed.into_result().map_err(Error::from)?)
+    }
+
+    /// Replaces the plugin's note.
+    pub fn note(&self, id: u32, note: &str) -> Result<()> {
+        let noted = (self.vtable.note)(self.host, self.statement, id, note.into());
+        Ok(noted.into_result().map_err(Error::from)?)
+    }
+
+    /// Puts the session on a branch, once the statement has ended.
+    ///
+    /// # Errors
+    ///
+    /// `25001` in a transaction block, `55006` for a session with temporary tables.
+    pub fn choose(&self, id: u32) -> Result<()> {
+        let chosen = (self.vtable.choose)(self.host, self.statement, id);
+        Ok(chosen.into_result().map_err(Error::from)?)
+    }
+}
