@@ -64,6 +64,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("heliosdb-jsonschema-state", &["heliosdb-plugin-api"]),
     (
+        "heliosdb-branching",
+        &["heliosdb-plugin-api", "heliosdb-plugin-testkit"],
+    ),
+    (
+        "heliosdb-branching-dyn",
+        &["heliosdb-branching", "heliosdb-plugin-api"],
+    ),
+    (
         "heliosdb-schema-registry",
         &[
             "heliosdb-jsonschema-state",
@@ -90,6 +98,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-full",
         &[
+            "heliosdb-branching",
             "heliosdb-command",
             "heliosdb-fsst-alp",
             "heliosdb-jsonschema",
@@ -102,6 +111,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-lite",
         &[
+            "heliosdb-branching",
             "heliosdb-command",
             "heliosdb-fsst-alp",
             "heliosdb-jsonschema",

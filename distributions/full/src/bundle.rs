@@ -5,6 +5,7 @@
 //! A plugin is linked because its crate is named here. A crate that nothing names is left out by the
 //! linker without a word, so each of [`PLUGINS`] is looked for at every start.
 
+use heliosdb_branching as _;
 use heliosdb_command::bundle;
 use heliosdb_fsst_alp as _;
 use heliosdb_jsonschema as _;
@@ -15,7 +16,7 @@ use heliosdb_schema_registry as _;
 pub const EDITION: &str = "full";
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 3] = ["fsst_alp", "jsonschema", "schema_registry"];
+pub const PLUGINS: [&str; 4] = ["branching", "fsst_alp", "jsonschema", "schema_registry"];
 
 heliosdb_kernel::edition!(EDITION);
 

@@ -3,13 +3,14 @@
 //! A plugin is linked because its crate is named here. A crate that nothing names is left out by the
 //! linker without a word, so each of [`PLUGINS`] is looked for at every start.
 
+use heliosdb_branching as _;
 use heliosdb_command::bundle;
 use heliosdb_fsst_alp as _;
 use heliosdb_jsonschema as _;
 use heliosdb_kernel::RootRef;
 
 /// The ids of the bundled plugins, in alphabetical order.
-pub const PLUGINS: [&str; 2] = ["fsst_alp", "jsonschema"];
+pub const PLUGINS: [&str; 3] = ["branching", "fsst_alp", "jsonschema"];
 
 /// The bundled plugins.
 ///

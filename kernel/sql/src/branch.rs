@@ -67,10 +67,7 @@ impl Session {
     pub(crate) fn branches(&mut self) -> Result<Vec<Branch>> {
         let (_, catalog) = self.read_view()?;
         let engine = self.instance.engine();
-        let current = self
-            .info
-            .branch()
-            .unwrap_or_else(|| engine.main_timeline());
+        let current = self.info.branch().unwrap_or_else(|| engine.main_timeline());
         let all = engine.timelines().into_iter().map(|info| {
             let note = Note::of(&info);
             let owner = note.as_ref().map(|note| match catalog.role(note.owner) {
@@ -185,7 +182,9 @@ impl Session {
         let id = TimelineId(id);
         let engine = self.instance.engine();
         let mut all = engine.timelines().into_iter();
-        let info = all.find(|info| info.id == id).ok_or_else(|| undefined(id))?;
+        let info = all
+            .find(|info| info.id == id)
+            .ok_or_else(|| undefined(id))?;
         if info.id == engine.main_timeline() {
             return Err(SqlError::new(
                 state::WRONG_OBJECT_TYPE,

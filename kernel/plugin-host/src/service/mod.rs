@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
 use heliosdb_plugin_api::service::{
-    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1, TimelineV1,
-    VisibleV1,
+    BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
+    TimelineV1, VisibleV1,
 };
 use heliosdb_plugin_api::{Error, Result};
 

@@ -1,0 +1,47 @@
+//! Branches in SQL, over the timelines of the kernel.
+//!
+//! | in SQL | here |
+//! |---|---|
+//! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
+//! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
+//!
+//! The kernel makes and drops branches, holds who may, and reads and writes on them. What is here is what they
+//! are called in SQL and what may be said of them. What the plugin notes of a branch ([`note`]) is kept by the
+//! kernel with the branch, so there is no store that could say otherwise.
+
+mod command;
+mod note;
+mod shown;
+mod statement;
+
+use std::sync::Arc;
+
+use heliosdb_plugin_api::{Host, Migrations, Plugin, Registrar, Result, Settings};
+
+/// The plugin, started.
+pub struct Branching;
+
+heliosdb_plugin_api::plugin!(Branching);
+
+impl Plugin for Branching {
+    const MANIFEST: &'static str = include_str!("../plugin.toml");
+
+    fn start(_host: Host, _settings: &Settings) -> Result<Branching> {
+        Ok(Branching)
+    }
+
+    fn register(self: &Arc<Self>, registrar: &mut Registrar) -> Result<()> {
+        for database in ["", "DATABASE "] {
+            registrar.command(&format!("CREATE {database}BRANCH"), command::create)?;
+            registrar.command(&format!("ALTER {database}BRANCH"), command::alter)?;
+            registrar.command(&format!("DROP {database}BRANCH"), command::drop)?;
+            registrar.command(&format!("USE {database}BRANCH"), command::choose)?;
+            registrar.command(&format!("SHOW {database}BRANCHES"), shown::command)?;
+        }
+        registrar.table("pg_database_branches", &[], shown::function)
+    }
+
+    fn migrations() -> Migrations {
+        Migrations::default()
+    }
+}

@@ -1,0 +1,436 @@
+//! The statements, read from their text.
+//!
+//! ```text
+//! CREATE [DATABASE] BRANCH [IF NOT EXISTS] name [FROM {CURRENT | name}]
+//!        [AS OF {NOW | TIMESTAMP expression | SCN expression}] [WITH (option [= value], …)]
+//! ALTER  [DATABASE] BRANCH name {RENAME TO name | SET (option [= value], …)}
+//! DROP   [DATABASE] BRANCH [IF EXISTS] name
+//! USE    [DATABASE] BRANCH name
+//! ```
+
+use heliosdb_plugin_api::{Error, Result, state};
+
+/// A word, or what stands between words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// As it is written, and as a name: folded, unless it is in quotes.
+    Word {
+        raw: String,
+        quoted: bool,
+    },
+    Number(String),
+    Text(String),
+    Symbol(char),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placed {
+    token: Token,
+    start: usize,
+    end: usize,
+}
+
+/// When a branch begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    Now,
+    /// An SQL expression.
+    Timestamp(String),
+    /// An SQL expression.
+    Scn(String),
+}
+
+/// Options, with their values as written, in order.
+pub type Options = Vec<(String, String)>;
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    Create {
+        name: String,
+        if_not_exists: bool,
+        /// `None` for the branch that the session is on.
+        from: Option<String>,
+        when: When,
+        options: Options,
+    },
+    Rename {
+        name: String,
+        to: String,
+    },
+    Set {
+        name: String,
+        options: Options,
+    },
+    Drop {
+        name: String,
+        if_exists: bool,
+    },
+    Use {
+        name: String,
+    },
+}
+
+/// # Errors
+///
+/// `42601`, `0A000` for a time in transactions.
+pub fn read(text: &str) -> Result<Statement> {
+    let tokens = tokens(text)?;
+    let mut reader = Reader {
+        text,
+        tokens: &tokens,
+        at: 0,
+    };
+    let statement = reader.statement()?;
+    match reader.tokens.get(reader.at) {
+        None => Ok(statement),
+        Some(_) => Err(reader.unexpected()),
+    }
+}
+
+fn syntax(message: String) -> Error {
+    Error::new(state::SYNTAX_ERROR, message)
+}
+
+fn tokens(text: &str) -> Result<Vec<Placed>> {
+    let mut tokens = Vec::new();
+    let mut rest = text.char_indices().peekable();
+    while let Some((start, c)) = rest.next() {
+        let token = match c {
+            c if c.is_whitespace() => continue,
+            '-' if rest.peek().is_some_and(|(_, c)| *c == '-') => {
+                while rest.next_if(|(_, c)| *c != '\n').is_some() {}
+                continue;
+            }
+            '\'' | '"' => {
+                let mut value = String::new();
+                loop {
+                    match rest.next() {
+                        Some((_, end)) if end == c => match rest.next_if(|(_, next)| *next == c) {
+                            Some(_) => value.push(c),
+                            None => break,
+                        },
+                        Some((_, other)) => value.push(other),
+                        None => return Err(syntax(format!("unterminated {c} in {text}"))),
+                    }
+                }
+                match c {
+                    '\'' => Token::Text(value),
+                    _ => Token::Word {
+                        raw: value,
+                        quoted: true,
+                    },
+                }
+            }
+            c if c.is_alphabetic() || c == '_' => {
+                let mut raw = String::from(c);
+                let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+                while let Some((_, c)) = rest.next_if(|(_, c)| is_part(*c)) {
+                    raw.push(c);
+                }
+                Token::Word { raw, quoted: false }
+            }
+            c if c.is_ascii_digit() => {
+                let mut number = String::from(c);
+                while let Some((_, c)) = rest.next_if(|(_, c)| c.is_ascii_digit() || *c == '.') {
+                    number.push(c);
+                }
+                Token::Number(number)
+            }
+            c => Token::Symbol(c),
+        };
+        let end = rest.peek().map_or(text.len(), |(end, _)| *end);
+        tokens.push(Placed { token, start, end });
+    }
+    Ok(tokens)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    tokens: &'a [Placed],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn unexpected(&self) -> Error {
+        match self.tokens.get(self.at) {
+            Some(token) => {
+                let shown = &self.text[token.start..token.end];
+                syntax(format!("syntax error at or near \"{}\"", shown.trim_end()))
+            }
+            None => syntax("syntax error at end of input".to_owned()),
+        }
+    }
+
+    fn is_word(&self, ahead: usize, word: &str) -> bool {
+        matches!(
+            self.tokens.get(self.at + ahead).map(|placed| &placed.token),
+            Some(Token::Word { raw, quoted: false }) if raw.eq_ignore_ascii_case(word)
+        )
+    }
+
+    /// Takes these words, if they are next.
+    fn words(&mut self, words: &[&str]) -> bool {
+        let all = words
+            .iter()
+            .enumerate()
+            .all(|(i, word)| self.is_word(i, word));
+        if all {
+            self.at += words.len();
+        }
+        all
+    }
+
+    fn symbol(&mut self, symbol: char) -> bool {
+        let placed = self.tokens.get(self.at);
+        let is_it = placed.is_some_and(|placed| placed.token == Token::Symbol(symbol));
+        self.at += usize::from(is_it);
+        is_it
+    }
+
+    fn expect(&mut self, is_there: bool) -> Result<()> {
+        match is_there {
+            true => Ok(()),
+            false => Err(self.unexpected()),
+        }
+    }
+
+    fn name(&mut self) -> Result<String> {
+        let name = match self.tokens.get(self.at).map(|placed| &placed.token) {
+            Some(Token::Word { raw, quoted: true }) => raw.clone(),
+            Some(Token::Word { raw, quoted: false }) => raw.to_lowercase(),
+            Some(Token::Text(text)) => text.clone(),
+            _ => return Err(self.unexpected()),
+        };
+        self.at += 1;
+        Ok(name)
+    }
+
+    fn statement(&mut self) -> Result<Statement> {
+        let verbs = ["create", "alter", "drop", "use"];
+        let verb = verbs.into_iter().find(|verb| self.is_word(0, verb));
+        let verb = verb.ok_or_else(|| self.unexpected())?;
+        self.at += 1;
+        self.words(&["database"]);
+        let branch = self.words(&["branch"]);
+        self.expect(branch)?;
+        match verb {
+            "create" => self.create(),
+            "alter" => self.alter(),
+            "drop" => {
+                let if_exists = self.words(&["if", "exists"]);
+                let name = self.name()?;
+                Ok(Statement::Drop { name, if_exists })
+            }
+            _ => self.name().map(|name| Statement::Use { name }),
+        }
+    }
+
+    fn create(&mut self) -> Result<Statement> {
+        let if_not_exists = self.words(&["if", "not", "exists"]);
+        let name = self.name()?;
+        let from = match self.words(&["from"]) {
+            true if self.words(&["current"]) => None,
+            true => Some(self.name()?),
+            false => None,
+        };
+        let when = match self.words(&["as", "of"]) {
+            true => self.when()?,
+            false => When::Now,
+        };
+        let options = match self.words(&["with"]) {
+            true => self.options()?,
+            false => Vec::new(),
+        };
+        Ok(Statement::Create {
+            name,
+            if_not_exists,
+            from,
+            when,
+            options,
+        })
+    }
+
+    fn alter(&mut self) -> Result<Statement> {
+        let name = self.name()?;
+        if self.words(&["rename", "to"]) {
+            let to = self.name()?;
+            return Ok(Statement::Rename { name, to });
+        }
+        let set = self.words(&["set"]);
+        self.expect(set)?;
+        let options = self.options()?;
+        Ok(Statement::Set { name, options })
+    }
+
+    fn when(&mut self) -> Result<When> {
+        if self.words(&["now"]) {
+            return Ok(When::Now);
+        }
+        if self.words(&["transaction"]) {
+            return Err(Error::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "AS OF TRANSACTION is not supported",
+            )
+            .with_hint("Use AS OF SCN; helios_current_scn() gives the present one."));
+        }
+        let timestamp = self.words(&["timestamp"]);
+        let is_scn = !timestamp && self.words(&["scn"]);
+        self.expect(timestamp || is_scn)?;
+        let expression = self.expression()?;
+        Ok(match timestamp {
+            true => When::Timestamp(expression),
+            false => When::Scn(expression),
+        })
+    }
+
+    /// Everything up to WITH, or to the end.
+    fn expression(&mut self) -> Result<String> {
+        let first = self.at;
+        let mut depth = 0_usize;
+        while let Some(placed) = self.tokens.get(self.at) {
+            match placed.token {
+                Token::Symbol('(') => depth += 1,
+                Token::Symbol(')') => {
+                    depth = depth.checked_sub(1).ok_or_else(|| self.unexpected())?
+                }
+                Token::Symbol(';') => return Err(self.unexpected()),
+                _ if depth == 0 && self.is_word(0, "with") => break,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        match (self.tokens.get(first), self.at > first) {
+            (Some(begin), true) => {
+                let end = self.tokens[self.at - 1].end;
+                Ok(self.text[begin.start..end].trim().to_owned())
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn options(&mut self) -> Result<Options> {
+        let open = self.symbol('(');
+        self.expect(open)?;
+        let mut options = Vec::new();
+        loop {
+            let name = self.name()?;
+            let value = match self.symbol('=') {
+                true => self.value()?,
+                false => "true".to_owned(),
+            };
+            options.push((name, value));
+            if self.symbol(')') {
+                return Ok(options);
+            }
+            let comma = self.symbol(',');
+            self.expect(comma)?;
+        }
+    }
+
+    fn value(&mut self) -> Result<String> {
+        let value = match self.tokens.get(self.at).map(|placed| &placed.token) {
+            Some(Token::Word { raw, .. }) => raw.clone(),
+            Some(Token::Text(value) | Token::Number(value)) => value.clone(),
+            _ => return Err(self.unexpected()),
+        };
+        self.at += 1;
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created(text: &str) -> (String, Option<String>, When, Options) {
+        match read(text) {
+            Ok(Statement::Create {
+                name,
+                from,
+                when,
+                options,
+                ..
+            }) => (name, from, when, options),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn branches_are_made_from_anything_at_any_time() {
+        assert_eq!(
+            created("CREATE BRANCH Dev"),
+            ("dev".to_owned(), None, When::Now, Vec::new())
+        );
+        assert_eq!(
+            created("create database branch \"A b\" from current as of now"),
+            ("A b".to_owned(), None, When::Now, Vec::new())
+        );
+        assert_eq!(
+            created(
+                "CREATE BRANCH d -- a comment with ' in it
+                 FROM dev AS OF TIMESTAMP now() - (interval '1 hour') WITH (protected, expires = '7 days')"
+            ),
+            (
+                "d".to_owned(),
+                Some("dev".to_owned()),
+                When::Timestamp("now() - (interval '1 hour')".to_owned()),
+                vec![
+                    ("protected".to_owned(), "true".to_owned()),
+                    ("expires".to_owned(), "7 days".to_owned())
+                ]
+            )
+        );
+        assert_eq!(
+            created("CREATE BRANCH d AS OF SCN 17").2,
+            When::Scn("17".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_others_are_read() {
+        let rename = Statement::Rename {
+            name: "a".to_owned(),
+            to: "b".to_owned(),
+        };
+        assert_eq!(read("ALTER BRANCH a RENAME TO b").unwrap(), rename);
+        let drop = Statement::Drop {
+            name: "a".to_owned(),
+            if_exists: true,
+        };
+        assert_eq!(read("DROP DATABASE BRANCH IF EXISTS a").unwrap(), drop);
+        let choose = Statement::Use {
+            name: "it's".to_owned(),
+        };
+        assert_eq!(read("USE BRANCH 'it''s'").unwrap(), choose);
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_told() {
+        for (text, message) in [
+            ("CREATE BRANCH", "syntax error at end of input"),
+            ("CREATE BRANCH a b", "syntax error at or near \"b\""),
+            ("CREATE BRANCH a AS OF SCN", "syntax error at end of input"),
+            (
+                "CREATE BRANCH a AS OF SCN 1; SELECT 2",
+                "syntax error at or near \";\"",
+            ),
+            (
+                "CREATE BRANCH a AS OF SCN 1) + (2",
+                "syntax error at or near \")\"",
+            ),
+            (
+                "CREATE BRANCH a WITH (x = )",
+                "syntax error at or near \")\"",
+            ),
+            ("ALTER BRANCH a", "syntax error at end of input"),
+            ("USE BRANCH 7", "syntax error at or near \"7\""),
+            (
+                "CREATE BRANCH a AS OF TRANSACTION 7",
+                "AS OF TRANSACTION is not supported",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err().message, message, "{text}");
+        }
+    }
+}
