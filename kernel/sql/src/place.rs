@@ -77,7 +77,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn id(&self) -> TimelineId {
+    /// The timeline that it is now.
+    pub fn id(&self) -> TimelineId {
         self.branch.unwrap_or_else(|| self.engine.main_timeline())
     }
 

@@ -143,7 +143,7 @@ fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
         When::Now => return Ok(None),
         When::Scn(expression) => format!("SELECT ({expression})::bigint"),
         When::Timestamp(expression) => {
-            format!("SELECT (extract(epoch FROM ({expression})::timestamptz) * 1000000)::bigint")
+            format!("SELECT helios_scn(({expression})::timestamptz)")
         }
     };
     let answer = cx.sql()?.query(&query, &[])?;

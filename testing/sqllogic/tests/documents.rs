@@ -10,7 +10,8 @@ use heliosdb_kernel::{Config, Database};
 use heliosdb_sqllogic::Edition;
 
 /// The pages, and the edition whose SQL they show.
-const PAGES: [(&str, Edition); 8] = [
+const PAGES: [(&str, Edition); 9] = [
+    ("docs/branches.md", Edition::Lite),
     ("docs/compression.md", Edition::Lite),
     ("docs/functions.md", Edition::Lite),
     ("docs/json-schema.md", Edition::Lite),

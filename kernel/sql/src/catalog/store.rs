@@ -14,7 +14,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use heliosdb_storage::ids::{CollectionId, Ts};
+use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{Changes, Engine, ReadView, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,13 +97,14 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
 /// What a table's entry became in a span, from commit to commit.
 pub(crate) fn table_versions(
     engine: &Engine,
+    timeline: TimelineId,
     table: Oid,
     since: Ts,
     until: Ts,
 ) -> Result<Vec<Arc<Table>>> {
     let key = key(kind::TABLE, table);
     let mut versions = Vec::new();
-    for change in engine.entry_changes(CATALOG, since, until, Changes::Every)? {
+    for change in engine.entry_changes_on(timeline, CATALOG, since, until, Changes::Every)? {
         let change = change?;
         if change.key == key
             && let Some(value) = change.new

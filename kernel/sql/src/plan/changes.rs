@@ -48,7 +48,6 @@ use super::statistics::row_statistics;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{Relation, model::Table, store};
 use crate::error::{SqlError, state};
-use crate::instance::Instance;
 use crate::semantics::SessionVars;
 use crate::session::info::SessionInfo;
 use crate::types::{CastContext, PgType, cast, cast_array};
@@ -243,14 +242,15 @@ impl ChangesTable {
 
 /// Where the rows of a span are; 55000 when they are in two places.
 pub(crate) fn storage_of(
-    instance: &Instance,
+    info: &SessionInfo,
     meta: &TableMeta,
     since: Ts,
     until: Ts,
 ) -> Checked<Arc<TableDef>> {
-    let (engine, oid) = (instance.engine(), meta.table.oid);
+    let (engine, oid) = (info.instance.engine(), meta.table.oid);
+    let timeline = info.place().id();
     let collection_at = |ts| -> Checked<Option<u32>> {
-        let catalog = instance.catalog(&engine.view_at(ts)?)?;
+        let catalog = info.instance.catalog(&engine.view_at_on(timeline, ts)?)?;
         Ok(catalog.table(oid).map(|table| table.collection))
     };
     let Some(collection) = collection_at(until)? else {
@@ -261,7 +261,7 @@ pub(crate) fn storage_of(
         Some(before) => before != collection,
         // What was made within the span may have been truncated since.
         None => {
-            let versions = store::table_versions(engine, oid, since, until)?;
+            let versions = store::table_versions(engine, timeline, oid, since, until)?;
             versions.iter().any(|table| table.collection != collection)
         }
     };
@@ -307,7 +307,7 @@ impl TableProvider for ChangesTable {
         let state = session.as_any().downcast_ref::<SessionState>();
         let state = state.ok_or_else(|| internal("changes were planned without a session"))?;
         let (since, until) = self.span(state).map_err(wrap)?;
-        let storage = storage_of(&self.info.instance, &self.meta, since, until);
+        let storage = storage_of(&self.info, &self.meta, since, until);
         let storage = storage.map_err(wrap)?;
         let places: Vec<usize> = match projection {
             Some(places) => places.clone(),
@@ -394,7 +394,8 @@ impl ExecutionPlan for ChangesExec {
         _context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let engine = self.info.instance.engine();
-        let changes = engine.changes(&self.storage, self.request.clone());
+        let timeline = self.info.place().id();
+        let changes = engine.changes_on(timeline, &self.storage, self.request.clone());
         let changes: RowChanges = changes.map_err(wrap)?;
         let (meta, schema) = (self.meta.clone(), self.schema.clone());
         let (places, interrupt) = (self.places.clone(), self.interrupt.clone());

@@ -84,8 +84,9 @@ pub(super) fn changes(
             "the span ends before it begins",
         ));
     }
-    let storage = storage_of(&info.instance, &table, request.since, request.until)?;
-    let batches = info.instance.engine().changes(&storage, request)?;
+    let storage = storage_of(info, &table, request.since, request.until)?;
+    let (engine, timeline) = (info.instance.engine(), info.place().id());
+    let batches = engine.changes_on(timeline, &storage, request)?;
     let interrupt = Arc::clone(interrupt);
     let next = move |batch| -> PluginResult<Vec<ArrayRef>> {
         let crossed = || -> Result<Vec<ArrayRef>> {

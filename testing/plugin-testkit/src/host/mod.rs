@@ -7,6 +7,7 @@ mod process;
 mod rows;
 mod sql;
 mod store;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published};
 use heliosdb_plugin_api::abi::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::service::{
     BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, QueryResult, SqlV1,
-    StoreV1, VisibleV1,
+    StoreV1, TimelineV1, VisibleV1,
 };
 use heliosdb_plugin_api::{CatalogEvent, Entry, Error, Result, state};
 
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     stores: Mutex<BTreeMap<String, Entries>>,
     tables: Mutex<rows::Tables>,
     catalog: Mutex<catalog::Objects>,
+    branches: Mutex<timeline::Branches>,
     /// Hears what DDL does to objects: the started plugin.
     listener: Mutex<Option<Arc<Listener>>>,
     sql: Mutex<Script>,
@@ -68,6 +70,7 @@ impl TestHost {
             stores: Mutex::default(),
             tables: Mutex::default(),
             catalog: Mutex::default(),
+            branches: Mutex::default(),
             listener: Mutex::new(None),
             sql: Mutex::new(Box::new(sql::no_script)),
             log: Mutex::default(),
@@ -227,6 +230,7 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
         BlobV1::ID => Interface::of(&blob::BLOB),
         ChangesV1::ID => Interface::of(&rows::CHANGES),
         VisibleV1::ID => Interface::of(&rows::VISIBLE),
+        TimelineV1::ID => Interface::of(&timeline::TIMELINE),
         LogV1::ID => Interface::of(&process::LOG),
         ClockV1::ID => Interface::of(&process::CLOCK),
         MemoryV1::ID => Interface::of(&process::MEMORY),

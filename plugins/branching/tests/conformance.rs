@@ -1,0 +1,86 @@
+//! The suite that every plugin must pass, and what statements do with branches.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+use heliosdb_branching::Branching;
+use heliosdb_plugin_api::Result;
+use heliosdb_plugin_api::service::QueryResult;
+use heliosdb_plugin_testkit::{Samples, Started, TestHost};
+
+/// Every time is the SCN 7.
+fn seven() -> Result<QueryResult> {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+    Ok(QueryResult {
+        columns: vec![("c".to_owned(), "bigint".to_owned())],
+        batches: vec![vec![column]],
+        command_tag: "SELECT 1".to_owned(),
+    })
+}
+
+fn samples() -> Samples {
+    Samples::new()
+        .sql(|_, _| seven())
+        .command("CREATE BRANCH dev FROM CURRENT AS OF TIMESTAMP now() - interval '1 hour' WITH (protected = true)")
+        .command("CREATE DATABASE BRANCH IF NOT EXISTS \"A b\" FROM dev AS OF SCN 7")
+        .command("ALTER BRANCH dev SET (protected = off)")
+        .command("ALTER DATABASE BRANCH \"A b\" RENAME TO test")
+        .command("USE BRANCH test")
+        .command("USE DATABASE BRANCH main")
+        .command("SHOW BRANCHES")
+        .command("SHOW DATABASE BRANCHES")
+        .command("DROP DATABASE BRANCH IF EXISTS test")
+        .command("DROP BRANCH dev")
+        .arguments("pg_database_branches", Vec::new())
+}
+
+heliosdb_plugin_testkit::conformance!(Branching, samples());
+
+#[test]
+fn what_cannot_be_done_is_told() {
+    let host = TestHost::new();
+    host.set_sql(|_, _| seven());
+    let plugin = Started::new::<Branching>(&host);
+    plugin
+        .command("CREATE BRANCH dev WITH (protected)")
+        .expect("a branch");
+    for (statement, told) in [
+        ("CREATE BRANCH dev", "42710 branch \"dev\" already exists"),
+        (
+            "CREATE BRANCH a FROM nowhere",
+            "42704 branch \"nowhere\" does not exist",
+        ),
+        (
+            "CREATE BRANCH a WITH (colour = red)",
+            "22023 unrecognized parameter \"colour\" of a branch",
+        ),
+        (
+            "CREATE BRANCH a WITH (protected = perhaps)",
+            "22023 invalid value for boolean option \"protected\": perhaps",
+        ),
+        ("DROP BRANCH dev", "55000 branch \"dev\" is protected"),
+        (
+            "USE BRANCH nowhere",
+            "42704 branch \"nowhere\" does not exist",
+        ),
+        (
+            "ALTER BRANCH dev RENAME TO main",
+            "42710 branch \"main\" already exists",
+        ),
+    ] {
+        let error = plugin.command(statement).expect_err(statement);
+        assert_eq!(format!("{} {}", error.code.as_str(), error.message), told);
+    }
+    plugin
+        .command("CREATE BRANCH IF NOT EXISTS dev")
+        .expect("it is there");
+    plugin
+        .command("ALTER BRANCH dev SET (protected = false)")
+        .expect("an option");
+    plugin
+        .command("DROP BRANCH dev")
+        .expect("it can be dropped");
+    plugin
+        .command("DROP BRANCH IF EXISTS dev")
+        .expect("it is gone");
+}

@@ -1,0 +1,154 @@
+//! `timeline/1`: branches in a list. Nothing is on them.
+
+use std::collections::BTreeMap;
+
+use heliosdb_plugin_api::abi::value::AbiResult;
+use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
+use heliosdb_plugin_api::service::timeline::AbiBranch;
+use heliosdb_plugin_api::service::{Branch, TimelineV1};
+use heliosdb_plugin_api::{Error, Result, state};
+
+use super::{answer, lock};
+
+/// The id of the main line.
+const MAIN: u32 = 1;
+
+pub static TIMELINE: TimelineV1 = TimelineV1 {
+    list,
+    create,
+    drop: drop_branch,
+    rename,
+    note,
+    choose,
+};
+
+pub struct Branches {
+    all: BTreeMap<u32, Branch>,
+    last: u32,
+}
+
+impl Default for Branches {
+    fn default() -> Branches {
+        let main = Branch {
+            id: MAIN,
+            name: "main".to_owned(),
+            base: None,
+            owner: None,
+            created: None,
+            bytes: 0,
+            is_current: true,
+            note: String::new(),
+        };
+        Branches {
+            all: BTreeMap::from([(MAIN, main)]),
+            last: MAIN,
+        }
+    }
+}
+
+impl Branches {
+    fn known(&mut self, id: u32) -> Result<&mut Branch> {
+        let missing = || {
+            let message = format!("branch {id} does not exist");
+            Error::new(state::UNDEFINED_OBJECT, message)
+        };
+        self.all.get_mut(&id).ok_or_else(missing)
+    }
+
+    fn check_free(&self, name: &str) -> Result<()> {
+        match self.all.values().any(|branch| branch.name == name) {
+            false => Ok(()),
+            true => Err(Error::new(
+                state::DUPLICATE_OBJECT,
+                format!("branch \"{name}\" already exists"),
+            )),
+        }
+    }
+}
+
+extern "C" fn list(host: *const (), statement: *const ()) -> AbiResult<RVec<AbiBranch>> {
+    answer(host, statement, |host| {
+        let branches = lock(&host.branches);
+        let all = branches.all.values().cloned();
+        Ok(all.map(AbiBranch::from).collect())
+    })
+}
+
+extern "C" fn create(
+    host: *const (),
+    statement: *const (),
+    name: RStr<'_>,
+    from: u32,
+    at: ROption<u64>,
+    note: RStr<'_>,
+) -> AbiResult<u32> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        let mut branches = lock(&host.branches);
+        branches.known(from)?;
+        branches.check_free(&name)?;
+        branches.last += 1;
+        let id = branches.last;
+        let branch = Branch {
+            id,
+            name: name.to_string(),
+            base: Some((from, at.unwrap_or(0))),
+            owner: Some("tester".to_owned()),
+            created: Some(0),
+            bytes: 0,
+            is_current: false,
+            note: note.to_string(),
+        };
+        branches.all.insert(id, branch);
+        Ok(id)
+    })
+}
+
+extern "C" fn drop_branch(host: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        let mut branches = lock(&host.branches);
+        branches.known(id)?;
+        branches.all.remove(&id);
+        Ok(())
+    })
+}
+
+extern "C" fn rename(
+    host: *const (),
+    statement: *const (),
+    id: u32,
+    name: RStr<'_>,
+) -> AbiResult<()> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        let mut branches = lock(&host.branches);
+        branches.check_free(&name)?;
+        branches.known(id)?.name = name.to_string();
+        Ok(())
+    })
+}
+
+extern "C" fn note(
+    host: *const (),
+    statement: *const (),
+    id: u32,
+    note: RStr<'_>,
+) -> AbiResult<()> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        lock(&host.branches).known(id)?.note = note.to_string();
+        Ok(())
+    })
+}
+
+extern "C" fn choose(host: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+    answer(host, statement, |host| {
+        let mut branches = lock(&host.branches);
+        branches.known(id)?;
+        for branch in branches.all.values_mut() {
+            branch.is_current = branch.id == id;
+        }
+        Ok(())
+    })
+}
