@@ -68,8 +68,8 @@ fn what_cannot_be_done_is_told() {
             "42710 branch \"main\" already exists",
         ),
     ] {
-        let error = plugin.command(statement).expect_err(statement);
-        assert_eq!(format!("{} {}", error.code.as_str(), error.message), told);
+        let error = plugin.command(statement).expect_err(statement).error;
+        assert_eq!(format!("{} {}", error.sqlstate, error.message), told);
     }
     plugin
         .command("CREATE BRANCH IF NOT EXISTS dev")
