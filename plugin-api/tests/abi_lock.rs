@@ -31,7 +31,7 @@ struct Locked {
 fn published() -> Vec<Locked> {
     use extension::{clause, codec, command, constraint, event, function, index, lifecycle};
     use extension::{migration, observer, operator, testing, types, worker};
-    use service::{blob, budget, catalog, changes, pool, process, sql, store, visible};
+    use service::{blob, budget, catalog, changes, pool, process, sql, store, timeline, visible};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
     }
