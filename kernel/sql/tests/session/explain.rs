@@ -290,7 +290,10 @@ fn buffers_are_the_pages_that_the_statement_asked_for() {
     // The execution has read what the scan did, and what is above the scan as well.
     let all = format!("Buffers: shared hit={}\n", warm[0]);
     assert!(plan.contains(&all), "{plan}");
-    assert!(plan.matches("  Buffers: shared hit=").count() >= 3, "{plan}");
+    assert!(
+        plan.matches("  Buffers: shared hit=").count() >= 3,
+        "{plan}"
+    );
     // A statement that runs is counted likewise.
     s.ok("SELECT pg_stat_statements_reset()");
     s.ok(scan);
