@@ -193,7 +193,7 @@ impl VisitorMut for Binder<'_> {
             self.scopes.push(Scope::From(sources));
             let _ = on.visit(self);
             self.scopes.pop();
-            (insert.on, insert.returning) = (on, returning);
+            (insert.on, insert.returning) = (*on, returning);
         }
         Flow::Continue(())
     }
