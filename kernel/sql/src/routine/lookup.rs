@@ -326,7 +326,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn call(&self, name: &mut ObjectName, args: &mut Vec<FunctionArg>) -> Result<()> {
+    fn call(&self, name: &mut ObjectName, args: &mut [FunctionArg]) -> Result<()> {
         let found = match self.functions.index() {
             Some(index) => self.find(index, name, args)?,
             None => None,

@@ -114,7 +114,7 @@ enum Scope {
 enum Later {
     Query(Option<OrderBy>),
     Select(GroupByExpr, Option<Distinct>),
-    Insert(Option<OnInsert>, Option<Vec<SelectItem>>),
+    Insert(Box<Option<OnInsert>>, Option<Vec<SelectItem>>),
     Nothing,
 }
 
@@ -135,7 +135,7 @@ impl VisitorMut for Binder<'_> {
         let mut later = Later::Nothing;
         let sources = match statement {
             Ast::Insert(insert) => {
-                later = Later::Insert(insert.on.take(), insert.returning.take());
+                later = Later::Insert(Box::new(insert.on.take()), insert.returning.take());
                 Vec::new()
             }
             Ast::Update(update) => {
@@ -193,7 +193,7 @@ impl VisitorMut for Binder<'_> {
             self.scopes.push(Scope::From(sources));
             let _ = on.visit(self);
             self.scopes.pop();
-            (insert.on, insert.returning) = (on, returning);
+            (insert.on, insert.returning) = (*on, returning);
         }
         Flow::Continue(())
     }

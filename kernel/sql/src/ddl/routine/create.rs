@@ -193,7 +193,7 @@ impl Session {
         let differs = |other: &std::sync::Arc<Routine>| {
             other.takes_as_many_as(routine) && columns(other).is_some_and(|c| c != own)
         };
-        if others.any(|other| differs(other)) {
+        if others.any(differs) {
             return Err(SqlError::unsupported(format!(
                 "a function \"{}\" whose columns are not those of another of that name and number of arguments,",
                 routine.name

@@ -110,7 +110,7 @@ pub fn query(request: &Request<'_>) -> SqlResult<Vec<Json>> {
             Err(Failure::Path(error)) if !request.silent => return Err(Failure::Path(error)),
             Ok(_) | Err(Failure::Path(_)) => {}
         }
-        Ok(found.iter().map(Item::to_json).collect())
+        Ok(found.into_iter().map(Item::to_json).collect())
     })?;
     Ok(found.unwrap_or_default())
 }
@@ -146,9 +146,9 @@ fn evaluate<T>(
 }
 
 impl Item<'_> {
-    fn to_json(&self) -> Json {
+    fn to_json(self) -> Json {
         match self {
-            Item::Json(value) => (*value).clone(),
+            Item::Json(value) => value.clone(),
             Item::Datetime(value) => Json::String(value.to_string()),
         }
     }
