@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 25] = [
+const SCRIPTS: [(&str, &str); 26] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -33,6 +33,7 @@ const SCRIPTS: [(&str, &str); 25] = [
     ("spellings", include_str!("spellings.sql")),
     ("subqueries", include_str!("subqueries.sql")),
     ("temporary", include_str!("temporary.sql")),
+    ("ties", include_str!("ties.sql")),
     ("windows", include_str!("windows.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];
