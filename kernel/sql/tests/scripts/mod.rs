@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 26] = [
+const SCRIPTS: [(&str, &str); 29] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -22,6 +22,7 @@ const SCRIPTS: [(&str, &str); 26] = [
     ("functions", include_str!("functions.sql")),
     ("generated", include_str!("generated.sql")),
     ("grouping", include_str!("grouping.sql")),
+    ("include", include_str!("include.sql")),
     ("introspection", include_str!("introspection.sql")),
     ("jsonpath", include_str!("jsonpath.sql")),
     ("merge", include_str!("merge.sql")),
@@ -29,6 +30,8 @@ const SCRIPTS: [(&str, &str); 26] = [
     ("prepared", include_str!("prepared.sql")),
     ("privileges", include_str!("privileges.sql")),
     ("rename", include_str!("rename.sql")),
+    ("role_settings", include_str!("role_settings.sql")),
+    ("row_locks", include_str!("row_locks.sql")),
     ("row_security", include_str!("row_security.sql")),
     ("spellings", include_str!("spellings.sql")),
     ("subqueries", include_str!("subqueries.sql")),
