@@ -43,7 +43,7 @@ struct Item {
 
 /// Columns that `*` stands for.
 enum Star {
-    Column(String, Expr),
+    Column(String, Box<Expr>),
     /// All of an item whose columns are not known here.
     All(String),
 }
@@ -157,9 +157,9 @@ impl Walk<'_> {
     fn add(&mut self, alias: String, kind: Kind, nullable: bool) -> Vec<Star> {
         let star = match &kind {
             Kind::Table(table) => {
-                let columns = table
-                    .live_columns()
-                    .map(|(_, c)| Star::Column(c.name.clone(), column_expr(&alias, &c.name)));
+                let columns = table.live_columns().map(|(_, c)| {
+                    Star::Column(c.name.clone(), Box::new(column_expr(&alias, &c.name)))
+                });
                 columns.collect()
             }
             _ => vec![Star::All(alias.clone())],
@@ -329,7 +329,7 @@ fn merged(
             (Some(left), Some(right)) => match (left_may_lack, right_may_lack) {
                 (false, _) => left,
                 (true, false) => right,
-                (true, true) => crate::semantics::call("coalesce", [left, right]),
+                (true, true) => Box::new(crate::semantics::call("coalesce", [*left, *right])),
             },
             // Not known here, which matters only where `*` is written.
             _ => return vec![Star::All(String::new())],
@@ -344,11 +344,13 @@ fn merged(
 /// What `*` stands for, as items of a select list.
 fn star_items(star: &[Star]) -> Result<Vec<SelectItem>> {
     let items = star.iter().map(|star| match star {
-        Star::Column(name, expr @ Expr::Function(_)) => Ok(SelectItem::ExprWithAlias {
-            expr: expr.clone(),
-            alias: quoted_ident(name),
+        Star::Column(name, expr) => Ok(match expr.as_ref() {
+            merged @ Expr::Function(_) => SelectItem::ExprWithAlias {
+                expr: merged.clone(),
+                alias: quoted_ident(name),
+            },
+            column => SelectItem::UnnamedExpr(column.clone()),
         }),
-        Star::Column(_, expr) => Ok(SelectItem::UnnamedExpr(expr.clone())),
         Star::All(alias) if alias.is_empty() => {
             Err(SqlError::unsupported("FOR UPDATE/SHARE of * of this join"))
         }
