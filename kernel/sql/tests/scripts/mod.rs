@@ -93,6 +93,7 @@ fn scripts_do_what_they_do_in_postgres() {
     };
     let mut wrong = String::new();
     let file = std::env::var("HELIOSDB_SCRIPT").ok();
+    #[expect(clippy::disallowed_methods, reason = "the file is not the engine's")]
     let given = file.map(|file| std::fs::read_to_string(file).unwrap());
     let scripts = match &given {
         Some(script) => vec![("given", script.as_str())],
