@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heliosdb_sql::error::{SqlError, state};
+use heliosdb_sql::session::split_database;
 use heliosdb_sql::{Instance, SessionOptions};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use tokio::sync::Notify;
@@ -461,7 +462,8 @@ impl Connection {
             },
             is_encrypted: self.wire.tls().is_some(),
             user: &client.user,
-            database: &client.database,
+            // A rule for a database is one for all of its branches.
+            database: split_database(&client.database).0,
         };
         hba::method(rules, auth, &candidate).map_err(End::fatal)
     }

@@ -21,8 +21,8 @@ pub(super) const PARAMETER: &str = "branch";
 /// What everybody is on who chooses none.
 pub(super) const MAIN: &str = "main";
 
-/// The database and the branch that a connection asks for.
-pub(super) fn split(database: &str) -> (&str, Option<&str>) {
+/// The database and the branch that a connection asks for: `shop/dev` is the branch `dev` of `shop`.
+pub fn split_database(database: &str) -> (&str, Option<&str>) {
     match database.split_once('/') {
         Some((database, branch)) => (database, Some(branch)),
         None => (database, None),

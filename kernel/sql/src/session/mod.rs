@@ -54,6 +54,7 @@ pub(crate) mod user_type;
 pub(crate) mod utility;
 pub(crate) mod waiting;
 
+pub use self::branch::split_database;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,7 +178,7 @@ impl Session {
         authority
             .check_database(&catalog, instance.database(), Privileges::CONNECT)
             .map_err(|e| e.with_detail("User does not have CONNECT privilege."))?;
-        let (database, branch) = branch::split(&options.database);
+        let (database, branch) = split_database(&options.database);
         if database != instance.database() {
             return Err(SqlError::new(
                 state::INVALID_CATALOG_NAME,
