@@ -55,6 +55,7 @@ pub(crate) mod utility;
 pub(crate) mod waiting;
 
 pub use self::branch::split_database;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
