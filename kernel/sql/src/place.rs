@@ -3,6 +3,8 @@
 //! Who is on no branch follows the name `main`: after a restore in place that is another timeline. A branch is
 //! told by its id, so a session stays on it when it is renamed, and is told when it is dropped.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -101,9 +103,25 @@ pub(crate) fn view_on(engine: &Engine, timeline: TimelineId, ts: Ts) -> Result<R
     gone(engine.view_at_on(timeline, ts))
 }
 
-/// What is durable now on the branch of a name.
-pub(crate) fn visible_on(engine: &Engine, name: &str) -> Result<ReadView> {
-    gone(engine.visible_view_on(named(engine, name)?))
+/// What is durable now on branches, one view of each for all that a statement reads there.
+#[derive(Default)]
+pub(crate) struct Others(RefCell<BTreeMap<TimelineId, ReadView>>);
+
+impl Others {
+    pub fn view(&self, engine: &Engine, timeline: TimelineId) -> Result<ReadView> {
+        if let Some(known) = self.0.borrow().get(&timeline) {
+            return Ok(known.clone());
+        }
+        let view = gone(engine.visible_view_on(timeline))?;
+        self.0.borrow_mut().insert(timeline, view.clone());
+        Ok(view)
+    }
+}
+
+/// The timeline whose privileges, owners and policies are in force for what a view shows: the one whose history
+/// it is.
+pub(crate) fn in_force(engine: &Engine, view: &ReadView) -> Result<TimelineId> {
+    gone(engine.timeline_at(view.timeline(), view.ts()))
 }
 
 /// The timeline of a name.
@@ -127,7 +145,7 @@ fn gone<T>(result: heliosdb_storage::Result<T>) -> Result<T> {
             state::UNDEFINED_OBJECT,
             "the branch of this session was dropped",
         )
-        .with_hint("Choose another one with USE BRANCH."),
+        .with_hint("SET branch = 'main' chooses another one."),
         error => error.into(),
     })
 }

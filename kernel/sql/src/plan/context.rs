@@ -21,11 +21,12 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 use heliosdb_storage::ReadView;
+use heliosdb_storage::ids::TimelineId;
 use sqlparser::ast;
 
 use super::as_of::reference::{Reference, take};
 use super::as_of::time::When;
-use super::as_of::{self, Slot};
+use super::as_of::{self, InForce, Slot};
 use super::changes;
 use super::compile::select;
 use super::error::{convert, wrap};
@@ -41,7 +42,7 @@ use crate::functions::Functions;
 use crate::names;
 use crate::pg_catalog::functions::is_secret;
 use crate::pg_catalog::{SessionView, scalar_function, system_table};
-use crate::place;
+use crate::place::{self, Others};
 use crate::privilege::Authority;
 use crate::privilege::check::denied;
 use crate::routine::{self, Names, Noted};
@@ -171,6 +172,8 @@ pub(crate) struct PlanContext<'a> {
     returned: Arc<[SchemaRef]>,
     /// Whose names of functions are planned.
     names: Names,
+    /// The branch whose definitions are planned, where that is not the session's. What they read, they read there.
+    elsewhere: Option<TimelineId>,
 }
 
 impl<'a> PlanContext<'a> {
@@ -197,6 +200,7 @@ impl<'a> PlanContext<'a> {
             slot: None,
             returned: Arc::default(),
             names: Names::Statement,
+            elsewhere: None,
         }
     }
 
@@ -215,7 +219,15 @@ impl<'a> PlanContext<'a> {
             &self.functions,
             self.names,
             Some(&self.role),
-        )
+        )?;
+        match self.elsewhere {
+            None => Ok(()),
+            // Its body would read the session's branch, and may be another one there.
+            Some(_) => routine::refuse_calls(
+                statement,
+                "functions of users in policies and views of another branch",
+            ),
+        }
     }
 
     /// Adds times that tables are read at. Those whose parameters are not known yet are planned as of
@@ -226,19 +238,27 @@ impl<'a> PlanContext<'a> {
         params: Option<&[ScalarValue]>,
     ) -> std::result::Result<(), SqlError> {
         let instance = &self.info.instance;
+        let (engine, own) = (instance.engine(), self.info.place().id());
+        let others = Others::default();
         for when in times {
-            let view = when.view(instance.engine(), self.state, params)?;
+            let view = when.view(engine, self.state, params, &others)?;
             let planned_for = view.as_ref().map(ReadView::ts);
-            let present = match when.branch() {
-                None => None,
-                Some(branch) => {
-                    let now = place::visible_on(instance.engine(), branch)?;
-                    Some(instance.catalog(&now)?)
-                }
+            let in_force = match (&view, when.branch()) {
+                (Some(view), _) => place::in_force(engine, view)?,
+                (None, Some(branch)) => place::named(engine, branch)?,
+                (None, None) => own,
             };
-            let catalog = match view {
-                Some(view) => instance.catalog(&view)?,
-                None => present.clone().unwrap_or_else(|| self.info.catalog()),
+            let present = match in_force == own && self.elsewhere.is_none() {
+                true => None,
+                false => Some(InForce {
+                    timeline: in_force,
+                    catalog: instance.catalog(&others.view(engine, in_force)?)?,
+                }),
+            };
+            let catalog = match (view, &present) {
+                (Some(view), _) => instance.catalog(&view)?,
+                (None, Some(present)) => present.catalog.clone(),
+                (None, None) => self.info.catalog(),
             };
             self.uses.borrow_mut().times.push(Slot {
                 when: when.clone(),
@@ -271,8 +291,12 @@ impl<'a> PlanContext<'a> {
     }
 
     /// The same to plan the policies of a table in, which is `raw` without them.
-    pub fn inside_policy(&self, table: Oid, raw: Arc<dyn TableSource>) -> PlanContext<'_> {
-        PlanContext {
+    pub fn inside_policy(
+        &self,
+        table: Oid,
+        raw: Arc<dyn TableSource>,
+    ) -> std::result::Result<PlanContext<'_>, SqlError> {
+        Ok(PlanContext {
             state: self.state,
             catalog: self.catalog,
             info: self.info,
@@ -285,10 +309,22 @@ impl<'a> PlanContext<'a> {
             role: self.role.clone(),
             securing: [self.securing.as_slice(), &[table]].concat(),
             raw: Some(raw),
-            slot: None,
+            slot: self.slot_of_now_elsewhere()?,
             returned: Arc::default(),
             names: Names::Stored,
-        }
+            elsewhere: self.elsewhere,
+        })
+    }
+
+    /// A slot for what the definitions of another branch read: that branch as it is now.
+    fn slot_of_now_elsewhere(&self) -> std::result::Result<Option<usize>, SqlError> {
+        let Some(elsewhere) = self.elsewhere else {
+            return Ok(None);
+        };
+        let name = self.info.instance.engine().timeline_name(elsewhere);
+        let slot = self.uses.borrow().times.len();
+        self.add_times(&[When::now_on(name.unwrap_or_default())], Some(&[]))?;
+        Ok(Some(slot))
     }
 
     /// Plans a query of ours.
@@ -458,11 +494,13 @@ impl<'a> PlanContext<'a> {
         reads::check(plan, &restricted)
     }
 
-    /// The same where another catalog is in force.
-    fn under<'b>(&'b self, catalog: &'b CatalogSnapshot) -> PlanContext<'b> {
+    /// The same where another branch's catalog is in force.
+    fn under<'b>(&'b self, present: &'b InForce) -> PlanContext<'b> {
+        let catalog = present.catalog.as_ref();
         PlanContext {
             state: self.state,
             catalog,
+            elsewhere: Some(present.timeline),
             info: self.info,
             search_path: self.search_path.clone(),
             locals: HashMap::new(),
@@ -489,7 +527,7 @@ impl<'a> PlanContext<'a> {
         let past = self.uses.borrow().times.get(slot).cloned();
         let past = past.ok_or_else(|| wrap(undefined_table(schema, name)))?;
         if let Some(present) = &past.present
-            && !std::ptr::eq(self.catalog, present.as_ref())
+            && self.elsewhere != Some(present.timeline)
         {
             return self.under(present).past_source(slot, schema, name);
         }
@@ -503,7 +541,8 @@ impl<'a> PlanContext<'a> {
         let owner = present.as_ref().unwrap_or(&relation).owner();
         let of_now = present.as_ref().unwrap_or(&relation);
         let reading = self.reading(of_now, &relation, false)?;
-        if present.is_some() {
+        // A view depends on what is on its own branch.
+        if present.is_some() && self.elsewhere.is_none() {
             self.uses.borrow_mut().relations.insert(oid);
         }
         match &relation {
@@ -589,11 +628,18 @@ impl<'a> PlanContext<'a> {
             slot,
             returned: Arc::default(),
             names: Names::Stored,
+            elsewhere: self.elsewhere,
         };
         let query = parse_query(&view.definition).map_err(wrap)?;
         let mut statement = sqlparser::ast::Statement::Query(query);
         let first = self.uses.borrow().times.len();
-        let times = take(&mut statement, &self.info.database, first).map_err(wrap)?;
+        let mut times = take(&mut statement, &self.info.database, first).map_err(wrap)?;
+        // Where it says no branch it means the one that it is read on.
+        let around = slot.and_then(|slot| self.uses.borrow().times.get(slot).cloned());
+        let branch = around.and_then(|around| around.when.branch().map(str::to_owned));
+        for moment in &mut times {
+            moment.branch = moment.branch.take().or_else(|| branch.clone());
+        }
         let times = as_of::time::plan(&inner, &times, &[], &mut Vec::new()).map_err(wrap)?;
         inner.add_times(&times, Some(&[])).map_err(wrap)?;
         inner.rewrite(&mut statement).map_err(wrap)?;

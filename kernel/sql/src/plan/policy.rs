@@ -176,7 +176,7 @@ impl PlanContext<'_> {
         }
         let constraints = raw.constraints().cloned().unwrap_or_default();
         let columns = raw.schema();
-        let inner = self.inside_policy(table.oid, raw);
+        let inner = self.inside_policy(table.oid, raw).map_err(wrap)?;
         let plan = inner.plan_query(query)?;
         let plan = Barrier::around(plan);
         Ok(provider_as_source(Arc::new(SecuredTable {
@@ -382,7 +382,7 @@ impl Checks {
             let uses = RefCell::new(Uses::default());
             let plan = {
                 let planning = PlanContext::new(state, &catalog, &info, &uses);
-                let planning = planning.inside_policy(table.oid, rows);
+                let planning = planning.inside_policy(table.oid, rows)?;
                 planning.plan_query(query).map_err(convert)?
             };
             let plan = state

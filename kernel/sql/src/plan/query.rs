@@ -28,10 +28,11 @@ use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
 use crate::catalog::CatalogSnapshot;
-use crate::error::{Result, SqlError};
+use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
-use crate::place;
+use crate::place::{self, Others};
 use crate::routine::Names;
+use crate::semantics::SessionVars;
 use crate::session::explain::Started;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
@@ -360,21 +361,32 @@ impl PlannedQuery {
         let Some(source) = &self.source else {
             return Ok((Cow::Borrowed(self), Vec::new()));
         };
+        let engine = instance.engine();
+        let own = SessionVars::of(state.config_options())
+            .snapshot()?
+            .timeline();
+        let others = Others::default();
         let views = |planned: &PlannedQuery| -> Result<Option<Vec<ReadView>>> {
             let mut views = Vec::with_capacity(planned.uses.times.len());
             for slot in &planned.uses.times {
                 let view = slot
                     .when
-                    .view(instance.engine(), state, Some(params))?
+                    .view(engine, state, Some(params), &others)?
                     .ok_or_else(|| SqlError::internal("a time without its parameters"))?;
                 if instance.catalog_version(&view)? != slot.catalog.version {
                     return Ok(None);
                 }
-                if let (Some(branch), Some(present)) = (slot.when.branch(), &slot.present) {
-                    let now = place::visible_on(instance.engine(), branch)?;
-                    if instance.catalog_version(&now)? != present.version {
-                        return Ok(None);
+                let in_force = place::in_force(engine, &view)?;
+                let is_planned = match &slot.present {
+                    None => in_force == own,
+                    Some(present) => {
+                        let now = others.view(engine, in_force)?;
+                        in_force == present.timeline
+                            && instance.catalog_version(&now)? == present.catalog.version
                     }
+                };
+                if !is_planned {
+                    return Ok(None);
                 }
                 views.push(view);
             }
@@ -395,7 +407,10 @@ impl PlannedQuery {
         }
         match views(&again)? {
             Some(views) => Ok((Cow::Owned(again), views)),
-            None => Err(SqlError::internal("a time that does not stand still")),
+            None => Err(SqlError::new(
+                state::SERIALIZATION_FAILURE,
+                "a branch was changed while a statement that reads it was planned",
+            )),
         }
     }
 

@@ -22,7 +22,8 @@ use datafusion::logical_expr::ScalarUDF;
 use parking_lot::Mutex;
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, TableFactor, VisitMut, VisitorMut,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Statement, TableFactor, VisitMut,
+    VisitorMut, visit_expressions,
 };
 
 use super::call::Callable;
@@ -273,6 +274,22 @@ pub(crate) fn is_volatile(call: &Function, functions: &Functions) -> bool {
     match (resolved, functions.index(), Reference::decode(&name)) {
         (Ok(()), Some(index), Some(reference)) => index.is_volatile(&reference),
         _ => false,
+    }
+}
+
+/// 0A000 when a statement whose calls have their names calls a routine.
+pub(crate) fn refuse_calls(statement: &Statement, what: &str) -> Result<()> {
+    let found = visit_expressions(statement, |e| match e {
+        Expr::Function(call)
+            if is_reference(&crate::semantics::rewrite::names::function_name(&call.name)) =>
+        {
+            ControlFlow::Break(SqlError::unsupported(what))
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ mod traits;
 
 pub(crate) use call::{Callable, is_polymorphic};
 pub(crate) use candidate::{Making, Noted, function};
-pub(crate) use lookup::{Index, Names, clashes, is_volatile, resolve};
+pub(crate) use lookup::{Index, Names, clashes, is_volatile, refuse_calls, resolve};
 pub(crate) use reference::{
     CALLED, Reference, SPREAD, bare, is_reference, labelled, shown, shown_in, site,
 };

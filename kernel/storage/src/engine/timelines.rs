@@ -74,6 +74,22 @@ impl Engine {
         self.inner().timelines.id_of(name)
     }
 
+    /// The name of a timeline that is there.
+    pub fn timeline_name(&self, id: TimelineId) -> Option<String> {
+        self.inner().timelines.name_of(id)
+    }
+
+    /// The timeline whose history is read on `id` at `ts`: `id` itself, or the one above that it branched off
+    /// from after that.
+    pub fn timeline_at(&self, id: TimelineId, ts: Ts) -> Result<TimelineId> {
+        let mut timeline = self.inner().timelines.get(id)?;
+        while let Some(base) = timeline.base().filter(|base| ts <= base.fork_ts()) {
+            let parent = Arc::clone(&base.parent);
+            timeline = parent;
+        }
+        Ok(timeline.id())
+    }
+
     /// The timeline that everybody is on who does not say which.
     pub fn main_timeline(&self) -> TimelineId {
         self.inner().main().id()

@@ -12,8 +12,8 @@
 //! What holds:
 //!
 //! 1. Names mean what they meant at that time; the search path and the functions are the statement's
-//!    own. Privileges and policies are those of now, on the branch that is read. A table that is still
-//!    there is its present owner's.
+//!    own. Privileges and policies are those of now, on the branch whose history is read. A table that is
+//!    still there is its present owner's.
 //! 2. A view is read as it was defined then, and all that it reads is read at that time, unless its
 //!    definition says another.
 //! 3. A transaction's own writes are not seen, and nothing is locked.
@@ -29,9 +29,16 @@ pub(crate) mod time;
 
 use std::sync::Arc;
 
-use heliosdb_storage::ids::Ts;
+use heliosdb_storage::ids::{TimelineId, Ts};
 
 use crate::catalog::CatalogSnapshot;
+
+/// Privileges, owners and policies of another branch.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub timeline: TimelineId,
+    pub catalog: Arc<CatalogSnapshot>,
+}
 
 /// One time that a query reads tables at.
 #[derive(Clone, Debug)]
@@ -41,7 +48,6 @@ pub(crate) struct Slot {
     pub planned_for: Option<Ts>,
     /// The catalog of that time, or the present one.
     pub catalog: Arc<CatalogSnapshot>,
-    /// What is in force on the branch that is read: privileges, owners and policies; `None` for the
-    /// statement's own.
-    pub present: Option<Arc<CatalogSnapshot>>,
+    /// What is in force for what is read, where that is not the statement's own.
+    pub present: Option<InForce>,
 }

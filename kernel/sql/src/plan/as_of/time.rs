@@ -17,7 +17,7 @@ use sqlparser::ast::{self, Expr};
 use super::Slot;
 use super::syntax::{Moment, Time};
 use crate::error::{Result, SqlError, state};
-use crate::place;
+use crate::place::{self, Others};
 use crate::plan::compile::{Expressions, select};
 use crate::plan::context::PlanContext;
 use crate::plan::error::convert;
@@ -157,6 +157,7 @@ impl When {
         engine: &Engine,
         state: &SessionState,
         params: Option<&[ScalarValue]>,
+        others: &Others,
     ) -> Result<Option<ReadView>> {
         let vars = SessionVars::of(state.config_options());
         let present = vars.snapshot()?;
@@ -166,7 +167,7 @@ impl When {
         };
         let (scale, expressions) = match &self.time {
             Planned::Now if on == present.timeline() => return Ok(Some(present.committed())),
-            Planned::Now => return Ok(Some(engine.visible_view_on(on)?)),
+            Planned::Now => return others.view(engine, on).map(Some),
             Planned::At(scale, expressions) => (*scale, expressions),
         };
         let highest = expressions.parameter_max();
@@ -228,6 +229,14 @@ impl When {
         }
         arrive(engine, present, ts, &vars.format)?;
         Ok(Some(place::view_on(engine, on, ts)?))
+    }
+
+    /// A branch as it is now.
+    pub fn now_on(branch: String) -> When {
+        When {
+            branch: Some(branch),
+            time: Planned::Now,
+        }
     }
 
     /// The branch that is named.
