@@ -273,6 +273,11 @@ impl HbaRule {
             &self.databases,
             &["samerole", "samegroup", "replication"],
         )?;
+        if let Some(name) = self.databases.iter().find(|name| name.contains('/')) {
+            return Err(format!(
+                "\"{name}\" is no database: rules for a database are for all of its branches"
+            ));
+        }
         check_names("user", &self.users, &[])?;
         let trusts = self.method(auth) == HbaMethod::Prove(AuthMethod::Trust);
         if trusts && !self.address.is_none_or(Address::is_loopback) {

@@ -11,9 +11,10 @@ use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Error as StorageError, TimelineInfo};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Oid;
 use crate::catalog::access::Privileges;
+use crate::catalog::{CatalogVersion, Oid};
 use crate::error::{Result, SqlError, state};
+use crate::instance::Instance;
 use crate::names::NAME_BYTES_MAX;
 use crate::privilege::check::not_owner;
 use crate::session::Session;
@@ -45,6 +46,10 @@ fn undefined(id: TimelineId) -> SqlError {
         state::UNDEFINED_OBJECT,
         format!("branch {} does not exist", id.0),
     )
+}
+
+fn catalog_now(instance: &Instance, timeline: TimelineId) -> Result<CatalogVersion> {
+    instance.catalog_version(&instance.engine().latest_view_on(timeline)?)
 }
 
 /// 42602 for what names no branch.
@@ -99,6 +104,7 @@ impl Session {
     ) -> Result<u32> {
         check_name(name)?;
         self.check_no_block("CREATE BRANCH")?;
+        self.check_writable("CREATE BRANCH")?;
         let (_, catalog) = self.read_view()?;
         let (role, database) = (self.info.role(), self.instance.database());
         role.check_database(&catalog, database, Privileges::CREATE)?;
@@ -110,6 +116,18 @@ impl Session {
             plugin: plugin.to_owned(),
         };
         let at = at.map_or(now, Ts);
+        // Rights that were taken since would be there again.
+        if at < now && !role.superuser {
+            let then = self
+                .instance
+                .catalog_version(&engine.view_at_on(from, at)?)?;
+            if then != catalog_now(&self.instance, from)? {
+                return Err(SqlError::new(
+                    state::INSUFFICIENT_PRIVILEGE,
+                    "must be superuser to make a branch of a time when definitions or rights were others",
+                ));
+            }
+        }
         let made = engine.create_timeline_with_note(name, from, at, &note.to_bytes());
         match made {
             Ok(id) => Ok(id.0),
@@ -128,6 +146,7 @@ impl Session {
     /// Drops a branch, and what it alone holds.
     pub(crate) fn drop_branch(&mut self, id: u32) -> Result<()> {
         self.check_no_block("DROP BRANCH")?;
+        self.check_writable("DROP BRANCH")?;
         let (info, _) = self.own_branch(id)?;
         if self.info.branch() == Some(info.id) {
             return Err(SqlError::new(
@@ -150,6 +169,7 @@ impl Session {
     pub(crate) fn rename_branch(&mut self, id: u32, name: &str) -> Result<()> {
         check_name(name)?;
         self.check_no_block("ALTER BRANCH")?;
+        self.check_writable("ALTER BRANCH")?;
         let (info, _) = self.own_branch(id)?;
         Ok(self.instance.engine().rename_timeline(info.id, name)?)
     }
@@ -157,6 +177,7 @@ impl Session {
     /// Replaces what the plugin noted of a branch.
     pub(crate) fn note_branch(&mut self, id: u32, plugin: &str) -> Result<()> {
         self.check_no_block("ALTER BRANCH")?;
+        self.check_writable("ALTER BRANCH")?;
         let (info, note) = self.own_branch(id)?;
         let note = Note {
             plugin: plugin.to_owned(),

@@ -295,7 +295,7 @@ impl Reader<'_> {
                     depth = depth.checked_sub(1).ok_or_else(|| self.unexpected())?
                 }
                 Token::Symbol(';') => return Err(self.unexpected()),
-                _ if depth == 0 && self.is_word(0, "with") => break,
+                _ if depth == 0 && self.is_with_options() => break,
                 _ => {}
             }
             self.at += 1;
@@ -307,6 +307,12 @@ impl Reader<'_> {
             }
             _ => Err(self.unexpected()),
         }
+    }
+
+    /// `timestamp with time zone` goes on.
+    fn is_with_options(&self) -> bool {
+        let next = self.tokens.get(self.at + 1);
+        self.is_word(0, "with") && next.is_some_and(|next| next.token == Token::Symbol('('))
     }
 
     fn options(&mut self) -> Result<Options> {

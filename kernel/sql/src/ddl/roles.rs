@@ -204,6 +204,7 @@ impl Session {
                         format!("role \"{new}\" already exists"),
                     ));
                 }
+                self.check_shared("roles")?;
                 self.give_pins(&name, &new)?;
                 role.name = new;
             }

@@ -36,7 +36,6 @@ impl Session {
             let (ty, typmod) = parse_type_name(ty).ok()?;
             Some(crossing_type(&ty.arrow_typmod(typmod)))
         };
-        let fresh = !self.txn.has_storage();
         let (outcome, in_hand) = self.with_watched_services(Reads::Free, |services| {
             registered.run(services, text, arrow_type)
         })?;
@@ -57,7 +56,7 @@ impl Session {
             )));
         }
         self.tell_of_changes(&command.plugin, &command.prefix, &in_hand)?;
-        self.go_to_asked_branch(fresh)?;
+        self.go_to_asked_branch()?;
         if command.columns.is_none() {
             return Ok(Outcome::Command(CommandTag::new(outcome.tag)));
         }

@@ -13,13 +13,13 @@ use crate::catalog::model::{Object, oid};
 use crate::catalog::store::Change;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
-use crate::place;
+use crate::place::{self, Place};
 
 /// The parameter that shows it.
 pub(super) const PARAMETER: &str = "branch";
 
 /// What everybody is on who chooses none.
-pub(super) const MAIN: &str = "main";
+const MAIN: &str = "main";
 
 /// The database and the branch that a connection asks for: `shop/dev` is the branch `dev` of `shop`.
 pub fn split_database(database: &str) -> (&str, Option<&str>) {
@@ -73,8 +73,11 @@ impl Session {
             return Err(SqlError::unsupported("SET LOCAL branch")
                 .with_hint("A transaction is of one branch; use SET branch before it."));
         }
-        let name = name.unwrap_or(&self.home_branch).to_owned();
-        self.use_branch(&name)?;
+        let branch = match name {
+            Some(name) => find(&self.instance, name)?,
+            None => self.home_branch,
+        };
+        self.use_branch(branch)?;
         Ok(Outcome::Command(CommandTag::new("SET")))
     }
 
@@ -82,30 +85,39 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// 42704 when there is no branch of that name, 25001 in a transaction, 55006 when the session has
-    /// temporary tables.
-    pub(crate) fn use_branch(&mut self, name: &str) -> Result<()> {
-        let branch = find(&self.instance, name)?;
-        if self.nesting > 0 || self.txn.is_explicit() || self.txn.has_storage() {
+    /// 42704 when the branch is gone, 25001 in a transaction, 55006 when the session has temporary tables.
+    fn use_branch(&mut self, branch: Option<TimelineId>) -> Result<()> {
+        if branch == self.info.branch() {
+            return Ok(());
+        }
+        if self.nesting > 0 || self.txn.in_block() || self.txn.has_storage() {
             return Err(SqlError::new(
                 state::ACTIVE_SQL_TRANSACTION,
                 "a session cannot change its branch inside a transaction block",
             ));
         }
-        if branch != self.info.branch() {
-            self.check_no_temporary()?;
-            self.info.set_branch(branch);
-            self.forget_reader();
-            self.catalog_since = None;
-        }
-        self.info
-            .change_settings(|settings| settings.set_internal(PARAMETER, name));
+        Place::new(self.instance.engine(), branch).visible_view()?;
+        self.check_no_temporary()?;
+        self.info.set_branch(branch);
+        self.forget_reader();
+        self.catalog_since = None;
         Ok(())
     }
 
-    /// 25001 for what cannot be part of a transaction.
+    /// 0A000 on a branch for what is one for all branches.
+    pub(crate) fn check_shared(&self, what: &str) -> Result<()> {
+        match self.info.branch() {
+            None => Ok(()),
+            Some(_) => Err(
+                SqlError::unsupported(format!("changing {what} on a branch"))
+                    .with_hint("They are the same on all branches; change them on main."),
+            ),
+        }
+    }
+
+    /// 25001 for what cannot be part of a transaction, with other statements or without.
     pub(crate) fn check_no_block(&self, what: &str) -> Result<()> {
-        match self.txn.is_explicit() {
+        match self.info.is_in_block() {
             false => Ok(()),
             true => Err(SqlError::new(
                 state::ACTIVE_SQL_TRANSACTION,
@@ -114,21 +126,21 @@ impl Session {
         }
     }
 
-    /// Goes to the branch that a command asked for. `fresh` says that the transaction began with the
-    /// command, which wrote nothing.
-    pub(crate) fn go_to_asked_branch(&mut self, fresh: bool) -> Result<()> {
+    /// Goes to the branch that a command asked for. The transaction began with the command, which wrote nothing.
+    pub(crate) fn go_to_asked_branch(&mut self) -> Result<()> {
         let Some(asked) = self.info.take_asked_branch() else {
             return Ok(());
         };
-        if fresh {
-            self.txn.end_unused();
-        }
-        let mut all = self.instance.engine().timelines().into_iter();
-        let name = all.find(|info| info.id == asked).map(|info| info.name);
-        self.use_branch(&name.unwrap_or_default())
+        self.txn.end_unused();
+        let is_main = asked == self.instance.engine().main_timeline();
+        self.use_branch((!is_main).then_some(asked))
     }
 
     fn check_no_temporary(&self) -> Result<()> {
+        // They are gone with their branch.
+        if self.info.place().visible_view().is_err() {
+            return Ok(());
+        }
         let catalog = self.info.catalog();
         let schema = self.info.temporary_schema();
         let own = catalog.schema_by_name(&schema);

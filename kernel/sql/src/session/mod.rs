@@ -64,7 +64,7 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SessionState;
 use datafusion::scalar::ScalarValue;
-use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::activity::ClientAddress;
@@ -129,7 +129,7 @@ pub struct Session {
     /// Rows that parts of the running statement gave to others, by slot.
     pub(crate) returned: Vec<Arc<[RecordBatch]>>,
     /// The branch that it began on.
-    home_branch: String,
+    home_branch: Option<TimelineId>,
     /// Where queries leave their plans, for EXPLAIN ANALYZE.
     watch: Option<explain::Watch>,
     /// The settings whose reported parameters the client was last told.
@@ -186,8 +186,10 @@ impl Session {
                 format!("database \"{database}\" does not exist"),
             ));
         }
-        let home_branch = branch.unwrap_or(branch::MAIN).to_owned();
-        let chosen = branch::find(&instance, &home_branch)?;
+        let home_branch = match branch {
+            Some(branch) => branch::find(&instance, branch)?,
+            None => None,
+        };
         let mut settings = Settings::default();
         let identity = Identity {
             session: role.oid,
@@ -201,7 +203,6 @@ impl Session {
         };
         settings.set_identity(identity, shown);
         settings.set_internal("helios.edition", instance.edition());
-        settings.set_internal(branch::PARAMETER, &home_branch);
         let most = instance.monitor().statements.most();
         settings.set_internal("pg_stat_statements.max", &most.to_string());
         for (name, value) in instance.log_defaults() {
@@ -228,7 +229,7 @@ impl Session {
             settings,
             catalog,
         );
-        info.set_branch(chosen);
+        info.set_branch(home_branch);
         let info = Arc::new(info.of_client(options.client));
         info.instance
             .activity()

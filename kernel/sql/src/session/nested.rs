@@ -20,7 +20,6 @@ use std::sync::atomic::AtomicBool;
 use heliosdb_storage::{Interrupt, ReadView};
 use sqlparser::ast::Statement as Ast;
 
-use super::branch::MAIN;
 use super::info::SessionInfo;
 use super::kept::KeptRows;
 use super::outcome::{Outcome, ResultColumn, Value};
@@ -153,7 +152,7 @@ impl Session {
             catalog_since: None,
             notices: Vec::new(),
             reader: None,
-            home_branch: MAIN.to_owned(),
+            home_branch: None,
             returned: Vec::new(),
             watch: None,
             told: None,

@@ -10,7 +10,7 @@ use heliosdb_storage::governor::Caps;
 
 use super::outcome::Outcome;
 use super::settings::{Settings, server_value};
-use super::{Session, done, info::SessionInfo};
+use super::{Session, branch, done, info::SessionInfo};
 use crate::edition;
 use crate::error::{Result, SqlError, state};
 
@@ -70,6 +70,11 @@ impl SessionInfo {
         let mut settings = self.settings();
         for name in NAMES {
             settings.set_internal(name, &value(&caps, name));
+        }
+        // It may have got another name.
+        if let Some(branch) = self.branch() {
+            let name = self.instance.engine().timeline_name(branch);
+            settings.set_internal(branch::PARAMETER, &name.unwrap_or_default());
         }
         settings
     }

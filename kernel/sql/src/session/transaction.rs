@@ -399,7 +399,7 @@ impl Session {
         }
     }
 
-    fn commit_storage(&mut self) -> Result<()> {
+    pub(super) fn commit_storage(&mut self) -> Result<()> {
         let used_sequence = self.info.take_used_sequence();
         let Some(mut transaction) = self.txn.storage.take() else {
             return Ok(());

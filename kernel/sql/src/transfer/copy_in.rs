@@ -307,9 +307,8 @@ impl Session {
 
     /// COPY FREEZE is for a table that this transaction has created or truncated.
     fn check_private(&self, table: &Table) -> Result<()> {
-        let committed = self
-            .instance
-            .catalog(&self.instance.engine().latest_view())?;
+        let (engine, timeline) = (self.instance.engine(), self.info.place().id());
+        let committed = self.instance.catalog(&engine.latest_view_on(timeline)?)?;
         match committed.table(table.oid) {
             Some(known) if known.collection == table.collection => Err(SqlError::new(
                 state::OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -18,8 +18,9 @@ use sqlparser::ast::{
     Expr, Ident, ObjectNamePart, Spanned, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::Dialect;
+use sqlparser::keywords::{RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
 use crate::error::{SqlError, state};
 use crate::names::{fold, quote};
@@ -152,7 +153,14 @@ fn branch_of(
     token: &TokenWithSpan,
     next: &TokenWithSpan,
 ) -> Option<String> {
-    let before = before.filter(|before| matches!(before.token, Token::Word(_)))?;
+    // Behind a word of the grammar it is the operator: `WHERE@x > 1`.
+    let may_name = |word: &Word| {
+        word.quote_style.is_some()
+            || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
+                && !RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword)
+    };
+    let before =
+        before.filter(|before| matches!(&before.token, Token::Word(word) if may_name(word)))?;
     let is_one = token.token == Token::AtSign
         && before.span.end == token.span.start
         && token.span.end == next.span.start;
@@ -361,7 +369,11 @@ mod tests {
             "SELECT * FROM t@dev JOIN s.t@\"A b\" AS OF SCN 7 AS u ON t.a = u.a, v@main as of now w",
             expect!["SELECT * FROM t@dev JOIN s.t@\"A b\" AS OF SCN 7 AS u ON t.a = u.a, v@main w"],
         );
-        for sql in ["SELECT @ a, @ -5", "SELECT a @> b, a <@ b FROM t"] {
+        for sql in [
+            "SELECT @ a, @ -5",
+            "SELECT a @> b, a <@ b FROM t",
+            "SELECT@a FROM t WHERE@b > 1",
+        ] {
             assert!(read(sql).is_ok(), "operators stay what they are: {sql}");
         }
         check(
