@@ -28,7 +28,7 @@ fn what_is_written_on_a_branch_stays_there() {
     );
     branch(&db, "dev", "main");
     let mut dev = on(&db, "dev");
-    assert_eq!(dev.ok("SHOW branch"), "branch\ndev\n");
+    assert_eq!(dev.ok("SHOW branch"), "branch\ndev\nSHOW\n");
     assert_eq!(
         dev.ok("SELECT * FROM t ORDER BY id"),
         "id | n\n1 | 1\n2 | 2\n"
@@ -117,7 +117,7 @@ fn a_session_changes_its_branch_between_transactions() {
     s.ok("CREATE TEMP TABLE mine (a int)");
     assert!(s.run("SET branch = 'dev'").starts_with("ERROR 55006"));
     s.ok("DROP TABLE mine; SET branch = 'dev'; DISCARD ALL");
-    assert_eq!(s.ok("SHOW branch"), "branch\nmain\n");
+    assert_eq!(s.ok("SHOW branch"), "branch\nmain\nSHOW\n");
     s.ok("SET branch = 'dev'; CREATE TABLE t (a int)");
     let engine = db.instance.engine();
     engine
@@ -125,7 +125,7 @@ fn a_session_changes_its_branch_between_transactions() {
         .unwrap();
     assert_eq!(
         s.run("SELECT * FROM t"),
-        "ERROR 42704: the branch of this session was dropped\nHINT: Choose another one with USE BRANCH.\n"
+        "ERROR 42704: the branch of this session was dropped\nHINT: SET branch = 'main' chooses another one.\n"
     );
     s.ok("SET branch = 'main'");
     assert!(s.run("SELECT * FROM t").starts_with("ERROR 42P01"));
@@ -139,7 +139,7 @@ fn roles_are_the_databases() {
     branch(&db, "dev", "main");
     let mut dev = on(&db, "dev");
     dev.ok("CREATE TABLE u (a int)");
-    main.ok("CREATE ROLE bob; ALTER ROLE ann SUPERUSER");
+    main.ok("CREATE ROLE bob; CREATE ROLE carl; ALTER ROLE ann SUPERUSER");
     assert_eq!(
         dev.ok("SELECT rolname, rolsuper FROM pg_roles WHERE rolname IN ('ann', 'bob') ORDER BY 1"),
         "rolname | rolsuper\nann | t\nbob | f\n"
@@ -151,9 +151,76 @@ fn roles_are_the_databases() {
     for statement in [
         "CREATE ROLE eve",
         "ALTER ROLE bob SUPERUSER",
-        "DROP ROLE bob",
+        "DROP ROLE carl",
+        "ALTER ROLE carl RENAME TO eve",
         "GRANT CONNECT ON DATABASE helios TO bob",
     ] {
         assert!(dev.run(statement).starts_with("ERROR 0A000"), "{statement}");
     }
+}
+
+/// What another branch says of its tables is said with what is there, and no one's definitions here count.
+#[test]
+fn definitions_of_another_branch_read_that_branch() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok("CREATE ROLE eve LOGIN; GRANT CREATE ON SCHEMA public TO eve;
+             CREATE TABLE member (who text, tenant int);
+             CREATE TABLE doc (tenant int, body text); INSERT INTO doc VALUES (7, 'secret'), (8, 'open');
+             ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY p ON doc USING (tenant IN (SELECT tenant FROM member WHERE who = current_user));
+             GRANT SELECT ON doc, member TO eve;
+             CREATE TABLE pay (n int); INSERT INTO pay VALUES (1);
+             CREATE VIEW total AS SELECT sum(n) AS n FROM pay AS OF NOW");
+    branch(&db, "dev", "main");
+    let mut dev = on(&db, "dev");
+    dev.ok(
+        "GRANT INSERT ON member TO eve; GRANT SELECT ON pay TO eve; INSERT INTO pay VALUES (10)",
+    );
+    assert_eq!(
+        dev.ok("SELECT m.n, d.n FROM total@main m, total d"),
+        "n | n\n1 | 11\n"
+    );
+    let mut eve = on(&db, "dev");
+    eve.ok("SET SESSION AUTHORIZATION eve; INSERT INTO member VALUES ('eve', 7)");
+    assert_eq!(eve.ok("SELECT body FROM doc"), "body\nsecret\n");
+    assert_eq!(eve.ok("SELECT body FROM doc@main"), "body\n");
+    assert_eq!(eve.ok("SELECT body FROM doc@dev"), "body\nsecret\n");
+    // What eve may read here opens neither the other branch nor the time that both share.
+    assert_eq!(eve.ok("SELECT count(*) FROM pay"), "count\n2\n");
+    assert!(eve.run("SELECT * FROM pay@main").starts_with("ERROR 42501"));
+    eve.ok("CREATE VIEW seen AS SELECT * FROM pay AS OF NOW");
+    main.ok("INSERT INTO pay VALUES (100)");
+    let mut eve_on_main = db.session();
+    eve_on_main.ok("SET SESSION AUTHORIZATION eve");
+    assert_eq!(eve_on_main.ok("SELECT sum(n) FROM seen@dev"), "sum\n11\n");
+    main.ok(
+        "CREATE FUNCTION may_see(text) RETURNS bool LANGUAGE sql AS 'SELECT false';
+             CREATE POLICY q ON doc USING (may_see(body))",
+    );
+    eve.ok("CREATE FUNCTION may_see(text) RETURNS bool LANGUAGE sql AS 'SELECT true'");
+    assert!(eve.run("SELECT * FROM doc@main").starts_with("ERROR 0A000"));
+}
+
+/// A grant on a branch is for what is on the branch, not for what its parent had before.
+#[test]
+fn a_branchs_past_before_its_fork_is_its_parents() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok("CREATE ROLE eve; CREATE TABLE pay (n int); INSERT INTO pay VALUES (1)");
+    let scn = main.ok("SELECT helios_current_scn()");
+    let scn = scn.lines().nth(1).unwrap();
+    branch(&db, "dev", "main");
+    let mut dev = on(&db, "dev");
+    dev.ok("DELETE FROM pay; GRANT SELECT ON pay TO eve; SET ROLE eve");
+    assert_eq!(dev.ok("SELECT count(*) FROM pay"), "count\n0\n");
+    assert!(
+        dev.run(&format!("SELECT * FROM pay AS OF SCN {scn}"))
+            .starts_with("ERROR 42501")
+    );
+    main.ok("GRANT SELECT ON pay TO eve");
+    assert_eq!(
+        dev.ok(&format!("SELECT * FROM pay AS OF SCN {scn}")),
+        "n\n1\n"
+    );
 }

@@ -644,8 +644,8 @@ fn what_is_refused() {
             HINT: Write AS OF after the tables inside it.
             ERROR 42809: "item" is a WITH query, which has no time of its own
             HINT: Write AS OF after the tables inside it.
-            ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-            ERROR 42601: AS OF can only follow the name of a table or view that a query reads
+            ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+            ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
             ERROR 0A000: FOR UPDATE/SHARE with AS OF is not supported
             ERROR 0A000: AS OF here is not supported
         "#]],
@@ -664,12 +664,12 @@ fn what_is_refused() {
     ];
     let errors: String = syntax.map(|sql| s.run(sql)).concat();
     expect![[r#"
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
         ERROR 0A000: AS OF TRANSACTION is not supported
         HINT: Use AS OF SCN; helios_current_scn() gives the present one.
         ERROR 42601: syntax error at end of input
