@@ -340,11 +340,14 @@ impl Instance {
         self.hba_rules.lock().clone()
     }
 
-    /// The secret a client must prove to know; `None` when the role has no password.
+    /// The secret a client must prove to know; `None` when the role has no password, or none that is still good.
     pub fn role_secret(&self, role: &str) -> Result<Option<ScramSecret>> {
         let catalog = self.catalog(&self.engine.latest_view())?;
+        let now = i64::try_from(self.engine.now_micros()).unwrap_or(i64::MAX);
+        let is_valid = |role: &&Arc<Role>| role.valid_until.is_none_or(|until| now <= until);
         match catalog
             .role_by_name(role)
+            .filter(is_valid)
             .and_then(|r| r.password.as_deref())
         {
             None => Ok(None),

@@ -31,6 +31,8 @@ pub(crate) fn objects(superuser: &str) -> Vec<Change> {
             bypass_rls: false,
             member_of: Vec::new(),
             default_privileges: Vec::new(),
+            valid_until: None,
+            settings: Vec::new(),
         }))),
     ]
 }

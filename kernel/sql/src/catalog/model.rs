@@ -349,6 +349,9 @@ pub struct Index {
     /// Only rows for which this is true are in the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<IndexExpression>,
+    /// The columns of INCLUDE. No entry has their values: whoever finds one reads the row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<ColumnId16>,
 }
 
 /// An expression over the columns of an index's table, which it calls `c0`, `c1` … by their places.
@@ -464,6 +467,30 @@ pub struct Role {
     /// What it grants on what it will make.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_privileges: Vec<DefaultPrivileges>,
+    /// Until when its password is good, in microseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<i64>,
+    /// What sessions begin with. The first role has those that belong to no role, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<RoleSetting>,
+}
+
+/// A parameter's value for new sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSetting {
+    pub scope: SettingScope,
+    pub name: String,
+    pub value: String,
+}
+
+/// Whose sessions a setting is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettingScope {
+    Role,
+    RoleInDatabase,
+    Database,
+    AllRoles,
 }
 
 /// A comment on an object (`sub = 0`) or on a column (its attribute number).
@@ -636,6 +663,11 @@ impl Index {
     pub fn expression(&self, part: &IndexColumn) -> Option<&IndexExpression> {
         let place = part.column.checked_sub(EXPRESSION)?;
         self.expressions.get(usize::from(place))
+    }
+
+    /// Whether the index goes with a column of the table.
+    pub fn names(&self, column: ColumnId16) -> bool {
+        self.reads(column) || self.included.contains(&column)
     }
 
     /// Whether entries depend on a column of the table.

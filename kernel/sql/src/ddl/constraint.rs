@@ -7,7 +7,7 @@ use heliosdb_storage::ids::{CollectionId, ColumnId};
 use sqlparser::ast::{self, Expr};
 
 use super::create_table::deferral;
-use super::index::fill_online;
+use super::index::{fill_online, told_apart};
 use super::put;
 use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
@@ -20,6 +20,7 @@ use crate::names::{self, fold};
 use crate::plan::error::convert;
 use crate::plan::scan::conform;
 use crate::session::Session;
+use crate::session::spelling::take_included;
 
 /// What a new constraint does about the rows that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,24 +73,26 @@ pub(crate) enum ConstraintRequest {
 }
 
 pub(crate) enum KeyColumns {
-    Named(Vec<String>),
+    /// Those of the key, and those of INCLUDE.
+    Named(Vec<String>, Vec<String>),
     /// USING INDEX.
     Index(String),
 }
 
 impl KeyColumns {
     pub fn from_ast(columns: &[ast::IndexColumn]) -> Result<KeyColumns> {
-        columns
-            .iter()
-            .map(|c| match &c.column.expr {
+        let (key, included) = take_included(columns);
+        let names = |columns: &[ast::IndexColumn]| {
+            let names = columns.iter().map(|c| match &c.column.expr {
                 Expr::Identifier(ident) => Ok(fold(ident)),
                 other => Err(SqlError::new(
                     state::SYNTAX_ERROR,
                     format!("syntax error at or near \"{other}\""),
                 )),
-            })
-            .collect::<Result<_>>()
-            .map(KeyColumns::Named)
+            });
+            names.collect::<Result<_>>()
+        };
+        Ok(KeyColumns::Named(names(key)?, names(included)?))
     }
 }
 
@@ -163,6 +166,22 @@ pub(crate) fn column_places(table: &Table, columns: &[String]) -> Result<Vec<u16
         places.push(id.0);
     }
     Ok(places)
+}
+
+/// The places of the columns of INCLUDE, which may be of any type.
+pub(crate) fn included_places(
+    table: &Table,
+    columns: &[String],
+    named_in: &str,
+) -> Result<Vec<u16>> {
+    let place = |name: &String| match table.column(name) {
+        Some((id, _)) => Ok(id.0),
+        None => Err(SqlError::new(
+            state::UNDEFINED_COLUMN,
+            format!("column \"{name}\"{named_in} does not exist"),
+        )),
+    };
+    columns.iter().map(place).collect()
 }
 
 impl Session {
@@ -244,13 +263,14 @@ impl Session {
                 ),
             ));
         }
-        let columns = match columns {
-            KeyColumns::Named(columns) => columns,
+        let (columns, named) = match columns {
+            KeyColumns::Named(columns, included) => (columns, included),
             KeyColumns::Index(index) => {
                 return self.adopt_index(&catalog, &mut table, name, primary, &index);
             }
         };
         let places = column_places(&table, &columns)?;
+        let included = included_places(&table, &named, " named in key")?;
         let taken = |n: &str| {
             catalog.relation_in(table.schema, n).is_some()
                 || catalog.constraints_of(table.oid).any(|c| c.name == n)
@@ -262,14 +282,17 @@ impl Session {
                 name
             }
             None if primary => names::choose(&table.name, "", "pkey", taken),
-            None => names::choose(&table.name, &columns.join("_"), "key", taken),
+            None => {
+                let columns = told_apart([columns, named].concat()).join("_");
+                names::choose(&table.name, &columns, "key", taken)
+            }
         };
         let mut changes = Vec::new();
         if primary {
             self.make_not_null(&catalog, &mut table, &places, check)?;
             changes.push(put!(Table, table.clone()));
         }
-        super::index::check_keys(places.len())?;
+        super::index::check_keys(places.len() + included.len())?;
         let constraint = self.instance.allocate_oid()?;
         let index = Index {
             oid: self.instance.allocate_oid()?,
@@ -293,6 +316,7 @@ impl Session {
             clustered: false,
             expressions: Vec::new(),
             predicate: None,
+            included,
         };
         let kind = if primary {
             ConstraintKind::PrimaryKey {

@@ -91,7 +91,7 @@ impl ColumnRequest {
                     request.constraints.push(ConstraintRequest::Key {
                         name: constraint_name,
                         primary: true,
-                        columns: KeyColumns::Named(vec![name.clone()]),
+                        columns: KeyColumns::Named(vec![name.clone()], Vec::new()),
                     });
                 }
                 ColumnOption::Unique(c) => {
@@ -100,7 +100,7 @@ impl ColumnRequest {
                     request.constraints.push(ConstraintRequest::Key {
                         name: constraint_name,
                         primary: false,
-                        columns: KeyColumns::Named(vec![name.clone()]),
+                        columns: KeyColumns::Named(vec![name.clone()], Vec::new()),
                     });
                 }
                 ColumnOption::Check(c) => request.constraints.push(ConstraintRequest::Check {

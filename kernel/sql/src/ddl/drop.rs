@@ -457,8 +457,10 @@ impl Session {
             roots.push(constraint.oid);
         }
         for index in catalog.indexes_of(table.oid) {
-            if index.constraint.is_none() && index.reads(place) {
-                roots.push(index.oid);
+            match index.constraint {
+                None if index.names(place) => roots.push(index.oid),
+                Some(constraint) if index.included.contains(&place) => roots.push(constraint),
+                _ => {}
             }
         }
         for sequence in catalog.sequences() {

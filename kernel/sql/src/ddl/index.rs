@@ -6,7 +6,7 @@ use heliosdb_storage::schema::{IndexDef, TableDef};
 use heliosdb_storage::{LockWait, TableLockMode, Transaction};
 use sqlparser::ast::{self, Expr};
 
-use super::constraint::Fill;
+use super::constraint::{Fill, included_places};
 use super::index_labels::with_keys;
 use super::put;
 use super::row_expression::{RowExpression, check_without_plugins};
@@ -17,6 +17,7 @@ use crate::names::{self, fold};
 use crate::pg_catalog::builtin::{accepts, btree_class, builtin_classes};
 use crate::plan::computed;
 use crate::session::outcome::Outcome;
+use crate::session::spelling::take_included;
 use crate::session::statement::parse_expression;
 use crate::session::{Session, done};
 use crate::types::PgType;
@@ -56,9 +57,6 @@ impl Session {
                 "index access method {method}"
             )));
         }
-        if !create.include.is_empty() {
-            return Err(SqlError::unsupported("INCLUDE columns of an index"));
-        }
         if !create.with.is_empty() || !create.index_options.is_empty() {
             return Err(SqlError::unsupported("index storage parameters"));
         }
@@ -71,7 +69,8 @@ impl Session {
                 "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
             ));
         }
-        check_keys(create.columns.len())?;
+        let (keys, included) = take_included(&create.columns);
+        check_keys(keys.len() + included.len())?;
         let mode = TableLockMode::ShareUpdateExclusive;
         let table = self.ddl_table(&create.table_name, mode)?;
         let (_, catalog) = self.write_view()?;
@@ -82,7 +81,7 @@ impl Session {
         let mut columns = Vec::new();
         let mut expressions = Vec::new();
         let mut column_names = Vec::new();
-        for c in &create.columns {
+        for c in keys {
             let (column, name, type_oid) = match unwrap_parentheses(&c.column.expr) {
                 Expr::Identifier(ident) => {
                     let name = fold(ident);
@@ -114,6 +113,9 @@ impl Session {
             });
             column_names.push(name);
         }
+        let named: Vec<String> = included.iter().map(included_name).collect::<Result<_>>()?;
+        let included = included_places(&table, &named, "")?;
+        column_names.extend(named);
         let name = match &create.name {
             Some(name) => {
                 let (schema, name) = names::qualified(name, &self.info.database)?;
@@ -125,9 +127,12 @@ impl Session {
                 }
                 name
             }
-            None => names::choose(&table.name, &column_names.join("_"), "idx", |n| {
-                catalog.relation_in(table.schema, n).is_some()
-            }),
+            None => names::choose(
+                &table.name,
+                &told_apart(column_names).join("_"),
+                "idx",
+                |n| catalog.relation_in(table.schema, n).is_some(),
+            ),
         };
         if create.if_not_exists && catalog.relation_in(table.schema, &name).is_some() {
             self.notify_skipped(format!("relation \"{name}\" already exists, skipping"));
@@ -148,6 +153,7 @@ impl Session {
             clustered: false,
             expressions,
             predicate,
+            included,
         };
         self.add_index(index, Vec::new(), Fill::Online)?;
         done("CREATE INDEX")
@@ -328,6 +334,39 @@ pub(super) fn check_operator_class(class: Oid, type_oid: Oid) -> Result<()> {
     ))
 }
 
+/// A column of INCLUDE, which is nothing but a column.
+fn included_name(column: &ast::IndexColumn) -> Result<String> {
+    let refused = |what: &str| {
+        Err(SqlError::new(
+            state::INVALID_OBJECT_DEFINITION,
+            format!("including column does not support {what}"),
+        ))
+    };
+    let Expr::Identifier(name) = &column.column.expr else {
+        return Err(match &column.column.expr {
+            Expr::Collate { .. } => SqlError::new(
+                state::INVALID_OBJECT_DEFINITION,
+                "including column does not support a collation",
+            ),
+            _ => SqlError::new(
+                state::FEATURE_NOT_SUPPORTED,
+                "expressions are not supported in included columns",
+            ),
+        });
+    };
+    let options = &column.column.options;
+    if column.operator_class.is_some() {
+        return refused("an operator class");
+    }
+    if options.asc.is_some() {
+        return refused("ASC/DESC options");
+    }
+    if options.nulls_first.is_some() {
+        return refused("NULLS FIRST/LAST options");
+    }
+    Ok(fold(name))
+}
+
 fn undefined_column(name: &str) -> SqlError {
     SqlError::new(
         state::UNDEFINED_COLUMN,
@@ -354,16 +393,27 @@ pub(super) fn check_keys(count: usize) -> Result<()> {
 /// The names of an index's own columns: a column's, or what an expression would be called, with a number from the
 /// second of a name on.
 pub(crate) fn column_names(table: &Table, index: &Index) -> Vec<String> {
-    let mut names: Vec<String> = Vec::with_capacity(index.columns.len());
-    for part in &index.columns {
-        let name = match (index.expression(part), table.column_at(part.column)) {
+    let keys = index.columns.iter().map(|part| {
+        match (index.expression(part), table.column_at(part.column)) {
             (Some(e), _) => match parse_expression(&e.expression) {
                 Ok(expr) => of_column(table, expression_name(&expr)),
                 Err(_) => "expr".to_owned(),
             },
             (None, Some(column)) => column.name.clone(),
             (None, None) => String::new(),
-        };
+        }
+    });
+    let included = index.included.iter().map(|place| {
+        let column = table.column_at(*place);
+        column.map_or_else(String::new, |column| column.name.clone())
+    });
+    told_apart(keys.chain(included))
+}
+
+/// Names with a number behind those that come again.
+pub(super) fn told_apart(all: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in all {
         let mut free = name.clone();
         let mut number = 1;
         while names.contains(&free) {

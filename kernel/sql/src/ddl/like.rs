@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Expr};
 
-use super::constraint::{ConstraintRequest, Existing, Fill, KeyColumns};
+use super::constraint::{ConstraintRequest, Existing, Fill, KeyColumns, included_places};
 use super::create_table::ColumnRequest;
-use super::index::expression_name;
+use super::index::{expression_name, told_apart};
 use crate::catalog::access::Privileges;
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
@@ -159,12 +159,16 @@ impl Session {
         let (catalog, new) = self.table_now(table)?;
         let before: Vec<Oid> = catalog.indexes_of(table).map(|i| i.oid).collect();
         if index.constraint.is_some() {
-            let columns = index.columns.iter();
-            let columns = columns.filter_map(|c| source.column_at(c.column));
+            let names = |places: &mut dyn Iterator<Item = ColumnId16>| {
+                let columns = places.filter_map(|place| source.column_at(place));
+                columns.map(|c| c.name.clone()).collect::<Vec<_>>()
+            };
+            let key = names(&mut index.columns.iter().map(|c| c.column));
+            let included = names(&mut index.included.iter().copied());
             let request = ConstraintRequest::Key {
                 name: None,
                 primary: index.primary,
-                columns: KeyColumns::Named(columns.map(|c| c.name.clone()).collect()),
+                columns: KeyColumns::Named(key, included),
             };
             self.add_constraint(table, request, Existing::None)?;
         } else {
@@ -213,7 +217,12 @@ impl Session {
             }
             None => None,
         };
-        let name = names::choose(&new.name, &called.join("_"), "idx", |n| {
+        let named = index.included.iter();
+        let named = named.filter_map(|place| source.column_at(*place));
+        let named: Vec<String> = named.map(|column| column.name.clone()).collect();
+        let included = included_places(new, &named, "")?;
+        called.extend(named);
+        let name = names::choose(&new.name, &told_apart(called).join("_"), "idx", |n| {
             catalog.relation_in(new.schema, n).is_some()
         });
         Ok(Index {
@@ -229,6 +238,7 @@ impl Session {
             clustered: false,
             expressions,
             predicate,
+            included,
             ..index.clone()
         })
     }

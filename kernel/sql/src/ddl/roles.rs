@@ -1,5 +1,6 @@
 //! CREATE, ALTER and DROP ROLE.
 
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, AlterRoleOperation, Expr, Ident, RoleOption};
 
 use super::put;
@@ -11,6 +12,7 @@ use crate::role::{ScramSecret, undefined_role};
 use crate::session::outcome::Outcome;
 use crate::session::settings::Settings;
 use crate::session::{Session, done};
+use crate::types::{PgType, decode_text};
 
 fn secret(password: &ast::Password) -> Result<Option<String>> {
     match password {
@@ -56,6 +58,24 @@ impl Session {
         ))
     }
 
+    /// What VALID UNTIL says.
+    fn end_of_password(&self, until: &Expr) -> Result<i64> {
+        let text = match until {
+            Expr::Value(value) => value.value.clone().into_string(),
+            _ => None,
+        };
+        let Some(text) = text else {
+            return Err(SqlError::new(
+                state::SYNTAX_ERROR,
+                format!("syntax error at or near \"{until}\""),
+            ));
+        };
+        match decode_text(&PgType::TimestampTz, -1, &text, &self.info.format())? {
+            ScalarValue::TimestampMicrosecond(Some(until), _) => Ok(until),
+            _ => Err(SqlError::internal("a timestamp that is none")),
+        }
+    }
+
     pub(crate) fn create_role(&mut self, create: &ast::CreateRole, user: bool) -> Result<Outcome> {
         if user {
             self.begin_statement_snapshot();
@@ -64,9 +84,10 @@ impl Session {
         if create.replication == Some(true) {
             return Err(SqlError::unsupported("REPLICATION roles"));
         }
-        if create.valid_until.is_some() {
-            return Err(SqlError::unsupported("VALID UNTIL"));
-        }
+        let valid_until = match &create.valid_until {
+            Some(until) => Some(self.end_of_password(until)?),
+            None => None,
+        };
         let (_, catalog) = self.write_view()?;
         self.check_create_role(&catalog)?;
         if create.superuser == Some(true) && !self.info.role().superuser {
@@ -119,6 +140,8 @@ impl Session {
                     bypass_rls: create.bypassrls.unwrap_or(false),
                     member_of: Vec::new(),
                     default_privileges: Vec::new(),
+                    valid_until,
+                    settings: Vec::new(),
                 }
             ));
         }
@@ -217,8 +240,8 @@ impl Session {
                         RoleOption::Replication(true) => {
                             return Err(SqlError::unsupported("REPLICATION roles"));
                         }
-                        RoleOption::ValidUntil(_) => {
-                            return Err(SqlError::unsupported("VALID UNTIL"));
+                        RoleOption::ValidUntil(until) => {
+                            role.valid_until = Some(self.end_of_password(until)?);
                         }
                     }
                 }
@@ -241,7 +264,9 @@ impl Session {
                 return done("ALTER ROLE");
             }
             AlterRoleOperation::Set { .. } | AlterRoleOperation::Reset { .. } => {
-                return Err(SqlError::unsupported("ALTER ROLE … SET"));
+                return Err(SqlError::internal(
+                    "a setting of a role that was not taken for one",
+                ));
             }
         }
         self.change_catalog(vec![put!(Role, role)])?;

@@ -13,6 +13,7 @@ use crate::pg_catalog::names::quote_ident;
 use crate::plan::as_of::Slot;
 use crate::plan::changes;
 use crate::plan::context::PlanContext;
+use crate::semantics::WITH_TIES;
 use crate::session::outcome::Outcome;
 use crate::session::{Session, done};
 
@@ -127,6 +128,11 @@ impl Session {
         self.qualify_relations(&mut query, &planned.uses.times);
         self.qualify_types(&mut query);
         self.qualify_functions(&mut query, &planned.uses);
+        let definition = names::text_of(&query);
+        if definition.contains(WITH_TIES) {
+            let what = "FETCH FIRST (expression) … WITH TIES in a view";
+            return Err(SqlError::unsupported(what));
+        }
         let view = View {
             oid: match &existing {
                 Some(v) => v.oid,
@@ -135,7 +141,7 @@ impl Session {
             schema: schema.oid,
             name,
             owner: existing.map_or(self.info.role().oid, |v| v.owner),
-            definition: names::text_of(&query),
+            definition,
             columns,
             depends_on: PlanContext::dependencies(&planned.uses),
         };

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::UInt64Array;
+use arrow::array::{Array, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::{CollectionId, RowId};
 use heliosdb_storage::{LockWait, ReadView, RowLock, RowLockMode, TableLockMode, Transaction};
-use sqlparser::ast::{self, Expr, SetExpr};
+use sqlparser::ast::{self, Expr};
 
 use super::insert::changed_meanwhile;
-use super::update::{row_id_item, row_ids, target_factor};
-use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
-use crate::names::fold;
-use crate::plan::context::Target;
-use crate::plan::query::{self, PlannedQuery};
+use crate::plan::query::PlannedQuery;
 use crate::plan::state::Recheck;
 use crate::session::Session;
 use crate::session::outcome::{Outcome, ResultColumn, Rows};
@@ -52,32 +48,47 @@ pub(crate) fn lock_rows(
     Ok(locked)
 }
 
-/// What to do about a row that someone else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Busy {
+/// What to do about a row that someone else holds. Of several clauses for a table the last of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Busy {
     Wait,
-    Fail,
     Skip,
+    Fail,
+}
+
+/// A table whose rows are locked.
+#[derive(Clone, Debug)]
+pub(super) struct LockedTable {
+    pub collection: CollectionId,
+    pub table: u32,
+    pub name: String,
+    pub mode: RowLockMode,
+    pub busy: Busy,
+    /// The column of the query that has its row ids.
+    pub place: usize,
 }
 
 /// A SELECT that locks the rows it gives.
 #[derive(Clone, Debug)]
 pub(crate) struct LockingPlan {
-    collection: CollectionId,
-    table: u32,
-    name: String,
-    mode: RowLockMode,
-    busy: Busy,
-    /// `_rowid` first, then the select list; without LIMIT and OFFSET, which count locked rows.
-    query: PlannedQuery,
+    pub(super) locked: Vec<LockedTable>,
+    /// The tables of the columns that have row ids.
+    pub(super) tables: Vec<u32>,
+    /// Row ids first, then the select list; without LIMIT and OFFSET, which count locked rows.
+    pub(super) query: PlannedQuery,
     pub columns: Arc<[ResultColumn]>,
-    limit: Option<Expr>,
-    offset: Option<Expr>,
+    pub(super) limit: Option<Expr>,
+    pub(super) offset: Option<Expr>,
 }
 
 impl LockingPlan {
     pub fn params(&self) -> &[PgType] {
         &self.query.params
+    }
+
+    /// What finds the rows.
+    pub fn query(&self) -> &PlannedQuery {
+        &self.query
     }
 }
 
@@ -92,149 +103,16 @@ impl Session {
         self.run_locking(&plan, params)
     }
 
-    pub(crate) fn plan_locking(
-        &mut self,
-        query: &ast::Query,
-        params: &[Option<PgType>],
-        key_lock: bool,
-    ) -> Result<LockingPlan> {
-        let [lock] = query.locks.as_slice() else {
-            return Err(SqlError::unsupported(
-                "more than one FOR UPDATE/SHARE clause",
-            ));
-        };
-        let mode = match (lock.lock_type, key_lock) {
-            (ast::LockType::Update, false) => RowLockMode::Update,
-            (ast::LockType::Update, true) => RowLockMode::NoKeyUpdate,
-            (ast::LockType::Share, false) => RowLockMode::Share,
-            (ast::LockType::Share, true) => RowLockMode::KeyShare,
-        };
-        let busy = match lock.nonblock {
-            None => Busy::Wait,
-            Some(ast::NonBlock::Nowait) => Busy::Fail,
-            Some(ast::NonBlock::SkipLocked) => Busy::Skip,
-        };
-        let mut query = query.clone();
-        query.locks.clear();
-        let unlocked = query.clone();
-        let with = query.with.clone();
-        let SetExpr::Select(select) = query.body.as_mut() else {
-            return Err(not_allowed("UNION/INTERSECT/EXCEPT"));
-        };
-        if select.distinct.is_some() {
-            return Err(not_allowed("DISTINCT clause"));
-        }
-        let grouped =
-            !matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
-        if grouped || select.having.is_some() {
-            return Err(not_allowed("GROUP BY clause"));
-        }
-        let [from] = select.from.as_mut_slice() else {
-            return Err(SqlError::unsupported("FOR UPDATE/SHARE of several tables"));
-        };
-        let ast::TableFactor::Table {
-            name,
-            alias,
-            args: None,
-            version,
-            ..
-        } = &from.relation
-        else {
-            return Err(SqlError::unsupported("FOR UPDATE/SHARE of a subquery"));
-        };
-        if version.is_some() {
-            return Err(not_allowed("AS OF"));
-        }
-        if !from.joins.is_empty() {
-            return Err(SqlError::unsupported("FOR UPDATE/SHARE of a join"));
-        }
-        // The name is that query's, and no table's.
-        if let [name] = crate::names::parts(name)?.as_slice()
-            && let Some(with) = &with
-            && with
-                .cte_tables
-                .iter()
-                .any(|cte| fold(&cte.alias.name) == *name)
-        {
-            return Err(SqlError::unsupported("FOR UPDATE/SHARE of a WITH query"));
-        }
-        let (_, catalog) = self.read_view()?;
-        let table = match self.relation(&catalog, name)? {
-            Relation::Table(t) => t,
-            other => {
-                return Err(SqlError::unsupported(format!(
-                    "FOR UPDATE/SHARE of {} \"{}\"",
-                    other.kind(),
-                    other.name()
-                )));
-            }
-        };
-        self.check_locking(&catalog, &table, &unlocked)?;
-        let alias = alias
-            .as_ref()
-            .map_or_else(|| table.name.clone(), |a| fold(&a.name));
-        if let Some(of) = &lock.of
-            && crate::names::parts(of)? != [alias.clone()]
-        {
-            return Err(SqlError::new(
-                state::UNDEFINED_TABLE,
-                format!("relation \"{of}\" in FOR UPDATE clause not found in FROM clause"),
-            ));
-        }
-        *from = target_factor(&catalog, &table, &alias, Target::Lock);
-        // `*` must not show the row id.
-        let columns: Vec<ast::SelectItem> = table
-            .live_columns()
-            .map(|(_, c)| ast::SelectItem::UnnamedExpr(super::update::column_expr(&alias, &c.name)))
-            .collect();
-        let mut items = vec![row_id_item(&alias)];
-        for item in std::mem::take(&mut select.projection) {
-            match item {
-                ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..) => {
-                    items.extend(columns.iter().cloned());
-                }
-                item => items.push(item),
-            }
-        }
-        select.projection = items;
-        crate::semantics::fetch_to_limit(&mut query)?;
-        let (limit, offset) = match query.limit_clause.take() {
-            None => (None, None),
-            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
-                (limit, offset.map(|o| o.value))
-            }
-            Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => {
-                (Some(limit), Some(offset))
-            }
-        };
-        let mut types = params.to_vec();
-        for e in [&limit, &offset].into_iter().flatten() {
-            super::assign::infer_parameter(&mut types, e, &PgType::Int8);
-        }
-        let planned = self.with_state(|session, state| {
-            query::plan(state, &catalog, &session.info, query, &types)
-        })?;
-        Ok(LockingPlan {
-            collection: table.collection_id(),
-            table: table.oid,
-            name: table.name.clone(),
-            mode,
-            busy,
-            columns: planned.columns[1..].into(),
-            query: planned,
-            limit,
-            offset,
-        })
-    }
-
     pub(crate) fn run_locking(
         &mut self,
         plan: &LockingPlan,
         params: &[ScalarValue],
     ) -> Result<Outcome> {
         self.check_writable("SELECT FOR UPDATE")?;
-        if self.lock_table(plan.collection, TableLockMode::RowShare)? {
-            return Err(changed_meanwhile(&plan.name));
+        for locked in &plan.locked {
+            if self.lock_table(locked.collection, TableLockMode::RowShare)? {
+                return Err(changed_meanwhile(&locked.name));
+            }
         }
         let limit = count(plan.limit.as_ref(), params)?.unwrap_or(usize::MAX);
         let mut skip = count(plan.offset.as_ref(), params)?.unwrap_or(0);
@@ -265,7 +143,7 @@ impl Session {
                         continue;
                     }
                     given += 1;
-                    let shown: Vec<usize> = (1..one.num_columns()).collect();
+                    let shown: Vec<usize> = (plan.tables.len()..one.num_columns()).collect();
                     out.push(one.project(&shown)?);
                 }
             }
@@ -280,7 +158,7 @@ impl Session {
 }
 
 impl LockingPlan {
-    /// Locks the row; the row as it now is, or `None` when it no longer qualifies or is skipped.
+    /// Locks what the row is of; the row as it now is, or `None` when it no longer qualifies or is skipped.
     fn lock_one(
         &self,
         session: &mut Session,
@@ -289,58 +167,94 @@ impl LockingPlan {
         row: RecordBatch,
         params: &[ScalarValue],
     ) -> Result<Option<RecordBatch>> {
-        let wait = match self.busy {
-            Busy::Wait => session.lock_wait(),
-            Busy::Fail | Busy::Skip => LockWait::NoWait,
-        };
-        let ids = row_ids(&row)?;
-        let transaction = session.transaction()?;
-        let locked = match lock_rows(transaction, self.collection, &ids, self.mode, wait) {
-            Err(e) if e.code == state::LOCK_NOT_AVAILABLE && self.busy == Busy::Skip => {
-                return Ok(None);
+        let mut changed = false;
+        for table in &self.locked {
+            let wait = match table.busy {
+                Busy::Wait => session.lock_wait(),
+                Busy::Fail | Busy::Skip => LockWait::NoWait,
+            };
+            let Some(id) = row_id(&row, table.place, 0)? else {
+                return Err(SqlError::internal("a row to lock that is none"));
+            };
+            let transaction = session.transaction()?;
+            let locked = lock_rows(transaction, table.collection, &[id], table.mode, wait);
+            let locked = match locked {
+                Err(e) if e.code == state::LOCK_NOT_AVAILABLE && table.busy == Busy::Skip => {
+                    return Ok(None);
+                }
+                Err(e) if e.code == state::LOCK_NOT_AVAILABLE && table.busy == Busy::Fail => {
+                    return Err(SqlError::new(
+                        state::LOCK_NOT_AVAILABLE,
+                        format!(
+                            "could not obtain lock on row in relation \"{}\"",
+                            table.name
+                        ),
+                    ));
+                }
+                other => other?,
+            };
+            match (locked.unchanged.is_empty(), locked.changed.is_empty()) {
+                (false, _) => {}
+                (true, false) => changed = true,
+                (true, true) => return Ok(None),
             }
-            Err(e) if e.code == state::LOCK_NOT_AVAILABLE && self.busy == Busy::Fail => {
-                return Err(SqlError::new(
-                    state::LOCK_NOT_AVAILABLE,
-                    format!("could not obtain lock on row in relation \"{}\"", self.name),
-                ));
-            }
-            other => other?,
+        }
+        match changed {
+            false => Ok(Some(row)),
+            true => self.look_again(session, state, view, &row, params),
+        }
+    }
+
+    /// The row as it is made of the newest versions of what is locked, and of what it was made of for the rest.
+    fn look_again(
+        &self,
+        session: &mut Session,
+        state: &mut LazyState,
+        view: &ReadView,
+        row: &RecordBatch,
+        params: &[ScalarValue],
+    ) -> Result<Option<RecordBatch>> {
+        let wanted: Vec<Option<RowId>> = (0..self.tables.len())
+            .map(|place| row_id(row, place, 0))
+            .collect::<Result<_>>()?;
+        let rows_of = |table: u32| -> Arc<[RowId]> {
+            let of = self.tables.iter().zip(&wanted);
+            of.filter(|(of, _)| **of == table)
+                .filter_map(|(_, id)| *id)
+                .collect()
         };
-        if !locked.unchanged.is_empty() {
-            return Ok(Some(row));
-        }
-        if locked.changed.is_empty() {
-            return Ok(None);
-        }
-        let latest = session.transaction()?.latest_view();
+        let locked = self.locked.iter().map(|locked| locked.table);
         let mut context = session.statement_context(view.clone());
-        let rows: Arc<[RowId]> = Arc::from(locked.changed);
         context.recheck = Some(Recheck {
-            view: latest,
-            rows: [(self.table, rows)].into_iter().collect(),
+            view: session.transaction()?.latest_view(),
+            rows: locked.map(|table| (table, rows_of(table))).collect(),
         });
         let mut rows = self
             .query
             .start(&session.instance, state, context, params)?;
         let handle = session.instance.handle().clone();
         while let Some(batch) = rows.next_batch(&handle, Some(&session.interrupt))? {
-            if batch.num_rows() > 0 {
-                return Ok(Some(take_record_batch(
-                    &batch,
-                    &UInt64Array::from(vec![0]),
-                )?));
+            for at in 0..batch.num_rows() {
+                let mut same = true;
+                for (place, wanted) in wanted.iter().enumerate() {
+                    same &= row_id(&batch, place, at)? == *wanted;
+                }
+                if same {
+                    let at = UInt64Array::from(vec![at as u64]);
+                    return Ok(Some(take_record_batch(&batch, &at)?));
+                }
             }
         }
         Ok(None)
     }
 }
 
-fn not_allowed(what: &str) -> SqlError {
-    SqlError::new(
-        state::FEATURE_NOT_SUPPORTED,
-        format!("FOR UPDATE is not allowed with {what}"),
-    )
+/// A row id; `None` where an outer join has no row.
+fn row_id(batch: &RecordBatch, place: usize, row: usize) -> Result<Option<RowId>> {
+    let ids = batch.columns().get(place);
+    let ids = ids.and_then(|ids| ids.as_any().downcast_ref::<UInt64Array>());
+    let ids = ids.ok_or_else(|| SqlError::internal("a query to lock without row ids"))?;
+    Ok((!ids.is_null(row)).then(|| RowId(ids.value(row))))
 }
 
 /// The number of a LIMIT or OFFSET.

@@ -3,7 +3,7 @@
 //! [`target`] is a table prepared for writing, [`write`] the one door through which rows change:
 //! it checks NOT NULL, CHECK, unique and foreign keys ([`foreign_key`]) and runs referential actions.
 //! Very many new rows of one statement go through [`bulk`].
-//! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks and looks again at
+//! [`insert`] and [`update`] plan statements and feed it; [`lock`] takes row locks, on what [`lock_plan`] finds in a query, and looks again at
 //! rows that changed while it waited. [`merge`] does all
 //! three by what a source says. [`with`] runs statements that several of those are parts of. [`privileges`] is
 //! what all of them ask for first.
@@ -16,6 +16,7 @@ pub(crate) mod foreign_key;
 pub(crate) mod generated;
 pub(crate) mod insert;
 pub(crate) mod lock;
+mod lock_plan;
 pub(crate) mod merge;
 pub(crate) mod on_conflict;
 mod privileges;

@@ -285,6 +285,17 @@ impl Session {
     ) -> Result<()> {
         let role = self.info.role();
         role.check_columns(catalog, table, &[], Privileges::UPDATE)?;
+        self.check_read_beside(catalog, table, query)
+    }
+
+    /// A table that a query reads by its rows' ids, beside one whose rows it locks.
+    pub(super) fn check_read_beside(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        table: &Table,
+        query: &ast::Query,
+    ) -> Result<()> {
+        let role = self.info.role();
         if role.check_table(catalog, table, Privileges::SELECT).is_ok() {
             return Ok(());
         }

@@ -5,10 +5,10 @@
 use std::fmt::Write;
 
 use crate::catalog::access::{AclItem, PUBLIC};
-use crate::catalog::model::{Role, Table};
+use crate::catalog::model::{Role, SettingScope, Table};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::ddl::stored_text::shown_expression;
-use crate::pg_catalog::names::quote_ident;
+use crate::pg_catalog::names::{quote_ident, quote_literal};
 use crate::privilege::acl::item_text;
 
 fn items(catalog: &CatalogSnapshot, items: &[AclItem]) -> String {
@@ -51,6 +51,16 @@ pub(super) fn role(catalog: &CatalogSnapshot, role: &Role, sql: &mut String) {
             ""
         };
         let _ = write!(sql, "\nMEMBER OF {of}{admin} BY {by}");
+    }
+    for setting in &role.settings {
+        let scope = match setting.scope {
+            SettingScope::Role => "",
+            SettingScope::RoleInDatabase => " IN DATABASE",
+            SettingScope::Database => " OF DATABASE",
+            SettingScope::AllRoles => " OF ALL",
+        };
+        let (name, value) = (&setting.name, quote_literal(&setting.value));
+        let _ = write!(sql, "\nSETTING{scope} {name} = {value}");
     }
     for default in &role.default_privileges {
         let schema = default.schema.and_then(|schema| catalog.schema(schema));

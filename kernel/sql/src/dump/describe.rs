@@ -252,6 +252,9 @@ fn role(ctx: &SystemContext, role: &Role) -> ObjectDescription {
     if role.connection_limit >= 0 {
         sql.push_str(&format!(" CONNECTION LIMIT {}", role.connection_limit));
     }
+    if let Some(until) = role.valid_until {
+        sql.push_str(&format!(" VALID UNTIL {until}"));
+    }
     if role.password.is_some() {
         sql.push_str(" PASSWORD '********'");
     }

@@ -25,6 +25,7 @@ pub mod series;
 pub mod sleep;
 pub mod system;
 pub mod text;
+mod ties;
 pub mod time_travel;
 pub mod to_char;
 
@@ -113,6 +114,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     sleep::register(&mut r);
     system::register(&mut r);
     text::register(&mut r);
+    ties::register(&mut r);
     time_travel::register(&mut r);
     to_char::register(&mut r);
     let mut all: BTreeMap<String, Arc<ScalarUDF>> = r

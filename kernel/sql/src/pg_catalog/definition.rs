@@ -53,10 +53,12 @@ fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -
     let table = ctx.catalog.table(constraint.table).map(AsRef::as_ref);
     match &constraint.kind {
         ConstraintKind::PrimaryKey { columns, .. } => {
-            format!("PRIMARY KEY ({})", column_list(table, columns))
+            let included = included_of(ctx, table, constraint);
+            format!("PRIMARY KEY ({}){included}", column_list(table, columns))
         }
         ConstraintKind::Unique { columns, .. } => {
-            format!("UNIQUE ({})", column_list(table, columns))
+            let included = included_of(ctx, table, constraint);
+            format!("UNIQUE ({}){included}", column_list(table, columns))
         }
         ConstraintKind::Check { expression, .. } => {
             let condition = deparse::expression(ctx, expression, table, None, pretty);
@@ -84,6 +86,20 @@ fn constraint_body(ctx: &SystemContext, constraint: &Constraint, pretty: bool) -
             sql
         }
         ConstraintKind::Plugin(c) => plugin_clause(ctx, c),
+    }
+}
+
+/// The INCLUDE of a key.
+fn included_of(ctx: &SystemContext, table: Option<&Table>, constraint: &Constraint) -> String {
+    let mut indexes = ctx.catalog.indexes_of(constraint.table);
+    let index = indexes.find(|index| index.constraint == Some(constraint.oid));
+    index.map_or_else(String::new, |index| include(table, index))
+}
+
+fn include(table: Option<&Table>, index: &Index) -> String {
+    match index.included.as_slice() {
+        [] => String::new(),
+        included => format!(" INCLUDE ({})", column_list(table, included)),
     }
 }
 
@@ -229,21 +245,26 @@ pub fn index(ctx: &SystemContext, index: &Index, pretty: bool) -> String {
             format!(" WHERE {}", index_expression(ctx, table, predicate, pretty))
         });
     format!(
-        "CREATE {}INDEX {} ON {} USING btree ({}){predicate}",
+        "CREATE {}INDEX {} ON {} USING btree ({}){}{predicate}",
         if index.unique { "UNIQUE " } else { "" },
         quote_ident(&index.name),
         on.unwrap_or_default(),
         columns.join(", "),
+        include(table, index),
     )
 }
 
 /// One column of an index, from 1; `None` past the last.
 pub fn index_part(ctx: &SystemContext, index: &Index, number: i64) -> Option<String> {
     let table = ctx.catalog.table(index.table).map(AsRef::as_ref);
-    let part = index
-        .columns
-        .get(usize::try_from(number).ok()?.checked_sub(1)?)?;
-    Some(index_key(ctx, table, index, part))
+    let place = usize::try_from(number).ok()?.checked_sub(1)?;
+    match index.columns.get(place) {
+        Some(part) => Some(index_key(ctx, table, index, part)),
+        None => {
+            let included = index.included.get(place - index.columns.len())?;
+            Some(column_name(table, *included))
+        }
+    }
 }
 
 /// A view's query.

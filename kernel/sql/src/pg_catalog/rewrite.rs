@@ -25,10 +25,10 @@ mod vector;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select,
-    SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut,
-    VisitorMut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    Value, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -146,6 +146,12 @@ impl Rewriter {
                 {
                     return Ok(Some(call(&format!("{reg}out"), vec![(**inner).clone()])));
                 }
+                if is_text(data_type)
+                    && let Some(reg) = self.reg_array(inner)
+                {
+                    let name = format!("{reg}arrayout");
+                    return Ok(Some(call(&name, vec![(**inner).clone()])));
+                }
                 if let Some(reg) = reg_type(data_type) {
                     return Ok(Some(call(reg, vec![(**inner).clone()])));
                 }
@@ -229,6 +235,23 @@ impl Rewriter {
     fn reg_column(&self, expr: &Expr) -> Option<&'static str> {
         let ty = self.column_type(expr).filter(|ty| ty.is_reg())?;
         REG_TYPES.iter().find(|name| **name == ty.sql()).copied()
+    }
+
+    /// The `reg*` type of the elements of an array, of those whose arrays are printed.
+    fn reg_array(&self, expr: &Expr) -> Option<&'static str> {
+        let found = match expr {
+            Expr::Nested(inner) => return self.reg_array(inner),
+            Expr::Array(array) => reg_call(array.elem.first()?)?,
+            Expr::Cast {
+                data_type: DataType::Array(ArrayElemTypeDef::SquareBracket(of, _)),
+                ..
+            } => reg_type(of)?,
+            column => match self.column_type(column)? {
+                Type::RegtypeArray => "regtype",
+                _ => return None,
+            },
+        };
+        matches!(found, "regtype" | "regclass").then_some(found)
     }
 
     /// Puts the name that a value of a `reg*` type prints as in the place of the value.

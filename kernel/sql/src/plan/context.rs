@@ -61,15 +61,18 @@ pub(crate) enum Target {
     Update(bool),
     Delete(bool),
     Lock,
+    /// Nothing, but asks for their ids.
+    Read,
 }
 
 impl Target {
-    const ALL: [(Target, &'static str); 5] = [
+    const ALL: [(Target, &'static str); 6] = [
         (Target::Update(false), "\0update"),
         (Target::Update(true), "\0update and read"),
         (Target::Delete(false), "\0delete"),
         (Target::Delete(true), "\0delete and read"),
         (Target::Lock, "\0lock"),
+        (Target::Read, "\0read"),
     ];
 
     /// The catalog part of the target's name.
@@ -88,7 +91,7 @@ impl Target {
     /// The commands whose policies say which rows there are.
     fn commands(target: Option<Target>) -> &'static [PolicyCommand] {
         match target {
-            None => &[PolicyCommand::Select],
+            None | Some(Target::Read) => &[PolicyCommand::Select],
             Some(Target::Update(false)) => &[PolicyCommand::Update],
             Some(Target::Update(true) | Target::Lock) => {
                 &[PolicyCommand::Select, PolicyCommand::Update]

@@ -421,10 +421,11 @@ impl PlannedQuery {
         instance: &Instance,
         state: &LazyState,
         mut context: StatementContext,
+        params: &[ScalarValue],
     ) -> Result<Option<Vec<String>>> {
-        let planned = self.resolve(instance, state, &mut context, &[])?;
+        let planned = self.resolve(instance, state, &mut context, params)?;
         match &planned.fast {
-            Some(fast) if context.fast => fast.explain(&context, &state.format()),
+            Some(fast) if context.fast => fast.explain(&context, params, &state.format()),
             _ => Ok(None),
         }
     }
@@ -467,7 +468,8 @@ impl PlannedQuery {
             && let Some(batch) = fast.run(&context, params)?
         {
             if let Some(watch) = &context.watch {
-                let lines = fast.described(&context, &state.format(), Some(batch.num_rows()))?;
+                let lines =
+                    fast.described(&context, params, &state.format(), Some(batch.num_rows()))?;
                 watch.note(self, || Started::Compiled(lines));
             }
             return Ok(QueryRows::batch(batch));

@@ -24,6 +24,7 @@ pub mod comparable;
 pub mod derived;
 pub mod errors;
 pub mod function;
+pub mod grouping;
 pub mod kernel;
 pub mod nullable;
 pub mod overload;
@@ -32,6 +33,7 @@ mod recursive;
 pub mod rewrite;
 pub mod set_operations;
 pub mod special;
+pub mod ties;
 mod unsupported;
 pub mod vars;
 
@@ -43,12 +45,14 @@ pub use coerce::{coerce_expr, infer_parameters};
 pub use errors::map_error;
 pub use planner::expr_planners;
 pub use rewrite::names::output_name;
-pub use rewrite::{call, fetch_to_limit, is_set_returning, rewrite_statement, rows_of};
+pub use rewrite::{WITH_TIES, call, fetch_to_limit, is_set_returning, rewrite_statement, rows_of};
 pub use vars::SessionVars;
 
 /// The rules that run before DataFusion's `TypeCoercion`.
 pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(grouping::Computed),
+        Arc::new(ties::Ties),
         Arc::new(coerce::PostgresTypes),
         Arc::new(set_operations::SetOperations),
     ]

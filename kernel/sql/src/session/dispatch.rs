@@ -60,6 +60,11 @@ impl Session {
                 self.begin_ddl()?;
                 self.cluster(cluster)
             }
+            StatementKind::Reindex(reindex) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.reindex(reindex)
+            }
             StatementKind::CommentOnConstraint(comment) => {
                 self.begin_statement_snapshot();
                 self.begin_ddl()?;
@@ -67,6 +72,11 @@ impl Session {
             }
             StatementKind::Grant(grant) => self.grant(grant),
             StatementKind::Owner(owner) => self.own(owner),
+            StatementKind::AlterSetting(alter) => {
+                self.begin_statement_snapshot();
+                self.begin_ddl()?;
+                self.alter_setting(alter)
+            }
             StatementKind::Policy(policy) => self.policy(policy),
             StatementKind::SetConstraints(set) => {
                 self.begin_statement_snapshot();
@@ -240,7 +250,7 @@ impl Session {
                     break self.run_update(&plan, params);
                 }
             },
-            Ast::Explain { .. } => self.explain(ast),
+            Ast::Explain { .. } => self.explain(ast, None, &[]),
             Ast::Call(call) => self.call_procedure(call),
             Ast::Truncate(truncate) => self.truncate(truncate),
             Ast::Lock(lock) => self.lock_tables(lock),

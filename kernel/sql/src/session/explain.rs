@@ -16,6 +16,7 @@ use std::sync::Arc;
 use datafusion::common::format::MetricCategory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::scalar::ScalarValue;
 use heliosdb_storage::pages::Pages;
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
@@ -280,7 +281,13 @@ struct Explaining {
 }
 
 impl Session {
-    pub(super) fn explain(&mut self, ast: &Ast) -> Result<Outcome> {
+    /// The statement's plan is the one given, if there is one: with parameters it was made when the EXPLAIN was prepared.
+    pub(super) fn explain(
+        &mut self,
+        ast: &Ast,
+        planned: Option<&Arc<Plan>>,
+        params: &[ScalarValue],
+    ) -> Result<Outcome> {
         let Ast::Explain {
             describe_alias,
             query_plan,
@@ -315,27 +322,35 @@ impl Session {
         };
         let engine = self.instance.engine().clone();
         let begun = engine.now_micros();
-        let (plan, mut planning_pages) = self.with_pages(|session| -> Result<Plan> {
+        let (plan, mut planning_pages) = self.with_pages(|session| {
+            if let Some(plan) = planned {
+                return Ok((plan.clone(), params.to_vec()));
+            }
+            if let Ast::Execute { .. } = statement.as_ref() {
+                let (prepared, params) = session.executed(statement)?;
+                return session.plan_to_execute(&prepared, params);
+            }
             loop {
                 let plan = session.plan_explained(statement)?;
                 if !options.analyze || !session.lock_for(&plan)? {
-                    return Ok(plan);
+                    return Ok((Arc::new(plan), Vec::new()));
                 }
             }
         });
-        let plan = plan?;
+        let (plan, params) = plan?;
+        let params = params.as_slice();
         let planned = engine.now_micros();
         let (mut written, mut ran_pages) = (None, None);
         if options.analyze {
             self.watch = Some(explaining.watch.clone());
-            let (ran, pages) = self.with_pages(|session| session.run_explained(&plan));
+            let (ran, pages) = self.with_pages(|session| session.run_explained(&plan, params));
             self.watch = None;
             written = ran?;
             ran_pages = Some(pages);
         }
         let ran = engine.now_micros();
         let (root, shown_pages) =
-            self.with_pages(|session| session.explained(&explaining, &plan, written));
+            self.with_pages(|session| session.explained(&explaining, &plan, written, params));
         let mut root = root?;
         if options.buffers {
             root.pages = ran_pages;
@@ -429,7 +444,7 @@ impl Session {
                 Plan::With(Box::new(self.plan_with(query, &[])?))
             }
             Ast::Query(query) if !query.locks.is_empty() => {
-                return Err(SqlError::unsupported("EXPLAIN of FOR UPDATE/SHARE"));
+                Plan::Locking(self.plan_locking(query, &[], false)?)
             }
             Ast::Query(query) => Plan::Query(self.plan_query(query, &[])?),
             Ast::Insert(insert) => Plan::Insert(self.plan_insert(insert, &[])?),
@@ -447,7 +462,7 @@ impl Session {
     }
 
     /// Runs the statement; the number of rows it wrote, if it writes.
-    fn run_explained(&mut self, plan: &Plan) -> Result<Option<u64>> {
+    fn run_explained(&mut self, plan: &Plan, params: &[ScalarValue]) -> Result<Option<u64>> {
         let outcome = match plan {
             Plan::Query(planned) => {
                 if planned.uses.writes && !planned.uses.calls {
@@ -460,7 +475,7 @@ impl Session {
                 let (view, _) = self.read_view()?;
                 let context = self.statement_context(view);
                 let mut rows = self.with_state(|session, state| {
-                    planned.start(&session.instance, state, context, &[])
+                    planned.start(&session.instance, state, context, params)
                 })?;
                 let handle = self.instance.handle().clone();
                 let interrupt = self.interrupt.clone();
@@ -474,10 +489,14 @@ impl Session {
                 }
                 return Ok(None);
             }
-            Plan::Insert(p) => self.run_insert(p, &[])?,
-            Plan::Update(p) => self.run_update(p, &[])?,
-            Plan::With(p) => self.run_with(p, &[])?,
-            Plan::Locking(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+            Plan::Insert(p) => self.run_insert(p, params)?,
+            Plan::Update(p) => self.run_update(p, params)?,
+            Plan::With(p) => self.run_with(p, params)?,
+            Plan::Locking(p) => {
+                self.run_locking(p, params)?;
+                return Ok(None);
+            }
+            Plan::Declare(_) | Plan::Call(_) | Plan::Explain(_) | Plan::Other => {
                 return Err(SqlError::internal("a plan that is not explained"));
             }
         };
@@ -495,6 +514,7 @@ impl Session {
         explaining: &Explaining,
         plan: &Plan,
         written: Option<u64>,
+        params: &[ScalarValue],
     ) -> Result<Node> {
         let count = |mut node: Node| {
             if let Some(rows) = written {
@@ -504,11 +524,12 @@ impl Session {
             node
         };
         match plan {
-            Plan::Query(planned) => self.explained_query(explaining, planned),
+            Plan::Query(planned) => self.explained_query(explaining, planned, params),
             Plan::Insert(p) => {
                 let mut node = Node::titled(format!("Insert on {}", p.table_name()));
                 if let Some(query) = p.query() {
-                    node.inputs.push(self.explained_query(explaining, query)?);
+                    let query = self.explained_query(explaining, query, params)?;
+                    node.inputs.push(query);
                 }
                 Ok(count(node))
             }
@@ -519,7 +540,7 @@ impl Session {
                 };
                 let mut node = Node::titled(format!("{verb} on {}", p.table_name()));
                 node.inputs
-                    .push(self.explained_query(explaining, p.query())?);
+                    .push(self.explained_query(explaining, p.query(), params)?);
                 Ok(count(node))
             }
             Plan::With(p) => {
@@ -528,7 +549,7 @@ impl Session {
                 let explained = p.explain(&mut |title, query| {
                     let mut node = title.map(Node::titled);
                     if let Some(query) = query {
-                        let inner = self.explained_query(explaining, query)?;
+                        let inner = self.explained_query(explaining, query, params)?;
                         match &mut node {
                             Some(node) => node.inputs.push(inner),
                             None => node = Some(inner),
@@ -546,18 +567,29 @@ impl Session {
                 main.inputs = parts.chain(own).collect();
                 Ok(count(main))
             }
-            Plan::Locking(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
+            Plan::Locking(p) => {
+                let mut node = Node::titled("LockRows".to_owned());
+                node.inputs
+                    .push(self.explained_query(explaining, p.query(), params)?);
+                Ok(node)
+            }
+            Plan::Declare(_) | Plan::Call(_) | Plan::Explain(_) | Plan::Other => {
                 Err(SqlError::internal("a plan that is not explained"))
             }
         }
     }
 
-    fn explained_query(&mut self, explaining: &Explaining, planned: &PlannedQuery) -> Result<Node> {
+    fn explained_query(
+        &mut self,
+        explaining: &Explaining,
+        planned: &PlannedQuery,
+        params: &[ScalarValue],
+    ) -> Result<Node> {
         let options = &explaining.options;
         let started = match (explaining.watch.of(planned), options.analyze) {
             (Some(started), _) => started,
             (None, true) => return Ok(Node::titled("never executed".to_owned())),
-            (None, false) => self.would_start(planned)?,
+            (None, false) => self.would_start(planned, params)?,
         };
         match started {
             Started::Compiled(lines) => Ok(compiled(lines, options)),
@@ -566,16 +598,16 @@ impl Session {
     }
 
     /// How a query would start now.
-    fn would_start(&mut self, planned: &PlannedQuery) -> Result<Started> {
+    fn would_start(&mut self, planned: &PlannedQuery, params: &[ScalarValue]) -> Result<Started> {
         let (view, _) = self.read_view()?;
         self.with_state(|session, state| {
             let context = session.statement_context(view.clone());
-            if let Some(lines) = planned.explain_fast(&session.instance, state, context)? {
+            if let Some(lines) = planned.explain_fast(&session.instance, state, context, params)? {
                 return Ok(Started::Compiled(lines));
             }
             let context = session.statement_context(view);
             planned
-                .physical(&session.instance, state, context, &[])
+                .physical(&session.instance, state, context, params)
                 .map(Started::Planned)
         })
     }

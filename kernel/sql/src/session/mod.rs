@@ -10,6 +10,7 @@
 //! 2. Rows that are still to be read never belong to a transaction that writes: those were read
 //!    before the statement returned.
 
+pub(crate) mod alter_setting;
 mod authorization;
 pub(crate) mod cluster;
 pub(crate) mod comment;
@@ -35,7 +36,8 @@ mod pins;
 pub(crate) mod planning;
 pub(crate) mod precedence;
 pub(crate) mod prepared;
-mod server_settings;
+pub(crate) mod reindex;
+pub(crate) mod server_settings;
 pub(crate) mod settings;
 pub(crate) mod shared_plans;
 pub(crate) mod shown;
@@ -44,6 +46,7 @@ pub(crate) mod spread;
 pub(crate) mod statement;
 mod synonym;
 pub(crate) mod system_view;
+mod taken_out;
 pub(crate) mod timeout;
 pub(crate) mod transaction;
 pub(crate) mod user_type;
@@ -67,6 +70,7 @@ use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Relation};
 use crate::ddl::grant::default_access;
+use crate::ddl::role_settings;
 use crate::dml::insert::changed_meanwhile;
 use crate::dml::target::{WriteTarget, WriteTargets};
 use crate::error::{Result, SqlError, SqlState, state};
@@ -191,9 +195,16 @@ impl Session {
         settings.set_internal("helios.edition", instance.edition());
         let most = instance.monitor().statements.most();
         settings.set_internal("pg_stat_statements.max", &most.to_string());
-        settings.set_default("application_name", &options.application_name)?;
         for (name, value) in instance.log_defaults() {
             settings.set_default(name, value)?;
+        }
+        let mut refused = Vec::new();
+        for (name, value) in role_settings::of_session(&catalog, &role) {
+            // A value that no longer is one keeps nobody out.
+            refused.extend(settings.set_default(&name, &value).err());
+        }
+        if !options.application_name.is_empty() {
+            settings.set_default("application_name", &options.application_name)?;
         }
         for (name, value) in &options.parameters {
             if Settings::is_superusers(name) && !role.superuser {
@@ -237,6 +248,9 @@ impl Session {
             nesting: 0,
         };
         session.take_changed_parameters();
+        for error in refused {
+            session.warn(error.code, error.message);
+        }
         Ok(session)
     }
 

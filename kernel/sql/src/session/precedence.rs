@@ -4,14 +4,63 @@
 //! `a IS DISTINCT FROM (b AND c)`. What was in parentheses is marked in the tree as such, so what must have been
 //! read wrongly can be told and turned: AND and OR come out of the comparison, then out of a NOT around it, and an OR out
 //! of an AND.
+//!
+//! It takes `1 < 2 < true` for `(1 < 2) < true`, where PostgreSQL has comparisons that do not follow each other
+//! ([`chained`]).
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    BinaryOperator, Expr, Spanned, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+};
+use sqlparser::tokenizer::{Location, Token};
 
 /// Turns every expression of a tree that came from the parser.
 pub(crate) fn mend(tree: &mut impl VisitMut) {
     let _ = tree.visit(&mut Turn);
+}
+
+/// Whether a token compares its neighbours.
+pub(crate) fn is_comparison(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq
+    )
+}
+
+/// Where the first comparison ends that is an operand of another, without parentheses around it.
+pub(crate) fn chained(tree: &impl Visit) -> Option<Location> {
+    match tree.visit(&mut Chains) {
+        ControlFlow::Break(end) => Some(end),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
+struct Chains;
+
+impl Visitor for Chains {
+    type Break = Location;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Location> {
+        let compared = |expr: &Expr| match expr {
+            Expr::BinaryOp { op, .. } => matches!(
+                op,
+                BinaryOperator::Eq
+                    | BinaryOperator::NotEq
+                    | BinaryOperator::Lt
+                    | BinaryOperator::LtEq
+                    | BinaryOperator::Gt
+                    | BinaryOperator::GtEq
+            ),
+            _ => false,
+        };
+        match expr {
+            Expr::BinaryOp { left, .. } if compared(expr) && compared(left) => {
+                ControlFlow::Break(left.span().end)
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 struct Turn;

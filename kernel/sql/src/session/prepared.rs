@@ -61,8 +61,16 @@ pub(super) enum Plan {
     With(Box<WithPlan>),
     Declare(Box<DeclarePlan>),
     Call(Box<CallPlan>),
+    /// EXPLAIN of a statement with parameters.
+    Explain(Box<ExplainPlan>),
     /// Everything else is run from its syntax tree.
     Other,
+}
+
+/// What is explained, and the columns of EXPLAIN.
+pub(super) struct ExplainPlan {
+    plan: Arc<Plan>,
+    columns: Arc<[ResultColumn]>,
 }
 
 impl Plan {
@@ -72,9 +80,12 @@ impl Plan {
             Plan::Query(p) => p.compiled().is_some(),
             Plan::Insert(p) => p.query().is_none(),
             Plan::Update(p) => p.query().compiled().is_some(),
-            Plan::Locking(_) | Plan::With(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
-                false
-            }
+            Plan::Locking(_)
+            | Plan::With(_)
+            | Plan::Declare(_)
+            | Plan::Call(_)
+            | Plan::Explain(_)
+            | Plan::Other => false,
         }
     }
 
@@ -90,6 +101,7 @@ impl Plan {
                 | Plan::With(_)
                 | Plan::Declare(_)
                 | Plan::Call(_)
+                | Plan::Explain(_)
                 | Plan::Other => false,
             }
     }
@@ -108,6 +120,7 @@ impl Plan {
             Plan::With(p) => p.params(),
             Plan::Declare(p) => p.params(),
             Plan::Call(p) => p.params(),
+            Plan::Explain(p) => p.plan.params(),
             Plan::Other => &[],
         }
     }
@@ -120,6 +133,7 @@ impl Plan {
             Plan::Locking(p) => Some(p.columns.clone()),
             Plan::With(p) => p.columns(),
             Plan::Call(p) => p.columns(),
+            Plan::Explain(p) => Some(p.columns.clone()),
             Plan::Declare(_) | Plan::Other => None,
         }
     }
@@ -319,6 +333,25 @@ impl Session {
                 let plan = self.plan_call(call, param_types)?;
                 Ok(Plan::Call(Box::new(plan)))
             }
+            Ast::Explain {
+                statement: explained,
+                options,
+                ..
+            } => {
+                let inner = Statement {
+                    kind: StatementKind::Sql(explained.clone()),
+                    ..statement.clone()
+                };
+                let plan = self.plan_of(&inner, param_types)?;
+                // Without parameters it is planned when it runs, and told how long that took.
+                match plan.has_params() && !matches!(plan, Plan::Declare(_) | Plan::Call(_)) {
+                    false => Ok(Plan::Other),
+                    true => Ok(Plan::Explain(Box::new(ExplainPlan {
+                        plan: Arc::new(plan),
+                        columns: [super::explain::column(options.as_deref())].into(),
+                    }))),
+                }
+            }
             _ => Ok(Plan::Other),
         }
     }
@@ -474,6 +507,7 @@ impl Session {
             Plan::Insert(p) => self.lock_target(p.collection()),
             Plan::Update(p) => self.lock_target(p.collection()),
             Plan::With(p) => self.lock_parts(p),
+            Plan::Explain(p) => self.lock_for(&p.plan),
             Plan::Locking(_) | Plan::Query(_) | Plan::Declare(_) | Plan::Call(_) | Plan::Other => {
                 Ok(false)
             }
@@ -494,6 +528,10 @@ impl Session {
             Plan::With(p) => self.run_with(p, params),
             Plan::Declare(p) => self.declare_cursor(p, &prepared.statement.text, params),
             Plan::Call(p) => self.run_call(p, params),
+            Plan::Explain(p) => match prepared.statement.ast() {
+                Some(ast) => self.explain(ast, Some(&p.plan), params),
+                None => Err(SqlError::internal("an EXPLAIN without a statement")),
+            },
             Plan::Other => self.dispatch(&prepared.statement, params),
         }
     }
@@ -626,7 +664,11 @@ impl Session {
         };
         self.begin_statement_snapshot();
         let plan = self.plan_or_share(&statement, &types)?;
-        if matches!(*plan, Plan::Declare(_) | Plan::Call(_) | Plan::Other) {
+        let refused = matches!(
+            *plan,
+            Plan::Declare(_) | Plan::Call(_) | Plan::Explain(_) | Plan::Other
+        );
+        if refused {
             return Err(SqlError::new(
                 state::SYNTAX_ERROR,
                 "only SELECT, INSERT, UPDATE and DELETE can be prepared",
@@ -665,6 +707,13 @@ impl Session {
     }
 
     pub(crate) fn execute_named(&mut self, ast: &Ast) -> Result<Outcome> {
+        let (prepared, params) = self.executed(ast)?;
+        self.note_executed(&prepared);
+        self.run_prepared(&prepared, &params)
+    }
+
+    /// The statement that an EXECUTE names, and its parameters' values.
+    pub(super) fn executed(&mut self, ast: &Ast) -> Result<(Arc<Prepared>, Vec<ScalarValue>)> {
         let Ast::Execute {
             name: Some(name),
             parameters,
@@ -696,11 +745,26 @@ impl Session {
                 parameters.len()
             )));
         }
-        self.note_executed(&prepared);
         self.begin_statement_snapshot();
         let types = self.parameter_types(&prepared).into_owned();
         let params = self.evaluate(parameters, &types)?;
-        self.run_prepared(&prepared, &params)
+        Ok((prepared, params))
+    }
+
+    /// The plan that a prepared statement would run with, locked for that.
+    pub(super) fn plan_to_execute(
+        &mut self,
+        prepared: &Prepared,
+        params: Vec<ScalarValue>,
+    ) -> Result<(Arc<Plan>, Vec<ScalarValue>)> {
+        loop {
+            let plan = self.current_plan(prepared)?;
+            if !self.lock_for(&plan)? {
+                let given: Vec<Value> = params.into_iter().map(Value::Typed).collect();
+                let params = self.bind(plan.params(), &given)?;
+                return Ok((plan, params));
+            }
+        }
     }
 
     /// Values of constant expressions, as these types.

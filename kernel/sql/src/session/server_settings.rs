@@ -24,7 +24,7 @@ const NAMES: [&str; 5] = [
 ];
 
 /// The parameter of this name, if it is one of the server.
-pub(super) fn find(name: &str) -> Option<&'static str> {
+pub(crate) fn find(name: &str) -> Option<&'static str> {
     let is_it = |known: &&&str| known.eq_ignore_ascii_case(name);
     NAMES.iter().find(is_it).copied()
 }

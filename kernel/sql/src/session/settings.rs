@@ -222,8 +222,10 @@ struct Values {
     /// Parameters of applications, whose names have a dot.
     custom: BTreeMap<String, String>,
     identity: Identity,
-    /// What RESET goes back to: defaults, as the connection's startup options changed them.
+    /// What RESET goes back to: defaults, as those of the role and the connection's startup options changed them.
     reset: BTreeMap<&'static str, String>,
+    /// The same of parameters of applications.
+    custom_reset: BTreeMap<String, String>,
     always: Always,
 }
 
@@ -293,6 +295,7 @@ impl Default for Settings {
         Settings(Arc::new(Values {
             reset: values.clone(),
             custom: BTreeMap::new(),
+            custom_reset: BTreeMap::new(),
             identity: Identity::default(),
             always: Always::of(&values),
             values,
@@ -421,6 +424,12 @@ impl Settings {
     /// Makes a value the one RESET goes back to.
     pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
         self.set(name, value)?;
+        if is_custom(name) {
+            let values = Arc::make_mut(&mut self.0);
+            let name = name.to_ascii_lowercase();
+            values.custom_reset.insert(name, value.to_owned());
+            return Ok(());
+        }
         let parameter = find(name)?;
         let value = self.value(parameter.name).to_owned();
         Arc::make_mut(&mut self.0)
@@ -430,8 +439,10 @@ impl Settings {
     }
 
     pub fn reset(&mut self, name: &str) -> Result<()> {
+        let first = self.0.custom_reset.get(&name.to_ascii_lowercase());
+        let first = first.cloned().unwrap_or_default();
         if let Some(value) = self.custom(name) {
-            value.clear();
+            *value = first;
             return Ok(());
         }
         let parameter = find(name)?;
@@ -466,8 +477,10 @@ impl Settings {
 
     pub fn reset_all(&mut self) {
         if !self.0.custom.is_empty() {
-            let custom = Arc::make_mut(&mut self.0).custom.values_mut();
-            custom.for_each(String::clear);
+            let values = Arc::make_mut(&mut self.0);
+            for (name, value) in &mut values.custom {
+                *value = values.custom_reset.get(name).cloned().unwrap_or_default();
+            }
         }
         for p in PARAMETERS {
             if p.kind.is_sessions()
@@ -521,7 +534,7 @@ impl Settings {
             .iter()
             .filter(|p| p.kind.is_sessions())
             .all(|p| self.0.values.get(p.name) == self.0.reset.get(p.name))
-            && self.0.custom.is_empty()
+            && self.0.custom == self.0.custom_reset
             && self.0.identity.role.is_none()
     }
 

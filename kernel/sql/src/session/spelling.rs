@@ -20,6 +20,8 @@ const DROP_EXPRESSION: &str = "\0drop expression";
 const DROP_EXPRESSION_IF_EXISTS: &str = "\0drop expression if exists";
 /// Before what ALTER CONSTRAINT makes of a constraint.
 const ALTER_CONSTRAINT: &str = "\0alter constraint ";
+/// Before the columns of INCLUDE, in the list of the key's.
+const INCLUDE: &str = "\0include";
 /// Before the options, a bit each.
 const LIKE: &str = "\0like ";
 
@@ -49,6 +51,7 @@ pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
     spell_like(tokens);
     spell_conflicts(tokens);
     spell_alterations(tokens);
+    spell_included(tokens);
 }
 
 fn is(word: &Word, what: &str) -> bool {
@@ -120,6 +123,36 @@ fn spell_actions(tokens: &mut Vec<TokenWithSpan>) {
             .into_iter()
             .map(|token| TokenWithSpan { token, span });
         tokens.splice(from..=to, spelled.collect::<Vec<_>>());
+    }
+}
+
+/// The columns of a key, and those of its INCLUDE.
+pub(crate) fn take_included(
+    columns: &[ast::IndexColumn],
+) -> (&[ast::IndexColumn], &[ast::IndexColumn]) {
+    let is_marker = |column: &ast::IndexColumn| matches!(&column.column.expr, ast::Expr::Identifier(name) if name.value == INCLUDE);
+    match columns.iter().position(is_marker) {
+        Some(at) => (&columns[..at], &columns[at + 1..]),
+        None => (columns, &[]),
+    }
+}
+
+/// Spells `(key) INCLUDE (columns)` of indexes, and of constraints, as one list.
+fn spell_included(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize, what: &str| word_at(tokens, &at, i, what);
+    let is = |i: usize, what: &Token| at.get(i).is_some_and(|at| tokens[*at].token == *what);
+    if !word(0, "create") && !word(0, "alter") {
+        return;
+    }
+    let found = (1..at.len()).rev().filter(|i| {
+        word(*i, "include") && is(*i - 1, &Token::RParen) && is(*i + 1, &Token::LParen)
+    });
+    for i in found.collect::<Vec<_>>() {
+        let span = tokens[at[i]].span;
+        let list = [Token::Comma, quoted(INCLUDE), Token::Comma];
+        let list = list.map(|token| TokenWithSpan { token, span });
+        tokens.splice(at[i - 1]..=at[i + 1], list);
     }
 }
 

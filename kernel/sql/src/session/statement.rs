@@ -15,12 +15,15 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::alter_setting::{self, AlterSetting};
 use super::cluster::{self, Cluster};
 use super::comment::{self, CommentOnConstraint};
 use super::cursor::Fetch;
 use super::deferred::{self, SetConstraints};
 use super::grammar::Grammar;
 use super::known::KnownStatement;
+use super::reindex::{self, Reindex};
+use super::taken_out::{count_locks, drop_key_lock_words, take_deferrable};
 use super::user_type::{self, TypeStatement};
 use super::{depth, fetch, precedence, spelling, spread, synonym};
 use crate::copy::syntax::{self as copy, CopyStatement};
@@ -79,6 +82,7 @@ pub(crate) enum StatementKind {
     Fetch(Fetch),
     Checkpoint,
     Cluster(Cluster),
+    Reindex(Reindex),
     CommentOnConstraint(CommentOnConstraint),
     SetConstraints(SetConstraints),
     /// CREATE, ALTER or DROP of a TYPE or DOMAIN.
@@ -87,6 +91,8 @@ pub(crate) enum StatementKind {
     /// OWNER TO, REASSIGN OWNED, DROP OWNED.
     Owner(Owner),
     Policy(Box<PolicyStatement>),
+    /// ALTER ROLE … SET, ALTER DATABASE … SET, and RESET of both.
+    AlterSetting(AlterSetting),
     /// CREATE, ALTER or DROP of a FUNCTION or PROCEDURE.
     Routine(Box<RoutineStatement>),
     Empty,
@@ -342,11 +348,11 @@ fn relative(at: Location, start: Location) -> Location {
     }
 }
 
-fn is_word(token: Option<&&TokenWithSpan>, keyword: Keyword) -> bool {
+pub(super) fn is_word(token: Option<&&TokenWithSpan>, keyword: Keyword) -> bool {
     matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && w.keyword == keyword)
 }
 
-fn word_is(token: Option<&&TokenWithSpan>, word: &str) -> bool {
+pub(super) fn word_is(token: Option<&&TokenWithSpan>, word: &str) -> bool {
     matches!(token.map(|t| &t.token), Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
@@ -386,7 +392,22 @@ fn parse_tokens(
     let compares_distinct = [Keyword::IS, Keyword::DISTINCT]
         .into_iter()
         .all(|word| tokens.iter().any(|token| is_word(Some(&token), word)));
+    let comparisons: Vec<(String, Location)> = tokens
+        .iter()
+        .filter(|t| precedence::is_comparison(&t.token))
+        .map(|t| (t.token.to_string(), t.span.start))
+        .collect();
     let mut kind = parse_known(lines, extracted.clauses, tokens)?;
+    if comparisons.len() > 1
+        && let Some(tree) = kind.ast()
+        && let Some(before) = precedence::chained(tree)
+    {
+        let mut behind = comparisons.iter().filter(|(_, at)| *at >= before);
+        let found = behind.next().or(comparisons.last());
+        if let Some((operator, at)) = found {
+            return Err(near(lines, operator, Some(*at)));
+        }
+    }
     if compares_distinct && let Some(tree) = kind.ast_mut() {
         precedence::mend(tree);
     }
@@ -423,6 +444,11 @@ fn parse_known(
         let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
         let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Cluster(cluster));
+    }
+    if word_is(first, "reindex") {
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let reindex = reindex::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::Reindex(reindex));
     }
     if is_word(first, Keyword::COMMENT)
         && is_word(second, Keyword::ON)
@@ -463,6 +489,12 @@ fn parse_known(
             .with_tokens_with_locations(tokens);
         let routine = routine::parse(&mut p).map_err(|e| parser_error(lines, e))?;
         return Ok(StatementKind::Routine(Box::new(routine)));
+    }
+    if alter_setting::begins(&plain) {
+        tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
+        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let alter = alter_setting::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        return Ok(StatementKind::AlterSetting(alter));
     }
     if owner::is_one(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
@@ -534,7 +566,13 @@ fn parse_known(
         || is_word(first, Keyword::WITH)
         || is_word(first, Keyword::DECLARE)
     {
-        key_lock = drop_key_lock_words(&mut tokens);
+        let dropped = drop_key_lock_words(&mut tokens);
+        if dropped != 0 && dropped != count_locks(&tokens) {
+            return Err(SqlError::unsupported(
+                "FOR NO KEY UPDATE or FOR KEY SHARE beside other locks",
+            ));
+        }
+        key_lock = dropped != 0;
     } else if word_is(first, "reset") && is_word(second, Keyword::SESSION) {
         // RESET SESSION AUTHORIZATION is that of a parameter.
         let place = tokens
@@ -580,6 +618,10 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
         .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
         .collect();
     let token = |i: usize| at.get(i).map(|p| &tokens[*p]);
+    // REINDEX (VERBOSE) TABLE.
+    if word_is(token(0).as_ref(), "reindex") {
+        return;
+    }
     let insert = is_word(token(0).as_ref(), Keyword::INSERT);
     let explain = is_word(token(0).as_ref(), Keyword::EXPLAIN);
     let mut found = Vec::new();
@@ -681,54 +723,6 @@ fn remove_word(tokens: &mut Vec<TokenWithSpan>, word: &str) {
     tokens.retain(|t| {
         !matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
     });
-}
-
-/// Turns FOR NO KEY UPDATE into FOR UPDATE and FOR KEY SHARE into FOR SHARE; true when it did.
-fn drop_key_lock_words(tokens: &mut Vec<TokenWithSpan>) -> bool {
-    let at: Vec<usize> = (0..tokens.len())
-        .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
-        .collect();
-    let word = |i: usize, w: &str| at.get(i).is_some_and(|p| word_is(Some(&&tokens[*p]), w));
-    let mut drop = Vec::new();
-    for i in 0..at.len() {
-        if word(i, "for") && word(i + 1, "no") && word(i + 2, "key") && word(i + 3, "update") {
-            drop.extend([at[i + 1], at[i + 2]]);
-        } else if word(i, "for") && word(i + 1, "key") && word(i + 2, "share") {
-            drop.push(at[i + 1]);
-        }
-    }
-    for p in drop.iter().rev() {
-        tokens.remove(*p);
-    }
-    !drop.is_empty()
-}
-
-/// Takes DEFERRABLE or NOT DEFERRABLE out of a list of transaction modes, with the comma beside it. Of
-/// several the last counts.
-fn take_deferrable(tokens: &mut Vec<TokenWithSpan>) -> Option<bool> {
-    let mut found = None;
-    let mut from = 0;
-    loop {
-        let at: Vec<usize> = (from..tokens.len())
-            .filter(|i| !matches!(tokens[*i].token, Token::Whitespace(_)))
-            .collect();
-        let word = |i: usize, w: &str| at.get(i).is_some_and(|p| word_is(Some(&&tokens[*p]), w));
-        let comma = |i: usize| at.get(i).is_some_and(|p| tokens[*p].token == Token::Comma);
-        let Some(place) = (0..at.len()).find(|i| word(*i, "deferrable")) else {
-            return found;
-        };
-        let not = place > 0 && word(place - 1, "not");
-        found = Some(!not);
-        let first = if not { place - 1 } else { place };
-        let (mut drop_from, mut drop_to) = (at[first], at[place]);
-        if first > 0 && comma(first - 1) {
-            drop_from = at[first - 1];
-        } else if comma(place + 1) {
-            drop_to = at[place + 1];
-        }
-        tokens.drain(drop_from..=drop_to);
-        from = drop_from;
-    }
 }
 
 /// ALTER TABLE whose every action was a clause of a plugin: what is left names the table.

@@ -3,6 +3,8 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use crate::semantics::WITH_TIES;
+
 /// Rewrites the tokens of a statement in place; what they mean stays.
 pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
     spell_fetch_first(tokens);
@@ -10,6 +12,7 @@ pub(super) fn spell(tokens: &mut Vec<TokenWithSpan>) {
     spell_nested_joins(tokens);
     quote_called_keywords(tokens);
     spell_grouping_elements(tokens);
+    split_locks(tokens);
     put_locks_last(tokens);
     drop_lock_of_nothing(tokens);
 }
@@ -46,7 +49,8 @@ fn closing(tokens: &[TokenWithSpan], at: &[usize], open: usize) -> Option<usize>
     None
 }
 
-/// `FETCH FIRST (expression) ROWS ONLY` is `LIMIT (expression)`; the dialect has it of plain numbers alone.
+/// `FETCH FIRST (expression) ROWS ONLY` is `LIMIT (expression)`; the dialect has it of plain numbers alone. That it is
+/// `WITH TIES` is said by a call of [`WITH_TIES`] around the expression.
 fn spell_fetch_first(tokens: &mut Vec<TokenWithSpan>) {
     loop {
         let at = significant(tokens);
@@ -65,14 +69,19 @@ fn spell_fetch_first(tokens: &mut Vec<TokenWithSpan>) {
             let Some(close) = closing(tokens, &at, i + 2) else {
                 continue;
             };
-            let ends = matches!(word(close + 1), Some(Keyword::ROW | Keyword::ROWS))
-                && word(close + 2) == Some(Keyword::ONLY);
-            if ends {
-                found = Some([at[i], at[i + 1], at[close + 1], at[close + 2]]);
-                break;
+            if !matches!(word(close + 1), Some(Keyword::ROW | Keyword::ROWS)) {
+                continue;
             }
+            let ties = match (word(close + 2), word(close + 3)) {
+                (Some(Keyword::ONLY), _) => false,
+                (Some(Keyword::WITH), Some(Keyword::TIES)) => true,
+                _ => continue,
+            };
+            let last = close + 2 + usize::from(ties);
+            found = Some((at[i], at[i + 1], at[close + 1], at[last], ties));
+            break;
         }
-        let Some([fetch, first, rows, only]) = found else {
+        let Some((fetch, first, rows, last, ties)) = found else {
             return;
         };
         tokens[fetch].token = Token::Word(Word {
@@ -80,8 +89,15 @@ fn spell_fetch_first(tokens: &mut Vec<TokenWithSpan>) {
             quote_style: None,
             keyword: Keyword::LIMIT,
         });
-        for place in [only, rows, first] {
-            tokens.remove(place);
+        tokens.drain(rows..=last);
+        if ties {
+            tokens[first].token = Token::Word(Word {
+                value: WITH_TIES.to_owned(),
+                quote_style: Some('"'),
+                keyword: Keyword::NoKeyword,
+            });
+        } else {
+            tokens.remove(first);
         }
     }
 }
@@ -251,8 +267,12 @@ fn spell_grouping_elements(tokens: &mut Vec<TokenWithSpan>) {
     let at = significant(tokens);
     let mut places: Vec<(usize, Token)> = Vec::new();
     for i in 0..at.len() {
-        let grouping = [Keyword::ROLLUP, Keyword::CUBE];
-        let is_grouping = keyword(&tokens[at[i]]).is_some_and(|word| grouping.contains(&word));
+        let word = |i: usize| at.get(i).and_then(|p| keyword(&tokens[*p]));
+        let is_grouping = match word(i) {
+            Some(Keyword::ROLLUP | Keyword::CUBE) => true,
+            Some(Keyword::SETS) => i > 0 && word(i - 1) == Some(Keyword::GROUPING),
+            _ => false,
+        };
         let opens = at.get(i + 1).map(|p| &tokens[*p].token) == Some(&Token::LParen);
         let Some(close) = (is_grouping && opens)
             .then(|| closing(tokens, &at, i + 1))
@@ -324,11 +344,65 @@ fn quote_called_keywords(tokens: &mut [TokenWithSpan]) {
     }
 }
 
+/// `FOR UPDATE OF a, b` is `FOR UPDATE OF a FOR UPDATE OF b`; the dialect has one name.
+fn split_locks(tokens: &mut Vec<TokenWithSpan>) {
+    let at = significant(tokens);
+    let word = |i: usize| at.get(i).and_then(|p| keyword(&tokens[*p]));
+    let is = |i: usize, what: &Token| at.get(i).is_some_and(|p| tokens[*p].token == *what);
+    let mut found = Vec::new();
+    for i in 0..at.len() {
+        let strength = match (word(i + 1), word(i + 2), word(i + 3)) {
+            _ if word(i) != Some(Keyword::FOR) => continue,
+            (Some(Keyword::UPDATE | Keyword::SHARE), ..) => i + 1,
+            (Some(Keyword::KEY), Some(Keyword::SHARE), _) => i + 2,
+            (Some(Keyword::NO), Some(Keyword::KEY), Some(Keyword::UPDATE)) => i + 3,
+            _ => continue,
+        };
+        if word(strength + 1) != Some(Keyword::OF) {
+            continue;
+        }
+        let mut names = Vec::new();
+        let mut next = strength + 2;
+        loop {
+            let begin = next;
+            next += 1;
+            while is(next, &Token::Period) {
+                next += 2;
+            }
+            names.push(begin..next);
+            if !is(next, &Token::Comma) {
+                break;
+            }
+            next += 1;
+        }
+        let end = match (word(next), word(next + 1)) {
+            (Some(Keyword::NOWAIT), _) => next + 1,
+            (Some(Keyword::SKIP), Some(Keyword::LOCKED)) => next + 2,
+            _ => next,
+        };
+        if names.len() > 1 && end <= at.len() {
+            found.push((i..strength + 2, names, next..end));
+        }
+    }
+    for (lock, names, wait) in found.into_iter().rev() {
+        let copy = |range: std::ops::Range<usize>| {
+            let tokens = range.map(|i| tokens[at[i]].clone());
+            tokens.collect::<Vec<_>>()
+        };
+        let clauses = names.into_iter().flat_map(|name| {
+            let parts = [copy(lock.clone()), copy(name), copy(wait.clone())];
+            parts.into_iter().flatten()
+        });
+        let clauses: Vec<TokenWithSpan> = clauses.collect();
+        tokens.splice(at[lock.start]..=at[wait.end - 1], clauses);
+    }
+}
+
 /// `FOR UPDATE SKIP LOCKED LIMIT 1` is `LIMIT 1 FOR UPDATE SKIP LOCKED`; the dialect has them in this order alone.
 fn put_locks_last(tokens: &mut [TokenWithSpan]) {
     let at = significant(tokens);
     let word = |i: usize| at.get(i).and_then(|p| keyword(&tokens[*p]));
-    let mut moves = Vec::new();
+    let mut moves: Vec<(usize, usize, Option<usize>)> = Vec::new();
     for i in 0..at.len() {
         let locks = word(i) == Some(Keyword::FOR)
             && matches!(
@@ -360,7 +434,11 @@ fn put_locks_last(tokens: &mut [TokenWithSpan]) {
             }
             end += 1;
         }
-        if let Some(limit) = limit {
+        // Of several before one limit, all go behind it with the first.
+        let moved = moves.last().map_or(0, |(_, limit, _)| *limit);
+        if let Some(limit) = limit
+            && at[i] >= moved
+        {
             let last = at.get(end).copied();
             moves.push((at[i], at[limit], last));
         }
@@ -418,13 +496,20 @@ mod tests {
             spelled("SELECT * FROM (SELECT 1 FETCH NEXT ($1) ROW ONLY) t"),
             "SELECT * FROM ( SELECT 1 LIMIT ( $1 ) ) t"
         );
-        for same in [
-            "FETCH FIRST FROM c",
-            "SELECT 1 FETCH FIRST 2 ROWS ONLY",
-            "SELECT 1 FETCH FIRST ( 2 ) ROWS WITH TIES",
-        ] {
+        for same in ["FETCH FIRST FROM c", "SELECT 1 FETCH FIRST 2 ROWS ONLY"] {
             assert_eq!(spelled(same), same);
         }
+    }
+
+    #[test]
+    fn each_locked_table_gets_a_clause() {
+        assert_eq!(
+            spelled(
+                "SELECT 1 FROM a, b FOR NO KEY UPDATE OF a, b SKIP LOCKED FOR SHARE OF c LIMIT 1"
+            ),
+            "SELECT 1 FROM a , b LIMIT 1 FOR NO KEY UPDATE OF a SKIP LOCKED FOR NO KEY UPDATE OF b SKIP LOCKED \
+             FOR SHARE OF c"
+        );
     }
 
     #[test]

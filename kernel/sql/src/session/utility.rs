@@ -127,6 +127,49 @@ fn is_default(values: &[Expr]) -> bool {
     matches!(values, [Expr::Identifier(i)] if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
 }
 
+/// The parameter that a SET names, and the value that it gives; none for DEFAULT.
+pub(crate) fn assigned(set: &Set) -> Result<(String, Option<String>)> {
+    match set {
+        Set::SingleAssignment {
+            variable, values, ..
+        } => {
+            let name = crate::names::parts(variable)?.join(".");
+            let value = match is_default(values) {
+                true => None,
+                false => Some(joined(&name, values)?),
+            };
+            Ok((name, value))
+        }
+        Set::SetTimeZone { value, .. } => {
+            let value = match value {
+                Expr::Interval(span) => zone_of(span)?.name().to_owned(),
+                other => set_value(other)?,
+            };
+            Ok(("timezone".to_owned(), Some(value)))
+        }
+        Set::SetNames {
+            charset_name,
+            collation_name: None,
+        } => Ok((
+            "client_encoding".to_owned(),
+            Some(charset_name.value.clone()),
+        )),
+        other => Err(SqlError::unsupported(format!("{other}"))),
+    }
+}
+
+/// The values of a list.
+fn joined(name: &str, values: &[Expr]) -> Result<String> {
+    let words = values.iter().map(|value| {
+        let word = set_value(value)?;
+        Ok(match name {
+            "search_path" => crate::names::quote(&word),
+            _ => word,
+        })
+    });
+    Ok(words.collect::<Result<Vec<_>>>()?.join(", "))
+}
+
 impl Session {
     pub(crate) fn set(&mut self, set: &Set) -> Result<Outcome> {
         match set {
@@ -156,16 +199,7 @@ impl Session {
                     };
                     return self.set_parameter(&name, &value, local);
                 }
-                let value = if name == "search_path" {
-                    let quoted: Result<Vec<String>> = values
-                        .iter()
-                        .map(|v| set_value(v).map(|v| crate::names::quote(&v)))
-                        .collect();
-                    quoted?.join(", ")
-                } else {
-                    let words: Result<Vec<String>> = values.iter().map(set_value).collect();
-                    words?.join(", ")
-                };
+                let value = joined(&name, values)?;
                 self.set_parameter(&name, &value, local)
             }
             Set::SetTimeZone { local, value } => {

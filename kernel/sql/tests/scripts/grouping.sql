@@ -30,3 +30,21 @@ WITH RECURSIVE r(i) AS (SELECT 1::bigint UNION ALL SELECT count(*) FROM r) SELEC
 WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT max(x.i) + 1 FROM r AS x, (VALUES (1)) AS v(n) WHERE i < 3) SELECT * FROM r LIMIT 2;
 WITH RECURSIVE r(i) AS (SELECT 1 UNION SELECT i + 1 FROM r WHERE i < 3 GROUP BY i) SELECT * FROM r ORDER BY i;
 WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + n::int FROM r, (SELECT count(*) AS n FROM generate_series(1, 2) AS g) AS c WHERE i < 5) SELECT * FROM r ORDER BY i;
+
+-- Expressions in grouping sets, sets of several of them, and sets inside sets.
+CREATE TABLE reading (id int, n int);
+INSERT INTO reading SELECT g, g % 3 FROM generate_series(1, 7) AS g;
+SELECT (id) % 2 AS odd, count(*) FROM reading GROUP BY ROLLUP ((id) % 2) ORDER BY 1;
+SELECT id % 2, n, count(*), grouping(id % 2, n) FROM reading GROUP BY CUBE ((id) % 2, (n)) ORDER BY 1, 2, 4;
+SELECT id % 2 AS odd, n, sum(id) FROM reading GROUP BY ROLLUP (id % 2, n) HAVING sum(id) > 3 ORDER BY odd NULLS FIRST, n;
+SELECT id % 2 + 1, sum(id % 2) FROM reading GROUP BY GROUPING SETS ((id) % 2, ()) ORDER BY 1;
+SELECT id % 2, n, count(*) FROM reading GROUP BY ROLLUP ((id % 2, n)) ORDER BY 1, 2;
+SELECT id % 2, n, id, count(*) FROM reading GROUP BY CUBE ((id % 2, n), id) ORDER BY 1, 2, 3;
+SELECT id % 2, n, count(*) FROM reading GROUP BY GROUPING SETS (ROLLUP (id % 2, n), CUBE (n)) ORDER BY 1, 2;
+SELECT id % 2, count(*) FROM reading GROUP BY ROLLUP (1) ORDER BY 1;
+SELECT id % 2, count(*) FROM reading GROUP BY ROLLUP (3) ORDER BY 1;
+SELECT id % 2 AS odd, count(*) FROM reading GROUP BY ROLLUP (odd) ORDER BY 1;
+SELECT n, id % 2, count(*) FROM reading GROUP BY n, ROLLUP (id % 2) ORDER BY 1, 2;
+SELECT upper('x' || n) AS u, count(*) FROM reading GROUP BY CUBE (upper('x' || n)) ORDER BY u;
+SELECT n::numeric AS d, count(*) FROM reading GROUP BY ROLLUP (n::numeric) ORDER BY d;
+SELECT id FROM reading GROUP BY ROLLUP (id % 2);

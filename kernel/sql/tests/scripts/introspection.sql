@@ -108,3 +108,11 @@ SELECT tables.* FROM information_schema.tables WHERE table_name = 'parent_plain'
 SELECT n, def FROM (SELECT unnest(conkey) AS n, conname, CASE WHEN condeferred THEN 'deferred' ELSE 'now' END AS condeferred, condeferred AS def FROM pg_constraint WHERE conname = 'child_pid_fkey') c WHERE condeferred = 'now';
 WITH c AS (SELECT unnest(conkey) AS n, upper(conname::text) AS conname FROM pg_constraint WHERE conname = 'child_pid_fkey') SELECT n, conname FROM c;
 SELECT unnest(conkey) AS n, upper(conname::text) AS conname FROM pg_constraint WHERE conname = 'child_pid_fkey';
+
+-- Arrays of names as text.
+SELECT ARRAY['int4'::regtype, 'text'::regtype]::text;
+SELECT ARRAY['int4'::regtype, 'text'::regtype];
+SELECT ARRAY['pg_class'::regclass]::text;
+SELECT '{int4,text}'::regtype[]::text;
+PREPARE typed(int, text) AS SELECT $1, $2;
+SELECT parameter_types, parameter_types::text FROM pg_prepared_statements WHERE name = 'typed';

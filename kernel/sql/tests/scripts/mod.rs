@@ -2,14 +2,14 @@
 //! statement, each script in a database of its own.
 //!
 //! A statement ends with `;` at the end of a line. One under a line `-- differs: why` has to differ, so that a
-//! difference that goes away is seen; one under `-- here: why` runs here alone.
+//! difference that goes away is seen; one under `-- here: why` runs here alone. `HELIOSDB_SCRIPT=file` runs a file alone.
 
 use std::fmt::Write;
 
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 24] = [
+const SCRIPTS: [(&str, &str); 29] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -22,6 +22,7 @@ const SCRIPTS: [(&str, &str); 24] = [
     ("functions", include_str!("functions.sql")),
     ("generated", include_str!("generated.sql")),
     ("grouping", include_str!("grouping.sql")),
+    ("include", include_str!("include.sql")),
     ("introspection", include_str!("introspection.sql")),
     ("jsonpath", include_str!("jsonpath.sql")),
     ("merge", include_str!("merge.sql")),
@@ -29,10 +30,14 @@ const SCRIPTS: [(&str, &str); 24] = [
     ("prepared", include_str!("prepared.sql")),
     ("privileges", include_str!("privileges.sql")),
     ("rename", include_str!("rename.sql")),
+    ("role_settings", include_str!("role_settings.sql")),
+    ("row_locks", include_str!("row_locks.sql")),
     ("row_security", include_str!("row_security.sql")),
     ("spellings", include_str!("spellings.sql")),
     ("subqueries", include_str!("subqueries.sql")),
     ("temporary", include_str!("temporary.sql")),
+    ("ties", include_str!("ties.sql")),
+    ("windows", include_str!("windows.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];
 
@@ -87,7 +92,14 @@ fn scripts_do_what_they_do_in_postgres() {
         }
     };
     let mut wrong = String::new();
-    for (name, script) in SCRIPTS {
+    let file = std::env::var("HELIOSDB_SCRIPT").ok();
+    #[expect(clippy::disallowed_methods, reason = "the file is not the engine's")]
+    let given = file.map(|file| std::fs::read_to_string(file).unwrap());
+    let scripts = match &given {
+        Some(script) => vec![("given", script.as_str())],
+        None => SCRIPTS.to_vec(),
+    };
+    for (name, script) in scripts {
         let statements = statements(script);
         let shared: Vec<&str> = statements
             .iter()

@@ -100,3 +100,21 @@ SELECT concat('authors'::regclass, ' ', 'int'::regtype), format('%s %I', 'author
 SELECT 'table ' || 'authors'::regclass, c.relname || ' in ' || c.relnamespace::regnamespace FROM pg_class c WHERE relname = 'authors';
 SELECT id FROM authors ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1;
 SELECT id FROM authors ORDER BY id FOR NO KEY UPDATE OF authors NOWAIT OFFSET 1 LIMIT 1;
+
+-- Comparisons do not follow each other.
+SELECT 1 < 2 < true;
+SELECT 1 = 2 = false;
+SELECT a < b >= c FROM (VALUES (1, 2, true)) AS v(a, b, c);
+SELECT (1 < 2) < true, 1 < 2 AND 2 < 3, 1 + 1 = 2 OR false;
+SELECT 1 <> 2 IS NOT NULL;
+SELECT true = (1 < 2), NOT 1 = 2;
+SELECT 1 WHERE 1 = 1 <> false;
+SELECT CASE WHEN 1 = 1 = true THEN 1 END;
+SELECT EXISTS (SELECT 1 WHERE 1 < 2 < true);
+SELECT 1 = ANY (ARRAY[1]) = true;
+SELECT 1 < 2 IS TRUE;
+CREATE TABLE compared (a int CHECK (0 < a < 10));
+CREATE TABLE compared (a int, b bool);
+UPDATE compared SET b = a = 1;
+UPDATE compared SET b = a = 1 = true;
+SELECT * FROM compared AS t JOIN compared AS u ON t.a = u.a = true;

@@ -157,6 +157,65 @@ fn for_update_waits_skips_or_fails() {
     assert_eq!(out, "s\nnew\n");
 }
 
+/// The row that comes is made of the newest version of what is locked, and of what it was made of for the rest.
+#[test]
+fn for_update_of_a_join_looks_again_at_what_it_locks() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE o (id int PRIMARY KEY, state text);
+          CREATE TABLE l (id int PRIMARY KEY, o int, n int);
+          INSERT INTO o VALUES (1, 'open'), (2, 'open'), (3, 'open');
+          INSERT INTO l VALUES (10, 1, 1), (11, 1, 2), (20, 2, 3), (30, 3, 4)");
+    let join = "SELECT o.id, l.id, state, n FROM o JOIN l ON l.o = o.id";
+    a.ok(&format!("BEGIN; {join} WHERE l.id = 11 FOR UPDATE OF l"));
+    let mut b = db.session();
+    // Only the rows of the tables that are named are locked, and only those.
+    let ids = b.ok(&format!("{join} ORDER BY l.id FOR UPDATE SKIP LOCKED"));
+    assert_eq!(
+        ids,
+        "id | id | state | n\n1 | 10 | open | 1\n2 | 20 | open | 3\n3 | 30 | open | 4\n"
+    );
+    let all = b.ok(&format!(
+        "{join} WHERE o.id = 1 ORDER BY l.id FOR UPDATE OF o NOWAIT"
+    ));
+    assert_eq!(
+        all,
+        "id | id | state | n\n1 | 10 | open | 1\n1 | 11 | open | 2\n"
+    );
+    assert_eq!(
+        b.run(&format!("{join} WHERE o.id = 1 FOR SHARE NOWAIT")),
+        "ERROR 55P03: could not obtain lock on row in relation \"l\"\n"
+    );
+    a.ok("ROLLBACK");
+
+    // One row changes, one no longer joins, one goes.
+    a.ok(
+        "BEGIN; UPDATE l SET n = n + 100 WHERE id = 10; UPDATE l SET o = 9 WHERE id = 11;
+          DELETE FROM o WHERE id = 2; UPDATE o SET state = 'shut' WHERE id = 3",
+    );
+    let sql = format!("{join} ORDER BY l.id FOR UPDATE");
+    let (out, _) = while_blocked(&db, "BEGIN", &sql, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(
+        out,
+        "id | id | state | n\n1 | 10 | open | 101\n3 | 30 | shut | 4\n"
+    );
+
+    // Of one table twice, each row is its own.
+    a.ok("TRUNCATE o; INSERT INTO o VALUES (1, 'a'), (2, 'b'), (3, 'c')");
+    a.ok("BEGIN; UPDATE o SET state = state || '!' WHERE id = 2");
+    let twice = "SELECT x.id, x.state, y.id, y.state FROM o AS x JOIN o AS y ON x.id + 1 = y.id
+                 ORDER BY 1 FOR UPDATE";
+    let (out, _) = while_blocked(&db, "BEGIN", twice, || {
+        a.ok("COMMIT");
+    });
+    assert_eq!(
+        out,
+        "id | state | id | state\n1 | a | 2 | b!\n2 | b! | 3 | c\n"
+    );
+}
+
 #[test]
 fn a_deadlock_ends_one_of_the_two() {
     let db = Db::new();

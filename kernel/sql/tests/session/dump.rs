@@ -78,8 +78,11 @@ fn every_kind_of_object_is_described() {
          );
          ALTER TABLE part ADD CONSTRAINT positive CHECK (n > 0 AND code IS NOT NULL) NOT VALID;
          ALTER TABLE part OWNER TO app_owner;
-         CREATE INDEX ON part (code DESC, item NULLS FIRST);
-         CLUSTER part USING part_code_item_idx;
+         CREATE INDEX ON part (code DESC, item NULLS FIRST) INCLUDE (n);
+         ALTER ROLE app_owner SET search_path TO \"Shop\", public;
+         ALTER ROLE app_owner VALID UNTIL '2030-01-01 00:00+00';
+         ALTER DATABASE helios SET lock_timeout = '5s';
+         CLUSTER part USING part_code_item_n_idx;
          CREATE VIEW cheap (name, price) AS SELECT \"Name\", price FROM \"Shop\".item WHERE price < 1;
          COMMENT ON DATABASE helios IS 'ours';
          COMMENT ON SCHEMA \"Shop\" IS 'what we sell';
@@ -95,10 +98,12 @@ fn every_kind_of_object_is_described() {
             role "Read Only"
               CREATE ROLE "Read Only" WITH NOSUPERUSER NOINHERIT NOCREATEROLE NOCREATEDB NOLOGIN
             role app_owner
-              CREATE ROLE app_owner WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN CONNECTION LIMIT 5 PASSWORD '********'
+              CREATE ROLE app_owner WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN CONNECTION LIMIT 5 VALID UNTIL 1893456000000000 PASSWORD '********'
+              SETTING search_path = '"Shop", public'
               -- owns
             role helios
               CREATE ROLE helios WITH SUPERUSER INHERIT CREATEROLE CREATEDB LOGIN
+              SETTING OF DATABASE lock_timeout = '5s'
             schema "Shop" of app_owner
               CREATE SCHEMA "Shop"
               -- what we sell
@@ -136,8 +141,8 @@ fn every_kind_of_object_is_described() {
               CREATE UNIQUE INDEX "item_Name_key" ON "Shop".item USING btree ("Name")
             index "Shop".item_pkey
               CREATE UNIQUE INDEX item_pkey ON "Shop".item USING btree (id)
-            index public.part_code_item_idx of app_owner
-              CREATE INDEX part_code_item_idx ON public.part USING btree (code DESC, item NULLS FIRST); ALTER TABLE public.part CLUSTER ON part_code_item_idx
+            index public.part_code_item_n_idx of app_owner
+              CREATE INDEX part_code_item_n_idx ON public.part USING btree (code DESC, item NULLS FIRST) INCLUDE (n); ALTER TABLE public.part CLUSTER ON part_code_item_n_idx
             constraint "item_Name_key" ON "Shop".item
               ALTER TABLE "Shop".item ADD CONSTRAINT "item_Name_key" UNIQUE ("Name")
             constraint item_colour_check ON "Shop".item

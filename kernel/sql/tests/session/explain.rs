@@ -1,6 +1,7 @@
 //! EXPLAIN's options, and ANALYZE of what writes. Plans themselves are not PostgreSQL's.
 
 use expect_test::expect;
+use heliosdb_sql::Value;
 
 use super::support::{Client, Db, check};
 
@@ -244,6 +245,41 @@ fn options_do_what_they_say_or_are_refused() {
 }
 
 /// The column's type is known before it runs.
+#[test]
+fn prepared_statements_and_parameters_are_explained() {
+    let db = Db::new();
+    let mut s = table(&db);
+    s.ok("PREPARE one(int) AS SELECT n FROM t WHERE k = $1;
+          PREPARE more AS UPDATE t SET n = n + $1 WHERE k = $2 RETURNING n");
+    let plan = s.ok("EXPLAIN EXECUTE one(2)");
+    assert!(plan.contains("FastPath"), "{plan}");
+    let plan = s.ok("EXPLAIN (ANALYZE, TIMING off, SUMMARY off) EXECUTE more(5, 1)");
+    assert!(
+        plan.contains("Update on t, metrics=[output_rows=1]"),
+        "{plan}"
+    );
+    assert_eq!(s.run("EXECUTE one(1)"), "n\n15\n");
+    assert_eq!(
+        s.run("EXPLAIN EXECUTE one"),
+        "ERROR 42601: wrong number of parameters for prepared statement \"one\"\nDETAIL: Expected 1 parameters but got 0.\n"
+    );
+    assert_eq!(
+        s.run("EXPLAIN EXECUTE nothing"),
+        "ERROR 26000: prepared statement \"nothing\" does not exist\n"
+    );
+    // As drivers ask, with parameters beside the statement.
+    let explained =
+        s.0.prepare("EXPLAIN ANALYZE SELECT k FROM t WHERE n > $1", &[]);
+    let explained = explained.unwrap();
+    assert_eq!(explained.param_types.len(), 1);
+    let twenty = Value::Text("20".to_owned());
+    let outcome = s.0.execute_prepared(&explained, &[twenty]).unwrap();
+    let plan = s.print(outcome);
+    assert!(plan.contains("output_rows=1"), "{plan}");
+    let plan = s.ok("EXPLAIN SELECT * FROM t JOIN log USING (k) FOR UPDATE OF t");
+    assert!(plan.starts_with("QUERY PLAN\nLockRows\n"), "{plan}");
+}
+
 #[test]
 fn json_is_told_as_json() {
     let db = Db::new();

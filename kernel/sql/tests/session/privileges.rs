@@ -251,7 +251,8 @@ fn no_statement_goes_round_what_was_granted() {
     d.run("ROLLBACK");
     let other_query =
         "WITH t AS (SELECT 0 AS id, '' AS secret) SELECT id, secret FROM t FOR UPDATE";
-    assert!(d.run(other_query).starts_with("ERROR 0A000"));
+    // What WITH gives has the name alone, and no rows to lock.
+    assert_eq!(d.run(other_query), "id | secret\n0 | \n");
     assert_eq!(
         d.run("TRUNCATE s RESTART IDENTITY"),
         "ERROR 42501: must be owner of sequence s_id_seq\n"

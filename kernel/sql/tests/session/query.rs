@@ -425,7 +425,8 @@ fn fetch_first_is_limit() {
             9
             a
             1
-            ERROR 0A000: FETCH FIRST … WITH TIES is not supported
+            a
+            1
             ERROR 2201W: LIMIT must not be negative
             ERROR 2201X: OFFSET must not be negative
             ERROR 42601: multiple LIMIT clauses not allowed

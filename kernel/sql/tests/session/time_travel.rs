@@ -646,7 +646,7 @@ fn what_is_refused() {
             HINT: Write AS OF after the tables inside it.
             ERROR 42601: AS OF can only follow the name of a table or view that a query reads
             ERROR 42601: AS OF can only follow the name of a table or view that a query reads
-            ERROR 0A000: FOR UPDATE is not allowed with AS OF
+            ERROR 0A000: FOR UPDATE/SHARE with AS OF is not supported
             ERROR 0A000: AS OF here is not supported
         "#]],
     );

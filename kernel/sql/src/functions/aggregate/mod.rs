@@ -9,6 +9,7 @@
 pub mod collect;
 pub mod exact;
 mod products;
+mod replay;
 pub mod statistics;
 pub mod total;
 
@@ -237,11 +238,53 @@ impl AggregateUDFImpl for PgAggregate {
         args: AccumulatorArgs<'_>,
     ) -> DfResult<Box<dyn Accumulator>> {
         match self.how(args.expr_fields)? {
-            (How::Delegate(f), _) => f.create_sliding_accumulator(args),
+            (How::Delegate(f), types) => sliding_delegate(f, &types, args),
             (How::Added(added), _) if !args.is_distinct => added.sliding(),
+            (How::Own { make, .. }, types) if !args.is_distinct => {
+                let (make, result) = (*make, args.return_field.data_type().clone());
+                replay::sliding(Box::new(move || Ok(make(&types, &result))), true)
+            }
+            (How::Collect(make), types) if !args.is_distinct && args.order_bys.is_empty() => {
+                let (make, result) = (*make, args.return_field.data_type().clone());
+                let make = move || Ok(Box::new(make(&types, &result)) as Box<dyn Accumulator>);
+                replay::sliding(Box::new(make), true)
+            }
             _ => self.accumulator(args),
         }
     }
+}
+
+/// DataFusion's for window frames whose start moves. What it takes back of floats leaves NaN behind, and what was lost
+/// in rounding: those are computed anew, as in PostgreSQL.
+fn sliding_delegate(
+    f: &Arc<AggregateUDF>,
+    types: &[DataType],
+    args: AccumulatorArgs<'_>,
+) -> DfResult<Box<dyn Accumulator>> {
+    if args.is_distinct {
+        return f.create_sliding_accumulator(args);
+    }
+    let picks = matches!(f.name(), "count" | "min" | "max");
+    let is_float = |ty: &DataType| matches!(ty, DataType::Float32 | DataType::Float64);
+    let takes_back = picks || !types.iter().any(is_float);
+    let (function, return_field) = (Arc::clone(f), args.return_field.clone());
+    let (schema, name) = (args.schema.clone(), args.name.to_owned());
+    let (exprs, expr_fields) = (args.exprs.to_vec(), args.expr_fields.to_vec());
+    let (ignore_nulls, is_reversed) = (args.ignore_nulls, args.is_reversed);
+    let make = Box::new(move || {
+        function.create_sliding_accumulator(AccumulatorArgs {
+            return_field: return_field.clone(),
+            schema: &schema,
+            ignore_nulls,
+            order_bys: &[],
+            is_reversed,
+            name: &name,
+            is_distinct: false,
+            exprs: &exprs,
+            expr_fields: &expr_fields,
+        })
+    });
+    replay::sliding(make, takes_back)
 }
 
 /// The type of the argument.

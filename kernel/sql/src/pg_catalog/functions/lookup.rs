@@ -8,7 +8,7 @@ use crate::pg_catalog::builtin::{
 };
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::{SystemContext, names, relations, routine, row_type, user_type};
-use crate::types::extension;
+use crate::types::{array, extension};
 
 functions! {
     regclass(Regclass) -> Regclass = |c, a| Ok(argument::reg(c, Type::Regclass, a, 0)?.into());
@@ -33,6 +33,8 @@ functions! {
     regcollationout(Oid) -> Text = |c, a| print(c, Type::Regcollation, a);
     regnamespaceout(Oid) -> Text = |c, a| print(c, Type::Regnamespace, a);
     regroleout(Oid) -> Text = |c, a| print(c, Type::Regrole, a);
+    regclassarrayout(OidArray) -> Text = |c, a| print_all(c, Type::Regclass, a);
+    regtypearrayout(OidArray) -> Text = |c, a| print_all(c, Type::Regtype, a);
     oid(Oid) -> Oid = |_, a| Ok(argument::oid(a, 0)?.into());
     tableoid(Oid) -> Oid = |_, a| Ok(argument::oid(a, 0)?.into());
     to_regclass(Text) -> Regclass = |c, a| find(c, Type::Regclass, a);
@@ -120,6 +122,25 @@ functions! {
 
 fn print(ctx: &SystemContext, ty: Type, args: &[Datum]) -> Result<Datum> {
     Ok(names::print(ctx, ty, argument::oid(args, 0)?).into())
+}
+
+/// An array as text: names where there are oids.
+fn print_all(ctx: &SystemContext, ty: Type, args: &[Datum]) -> Result<Datum> {
+    let Some(Datum::Texts(oids)) = args.first() else {
+        return Ok(Datum::Null);
+    };
+    let mut text = String::from("{");
+    for (at, oid) in oids.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        match oid.as_deref().map(str::parse::<Oid>) {
+            Some(Ok(oid)) => array::write_element(&names::print(ctx, ty, oid), &mut text),
+            _ => text.push_str("NULL"),
+        }
+    }
+    text.push('}');
+    Ok(text.into())
 }
 
 fn find(ctx: &SystemContext, ty: Type, args: &[Datum]) -> Result<Datum> {

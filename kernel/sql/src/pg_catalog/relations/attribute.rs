@@ -162,11 +162,18 @@ fn attribute_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             continue;
         };
         let names = column_names(table, index);
-        for ((place, part), name) in index.columns.iter().enumerate().zip(names) {
-            let (ty, typmod) = match (index.expression(part), table.column_at(part.column)) {
-                (Some(e), _) => (e.type_oid, e.typmod),
-                (None, Some(column)) => (column.type_oid, column.typmod),
-                (None, None) => continue,
+        let of_column = |place| table.column_at(place).map(|c| (c.type_oid, c.typmod));
+        let keys = index
+            .columns
+            .iter()
+            .map(|part| match index.expression(part) {
+                Some(e) => Some((e.type_oid, e.typmod)),
+                None => of_column(part.column),
+            });
+        let included = index.included.iter().map(|place| of_column(*place));
+        for ((place, part), name) in keys.chain(included).enumerate().zip(names) {
+            let Some((ty, typmod)) = part else {
+                continue;
             };
             rows.push(attribute(index.oid, &name, place, ty, typmod).row(ctx))?;
         }

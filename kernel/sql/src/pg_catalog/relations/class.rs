@@ -150,7 +150,7 @@ fn class_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 .session
                 .estimated_rows(index.table)
                 .map_or(0.0, |n| n as f32),
-            columns: index.columns.len(),
+            columns: index.columns.len() + index.included.len(),
             ..other('n')
         };
         rows.push(class.row(ctx))?;

@@ -164,7 +164,7 @@ fn index_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
         rows.push(row![
             index.oid,
             index.table,
-            count,
+            count + index.included.len() as i16,
             count,
             index.unique,
             false,
@@ -193,7 +193,8 @@ fn keys(index: &Index) -> Vec<i16> {
         Some(_) => 0,
         None => c.column as i16 + 1,
     };
-    index.columns.iter().map(key).collect()
+    let included = index.included.iter().map(|place| *place as i16 + 1);
+    index.columns.iter().map(key).chain(included).collect()
 }
 
 /// `pg_index.indoption`: bit 0 is DESC, bit 1 is NULLS FIRST.

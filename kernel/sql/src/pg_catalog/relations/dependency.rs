@@ -238,7 +238,8 @@ fn depend_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
                 let parts = parts.filter(|place| *place < EXPRESSION);
                 let expressions = index.expressions.iter().chain(&index.predicate);
                 let read = expressions.flat_map(|e| e.columns.iter().copied());
-                for place in parts.chain(read) {
+                let included = index.included.iter().copied();
+                for place in parts.chain(included).chain(read) {
                     add(class(index.oid), AUTO, column(index.table, place))?;
                 }
             }

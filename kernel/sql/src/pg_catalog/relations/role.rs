@@ -1,8 +1,9 @@
 //! Roles and the database: what PostgreSQL shares between databases.
 
-use crate::catalog::model::{Role, oid};
+use crate::catalog::model::{Role, SettingScope, oid};
 use crate::error::{Result, SqlError, state};
 use crate::pg_catalog::SystemContext;
+use crate::pg_catalog::datum::Datum;
 use crate::pg_catalog::relation::{NULL, Rows, relations, row};
 
 /// What `pg_database` says of the one encoding there is: UTF8.
@@ -50,7 +51,7 @@ relations! {
     } => Some(tablespace_rows);
     PG_DB_ROLE_SETTING = pg_catalog.pg_db_role_setting 2964 'r' {
         setdatabase Oid, setrole Oid, setconfig TextArray null,
-    } => None;
+    } => Some(setting_rows);
     PG_SHDESCRIPTION = pg_catalog.pg_shdescription 2396 'r' {
         objoid Oid, classoid Oid, description Text,
     } => None;
@@ -58,6 +59,40 @@ relations! {
         dbid Oid, classid Oid, objid Oid, objsubid Int4, refclassid Oid, refobjid Oid,
         deptype Char,
     } => None;
+}
+
+fn valid_until(role: &Role) -> Datum {
+    role.valid_until.map_or(NULL, Datum::Timestamp)
+}
+
+/// What a role keeps of a scope, as `name=value`; NULL for nothing.
+fn settings(role: &Role, scope: SettingScope) -> Datum {
+    let settings = role.settings.iter().filter(|s| s.scope == scope);
+    let settings: Vec<Option<String>> = settings
+        .map(|s| Some(format!("{}={}", s.name, s.value)))
+        .collect();
+    match settings.is_empty() {
+        true => NULL,
+        false => Datum::Texts(settings),
+    }
+}
+
+fn setting_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
+    for role in ctx.catalog.roles() {
+        let scopes = [
+            (SettingScope::AllRoles, 0, 0),
+            (SettingScope::Database, oid::DATABASE, 0),
+            (SettingScope::Role, 0, role.oid),
+            (SettingScope::RoleInDatabase, oid::DATABASE, role.oid),
+        ];
+        for (scope, database, of) in scopes {
+            let settings = settings(role, scope);
+            if !settings.is_null() {
+                rows.push(row![database, of, settings])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn authid_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
@@ -75,7 +110,7 @@ fn authid_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             r.superuser || r.bypass_rls,
             r.connection_limit,
             password,
-            NULL,
+            valid_until(r),
         ])?;
     }
     Ok(())
@@ -93,9 +128,9 @@ fn role_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             r.superuser,
             r.connection_limit,
             HIDDEN_PASSWORD,
-            NULL,
+            valid_until(r),
             r.superuser || r.bypass_rls,
-            NULL,
+            settings(r, SettingScope::Role),
             r.oid,
         ])?;
     }
@@ -111,8 +146,8 @@ fn user(r: &Role, password: Option<&str>, rows: &mut Rows) -> Result<()> {
         r.superuser,
         r.superuser || r.bypass_rls,
         password,
-        NULL,
-        NULL,
+        valid_until(r),
+        settings(r, SettingScope::Role),
     ])
 }
 

@@ -101,6 +101,7 @@ fn index(
         clustered: false,
         expressions: Vec::new(),
         predicate: None,
+        included: Vec::new(),
     }))
 }
 
@@ -130,6 +131,8 @@ pub fn catalog() -> CatalogSnapshot {
             bypass_rls: false,
             member_of: Vec::new(),
             default_privileges: Vec::new(),
+            valid_until: None,
+            settings: Vec::new(),
         }))
     };
     c.put(role(OWNER, "helios", true));

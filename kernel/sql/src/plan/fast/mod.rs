@@ -179,9 +179,7 @@ impl FastQuery {
                 return batch.map(Some).map_err(|e| self.meta.explain(e));
             }
         }
-        let mut values = Vec::with_capacity(params.len() + MOMENTS);
-        values.extend_from_slice(params);
-        values.extend(moment_values(context.moments));
+        let values = all_values(context, params);
         let recheck = context.recheck.as_ref();
         let recheck = recheck.and_then(|r| Some((&r.view, r.rows.get(&self.meta.table.oid)?)));
         let again = recheck.is_some();
@@ -213,35 +211,37 @@ impl FastQuery {
         Ok(batch)
     }
 
-    /// What EXPLAIN says of an execution without parameters; `None` when the general route has to.
+    /// What EXPLAIN says of an execution; `None` when the general route has to.
     pub fn explain(
         &self,
         context: &StatementContext,
+        params: &[ScalarValue],
         format: &Format,
     ) -> Result<Option<Vec<String>>> {
         let view = context.view_of(self.slot).map_err(convert)?;
-        let moments = moment_values(context.moments);
-        if let Found::TooMany = self.access.find(&self.meta, view, &moments)? {
+        let values = all_values(context, params);
+        if let Found::TooMany = self.access.find(&self.meta, view, &values)? {
             return Ok(None);
         }
-        self.described(context, format, None).map(Some)
+        self.described(context, params, format, None).map(Some)
     }
 
     /// A line per step; with the rows that it gave, when it has run.
     pub fn described(
         &self,
         context: &StatementContext,
+        params: &[ScalarValue],
         format: &Format,
         rows: Option<usize>,
     ) -> Result<Vec<String>> {
         let view = context.view_of(self.slot).map_err(convert)?;
-        let moments = moment_values(context.moments);
+        let values = all_values(context, params);
         let mut first = "FastPath".to_owned();
         if let Some(rows) = rows {
             first.push_str(&format!(", metrics=[output_rows={rows}]"));
         }
         let mut lines: Vec<String> = self.steps.iter().rev().map(ToString::to_string).collect();
-        let mut read = self.access.describe(&self.meta, &moments);
+        let mut read = self.access.describe(&self.meta, &values);
         if self.slot.is_some() {
             read.push_str(&format!(", as_of={}", shown(view.ts(), format)));
         }
@@ -250,6 +250,14 @@ impl FastQuery {
         let indented = indented.map(|(depth, line)| format!("{}{line}", "  ".repeat(depth + 1)));
         Ok(std::iter::once(first).chain(indented).collect())
     }
+}
+
+/// The parameters and, behind them, the moments.
+fn all_values(context: &StatementContext, params: &[ScalarValue]) -> Vec<ScalarValue> {
+    let mut values = Vec::with_capacity(params.len() + MOMENTS);
+    values.extend_from_slice(params);
+    values.extend(moment_values(context.moments));
+    values
 }
 
 /// A reader of the result, when the steps only choose columns.

@@ -25,10 +25,10 @@ use sqlparser::ast::{
 
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
-use crate::semantics::derived;
+use crate::semantics::{derived, grouping};
 
 pub use expr::{call, cast_call, is_set_returning, rows_of};
-pub use limit::fetch_to_limit;
+pub use limit::{WITH_TIES, fetch_to_limit};
 
 /// Rewrites a statement in place. `functions` are those it may name.
 pub fn rewrite_statement(statement: &mut Statement, functions: &Functions) -> Result<()> {
@@ -80,6 +80,9 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
         if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
             list.iter_mut().for_each(keep_number);
+        }
+        if let Err(e) = grouping::write_out(select) {
+            return ControlFlow::Break(e);
         }
         qualify_stars(select);
         name_columns(select);

@@ -1,0 +1,502 @@
+//! What SELECT … FOR UPDATE and its weaker forms lock.
+//!
+//! Every table in FROM gives its row ids, before the select list: those of locked tables to lock the rows by, the
+//! others to know the rows again when a locked one has changed ([`super::lock`]). What WITH, VALUES and functions give is
+//! not locked, as in PostgreSQL; a view or a subquery is refused where PostgreSQL would lock what is inside.
+
+use std::sync::Arc;
+
+use heliosdb_storage::RowLockMode;
+use sqlparser::ast::{
+    self, Expr, JoinConstraint, JoinOperator, SelectItem, SetExpr, TableFactor, TableWithJoins,
+};
+
+use super::lock::{Busy, LockedTable, LockingPlan};
+use super::update::{column_expr, target_factor};
+use crate::catalog::meta::ROW_ID;
+use crate::catalog::model::Table;
+use crate::catalog::{CatalogSnapshot, Relation};
+use crate::error::{Result, SqlError, state};
+use crate::names::{fold, quoted_ident};
+use crate::plan::context::Target;
+use crate::plan::query;
+use crate::session::Session;
+use crate::types::PgType;
+
+/// What an item of FROM is to who locks.
+enum Kind {
+    Table(Arc<Table>),
+    /// What PostgreSQL would lock inside.
+    Inside(String),
+    /// What has no rows to lock, by the name of its kind.
+    Nothing(&'static str),
+}
+
+/// An item of FROM.
+struct Item {
+    alias: String,
+    kind: Kind,
+    /// Whether an outer join may have no row of it.
+    nullable: bool,
+    locked: Option<(RowLockMode, Busy)>,
+}
+
+/// Columns that `*` stands for.
+enum Star {
+    Column(String, Box<Expr>),
+    /// All of an item whose columns are not known here.
+    All(String),
+}
+
+/// One locking clause.
+struct Clause<'a> {
+    of: Option<&'a ast::ObjectName>,
+    mode: RowLockMode,
+    busy: Busy,
+}
+
+impl Clause<'_> {
+    fn new(lock: &ast::LockClause, key_lock: bool) -> Clause<'_> {
+        let mode = match (lock.lock_type, key_lock) {
+            (ast::LockType::Update, false) => RowLockMode::Update,
+            (ast::LockType::Update, true) => RowLockMode::NoKeyUpdate,
+            (ast::LockType::Share, false) => RowLockMode::Share,
+            (ast::LockType::Share, true) => RowLockMode::KeyShare,
+        };
+        let busy = match lock.nonblock {
+            None => Busy::Wait,
+            Some(ast::NonBlock::Nowait) => Busy::Fail,
+            Some(ast::NonBlock::SkipLocked) => Busy::Skip,
+        };
+        Clause {
+            of: lock.of.as_ref(),
+            mode,
+            busy,
+        }
+    }
+
+    fn words(&self) -> &'static str {
+        match self.mode {
+            RowLockMode::Update => "FOR UPDATE",
+            RowLockMode::NoKeyUpdate => "FOR NO KEY UPDATE",
+            RowLockMode::Share => "FOR SHARE",
+            RowLockMode::KeyShare => "FOR KEY SHARE",
+        }
+    }
+
+    fn not_allowed(&self, what: &str) -> SqlError {
+        SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            format!("{} is not allowed with {what}", self.words()),
+        )
+    }
+
+    fn not_applied(&self, what: &str) -> SqlError {
+        SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            format!("{} cannot be applied to {what}", self.words()),
+        )
+    }
+
+    /// Marks what the clause locks.
+    fn apply(&self, items: &mut [Item]) -> Result<()> {
+        let wanted = match self.of {
+            None => None,
+            Some(of) => match of.0.as_slice() {
+                [ast::ObjectNamePart::Identifier(name)] => Some(fold(name)),
+                _ => {
+                    return Err(SqlError::new(
+                        state::SYNTAX_ERROR,
+                        format!("{} must specify unqualified relation names", self.words()),
+                    ));
+                }
+            },
+        };
+        let mut found = false;
+        for item in items {
+            if wanted.as_ref().is_some_and(|name| *name != item.alias) {
+                continue;
+            }
+            found = true;
+            match &item.kind {
+                Kind::Nothing(kind) if wanted.is_some() => return Err(self.not_applied(kind)),
+                Kind::Nothing(_) => continue,
+                Kind::Inside(what) => {
+                    return Err(SqlError::unsupported(format!("FOR UPDATE/SHARE of {what}")));
+                }
+                Kind::Table(_) if item.nullable => {
+                    return Err(self.not_applied("the nullable side of an outer join"));
+                }
+                Kind::Table(_) => {}
+            }
+            let (mode, busy) = item.locked.unwrap_or((self.mode, self.busy));
+            item.locked = Some((mode.max(self.mode), busy.max(self.busy)));
+        }
+        match wanted {
+            Some(name) if !found => Err(SqlError::new(
+                state::UNDEFINED_TABLE,
+                format!(
+                    "relation \"{name}\" in {} clause not found in FROM clause",
+                    self.words()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The items of FROM, which become targets where they are tables.
+struct Walk<'a> {
+    session: &'a Session,
+    catalog: &'a CatalogSnapshot,
+    with: Vec<String>,
+    items: Vec<Item>,
+}
+
+impl Walk<'_> {
+    fn add(&mut self, alias: String, kind: Kind, nullable: bool) -> Vec<Star> {
+        let star = match &kind {
+            Kind::Table(table) => {
+                let columns = table.live_columns().map(|(_, c)| {
+                    Star::Column(c.name.clone(), Box::new(column_expr(&alias, &c.name)))
+                });
+                columns.collect()
+            }
+            _ => vec![Star::All(alias.clone())],
+        };
+        self.items.push(Item {
+            alias,
+            kind,
+            nullable,
+            locked: None,
+        });
+        star
+    }
+
+    /// An item with what is joined to it; what `*` stands for there.
+    fn joined(&mut self, from: &mut TableWithJoins, nullable: bool) -> Result<Vec<Star>> {
+        let first = self.items.len();
+        let mut star = self.factor(&mut from.relation, nullable)?;
+        for join in &mut from.joins {
+            let (left, right, constraint) = match &join.join_operator {
+                JoinOperator::Join(c) | JoinOperator::Inner(c) | JoinOperator::CrossJoin(c) => {
+                    (false, false, c)
+                }
+                JoinOperator::Left(c) | JoinOperator::LeftOuter(c) => (false, true, c),
+                JoinOperator::Right(c) | JoinOperator::RightOuter(c) => (true, false, c),
+                JoinOperator::FullOuter(c) => (true, true, c),
+                _ => return Err(SqlError::unsupported("FOR UPDATE/SHARE of this join")),
+            };
+            for item in &mut self.items[first..] {
+                item.nullable |= left;
+            }
+            let used = match constraint {
+                JoinConstraint::Using(columns) => columns
+                    .iter()
+                    .map(|name| crate::names::parts(name).map(|parts| parts.join(".")))
+                    .collect::<Result<Vec<_>>>()?,
+                // It would join by the row ids.
+                JoinConstraint::Natural => {
+                    return Err(SqlError::unsupported("FOR UPDATE/SHARE of a NATURAL join"));
+                }
+                JoinConstraint::On(_) | JoinConstraint::None => Vec::new(),
+            };
+            let other = self.factor(&mut join.relation, nullable || right)?;
+            star = merged(star, other, &used, left, right);
+        }
+        Ok(star)
+    }
+
+    fn factor(&mut self, factor: &mut TableFactor, nullable: bool) -> Result<Vec<Star>> {
+        let alias_of = |alias: &Option<ast::TableAlias>, otherwise: &str| {
+            let given = alias.as_ref().map(|alias| fold(&alias.name));
+            given.unwrap_or_else(|| otherwise.to_owned())
+        };
+        let (name, alias) = match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                version,
+                ..
+            } => {
+                if version.is_some() {
+                    return Err(SqlError::unsupported("FOR UPDATE/SHARE with AS OF"));
+                }
+                (name, alias)
+            }
+            TableFactor::Table { name, alias, .. } | TableFactor::Function { name, alias, .. } => {
+                let called = crate::names::parts(name)?.pop().unwrap_or_default();
+                let alias = alias_of(alias, &called);
+                return Ok(self.add(alias, Kind::Nothing("a function"), nullable));
+            }
+            TableFactor::UNNEST { alias, .. } | TableFactor::TableFunction { alias, .. } => {
+                let alias = alias_of(alias, "unnest");
+                return Ok(self.add(alias, Kind::Nothing("a function"), nullable));
+            }
+            TableFactor::Derived {
+                subquery, alias, ..
+            } => {
+                let kind = match subquery.body.as_ref() {
+                    SetExpr::Values(_) => Kind::Nothing("VALUES"),
+                    _ => Kind::Inside("a subquery".to_owned()),
+                };
+                let alias = alias_of(alias, "");
+                return Ok(self.add(alias, kind, nullable));
+            }
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => return self.joined(table_with_joins, nullable),
+            _ => {
+                return Err(SqlError::unsupported(
+                    "FOR UPDATE/SHARE of this FROM clause",
+                ));
+            }
+        };
+        let parts = crate::names::parts(name)?;
+        let called = parts.last().cloned().unwrap_or_default();
+        let alias_name = alias_of(alias, &called);
+        if parts.len() == 1 && self.with.contains(&called) {
+            return Ok(self.add(alias_name, Kind::Nothing("a WITH query"), nullable));
+        }
+        let table = match self.session.relation(self.catalog, name)? {
+            Relation::Table(table) => table,
+            other => {
+                let what = format!("{} \"{}\"", other.kind(), other.name());
+                return Ok(self.add(alias_name, Kind::Inside(what), nullable));
+            }
+        };
+        if alias
+            .as_ref()
+            .is_some_and(|alias| !alias.columns.is_empty())
+        {
+            return Err(SqlError::unsupported(
+                "FOR UPDATE/SHARE with other names of a table's columns",
+            ));
+        }
+        Ok(self.add(alias_name, Kind::Table(table), nullable))
+    }
+
+    /// Makes targets of the tables, in the order of the walk.
+    fn mark(&self, from: &mut TableWithJoins, next: &mut usize) {
+        self.mark_factor(&mut from.relation, next);
+        for join in &mut from.joins {
+            self.mark_factor(&mut join.relation, next);
+        }
+    }
+
+    fn mark_factor(&self, factor: &mut TableFactor, next: &mut usize) {
+        if let TableFactor::NestedJoin {
+            table_with_joins, ..
+        } = factor
+        {
+            return self.mark(table_with_joins, next);
+        }
+        let Some(item) = self.items.get(*next) else {
+            return;
+        };
+        *next += 1;
+        if let Kind::Table(table) = &item.kind {
+            let target = match item.locked {
+                Some(_) => Target::Lock,
+                None => Target::Read,
+            };
+            *factor = target_factor(self.catalog, table, &item.alias, target).relation;
+        }
+    }
+}
+
+/// What `*` stands for in a join by columns of the same names, which come once, and first.
+fn merged(
+    mut left: Vec<Star>,
+    mut right: Vec<Star>,
+    used: &[String],
+    left_may_lack: bool,
+    right_may_lack: bool,
+) -> Vec<Star> {
+    let mut all = Vec::new();
+    for name in used {
+        let take = |side: &mut Vec<Star>| {
+            let is = |star: &Star| matches!(star, Star::Column(column, _) if column == name);
+            let place = side.iter().position(is);
+            match place.map(|place| side.remove(place)) {
+                Some(Star::Column(_, expr)) => Some(expr),
+                _ => None,
+            }
+        };
+        let expr = match (take(&mut left), take(&mut right)) {
+            (Some(left), Some(right)) => match (left_may_lack, right_may_lack) {
+                (false, _) => left,
+                (true, false) => right,
+                (true, true) => Box::new(crate::semantics::call("coalesce", [*left, *right])),
+            },
+            // Not known here, which matters only where `*` is written.
+            _ => return vec![Star::All(String::new())],
+        };
+        all.push(Star::Column(name.clone(), expr));
+    }
+    all.extend(left);
+    all.extend(right);
+    all
+}
+
+/// What `*` stands for, as items of a select list.
+fn star_items(star: &[Star]) -> Result<Vec<SelectItem>> {
+    let items = star.iter().map(|star| match star {
+        Star::Column(name, expr) => Ok(match expr.as_ref() {
+            merged @ Expr::Function(_) => SelectItem::ExprWithAlias {
+                expr: merged.clone(),
+                alias: quoted_ident(name),
+            },
+            column => SelectItem::UnnamedExpr(column.clone()),
+        }),
+        Star::All(alias) if alias.is_empty() => {
+            Err(SqlError::unsupported("FOR UPDATE/SHARE of * of this join"))
+        }
+        Star::All(alias) => Ok(all_of(alias)),
+    });
+    items.collect()
+}
+
+fn all_of(alias: &str) -> SelectItem {
+    let name = ast::ObjectName::from(vec![quoted_ident(alias)]);
+    SelectItem::QualifiedWildcard(
+        ast::SelectItemQualifiedWildcardKind::ObjectName(name),
+        ast::WildcardAdditionalOptions::default(),
+    )
+}
+
+impl Session {
+    pub(crate) fn plan_locking(
+        &mut self,
+        query: &ast::Query,
+        params: &[Option<PgType>],
+        key_lock: bool,
+    ) -> Result<LockingPlan> {
+        let unlocked = ast::Query {
+            locks: Vec::new(),
+            ..query.clone()
+        };
+        let clauses = query.locks.iter().map(|lock| Clause::new(lock, key_lock));
+        let clauses: Vec<Clause<'_>> = clauses.collect();
+        let mut query = query.clone();
+        crate::semantics::fetch_to_limit(&mut query)?;
+        query.locks.clear();
+        let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        let with: Vec<String> = with.map(|cte| fold(&cte.alias.name)).collect();
+        let not_allowed = |what: &str| match clauses.first() {
+            Some(clause) => clause.not_allowed(what),
+            None => SqlError::internal("a lock without a clause"),
+        };
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            return Err(not_allowed("UNION/INTERSECT/EXCEPT"));
+        };
+        if select.distinct.is_some() {
+            return Err(not_allowed("DISTINCT clause"));
+        }
+        let grouped =
+            !matches!(&select.group_by, ast::GroupByExpr::Expressions(e, _) if e.is_empty());
+        if grouped {
+            return Err(not_allowed("GROUP BY clause"));
+        }
+        if select.having.is_some() {
+            return Err(not_allowed("HAVING clause"));
+        }
+        let (_, catalog) = self.read_view()?;
+        let mut walk = Walk {
+            session: self,
+            catalog: &catalog,
+            with,
+            items: Vec::new(),
+        };
+        let mut star = Vec::new();
+        for from in &mut select.from {
+            star.extend(walk.joined(from, false)?);
+        }
+        for clause in &clauses {
+            clause.apply(&mut walk.items)?;
+        }
+        let mut next = 0;
+        for from in &mut select.from {
+            walk.mark(from, &mut next);
+        }
+        let items = walk.items;
+        let (mut tables, mut locked, mut list) = (Vec::new(), Vec::new(), Vec::new());
+        for item in &items {
+            let Kind::Table(table) = &item.kind else {
+                continue;
+            };
+            if let Some((mode, busy)) = item.locked {
+                self.check_locking(&catalog, table, &unlocked)?;
+                locked.push(LockedTable {
+                    collection: table.collection_id(),
+                    table: table.oid,
+                    name: table.name.clone(),
+                    mode,
+                    busy,
+                    place: tables.len(),
+                });
+            } else {
+                self.check_read_beside(&catalog, table, &unlocked)?;
+            }
+            let name = match tables.len() {
+                0 => ROW_ID.to_owned(),
+                n => format!("{ROW_ID}{n}"),
+            };
+            list.push(SelectItem::ExprWithAlias {
+                expr: column_expr(&item.alias, ROW_ID),
+                alias: quoted_ident(&name),
+            });
+            tables.push(table.oid);
+        }
+        for item in std::mem::take(&mut select.projection) {
+            match &item {
+                // `*` must not show the row ids.
+                SelectItem::Wildcard(_) => list.extend(star_items(&star)?),
+                SelectItem::QualifiedWildcard(
+                    ast::SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => {
+                    let wanted = crate::names::parts(name)?.pop().unwrap_or_default();
+                    let of = items.iter().find(|item| item.alias == wanted);
+                    match of.map(|item| &item.kind) {
+                        Some(Kind::Table(table)) => {
+                            let columns = table.live_columns();
+                            list.extend(columns.map(|(_, c)| {
+                                SelectItem::UnnamedExpr(column_expr(&wanted, &c.name))
+                            }));
+                        }
+                        _ => list.push(item),
+                    }
+                }
+                _ => list.push(item),
+            }
+        }
+        select.projection = list;
+        let (limit, offset) = match query.limit_clause.take() {
+            None => (None, None),
+            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
+                (limit, offset.map(|o| o.value))
+            }
+            Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => {
+                (Some(limit), Some(offset))
+            }
+        };
+        let mut types = params.to_vec();
+        for e in [&limit, &offset].into_iter().flatten() {
+            super::assign::infer_parameter(&mut types, e, &PgType::Int8);
+        }
+        let planned = self.with_state(|session, state| {
+            query::plan(state, &catalog, &session.info, query, &types)
+        })?;
+        Ok(LockingPlan {
+            locked,
+            columns: planned.columns[tables.len()..].into(),
+            tables,
+            query: planned,
+            limit,
+            offset,
+        })
+    }
+}
