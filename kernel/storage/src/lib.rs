@@ -76,7 +76,7 @@ pub use transaction::{
 pub use view::scan::{ColumnRange, RowFilter};
 pub use view::{
     Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
-    RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince, ScanRequest, TableScan, Version,
-    Versions,
+    RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince, ScanRequest, TableScan,
+    TouchedRows, Version, Versions,
 };
 pub use wal::sink::{Batch, LocalLog, LocalSink, LogSink};

@@ -41,9 +41,12 @@ fn an_idle_client_is_woken() {
         listeners[0].ask(&query("select 2")),
         "T D(2) C(SELECT 1) Z(I)"
     );
+    // The others are still told, whatever they ask for then.
+    let told = notification(&listeners[1].next().unwrap());
+    assert_eq!(told, (pid, "x".to_owned(), String::new()));
     assert_eq!(
         listeners[1].ask(&query("select 2")),
-        "A T D(2) C(SELECT 1) Z(I)"
+        "T D(2) C(SELECT 1) Z(I)"
     );
 }
 

@@ -199,7 +199,8 @@ fn definitions_of_another_branch_read_that_branch() {
              CREATE POLICY q ON doc USING (may_see(body))",
     );
     eve.ok("CREATE FUNCTION may_see(text) RETURNS bool LANGUAGE sql AS 'SELECT true'");
-    assert!(eve.run("SELECT * FROM doc@main").starts_with("ERROR 0A000"));
+    let said = eve.run("SELECT * FROM doc@main");
+    assert!(said.starts_with("ERROR 0A000"), "{said}");
 }
 
 /// A grant on a branch is for what is on the branch, not for what its parent had before.

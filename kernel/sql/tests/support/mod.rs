@@ -100,6 +100,8 @@ impl Db {
     pub fn reopen_with(self, plugins: &Plugins) -> Db {
         let directory = self.directory.clone();
         self.instance.shutdown();
+        let holders = Arc::strong_count(&self.instance);
+        assert_eq!(holders, 1, "sessions or plans hold the database");
         drop(self);
         Db::open(directory, plugins, Options::default())
     }

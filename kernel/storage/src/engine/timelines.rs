@@ -10,7 +10,7 @@ use crate::schema::TableDef;
 use crate::sequence::{SequenceSpec, SequenceState};
 use crate::timeline::TimelineInfo;
 use crate::transaction::{Isolation, Transaction};
-use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges};
+use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges, TouchedRows};
 use crate::wal::record::{Record, SequenceEdit};
 
 impl Engine {
@@ -175,6 +175,19 @@ impl Engine {
         let timeline = self.inner().timelines.get(timeline)?;
         let view = self.view_between(&timeline, collection, since, until)?;
         EntryChanges::new(view, collection, since, which)
+    }
+
+    /// The rows of a table that anybody wrote on a timeline after `since`, up to `until`.
+    pub fn touched_on(
+        &self,
+        timeline: TimelineId,
+        table: CollectionId,
+        since: Ts,
+        until: Ts,
+    ) -> Result<TouchedRows> {
+        let timeline = self.inner().timelines.get(timeline)?;
+        let view = self.view_between(&timeline, table, since, until)?;
+        TouchedRows::new(&view, table, since)
     }
 
     /// The sequence's next value, `None` when it is exhausted. Never rolled back.

@@ -1,15 +1,18 @@
 //! Timelines in the manifest, and the record that changes what timelines there are.
 //!
 //! ```text
-//! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ logged_ts u64 │ name: length u16, UTF-8
-//!           │ note: length u16, bytes │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
+//! timeline: id u32 │ parent u32 │ fork_ts u64 │ flushed_ts u64 │ logged_ts u64 │ noted name
+//!           │ segments u32 │ segment … │ tables u32 │ { collection u32 │ live i64 } …
 //!           │ sequences u32 │ sequence …
 //!           │ counts u32 │ { ts u64 │ collection u32 │ rows i64 } …
 //! edit:     ts u64 │ change
-//! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ name │ note
+//! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ noted name
 //!           2 drop:   id u32
 //!           3 name:   timelines u32 │ { id u32 │ name } …
 //!           4 note:   id u32 │ note
+//! name:     length u16, UTF-8
+//! note:     length u16, bytes
+//! noted name: length u16, UTF-8; with 2¹⁵ added to the length, a note follows that is not empty
 //! ```
 //!
 //! A parent of 0 is none. An edit has a time like a commit, which it is in one order with: a restore to a time
@@ -30,6 +33,8 @@ const CREATE: u8 = 1;
 const DROP: u8 = 2;
 const NAME: u8 = 3;
 const NOTE: u8 = 4;
+/// In the length of a name: a note follows.
+const NOTED: u16 = 1 << 15;
 const NO_PARENT: TimelineId = TimelineId(0);
 
 /// What there is of a timeline.
@@ -95,6 +100,28 @@ fn parse_note(p: &mut Parser<'_>) -> Result<Vec<u8>> {
     Ok(p.take(length, "a timeline's note")?.to_vec())
 }
 
+/// Timelines had no notes at first, and those without are written as they were then.
+fn encode_noted_name(name: &str, note: &[u8], out: &mut Vec<u8>) {
+    if note.is_empty() {
+        return encode_name(name, out);
+    }
+    let length = u16::try_from(name.len()).expect("names of timelines are short");
+    out.extend_from_slice(&(length | NOTED).to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
+    encode_note(note, out);
+}
+
+fn parse_noted_name(p: &mut Parser<'_>) -> Result<(String, Vec<u8>)> {
+    let length = p.u16("a name's length")?;
+    let bytes = p.take(usize::from(length & !NOTED), "a timeline's name")?;
+    let name = String::from_utf8(bytes.to_vec()).map_err(|_| p.damaged("a name in UTF-8"))?;
+    let note = match length & NOTED {
+        0 => Vec::new(),
+        _ => parse_note(p)?,
+    };
+    Ok((name, note))
+}
+
 fn encode_base(base: Option<(TimelineId, Ts)>, out: &mut Vec<u8>) {
     let (parent, fork_ts) = base.unwrap_or((NO_PARENT, Ts::ZERO));
     out.extend_from_slice(&parent.0.to_le_bytes());
@@ -112,8 +139,7 @@ pub(super) fn encode(id: TimelineId, entry: &TimelineEntry, out: &mut Vec<u8>) {
     encode_base(entry.base, out);
     out.extend_from_slice(&entry.flushed_ts.0.to_le_bytes());
     out.extend_from_slice(&entry.logged_ts.0.to_le_bytes());
-    encode_name(&entry.name, out);
-    encode_note(&entry.note, out);
+    encode_noted_name(&entry.name, &entry.note, out);
     encode_segments(&entry.segments, out);
     encode_live(entry.live_rows.iter().map(|(id, live)| (*id, *live)), out);
     put_count(out, entry.sequences.len());
@@ -133,9 +159,9 @@ pub(super) fn parse(p: &mut Parser<'_>) -> Result<(TimelineId, TimelineEntry)> {
     let base = parse_base(p)?;
     let flushed_ts = Ts(p.u64("a timestamp")?);
     let logged_ts = Ts(p.u64("a timestamp")?);
-    let name = parse_name(p)?;
+    let (name, note) = parse_noted_name(p)?;
     let entry = TimelineEntry {
-        note: parse_note(p)?,
+        note,
         flushed_ts,
         logged_ts,
         segments: parse_list(p, "a number of segments", SegmentEntry::parse)?,
@@ -232,8 +258,7 @@ impl TimelineChange {
                 out.push(CREATE);
                 out.extend_from_slice(&id.0.to_le_bytes());
                 encode_base(Some((*parent, *fork_ts)), out);
-                encode_name(name, out);
-                encode_note(note, out);
+                encode_noted_name(name, note, out);
             }
             TimelineChange::Note(id, note) => {
                 out.push(NOTE);
@@ -261,12 +286,13 @@ impl TimelineChange {
                 let id = TimelineId(p.u32("a timeline")?);
                 let base = parse_base(p)?;
                 let (parent, fork_ts) = base.ok_or_else(|| p.damaged("a parent"))?;
+                let (name, note) = parse_noted_name(p)?;
                 Ok(TimelineChange::Create {
                     id,
-                    name: parse_name(p)?,
+                    name,
                     parent,
                     fork_ts,
-                    note: parse_note(p)?,
+                    note,
                 })
             }
             NOTE => {

@@ -46,6 +46,7 @@ mod guard;
 mod index_build;
 pub(crate) mod private;
 mod publish;
+mod put_rows;
 mod references;
 mod rows;
 pub(crate) mod ssi;

@@ -52,7 +52,7 @@ pub(crate) struct TablePlan {
     /// Per index.
     key_types: Vec<Vec<ColumnType>>,
     /// What has to be known of a row that goes away.
-    key_columns: Wanted,
+    pub(super) key_columns: Wanted,
     /// The live columns of the table, as batches of rows have them.
     pub(super) live: Vec<ColumnId>,
     /// The places of the computed columns that some index reads.
@@ -111,6 +111,10 @@ impl TablePlan {
         })
     }
 
+    pub(super) fn codec(&self) -> &RowCodec {
+        &self.codec
+    }
+
     /// Whether rows written by it have all columns and index entries of the definition in `bytes`, and no
     /// others.
     fn is_for(&self, bytes: &[u8]) -> Result<bool> {
@@ -131,7 +135,7 @@ impl TablePlan {
     }
 
     /// The computed columns of new rows.
-    fn compute(&self, evaluator: &Evaluator, batch: &RecordBatch) -> Result<Computed> {
+    pub(super) fn compute(&self, evaluator: &Evaluator, batch: &RecordBatch) -> Result<Computed> {
         let mut computed = Computed::default();
         let input = |input| {
             let place = self.live.iter().position(|live| *live == input);
@@ -147,7 +151,7 @@ impl TablePlan {
     }
 
     /// The computed columns of one stored row.
-    fn compute_stored(&self, evaluator: &Evaluator, row: &[u8]) -> Result<Computed> {
+    pub(super) fn compute_stored(&self, evaluator: &Evaluator, row: &[u8]) -> Result<Computed> {
         if self.computed.is_empty() {
             return Ok(Computed::default());
         }
@@ -172,7 +176,7 @@ impl TablePlan {
     }
 
     /// The entries of a row, one per index that it is in.
-    fn entries(&self, id: RowId, row: &Keyed<'_>) -> Result<Vec<Option<EntryKey>>> {
+    pub(super) fn entries(&self, id: RowId, row: &Keyed<'_>) -> Result<Vec<Option<EntryKey>>> {
         (0..self.def.indexes.len())
             .map(|i| self.entry(i, row, id))
             .collect()
@@ -181,7 +185,7 @@ impl TablePlan {
 
 /// Value bytes of computed columns, each with its place among them.
 #[derive(Default)]
-struct Computed {
+pub(super) struct Computed {
     columns: Vec<(usize, PerRow)>,
 }
 
@@ -204,7 +208,7 @@ impl Computed {
 }
 
 /// A row, as far as keys are made of it.
-struct Keyed<'a> {
+pub(super) struct Keyed<'a> {
     stored: RowRef<'a>,
     computed: &'a Computed,
     /// Its place in `computed`.
@@ -212,6 +216,15 @@ struct Keyed<'a> {
 }
 
 impl<'a> Keyed<'a> {
+    /// The row at `place` of those that `computed` is of.
+    pub(super) fn new(stored: RowRef<'a>, computed: &'a Computed, place: usize) -> Keyed<'a> {
+        Keyed {
+            stored,
+            computed,
+            place,
+        }
+    }
+
     fn value(&self, column: ColumnId) -> Result<Option<&'a [u8]>> {
         match column.as_computed() {
             None => self.stored.value(column),
@@ -464,7 +477,12 @@ impl Transaction {
     }
 
     /// Lock a unique key, and see who has it.
-    fn taken(&mut self, table: CollectionId, index: &IndexDef, key: &[u8]) -> Result<Taken> {
+    pub(super) fn taken(
+        &mut self,
+        table: CollectionId,
+        index: &IndexDef,
+        key: &[u8],
+    ) -> Result<Taken> {
         let (mode, wait) = (RowLockMode::Update, LockWait::Block);
         self.lock_in_table(table, index.id, key, mode, wait)?;
         let taken = self.look_up(table, index, key)?;
@@ -505,7 +523,7 @@ impl Transaction {
     }
 
     /// Remove the entry of a row that goes away or changes its key.
-    fn take_entry(
+    pub(super) fn take_entry(
         &mut self,
         table: CollectionId,
         index: &IndexDef,
@@ -523,7 +541,7 @@ impl Transaction {
     /// there is an order of transactions in which it is: who looked for the key before, found nothing,
     /// and now finds it taken by somebody who did the same, is refused instead, and may retry
     /// (PostgreSQL's `_bt_check_unique` does likewise).
-    fn violation(
+    pub(super) fn violation(
         &self,
         plan: &TablePlan,
         index: usize,
@@ -612,7 +630,7 @@ pub(super) struct Taken {
     changed: Option<Ts>,
 }
 
-fn encode(encoder: &RowEncoder<'_>, row: usize) -> Result<Vec<u8>> {
+pub(super) fn encode(encoder: &RowEncoder<'_>, row: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     encoder.encode(row, &mut bytes)?;
     if bytes.len() > ROW_BYTES_MAX {

@@ -39,7 +39,7 @@ pub mod superversion;
 pub mod unseen;
 pub mod versions;
 
-pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges};
+pub use changes::{Changes, ChangesRequest, EntryChange, EntryChanges, RowChanges, TouchedRows};
 pub(crate) use computed::Computing;
 pub use index::IndexRange;
 pub(crate) use own::{OwnWrites, find_in_runs};

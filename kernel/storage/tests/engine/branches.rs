@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int8Type;
 use heliosdb_storage::ids::{RowId, TimelineId, Ts};
 use heliosdb_storage::schema::{ColumnDef, ColumnType, TableDef};
 use heliosdb_storage::*;
@@ -633,11 +635,12 @@ fn changes_of_a_branch_go_up_to_the_fork_and_on_from_there() {
         for batch in changes {
             let batch = batch.unwrap();
             for at in 0..batch.num_rows() {
-                let value = |column| datum::Datum::from_array(batch.column(column), at).unwrap();
-                let datum::Datum::Bytes(name) = value(0) else {
+                let name = datum::Datum::from_array(batch.column(0), at).unwrap();
+                let datum::Datum::Bytes(name) = name else {
                     panic!("a name");
                 };
-                all.push((String::from_utf8(name).unwrap(), value(3)));
+                let sign = batch.column(3).as_primitive::<Int8Type>().value(at);
+                all.push((String::from_utf8(name).unwrap(), sign));
             }
         }
         all

@@ -23,9 +23,11 @@
 mod begun;
 mod entries;
 mod rows;
+mod touched;
 
 pub use entries::{EntryChange, EntryChanges};
 pub use rows::RowChanges;
+pub use touched::TouchedRows;
 
 pub(crate) use begun::ByKey;
 use begun::ByTime;
