@@ -10,6 +10,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+pub use heliosdb_plugin_api::service::timeline::{
+    ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Resolver,
+};
 pub use heliosdb_plugin_api::service::{Branch, Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
 use heliosdb_plugin_api::{Error, state};
@@ -163,6 +166,17 @@ pub trait StatementServices: Send + Sync {
 
     fn branch_choose(&self, id: u32) -> PluginResult<()> {
         let _ = id;
+        outside()
+    }
+
+    /// Brings what one branch did to another, in a transaction of its own.
+    fn branch_merge(&self, request: &MergeRequest) -> PluginResult<MergeReport> {
+        let _ = request;
+        outside()
+    }
+
+    /// The report of the session's last merge.
+    fn last_merge(&self) -> PluginResult<MergeReport> {
         outside()
     }
 

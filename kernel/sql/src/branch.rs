@@ -6,6 +6,9 @@
 //!    owner's members, superusers among them.
 //! 3. Nobody's session is on a branch that is dropped, but others' may be: they are told.
 
+pub(crate) mod lineage;
+mod merge;
+
 use heliosdb_plugin_host::services::Branch;
 use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Error as StorageError, TimelineInfo};

@@ -11,6 +11,11 @@ use std::fmt;
 pub struct SqlState(pub [u8; 5]);
 
 impl SqlState {
+    /// Whether it is of the class of a code, which its first two characters are.
+    pub fn is_of_class(self, other: SqlState) -> bool {
+        self.0[..2] == other.0[..2]
+    }
+
     pub const fn new(code: &str) -> SqlState {
         let b = code.as_bytes();
         assert!(b.len() == 5, "a SQLSTATE has five characters");

@@ -4,6 +4,10 @@
 //! again, a name, an owner, and a note of the plugin's that goes where the branch goes. The host holds that
 //! names are free, that only an owner changes a branch, and that what a branch is made of stays.
 
+mod merge;
+
+pub use merge::*;
+
 use abi_stable::std_types::{ROption, RStr, RString, RVec};
 use abi_stable::StableAbi;
 
@@ -94,6 +98,8 @@ pub struct TimelineV1 {
     pub rename: extern "C" fn(*const (), *const (), id: u32, name: RStr<'_>) -> AbiResult<()>,
     pub note: extern "C" fn(*const (), *const (), id: u32, note: RStr<'_>) -> AbiResult<()>,
     pub choose: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
+    pub merge: extern "C" fn(*const (), *const (), AbiMergeRequest) -> AbiResult<AbiMergeReport>,
+    pub last_merge: extern "C" fn(*const (), *const ()) -> AbiResult<AbiMergeReport>,
 }
 
 unsafe impl Published for TimelineV1 {
@@ -164,6 +170,25 @@ impl Timelines<'_> {
     pub fn note(&self, id: u32, note: &str) -> Result<()> {
         let noted = (self.vtable.note)(self.host, self.statement, id, note.into());
         Ok(noted.into_result().map_err(Error::from)?)
+    }
+
+    /// Brings what the source did, since the two last had the same, to the target: a commit of its own.
+    ///
+    /// Conflicts are in the report and are no error. While one of them is open nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// `25001` in a transaction block, `42501` without the privileges, `72000` when the history that it needs is
+    /// gone, `22023` for a branch and itself, `42703` and `42804` for a resolver that suits no column.
+    pub fn merge(&self, request: MergeRequest) -> Result<MergeReport> {
+        let merged = (self.vtable.merge)(self.host, self.statement, request.into());
+        Ok(merged.into_result().map_err(Error::from)?.into())
+    }
+
+    /// The report of the session's last merge; an empty one before the first.
+    pub fn last_merge(&self) -> Result<MergeReport> {
+        let report = (self.vtable.last_merge)(self.host, self.statement);
+        Ok(report.into_result().map_err(Error::from)?.into())
     }
 
     /// Puts the session on a branch, once the statement has ended.

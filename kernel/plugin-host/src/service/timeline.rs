@@ -3,7 +3,7 @@
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
-use heliosdb_plugin_api::service::timeline::AbiBranch;
+use heliosdb_plugin_api::service::timeline::{AbiBranch, AbiMergeReport, AbiMergeRequest};
 
 use super::{caller, guarded};
 
@@ -14,6 +14,8 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     rename,
     note,
     choose,
+    merge,
+    last_merge,
 };
 
 extern "C" fn list(handle: *const (), statement: *const ()) -> AbiResult<RVec<AbiBranch>> {
@@ -73,5 +75,23 @@ extern "C" fn choose(handle: *const (), statement: *const (), id: u32) -> AbiRes
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         services.branch_choose(id)
+    })
+}
+
+extern "C" fn merge(
+    handle: *const (),
+    statement: *const (),
+    request: AbiMergeRequest,
+) -> AbiResult<AbiMergeReport> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services.branch_merge(&request.into())?.into())
+    })
+}
+
+extern "C" fn last_merge(handle: *const (), statement: *const ()) -> AbiResult<AbiMergeReport> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services.last_merge()?.into())
     })
 }

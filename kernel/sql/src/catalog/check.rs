@@ -15,6 +15,7 @@ use super::meta::TableMeta;
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
 use super::store::{self, CATALOG, OID_COUNTER};
+use crate::branch::lineage::MERGES;
 use crate::edition::{self, EDITION};
 use crate::error::{SqlError, state};
 use crate::provenance::IMPORTS;
@@ -57,6 +58,7 @@ impl Names {
             (OID_COUNTER, "the counter of oids"),
             (IMPORTS, "the imports"),
             (EDITION, "the edition"),
+            (MERGES, "the merges of branches"),
         ] {
             names.collections.insert(collection.0, name.to_owned());
         }

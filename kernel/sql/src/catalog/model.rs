@@ -129,6 +129,33 @@ pub struct Column {
     pub compression: Option<Compression>,
 }
 
+impl Column {
+    /// The name of a column that is gone, or was never there.
+    pub fn dropped_name(place: usize) -> String {
+        format!("........pg.dropped.{}........", place + 1)
+    }
+
+    /// A place that another branch has given to a column of its own.
+    pub fn left_free(place: usize) -> Column {
+        Column {
+            name: Column::dropped_name(place),
+            type_oid: PgType::Int4.oid(),
+            extension_type: None,
+            user_type: None,
+            domain: None,
+            typmod: -1,
+            not_null: false,
+            default: None,
+            default_sequences: Vec::new(),
+            identity: None,
+            generated: None,
+            dropped: true,
+            missing: None,
+            compression: None,
+        }
+    }
+}
+
 /// A compression method that a column was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

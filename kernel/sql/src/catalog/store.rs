@@ -11,6 +11,7 @@
 //! the catalog. What a view of storage shows is the catalog as of that view, so DDL is transactional
 //! by construction.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -18,10 +19,12 @@ use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{Changes, Engine, ReadView, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::access::AccessList;
 use super::model::*;
 use super::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::branch::lineage::{self, MERGES};
 use crate::error::{Result, SqlError, state};
 use crate::provenance::{self, IMPORTS};
 
@@ -94,6 +97,125 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
     Ok(snapshot)
 }
 
+/// A row of the catalog, read.
+pub(crate) enum Row {
+    Object(Object),
+    Comment {
+        class: Oid,
+        object: Oid,
+        sub: i32,
+    },
+    Access {
+        class: Oid,
+        object: Oid,
+        sub: i32,
+    },
+}
+
+/// All rows that a view shows, as they are stored.
+pub(crate) fn rows(view: &ReadView) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let all = view.range(CATALOG, Bound::Excluded(VERSION_KEY), Bound::Unbounded)?;
+    all.map(|row| Ok(row?)).collect()
+}
+
+/// Reads one; `None` when there is no value.
+pub(crate) fn row(key: &[u8], value: Option<&Vec<u8>>) -> Result<Option<Row>> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    Ok(Some(match key.first().copied() {
+        Some(kind::SCHEMA) => Row::Object(Object::Schema(decode(key, value)?)),
+        Some(kind::TABLE) => Row::Object(Object::Table(decode(key, value)?)),
+        Some(kind::CONSTRAINT) => Row::Object(Object::Constraint(decode(key, value)?)),
+        Some(kind::INDEX) => Row::Object(Object::Index(decode(key, value)?)),
+        Some(kind::SEQUENCE) => Row::Object(Object::Sequence(decode(key, value)?)),
+        Some(kind::VIEW) => Row::Object(Object::View(decode(key, value)?)),
+        Some(kind::ROLE) => Row::Object(Object::Role(decode(key, value)?)),
+        Some(kind::EXTENSION) => Row::Object(Object::Extension(decode(key, value)?)),
+        Some(kind::PLUGIN_OBJECT) => Row::Object(Object::PluginObject(decode(key, value)?)),
+        Some(kind::USER_TYPE) => Row::Object(Object::UserType(decode(key, value)?)),
+        Some(kind::ROUTINE) => Row::Object(Object::Routine(decode(key, value)?)),
+        Some(kind::COMMENT) => {
+            let comment: Arc<Comment> = decode(key, value)?;
+            let Comment {
+                class, object, sub, ..
+            } = *comment;
+            Row::Comment { class, object, sub }
+        }
+        Some(kind::ACCESS) => {
+            let list: Arc<AccessList> = decode(key, value)?;
+            let AccessList {
+                class, object, sub, ..
+            } = *list;
+            Row::Access { class, object, sub }
+        }
+        _ => return Err(damaged("kind", key)),
+    }))
+}
+
+/// What makes a row the one that is given, or takes it away. `known` is the row as it was read from either.
+pub(crate) fn change(key: &[u8], value: Option<&Vec<u8>>, known: Row) -> Result<Change> {
+    Ok(match (known, value) {
+        (Row::Object(object), Some(_)) => Change::Put(object),
+        (Row::Object(object), None) => Change::Remove(object.oid()),
+        (Row::Comment { .. }, Some(value)) => {
+            let comment: Arc<Comment> = decode(key, value)?;
+            Change::PutComment(Arc::unwrap_or_clone(comment))
+        }
+        (Row::Comment { class, object, sub }, None) => Change::RemoveComment { class, object, sub },
+        (Row::Access { .. }, Some(value)) => {
+            let list: Arc<AccessList> = decode(key, value)?;
+            Change::PutAccess(Arc::unwrap_or_clone(list))
+        }
+        (Row::Access { class, object, sub }, None) => Change::RemoveAccess { class, object, sub },
+    })
+}
+
+/// Three versions of a table's row made one by `merge`, which sees them as JSON; `None` when the row is no
+/// table's, or `merge` makes nothing of them.
+pub(crate) fn merge_tables(
+    row: &Row,
+    versions: [&Vec<u8>; 3],
+    merge: impl FnOnce(&Value, &Value, &Value) -> Option<Value>,
+) -> Result<Option<Table>> {
+    let Row::Object(Object::Table(table)) = row else {
+        return Ok(None);
+    };
+    let key = key(kind::TABLE, table.oid);
+    let [base, source, target] = versions.map(|value| -> Result<Arc<Value>> { decode(&key, value) });
+    let Some(merged) = merge(&*base?, &*source?, &*target?) else {
+        return Ok(None);
+    };
+    let merged = serde_json::from_value(merged).map_err(|e| unreadable(&key, &e))?;
+    Ok(Some(merged))
+}
+
+/// A catalog as it will be after changes.
+pub(crate) fn with_changes(catalog: &CatalogSnapshot, changes: &[Change]) -> CatalogSnapshot {
+    let mut changed = catalog.clone();
+    // What is removed first gives its name to others.
+    for change in changes {
+        if let Change::Remove(oid) = change {
+            changed.remove(*oid);
+        }
+    }
+    for change in changes {
+        if let Change::Put(object) = change {
+            changed.put(object.clone());
+        }
+    }
+    changed
+}
+
+/// The newest entry of a table in a view.
+pub(crate) fn table(view: &ReadView, oid: Oid) -> Result<Option<Arc<Table>>> {
+    let key = key(kind::TABLE, oid);
+    match view.get(CATALOG, &key)? {
+        Some(value) => decode(&key, &value).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// What a table's entry became in a span, from commit to commit.
 pub(crate) fn table_versions(
     engine: &Engine,
@@ -122,6 +244,7 @@ pub fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Option
         CATALOG if key == VERSION_KEY => Some(Ok(())),
         CATALOG => Some(put(&mut CatalogSnapshot::default(), key, value)),
         IMPORTS => Some(provenance::check_entry(key, value)),
+        MERGES => Some(lineage::check_entry(key, value)),
         _ => None,
     }
 }

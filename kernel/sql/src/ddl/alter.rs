@@ -11,7 +11,7 @@ use super::constraint::{ConstraintRequest, Existing};
 use super::create_table::{ColumnRequest, check_column_name, check_option};
 use super::generated::{check_alone, check_not_generated, readers};
 use super::put;
-use crate::catalog::Relation;
+use crate::catalog::{Relation, store};
 use crate::catalog::model::*;
 use crate::ddl::grant::syntax::RoleName;
 use crate::dml::generated::Programs;
@@ -223,10 +223,11 @@ impl Session {
                 true
             }
         };
+        let mut table = table;
+        self.leave_places(&mut table)?;
         let place = u16::try_from(table.columns.len())
             .map_err(|_| SqlError::new(state::TOO_MANY_COLUMNS, "too many columns"))?;
         changes.extend(self.views_before_column(&catalog, &table)?);
-        let mut table = table;
         table.columns.push(column);
         if let Some(expr) = generated {
             self.generate(&mut table, place, &expr)?;
@@ -350,6 +351,28 @@ impl Session {
         Ok(())
     }
 
+    /// Leaves the places of columns free that the table has on other branches: a place is one column's, wherever
+    /// it was added, so that what branches added can be merged.
+    fn leave_places(&self, table: &mut Table) -> Result<()> {
+        let engine = self.instance.engine();
+        let timelines = engine.timelines();
+        let mut places = 0;
+        if timelines.len() > 1 {
+            for timeline in timelines {
+                // One that was dropped since has no say.
+                let Ok(view) = engine.latest_view_on(timeline.id) else {
+                    continue;
+                };
+                let there = store::table(&view, table.oid)?;
+                places = places.max(there.map_or(0, |there| there.columns.len()));
+            }
+        }
+        while table.columns.len() < places {
+            table.columns.push(Column::left_free(table.columns.len()));
+        }
+        Ok(())
+    }
+
     pub(super) fn set_not_null(&mut self, oid: Oid, place: u16) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let mut table = self.table_by_oid(oid)?;
@@ -430,7 +453,7 @@ impl Session {
         column.default_sequences.clear();
         column.identity = None;
         column.generated = None;
-        column.name = format!("........pg.dropped.{}........", place + 1);
+        column.name = Column::dropped_name(usize::from(place));
         let catalog = self.change_catalog(vec![put!(Table, table)])?;
         self.define_storage(&catalog, oid)
     }

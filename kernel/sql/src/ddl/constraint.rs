@@ -438,7 +438,7 @@ impl Session {
     }
 
     /// Fills an index that the catalog has and storage has not.
-    pub(super) fn fill_index(
+    pub(crate) fn fill_index(
         &mut self,
         catalog: &CatalogSnapshot,
         table: Oid,

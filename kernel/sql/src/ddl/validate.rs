@@ -67,7 +67,7 @@ impl Session {
 
     /// Looks at every row of the constraint's table. Keys are not looked at: their indexes are built
     /// over the rows.
-    pub(super) fn check_existing_rows(
+    pub(crate) fn check_existing_rows(
         &mut self,
         catalog: &Arc<CatalogSnapshot>,
         constraint: &Constraint,

@@ -428,7 +428,7 @@ pub(crate) fn note_parent_deleted(
 ) -> Result<()> {
     let old: Vec<Vec<Datum>> = parent_keys(fk, old)?.into_iter().flatten().collect();
     if !old.is_empty() {
-        let action = fk.key.on_delete;
+        let action = writer.action(fk.key.on_delete);
         writer.actions.push_back(PendingAction {
             fk: fk.clone(),
             action,
@@ -457,7 +457,7 @@ pub(crate) fn note_parent_updated(
         }
     }
     if !pairs.0.is_empty() {
-        let action = fk.key.on_update;
+        let action = writer.action(fk.key.on_update);
         let (old, new) = (pairs.0, Some(pairs.1));
         writer.actions.push_back(PendingAction {
             fk: fk.clone(),

@@ -20,6 +20,7 @@ use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
 use super::generated::Programs;
 use super::target::{ForeignKeyTarget, WriteTarget};
+use crate::catalog::model::ReferentialAction;
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::monitor::relations::Count;
@@ -44,6 +45,8 @@ pub(crate) struct Writer {
     pub(super) actions: VecDeque<PendingAction>,
     incoming: Option<Incoming>,
     checks_at_once: bool,
+    /// Referential actions do nothing but check: what they would change is decided already.
+    acts: bool,
     /// Rows that the statement made, changed or deleted, when it has several parts that may.
     changed: Option<HashSet<(CollectionId, RowId)>>,
 }
@@ -60,6 +63,7 @@ impl Writer {
             actions: VecDeque::new(),
             incoming: None,
             checks_at_once: false,
+            acts: true,
             changed: None,
         }
     }
@@ -70,6 +74,24 @@ impl Writer {
         Writer {
             changed: Some(HashSet::new()),
             ..Writer::new(session, catalog)
+        }
+    }
+
+    /// One for rows that are as they were on another branch. Nothing is made of them, and everything is checked
+    /// when all are in.
+    pub fn merging(session: &Session, catalog: Arc<CatalogSnapshot>) -> Writer {
+        Writer {
+            checks_at_once: true,
+            acts: false,
+            ..Writer::of_parts(session, catalog)
+        }
+    }
+
+    /// What to do with children whose parent went or changed.
+    pub(super) fn action(&self, action: ReferentialAction) -> ReferentialAction {
+        match self.acts {
+            true => action,
+            false => ReferentialAction::NoAction,
         }
     }
 
@@ -346,6 +368,42 @@ impl Writer {
                 if touches(&fk.key.referenced_columns) {
                     foreign_key::note_parent_updated(self, fk, &old, batch)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes locked rows what they were on another branch, with the ids that they have there.
+    pub fn put(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        rows: &[RowId],
+        batch: &RecordBatch,
+    ) -> Result<()> {
+        let all = target.meta.all_columns();
+        let view = session.transaction()?.latest_view();
+        let old = match target.referenced_by.is_empty() {
+            true => None,
+            false => Some(view.rows(&target.meta.storage, rows, &all, false)?),
+        };
+        session
+            .transaction()?
+            .put_rows(
+                &target.meta.storage,
+                rows,
+                extension::stored(batch)?.as_ref(),
+            )
+            .map_err(|e| self.explain(target, e))?;
+        target.meta.counters.add(Count::Updated, rows.len());
+        for fk in &target.foreign_keys {
+            foreign_key::check_rows(self, session, fk, batch)?;
+        }
+        if let Some(old) = old {
+            let old = target.meta.read(&old)?;
+            for fk in &target.referenced_by {
+                // A key that stays is there when it is looked for.
+                foreign_key::note_parent_deleted(self, fk, &old)?;
             }
         }
         Ok(())

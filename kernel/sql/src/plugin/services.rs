@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Branch, ChangeStream, ChangesSpan, Dependent, ObjectInfo, Pair, PluginError, PluginResult,
+    Branch, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, ObjectInfo, Pair, PluginError, PluginResult,
     QueryResult, StatementServices,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
@@ -352,6 +352,18 @@ impl StatementServices for SessionServices {
         self.with(|session| session.ask_branch(id))
     }
 
+    fn branch_merge(&self, request: &MergeRequest) -> PluginResult<MergeReport> {
+        self.with(|session| {
+            let report = session.merge_branches(request)?;
+            session.info.note_merge(report.clone());
+            Ok(report)
+        })
+    }
+
+    fn last_merge(&self) -> PluginResult<MergeReport> {
+        self.with(|session| Ok(session.info.last_merge()))
+    }
+
     fn object_create(
         &self,
         plugin: &str,
@@ -504,6 +516,10 @@ impl StatementServices for ReadServices {
             Session::reader(info, interrupt, self.view.clone(), self.nesting)?.branches()
         };
         read().map_err(to_plugin)
+    }
+
+    fn last_merge(&self) -> PluginResult<MergeReport> {
+        Ok(self.info().map_err(to_plugin)?.last_merge())
     }
 
     fn store_remove(&self, _: &str, _: &str, _: &[u8]) -> PluginResult<()> {

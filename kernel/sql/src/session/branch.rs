@@ -98,10 +98,15 @@ impl Session {
         }
         Place::new(self.instance.engine(), branch).visible_view()?;
         self.check_no_temporary()?;
+        self.put_on(branch);
+        Ok(())
+    }
+
+    /// What follows is on a branch. There is no storage transaction.
+    pub(crate) fn put_on(&mut self, branch: Option<TimelineId>) {
         self.info.set_branch(branch);
         self.forget_reader();
         self.catalog_since = None;
-        Ok(())
     }
 
     /// 0A000 on a branch for what is one for all branches.

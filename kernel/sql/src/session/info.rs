@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::scalar::ScalarValue;
+use heliosdb_plugin_host::services::MergeReport;
 use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{AdvisoryLocks, Interrupt, SequenceSpec};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -65,6 +66,8 @@ pub struct SessionInfo {
     branch: Arc<Chosen>,
     /// The one that a command asked for, which the session is put on when the statement has ended.
     branch_asked: Arc<Mutex<Option<TimelineId>>>,
+    /// What came of the last merge.
+    merged: Arc<Mutex<MergeReport>>,
     /// Whether any of these was ever used: those that never do need not look.
     has_effects: Arc<AtomicBool>,
     settings: RwLock<Settings>,
@@ -142,6 +145,7 @@ impl SessionInfo {
             inbox: Arc::default(),
             branch: Arc::default(),
             branch_asked: Arc::default(),
+            merged: Arc::default(),
             has_effects: Arc::default(),
             instance,
             login,
@@ -183,6 +187,7 @@ impl SessionInfo {
             inbox: self.inbox.clone(),
             branch: self.branch.clone(),
             branch_asked: self.branch_asked.clone(),
+            merged: self.merged.clone(),
             has_effects: self.has_effects.clone(),
             instance: self.instance.clone(),
             login: self.login,
@@ -532,6 +537,14 @@ impl SessionInfo {
 
     pub(crate) fn take_asked_branch(&self) -> Option<TimelineId> {
         self.branch_asked.lock().take()
+    }
+
+    pub(crate) fn note_merge(&self, report: MergeReport) {
+        *self.merged.lock() = report;
+    }
+
+    pub(crate) fn last_merge(&self) -> MergeReport {
+        self.merged.lock().clone()
     }
 
     /// Puts the session on a branch, or on the main timeline.

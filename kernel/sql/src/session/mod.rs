@@ -670,10 +670,19 @@ impl Session {
         });
         let access: Vec<Change> = made.map(Change::PutAccess).collect();
         changes.extend(access);
+        self.put_catalog(&catalog, changes)
+    }
+
+    /// Writes changes as they are, privileges of new objects among them.
+    pub(crate) fn put_catalog(
+        &mut self,
+        catalog: &CatalogSnapshot,
+        changes: Vec<Change>,
+    ) -> Result<Arc<CatalogSnapshot>> {
         self.txn.will_change_catalog(&self.instance);
         self.catalog_since = None;
         let transaction = self.transaction()?;
-        let changed = Arc::new(store::apply(transaction, &catalog, changes)?);
+        let changed = Arc::new(store::apply(transaction, catalog, changes)?);
         self.info.set_catalog(changed.clone());
         Ok(changed)
     }

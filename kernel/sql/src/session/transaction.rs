@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use heliosdb_storage::ids::Ts;
 use heliosdb_storage::{Durability, Isolation, ReadView, Savepoint, Transaction};
 use sqlparser::ast::{TransactionAccessMode, TransactionIsolationLevel, TransactionMode};
 
@@ -146,10 +147,20 @@ impl TransactionState {
         }
     }
 
+    /// Has a storage transaction that was begun otherwise than the session's modes say.
+    pub fn begin_with(&mut self, transaction: Transaction) {
+        self.storage = Some(transaction);
+    }
+
     /// Says that the transaction is about to change the catalog.
     pub fn will_change_catalog(&mut self, instance: &Instance) {
         self.catalog_writer
             .get_or_insert_with(|| instance.catalog_writer());
+    }
+
+    /// The catalog is not changed after all.
+    pub fn catalog_writer_ends(&mut self) {
+        self.catalog_writer = None;
     }
 
     /// How many savepoints there are.
@@ -400,9 +411,14 @@ impl Session {
     }
 
     pub(super) fn commit_storage(&mut self) -> Result<()> {
+        self.commit_storage_at().map(|_| ())
+    }
+
+    /// The same, and when: `None` when there was no storage transaction.
+    fn commit_storage_at(&mut self) -> Result<Option<Ts>> {
         let used_sequence = self.info.take_used_sequence();
         let Some(mut transaction) = self.txn.storage.take() else {
-            return Ok(());
+            return Ok(None);
         };
         let durability = match self.info.with_settings(Settings::synchronous) {
             true => Durability::Synchronous,
@@ -411,8 +427,15 @@ impl Session {
         if used_sequence {
             transaction.used_sequence();
         }
-        transaction.commit(durability)?;
-        Ok(())
+        transaction.commit(durability).map(Some).map_err(SqlError::from)
+    }
+
+    /// Ends the transaction of a merge, which is none of the client's.
+    pub(crate) fn commit_merge(&mut self) -> Result<Option<Ts>> {
+        self.check_all_deferred()?;
+        let merged = self.commit_storage_at();
+        self.txn.catalog_writer = None;
+        merged
     }
 
     /// Ends the transaction without a trace.

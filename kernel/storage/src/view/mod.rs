@@ -234,6 +234,13 @@ impl ReadView {
         }
     }
 
+    /// When a row was written last, or deleted: the commit that this view sees. `None` for a row that never was,
+    /// and for one that the view's transaction has written.
+    pub fn row_ts(&self, table: CollectionId, row: RowId) -> Result<Option<Ts>> {
+        let found = self.lookup(Kind::BARE_ROWS, table, &row_key(row), |ts, _| ts)?;
+        Ok(found.flatten())
+    }
+
     /// The stored row, when visible; columns that are not `wanted` may come as NULL.
     pub(crate) fn row(
         &self,

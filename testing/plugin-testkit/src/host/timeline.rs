@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
-use heliosdb_plugin_api::service::timeline::AbiBranch;
+use heliosdb_plugin_api::service::timeline::{
+    AbiBranch, AbiMergeReport, AbiMergeRequest, MergeReport,
+};
 use heliosdb_plugin_api::service::{Branch, TimelineV1};
 use heliosdb_plugin_api::{Error, Result, state};
 
@@ -20,6 +22,8 @@ pub static TIMELINE: TimelineV1 = TimelineV1 {
     rename,
     note,
     choose,
+    merge,
+    last_merge,
 };
 
 pub struct Branches {
@@ -151,4 +155,23 @@ extern "C" fn choose(host: *const (), statement: *const (), id: u32) -> AbiResul
         }
         Ok(())
     })
+}
+
+/// Nothing is on the branches, so nothing comes of it.
+extern "C" fn merge(
+    host: *const (),
+    statement: *const (),
+    request: AbiMergeRequest,
+) -> AbiResult<AbiMergeReport> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        let mut branches = lock(&host.branches);
+        branches.known(request.source)?;
+        branches.known(request.target)?;
+        Ok(MergeReport::default().into())
+    })
+}
+
+extern "C" fn last_merge(host: *const (), statement: *const ()) -> AbiResult<AbiMergeReport> {
+    answer(host, statement, |_| Ok(MergeReport::default().into()))
 }

@@ -1,0 +1,85 @@
+//! Entries of plugins' stores, each by itself.
+//!
+//! A store is found by its plugin and name. One that a side made on its own has another collection there, so
+//! each side is read where it is. Between versions of a store nothing is merged: a migration is not one entry's.
+
+use std::collections::BTreeSet;
+
+use heliosdb_plugin_host::services::Conflict;
+use heliosdb_plugin_host::store::{self, StoreInfo, StoreState};
+use heliosdb_storage::{Changes, ReadView};
+
+use super::{Progress, Sides};
+use crate::error::Result;
+use crate::session::Session;
+
+impl Session {
+    /// Brings what the source wrote into stores since the base.
+    pub(super) fn merge_stores(&mut self, sides: &Sides, progress: &mut Progress) -> Result<()> {
+        let engine = self.instance.engine().clone();
+        let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
+        for from in store::stores(&source)?.into_iter() {
+            if from.state != StoreState::Live {
+                continue;
+            }
+            let mut keys = BTreeSet::new();
+            for (timeline, since, until) in sides.news(sides.source) {
+                let which = Changes::Every;
+                for change in
+                    engine.entry_changes_on(timeline, from.collection, since, until, which)?
+                {
+                    keys.insert(change?.key);
+                }
+            }
+            if keys.is_empty() {
+                continue;
+            }
+            let here = self.transaction()?.latest_view();
+            let into = match store::find(&here, &from.plugin, &from.name)? {
+                Some(into) => into,
+                None => {
+                    let (plugin, name) = (&from.plugin, &from.name);
+                    let collection = engine.allocate_collection_id();
+                    store::create(self.transaction()?, collection, plugin, name, from.version)?
+                }
+            };
+            if into.version != from.version {
+                progress.conflict(of_store(&from, None, "its version differs"));
+                continue;
+            }
+            let before = store::find(&base, &from.plugin, &from.name)?;
+            store::lock_for_write(self.transaction()?, &into)?;
+            for key in keys {
+                let read = |view: &ReadView, of: &StoreInfo| view.get(of.collection, &key);
+                let latest = self.transaction()?.latest_view();
+                let of_base = before.as_ref().map(|before| read(&base, before));
+                let of_base = of_base.transpose()?.flatten();
+                let (of_source, of_target) = (read(&source, &from)?, read(&latest, &into)?);
+                if of_source == of_base || of_source == of_target {
+                    continue;
+                }
+                if of_target != of_base {
+                    let what = "both branches changed this entry";
+                    progress.conflict(of_store(&from, Some(&key), what));
+                    continue;
+                }
+                let transaction = self.transaction()?;
+                match of_source {
+                    Some(value) => store::put(transaction, &into, &key, &value)?,
+                    None => store::remove(transaction, &into, &key)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_store(store: &StoreInfo, key: Option<&[u8]>, what: &str) -> Conflict {
+    Conflict {
+        kind: "store".to_owned(),
+        object: format!("{}.{}", store.plugin, store.name),
+        key: key.map(|key| key.escape_ascii().to_string()),
+        detail: Some(what.to_owned()),
+        ..Conflict::default()
+    }
+}
