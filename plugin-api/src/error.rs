@@ -21,12 +21,14 @@ pub mod state {
     pub const DEPENDENT_OBJECTS_STILL_EXIST: SqlState = SqlState(*b"2BP01");
     pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState(*b"42501");
     pub const SYNTAX_ERROR: SqlState = SqlState(*b"42601");
+    pub const TRANSACTION_INTEGRITY_CONSTRAINT_VIOLATION: SqlState = SqlState(*b"40002");
     pub const UNDEFINED_OBJECT: SqlState = SqlState(*b"42704");
     pub const DUPLICATE_OBJECT: SqlState = SqlState(*b"42710");
     pub const UNDEFINED_FUNCTION: SqlState = SqlState(*b"42883");
     pub const OUT_OF_MEMORY: SqlState = SqlState(*b"53200");
     pub const PROGRAM_LIMIT_EXCEEDED: SqlState = SqlState(*b"54000");
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: SqlState = SqlState(*b"55000");
+    pub const OBJECT_IN_USE: SqlState = SqlState(*b"55006");
     pub const QUERY_CANCELED: SqlState = SqlState(*b"57014");
     /// PostgreSQL's `external_routine_exception`: the plugin broke its contract.
     pub const EXTERNAL_ROUTINE_EXCEPTION: SqlState = SqlState(*b"38000");

@@ -64,15 +64,21 @@ pub fn drop(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         return Ok(CommandOutcome::done("DROP BRANCH"));
     }
     let branch = find(&branches, &name)?;
-    if Note::read(&branch.note)?.protected {
-        return Err(Error::new(
-            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("branch \"{name}\" is protected"),
-        )
-        .with_hint("ALTER BRANCH … SET (protected = false) lets it be dropped."));
-    }
+    check_unprotected(branch)?;
     cx.timelines()?.drop(branch.id)?;
     Ok(CommandOutcome::done("DROP BRANCH"))
+}
+
+/// `55000` for a branch that cannot be dropped.
+pub(crate) fn check_unprotected(branch: &Branch) -> Result<()> {
+    match Note::read(&branch.note)?.protected {
+        false => Ok(()),
+        true => Err(Error::new(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("branch \"{}\" is protected", branch.name),
+        )
+        .with_hint("ALTER BRANCH … SET (protected = false) lets it be dropped.")),
+    }
 }
 
 /// `USE BRANCH`.
@@ -85,11 +91,11 @@ pub fn choose(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
     Ok(CommandOutcome::done("USE BRANCH"))
 }
 
-fn another(text: &str) -> Error {
+pub(crate) fn another(text: &str) -> Error {
     Error::internal(format!("another statement than was claimed: {text}"))
 }
 
-fn find<'a>(branches: &'a [Branch], name: &str) -> Result<&'a Branch> {
+pub(crate) fn find<'a>(branches: &'a [Branch], name: &str) -> Result<&'a Branch> {
     let found = branches.iter().find(|branch| branch.name == name);
     found.ok_or_else(|| {
         Error::new(
@@ -126,7 +132,7 @@ fn set(note: &mut Note, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool> {
+pub(crate) fn boolean(name: &str, value: &str) -> Result<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" | "1" => Ok(true),
         "false" | "off" | "no" | "0" => Ok(false),

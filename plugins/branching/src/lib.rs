@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
+//! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
 //!
 //! The kernel makes and drops branches, holds who may, and reads and writes on them. What is here is what they
 //! are called in SQL and what may be said of them. What the plugin notes of a branch ([`note`]) is kept by the
 //! kernel with the branch, so there is no store that could say otherwise.
 
 mod command;
+mod merge;
 mod note;
 mod shown;
 mod statement;
@@ -36,8 +38,10 @@ impl Plugin for Branching {
             registrar.command(&format!("ALTER {database}BRANCH"), command::alter)?;
             registrar.command(&format!("DROP {database}BRANCH"), command::drop)?;
             registrar.command(&format!("USE {database}BRANCH"), command::choose)?;
+            registrar.command(&format!("MERGE {database}BRANCH"), merge::command)?;
             registrar.command(&format!("SHOW {database}BRANCHES"), shown::command)?;
         }
+        registrar.table("helios_conflicts", &[], merge::conflicts)?;
         registrar.table("pg_database_branches", &[], shown::function)
     }
 

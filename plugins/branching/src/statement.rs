@@ -6,6 +6,7 @@
 //! ALTER  [DATABASE] BRANCH name {RENAME TO name | SET (option [= value], …)}
 //! DROP   [DATABASE] BRANCH [IF EXISTS] name
 //! USE    [DATABASE] BRANCH name
+//! MERGE  [DATABASE] BRANCH name INTO name [WITH (option [= value], …)]
 //! ```
 
 use heliosdb_plugin_api::{Error, Result, state};
@@ -68,6 +69,11 @@ pub enum Statement {
     },
     Use {
         name: String,
+    },
+    Merge {
+        name: String,
+        into: String,
+        options: Options,
     },
 }
 
@@ -207,7 +213,7 @@ impl Reader<'_> {
     }
 
     fn statement(&mut self) -> Result<Statement> {
-        let verbs = ["create", "alter", "drop", "use"];
+        let verbs = ["create", "alter", "drop", "use", "merge"];
         let verb = verbs.into_iter().find(|verb| self.is_word(0, verb));
         let verb = verb.ok_or_else(|| self.unexpected())?;
         self.at += 1;
@@ -222,6 +228,7 @@ impl Reader<'_> {
                 let name = self.name()?;
                 Ok(Statement::Drop { name, if_exists })
             }
+            "merge" => self.merge(),
             _ => self.name().map(|name| Statement::Use { name }),
         }
     }
@@ -247,6 +254,22 @@ impl Reader<'_> {
             if_not_exists,
             from,
             when,
+            options,
+        })
+    }
+
+    fn merge(&mut self) -> Result<Statement> {
+        let name = self.name()?;
+        let into = self.words(&["into"]);
+        self.expect(into)?;
+        let into = self.name()?;
+        let options = match self.words(&["with"]) {
+            true => self.options()?,
+            false => Vec::new(),
+        };
+        Ok(Statement::Merge {
+            name,
+            into,
             options,
         })
     }
@@ -409,6 +432,15 @@ mod tests {
             name: "it's".to_owned(),
         };
         assert_eq!(read("USE BRANCH 'it''s'").unwrap(), choose);
+        let merge = Statement::Merge {
+            name: "a".to_owned(),
+            into: "main".to_owned(),
+            options: vec![("dry_run".to_owned(), "true".to_owned())],
+        };
+        assert_eq!(
+            read("merge database branch a into MAIN with (dry_run = true)").unwrap(),
+            merge
+        );
     }
 
     #[test]
@@ -431,6 +463,7 @@ mod tests {
             ),
             ("ALTER BRANCH a", "syntax error at end of input"),
             ("USE BRANCH 7", "syntax error at or near \"7\""),
+            ("MERGE BRANCH a", "syntax error at end of input"),
             (
                 "CREATE BRANCH a AS OF TRANSACTION 7",
                 "AS OF TRANSACTION is not supported",

@@ -40,7 +40,10 @@ fn refused(data: &Path, statement: &str) -> String {
 fn the_list_says_what_a_start_would_do() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
-    assert_eq!(listed(data), ["branching starts", "fsst_alp starts", "jsonschema starts"]);
+    assert_eq!(
+        listed(data),
+        ["branching starts", "fsst_alp starts", "jsonschema starts"]
+    );
     fs::create_dir(data.join("plugins")).unwrap();
     fs::write(data.join("plugins/noise.so"), "noise").unwrap();
     fs::write(

@@ -100,16 +100,8 @@ pub(crate) fn load(view: &ReadView) -> Result<CatalogSnapshot> {
 /// A row of the catalog, read.
 pub(crate) enum Row {
     Object(Object),
-    Comment {
-        class: Oid,
-        object: Oid,
-        sub: i32,
-    },
-    Access {
-        class: Oid,
-        object: Oid,
-        sub: i32,
-    },
+    Comment { class: Oid, object: Oid, sub: i32 },
+    Access { class: Oid, object: Oid, sub: i32 },
 }
 
 /// All rows that a view shows, as they are stored.
@@ -182,7 +174,8 @@ pub(crate) fn merge_tables(
         return Ok(None);
     };
     let key = key(kind::TABLE, table.oid);
-    let [base, source, target] = versions.map(|value| -> Result<Arc<Value>> { decode(&key, value) });
+    let [base, source, target] =
+        versions.map(|value| -> Result<Arc<Value>> { decode(&key, value) });
     let Some(merged) = merge(&*base?, &*source?, &*target?) else {
         return Ok(None);
     };

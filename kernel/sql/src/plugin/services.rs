@@ -16,8 +16,8 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Branch, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, ObjectInfo, Pair, PluginError, PluginResult,
-    QueryResult, StatementServices,
+    Branch, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, ObjectInfo, Pair,
+    PluginError, PluginResult, QueryResult, StatementServices,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
 use heliosdb_storage::ids::Ts;

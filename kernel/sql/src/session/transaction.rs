@@ -427,7 +427,10 @@ impl Session {
         if used_sequence {
             transaction.used_sequence();
         }
-        transaction.commit(durability).map(Some).map_err(SqlError::from)
+        transaction
+            .commit(durability)
+            .map(Some)
+            .map_err(SqlError::from)
     }
 
     /// Ends the transaction of a merge, which is none of the client's.

@@ -225,3 +225,30 @@ fn a_branchs_past_before_its_fork_is_its_parents() {
         "n\n1\n"
     );
 }
+
+#[test]
+fn leak() {
+    let sets: [&[&str]; 8] = [
+        &[],
+        &["SHOW branch"],
+        &["SELECT 1"],
+        &["SELECT * FROM t ORDER BY id"],
+        &["INSERT INTO t (n) VALUES (3)"],
+        &["SELECT count(*) FROM t"],
+        &["SELECT last_value FROM t_id_seq"],
+        &["SET helios.fast_path = on", "SELECT n FROM t WHERE id = 1"],
+    ];
+    for (i, set) in sets.iter().enumerate() {
+        let db = Db::new();
+        let mut main = db.session();
+        main.ok("CREATE TABLE t (id serial PRIMARY KEY, n int UNIQUE); INSERT INTO t (n) VALUES (1), (2)");
+        branch(&db, "dev", "main");
+        let mut dev = on(&db, "dev");
+        for s in *set {
+            dev.ok(s);
+        }
+        drop(main);
+        drop(dev);
+        eprintln!("LEAK {i} {}", std::sync::Arc::strong_count(&db.instance));
+    }
+}

@@ -154,11 +154,14 @@ impl From<MergeRequest> for AbiMergeRequest {
 
 impl From<AbiMergeRequest> for MergeRequest {
     fn from(request: AbiMergeRequest) -> MergeRequest {
-        let resolvers = request.resolvers.into_iter().map(|resolver| ColumnResolver {
-            table: resolver.table.into(),
-            column: resolver.column.into(),
-            how: resolver.how,
-        });
+        let resolvers = request
+            .resolvers
+            .into_iter()
+            .map(|resolver| ColumnResolver {
+                table: resolver.table.into(),
+                column: resolver.column.into(),
+                how: resolver.how,
+            });
         MergeRequest {
             source: request.source,
             target: request.target,
@@ -249,7 +252,11 @@ impl From<MergeReport> for AbiMergeReport {
             updated: report.updated,
             deleted: report.deleted,
             definitions: report.definitions.into_iter().map(RString::from).collect(),
-            conflicts: report.conflicts.into_iter().map(AbiConflict::from).collect(),
+            conflicts: report
+                .conflicts
+                .into_iter()
+                .map(AbiConflict::from)
+                .collect(),
         }
     }
 }

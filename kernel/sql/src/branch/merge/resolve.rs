@@ -11,8 +11,8 @@ use heliosdb_storage::schema::{ColumnType, KeyColumn};
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
 use crate::error::{Result, SqlError, state};
-use crate::types::numeric::{Numeric, encoding};
 use crate::types::json::{Kind, Value};
+use crate::types::numeric::{Numeric, encoding};
 use crate::types::{PgType, jsonb};
 
 /// What the statement says of conflicts.
@@ -170,11 +170,19 @@ impl Cell<'_> {
         let sum = match (base, self.source, self.target) {
             (_, Datum::Null, _) | (_, _, Datum::Null) => return Ok(None),
             (base, Datum::Float32(a), Datum::Float32(b)) => {
-                let base = if let Datum::Float32(base) = base { *base } else { 0.0 };
+                let base = if let Datum::Float32(base) = base {
+                    *base
+                } else {
+                    0.0
+                };
                 Datum::Float32(a + (b - base))
             }
             (base, Datum::Float64(a), Datum::Float64(b)) => {
-                let base = if let Datum::Float64(base) = base { *base } else { 0.0 };
+                let base = if let Datum::Float64(base) = base {
+                    *base
+                } else {
+                    0.0
+                };
                 Datum::Float64(a + (b - base))
             }
             (base, Datum::Bytes(a), Datum::Bytes(b)) if *ty == ColumnType::Numeric => {
@@ -200,9 +208,15 @@ impl Cell<'_> {
                 let sum = change.and_then(|change| of_a.checked_add(change));
                 let sum = sum.ok_or_else(out_of_range)?;
                 match (a, ty) {
-                    (Datum::Int16(_), _) => Datum::Int16(sum.try_into().map_err(|_| out_of_range())?),
-                    (Datum::Int32(_), _) => Datum::Int32(sum.try_into().map_err(|_| out_of_range())?),
-                    (Datum::Int64(_), _) => Datum::Int64(sum.try_into().map_err(|_| out_of_range())?),
+                    (Datum::Int16(_), _) => {
+                        Datum::Int16(sum.try_into().map_err(|_| out_of_range())?)
+                    }
+                    (Datum::Int32(_), _) => {
+                        Datum::Int32(sum.try_into().map_err(|_| out_of_range())?)
+                    }
+                    (Datum::Int64(_), _) => {
+                        Datum::Int64(sum.try_into().map_err(|_| out_of_range())?)
+                    }
                     (_, ColumnType::Decimal { precision, .. })
                         if sum.unsigned_abs() >= 10u128.pow(u32::from(*precision)) =>
                     {
@@ -267,7 +281,11 @@ impl Cell<'_> {
 
 /// `None` when one member was given two values, or was given one and taken away. Numbers stay as they are
 /// written.
-fn merge_values(base: Option<&Value<'_>>, source: &Value<'_>, target: &Value<'_>) -> Option<String> {
+fn merge_values(
+    base: Option<&Value<'_>>,
+    source: &Value<'_>,
+    target: &Value<'_>,
+) -> Option<String> {
     if source.text == target.text || base.is_some_and(|base| base.text == target.text) {
         return Some(source.text.to_owned());
     }
@@ -280,7 +298,9 @@ fn merge_values(base: Option<&Value<'_>>, source: &Value<'_>, target: &Value<'_>
     if base.is_some_and(|base| !matches!(base.kind, Kind::Object(_))) {
         return None;
     }
-    let only_source = of_source.iter().filter(|(name, _)| target.get(name).is_none());
+    let only_source = of_source
+        .iter()
+        .filter(|(name, _)| target.get(name).is_none());
     let mut members = Vec::new();
     for (name, _) in of_target.iter().chain(only_source) {
         let base = base.and_then(|base| base.get(name));
@@ -312,13 +332,21 @@ mod tests {
             let value = |text| Value::parse(text).unwrap();
             merge_values(Some(&value(base)), &value(source), &value(target))
         };
-        let both = merge(r#"{"a":1,"b":2}"#, r#"{"a":9.10,"b":2}"#, r#"{"a":1,"b":2,"c":{}}"#);
+        let both = merge(
+            r#"{"a":1,"b":2}"#,
+            r#"{"a":9.10,"b":2}"#,
+            r#"{"a":1,"b":2,"c":{}}"#,
+        );
         assert_eq!(both.as_deref(), Some(r#"{"a": 9.10, "b": 2, "c": {}}"#));
         let gone = merge(r#"{"a":1,"b":2}"#, r#"{"b":2}"#, r#"{"a":1,"b":3}"#);
         assert_eq!(gone.as_deref(), Some(r#"{"b": 3}"#));
         assert_eq!(merge(r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#), None);
         assert_eq!(merge(r#"{"a":1}"#, "{}", r#"{"a":3}"#), None);
-        let deep = merge(r#"{"a":{"x":1}}"#, r#"{"a":{"x":1,"y":2}}"#, r#"{"a":{"x":5}}"#);
+        let deep = merge(
+            r#"{"a":{"x":1}}"#,
+            r#"{"a":{"x":1,"y":2}}"#,
+            r#"{"a":{"x":5}}"#,
+        );
         assert_eq!(deep.as_deref(), Some(r#"{"a": {"x": 5, "y": 2}}"#));
     }
 
@@ -326,7 +354,11 @@ mod tests {
     fn sums_are_of_changes() {
         let sum = |base, source, target| {
             let (source, target) = (&source, &target);
-            let cell = Cell { base, source, target };
+            let cell = Cell {
+                base,
+                source,
+                target,
+            };
             cell.resolve(Resolver::Sum, ("n", &ColumnType::Int32))
         };
         let base = Datum::Int32(10);
@@ -340,6 +372,9 @@ mod tests {
         );
         let beyond = sum(Some(&base), Datum::Int32(i32::MAX), Datum::Int32(15));
         assert_eq!(beyond.unwrap_err().code, state::NUMERIC_VALUE_OUT_OF_RANGE);
-        assert_eq!(sum(Some(&base), Datum::Null, Datum::Int32(15)).unwrap(), None);
+        assert_eq!(
+            sum(Some(&base), Datum::Null, Datum::Int32(15)).unwrap(),
+            None
+        );
     }
 }

@@ -67,7 +67,13 @@ impl Images {
         Ok(Datum::from_array(self.columns[column].as_ref(), place)?)
     }
 
-    fn text(&self, column: &ColumnMeta, at: usize, place: usize, format: &Format) -> Option<String> {
+    fn text(
+        &self,
+        column: &ColumnMeta,
+        at: usize,
+        place: usize,
+        format: &Format,
+    ) -> Option<String> {
         let values = &self.columns[at];
         if values.is_null(place) {
             return None;
@@ -121,7 +127,11 @@ impl Comparison<'_> {
             let values = self.key.iter().map(|at| {
                 let column = &self.meta.columns[*at];
                 let text = images.text(column, *at, place, &self.format);
-                format!("{}={}", column.name, text.unwrap_or_else(|| "null".to_owned()))
+                format!(
+                    "{}={}",
+                    column.name,
+                    text.unwrap_or_else(|| "null".to_owned())
+                )
             });
             Some(values.collect::<Vec<_>>().join(", "))
         });
@@ -136,11 +146,7 @@ impl Comparison<'_> {
 
     fn row(&mut self, row: RowId, progress: &mut Progress) -> Result<()> {
         let place = |images: &Images| images.places.get(&row).copied();
-        let (base, source, target) = (
-            place(&self.base),
-            place(&self.source),
-            place(&self.target),
-        );
+        let (base, source, target) = (place(&self.base), place(&self.source), place(&self.target));
         match (base, source, target) {
             (None, None, _) | (Some(_), None, None) => Ok(()),
             (None, Some(source), None) => {
@@ -218,13 +224,18 @@ impl Comparison<'_> {
             let of_source = self.source.cell(column, source)?;
             let of_target = self.target.cell(column, target)?;
             let of_base = base.map(|base| self.base.cell(column, base)).transpose()?;
-            let is_source_old = of_base.as_ref().is_some_and(|base| is_same(base, &of_source));
+            let is_source_old = of_base
+                .as_ref()
+                .is_some_and(|base| is_same(base, &of_source));
             if is_source_old || is_same(&of_source, &of_target) {
                 taken.push(From::Target(target));
                 continue;
             }
             is_written = true;
-            if of_base.as_ref().is_some_and(|base| is_same(base, &of_target)) {
+            if of_base
+                .as_ref()
+                .is_some_and(|base| is_same(base, &of_target))
+            {
                 taken.push(From::Source(source));
                 continue;
             }
@@ -344,7 +355,11 @@ impl Session {
             work.extend(compared);
         }
         for table in &work {
-            let written: u64 = table.written.iter().map(|(rows, _)| rows.len() as u64).sum();
+            let written: u64 = table
+                .written
+                .iter()
+                .map(|(rows, _)| rows.len() as u64)
+                .sum();
             progress.report.inserted += table.inserted;
             progress.report.updated += written.saturating_sub(table.inserted);
             progress.report.deleted += table.deleted.len() as u64;
@@ -443,7 +458,8 @@ impl Session {
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
         self.check_merge_privileges(&catalogs.source, &catalog, &meta)?;
-        let target = self.with_state(|session, state| session.write_target(state, &catalog, table))?;
+        let target =
+            self.with_state(|session, state| session.write_target(state, &catalog, table))?;
         let engine = self.instance.engine().clone();
         let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
         let mut work = TableWork {
@@ -503,7 +519,8 @@ impl Session {
     fn copy_table(&mut self, sides: &Sides, copied: &Copied, table: u32) -> Result<TableWork> {
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
-        let target = self.with_state(|session, state| session.write_target(state, &catalog, table))?;
+        let target =
+            self.with_state(|session, state| session.write_target(state, &catalog, table))?;
         let mut work = TableWork {
             target,
             deleted: Vec::new(),
@@ -518,7 +535,11 @@ impl Session {
             row_id: true,
             ..ScanRequest::columns(meta.all_columns())
         };
-        for batch in view.scan(meta.storage.clone(), request)?.into_iter().flatten() {
+        for batch in view
+            .scan(meta.storage.clone(), request)?
+            .into_iter()
+            .flatten()
+        {
             self.interrupt.check()?;
             let batch = batch?;
             let Some((ids, columns)) = batch.columns().split_last() else {
@@ -641,7 +662,10 @@ impl Session {
                     .copied()
                     .collect();
                 let columns = (0..table.target.meta.columns.len()).map(|at| {
-                    let chunks = table.written.iter().map(|(_, columns)| columns[at].as_ref());
+                    let chunks = table
+                        .written
+                        .iter()
+                        .map(|(_, columns)| columns[at].as_ref());
                     arrow::compute::concat(&chunks.collect::<Vec<_>>()).map_err(SqlError::from)
                 });
                 let columns = columns.collect::<Result<Vec<_>>>()?;

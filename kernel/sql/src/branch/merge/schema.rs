@@ -216,7 +216,9 @@ impl Session {
             }
         }
         for oid in redefined {
-            let Some(table) = merged.table(oid) else { continue };
+            let Some(table) = merged.table(oid) else {
+                continue;
+            };
             self.lock_table(table.collection_id(), TableLockMode::AccessExclusive)?;
             for index in merged.indexes_of(oid) {
                 let known = here.index(index.oid);

@@ -1,0 +1,291 @@
+//! `MERGE BRANCH`, and the conflicts of the session's last one.
+//!
+//! The kernel merges. What is here is what a statement may say of conflicts, and how they are told: as rows, and
+//! the first of them in the error of a merge that fails.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, StringViewArray};
+use heliosdb_plugin_api::service::timeline::{
+    ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Resolver,
+};
+use heliosdb_plugin_api::{
+    Arguments, CommandOutcome, Context, Error, Result, TableCursor, rows, state,
+};
+
+use crate::command::{another, boolean, check_unprotected, find};
+use crate::statement::{self, Options, Statement};
+
+/// Names and SQL types, as the manifest declares them.
+const COLUMNS: [(&str, &str); 7] = [
+    ("status", "text"),
+    ("inserted", "bigint"),
+    ("updated", "bigint"),
+    ("deleted", "bigint"),
+    ("conflicts", "bigint"),
+    ("scn", "bigint"),
+    ("definitions", "text"),
+];
+
+/// Conflicts that the error of a merge tells of.
+const TOLD_MAX: usize = 20;
+
+/// What the options of a merge ask for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    on_conflict: Option<ConflictPolicy>,
+    resolvers: Vec<ColumnResolver>,
+    delete_after: bool,
+    dry_run: bool,
+}
+
+/// `MERGE BRANCH`.
+pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
+    let Statement::Merge {
+        name,
+        into,
+        options,
+    } = statement::read(text)?
+    else {
+        return Err(another(text));
+    };
+    let asked = asked(&options)?;
+    let timelines = cx.timelines()?;
+    let branches = timelines.list()?;
+    let (source, target) = (find(&branches, &name)?, find(&branches, &into)?);
+    if asked.delete_after {
+        check_unprotected(source)?;
+        if source.is_current {
+            return Err(Error::new(
+                state::OBJECT_IN_USE,
+                "cannot delete the branch that the session is on",
+            )
+            .with_hint("Go to another one with USE BRANCH."));
+        }
+    }
+    let report = timelines.merge(MergeRequest {
+        source: source.id,
+        target: target.id,
+        on_conflict: asked.on_conflict.unwrap_or_default(),
+        resolvers: asked.resolvers,
+        dry_run: asked.dry_run,
+    })?;
+    if report.open().next().is_some() && !asked.dry_run {
+        return Err(refused(&name, &into, &report));
+    }
+    if asked.delete_after && !asked.dry_run {
+        timelines.drop(source.id)?;
+    }
+    outcome(&report, asked.dry_run)
+}
+
+fn asked(options: &Options) -> Result<Asked> {
+    let mut asked = Asked::default();
+    for (name, value) in options {
+        match name.as_str() {
+            "conflict_resolution" | "strategy" => {
+                let policy = policy(name, value)?;
+                if asked.on_conflict.is_some_and(|other| other != policy) {
+                    return Err(invalid(
+                        "conflict_resolution and strategy say different things".to_owned(),
+                    ));
+                }
+                asked.on_conflict = Some(policy);
+            }
+            "resolve" => asked.resolvers = resolvers(value)?,
+            "delete_branch_after" => asked.delete_after = boolean(name, value)?,
+            "dry_run" => asked.dry_run = boolean(name, value)?,
+            _ => {
+                return Err(invalid(format!("unrecognized parameter \"{name}\" of a merge"))
+                    .with_hint(
+                        "There are: conflict_resolution, strategy, resolve, delete_branch_after, dry_run.",
+                    ));
+            }
+        }
+    }
+    Ok(asked)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(state::INVALID_PARAMETER_VALUE, message)
+}
+
+/// "Ours" is the branch that is merged into.
+fn policy(name: &str, value: &str) -> Result<ConflictPolicy> {
+    match (name, value.to_ascii_lowercase().as_str()) {
+        (_, "fail") => Ok(ConflictPolicy::Fail),
+        ("conflict_resolution", "branch_wins") | ("strategy", "theirs") => {
+            Ok(ConflictPolicy::SourceWins)
+        }
+        ("conflict_resolution", "target_wins") | ("strategy", "ours") => {
+            Ok(ConflictPolicy::TargetWins)
+        }
+        _ => Err(
+            invalid(format!("invalid value for option \"{name}\": {value}")).with_hint(
+                match name {
+                    "strategy" => "There are: fail, ours (the target's), theirs (the branch's).",
+                    _ => "There are: fail, branch_wins, target_wins.",
+                },
+            ),
+        ),
+    }
+}
+
+/// `table.column resolver, …`.
+fn resolvers(text: &str) -> Result<Vec<ColumnResolver>> {
+    let mut all = Vec::new();
+    for one in text.split(',').map(str::trim) {
+        let parts = one.rsplit_once(char::is_whitespace);
+        let parts = parts.and_then(|(column, how)| {
+            let (table, column) = column.trim().rsplit_once('.')?;
+            let how = how.to_ascii_lowercase();
+            let how = Resolver::ALL
+                .into_iter()
+                .find(|known| known.name() == how)?;
+            Some((table, column, how))
+        });
+        let Some((table, column, how)) = parts else {
+            return Err(
+                invalid(format!("invalid value for option \"resolve\": {one}")).with_hint(
+                    "It is a list of table.column and one of sum, max, min, latest, json_merge.",
+                ),
+            );
+        };
+        all.push(ColumnResolver {
+            table: table.to_owned(),
+            column: column.trim_matches('"').to_owned(),
+            how,
+        });
+    }
+    Ok(all)
+}
+
+fn refused(name: &str, into: &str, report: &MergeReport) -> Error {
+    let count = report.open().count();
+    let mut told: Vec<String> = report.open().take(TOLD_MAX).map(line).collect();
+    if count > TOLD_MAX {
+        told.push(format!("and {} more", count - TOLD_MAX));
+    }
+    let plural = match count {
+        1 => "",
+        _ => "s",
+    };
+    Error::new(
+        state::TRANSACTION_INTEGRITY_CONSTRAINT_VIOLATION,
+        format!("merging branch \"{name}\" into \"{into}\" found {count} conflict{plural}"),
+    )
+    .with_detail(told.join("\n"))
+    .with_hint(
+        "SELECT * FROM helios_conflicts() lists them; conflict_resolution or resolve in WITH decides them.",
+    )
+}
+
+/// A conflict in words.
+fn line(conflict: &Conflict) -> String {
+    let mut text = format!("{} of {}", conflict.kind, conflict.object);
+    if let Some(column) = &conflict.column {
+        text.push_str(&format!(", {column}"));
+    }
+    if let Some(key) = &conflict.key {
+        text.push_str(&format!(", where {key}"));
+    }
+    if let Some(detail) = &conflict.detail {
+        text.push_str(&format!(": {detail}"));
+    }
+    if conflict.kind == "update/update" {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".to_owned());
+        text.push_str(&format!(
+            ": {} became {} on the branch and {} on the target",
+            shown(&conflict.base),
+            shown(&conflict.source),
+            shown(&conflict.target)
+        ));
+    }
+    text
+}
+
+fn outcome(report: &MergeReport, dry_run: bool) -> Result<CommandOutcome> {
+    let status = match report.open().next() {
+        Some(_) => "conflicts",
+        None if dry_run => "dry run",
+        None => "merged",
+    };
+    let number = |number: Option<u64>| -> ArrayRef {
+        let number = number.and_then(|number| i64::try_from(number).ok());
+        Arc::new(Int64Array::from(vec![number]))
+    };
+    let text =
+        |text: &str| -> ArrayRef { Arc::new(StringViewArray::from_iter_values([text.to_owned()])) };
+    Ok(CommandOutcome {
+        tag: "MERGE BRANCH".to_owned(),
+        columns: COLUMNS
+            .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+            .into(),
+        batches: vec![vec![
+            text(status),
+            number(Some(report.inserted)),
+            number(Some(report.updated)),
+            number(Some(report.deleted)),
+            number(u64::try_from(report.conflicts.len()).ok()),
+            number(report.scn),
+            text(&report.definitions.join("; ")),
+        ]],
+    })
+}
+
+/// `helios_conflicts()`.
+pub fn conflicts(cx: &Context<'_>, _: &Arguments) -> Result<Box<dyn TableCursor>> {
+    let report = cx.timelines()?.last_merge()?;
+    let all = &report.conflicts;
+    let text = |of: &dyn Fn(&Conflict) -> Option<String>| -> ArrayRef {
+        Arc::new(all.iter().map(of).collect::<StringViewArray>())
+    };
+    let ids = all.iter().map(|conflict| i64::try_from(conflict.row?).ok());
+    Ok(rows(vec![
+        text(&|conflict| Some(conflict.kind.clone())),
+        text(&|conflict| Some(conflict.object.clone())),
+        Arc::new(ids.collect::<Int64Array>()),
+        text(&|conflict| conflict.key.clone()),
+        text(&|conflict| conflict.column.clone()),
+        text(&|conflict| conflict.base.clone()),
+        text(&|conflict| conflict.source.clone()),
+        text(&|conflict| conflict.target.clone()),
+        text(&|conflict| conflict.detail.clone()),
+        text(&|conflict| conflict.resolution.clone()),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_say_who_wins() {
+        let read = |options: &[(&str, &str)]| {
+            let options = options.iter();
+            let options = options.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            asked(&options.collect())
+        };
+        let ours = read(&[("strategy", "OURS"), ("dry_run", "on")]).unwrap();
+        assert_eq!(ours.on_conflict, Some(ConflictPolicy::TargetWins));
+        assert!(ours.dry_run && !ours.delete_after);
+        let resolve = read(&[("resolve", "item.price sum, \"a b\".\"c\" json_merge")]).unwrap();
+        assert_eq!(resolve.resolvers[0].how, Resolver::Sum);
+        assert_eq!(resolve.resolvers[1].table, "\"a b\"");
+        assert_eq!(resolve.resolvers[1].column, "c");
+        for wrong in [
+            ("strategy", "branch_wins"),
+            ("conflict_resolution", "mine"),
+            ("resolve", "price sum"),
+            ("resolve", "item.price avg"),
+            ("fast", "true"),
+        ] {
+            assert_eq!(
+                read(&[wrong]).unwrap_err().code,
+                state::INVALID_PARAMETER_VALUE
+            );
+        }
+        let both = [("strategy", "ours"), ("conflict_resolution", "branch_wins")];
+        assert!(read(&both).is_err());
+    }
+}
