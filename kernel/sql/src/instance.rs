@@ -18,7 +18,7 @@ use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, Seque
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::activity::Activity;
-use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role};
+use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role, Table};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
 use crate::catalog::{bootstrap, store};
@@ -393,6 +393,15 @@ impl Instance {
             } else {
                 runtime.shutdown_timeout(SHUTDOWN_WAIT_MAX);
             }
+        }
+    }
+
+    /// A table as a view shows it.
+    pub(crate) fn catalog_table(&self, view: &ReadView, table: Oid) -> Result<Option<Arc<Table>>> {
+        // Most branches have not got it, or as it is here; what a column's type is, the whole catalog knows.
+        match store::has_table(view, table)? {
+            true => Ok(self.catalog(view)?.table(table).cloned()),
+            false => Ok(None),
         }
     }
 

@@ -135,24 +135,25 @@ impl Column {
         format!("........pg.dropped.{}........", place + 1)
     }
 
-    /// A place that another branch has given to a column of its own.
-    pub fn left_free(place: usize) -> Column {
-        Column {
-            name: Column::dropped_name(place),
-            type_oid: PgType::Int4.oid(),
-            extension_type: None,
-            user_type: None,
-            domain: None,
-            typmod: -1,
-            not_null: false,
-            default: None,
-            default_sequences: Vec::new(),
-            identity: None,
-            generated: None,
-            dropped: true,
-            missing: None,
-            compression: None,
+    /// Makes it one that was dropped. Its type may go; what storage has of it stays.
+    pub fn take_away(&mut self, place: usize) {
+        self.dropped = true;
+        self.domain = None;
+        if let Some(ty) = self.user_type.take() {
+            self.type_oid = match ty {
+                PgType::Enum(_) => PgType::Int8.oid(),
+                PgType::Array(item) if item.enumeration().is_some() => {
+                    PgType::Int8.array_of().oid()
+                }
+                base => base.oid(),
+            };
         }
+        self.not_null = false;
+        self.default = None;
+        self.default_sequences.clear();
+        self.identity = None;
+        self.generated = None;
+        self.name = Column::dropped_name(place);
     }
 }
 

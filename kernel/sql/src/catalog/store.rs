@@ -200,13 +200,9 @@ pub(crate) fn with_changes(catalog: &CatalogSnapshot, changes: &[Change]) -> Cat
     changed
 }
 
-/// The newest entry of a table in a view.
-pub(crate) fn table(view: &ReadView, oid: Oid) -> Result<Option<Arc<Table>>> {
-    let key = key(kind::TABLE, oid);
-    match view.get(CATALOG, &key)? {
-        Some(value) => decode(&key, &value).map(Some),
-        None => Ok(None),
-    }
+/// Whether a view shows a table.
+pub(crate) fn has_table(view: &ReadView, oid: Oid) -> Result<bool> {
+    Ok(view.get(CATALOG, &key(kind::TABLE, oid))?.is_some())
 }
 
 /// What a table's entry became in a span, from commit to commit.

@@ -11,8 +11,8 @@ use super::constraint::{ConstraintRequest, Existing};
 use super::create_table::{ColumnRequest, check_column_name, check_option};
 use super::generated::{check_alone, check_not_generated, readers};
 use super::put;
+use crate::catalog::Relation;
 use crate::catalog::model::*;
-use crate::catalog::{Relation, store};
 use crate::ddl::grant::syntax::RoleName;
 use crate::dml::generated::Programs;
 use crate::error::{Result, SqlError, state};
@@ -21,7 +21,7 @@ use crate::plugin::clause::Clauses;
 use crate::session::outcome::Outcome;
 use crate::session::spelling::{altered_constraint, drops_expression};
 use crate::session::{Session, done};
-use crate::types::{PgType, extension};
+use crate::types::extension;
 
 /// Rows rewritten per step when a new column's default differs by row.
 const REWRITE_ROWS: usize = 8192;
@@ -356,19 +356,24 @@ impl Session {
     fn leave_places(&self, table: &mut Table) -> Result<()> {
         let engine = self.instance.engine();
         let timelines = engine.timelines();
-        let mut places = 0;
-        if timelines.len() > 1 {
-            for timeline in timelines {
-                // One that was dropped since has no say.
-                let Ok(view) = engine.latest_view_on(timeline.id) else {
-                    continue;
-                };
-                let there = store::table(&view, table.oid)?;
-                places = places.max(there.map_or(0, |there| there.columns.len()));
-            }
+        if timelines.len() < 2 {
+            return Ok(());
         }
-        while table.columns.len() < places {
-            table.columns.push(Column::left_free(table.columns.len()));
+        for timeline in timelines {
+            // One that was dropped since has no say.
+            let Ok(view) = engine.latest_view_on(timeline.id) else {
+                continue;
+            };
+            let Some(there) = self.instance.catalog_table(&view, table.oid)? else {
+                continue;
+            };
+            // What a row has of it depends on its type.
+            for (place, column) in there.columns.iter().enumerate().skip(table.columns.len()) {
+                let mut free = column.clone();
+                free.take_away(place);
+                free.missing = None;
+                table.columns.push(free);
+            }
         }
         Ok(())
     }
@@ -436,24 +441,7 @@ impl Session {
         self.drop_column_dependents(&table, place, cascade)?;
         let mut table = self.table_by_oid(oid)?;
         let column = &mut table.columns[usize::from(place)];
-        column.dropped = true;
-        // The type may go; what storage has of the column stays.
-        column.domain = None;
-        if let Some(ty) = column.user_type.take() {
-            column.type_oid = match ty {
-                PgType::Enum(_) => PgType::Int8.oid(),
-                PgType::Array(item) if item.enumeration().is_some() => {
-                    PgType::Int8.array_of().oid()
-                }
-                base => base.oid(),
-            };
-        }
-        column.not_null = false;
-        column.default = None;
-        column.default_sequences.clear();
-        column.identity = None;
-        column.generated = None;
-        column.name = Column::dropped_name(usize::from(place));
+        column.take_away(usize::from(place));
         let catalog = self.change_catalog(vec![put!(Table, table)])?;
         self.define_storage(&catalog, oid)
     }

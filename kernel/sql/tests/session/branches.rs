@@ -230,13 +230,20 @@ fn a_branchs_past_before_its_fork_is_its_parents() {
 fn leak() {
     let sets: [&[&str]; 8] = [
         &[],
-        &["SHOW branch"],
-        &["SELECT 1"],
-        &["SELECT * FROM t ORDER BY id"],
-        &["INSERT INTO t (n) VALUES (3)"],
-        &["SELECT count(*) FROM t"],
-        &["SELECT last_value FROM t_id_seq"],
-        &["SET helios.fast_path = on", "SELECT n FROM t WHERE id = 1"],
+        &["UPDATE t SET n = 10 WHERE id = 1"],
+        &["DELETE FROM t WHERE n = 2"],
+        &[
+            "UPDATE t SET n = 10 WHERE id = 1; DELETE FROM t WHERE n = 2; INSERT INTO t (n) VALUES (3)",
+        ],
+        &["ERR"],
+        &[
+            "SET helios.fast_path = on",
+            "SELECT n FROM t WHERE id = 1",
+            "SET helios.fast_path = off",
+            "SELECT n FROM t WHERE id = 1",
+        ],
+        &["BELOW"],
+        &["MAIN"],
     ];
     for (i, set) in sets.iter().enumerate() {
         let db = Db::new();
@@ -245,7 +252,16 @@ fn leak() {
         branch(&db, "dev", "main");
         let mut dev = on(&db, "dev");
         for s in *set {
-            dev.ok(s);
+            match *s {
+                "ERR" => drop(dev.run("INSERT INTO t (n) VALUES (1)")),
+                "MAIN" => drop(main.ok("INSERT INTO t (n) VALUES (10), (3)")),
+                "BELOW" => {
+                    branch(&db, "below", "dev");
+                    let mut below = on(&db, "below");
+                    below.ok("INSERT INTO t (n) VALUES (77)");
+                }
+                s => drop(dev.ok(s)),
+            }
         }
         drop(main);
         drop(dev);

@@ -2,7 +2,9 @@
 //!
 //! All three states are read with the target's definition as it is when the definitions are merged: a column
 //! that a state has not got reads as the value that it was added with. Cells are the same when their stored
-//! bytes are.
+//! bytes are. A column is compared where it is: one that a side has not got was not changed there, even though
+//! rows that were written there may have a place for it. Where the target had left that place free, the rows that
+//! it wrote since get what the source has in the column, or the column's first value.
 //!
 //! A table that the source made, or gave a new storage (TRUNCATE, a column of another type), is copied: its
 //! rows are new as a whole.
@@ -90,6 +92,36 @@ fn is_same(a: &Datum, b: &Datum) -> bool {
     a == b || a.encode() == b.encode()
 }
 
+/// Which columns the states have, by their places.
+#[derive(Clone)]
+struct Has {
+    base: Vec<bool>,
+    source: Vec<bool>,
+    target: Vec<bool>,
+    /// The target left the column's place free.
+    filled: Vec<bool>,
+}
+
+impl Has {
+    fn new(catalogs: &Catalogs, meta: &TableMeta) -> Has {
+        let ids = || meta.columns.iter().map(|column| column.id.0);
+        let of = |catalog: &CatalogSnapshot| -> Vec<Option<bool>> {
+            let table = catalog.table(meta.table.oid);
+            let column = |id| table.and_then(|table| table.column_at(id));
+            ids().map(|id| column(id).map(|c| !c.dropped)).collect()
+        };
+        let is_there = |found: &[Option<bool>]| found.iter().map(|c| *c == Some(true)).collect();
+        let (base, source) = (of(&catalogs.base), of(&catalogs.source));
+        let target = of(&catalogs.target);
+        Has {
+            base: is_there(&base),
+            source: is_there(&source),
+            target: is_there(&target),
+            filled: target.iter().map(|c| *c == Some(false)).collect(),
+        }
+    }
+}
+
 /// Where the value of a cell comes from.
 #[derive(Clone, Copy)]
 enum From {
@@ -109,6 +141,7 @@ struct Comparison<'a> {
     base: Images,
     source: Images,
     target: Images,
+    has: Has,
     /// For `latest`: when a row was written last, on the source and on the target.
     times: HashMap<RowId, (Option<Ts>, Option<Ts>)>,
     rows: Vec<RowId>,
@@ -148,14 +181,15 @@ impl Comparison<'_> {
         let place = |images: &Images| images.places.get(&row).copied();
         let (base, source, target) = (place(&self.base), place(&self.source), place(&self.target));
         match (base, source, target) {
-            (None, None, _) | (Some(_), None, None) => Ok(()),
+            (None, None, Some(target)) => self.fill(row, target),
+            (_, None, None) => Ok(()),
             (None, Some(source), None) => {
-                self.take_source(row, source);
+                self.take_source(row, source)?;
                 self.inserted += 1;
                 Ok(())
             }
             (Some(base), None, Some(target)) => {
-                if self.is_unchanged(&self.base, base, &self.target, target)? {
+                if self.is_unchanged(base, (&self.target, target), &self.has.target)? {
                     self.deleted.push(row);
                     return Ok(());
                 }
@@ -171,7 +205,7 @@ impl Comparison<'_> {
                 Ok(())
             }
             (Some(base), Some(source), None) => {
-                if self.is_unchanged(&self.base, base, &self.source, source)? {
+                if self.is_unchanged(base, (&self.source, source), &self.has.source)? {
                     return Ok(());
                 }
                 let winner = progress.policies.winner();
@@ -179,7 +213,7 @@ impl Comparison<'_> {
                 conflict.resolution = winner.map(Winner::name);
                 progress.conflict(conflict);
                 if winner == Some(Winner::Source) {
-                    self.take_source(row, source);
+                    self.take_source(row, source)?;
                     self.inserted += 1;
                 }
                 Ok(())
@@ -188,20 +222,57 @@ impl Comparison<'_> {
         }
     }
 
-    fn is_unchanged(&self, a: &Images, at: usize, b: &Images, bt: usize) -> Result<bool> {
+    /// Whether a row is as it was in the base, in the columns that both have.
+    fn is_unchanged(
+        &self,
+        base: usize,
+        (side, place): (&Images, usize),
+        has: &[bool],
+    ) -> Result<bool> {
         for column in 0..self.meta.columns.len() {
-            if !is_same(&a.cell(column, at)?, &b.cell(column, bt)?) {
+            let both = self.has.base[column] && has[column];
+            if both && !is_same(&self.base.cell(column, base)?, &side.cell(column, place)?) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn take_source(&mut self, row: RowId, place: usize) {
+    /// What a row has in a column that was added where the row was not.
+    fn first_value(&mut self, column: usize) -> Result<From> {
+        let id = usize::from(self.meta.columns[column].id.0);
+        let missing = self.meta.storage.columns[id].missing.as_deref();
+        let value = missing.map_or(Ok(Datum::Null), Datum::decode)?;
+        self.resolved[column].push(value);
+        Ok(From::Resolved(self.resolved[column].len() - 1))
+    }
+
+    fn take_source(&mut self, row: RowId, place: usize) -> Result<()> {
         self.rows.push(row);
-        for cells in &mut self.cells {
-            cells.push(From::Source(place));
+        for column in 0..self.meta.columns.len() {
+            let from = match self.has.source[column] {
+                true => From::Source(place),
+                false => self.first_value(column)?,
+            };
+            self.cells[column].push(from);
         }
+        Ok(())
+    }
+
+    /// A row that only the target has.
+    fn fill(&mut self, row: RowId, place: usize) -> Result<()> {
+        if !self.has.filled.contains(&true) {
+            return Ok(());
+        }
+        self.rows.push(row);
+        for column in 0..self.meta.columns.len() {
+            let from = match self.has.filled[column] {
+                false => From::Target(place),
+                true => self.first_value(column)?,
+            };
+            self.cells[column].push(from);
+        }
+        Ok(())
     }
 
     fn keep_target(&mut self, row: RowId, place: usize) {
@@ -221,9 +292,21 @@ impl Comparison<'_> {
         let mut taken = Vec::with_capacity(self.meta.columns.len());
         let mut is_written = false;
         for column in 0..self.meta.columns.len() {
+            if !self.has.source[column] {
+                taken.push(From::Target(target));
+                continue;
+            }
             let of_source = self.source.cell(column, source)?;
             let of_target = self.target.cell(column, target)?;
-            let of_base = base.map(|base| self.base.cell(column, base)).transpose()?;
+            if !self.has.target[column] {
+                is_written |= !is_same(&of_source, &of_target);
+                taken.push(From::Source(source));
+                continue;
+            }
+            let of_base = match base {
+                Some(base) if self.has.base[column] => Some(self.base.cell(column, base)?),
+                _ => None,
+            };
             let is_source_old = of_base
                 .as_ref()
                 .is_some_and(|base| is_same(base, &of_source));
@@ -450,11 +533,22 @@ impl Session {
         if there.is_none_or(|there| there.collection != meta.table.collection) {
             return Ok(None);
         }
-        let touched = self.touched(sides, sides.source, &meta)?;
-        if touched.is_empty() {
+        let mut touched = self.touched(sides, sides.source, &meta)?;
+        let has = Has::new(catalogs, &meta);
+        let is_filled = has.filled.contains(&true);
+        if touched.is_empty() && !is_filled {
             return Ok(None);
         }
         self.lock_table(meta.id(), TableLockMode::RowExclusive)?;
+        if is_filled {
+            let latest = State {
+                timeline: sides.target,
+                ts: self.transaction()?.latest_view().ts(),
+            };
+            touched.extend(self.touched(sides, latest, &meta)?);
+            touched.sort_unstable();
+            touched.dedup();
+        }
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
         self.check_merge_privileges(&catalogs.source, &catalog, &meta)?;
@@ -485,6 +579,7 @@ impl Session {
                 base: Images::read(&base, &meta, rows)?,
                 source: Images::read(&source, &meta, rows)?,
                 target: Images::read(&latest, &meta, rows)?,
+                has: has.clone(),
                 times: HashMap::new(),
                 rows: Vec::new(),
                 cells: vec![Vec::new(); meta.columns.len()],

@@ -31,6 +31,7 @@ use crate::session::Session;
 /// What the tables of a merge are.
 pub(super) struct Catalogs {
     pub source: Arc<CatalogSnapshot>,
+    pub base: Arc<CatalogSnapshot>,
     /// Before anything was brought.
     pub target: Arc<CatalogSnapshot>,
     copied: BTreeMap<Oid, Copied>,
@@ -67,6 +68,7 @@ impl Session {
         let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
         let mut catalogs = Catalogs {
             source: self.instance.catalog(&source)?,
+            base: self.instance.catalog(&base)?,
             target: self.write_view()?.1,
             copied: BTreeMap::new(),
         };
@@ -75,7 +77,7 @@ impl Session {
         }
         self.begin_ddl()?;
         let target = self.transaction()?.latest_view();
-        let before = self.instance.catalog(&base)?;
+        let before = catalogs.base.clone();
         let there = catalogs.source.clone();
         let (_, here) = self.write_view()?;
         catalogs.target = here.clone();
@@ -398,10 +400,19 @@ fn merge_column(
         }
         (None, Some(one), None) | (None, None, Some(one)) => Some(one.clone()),
         // A place that one side only left free.
-        (None, Some(source), Some(target)) if is_dropped(target) => Some(source.clone()),
-        (None, Some(source), Some(target)) if is_dropped(source) => Some(target.clone()),
+        (None, Some(source), Some(target)) if is_place_of(target, source) => Some(source.clone()),
+        (None, Some(source), Some(target)) if is_place_of(source, target) => Some(target.clone()),
         _ => None,
     }
+}
+
+/// Whether a column that is not there has the type of another, so that rows with its place can be read as rows
+/// with the other. An enum's values are stored as numbers.
+fn is_place_of(free: &Value, column: &Value) -> bool {
+    let is_user_type = |ty: &Value| ty.as_u64() >= Some(u64::from(FIRST_USER_OID));
+    let same = |field: &str| free.get(field) == column.get(field);
+    let types = column.get("type_oid").is_some_and(is_user_type) || same("type_oid");
+    is_dropped(free) && types && same("typmod") && same("extension_type")
 }
 
 fn merge_fields(
