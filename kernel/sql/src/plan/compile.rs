@@ -30,6 +30,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::names::quoted_ident;
 use crate::routine::Names;
+use crate::session::functions::is_nextval;
 use crate::session::info::SessionInfo;
 use crate::session::outcome::ResultColumn;
 use crate::session::planning::LazyState;
@@ -123,7 +124,12 @@ impl Expressions {
 
     /// Whether they hold nothing of the session that planned them.
     pub fn is_shareable(&self) -> bool {
-        self.exprs.is_empty() || self.compiled.is_some()
+        let calls_nextval = |e: &Expr| {
+            e.exists(|e| Ok(matches!(e, Expr::ScalarFunction(f) if is_nextval(&f.func))))
+        };
+        // That knows its session by itself, and its branch.
+        let is_a_sessions = |e| calls_nextval(e).unwrap_or(true);
+        self.exprs.is_empty() || (self.compiled.is_some() && !self.exprs.iter().any(is_a_sessions))
     }
 
     /// Compiles them, unless one of them is different from statement to statement.

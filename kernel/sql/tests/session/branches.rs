@@ -226,45 +226,30 @@ fn a_branchs_past_before_its_fork_is_its_parents() {
     );
 }
 
+/// A plan that calls nextval is its session's: others have their own, on their branches.
 #[test]
-fn leak() {
-    let sets: [&[&str]; 8] = [
-        &[],
-        &["UPDATE t SET n = 10 WHERE id = 1"],
-        &["DELETE FROM t WHERE n = 2"],
-        &[
-            "UPDATE t SET n = 10 WHERE id = 1; DELETE FROM t WHERE n = 2; INSERT INTO t (n) VALUES (3)",
-        ],
-        &["ERR"],
-        &[
-            "SET helios.fast_path = on",
-            "SELECT n FROM t WHERE id = 1",
-            "SET helios.fast_path = off",
-            "SELECT n FROM t WHERE id = 1",
-        ],
-        &["BELOW"],
-        &["MAIN"],
-    ];
-    for (i, set) in sets.iter().enumerate() {
-        let db = Db::new();
-        let mut main = db.session();
-        main.ok("CREATE TABLE t (id serial PRIMARY KEY, n int UNIQUE); INSERT INTO t (n) VALUES (1), (2)");
-        branch(&db, "dev", "main");
-        let mut dev = on(&db, "dev");
-        for s in *set {
-            match *s {
-                "ERR" => drop(dev.run("INSERT INTO t (n) VALUES (1)")),
-                "MAIN" => drop(main.ok("INSERT INTO t (n) VALUES (10), (3)")),
-                "BELOW" => {
-                    branch(&db, "below", "dev");
-                    let mut below = on(&db, "below");
-                    below.ok("INSERT INTO t (n) VALUES (77)");
-                }
-                s => drop(dev.ok(s)),
-            }
-        }
-        drop(main);
-        drop(dev);
-        eprintln!("LEAK {i} {}", std::sync::Arc::strong_count(&db.instance));
+fn a_default_that_is_a_sequences_next_value_is_of_the_session() {
+    let db = Db::new();
+    let mut main = db.session();
+    main.ok("CREATE TABLE t (id serial, n int)");
+    branch(&db, "dev", "main");
+    let (mut other, mut dev) = (db.session(), on(&db, "dev"));
+    for (place, session) in [&mut main, &mut other, &mut dev, &mut main]
+        .into_iter()
+        .enumerate()
+    {
+        let value = place + 1;
+        session.ok("INSERT INTO t (n) VALUES (7)");
+        assert_eq!(
+            session.ok("SELECT lastval()"),
+            format!("lastval\n{value}\n")
+        );
+        assert_eq!(
+            session.ok("SELECT last_value FROM t_id_seq"),
+            format!("last_value\n{value}\n")
+        );
     }
+    assert_eq!(dev.ok("SELECT last_value FROM t_id_seq"), "last_value\n3\n");
+    drop((main, other, dev));
+    db.reopen();
 }
