@@ -234,11 +234,7 @@ fn a_default_that_is_a_sequences_next_value_is_of_the_session() {
     main.ok("CREATE TABLE t (id serial, n int)");
     branch(&db, "dev", "main");
     let (mut other, mut dev) = (db.session(), on(&db, "dev"));
-    for (place, session) in [&mut main, &mut other, &mut dev, &mut main]
-        .into_iter()
-        .enumerate()
-    {
-        let value = place + 1;
+    let insert = |session: &mut Client, value: i32| {
         session.ok("INSERT INTO t (n) VALUES (7)");
         assert_eq!(
             session.ok("SELECT lastval()"),
@@ -248,7 +244,11 @@ fn a_default_that_is_a_sequences_next_value_is_of_the_session() {
             session.ok("SELECT last_value FROM t_id_seq"),
             format!("last_value\n{value}\n")
         );
-    }
+    };
+    insert(&mut main, 1);
+    insert(&mut other, 2);
+    insert(&mut dev, 3);
+    insert(&mut main, 4);
     assert_eq!(dev.ok("SELECT last_value FROM t_id_seq"), "last_value\n3\n");
     drop((main, other, dev));
     db.reopen();

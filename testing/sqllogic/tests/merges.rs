@@ -1,0 +1,207 @@
+//! Random histories of two branches, against a plain model: rows written on both, merged this way and that, with
+//! the database closed and opened in between.
+//!
+//! The model knows of each branch its rows, and of both the *base*: what was merged last, as it was on the side
+//! that it came from. `HELIOS_MERGE_HISTORIES` says how many histories there are, `HELIOS_MERGE_SEED` with which one
+//! they begin.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use heliosdb_kernel::{Config, Database};
+use heliosdb_sqllogic::Edition;
+
+const HISTORIES: u64 = 60;
+const STEPS: usize = 24;
+const ROWS: u64 = 5;
+const NAMES: [&str; 2] = ["main", "dev"];
+
+/// Columns `a` and `b`, which have no NULLs.
+type Cells = [i64; 2];
+type Table = BTreeMap<i64, Cells>;
+
+/// Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Fail,
+    Source,
+    Target,
+}
+
+impl Policy {
+    fn option(self) -> &'static str {
+        match self {
+            Policy::Fail => "fail",
+            Policy::Source => "branch_wins",
+            Policy::Target => "target_wins",
+        }
+    }
+}
+
+/// What the target is after a merge; `None` when it fails.
+fn merged(base: &Table, source: &Table, target: &Table, policy: Policy) -> Option<Table> {
+    let mut after = target.clone();
+    let ids: BTreeSet<i64> = base.keys().chain(source.keys()).copied().collect();
+    for id in ids {
+        let wins = |conflict: bool| match (conflict, policy) {
+            (true, Policy::Fail) => None,
+            (true, Policy::Target) => Some(false),
+            _ => Some(true),
+        };
+        match (base.get(&id), source.get(&id), target.get(&id)) {
+            (base, Some(source), Some(target)) => {
+                let mut cells = *target;
+                for at in 0..cells.len() {
+                    let base = base.map(|base| base[at]);
+                    if base == Some(source[at]) || source[at] == target[at] {
+                        continue;
+                    }
+                    if wins(base != Some(target[at]))? {
+                        cells[at] = source[at];
+                    }
+                }
+                after.insert(id, cells);
+            }
+            (Some(base), None, Some(target)) => {
+                if wins(base != target)? {
+                    after.remove(&id);
+                }
+            }
+            (Some(base), Some(source), None) => {
+                if base != source && wins(true)? {
+                    after.insert(id, *source);
+                }
+            }
+            (None, Some(source), None) => {
+                after.insert(id, *source);
+            }
+            (_, None, _) => {}
+        }
+    }
+    Some(after)
+}
+
+fn read(database: &Database, branch: &str) -> Table {
+    let sql = format!("SELECT id, a, b FROM t@{branch}");
+    let rows = database.query(&sql, &[]).unwrap();
+    let row = |row: heliosdb_kernel::Row<'_>| {
+        let cell = |at: usize| row.get::<i64>(at).unwrap();
+        (cell(0), [cell(1), cell(2)])
+    };
+    let table: Table = rows.iter().map(row).collect();
+    // The index tells the same.
+    let sql = format!("SELECT id FROM t@{branch} WHERE id > 0 ORDER BY id");
+    let ids = database.query(&sql, &[]).unwrap();
+    let ids: Vec<i64> = ids.iter().map(|row| row.get(0).unwrap()).collect();
+    assert_eq!(ids, table.keys().copied().collect::<Vec<_>>());
+    table
+}
+
+fn history(seed: u64) {
+    let mut random = Random(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let linked = Edition::Lite.linked().unwrap();
+    let open = || {
+        let config = Config::default();
+        Database::open_edition(directory.path(), &config, &linked, "lite").unwrap()
+    };
+    let mut database = open();
+    database
+        .execute("CREATE TABLE t (id bigint PRIMARY KEY, a bigint, b bigint)")
+        .unwrap();
+    let mut tables = [Table::new(), Table::new()];
+    let mut last = 0;
+    for _ in 0..ROWS {
+        last += 1;
+        database
+            .execute(&format!("INSERT INTO t VALUES ({last}, 0, 0)"))
+            .unwrap();
+        tables[0].insert(last, [0, 0]);
+    }
+    database.execute("CREATE BRANCH dev").unwrap();
+    tables[1] = tables[0].clone();
+    let mut base = tables[0].clone();
+    for step in 0..STEPS {
+        let side = random.next(2) as usize;
+        let context = format!("history {seed}, step {step}");
+        match random.next(10) {
+            0..=5 => {
+                let mut connection = database.connect().unwrap();
+                connection
+                    .execute(&format!("SET branch = '{}'", NAMES[side]))
+                    .unwrap();
+                let ids: Vec<i64> = tables[side].keys().copied().collect();
+                let some = ids.get(random.next(ids.len().max(1) as u64) as usize);
+                let sql = match (random.next(6), some) {
+                    (0 | 1, _) | (_, None) => {
+                        last += 1;
+                        let cells = [random.next(3) as i64, random.next(3) as i64];
+                        tables[side].insert(last, cells);
+                        format!("INSERT INTO t VALUES ({last}, {}, {})", cells[0], cells[1])
+                    }
+                    (2, Some(id)) => {
+                        tables[side].remove(id);
+                        format!("DELETE FROM t WHERE id = {id}")
+                    }
+                    (_, Some(id)) => {
+                        let (column, value) = (random.next(2) as usize, random.next(3) as i64);
+                        tables[side].get_mut(id).unwrap()[column] = value;
+                        let name = ["a", "b"][column];
+                        format!("UPDATE t SET {name} = {value} WHERE id = {id}")
+                    }
+                };
+                connection.execute(&sql).unwrap();
+            }
+            6..=8 => {
+                let policies = [Policy::Fail, Policy::Source, Policy::Target];
+                let policy = policies[random.next(3) as usize];
+                let (source, target) = (NAMES[side], NAMES[1 - side]);
+                let sql = format!(
+                    "MERGE BRANCH {source} INTO {target} WITH (conflict_resolution = '{}')",
+                    policy.option()
+                );
+                let expected = merged(&base, &tables[side], &tables[1 - side], policy);
+                match (database.execute(&sql), expected) {
+                    (Ok(_), Some(after)) => {
+                        tables[1 - side] = after;
+                        base = tables[side].clone();
+                    }
+                    (Err(error), None) => assert_eq!(error.code.as_str(), "40002", "{context}"),
+                    (done, expected) => panic!("{context}: {sql}: {done:?}, not {expected:?}"),
+                }
+            }
+            _ => {
+                database.close().unwrap();
+                database = open();
+            }
+        }
+        for (name, expected) in NAMES.iter().zip(&tables) {
+            assert_eq!(read(&database, name), *expected, "{context}: {name}");
+        }
+    }
+}
+
+#[test]
+fn histories_of_two_branches() {
+    let number = |name, default| match std::env::var(name) {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => default,
+    };
+    let first: u64 = number("HELIOS_MERGE_SEED", 1);
+    let count: u64 = number("HELIOS_MERGE_HISTORIES", HISTORIES);
+    for seed in first..first + count {
+        history(seed);
+    }
+}
