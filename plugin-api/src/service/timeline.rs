@@ -147,7 +147,7 @@ impl Timelines<'_> {
     pub fn create(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
         let (name, note) = (name.into(), note.into());
         let made = (self.vtable.create)(self.host, self.statement, name, from, at.into(), note);
-        Ok(made.into_result().map_err(Error::from)?)
+        made.into_result().map_err(Error::from)
     }
 
     /// Drops a branch, with what it alone holds.
@@ -158,18 +158,18 @@ impl Timelines<'_> {
     /// on, `42809` for the main line.
     pub fn drop(&self, id: u32) -> Result<()> {
         let dropped = (self.vtable.drop)(self.host, self.statement, id);
-        Ok(dropped.into_result().map_err(Error::from)?)
+        dropped.into_result().map_err(Error::from)
     }
 
     pub fn rename(&self, id: u32, name: &str) -> Result<()> {
         let renamed = (self.vtable.rename)(self.host, self.statement, id, name.into());
-        Ok(renamed.into_result().map_err(Error::from)?)
+        renamed.into_result().map_err(Error::from)
     }
 
     /// Replaces the plugin's note.
     pub fn note(&self, id: u32, note: &str) -> Result<()> {
         let noted = (self.vtable.note)(self.host, self.statement, id, note.into());
-        Ok(noted.into_result().map_err(Error::from)?)
+        noted.into_result().map_err(Error::from)
     }
 
     /// Brings what the source did, since the two last had the same, to the target: a commit of its own.
@@ -198,6 +198,6 @@ impl Timelines<'_> {
     /// `25001` in a transaction block, `55006` for a session with temporary tables.
     pub fn choose(&self, id: u32) -> Result<()> {
         let chosen = (self.vtable.choose)(self.host, self.statement, id);
-        Ok(chosen.into_result().map_err(Error::from)?)
+        chosen.into_result().map_err(Error::from)
     }
 }
