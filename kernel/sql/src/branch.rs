@@ -196,7 +196,10 @@ impl Session {
         let id = TimelineId(id);
         let engine = self.instance.engine();
         match engine.timelines().iter().any(|info| info.id == id) {
-            true => Ok(self.info.ask_branch(id)),
+            true => {
+                self.info.ask_branch(id);
+                Ok(())
+            }
             false => Err(undefined(id)),
         }
     }

@@ -281,7 +281,7 @@ mod tests {
             ("fast", "true"),
         ] {
             assert_eq!(
-                read(&[wrong]).unwrap_err().code,
+                read(&[wrong]).unwrap_err().sqlstate,
                 state::INVALID_PARAMETER_VALUE
             );
         }

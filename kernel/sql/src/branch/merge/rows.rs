@@ -229,8 +229,8 @@ impl Comparison<'_> {
         (side, place): (&Images, usize),
         has: &[bool],
     ) -> Result<bool> {
-        for column in 0..self.meta.columns.len() {
-            let both = self.has.base[column] && has[column];
+        for (column, has) in has.iter().enumerate() {
+            let both = self.has.base[column] && *has;
             if both && !is_same(&self.base.cell(column, base)?, &side.cell(column, place)?) {
                 return Ok(false);
             }

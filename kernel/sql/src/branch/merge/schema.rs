@@ -507,7 +507,8 @@ fn first_gap(catalog: &CatalogSnapshot) -> Option<Conflict> {
     }
     for constraint in catalog.constraints() {
         let columns = constraint.columns().iter();
-        let mut is_whole = columns.fold(true, |all, c| all && has_column(constraint.table, *c));
+        let mut columns = columns.map(|column| has_column(constraint.table, *column));
+        let mut is_whole = columns.all(|there| there);
         is_whole &= catalog.table(constraint.table).is_some();
         match &constraint.kind {
             ConstraintKind::PrimaryKey { index, .. } | ConstraintKind::Unique { index, .. } => {
