@@ -175,6 +175,24 @@ pub trait StatementServices: Send + Sync {
         outside()
     }
 
+    /// Takes the main branch back to a time; the name of the branch that has what was there.
+    fn restore(&self, at: u64) -> PluginResult<String> {
+        let _ = at;
+        outside()
+    }
+
+    /// Lets a branch be the main one.
+    fn restore_branch(&self, id: u32) -> PluginResult<String> {
+        let _ = id;
+        outside()
+    }
+
+    /// Makes the rows of a table what they were.
+    fn flashback(&self, table: &str, at: u64) -> PluginResult<u64> {
+        let _ = (table, at);
+        outside()
+    }
+
     /// The report of the session's last merge.
     fn last_merge(&self) -> PluginResult<MergeReport> {
         outside()

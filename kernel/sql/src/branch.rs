@@ -6,8 +6,10 @@
 //!    owner's members, superusers among them.
 //! 3. Nobody's session is on a branch that is dropped, but others' may be: they are told.
 
+mod flashback;
 pub(crate) mod lineage;
 mod merge;
+mod restore;
 
 use heliosdb_plugin_host::services::Branch;
 use heliosdb_storage::ids::{TimelineId, Ts};

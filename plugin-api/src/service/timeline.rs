@@ -99,6 +99,9 @@ pub struct TimelineV1 {
     pub note: extern "C" fn(*const (), *const (), id: u32, note: RStr<'_>) -> AbiResult<()>,
     pub choose: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
     pub merge: extern "C" fn(*const (), *const (), AbiMergeRequest) -> AbiResult<AbiMergeReport>,
+    pub restore: extern "C" fn(*const (), *const (), at: u64) -> AbiResult<RString>,
+    pub restore_branch: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<RString>,
+    pub flashback: extern "C" fn(*const (), *const (), table: RStr<'_>, at: u64) -> AbiResult<u64>,
     pub last_merge: extern "C" fn(*const (), *const ()) -> AbiResult<AbiMergeReport>,
 }
 
@@ -183,6 +186,34 @@ impl Timelines<'_> {
     pub fn merge(&self, request: MergeRequest) -> Result<MergeReport> {
         let merged = (self.vtable.merge)(self.host, self.statement, request.into());
         Ok(merged.into_result().map_err(Error::from)?.into())
+    }
+
+    /// Takes the main line back to an SCN, in place; the name of the branch that has what was there. Transactions that
+    /// are open on it cannot commit.
+    ///
+    /// # Errors
+    ///
+    /// `42501` for who is no superuser, `25001` in a transaction block, `22023` for a time to come, `72000` when its
+    /// history is gone.
+    pub fn restore(&self, at: u64) -> Result<String> {
+        let restored = (self.vtable.restore)(self.host, self.statement, at);
+        Ok(restored.into_result().map_err(Error::from)?.into())
+    }
+
+    /// Lets a branch be the main line, and the main line a branch of its name, which is returned.
+    pub fn restore_branch(&self, id: u32) -> Result<String> {
+        let restored = (self.vtable.restore_branch)(self.host, self.statement, id);
+        Ok(restored.into_result().map_err(Error::from)?.into())
+    }
+
+    /// Makes the rows of a table what they were at an SCN; how many were written or deleted.
+    ///
+    /// # Errors
+    ///
+    /// `42501` without SELECT, INSERT, UPDATE and DELETE, `55000` when the table was truncated since, and others.
+    pub fn flashback(&self, table: &str, at: u64) -> Result<u64> {
+        let flashed = (self.vtable.flashback)(self.host, self.statement, table.into(), at);
+        flashed.into_result().map_err(Error::from)
     }
 
     /// The report of the session's last merge; an empty one before the first.

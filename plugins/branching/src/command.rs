@@ -144,7 +144,7 @@ pub(crate) fn boolean(name: &str, value: &str) -> Result<bool> {
 }
 
 /// The SCN of a time; `None` for now.
-fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
+pub(crate) fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
     let query = match when {
         When::Now => return Ok(None),
         When::Scn(expression) => format!("SELECT ({expression})::bigint"),

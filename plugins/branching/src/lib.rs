@@ -5,6 +5,7 @@
 //! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
 //! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
+//! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
 //!
 //! The kernel makes and drops branches, holds who may, and reads and writes on them. What is here is what they
 //! are called in SQL and what may be said of them. What the plugin notes of a branch ([`note`]) is kept by the
@@ -13,6 +14,7 @@
 mod command;
 mod merge;
 mod note;
+mod recovery;
 mod shown;
 mod statement;
 
@@ -41,6 +43,8 @@ impl Plugin for Branching {
             registrar.command(&format!("MERGE {database}BRANCH"), merge::command)?;
             registrar.command(&format!("SHOW {database}BRANCHES"), shown::command)?;
         }
+        registrar.command("RESTORE DATABASE", recovery::restore)?;
+        registrar.command("FLASHBACK TABLE", recovery::flashback)?;
         registrar.table("helios_conflicts", &[], merge::conflicts)?;
         registrar.table("pg_database_branches", &[], shown::function)
     }

@@ -7,6 +7,8 @@
 //! DROP   [DATABASE] BRANCH [IF EXISTS] name
 //! USE    [DATABASE] BRANCH name
 //! MERGE  [DATABASE] BRANCH name INTO name [WITH (option [= value], …)]
+//! RESTORE DATABASE {AS OF {TIMESTAMP expression | SCN expression} | TO BRANCH name}
+//! FLASHBACK TABLE name TO {TIMESTAMP expression | SCN expression}
 //! ```
 
 use heliosdb_plugin_api::{Error, Result, state};
@@ -69,6 +71,15 @@ pub enum Statement {
     },
     Use {
         name: String,
+    },
+    Restore(When),
+    RestoreBranch {
+        name: String,
+    },
+    Flashback {
+        /// As SQL names it.
+        table: String,
+        when: When,
     },
     Merge {
         name: String,
@@ -214,6 +225,12 @@ impl Reader<'_> {
 
     fn statement(&mut self) -> Result<Statement> {
         let verbs = ["create", "alter", "drop", "use", "merge"];
+        if self.words(&["restore", "database"]) {
+            return self.restore();
+        }
+        if self.words(&["flashback", "table"]) {
+            return self.flashback();
+        }
         let verb = verbs.into_iter().find(|verb| self.is_word(0, verb));
         let verb = verb.ok_or_else(|| self.unexpected())?;
         self.at += 1;
@@ -256,6 +273,30 @@ impl Reader<'_> {
             when,
             options,
         })
+    }
+
+    fn restore(&mut self) -> Result<Statement> {
+        if self.words(&["to", "branch"]) {
+            let name = self.name()?;
+            return Ok(Statement::RestoreBranch { name });
+        }
+        let as_of = self.words(&["as", "of"]);
+        self.expect(as_of)?;
+        self.when().map(Statement::Restore)
+    }
+
+    fn flashback(&mut self) -> Result<Statement> {
+        let first = self.at;
+        self.name()?;
+        while self.symbol('.') {
+            self.name()?;
+        }
+        let (begin, end) = (self.tokens[first].start, self.tokens[self.at - 1].end);
+        let table = self.text[begin..end].to_owned();
+        let to = self.words(&["to"]);
+        self.expect(to)?;
+        let when = self.when()?;
+        Ok(Statement::Flashback { table, when })
     }
 
     fn merge(&mut self) -> Result<Statement> {
@@ -431,6 +472,18 @@ mod tests {
         let choose = Statement::Use {
             name: "it's".to_owned(),
         };
+        let flashback = Statement::Flashback {
+            table: "s.\"T t\"".to_owned(),
+            when: When::Scn("7".to_owned()),
+        };
+        assert_eq!(
+            read("FLASHBACK TABLE s.\"T t\" TO SCN 7").unwrap(),
+            flashback
+        );
+        let back = Statement::RestoreBranch {
+            name: "b".to_owned(),
+        };
+        assert_eq!(read("RESTORE DATABASE TO BRANCH b").unwrap(), back);
         assert_eq!(read("USE BRANCH 'it''s'").unwrap(), choose);
         let merge = Statement::Merge {
             name: "a".to_owned(),
@@ -464,6 +517,11 @@ mod tests {
             ("ALTER BRANCH a", "syntax error at end of input"),
             ("USE BRANCH 7", "syntax error at or near \"7\""),
             ("MERGE BRANCH a", "syntax error at end of input"),
+            ("RESTORE DATABASE", "syntax error at end of input"),
+            (
+                "FLASHBACK TABLE a.b.c AS OF SCN 1",
+                "syntax error at or near \"AS\"",
+            ),
             (
                 "CREATE BRANCH a AS OF TRANSACTION 7",
                 "AS OF TRANSACTION is not supported",

@@ -1,7 +1,7 @@
 //! `timeline/1`.
 
 use heliosdb_plugin_api::abi::value::AbiResult;
-use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
+use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
 use heliosdb_plugin_api::service::timeline::{AbiBranch, AbiMergeReport, AbiMergeRequest};
 
@@ -15,6 +15,9 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     note,
     choose,
     merge,
+    restore,
+    restore_branch,
+    flashback,
     last_merge,
 };
 
@@ -93,5 +96,35 @@ extern "C" fn last_merge(handle: *const (), statement: *const ()) -> AbiResult<A
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         Ok(services.last_merge()?.into())
+    })
+}
+
+extern "C" fn restore(handle: *const (), statement: *const (), at: u64) -> AbiResult<RString> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services.restore(at)?.into())
+    })
+}
+
+extern "C" fn restore_branch(
+    handle: *const (),
+    statement: *const (),
+    id: u32,
+) -> AbiResult<RString> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services.restore_branch(id)?.into())
+    })
+}
+
+extern "C" fn flashback(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    at: u64,
+) -> AbiResult<u64> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        services.flashback(table.as_str(), at)
     })
 }

@@ -200,6 +200,34 @@ pub(crate) fn with_changes(catalog: &CatalogSnapshot, changes: &[Change]) -> Cat
     changed
 }
 
+/// Makes roles, and rights on the database, what they are in another view. They are of no branch.
+pub(crate) fn carry_roles(transaction: &mut Transaction, from: &ReadView) -> Result<()> {
+    let (now, then) = (rows(from)?, rows(&transaction.latest_view())?);
+    let is_shared = |key: &[u8]| {
+        let database = key_of_database();
+        key.first() == Some(&kind::ROLE) || key.starts_with(&database)
+    };
+    let mut is_changed = false;
+    for key in now.keys().chain(then.keys()).filter(|key| is_shared(key)) {
+        match now.get(key) {
+            wanted if wanted == then.get(key) => continue,
+            Some(value) => transaction.put(CATALOG, key, value)?,
+            None => transaction.remove(CATALOG, key)?,
+        }
+        is_changed = true;
+    }
+    if is_changed {
+        let version = uuid::Uuid::new_v4().as_u128();
+        transaction.put(CATALOG, VERSION_KEY, &version.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+/// What the keys of access lists of databases begin with.
+fn key_of_database() -> Vec<u8> {
+    key(kind::ACCESS, oid::PG_DATABASE)
+}
+
 /// Whether a view shows a table.
 pub(crate) fn has_table(view: &ReadView, oid: Oid) -> Result<bool> {
     Ok(view.get(CATALOG, &key(kind::TABLE, oid))?.is_some())

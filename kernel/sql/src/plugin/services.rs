@@ -360,6 +360,18 @@ impl StatementServices for SessionServices {
         })
     }
 
+    fn restore(&self, at: u64) -> PluginResult<String> {
+        self.with(|session| session.restore_database(at))
+    }
+
+    fn restore_branch(&self, id: u32) -> PluginResult<String> {
+        self.with(|session| session.restore_branch(id))
+    }
+
+    fn flashback(&self, table: &str, at: u64) -> PluginResult<u64> {
+        self.with(|session| session.flashback_table(table, at))
+    }
+
     fn last_merge(&self) -> PluginResult<MergeReport> {
         self.with(|session| Ok(session.info.last_merge()))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use heliosdb_plugin_api::abi::value::AbiResult;
-use heliosdb_plugin_api::abi::{ROption, RStr, RVec};
+use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::timeline::{
     AbiBranch, AbiMergeReport, AbiMergeRequest, MergeReport,
 };
@@ -23,6 +23,9 @@ pub static TIMELINE: TimelineV1 = TimelineV1 {
     note,
     choose,
     merge,
+    restore,
+    restore_branch,
+    flashback,
     last_merge,
 };
 
@@ -174,4 +177,29 @@ extern "C" fn merge(
 
 extern "C" fn last_merge(host: *const (), statement: *const ()) -> AbiResult<AbiMergeReport> {
     answer(host, statement, |_| Ok(MergeReport::default().into()))
+}
+
+extern "C" fn restore(host: *const (), statement: *const (), at: u64) -> AbiResult<RString> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        Ok(format!("before_{at}").into())
+    })
+}
+
+extern "C" fn restore_branch(host: *const (), statement: *const (), id: u32) -> AbiResult<RString> {
+    answer(host, statement, |host| {
+        host.writable()?;
+        let mut branches = lock(&host.branches);
+        Ok(branches.known(id)?.name.clone().into())
+    })
+}
+
+/// There are no rows.
+extern "C" fn flashback(
+    host: *const (),
+    statement: *const (),
+    _: RStr<'_>,
+    _: u64,
+) -> AbiResult<u64> {
+    answer(host, statement, |host| host.writable().map(|_| 0))
 }

@@ -24,6 +24,8 @@ mod rows;
 mod schema;
 mod stores;
 
+pub(super) use self::schema::retyped;
+
 use heliosdb_plugin_host::services::{Conflict, MergeReport, MergeRequest};
 use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Isolation, RowLockMode};

@@ -268,7 +268,7 @@ impl Session {
 }
 
 /// A column of the table before that is dropped now, while there is a new one of its name.
-fn retyped<'a>(before: &'a Table, merged: &Table) -> Option<&'a Column> {
+pub(in crate::branch) fn retyped<'a>(before: &'a Table, merged: &Table) -> Option<&'a Column> {
     let mut dropped = before.live_columns().filter(|(id, _)| {
         let now = merged.column_at(id.0);
         now.is_some_and(|now| now.dropped)
