@@ -30,7 +30,7 @@ pub fn create(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         None => current(&branches)?,
     };
     let mut note = Note::default();
-    set(&mut note, &options)?;
+    set(cx, &mut note, &options)?;
     let at = scn(cx, &when)?;
     cx.timelines()?.create(&name, from.id, at, &note.write()?)?;
     Ok(CommandOutcome::done("CREATE BRANCH"))
@@ -46,7 +46,7 @@ pub fn alter(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         Statement::Set { name, options } => {
             let branch = find(&branches, &name)?;
             let mut note = Note::read(&branch.note)?;
-            set(&mut note, &options)?;
+            set(cx, &mut note, &options)?;
             cx.timelines()?.note(branch.id, &note.write()?)?;
         }
         _ => return Err(another(text)),
@@ -116,16 +116,17 @@ fn current(branches: &[Branch]) -> Result<&Branch> {
 }
 
 /// Takes options over into a note.
-fn set(note: &mut Note, options: &Options) -> Result<()> {
+fn set(cx: &Context<'_>, note: &mut Note, options: &Options) -> Result<()> {
     for (name, value) in options {
         match name.as_str() {
             "protected" => note.protected = boolean(name, value)?,
+            "expires" => note.expires = expiry(cx, value)?,
             _ => {
                 return Err(Error::new(
                     state::INVALID_PARAMETER_VALUE,
                     format!("unrecognized parameter \"{name}\" of a branch"),
                 )
-                .with_hint("There is: protected."));
+                .with_hint("There are: protected, expires."));
             }
         }
     }
@@ -143,6 +144,32 @@ pub(crate) fn boolean(name: &str, value: &str) -> Result<bool> {
     }
 }
 
+/// When a branch goes by itself: so long after now, or `never`.
+fn expiry(cx: &Context<'_>, value: &str) -> Result<Option<i64>> {
+    if value.eq_ignore_ascii_case("never") {
+        return Ok(None);
+    }
+    let quoted = value.replace('\'', "''");
+    let after = micros(cx, &format!("now() + interval '{quoted}'"))?;
+    match after > micros(cx, "now()")? {
+        true => Ok(Some(after)),
+        false => Err(Error::new(
+            state::INVALID_PARAMETER_VALUE,
+            format!("a branch cannot expire {value} from now"),
+        )
+        .with_hint("It is an interval, such as '7 days', or never.")),
+    }
+}
+
+/// A time of SQL, in microseconds since the Unix epoch.
+pub(crate) fn micros(cx: &Context<'_>, expression: &str) -> Result<i64> {
+    number(
+        cx,
+        &format!("SELECT (extract(epoch FROM {expression}) * 1000000)::bigint"),
+    )?
+    .ok_or_else(|| Error::internal("a time that is null"))
+}
+
 /// The SCN of a time; `None` for now.
 pub(crate) fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
     let query = match when {
@@ -152,15 +179,20 @@ pub(crate) fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
             format!("SELECT helios_scn(({expression})::timestamptz)")
         }
     };
-    let answer = cx.sql()?.query(&query, &[])?;
-    let column = answer.batches.first().and_then(|batch| batch.first());
-    let values = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let value = values.filter(|values| values.len() == 1 && values.is_valid(0));
-    let value = value.ok_or_else(|| {
+    let value = number(cx, &query)?.ok_or_else(|| {
         Error::new(
             state::INVALID_PARAMETER_VALUE,
             "the time of a branch must not be null",
         )
     })?;
-    Ok(Some(u64::try_from(value.value(0)).unwrap_or(0)))
+    Ok(Some(u64::try_from(value).unwrap_or(0)))
+}
+
+/// What a query of one bigint gives.
+fn number(cx: &Context<'_>, query: &str) -> Result<Option<i64>> {
+    let answer = cx.sql()?.query(query, &[])?;
+    let column = answer.batches.first().and_then(|batch| batch.first());
+    let values = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let value = values.filter(|values| values.len() == 1 && values.is_valid(0));
+    Ok(value.map(|value| value.value(0)))
 }

@@ -5,6 +5,7 @@
 //! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
 //! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
+//! | `WITH (expires = …)` | [`expiry`] |
 //! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
 //!
 //! The kernel makes and drops branches, holds who may, and reads and writes on them. What is here is what they
@@ -12,6 +13,7 @@
 //! kernel with the branch, so there is no store that could say otherwise.
 
 mod command;
+mod expiry;
 mod merge;
 mod note;
 mod recovery;
@@ -43,6 +45,7 @@ impl Plugin for Branching {
             registrar.command(&format!("MERGE {database}BRANCH"), merge::command)?;
             registrar.command(&format!("SHOW {database}BRANCHES"), shown::command)?;
         }
+        registrar.worker("expiry", expiry::Expiry)?;
         registrar.command("RESTORE DATABASE", recovery::restore)?;
         registrar.command("FLASHBACK TABLE", recovery::flashback)?;
         registrar.table("helios_conflicts", &[], merge::conflicts)?;

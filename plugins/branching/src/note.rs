@@ -9,6 +9,9 @@ pub struct Note {
     /// It cannot be dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
+    /// When it is dropped by itself: microseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
 }
 
 impl Note {

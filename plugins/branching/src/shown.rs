@@ -11,7 +11,7 @@ use heliosdb_plugin_api::{Arguments, CommandOutcome, Context, Result, TableCurso
 use crate::note::Note;
 
 /// Names and SQL types, as the manifest declares them.
-const COLUMNS: [(&str, &str); 10] = [
+const COLUMNS: [(&str, &str); 11] = [
     ("branch_name", "text"),
     ("branch_id", "bigint"),
     ("parent_id", "bigint"),
@@ -22,6 +22,7 @@ const COLUMNS: [(&str, &str); 10] = [
     ("parent_name", "text"),
     ("owner", "text"),
     ("is_current", "boolean"),
+    ("expires_at", "timestamptz"),
 ];
 
 const BYTES_PER_MB: f64 = (1 << 20) as f64;
@@ -63,6 +64,8 @@ fn columns_of(branches: &[Branch]) -> Result<Vec<ArrayRef>> {
         .iter()
         .map(|branch| i64::try_from(branch.created?).ok());
     let created = created.collect::<TimestampMicrosecondArray>();
+    let expires = notes.iter().map(|note| note.expires);
+    let expires = expires.collect::<TimestampMicrosecondArray>();
     let sizes = branches
         .iter()
         .map(|branch| branch.bytes as f64 / BYTES_PER_MB);
@@ -78,5 +81,6 @@ fn columns_of(branches: &[Branch]) -> Result<Vec<ArrayRef>> {
         text(&|branch| branch.base.and_then(|(parent, _)| name_of(parent))),
         text(&|branch| branch.owner.clone()),
         Arc::new(is_current.collect::<BooleanArray>()),
+        Arc::new(expires.with_timezone("UTC")),
     ])
 }
