@@ -144,8 +144,9 @@ pub trait StatementServices: Send + Sync {
         from: u32,
         at: Option<u64>,
         note: &str,
+        frozen: bool,
     ) -> PluginResult<u32> {
-        let _ = (name, from, at, note);
+        let _ = (name, from, at, note, frozen);
         outside()
     }
 

@@ -30,6 +30,9 @@ struct Note {
     owner: Oid,
     /// Microseconds since the Unix epoch.
     created: u64,
+    /// Nobody writes on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    frozen: bool,
     /// The plugin's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     plugin: String,
@@ -43,6 +46,25 @@ impl Note {
 
     fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Whether nobody writes on a branch.
+pub(crate) fn is_frozen(instance: &Instance, branch: TimelineId) -> bool {
+    let all = instance.engine().timelines();
+    let info = all.iter().find(|info| info.id == branch);
+    info.and_then(Note::of).is_some_and(|note| note.frozen)
+}
+
+/// 25006 for a tag.
+fn check_not_frozen(instance: &Instance, branch: TimelineId, what: &str) -> Result<()> {
+    match is_frozen(instance, branch) {
+        false => Ok(()),
+        true => Err(SqlError::new(
+            state::READ_ONLY_SQL_TRANSACTION,
+            format!("cannot execute {what} on a tag"),
+        )
+        .with_hint("Make a branch from it.")),
     }
 }
 
@@ -91,6 +113,7 @@ impl Session {
                 owner,
                 created: note.as_ref().map(|note| note.created),
                 bytes: info.segment_bytes.saturating_add(memory),
+                is_frozen: note.as_ref().is_some_and(|note| note.frozen),
                 is_current: info.id == current,
                 note: note.map(|note| note.plugin).unwrap_or_default(),
                 name: info.name,
@@ -106,6 +129,7 @@ impl Session {
         from: u32,
         at: Option<u64>,
         plugin: &str,
+        frozen: bool,
     ) -> Result<u32> {
         check_name(name)?;
         self.check_no_block("CREATE BRANCH")?;
@@ -118,6 +142,7 @@ impl Session {
         let note = Note {
             owner: role.oid,
             created: engine.now_micros(),
+            frozen,
             plugin: plugin.to_owned(),
         };
         let at = at.map_or(now, Ts);

@@ -28,6 +28,8 @@ pub struct Branch {
     pub created: Option<u64>,
     /// Bytes that it alone holds, in memory and on disk.
     pub bytes: u64,
+    /// Nobody writes on it: it is a name for a moment.
+    pub is_frozen: bool,
     /// The session of the statement is on it.
     pub is_current: bool,
     /// What the plugin noted.
@@ -45,6 +47,7 @@ pub struct AbiBranch {
     pub owner: ROption<RString>,
     pub created: ROption<u64>,
     pub bytes: u64,
+    pub is_frozen: bool,
     pub is_current: bool,
     pub note: RString,
 }
@@ -60,6 +63,7 @@ impl From<Branch> for AbiBranch {
             owner: branch.owner.map(RString::from).into(),
             created: branch.created.into(),
             bytes: branch.bytes,
+            is_frozen: branch.is_frozen,
             is_current: branch.is_current,
             note: branch.note.into(),
         }
@@ -75,6 +79,7 @@ impl From<AbiBranch> for Branch {
             owner: branch.owner.into_option().map(String::from),
             created: branch.created.into_option(),
             bytes: branch.bytes,
+            is_frozen: branch.is_frozen,
             is_current: branch.is_current,
             note: branch.note.into(),
         }
@@ -93,6 +98,7 @@ pub struct TimelineV1 {
         from: u32,
         at: ROption<u64>,
         note: RStr<'_>,
+        frozen: bool,
     ) -> AbiResult<u32>,
     pub drop: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
     pub rename: extern "C" fn(*const (), *const (), id: u32, name: RStr<'_>) -> AbiResult<()>,
@@ -148,8 +154,24 @@ impl Timelines<'_> {
     /// the database, `25001` in a transaction block, `72000` when the history of `at` is gone, `22023` when it is
     /// to come.
     pub fn create(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
+        self.make(name, (from, at), note, false)
+    }
+
+    /// The same, of a branch that nobody writes on.
+    pub fn freeze(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
+        self.make(name, (from, at), note, true)
+    }
+
+    fn make(
+        &self,
+        name: &str,
+        (from, at): (u32, Option<u64>),
+        note: &str,
+        frozen: bool,
+    ) -> Result<u32> {
+        let (host, statement) = (self.host, self.statement);
         let (name, note) = (name.into(), note.into());
-        let made = (self.vtable.create)(self.host, self.statement, name, from, at.into(), note);
+        let made = (self.vtable.create)(host, statement, name, from, at.into(), note, frozen);
         made.into_result().map_err(Error::from)
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn find<'a>(branches: &'a [Branch], name: &str) -> Result<&'a Branch>
     })
 }
 
-fn current(branches: &[Branch]) -> Result<&Branch> {
+pub(crate) fn current(branches: &[Branch]) -> Result<&Branch> {
     let mut current = branches.iter().filter(|branch| branch.is_current);
     current.next().ok_or_else(|| {
         Error::new(

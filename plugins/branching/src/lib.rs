@@ -5,6 +5,7 @@
 //! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
 //! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
+//! | `CREATE`, `DROP TAG`, `SHOW TAGS` | [`tag`] |
 //! | `WITH (expires = …)` | [`expiry`] |
 //! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
 //!
@@ -19,6 +20,7 @@ mod note;
 mod recovery;
 mod shown;
 mod statement;
+mod tag;
 
 use std::sync::Arc;
 
@@ -45,6 +47,9 @@ impl Plugin for Branching {
             registrar.command(&format!("MERGE {database}BRANCH"), merge::command)?;
             registrar.command(&format!("SHOW {database}BRANCHES"), shown::command)?;
         }
+        registrar.command("CREATE TAG", tag::create)?;
+        registrar.command("DROP TAG", tag::drop)?;
+        registrar.command("SHOW TAGS", tag::show)?;
         registrar.worker("expiry", expiry::Expiry)?;
         registrar.command("RESTORE DATABASE", recovery::restore)?;
         registrar.command("FLASHBACK TABLE", recovery::flashback)?;

@@ -56,10 +56,15 @@ fn columns_of(branches: &[Branch]) -> Result<Vec<ArrayRef>> {
     };
     let notes = branches.iter().map(|branch| Note::read(&branch.note));
     let notes: Vec<Note> = notes.collect::<Result<_>>()?;
-    let status = notes.iter().map(|note| match note.protected {
-        true => "protected",
-        false => "active",
-    });
+    let status =
+        notes
+            .iter()
+            .zip(branches)
+            .map(|(note, branch)| match (branch.is_frozen, note.protected) {
+                (true, _) => "tag",
+                (false, true) => "protected",
+                (false, false) => "active",
+            });
     let created = branches
         .iter()
         .map(|branch| i64::try_from(branch.created?).ok());

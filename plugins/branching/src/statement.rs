@@ -7,6 +7,7 @@
 //! DROP   [DATABASE] BRANCH [IF EXISTS] name
 //! USE    [DATABASE] BRANCH name
 //! MERGE  [DATABASE] BRANCH name INTO name [WITH (option [= value], …)]
+//! CREATE TAG [IF NOT EXISTS] name [FROM …] [AS OF …]      DROP TAG [IF EXISTS] name
 //! RESTORE DATABASE {AS OF {TIMESTAMP expression | SCN expression} | TO BRANCH name}
 //! FLASHBACK TABLE name TO {TIMESTAMP expression | SCN expression}
 //! ```
@@ -71,6 +72,16 @@ pub enum Statement {
     },
     Use {
         name: String,
+    },
+    CreateTag {
+        name: String,
+        if_not_exists: bool,
+        from: Option<String>,
+        when: When,
+    },
+    DropTag {
+        name: String,
+        if_exists: bool,
     },
     Restore(When),
     RestoreBranch {
@@ -230,6 +241,28 @@ impl Reader<'_> {
         }
         if self.words(&["flashback", "table"]) {
             return self.flashback();
+        }
+        if self.words(&["create", "tag"]) {
+            return match self.create()? {
+                Statement::Create {
+                    name,
+                    if_not_exists,
+                    from,
+                    when,
+                    options,
+                } if options.is_empty() => Ok(Statement::CreateTag {
+                    name,
+                    if_not_exists,
+                    from,
+                    when,
+                }),
+                _ => Err(syntax("a tag has no options".to_owned())),
+            };
+        }
+        if self.words(&["drop", "tag"]) {
+            let if_exists = self.words(&["if", "exists"]);
+            let name = self.name()?;
+            return Ok(Statement::DropTag { name, if_exists });
         }
         let verb = verbs.into_iter().find(|verb| self.is_word(0, verb));
         let verb = verb.ok_or_else(|| self.unexpected())?;

@@ -36,10 +36,11 @@ extern "C" fn create(
     from: u32,
     at: ROption<u64>,
     note: RStr<'_>,
+    frozen: bool,
 ) -> AbiResult<u32> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
-        services.branch_create(name.as_str(), from, at.into_option(), note.as_str())
+        services.branch_create(name.as_str(), from, at.into_option(), note.as_str(), frozen)
     })
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Durability, Error as StorageError, Interrupt, Isolation};
 
-use super::{Note, undefined};
+use super::{Note, check_not_frozen, undefined};
 use crate::catalog::store;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
@@ -61,6 +61,7 @@ impl Session {
                 "the main branch is the database's already",
             ));
         }
+        check_not_frozen(&instance, id, "RESTORE DATABASE")?;
         swap(&instance, id)?;
         self.txn.end_unused();
         engine.note_timeline(main, &note.to_bytes())?;
@@ -87,6 +88,7 @@ impl Session {
         let note = Note {
             owner: role.oid,
             created: self.instance.engine().now_micros(),
+            frozen: false,
             plugin: String::new(),
         };
         Ok((self.instance.clone(), note))

@@ -332,8 +332,9 @@ impl StatementServices for SessionServices {
         from: u32,
         at: Option<u64>,
         note: &str,
+        frozen: bool,
     ) -> PluginResult<u32> {
-        self.with(|session| session.create_branch(name, from, at, note))
+        self.with(|session| session.create_branch(name, from, at, note, frozen))
     }
 
     fn branch_drop(&self, id: u32) -> PluginResult<()> {

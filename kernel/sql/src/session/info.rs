@@ -20,6 +20,7 @@ use super::outcome::Value;
 use super::pins::Asked;
 use super::settings::{Saved, Settings};
 use crate::activity::{Backend, ClientAddress};
+use crate::branch::is_frozen;
 use crate::catalog::access::Privileges;
 use crate::catalog::model::Sequence;
 use crate::catalog::{CatalogSnapshot, CatalogVersion, Oid, Relation};
@@ -66,6 +67,7 @@ pub struct SessionInfo {
     branch: Arc<Chosen>,
     /// The one that a command asked for, which the session is put on when the statement has ended.
     branch_asked: Arc<Mutex<Option<TimelineId>>>,
+    on_tag: Arc<AtomicBool>,
     /// What came of the last merge.
     merged: Arc<Mutex<MergeReport>>,
     /// Whether any of these was ever used: those that never do need not look.
@@ -145,6 +147,7 @@ impl SessionInfo {
             inbox: Arc::default(),
             branch: Arc::default(),
             branch_asked: Arc::default(),
+            on_tag: Arc::default(),
             merged: Arc::default(),
             has_effects: Arc::default(),
             instance,
@@ -187,6 +190,7 @@ impl SessionInfo {
             inbox: self.inbox.clone(),
             branch: self.branch.clone(),
             branch_asked: self.branch_asked.clone(),
+            on_tag: self.on_tag.clone(),
             merged: self.merged.clone(),
             has_effects: self.has_effects.clone(),
             instance: self.instance.clone(),
@@ -549,7 +553,14 @@ impl SessionInfo {
 
     /// Puts the session on a branch, or on the main timeline.
     pub(super) fn set_branch(&self, branch: Option<TimelineId>) {
+        let is_tag = branch.is_some_and(|branch| is_frozen(&self.instance, branch));
+        self.on_tag.store(is_tag, Ordering::Relaxed);
         self.branch.set(branch);
+    }
+
+    /// Whether the session is where nobody writes.
+    pub(super) fn is_on_tag(&self) -> bool {
+        self.on_tag.load(Ordering::Relaxed)
     }
 
     /// Whether a sequence was advanced since the last call: the commit must then be durable past it.

@@ -199,10 +199,14 @@ impl Session {
 
     /// The modes of the transaction: given by BEGIN in a block, by the defaults outside.
     fn effective_modes(&self) -> Modes {
-        if self.txn.explicit {
-            return self.txn.modes;
+        let modes = match self.txn.explicit {
+            true => self.txn.modes,
+            false => self.default_modes(),
+        };
+        Modes {
+            read_only: modes.read_only || self.info.is_on_tag(),
+            ..modes
         }
-        self.default_modes()
     }
 
     fn default_modes(&self) -> Modes {

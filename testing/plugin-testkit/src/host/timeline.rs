@@ -43,6 +43,7 @@ impl Default for Branches {
             owner: None,
             created: None,
             bytes: 0,
+            is_frozen: false,
             is_current: true,
             note: String::new(),
         };
@@ -88,6 +89,7 @@ extern "C" fn create(
     from: u32,
     at: ROption<u64>,
     note: RStr<'_>,
+    frozen: bool,
 ) -> AbiResult<u32> {
     answer(host, statement, |host| {
         host.writable()?;
@@ -103,6 +105,7 @@ extern "C" fn create(
             owner: Some("tester".to_owned()),
             created: Some(0),
             bytes: 0,
+            is_frozen: frozen,
             is_current: false,
             note: note.to_string(),
         };

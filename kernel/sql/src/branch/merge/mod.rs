@@ -31,6 +31,7 @@ use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Isolation, RowLockMode};
 
 use self::resolve::Policies;
+use super::check_not_frozen;
 use super::lineage::{self, Knowledge, MERGES, State, Tree};
 use crate::error::{Result, SqlError, state};
 use crate::place::Place;
@@ -96,6 +97,7 @@ impl Session {
         let home = self.info.branch();
         let main = self.instance.engine().main_timeline();
         let target = TimelineId(request.target);
+        check_not_frozen(&self.instance, target, "MERGE BRANCH")?;
         self.move_to((target != main).then_some(target));
         let merged = self.merge_here(request, target);
         if merged.is_err() {
