@@ -152,6 +152,9 @@ pub struct Instance {
     /// `None` once shut down. The threads end in the background, whoever drops the instance.
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
     handle: tokio::runtime::Handle,
+    /// A thread that only waits for the ends of times: those that compute may be a while until they look at a clock.
+    timers: Mutex<Option<tokio::runtime::Runtime>>,
+    timer_handle: tokio::runtime::Handle,
     threads: usize,
     runtime_env: Arc<RuntimeEnv>,
     states: Mutex<Vec<SessionState>>,
@@ -185,6 +188,13 @@ impl Drop for Instance {
     }
 }
 
+fn no_threads(error: std::io::Error) -> SqlError {
+    SqlError::new(
+        state::OUT_OF_MEMORY,
+        format!("could not start threads: {error}"),
+    )
+}
+
 impl Instance {
     /// Takes over an engine. A new database gets its catalog here.
     pub fn open(engine: Engine, options: InstanceOptions) -> Result<Arc<Instance>> {
@@ -199,12 +209,13 @@ impl Instance {
             .on_thread_start(mark_shared_thread)
             .enable_all()
             .build()
-            .map_err(|e| {
-                SqlError::new(
-                    state::OUT_OF_MEMORY,
-                    format!("could not start threads: {e}"),
-                )
-            })?;
+            .map_err(no_threads)?;
+        let timers = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("helios-timers")
+            .enable_time()
+            .build()
+            .map_err(no_threads)?;
         let runtime_env = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(QueryMemory::new(engine.memory())))
             .build_arc()
@@ -218,6 +229,8 @@ impl Instance {
             engine,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
+            timer_handle: timers.handle().clone(),
+            timers: Mutex::new(Some(timers)),
             threads,
             runtime_env,
             states: Mutex::new(Vec::new()),
@@ -385,6 +398,9 @@ impl Instance {
     /// Stops the workers of plugins and the query threads. Statements that are running fail.
     pub fn shutdown(&self) {
         self.plugins().stop_background();
+        if let Some(timers) = self.timers.lock().take() {
+            timers.shutdown_background();
+        }
         if let Some(runtime) = self.runtime.lock().take() {
             // What still runs holds the engine, and with it the directory: wait for its end, unless
             // the caller is itself one of the threads that must not wait.
@@ -545,6 +561,11 @@ impl Instance {
 
     pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
         &self.handle
+    }
+
+    /// For what has to happen at its time, and never computes.
+    pub(crate) fn timers(&self) -> &tokio::runtime::Handle {
+        &self.timer_handle
     }
 
     /// A planning state from the pool. Give it back with [`return_state`](Self::return_state).

@@ -11,7 +11,9 @@
 //!    function, which rows it is called for.
 //! 3. Rows with the same outer values share one run.
 //! 4. A scalar subquery that gives two rows is 21000.
-//! 5. IN is a join only where that is right with NULLs, too ([`null_in`]).
+//! 5. Between two runs the statement's interrupt is looked at: a batch of rows may take as many runs, and an
+//!    executor takes a thread back only between batches.
+//! 6. IN is a join only where that is right with NULLs, too ([`null_in`]).
 
 mod null_in;
 
@@ -43,6 +45,7 @@ use datafusion::scalar::ScalarValue;
 use crate::error::{SqlError, state};
 use crate::pg_catalog::PG_TYPE_KEY;
 use crate::pg_catalog::builtin::builtin_type;
+use crate::plan::state::CurrentStatement;
 
 /// What `ARRAY(SELECT …)` is written as for the planner: a function of a scalar subquery.
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
@@ -505,6 +508,7 @@ impl Subplan {
 
     /// The subquery's rows for one set of outer values.
     fn run(&self, state: &SessionState, values: &[ScalarValue]) -> Result<ArrayRef> {
+        check_interrupt(state)?;
         let plan = self.plan.as_ref().clone();
         let plan = self.fill(plan, values, &DFSchema::empty())?;
         let plan = bind(plan, state)?;
@@ -660,6 +664,19 @@ impl Subplan {
                 Ok(ScalarValue::Boolean((!unknown).then_some(false)))
             }
         }
+    }
+}
+
+/// An error once the statement is told to stop.
+fn check_interrupt(state: &SessionState) -> Result<()> {
+    let current = state.config().get_extension::<CurrentStatement>();
+    let context = current.as_ref().and_then(|current| current.0.as_ref());
+    match context.is_some_and(|context| context.interrupt.is_canceled()) {
+        true => {
+            let canceled = SqlError::from(heliosdb_storage::Error::Canceled);
+            Err(DataFusionError::External(Box::new(canceled)))
+        }
+        false => Ok(()),
     }
 }
 

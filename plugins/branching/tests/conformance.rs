@@ -27,10 +27,13 @@ fn samples() -> Samples {
         .command("ALTER DATABASE BRANCH \"A b\" RENAME TO test")
         .command("USE BRANCH test")
         .command("USE DATABASE BRANCH main")
+        .command("MERGE BRANCH test INTO main WITH (strategy = 'ours')")
+        .command("MERGE DATABASE BRANCH test INTO main WITH (dry_run = true)")
         .command("SHOW BRANCHES")
         .command("SHOW DATABASE BRANCHES")
         .command("DROP DATABASE BRANCH IF EXISTS test")
         .command("DROP BRANCH dev")
+        .arguments("helios_conflicts", Vec::new())
         .arguments("pg_database_branches", Vec::new())
 }
 

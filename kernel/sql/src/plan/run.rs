@@ -16,7 +16,6 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
-use futures::future::poll_fn;
 use futures::{StreamExt, TryStreamExt};
 use heliosdb_storage::Interrupt;
 
@@ -41,6 +40,29 @@ pub(crate) fn block_on<F: Future>(handle: &tokio::runtime::Handle, future: F) ->
             return output;
         }
         std::thread::park();
+    }
+}
+
+/// The same, or nothing once `is_over`, which is asked before each poll and every [`CANCEL_POLL`].
+///
+/// This thread counts that time itself: the executor's timers stand still while all of its threads compute.
+fn block_on_unless<F: Future>(
+    handle: &tokio::runtime::Handle,
+    future: F,
+    is_over: impl Fn() -> bool,
+) -> Option<F::Output> {
+    let _context = handle.enter();
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(tokio::task::unconstrained(future));
+    loop {
+        if is_over() {
+            return None;
+        }
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        std::thread::park_timeout(CANCEL_POLL);
     }
 }
 
@@ -122,28 +144,8 @@ pub(crate) fn next_batch(
     stream: &mut SendableRecordBatchStream,
     interrupt: Option<&Interrupt>,
 ) -> Result<Option<RecordBatch>> {
-    let canceled = || interrupt.is_some_and(Interrupt::is_canceled);
-    let next = block_on(handle, async {
-        let mut sleep = None;
-        poll_fn(|cx| {
-            if canceled() {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(batch) = stream.poll_next_unpin(cx) {
-                return Poll::Ready(Some(batch));
-            }
-            // Sleeping costs a timer, so only a stream that did not answer at once has one.
-            loop {
-                let timer = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(CANCEL_POLL)));
-                match pin!(timer.as_mut()).poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) if canceled() => return Poll::Ready(None),
-                    Poll::Ready(()) => sleep = None,
-                }
-            }
-        })
-        .await
-    });
+    let is_over = || interrupt.is_some_and(Interrupt::is_canceled);
+    let next = block_on_unless(handle, stream.next(), is_over);
     match next {
         None => Err(SqlError::from(heliosdb_storage::Error::Canceled)),
         Some(None) => Ok(None),

@@ -3,15 +3,68 @@
 //! An aggregate over the rows of the last round gives a row in every round, so that the query never ends;
 //! PostgreSQL refuses it where the two stand in one SELECT, and so do we. A SELECT shows in a plan as what is
 //! between an aggregate and the relations that it reads: a derived table is another one.
+//!
+//! Nor may anything stand after the two terms: the planner would leave an ORDER BY or a LIMIT out, and PostgreSQL
+//! has none there.
+
+use std::ops::ControlFlow;
 
 use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
+use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, With, visit_relations};
 
 use super::function::df;
-use crate::error::{SqlError, state};
+use crate::error::{Result, SqlError, state};
+use crate::names::fold;
+
+/// Checks the queries of a WITH RECURSIVE, as they are written.
+pub fn check_with(with: &With) -> Result<()> {
+    let mut recursive = with.cte_tables.iter().filter(|cte| reads_itself(cte));
+    match recursive.find_map(|cte| after_the_terms(&cte.query)) {
+        Some(clause) => Err(SqlError::new(
+            state::FEATURE_NOT_SUPPORTED,
+            format!("{clause} in a recursive query is not implemented"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn reads_itself(cte: &Cte) -> bool {
+    let SetExpr::SetOperation { right, .. } = cte.query.body.as_ref() else {
+        return false;
+    };
+    let name = fold(&cte.alias.name);
+    let found = visit_relations(right, |relation| {
+        let is_it = match relation.0.as_slice() {
+            [part] => part.as_ident().is_some_and(|ident| fold(ident) == name),
+            _ => false,
+        };
+        match is_it {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    found.is_break()
+}
+
+/// What PostgreSQL names first of what stands there.
+fn after_the_terms(query: &Query) -> Option<&'static str> {
+    let (limit, offset) = match &query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, offset, .. }) => (limit.is_some(), offset.is_some()),
+        Some(LimitClause::OffsetCommaLimit { .. }) => (true, true),
+        None => (false, false),
+    };
+    match query {
+        _ if query.order_by.is_some() => Some("ORDER BY"),
+        _ if offset => Some("OFFSET"),
+        _ if limit || query.fetch.is_some() => Some("LIMIT"),
+        _ if !query.locks.is_empty() => Some("FOR UPDATE/SHARE"),
+        _ => None,
+    }
+}
 
 /// Checks a node of a plan.
 pub fn check_node(plan: &LogicalPlan) -> DfResult<()> {

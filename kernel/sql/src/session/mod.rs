@@ -373,7 +373,7 @@ impl Session {
         self.info.check_not_terminated()?;
         self.faults = Faults::default();
         let timer = timeout_ms.map(|ms| {
-            let handle = self.instance.handle();
+            let handle = self.instance.timers();
             StatementTimer::start(handle, self.interrupt.clone(), Duration::from_millis(ms))
         });
         self.reader = None;

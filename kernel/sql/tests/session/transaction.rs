@@ -113,3 +113,21 @@ fn a_cancel_stops_a_running_query() {
         "ERROR 57014: canceling statement due to statement timeout\n"
     );
 }
+
+/// One batch of rows takes some hundred million runs of the inner queries, and all threads that compute are in one
+/// when the time is over.
+#[test]
+fn a_timeout_ends_subqueries_that_run_once_per_row() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (i int); INSERT INTO t SELECT generate_series(1, 20000)");
+    s.ok("SET statement_timeout = 50");
+    let part = "SELECT i FROM t
+                WHERE (SELECT sum(j) FROM generate_series(1, 20000) AS g(j)
+                       WHERE (SELECT 1 WHERE i < g.j ORDER BY 1 LIMIT 1) IS NULL) = 0";
+    let parts = [part; 8].join(" UNION ALL ");
+    assert_eq!(
+        s.run(&format!("SELECT count(*) FROM ({parts}) AS u")),
+        "ERROR 57014: canceling statement due to statement timeout\n"
+    );
+}

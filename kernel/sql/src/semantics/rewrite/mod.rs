@@ -25,7 +25,7 @@ use sqlparser::ast::{
 
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
-use crate::semantics::{derived, grouping};
+use crate::semantics::{derived, grouping, recursive};
 
 pub use expr::{call, cast_call, is_set_returning, rows_of};
 pub use limit::{WITH_TIES, fetch_to_limit};
@@ -49,6 +49,11 @@ impl VisitorMut for Rewriter<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        if let Some(with) = query.with.as_ref().filter(|with| with.recursive)
+            && let Err(e) = recursive::check_with(with)
+        {
+            return ControlFlow::Break(e);
+        }
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             if let Err(e) = derived::unmark(cte) {
                 return ControlFlow::Break(e);
