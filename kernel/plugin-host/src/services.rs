@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 pub use heliosdb_plugin_api::service::timeline::{
-    ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Resolver,
+    CellChange, ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Moment,
+    Resolver, TableDiff,
 };
 pub use heliosdb_plugin_api::service::{Branch, Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
@@ -191,6 +192,24 @@ pub trait StatementServices: Send + Sync {
     /// Makes the rows of a table what they were.
     fn flashback(&self, table: &str, at: u64) -> PluginResult<u64> {
         let _ = (table, at);
+        outside()
+    }
+
+    /// Cells of a table that differ, of so many rows; and the last row, while there may be more.
+    fn diff(
+        &self,
+        table: &str,
+        between: (Moment, Moment),
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
+        let _ = (table, between, after, rows_max);
+        outside()
+    }
+
+    /// Tables that differ.
+    fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
+        let _ = (a, b);
         outside()
     }
 

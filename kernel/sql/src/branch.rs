@@ -6,6 +6,7 @@
 //!    owner's members, superusers among them.
 //! 3. Nobody's session is on a branch that is dropped, but others' may be: they are told.
 
+mod diff;
 mod flashback;
 pub(crate) mod lineage;
 mod merge;

@@ -4,8 +4,10 @@
 //! again, a name, an owner, and a note of the plugin's that goes where the branch goes. The host holds that
 //! names are free, that only an owner changes a branch, and that what a branch is made of stays.
 
+mod diff;
 mod merge;
 
+pub use diff::*;
 pub use merge::*;
 
 use abi_stable::std_types::{ROption, RStr, RString, RVec};
@@ -108,6 +110,21 @@ pub struct TimelineV1 {
     pub restore: extern "C" fn(*const (), *const (), at: u64) -> AbiResult<RString>,
     pub restore_branch: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<RString>,
     pub flashback: extern "C" fn(*const (), *const (), table: RStr<'_>, at: u64) -> AbiResult<u64>,
+    pub diff: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        table: RStr<'_>,
+        a: AbiMoment,
+        b: AbiMoment,
+        after: ROption<u64>,
+        rows_max: u32,
+    ) -> AbiResult<AbiDiff>,
+    pub diff_stat: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        a: AbiMoment,
+        b: AbiMoment,
+    ) -> AbiResult<RVec<AbiTableDiff>>,
     pub last_merge: extern "C" fn(*const (), *const ()) -> AbiResult<AbiMergeReport>,
 }
 
@@ -236,6 +253,34 @@ impl Timelines<'_> {
     pub fn flashback(&self, table: &str, at: u64) -> Result<u64> {
         let flashed = (self.vtable.flashback)(self.host, self.statement, table.into(), at);
         flashed.into_result().map_err(Error::from)
+    }
+
+    /// The cells of a table in which `b` differs from `a`, of so many rows behind the row `after`; and the last row that
+    /// was looked at, while there may be more.
+    ///
+    /// # Errors
+    ///
+    /// `42P01` for a table that neither has, `42501` without SELECT, `72000` when history is gone.
+    pub fn diff(
+        &self,
+        table: &str,
+        (a, b): (Moment, Moment),
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> Result<(Vec<CellChange>, Option<u64>)> {
+        let (host, statement) = (self.host, self.statement);
+        let (a, b, after) = (a.into(), b.into(), after.into());
+        let diff = (self.vtable.diff)(host, statement, table.into(), a, b, after, rows_max);
+        let diff = diff.into_result().map_err(Error::from)?;
+        let cells = diff.cells.into_iter().map(CellChange::from);
+        Ok((cells.collect(), diff.last.into_option()))
+    }
+
+    /// The tables in which `b` differs from `a`.
+    pub fn diff_stat(&self, a: Moment, b: Moment) -> Result<Vec<TableDiff>> {
+        let diff = (self.vtable.diff_stat)(self.host, self.statement, a.into(), b.into());
+        let diff = diff.into_result().map_err(Error::from)?;
+        Ok(diff.into_iter().map(TableDiff::from).collect())
     }
 
     /// The report of the session's last merge; an empty one before the first.

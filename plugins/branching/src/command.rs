@@ -189,7 +189,7 @@ pub(crate) fn scn(cx: &Context<'_>, when: &When) -> Result<Option<u64>> {
 }
 
 /// What a query of one bigint gives.
-fn number(cx: &Context<'_>, query: &str) -> Result<Option<i64>> {
+pub(crate) fn number(cx: &Context<'_>, query: &str) -> Result<Option<i64>> {
     let answer = cx.sql()?.query(query, &[])?;
     let column = answer.batches.first().and_then(|batch| batch.first());
     let values = column.and_then(|column| column.as_primitive_opt::<Int64Type>());

@@ -5,6 +5,7 @@
 //! | `CREATE`, `ALTER`, `DROP`, `USE BRANCH` | [`command`], read by [`statement`] |
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
 //! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
+//! | `helios_diff()`, `helios_diff_stat()` | [`diff`] |
 //! | `CREATE`, `DROP TAG`, `SHOW TAGS` | [`tag`] |
 //! | `WITH (expires = …)` | [`expiry`] |
 //! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
@@ -14,6 +15,7 @@
 //! kernel with the branch, so there is no store that could say otherwise.
 
 mod command;
+mod diff;
 mod expiry;
 mod merge;
 mod note;
@@ -50,6 +52,8 @@ impl Plugin for Branching {
         registrar.command("CREATE TAG", tag::create)?;
         registrar.command("DROP TAG", tag::drop)?;
         registrar.command("SHOW TAGS", tag::show)?;
+        registrar.table("helios_diff", &["text", "text", "text"], diff::diff)?;
+        registrar.table("helios_diff_stat", &["text", "text"], diff::stat)?;
         registrar.worker("expiry", expiry::Expiry)?;
         registrar.command("RESTORE DATABASE", recovery::restore)?;
         registrar.command("FLASHBACK TABLE", recovery::flashback)?;

@@ -3,7 +3,9 @@
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
-use heliosdb_plugin_api::service::timeline::{AbiBranch, AbiMergeReport, AbiMergeRequest};
+use heliosdb_plugin_api::service::timeline::{
+    AbiBranch, AbiCellChange, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff,
+};
 
 use super::{caller, guarded};
 
@@ -18,6 +20,8 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     restore,
     restore_branch,
     flashback,
+    diff,
+    diff_stat,
     last_merge,
 };
 
@@ -127,5 +131,39 @@ extern "C" fn flashback(
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         services.flashback(table.as_str(), at)
+    })
+}
+
+extern "C" fn diff(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    a: AbiMoment,
+    b: AbiMoment,
+    after: ROption<u64>,
+    rows_max: u32,
+) -> AbiResult<AbiDiff> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let between = (a.into(), b.into());
+        let (cells, last) =
+            services.diff(table.as_str(), between, after.into_option(), rows_max)?;
+        Ok(AbiDiff {
+            cells: cells.into_iter().map(AbiCellChange::from).collect(),
+            last: last.into(),
+        })
+    })
+}
+
+extern "C" fn diff_stat(
+    handle: *const (),
+    statement: *const (),
+    a: AbiMoment,
+    b: AbiMoment,
+) -> AbiResult<RVec<AbiTableDiff>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let tables = services.diff_stat(a.into(), b.into())?.into_iter();
+        Ok(tables.map(AbiTableDiff::from).collect())
     })
 }

@@ -98,18 +98,23 @@ impl Images {
             let column = self.column(*id)?;
             let name = &self.meta.as_ref()?.columns[column].name;
             let text = self.text(column, place, format);
-            Some(format!("{name}={}", text.unwrap_or_else(|| "null".to_owned())))
+            Some(format!(
+                "{name}={}",
+                text.unwrap_or_else(|| "null".to_owned())
+            ))
         });
         let parts: Option<Vec<String>> = parts.collect();
-        parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "))
+        parts
+            .filter(|parts| !parts.is_empty())
+            .map(|parts| parts.join(", "))
     }
 
     /// The cells of a row that are not NULL.
     fn cells(&self, place: usize, format: &Format) -> Vec<(String, Option<String>)> {
         let names = self.meta.iter().flat_map(|meta| &meta.columns);
-        let cells = names.enumerate().map(|(column, meta)| {
-            (meta.name.clone(), self.text(column, place, format))
-        });
+        let cells = names
+            .enumerate()
+            .map(|(column, meta)| (meta.name.clone(), self.text(column, place, format)));
         cells.filter(|(_, text)| text.is_some()).collect()
     }
 }
@@ -194,7 +199,10 @@ impl Session {
                 let mut cells = Vec::new();
                 compare(&sides, oid, rows, &format, &mut cells)?;
                 let count = |op: &str| {
-                    let rows = cells.iter().filter(|cell| cell.op == op).map(|cell| cell.row);
+                    let rows = cells
+                        .iter()
+                        .filter(|cell| cell.op == op)
+                        .map(|cell| cell.row);
                     rows.collect::<BTreeSet<u64>>().len() as u64
                 };
                 diff.inserted += count("insert");
@@ -310,7 +318,9 @@ fn shown(sides: &Sides, oid: Oid) -> String {
         let table = side.catalog.table(oid)?.clone();
         Some(side.catalog.qualified_name(&Relation::Table(table)))
     };
-    name(&sides.b).or_else(|| name(&sides.a)).unwrap_or_default()
+    name(&sides.b)
+        .or_else(|| name(&sides.a))
+        .unwrap_or_default()
 }
 
 fn compare(
@@ -327,7 +337,12 @@ fn compare(
     let key: Vec<ColumnId> = [&sides.b, &sides.a]
         .into_iter()
         .find_map(|side| side.catalog.primary_key(oid))
-        .map(|key| key.columns().iter().map(|column| ColumnId(*column)).collect())
+        .map(|key| {
+            key.columns()
+                .iter()
+                .map(|column| ColumnId(*column))
+                .collect()
+        })
         .unwrap_or_default();
     // Of two tables in two places a row is another one, whatever its id is.
     let is_one = match (&a.meta, &b.meta) {
@@ -345,7 +360,9 @@ fn compare(
         if let (Some(at), Some(bt), true) = (in_a, in_b, is_one) {
             let Some(meta) = &b.meta else { continue };
             for (column, of_b) in meta.columns.iter().enumerate() {
-                let Some(in_a) = a.column(of_b.id) else { continue };
+                let Some(in_a) = a.column(of_b.id) else {
+                    continue;
+                };
                 let (old, new) = (a.datum(in_a, at)?, b.datum(column, bt)?);
                 if old != new && old.encode() != new.encode() {
                     out.push(CellChange {

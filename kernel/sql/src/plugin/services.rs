@@ -16,8 +16,8 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Branch, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, ObjectInfo, Pair,
-    PluginError, PluginResult, QueryResult, StatementServices,
+    Branch, CellChange, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, Moment,
+    ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices, TableDiff,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
 use heliosdb_storage::ids::Ts;
@@ -373,6 +373,20 @@ impl StatementServices for SessionServices {
         self.with(|session| session.flashback_table(table, at))
     }
 
+    fn diff(
+        &self,
+        table: &str,
+        between: (Moment, Moment),
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
+        self.with(|session| session.diff_table(table, between, after, rows_max as usize))
+    }
+
+    fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
+        self.with(|session| session.diff_stat(a, b))
+    }
+
     fn last_merge(&self) -> PluginResult<MergeReport> {
         self.with(|session| Ok(session.info.last_merge()))
     }
@@ -462,6 +476,16 @@ struct ReadServices {
 }
 
 impl ReadServices {
+    /// Runs `work` with a session that reads what the query does.
+    fn reading<T>(&self, work: impl FnOnce(&mut Session) -> Result<T>) -> PluginResult<T> {
+        let read = || {
+            let (info, interrupt) = (self.info()?, self.interrupt.clone());
+            let mut session = Session::reader(info, interrupt, self.view.clone(), self.nesting)?;
+            work(&mut session)
+        };
+        read().map_err(to_plugin)
+    }
+
     fn info(&self) -> Result<Arc<SessionInfo>> {
         self.info.upgrade().ok_or_else(|| {
             SqlError::new(
@@ -524,11 +548,21 @@ impl StatementServices for ReadServices {
     }
 
     fn branches(&self) -> PluginResult<Vec<Branch>> {
-        let read = || -> Result<Vec<Branch>> {
-            let (info, interrupt) = (self.info()?, self.interrupt.clone());
-            Session::reader(info, interrupt, self.view.clone(), self.nesting)?.branches()
-        };
-        read().map_err(to_plugin)
+        self.reading(Session::branches)
+    }
+
+    fn diff(
+        &self,
+        table: &str,
+        between: (Moment, Moment),
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
+        self.reading(|session| session.diff_table(table, between, after, rows_max as usize))
+    }
+
+    fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
+        self.reading(|session| session.diff_stat(a, b))
     }
 
     fn last_merge(&self) -> PluginResult<MergeReport> {

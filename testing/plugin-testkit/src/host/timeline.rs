@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiMergeReport, AbiMergeRequest, MergeReport,
+    AbiBranch, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff, MergeReport,
 };
 use heliosdb_plugin_api::service::{Branch, TimelineV1};
 use heliosdb_plugin_api::{Error, Result, state};
@@ -26,6 +26,8 @@ pub static TIMELINE: TimelineV1 = TimelineV1 {
     restore,
     restore_branch,
     flashback,
+    diff,
+    diff_stat,
     last_merge,
 };
 
@@ -205,4 +207,38 @@ extern "C" fn flashback(
     _: u64,
 ) -> AbiResult<u64> {
     answer(host, statement, |host| host.writable().map(|_| 0))
+}
+
+extern "C" fn diff(
+    host: *const (),
+    statement: *const (),
+    _: RStr<'_>,
+    a: AbiMoment,
+    b: AbiMoment,
+    _: ROption<u64>,
+    _: u32,
+) -> AbiResult<AbiDiff> {
+    answer(host, statement, |host| {
+        let mut branches = lock(&host.branches);
+        branches.known(a.branch)?;
+        branches.known(b.branch)?;
+        Ok(AbiDiff {
+            cells: RVec::new(),
+            last: ROption::RNone,
+        })
+    })
+}
+
+extern "C" fn diff_stat(
+    host: *const (),
+    statement: *const (),
+    a: AbiMoment,
+    b: AbiMoment,
+) -> AbiResult<RVec<AbiTableDiff>> {
+    answer(host, statement, |host| {
+        let mut branches = lock(&host.branches);
+        branches.known(a.branch)?;
+        branches.known(b.branch)?;
+        Ok(RVec::new())
+    })
 }
