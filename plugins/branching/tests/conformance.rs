@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{ArrayRef, Int64Array, StringViewArray};
 use heliosdb_branching::Branching;
 use heliosdb_plugin_api::Result;
 use heliosdb_plugin_api::service::QueryResult;
@@ -16,6 +16,10 @@ fn seven() -> Result<QueryResult> {
         batches: vec![vec![column]],
         command_tag: "SELECT 1".to_owned(),
     })
+}
+
+fn text(text: Option<&str>) -> ArrayRef {
+    Arc::new([text].into_iter().collect::<StringViewArray>())
 }
 
 fn samples() -> Samples {
@@ -40,8 +44,8 @@ fn samples() -> Samples {
         .command("DROP DATABASE BRANCH IF EXISTS test")
         .command("DROP BRANCH dev")
         .arguments("helios_conflicts", Vec::new())
-        .arguments("helios_diff", vec![text("item"), text("main"), text("main@7")])
-        .arguments("helios_diff_stat", vec![text("main"), text("")])
+        .arguments("helios_diff", [Some("item"), Some("main"), Some("main@7")].map(text).into())
+        .arguments("helios_diff_stat", [Some("main"), Some("")].map(text).into())
         .arguments("pg_database_branches", Vec::new())
 }
 
