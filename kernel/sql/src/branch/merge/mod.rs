@@ -88,6 +88,14 @@ impl Session {
     pub(crate) fn merge_branches(&mut self, request: &MergeRequest) -> Result<MergeReport> {
         self.check_no_block("MERGE BRANCH")?;
         self.check_writable("MERGE BRANCH")?;
+        // What a branch has in stores of plugins, and functions in its definitions, are anybody's.
+        if !self.info.role().superuser {
+            return Err(SqlError::new(
+                state::INSUFFICIENT_PRIVILEGE,
+                "must be superuser to merge branches",
+            ));
+        }
+        self.info.note_merge(MergeReport::default());
         if request.source == request.target {
             return Err(SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
@@ -119,7 +127,8 @@ impl Session {
         let wait = self.lock_wait();
         let transaction = self.begin_for_merge()?;
         transaction.lock_key(MERGES, &[], RowLockMode::Update, wait)?;
-        transaction.begin_statement();
+        // Nobody changes a table between two looks at it.
+        self.begin_ddl()?;
         let sides = self.sides(TimelineId(request.source), target)?;
         let mut progress = Progress {
             policies: Policies::new(request)?,

@@ -18,7 +18,7 @@ use heliosdb_plugin_host::services::{Conflict, Resolver};
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{ColumnId, RowId, Ts};
 use heliosdb_storage::view::index::key_types;
-use heliosdb_storage::{LockWait, ReadView, RowLockMode, ScanRequest, TableLockMode};
+use heliosdb_storage::{ReadView, RowLockMode, ScanRequest, TableLockMode};
 
 use super::resolve::{Cell, Winner};
 use super::schema::{Catalogs, Copied};
@@ -564,9 +564,10 @@ impl Session {
         };
         for rows in touched.chunks(CHUNK_ROWS) {
             self.interrupt.check()?;
+            let wait = self.lock_wait();
             for row in rows {
                 let transaction = self.transaction()?;
-                transaction.lock_row(meta.id(), *row, RowLockMode::Update, LockWait::Block)?;
+                transaction.lock_row(meta.id(), *row, RowLockMode::Update, wait)?;
             }
             let latest = self.transaction()?.latest_view();
             let search_path = self.info.search_path();
@@ -719,9 +720,10 @@ impl Session {
                 }
             }
         }
+        let wait = self.lock_wait();
         for row in &gone {
             let transaction = self.transaction()?;
-            transaction.lock_row(meta.id(), *row, RowLockMode::Update, LockWait::Block)?;
+            transaction.lock_row(meta.id(), *row, RowLockMode::Update, wait)?;
         }
         work.deleted.extend(gone);
         if !dropped.is_empty() {

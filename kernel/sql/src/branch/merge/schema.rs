@@ -24,7 +24,7 @@ use crate::catalog::model::*;
 use crate::catalog::store::{self, Change, Row};
 use crate::catalog::{CatalogSnapshot, Oid};
 use crate::ddl::constraint::Fill;
-use crate::error::{Result, SqlError, state};
+use crate::error::Result;
 use crate::names::is_temporary_schema;
 use crate::session::Session;
 
@@ -75,7 +75,6 @@ impl Session {
         if store::version(&base)? == store::version(&source)? {
             return Ok(catalogs);
         }
-        self.begin_ddl()?;
         let target = self.transaction()?.latest_view();
         let before = catalogs.base.clone();
         let there = catalogs.source.clone();
@@ -120,7 +119,6 @@ impl Session {
         if changes.is_empty() || progress.is_open() {
             return Ok(catalogs);
         }
-        self.check_merge_of_definitions()?;
         let merged = store::with_changes(&here, &changes);
         if let Some(gap) = first_gap(&merged) {
             progress.conflict(gap);
@@ -132,17 +130,6 @@ impl Session {
         }
         self.apply_definitions(&here, changes, &mut catalogs, progress)?;
         Ok(catalogs)
-    }
-
-    /// Definitions are brought by who may make all of them.
-    fn check_merge_of_definitions(&self) -> Result<()> {
-        match self.info.role().superuser {
-            true => Ok(()),
-            false => Err(SqlError::new(
-                state::INSUFFICIENT_PRIVILEGE,
-                "must be superuser to merge a branch whose definitions were changed",
-            )),
-        }
     }
 
     /// Tables that go, or get another storage, while there are rows that the source has not seen.
