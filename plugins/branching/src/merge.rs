@@ -62,6 +62,21 @@ pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
             )
             .with_hint("Go to another one with USE BRANCH."));
         }
+        if branches
+            .iter()
+            .any(|branch| branch.base.map(|base| base.0) == Some(source.id))
+        {
+            return Err(Error::new(
+                state::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot delete branch \"{name}\" because other branches go on from it"),
+            ));
+        }
+        if source.base.is_none() {
+            return Err(Error::new(
+                state::INVALID_PARAMETER_VALUE,
+                "the main branch is not deleted",
+            ));
+        }
     }
     let report = timelines.merge(MergeRequest {
         source: source.id,

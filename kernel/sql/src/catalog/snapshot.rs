@@ -429,7 +429,7 @@ impl CatalogSnapshot {
             return Some(Object::Schema(s));
         }
         if let Some(t) = self.tables.remove(&oid) {
-            self.unname_relation(t.schema, &t.name);
+            self.unname_relation(t.schema, &t.name, oid);
             return Some(Object::Table(t));
         }
         if let Some(c) = self.constraints.remove(&oid) {
@@ -440,16 +440,16 @@ impl CatalogSnapshot {
             return Some(Object::Constraint(c));
         }
         if let Some(i) = self.indexes.remove(&oid) {
-            self.unname_relation(i.schema, &i.name);
+            self.unname_relation(i.schema, &i.name, oid);
             unlink(&mut self.indexes_of, i.table, oid);
             return Some(Object::Index(i));
         }
         if let Some(s) = self.sequences.remove(&oid) {
-            self.unname_relation(s.schema, &s.name);
+            self.unname_relation(s.schema, &s.name, oid);
             return Some(Object::Sequence(s));
         }
         if let Some(v) = self.views.remove(&oid) {
-            self.unname_relation(v.schema, &v.name);
+            self.unname_relation(v.schema, &v.name, oid);
             return Some(Object::View(v));
         }
         if let Some(e) = self.extensions.remove(&oid) {
@@ -532,8 +532,11 @@ impl CatalogSnapshot {
             .insert(name.to_owned(), oid);
     }
 
-    fn unname_relation(&mut self, schema: Oid, name: &str) {
-        if let Some(names) = self.relation_names.get_mut(&schema) {
+    /// Another object may have been given the name before.
+    fn unname_relation(&mut self, schema: Oid, name: &str, oid: Oid) {
+        if let Some(names) = self.relation_names.get_mut(&schema)
+            && names.get(name) == Some(&oid)
+        {
             names.remove(name);
         }
     }

@@ -19,7 +19,7 @@ use crate::types::{PgType, jsonb};
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     pub on_conflict: ConflictPolicy,
-    /// As they are written, with whether they were found.
+    /// As they are written.
     columns: Vec<(String, String, Resolver)>,
 }
 

@@ -21,7 +21,7 @@ use heliosdb_storage::view::index::key_types;
 use heliosdb_storage::{ReadView, RowLockMode, ScanRequest, TableLockMode};
 
 use super::resolve::{Cell, Winner};
-use super::schema::{Catalogs, Copied};
+use super::schema::{Catalogs, Copied, retyped};
 use super::{Progress, Sides, State};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::access::Privileges;
@@ -230,19 +230,28 @@ impl Comparison<'_> {
         has: &[bool],
     ) -> Result<bool> {
         for (column, has) in has.iter().enumerate() {
-            let both = self.has.base[column] && *has;
-            if both && !is_same(&self.base.cell(column, base)?, &side.cell(column, place)?) {
+            // One that was added since had its first value.
+            let before = match self.has.base[column] {
+                true => self.base.cell(column, base)?,
+                false => self.missing(column)?,
+            };
+            if *has && !is_same(&before, &side.cell(column, place)?) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// What a row has in a column that was added where the row was not.
-    fn first_value(&mut self, column: usize) -> Result<From> {
+    /// What rows have in a column that was added after they were written.
+    fn missing(&self, column: usize) -> Result<Datum> {
         let id = usize::from(self.meta.columns[column].id.0);
         let missing = self.meta.storage.columns[id].missing.as_deref();
-        let value = missing.map_or(Ok(Datum::Null), Datum::decode)?;
+        Ok(missing.map_or(Ok(Datum::Null), Datum::decode)?)
+    }
+
+    /// What a row has in a column that was added where the row was not.
+    fn first_value(&mut self, column: usize) -> Result<From> {
+        let value = self.missing(column)?;
         self.resolved[column].push(value);
         Ok(From::Resolved(self.resolved[column].len() - 1))
     }
@@ -292,7 +301,10 @@ impl Comparison<'_> {
         let mut taken = Vec::with_capacity(self.meta.columns.len());
         let mut is_written = false;
         for column in 0..self.meta.columns.len() {
-            if !self.has.source[column] {
+            // What is computed of other columns is computed anew when the row is written.
+            let id = usize::from(self.meta.columns[column].id.0);
+            let is_generated = self.meta.table.columns[id].generated.is_some();
+            if !self.has.source[column] || (is_generated && self.has.target[column]) {
                 taken.push(From::Target(target));
                 continue;
             }
@@ -484,7 +496,11 @@ impl Session {
         let there = catalogs.source.clone();
         for table in there.tables() {
             let ours = here.table(table.oid);
-            if ours.is_some_and(|ours| ours.collection == table.collection)
+            let before = catalogs.base.table(table.oid);
+            let is_retyped = before
+                .zip(ours)
+                .is_some_and(|(before, ours)| retyped(before, ours).is_some());
+            if ours.is_some_and(|ours| ours.collection == table.collection && !is_retyped)
                 || there.is_temporary(table.schema)
                 || catalogs.copied(table.oid).is_some()
             {
@@ -493,6 +509,7 @@ impl Session {
             let meta = there.table_meta(table.oid)?;
             if !self.touched(sides, sides.source, &meta)?.is_empty() {
                 let what = match ours {
+                    Some(_) if is_retyped => "the target changed the type of a column",
                     Some(_) => "the target rewrote it",
                     None => "the target dropped it",
                 };
@@ -725,6 +742,10 @@ impl Session {
             let transaction = self.transaction()?;
             transaction.lock_row(meta.id(), *row, RowLockMode::Update, wait)?;
         }
+        // Others may have taken the key away from the row before it was locked.
+        let latest = self.transaction()?.latest_view();
+        let images = Images::read(&latest, &meta, &gone.iter().copied().collect::<Vec<_>>())?;
+        gone.retain(|row| images.places.contains_key(row));
         work.deleted.extend(gone);
         if !dropped.is_empty() {
             for (rows, columns) in &mut work.written {

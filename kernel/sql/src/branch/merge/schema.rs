@@ -199,8 +199,14 @@ impl Session {
                 catalogs.copied.insert(table.oid, Copied { has_rows: true });
                 continue;
             }
-            let same_indexes = here.indexes_of(table.oid).eq(merged.indexes_of(table.oid));
-            if before != Some(table) || !same_indexes {
+            let is_same = here.indexes_of(table.oid).eq(merged.indexes_of(table.oid))
+                && here
+                    .constraints_of(table.oid)
+                    .eq(merged.constraints_of(table.oid))
+                && here
+                    .foreign_keys_to(table.oid)
+                    .eq(merged.foreign_keys_to(table.oid));
+            if before != Some(table) || !is_same {
                 redefined.insert(table.oid);
             }
         }
