@@ -71,7 +71,7 @@ pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
                 format!("cannot delete branch \"{name}\" because other branches go on from it"),
             ));
         }
-        if source.base.is_none() {
+        if source.name == "main" {
             return Err(Error::new(
                 state::INVALID_PARAMETER_VALUE,
                 "the main branch is not deleted",
