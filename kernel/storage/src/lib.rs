@@ -69,14 +69,14 @@ pub use lock::{
 };
 pub use options::Options;
 pub use sequence::SequenceSpec;
-pub use timeline::TimelineInfo;
+pub use timeline::{LoadedTimeline, TimelineInfo};
 pub use transaction::{
     BulkInsert, Durability, IndexBuild, InsertOutcome, Isolation, RowLock, Savepoint, Transaction,
 };
 pub use view::scan::{ColumnRange, RowFilter};
 pub use view::{
-    Changes, ChangesRequest, EntryChange, EntryChanges, EverTable, IndexRange, RangeIter, ReadView,
-    RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince, ScanRequest, TableScan,
-    TouchedRows, Version, Versions,
+    Changes, ChangesRequest, DroppedIndex, EntryChange, EntryChanges, EverTable, IndexRange,
+    RangeIter, ReadView, RowChanges, RowReader, RowVersionScan, RowVersions, RowsSince,
+    ScanRequest, TableScan, TouchedRows, Version, Versions,
 };
 pub use wal::sink::{Batch, LocalLog, LocalSink, LogSink};

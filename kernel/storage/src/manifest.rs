@@ -19,7 +19,7 @@
 //!           │ tables u32 │ { collection u32 │ next_row u64 │ rows i64 } …
 //! load:     timeline u32 │ last_ts u64 │ horizons │ next_collection u32
 //!           │ segments u32 │ segment …
-//!           │ tables u32 │ { collection u32 │ next_row u64 │ live_rows u64 } …
+//!           │ tables u32 │ { collection u32 │ next_row u64 │ live_rows i64 } …
 //!           │ sequences u32 │ sequence …
 //! ```
 //!
@@ -79,7 +79,8 @@ pub struct SegmentEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
     pub next_row: RowId,
-    pub live_rows: u64,
+    /// On a branch by how many more than at the fork.
+    pub live_rows: i64,
 }
 
 /// See the module's header.
@@ -209,7 +210,7 @@ fn parse_table(p: &mut Parser<'_>) -> Result<(CollectionId, TableCounts)> {
     let next_row = RowId(p.u64("a row")?);
     let counts = TableCounts {
         next_row,
-        live_rows: p.u64("a number of rows")?,
+        live_rows: p.i64("a number of rows")?,
     };
     Ok((table, counts))
 }
@@ -507,8 +508,7 @@ impl LoadEdit {
         for (table, counts) in &self.tables {
             manifest.reserve_rows(*table, counts.next_row);
             if let Some(entry) = manifest.timelines.get_mut(&self.timeline) {
-                let live = i64::try_from(counts.live_rows).unwrap_or(i64::MAX);
-                entry.live_rows.insert(*table, live);
+                entry.live_rows.insert(*table, counts.live_rows);
             }
         }
         for (id, state) in &self.sequences {

@@ -230,6 +230,39 @@ impl Sequences {
         self.0.lock().shown.remove(&timeline);
     }
 
+    /// Take over from another database what `timeline` shows of a sequence, and, if `moves`, how it goes on.
+    pub fn load(
+        &self,
+        timeline: TimelineId,
+        id: CollectionId,
+        state: SequenceState,
+        moves: bool,
+        log: impl FnOnce(SequenceEdit) -> Result<()>,
+    ) -> Result<()> {
+        let mut all = self.0.lock();
+        log(SequenceEdit {
+            timeline,
+            id,
+            state,
+            moves,
+        })?;
+        if moves {
+            let counter = Counter {
+                state,
+                logged_ahead: 0,
+                logged_for: timeline,
+            };
+            all.counters.insert(id, counter);
+        }
+        all.shown.entry(timeline).or_default().insert(id, state);
+        Ok(())
+    }
+
+    /// How a sequence goes on, on whatever timeline.
+    pub fn counter(&self, id: CollectionId) -> Option<SequenceState> {
+        self.0.lock().counters.get(&id).map(|counter| counter.state)
+    }
+
     /// All sequences ever used as a timeline shows them, by id.
     pub fn all(&self, timeline: TimelineId) -> Vec<(CollectionId, SequenceState)> {
         let all = self.0.lock();

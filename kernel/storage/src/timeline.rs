@@ -32,7 +32,7 @@ mod change;
 mod live;
 mod set;
 
-pub use self::change::TimelineInfo;
+pub use self::change::{LoadedTimeline, TimelineInfo};
 pub use self::live::LiveRows;
 pub use self::set::Timelines;
 

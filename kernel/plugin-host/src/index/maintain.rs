@@ -219,7 +219,7 @@ impl PluginIndex {
         let first = self.table.columns.len();
         let names = match which {
             RowVersions::Superseded => first..first + 3,
-            RowVersions::Current => first..first + 2,
+            RowVersions::Current | RowVersions::Removed => first..first + 2,
         };
         let missing = || Error::invalid("a batch of versions without a column");
         let columns = columns.chain(names).map(|at: usize| {

@@ -19,9 +19,9 @@ use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field};
 
 use super::array::{self, write_array};
-use super::{malformed, too_long};
+use super::{Datum, malformed, too_long};
 use crate::error::{Error, Result};
-use crate::schema::ColumnType;
+use crate::schema::{ColumnDef, ColumnType};
 
 /// An array of a known column type, its downcast resolved.
 pub(crate) struct ColumnValues<'a> {
@@ -239,6 +239,26 @@ enum Builder {
         ends: Vec<usize>,
         items: Box<ColumnBuilder>,
     },
+}
+
+impl ColumnDef {
+    /// What rows have in the column that were written before it was there.
+    pub fn missing_values(&self, rows: usize) -> Result<ArrayRef> {
+        let value = self.missing.as_deref().map(Datum::decode).transpose()?;
+        let bytes = match value {
+            None | Some(Datum::Null) => None,
+            Some(value) => {
+                let mut bytes = Vec::new();
+                value.write_value(&self.ty, &mut bytes)?;
+                Some(bytes)
+            }
+        };
+        let mut builder = ColumnBuilder::new(&self.ty, rows);
+        for _ in 0..rows {
+            builder.append(bytes.as_deref())?;
+        }
+        builder.finish()
+    }
 }
 
 impl ColumnBuilder {

@@ -6,9 +6,10 @@ use super::Engine;
 use crate::error::Result;
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::interrupt::Interrupt;
+use crate::load::{LoadOptions, Loader};
 use crate::schema::TableDef;
 use crate::sequence::{SequenceSpec, SequenceState};
-use crate::timeline::TimelineInfo;
+use crate::timeline::{LoadedTimeline, TimelineInfo};
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges, TouchedRows};
 use crate::wal::record::{Record, SequenceEdit};
@@ -35,6 +36,28 @@ impl Engine {
         note: &[u8],
     ) -> Result<TimelineId> {
         self.inner().create_timeline(name, from, at, note)
+    }
+
+    /// Make the timelines of another database, with their ids: parents stand before those that branched off from
+    /// them. `next` is the first id that may be handed out. They are there at once, durable, with nothing of their
+    /// own; a [loader](Engine::loader_on) brings that.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where a parent is missing, an id is taken, or a fork is of a time to come; `TimelineExists`;
+    /// `SnapshotTooOld` for a fork before the history.
+    pub fn load_timelines(&self, next: TimelineId, timelines: &[LoadedTimeline]) -> Result<()> {
+        self.inner().load_timelines(next, timelines)
+    }
+
+    /// The first id of a timeline that was never given.
+    pub fn next_timeline(&self) -> TimelineId {
+        self.inner().timelines.next_id()
+    }
+
+    /// [`Engine::loader`] for what a timeline holds that branched off: what is loaded must be newer than the fork.
+    pub fn loader_on(&self, timeline: TimelineId, options: LoadOptions) -> Result<Loader> {
+        Loader::on(Arc::clone(self.inner()), Some(timeline), options)
     }
 
     /// Give a timeline another note. Durable when this returns.
@@ -243,9 +266,34 @@ impl Engine {
         state.map(|state| (state.value, state.is_called))
     }
 
+    /// Where a sequence goes on, whichever timeline asks for the next value: the last value that any was given.
+    pub fn sequence_counter(&self, id: CollectionId) -> Option<(i64, bool)> {
+        let state = self.inner().sequences.counter(id);
+        state.map(|state| (state.value, state.is_called))
+    }
+
+    /// Take over from another database what a timeline shows of a sequence, and, if `moves`, how it goes on. It
+    /// is durable when whatever comes later is.
+    pub fn load_sequence(
+        &self,
+        timeline: TimelineId,
+        (id, value, is_called): (CollectionId, i64, bool),
+        moves: bool,
+    ) -> Result<()> {
+        self.inner().timelines.get(timeline)?;
+        let state = SequenceState { value, is_called };
+        let sequences = &self.inner().sequences;
+        sequences.load(timeline, id, state, moves, |edit| self.log_sequence(edit))
+    }
+
     /// All sequences that were ever used, as [`Engine::sequence_state`] gives them.
     pub fn sequences(&self) -> Vec<(CollectionId, i64, bool)> {
-        let all = self.inner().sequences.all(self.main_timeline()).into_iter();
+        self.sequences_on(self.main_timeline())
+    }
+
+    /// [`Engine::sequences`] as a timeline shows them.
+    pub fn sequences_on(&self, timeline: TimelineId) -> Vec<(CollectionId, i64, bool)> {
+        let all = self.inner().sequences.all(timeline).into_iter();
         all.map(|(id, state)| (id, state.value, state.is_called))
             .collect()
     }

@@ -5,6 +5,8 @@
 //!
 //! * Claims of one row that follow each other without a gap are one version: an update that leaves
 //!   the key alone leaves the entry alone.
+//! * What a claim had at the fork of a branch is the parent's: it is not written, and where it ends it is
+//!   removed. An index that the parent has not, or not whole, has those entries from just after the fork.
 //! * Where a claim ends and no other begins, the entry was removed.
 //! * Of two claims to one key at one time the one that ends later stands. Among current rows that is
 //!   a violation of a unique index, and an error. In the past it means that the index was made later,
@@ -14,7 +16,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_select::take::take;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 
@@ -28,6 +31,30 @@ use crate::schema::{ColumnType, IndexDef, TableDef};
 use crate::segment::RowRun;
 use crate::view::index::{EntryEncoder, EntryKey, key_types};
 use crate::view::row_key;
+
+/// What a run was until a time.
+fn ended(run: &RowRun, until: u64) -> Result<RowRun> {
+    let rows = (0..run.count()).filter(|row| run.begins[*row] < until);
+    let rows: Vec<usize> = rows.collect();
+    let places = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
+    let columns = run.columns.iter().map(|array| {
+        take(array.as_ref(), &places, None)
+            .map_err(|e| Error::internal(format!("rows that cannot be picked: {e}")))
+    });
+    let end = |row: &usize| {
+        run.ends
+            .as_ref()
+            .map_or(STANDS, |ends| ends[*row])
+            .min(until)
+    };
+    Ok(RowRun {
+        ids: rows.iter().map(|row| run.ids[*row]).collect(),
+        begins: rows.iter().map(|row| run.begins[*row]).collect(),
+        ends: Some(rows.iter().map(end).collect()),
+        deleted: None,
+        columns: columns.collect::<Result<_>>()?,
+    })
+}
 
 /// Writes a part of a table; how many versions of entries.
 pub type Task = Box<dyn FnOnce() -> Result<u64> + Send>;
@@ -53,10 +80,19 @@ pub struct IndexLoader {
     entry: EntryKey,
     /// Rows whose keys in a unique index have a NULL, so that they equal no other.
     incomparable: RoaringTreemap,
+    /// Of a branch, whose parent has no entries to go on from.
+    anew: bool,
+    /// When it was dropped, if it was.
+    until: Option<Ts>,
 }
 
 impl IndexLoader {
-    pub fn new(files: &Arc<Files>, table: &Arc<TableDef>, index: usize) -> Result<IndexLoader> {
+    pub fn new(
+        files: &Arc<Files>,
+        table: &Arc<TableDef>,
+        index: usize,
+        anew: bool,
+    ) -> Result<IndexLoader> {
         Ok(IndexLoader {
             files: Arc::clone(files),
             types: key_types(table, &table.indexes[index])?,
@@ -65,6 +101,41 @@ impl IndexLoader {
             sorter: Sorter::new(&files.sort),
             entry: EntryKey::default(),
             incomparable: RoaringTreemap::new(),
+            anew,
+            until: None,
+        })
+    }
+
+    /// Leave out what is later than that.
+    pub fn until(self, until: Option<Ts>) -> IndexLoader {
+        IndexLoader { until, ..self }
+    }
+
+    /// Whether it is made of all rows at the fork.
+    pub fn is_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// Add the claims of rows that a branch has from above, which begin at the fork.
+    pub fn push_inherited(&mut self, run: &RowRun) -> Result<()> {
+        if !self.anew {
+            // What the branch left alone is above.
+            return match run.ends {
+                Some(_) => self.push(run),
+                None => Ok(()),
+            };
+        }
+        let floor = self.files.floor.0;
+        let first = floor.saturating_add(1);
+        // What ends with the first commit after the fork is nothing but an end.
+        let begin = |row: usize| match &run.ends {
+            Some(ends) if ends[row] <= first => floor,
+            _ => first,
+        };
+        let begins: Vec<u64> = (0..run.count()).map(begin).collect();
+        self.push(&RowRun {
+            begins: begins.into(),
+            ..run.clone()
         })
     }
 
@@ -84,6 +155,13 @@ impl IndexLoader {
 
     /// Add the claims of rows: current ones when they have no ends.
     pub fn push(&mut self, run: &RowRun) -> Result<()> {
+        match self.until {
+            None => self.push_run(run),
+            Some(until) => self.push_run(&ended(run, until.0)?),
+        }
+    }
+
+    fn push_run(&mut self, run: &RowRun) -> Result<()> {
         match self.arrays(&run.columns, run.count()) {
             Ok(arrays) => self.push_keys(run, &arrays, 0..run.count()),
             // So some version is of before the index, which then could not be made for it.
@@ -250,6 +328,8 @@ pub fn do_all(tasks: Vec<Task>, files: &Files, own: impl FnOnce() -> Result<u64>
 /// Makes versions of entries out of sorted claims.
 struct Entries {
     series: Series,
+    /// Entries up to then are the parent's.
+    floor: u64,
     key: Vec<u8>,
     /// The claim of `key` that is not written yet.
     standing: Option<Standing>,
@@ -268,6 +348,7 @@ impl Entries {
     fn new(files: &Arc<Files>, index: CollectionId) -> Entries {
         Entries {
             series: Series::new(files, Content::Sorted(index), Age::New),
+            floor: files.floor.0,
             key: Vec::new(),
             standing: None,
             written: None,
@@ -324,6 +405,9 @@ impl Entries {
     }
 
     fn write(&mut self, begin: u64, value: Option<[u8; 8]>) -> Result<()> {
+        if self.floor > 0 && begin <= self.floor {
+            return Ok(());
+        }
         let end = self.written.replace(Ts(begin));
         let value = value.as_ref().map(<[u8; 8]>::as_slice);
         self.series.push_entry(&self.key, Ts(begin), end, value)?;

@@ -11,13 +11,16 @@ use super::sorter::SortSpace;
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::flush::name_of;
-use crate::ids::{CollectionId, RowId, TimelineId};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::schema::ColumnType;
 use crate::segment::{SegmentReader, SegmentWriter};
+use crate::timeline::Base;
 
 /// Which of two versions of a row a segment is to be asked for first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
+    /// Deletes of rows that a branch has from above.
+    Oldest,
     Old,
     New,
 }
@@ -40,7 +43,8 @@ pub struct TableSummary {
     pub id: CollectionId,
     pub types: Vec<ColumnType>,
     pub indexes: Vec<CollectionId>,
-    pub live_rows: u64,
+    /// On a branch by how many more than at the fork.
+    pub live_rows: i64,
     pub row_max: RowId,
 }
 
@@ -59,25 +63,37 @@ pub struct Files {
     pub engine: Arc<EngineInner>,
     /// The main one when the load began, or that of the transaction.
     pub timeline: TimelineId,
+    /// Where that branched off: what a load brings is newer, and what is older is the parent's.
+    pub floor: Ts,
     /// Of a load, of which there is one at a time.
     is_load: bool,
     pub options: LoadOptions,
     pub sort: Arc<SortSpace>,
     state: Mutex<State>,
     /// Segments that small collections share, by age.
-    shared: [Mutex<Option<OpenSegment>>; 2],
+    shared: [Mutex<Option<OpenSegment>>; 3],
     /// The log may name the files, or a transaction has them: they are no longer to be removed here.
     pub published: AtomicBool,
 }
 
 impl Files {
-    pub fn new(engine: Arc<EngineInner>, options: LoadOptions) -> Result<Arc<Files>> {
+    /// Of a load into `timeline`, or into the main one.
+    pub fn new(
+        engine: Arc<EngineInner>,
+        timeline: Option<TimelineId>,
+        options: LoadOptions,
+    ) -> Result<Arc<Files>> {
+        let timeline = match timeline {
+            Some(timeline) => engine.timelines.get(timeline)?,
+            None => engine.main(),
+        };
         if engine.loading.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("another load is under way"));
         }
         // From here on dropping it makes room for another.
-        let timeline = engine.main().id();
-        Ok(Files::make(engine, timeline, options, true))
+        let floor = timeline.base().map_or(Ts::ZERO, Base::fork_ts);
+        let place = (timeline.id(), floor);
+        Ok(Files::make(engine, place, options, true))
     }
 
     /// The files of a bulk insert on `timeline`: any number of them, beside a load, too.
@@ -86,12 +102,12 @@ impl Files {
         timeline: TimelineId,
         options: LoadOptions,
     ) -> Arc<Files> {
-        Files::make(engine, timeline, options, false)
+        Files::make(engine, (timeline, Ts::ZERO), options, false)
     }
 
     fn make(
         engine: Arc<EngineInner>,
-        timeline: TimelineId,
+        (timeline, floor): (TimelineId, Ts),
         mut options: LoadOptions,
         is_load: bool,
     ) -> Arc<Files> {
@@ -105,11 +121,12 @@ impl Files {
                 Some(&engine.memory),
             ),
             timeline,
+            floor,
             is_load,
             engine,
             options,
             state: Mutex::default(),
-            shared: [Mutex::new(None), Mutex::new(None)],
+            shared: Default::default(),
             published: AtomicBool::new(false),
         })
     }
@@ -191,7 +208,7 @@ impl Files {
         if self.state.lock().at_work > 0 {
             return Err(Error::invalid("a collection of the load is not finished"));
         }
-        for age in [Age::Old, Age::New] {
+        for age in [Age::Oldest, Age::Old, Age::New] {
             if let Some(segment) = self.shared[age as usize].lock().take() {
                 self.finish(segment, age)?;
             }

@@ -15,6 +15,10 @@
 //! collections share segments, so that a thousand small tables do not make a thousand files that
 //! every lookup has to ask; large ones have files of their own, cut at `segment_bytes`.
 //!
+//! What a branch holds is loaded like the rest ([`Loader::branch_table`]), as far as it is the branch's own. Of rows
+//! that it has from above, the deletes go into segments that are older than all others, and the index entries
+//! that end with them, or with an update, are derived from what those rows were at the fork.
+//!
 //! It does not know where versions come from, and does not look at the catalog's rows that it loads,
 //! except that every loaded table must be defined in it when all is published. Nor may it take from whoever
 //! holds history: a load that begins its own after a pin is refused.
@@ -33,9 +37,10 @@ use std::sync::Arc;
 use crate::catalog::FIRST_COLLECTION;
 use crate::engine::EngineInner;
 use crate::error::Result;
-use crate::ids::{CollectionId, RowId, Ts};
+use crate::ids::{CollectionId, RowId, TimelineId, Ts};
 use crate::interrupt::Interrupt;
 use crate::schema::TableDef;
+use crate::view::DroppedIndex;
 
 pub(crate) use self::entries::{IndexLoader, Task, do_all};
 pub(crate) use self::files::{Age, Files};
@@ -43,6 +48,7 @@ pub(crate) use self::run::Claim;
 pub use self::run::discard_runs;
 pub(crate) use self::series::{Content, Series};
 pub use self::sorted::SortedLoader;
+use self::table::IndexesOf;
 pub(crate) use self::table::value_bytes;
 pub use self::table::{LoadedTable, TableLoader};
 
@@ -101,8 +107,17 @@ impl std::fmt::Debug for Loader {
 
 impl Loader {
     pub(crate) fn new(engine: Arc<EngineInner>, options: LoadOptions) -> Result<Loader> {
+        Loader::on(engine, None, options)
+    }
+
+    /// Into a timeline, or into the main one.
+    pub(crate) fn on(
+        engine: Arc<EngineInner>,
+        timeline: Option<TimelineId>,
+        options: LoadOptions,
+    ) -> Result<Loader> {
         Ok(Loader {
-            files: Files::new(engine, options)?,
+            files: Files::new(engine, timeline, options)?,
         })
     }
 
@@ -110,7 +125,30 @@ impl Loader {
     /// [`ReadView::tables_ever`](crate::ReadView::tables_ever) gives it: batches have all of its
     /// columns, which are encoded as its `compression` says, and its indexes are made.
     pub fn table(&self, def: &TableDef) -> Result<TableLoader> {
-        TableLoader::new(&self.files, def)
+        TableLoader::new(&self.files, def, &[], IndexesOf::All)
+    }
+
+    /// The same with indexes that the table has no more, which branches still have: their entries end with them.
+    pub fn table_with(&self, def: &TableDef, dropped: &[DroppedIndex]) -> Result<TableLoader> {
+        TableLoader::new(&self.files, def, dropped, IndexesOf::All)
+    }
+
+    /// Load what a branch has of a table. Of the indexes in `anew` nothing is there above that the branch could use,
+    /// or not all of it, so they are made of all rows at the fork ([`TableLoader::push_inherited`]). Without
+    /// `has_rows`, the branch has no rows of its own, and the other indexes are left as they are.
+    pub fn branch_table(
+        &self,
+        def: &TableDef,
+        dropped: &[DroppedIndex],
+        anew: &[CollectionId],
+        has_rows: bool,
+    ) -> Result<TableLoader> {
+        TableLoader::new(
+            &self.files,
+            def,
+            dropped,
+            IndexesOf::Branch { anew, has_rows },
+        )
     }
 
     /// Load a sorted collection that is no index of a loaded table.

@@ -34,7 +34,7 @@ impl Files {
             engine.sync_segment_names()?;
         }
         let timeline = engine.timelines.get(self.timeline)?;
-        let edit = edit_of(timeline.id(), &finished, &tables, state)?;
+        let edit = edit_of((timeline.id(), self.floor), &finished, &tables, state)?;
         // Newest first, as readers want them.
         let segments: Vec<_> = finished.into_iter().rev().map(|s| s.reader).collect();
 
@@ -50,7 +50,9 @@ impl Files {
                 continue;
             }
             check_new(&sources, &segments)?;
-            check_defined(with_segments(&sources, &segments), &tables)?;
+            let path = Path::new(&timeline, Ts::MAX);
+            let path = path.over(Arc::new(with_segments(&sources, &segments)));
+            check_defined(&path, &tables)?;
             let expired = engine.cursors_expire_before();
             engine.pins.check_load(edit.horizons.all(), expired)?;
             if let Some(archiver) = &engine.archiver {
@@ -63,8 +65,7 @@ impl Files {
             for (table, counts) in &edit.tables {
                 let counters = engine.tables.get(*table);
                 counters.reserve_below(counts.next_row);
-                let live = i64::try_from(counts.live_rows).unwrap_or(i64::MAX);
-                timeline.live.add(*table, live);
+                timeline.live.add(*table, counts.live_rows);
             }
             engine.take_over(timeline.id(), edit.next_collection, &edit.sequences);
             break ticket;
@@ -81,7 +82,7 @@ impl Files {
 
 /// The log's record of a load.
 fn edit_of(
-    timeline: TimelineId,
+    (timeline, floor): (TimelineId, Ts),
     finished: &[Finished],
     tables: &[TableSummary],
     state: LoadedState,
@@ -98,6 +99,12 @@ fn edit_of(
     }
     for segment in finished {
         let newest = segment.reader.meta().max_ts;
+        let oldest = segment.reader.meta().min_ts;
+        if oldest <= floor && floor > Ts::ZERO {
+            return Err(Error::invalid(format!(
+                "a version of {oldest} in a load of timeline {timeline}, which branched off at {floor}"
+            )));
+        }
         if newest > last_ts {
             return Err(Error::invalid(format!(
                 "a version of {newest} in a load that ends at {last_ts}"
@@ -181,8 +188,7 @@ fn check_new(sources: &Superversion, segments: &[SegmentReader]) -> Result<()> {
 }
 
 /// Without its definition a table's rows could be neither flushed nor read.
-fn check_defined(sources: Superversion, tables: &[TableSummary]) -> Result<()> {
-    let path = Path::only(Arc::new(sources), Ts::MAX);
+fn check_defined(path: &Path, tables: &[TableSummary]) -> Result<()> {
     for table in tables {
         let Some(def) = path.newest_definition(table.id)? else {
             return Err(Error::invalid(format!("table {} is not defined", table.id)));

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
-use arrow_buffer::ScalarBuffer;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_select::take::take;
 
 use super::entries::IndexLoader;
@@ -18,9 +18,10 @@ use super::files::{Age, Files, TableSummary};
 use super::series::{Content, Series, Written};
 use crate::datum::arrow::ColumnValues;
 use crate::error::{Error, Result};
-use crate::ids::RowId;
+use crate::ids::{CollectionId, RowId};
 use crate::schema::TableDef;
 use crate::segment::RowRun;
+use crate::view::DroppedIndex;
 
 /// RowIds and timestamps are below: there is room to go on behind them.
 pub const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -37,6 +38,16 @@ pub struct LoadedTable {
     pub bytes: u64,
 }
 
+/// Which indexes are made with a table's rows.
+pub(super) enum IndexesOf<'a> {
+    All,
+    /// See [`Loader::branch_table`](super::Loader::branch_table).
+    Branch {
+        anew: &'a [CollectionId],
+        has_rows: bool,
+    },
+}
+
 /// Takes the versions of a table's rows: first the current ones, then the others.
 pub struct TableLoader {
     files: Arc<Files>,
@@ -44,6 +55,11 @@ pub struct TableLoader {
     indexes: Vec<IndexLoader>,
     current: Current,
     superseded: Series,
+    /// Of rows that a branch has from above.
+    removed: Series,
+    /// How many of those the branch has written or deleted.
+    inherited: i64,
+    index_ids: Vec<CollectionId>,
     /// The superseded version before: its row, and when it began.
     last: Option<(u64, u64)>,
     row_max: u64,
@@ -67,7 +83,12 @@ impl std::fmt::Debug for TableLoader {
 }
 
 impl TableLoader {
-    pub(super) fn new(files: &Arc<Files>, def: &TableDef) -> Result<TableLoader> {
+    pub(super) fn new(
+        files: &Arc<Files>,
+        def: &TableDef,
+        dropped: &[DroppedIndex],
+        which: IndexesOf<'_>,
+    ) -> Result<TableLoader> {
         if let Some(column) = def.columns.iter().position(|column| column.dropped) {
             return Err(Error::invalid(format!(
                 "column {column} of table {} is dropped; a load has all columns",
@@ -75,15 +96,40 @@ impl TableLoader {
             )));
         }
         let table = Arc::new(def.clone());
-        let indexes = (0..def.indexes.len()).map(|i| IndexLoader::new(files, &table, i));
-        let indexes = indexes.collect::<Result<_>>()?;
-        files.begin(std::iter::once(def.id).chain(def.indexes.iter().map(|index| index.id)))?;
+        let mut indexes = Vec::new();
+        let now = def.indexes.iter().map(|index| (index.id, &table, None));
+        let before = dropped
+            .iter()
+            .map(|index| (index.id, &index.def, Some(index.at)));
+        let mut ids = vec![def.id];
+        for (id, table, until) in now.chain(before) {
+            let (anew, wanted) = match &which {
+                IndexesOf::All => (false, true),
+                IndexesOf::Branch { anew, has_rows } => {
+                    let anew = anew.contains(&id);
+                    (anew, anew || *has_rows)
+                }
+            };
+            let place = table.indexes.iter().position(|index| index.id == id);
+            let place = place.ok_or_else(|| {
+                Error::invalid(format!("table {} never had index {id}", table.id))
+            })?;
+            ids.push(id);
+            if wanted {
+                let index = IndexLoader::new(files, table, place, anew)?;
+                indexes.push(index.until(until));
+            }
+        }
+        files.begin(ids.iter().copied())?;
         let series = |age| Series::new(files, Content::Rows(Arc::clone(&table)), age);
         Ok(TableLoader {
             files: Arc::clone(files),
             indexes,
             current: Current::Open(Box::new(series(Age::New))),
             superseded: series(Age::Old),
+            removed: series(Age::Oldest),
+            inherited: 0,
+            index_ids: ids.split_off(1),
             last: None,
             row_max: 0,
             loaded: LoadedTable::default(),
@@ -142,22 +188,102 @@ impl TableLoader {
         self.superseded.push_run(hist.run(&run, true)?, bytes)
     }
 
+    /// Add rows that the branch has from above and deleted, when it had not written them before, in the form of
+    /// [`RowVersions::Removed`](crate::RowVersions), by rising RowId.
+    pub fn push_removed(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.files.options.interrupt.check()?;
+        let [ids, begins] = batch.columns() else {
+            return Err(Error::invalid("removed rows have a RowId and a time"));
+        };
+        let (ids, begins) = (numbers_of(ids)?, numbers_of(begins)?);
+        for (id, begin) in ids.iter().zip(begins.iter()) {
+            check_number("RowId", *id)?;
+            check_number("timestamp", *begin)?;
+            self.row_max = self.row_max.max(*id);
+        }
+        let columns = self.table.columns.iter();
+        let count = ids.len();
+        let run = RowRun {
+            deleted: Some(BooleanBuffer::new_set(count)),
+            columns: columns
+                .map(|column| new_null_array(&column.ty.arrow(), count))
+                .collect(),
+            ids,
+            begins,
+            ends: None,
+        };
+        self.removed.cut()?;
+        self.removed
+            .push_run(run, (count * size_of::<(u64, u64)>()) as u64)
+    }
+
+    /// Whether all rows that there were at the fork are to be pushed, and not only those that the branch wrote or
+    /// deleted.
+    pub fn wants_all_inherited(&self) -> bool {
+        self.indexes.iter().any(IndexLoader::is_anew)
+    }
+
+    /// Add rows as they were at the fork: all columns, `_rowid`. They end where `ends` says, when the branch wrote or
+    /// deleted them for the first time, or still stand. For the indexes alone: rows are read where they are.
+    pub fn push_inherited(&mut self, batch: &RecordBatch, ends: &[Option<u64>]) -> Result<()> {
+        self.files.options.interrupt.check()?;
+        let columns = self.table.columns.len();
+        if batch.num_columns() <= columns || ends.len() != batch.num_rows() {
+            return Err(Error::invalid("inherited rows of another form"));
+        }
+        let ended = |wanted: bool| -> Vec<u32> {
+            let rows = (0..).zip(ends);
+            rows.filter(|(_, end)| end.is_some() == wanted)
+                .map(|(row, _)| row)
+                .collect()
+        };
+        for (rows, has_ended) in [(ended(true), true), (ended(false), false)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let rows = UInt32Array::from(rows);
+            let picked = batch.columns()[..=columns].iter().map(|array| {
+                take(array.as_ref(), &rows, None)
+                    .map_err(|e| Error::internal(format!("rows that cannot be picked: {e}")))
+            });
+            let mut picked = picked.collect::<Result<Vec<_>>>()?;
+            let ids = picked.pop().map(|ids| numbers_of(&ids)).transpose()?;
+            let ids = ids.unwrap_or_default();
+            let times = ends.iter().copied().flatten().collect::<Vec<u64>>();
+            let run = RowRun {
+                begins: vec![self.files.floor.0; ids.len()].into(),
+                ends: has_ended.then(|| times.into()),
+                deleted: None,
+                columns: picked,
+                ids,
+            };
+            for index in &mut self.indexes {
+                index.push_inherited(&run)?;
+            }
+            if has_ended {
+                self.inherited += run.count() as i64;
+            }
+        }
+        Ok(())
+    }
+
     /// All versions are in: write what is left of them, and the index entries.
     pub fn finish(mut self) -> Result<LoadedTable> {
-        let (current, superseded) = (self.current, self.superseded);
+        let (current, superseded, removed) = (self.current, self.superseded, self.removed);
         let rows = move || {
             if let Current::Open(series) = current {
                 series.finish()?;
             }
-            superseded.finish().map(|_| ())
+            superseded.finish()?;
+            removed.finish().map(|_| ())
         };
         self.loaded.index_entries = IndexLoader::finish_all(self.indexes, &self.files, rows)?;
         let columns = self.table.columns.iter();
         self.files.end(Some(TableSummary {
             id: self.table.id,
             types: columns.map(|column| column.ty.clone()).collect(),
-            indexes: self.table.indexes.iter().map(|index| index.id).collect(),
-            live_rows: self.loaded.rows,
+            indexes: self.index_ids,
+            live_rows: self.loaded.rows as i64 - self.inherited,
             row_max: RowId(self.row_max),
         }));
         Ok(self.loaded)

@@ -10,6 +10,7 @@
 //!           2 drop:   id u32
 //!           3 name:   timelines u32 │ { id u32 │ name } …
 //!           4 note:   id u32 │ note
+//!           5 load:   next u32 │ timelines u32 │ { id u32 │ parent u32 │ fork_ts u64 │ noted name } …
 //! name:     length u16, UTF-8
 //! note:     length u16, bytes
 //! noted name: length u16, UTF-8; with 2¹⁵ added to the length, a note follows that is not empty
@@ -28,11 +29,13 @@ use crate::error::Result;
 use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::parse::Parser;
 use crate::sequence::SequenceState;
+use crate::timeline::LoadedTimeline;
 
 const CREATE: u8 = 1;
 const DROP: u8 = 2;
 const NAME: u8 = 3;
 const NOTE: u8 = 4;
+const LOAD: u8 = 5;
 /// In the length of a name: a note follows.
 const NOTED: u16 = 1 << 15;
 const NO_PARENT: TimelineId = TimelineId(0);
@@ -238,6 +241,8 @@ pub enum TimelineChange {
     Name(Vec<(TimelineId, String)>),
     /// Another note.
     Note(TimelineId, Vec<u8>),
+    /// Those of another database, parents first, and the first id that none of them ever had.
+    Load(TimelineId, Vec<LoadedTimeline>),
 }
 
 impl TimelineChange {
@@ -264,6 +269,16 @@ impl TimelineChange {
                 out.push(NOTE);
                 out.extend_from_slice(&id.0.to_le_bytes());
                 encode_note(note, out);
+            }
+            TimelineChange::Load(next, timelines) => {
+                out.push(LOAD);
+                out.extend_from_slice(&next.0.to_le_bytes());
+                put_count(out, timelines.len());
+                for timeline in timelines {
+                    out.extend_from_slice(&timeline.id.0.to_le_bytes());
+                    encode_base(Some((timeline.parent, timeline.fork_ts)), out);
+                    encode_noted_name(&timeline.name, &timeline.note, out);
+                }
             }
             TimelineChange::Drop(id) => {
                 out.push(DROP);
@@ -298,6 +313,23 @@ impl TimelineChange {
             NOTE => {
                 let id = TimelineId(p.u32("a timeline")?);
                 Ok(TimelineChange::Note(id, parse_note(p)?))
+            }
+            LOAD => {
+                let next = TimelineId(p.u32("a timeline")?);
+                let timelines = parse_list(p, "a number of timelines", |p| {
+                    let id = TimelineId(p.u32("a timeline")?);
+                    let base = parse_base(p)?;
+                    let (parent, fork_ts) = base.ok_or_else(|| p.damaged("a parent"))?;
+                    let (name, note) = parse_noted_name(p)?;
+                    Ok(LoadedTimeline {
+                        id,
+                        name,
+                        note,
+                        parent,
+                        fork_ts,
+                    })
+                })?;
+                Ok(TimelineChange::Load(next, timelines))
             }
             DROP => Ok(TimelineChange::Drop(TimelineId(p.u32("a timeline")?))),
             NAME => parse_list(p, "a number of timelines", |p| {
@@ -335,6 +367,21 @@ impl TimelineChange {
             }
             TimelineChange::Drop(id) => {
                 manifest.timelines.remove(id);
+            }
+            TimelineChange::Load(next, timelines) => {
+                manifest.next_timeline = manifest.next_timeline.max(*next);
+                for timeline in timelines {
+                    if manifest.timelines.contains_key(&timeline.id) {
+                        continue;
+                    }
+                    let base = Some((timeline.parent, timeline.fork_ts));
+                    let entry = TimelineEntry {
+                        note: timeline.note.clone(),
+                        flushed_ts: manifest.last_ts,
+                        ..TimelineEntry::new(timeline.name.clone(), base)
+                    };
+                    manifest.timelines.insert(timeline.id, entry);
+                }
             }
             TimelineChange::Note(id, note) => {
                 if let Some(entry) = manifest.timelines.get_mut(id) {
@@ -400,6 +447,21 @@ mod tests {
             (
                 TimelineChange::Drop(TimelineId(2)),
                 vec![(1, "main"), (3, "dev")],
+            ),
+            (
+                TimelineChange::Load(
+                    TimelineId(9),
+                    [("tag", TimelineId::MAIN, 5), ("below", TimelineId(5), 6)]
+                        .map(|(name, parent, id)| LoadedTimeline {
+                            id: TimelineId(id),
+                            name: name.to_owned(),
+                            note: b"of another".to_vec(),
+                            parent,
+                            fork_ts: Ts(8),
+                        })
+                        .to_vec(),
+                ),
+                vec![(1, "main"), (3, "dev"), (5, "tag"), (6, "below")],
             ),
         ] {
             let edit = edit.at(Ts(9));

@@ -39,6 +39,17 @@ pub struct TimelineInfo {
     pub memtable_bytes: usize,
 }
 
+/// A timeline of another database that is to be made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedTimeline {
+    pub id: TimelineId,
+    pub name: String,
+    pub note: Vec<u8>,
+    pub parent: TimelineId,
+    /// The newest timestamp that both have in common.
+    pub fork_ts: Ts,
+}
+
 impl EngineInner {
     pub fn timeline_info(&self) -> Vec<TimelineInfo> {
         let info = |(name, timeline): (String, Arc<Timeline>)| {
@@ -111,6 +122,60 @@ impl EngineInner {
         );
         self.timelines.insert(name.to_owned(), timeline);
         Ok(id)
+    }
+
+    pub fn load_timelines(&self, next: TimelineId, loaded: &[LoadedTimeline]) -> Result<()> {
+        self.log.check()?;
+        let mut turn = self.timelines.turn();
+        let latest = self.latest();
+        let mut made: Vec<(String, Arc<Timeline>)> = Vec::with_capacity(loaded.len());
+        for timeline in loaded {
+            let (id, fork_ts) = (timeline.id, timeline.fork_ts);
+            check_name(&timeline.name)?;
+            check_note(&timeline.note)?;
+            self.check_free(&timeline.name)?;
+            let is_taken = |(name, other): &(String, _)| {
+                let other: &Arc<Timeline> = other;
+                other.id() == id || *name == timeline.name
+            };
+            let refused = |why: &str| Error::invalid(format!("timeline {id} {why}"));
+            if id < *turn || id >= next || made.iter().any(is_taken) {
+                return Err(refused(
+                    "is there, or its name, or it is not below the next",
+                ));
+            }
+            if fork_ts > latest {
+                return Err(refused("branched off at a time to come"));
+            }
+            let parent = made.iter().find(|(_, other)| other.id() == timeline.parent);
+            let parent = match parent {
+                Some((_, parent)) => Arc::clone(parent),
+                None => self.timelines.get(timeline.parent)?,
+            };
+            if parent.base().is_some_and(|base| fork_ts < base.fork_ts()) {
+                return Err(refused("branched off before its parent did"));
+            }
+            let fork = self.pins.fork(fork_ts)?;
+            let sources = Superversion {
+                active: Arc::new(Memtable::within(id, &self.memory)),
+                layers: Vec::new(),
+            };
+            let base = Some(Base { parent, fork });
+            let live = LiveRows::new(BTreeMap::new());
+            let note = timeline.note.clone();
+            let timeline_made = Timeline::new(id, base, note, sources, live, !self.is_inline());
+            made.push((timeline.name.clone(), timeline_made));
+        }
+        let change = TimelineChange::Load(next, loaded.to_vec());
+        let reserved = self.log.reserve(record_bytes(&change))?;
+        let ticket = self.push_timeline(change, reserved)?;
+        self.log.wait(ticket)?;
+        *turn = next.max(*turn);
+        for (name, timeline) in made {
+            self.sequences.restore([], timeline.id(), []);
+            self.timelines.insert(name, timeline);
+        }
+        Ok(())
     }
 
     /// Where a branch of `timeline` at `at` starts: at the nearest timeline above that has something of its

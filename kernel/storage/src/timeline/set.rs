@@ -130,6 +130,11 @@ impl Timelines {
         self.named.read().all.get(&id).map(|(name, _)| name.clone())
     }
 
+    /// The next one's id.
+    pub fn next_id(&self) -> TimelineId {
+        *self.next.lock()
+    }
+
     /// Keep others from changing what timelines there are; the next one's id.
     pub(super) fn turn(&self) -> MutexGuard<'_, TimelineId> {
         self.next.lock()

@@ -91,7 +91,7 @@ impl Transaction {
         };
         let files = Files::of_bulk(Arc::clone(&self.engine), self.timeline.id(), options);
         let table = Arc::new(all_live(table.clone()));
-        let indexes = (0..table.indexes.len()).map(|i| IndexLoader::new(&files, &table, i));
+        let indexes = (0..table.indexes.len()).map(|i| IndexLoader::new(&files, &table, i, false));
         let loaders = Loaders {
             indexes: indexes.collect::<Result<_>>()?,
             rows: Series::new(&files, Content::Rows(Arc::clone(&table)), Age::New),

@@ -51,7 +51,7 @@ use scan::ColumnRange;
 pub use scan::{ScanRequest, TableScan};
 pub(crate) use superversion::{Kind, Layer, Source, Superversion, Wanted};
 pub use unseen::RowsSince;
-pub use versions::{EverTable, RowVersionScan, RowVersions, Version, Versions};
+pub use versions::{DroppedIndex, EverTable, RowVersionScan, RowVersions, Version, Versions};
 
 pub(crate) struct ViewInner {
     pub path: Path,
@@ -125,6 +125,31 @@ impl ReadView {
             evaluator: Arc::clone(evaluator),
             horizons: horizons.clone(),
         }))
+    }
+
+    /// The same without the timelines above: what the view's own timeline has written. Of a row that it deleted
+    /// and never wrote before, it has the delete and nothing else.
+    pub fn alone(&self) -> ReadView {
+        let committed = self.committed();
+        let inner = &*committed.0;
+        ReadView(Arc::new(ViewInner {
+            path: inner.path.alone(),
+            timeline: Arc::clone(&inner.timeline),
+            own: None,
+            tables: Arc::clone(&inner.tables),
+            evaluator: Arc::clone(&inner.evaluator),
+            horizons: inner.horizons.clone(),
+        }))
+    }
+
+    /// Whether the view's own timeline may have something of a collection.
+    pub fn has_own(&self, collection: CollectionId) -> bool {
+        self.0.path.own().has(collection)
+    }
+
+    /// How many columns of rows that the timelines above wrote are a table's: those that it had at the fork.
+    pub fn columns_at_fork(&self, table: CollectionId) -> Result<usize> {
+        self.0.timeline.columns_at_fork(table)
     }
 
     /// Refuse to read a collection as it was before its history.

@@ -83,6 +83,17 @@ impl Path {
         }
     }
 
+    /// The same without the timelines above.
+    pub fn alone(&self) -> Path {
+        Path::only(Arc::clone(&self.own.sources), self.own.cap)
+    }
+
+    /// The same with other sources of the own timeline.
+    pub fn over(mut self, sources: Arc<Superversion>) -> Path {
+        self.own.sources = sources;
+        self
+    }
+
     /// The view's own timeline.
     pub fn own(&self) -> &Arc<Superversion> {
         &self.own.sources

@@ -275,7 +275,7 @@ pub fn row_versions(view: &ReadView, def: &Arc<TableDef>) -> Vec<RowVersion> {
                     row: RowId(number(&batch, columns, row)),
                     begin: Ts(number(&batch, columns + 1, row)),
                     end: match which {
-                        RowVersions::Current => Ts::MAX,
+                        RowVersions::Current | RowVersions::Removed => Ts::MAX,
                         RowVersions::Superseded => Ts(number(&batch, columns + 2, row)),
                     },
                     values: datums(&batch, columns, row),

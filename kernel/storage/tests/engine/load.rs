@@ -87,6 +87,7 @@ fn load_table(
                 match which {
                     RowVersions::Current => table.push_current(&batch)?,
                     RowVersions::Superseded => table.push_superseded(&batch)?,
+                    RowVersions::Removed => table.push_removed(&batch)?,
                 }
             }
         }

@@ -7,7 +7,7 @@
 //!
 //! A transaction's own writes have no timestamp, and are not among them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -52,7 +52,65 @@ pub struct EverTable {
     pub live: bool,
 }
 
+/// An index that a table had, and has no more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DroppedIndex {
+    pub id: CollectionId,
+    /// The last definition with the index, dropped columns live again.
+    pub def: Arc<TableDef>,
+    /// When it was dropped.
+    pub at: Ts,
+}
+
 impl ReadView {
+    /// Indexes that tables had at one of `times`, and have no more, by table.
+    pub fn dropped_indexes(
+        &self,
+        times: &[Ts],
+    ) -> Result<BTreeMap<CollectionId, Vec<DroppedIndex>>> {
+        let mut all: BTreeMap<CollectionId, Vec<DroppedIndex>> = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
+        // Of the table that is looked at: its key, what it has in the end, and until when the next version was.
+        let mut table: Option<(Vec<u8>, Option<Vec<CollectionId>>, Ts)> = None;
+        for version in self.versions(CATALOG)? {
+            let version = version?;
+            let (newest, until) = match &mut table {
+                Some((key, newest, until)) if *key == version.key => (newest, until),
+                table => {
+                    let (_, newest, until) = table.insert((version.key.clone(), None, Ts::MAX));
+                    (newest, until)
+                }
+            };
+            let end = std::mem::replace(until, version.begin);
+            let Some(value) = &version.value else {
+                continue;
+            };
+            let id = table_of(&version.key)?;
+            let def = Arc::new(all_live(decode_table(id, value)?));
+            let ids = || def.indexes.iter().map(|index| index.id);
+            let newest = newest.get_or_insert_with(|| ids().collect());
+            let is_asked = times.iter().any(|ts| (version.begin..end).contains(ts));
+            for index in ids().filter(|index| !newest.contains(index)) {
+                let known = all.entry(id).or_default();
+                if known.iter().all(|known| known.id != index) {
+                    known.push(DroppedIndex {
+                        id: index,
+                        def: Arc::clone(&def),
+                        at: end,
+                    });
+                }
+                if is_asked {
+                    wanted.insert(index);
+                }
+            }
+        }
+        for dropped in all.values_mut() {
+            dropped.retain(|index| wanted.contains(&index.id));
+        }
+        all.retain(|_, dropped| !dropped.is_empty());
+        Ok(all)
+    }
+
     /// All versions of a sorted collection, by key, newest first.
     pub fn versions(&self, collection: CollectionId) -> Result<Versions> {
         if let Some(reads) = self.noting() {
@@ -93,7 +151,20 @@ impl ReadView {
         if let Some(reads) = self.noting() {
             reads.note_range(table.id, Bound::Unbounded, Bound::Unbounded);
         }
-        RowVersionScan::new(self, table, which)
+        RowVersionScan::new(self, table, which, Ts::ZERO)
+    }
+
+    /// The same of what began after `after`, as if there were nothing before.
+    pub fn row_versions_after(
+        &self,
+        table: &Arc<TableDef>,
+        which: RowVersions,
+        after: Ts,
+    ) -> Result<RowVersionScan> {
+        if let Some(reads) = self.noting() {
+            reads.note_range(table.id, Bound::Unbounded, Bound::Unbounded);
+        }
+        RowVersionScan::new(self, table, which, after)
     }
 
     /// The first RowId that was never handed out; of now, and not tied to the view's timestamp.

@@ -12,6 +12,9 @@
 //!   versions in several sources all of them are read, deletes included, and the newer one tells. A
 //!   row with one version in one HEAD has nothing superseded, and is not read at all.
 //!
+//! * A row is *removed* when its oldest version is a delete, which comes to pass where a view is of one
+//!   timeline alone ([`ReadView::alone`]). Of those there are RowIds and times.
+//!
 //! Memory: what goes into the next batch, of a bounded number of runs, and a run of every stream that
 //! has come to the RowId of the next row. The others wait until the merge comes to where their next
 //! block begins, which a segment's directory tells: however many segments there are, the blocks that
@@ -20,9 +23,12 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use arrow_select::interleave::interleave;
 use roaring::RoaringTreemap;
 
@@ -55,12 +61,17 @@ pub enum RowVersions {
     /// What it does not see any more: versions that were replaced or deleted at or before its
     /// timestamp.
     Superseded,
+    /// Rows that the view's sources know nothing of but that they were deleted, or nothing older. Without the
+    /// table's columns.
+    Removed,
 }
 
 /// Iterator over batches of versions, none of them empty.
 pub struct RowVersionScan {
     schema: SchemaRef,
     which: RowVersions,
+    /// Nothing that began by then is given.
+    after: u64,
     /// By rank, the newest timestamp that a stream shows.
     caps: Vec<Ts>,
     /// Those that the merge has come to, in no order.
@@ -69,6 +80,8 @@ pub struct RowVersionScan {
     waiting: Waiting<u64, Stream>,
     /// The row last seen, and where the oldest version of it so far begins.
     newer: Option<(u64, u64)>,
+    /// The oldest version so far of the row last seen, and whether that is a delete; of removed rows alone.
+    oldest: Option<(u64, u64, bool)>,
     pending: Pending,
     failed: bool,
 }
@@ -295,10 +308,10 @@ fn with_times(
 
 /// The batches' schema: `c0`, `c1` …, then the times.
 fn schema_of(table: &TableDef, which: RowVersions) -> Result<SchemaRef> {
-    let projection = projection_of(table);
+    let projection = projection_of(table, which);
     let mut fields = batch_schema(table, &projection, false)?.fields().to_vec();
     let names = match which {
-        RowVersions::Current => &[ROW_ID_COLUMN, BEGIN_COLUMN][..],
+        RowVersions::Current | RowVersions::Removed => &[ROW_ID_COLUMN, BEGIN_COLUMN][..],
         RowVersions::Superseded => &[ROW_ID_COLUMN, BEGIN_COLUMN, END_COLUMN][..],
     };
     let times = names
@@ -308,11 +321,13 @@ fn schema_of(table: &TableDef, which: RowVersions) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// All columns.
-fn projection_of(table: &TableDef) -> Vec<ColumnId> {
-    (0..table.columns.len())
-        .map(|i| ColumnId(i as u16))
-        .collect()
+/// All columns; of removed rows none.
+fn projection_of(table: &TableDef, which: RowVersions) -> Vec<ColumnId> {
+    let columns = match which {
+        RowVersions::Current | RowVersions::Superseded => table.columns.len(),
+        RowVersions::Removed => 0,
+    };
+    (0..columns).map(|i| ColumnId(i as u16)).collect()
 }
 
 /// RowIds of a table in a memtable that `wanted` says yes to.
@@ -345,18 +360,21 @@ impl RowVersionScan {
         view: &ReadView,
         table: &Arc<TableDef>,
         which: RowVersions,
+        after: Ts,
     ) -> Result<RowVersionScan> {
         let streams = match which {
             RowVersions::Current => visible(view, table)?,
-            RowVersions::Superseded => all(view, table)?,
+            RowVersions::Superseded | RowVersions::Removed => all(view, table, which)?,
         };
         let mut scan = RowVersionScan {
             schema: schema_of(table, which)?,
             which,
+            after: after.0,
             caps: streams.iter().map(|(_, cap)| *cap).collect(),
             open: Vec::new(),
             waiting: Waiting::new(),
             newer: None,
+            oldest: None,
             pending: Pending::default(),
             failed: false,
         };
@@ -374,7 +392,50 @@ impl RowVersionScan {
         Ok(())
     }
 
+    /// Of each row the oldest version comes last.
+    fn next_removed(&mut self) -> Result<Option<RecordBatch>> {
+        let (mut ids, mut begins) = (Vec::new(), Vec::new());
+        while ids.len() < BATCH_ROWS {
+            let next = self.least()?;
+            let found = next.map(|(source, _)| {
+                let Open { run, at, .. } = &self.open[source];
+                let deleted = run.deleted.as_ref().is_some_and(|bits| bits.value(*at));
+                (run.ids[*at], run.begins[*at], deleted)
+            });
+            // Older than what is asked for says nothing of its row.
+            let found = found.filter(|(_, begin, _)| *begin > self.after || next.is_none());
+            let before = match (found, next) {
+                (None, Some((source, _))) => {
+                    let to = self.open[source].at + 1;
+                    self.go_to(source, to)?;
+                    continue;
+                }
+                (found, _) => std::mem::replace(&mut self.oldest, found),
+            };
+            if let Some((row, begin, true)) = before
+                && found.is_none_or(|(next, ..)| next != row)
+            {
+                ids.push(row);
+                begins.push(begin);
+            }
+            let Some((source, _)) = next else {
+                break;
+            };
+            let to = self.open[source].at + 1;
+            self.go_to(source, to)?;
+        }
+        match ids.is_empty() {
+            true => Ok(None),
+            false => {
+                with_times(&self.schema, Vec::new(), ids.into(), begins.into(), None).map(Some)
+            }
+        }
+    }
+
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if self.which == RowVersions::Removed {
+            return self.next_removed();
+        }
         while !self.pending.is_full() {
             let Some((source, before)) = self.least()? else {
                 break;
@@ -406,6 +467,23 @@ impl RowVersionScan {
             self.go_to(source, end)?;
         }
         self.pending.take(&self.schema)
+    }
+
+    /// The rows of a batch that began after what is left out.
+    fn newer(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if self.after == 0 {
+            return Ok(batch);
+        }
+        let times = match self.which {
+            RowVersions::Current | RowVersions::Removed => 1,
+            RowVersions::Superseded => 2,
+        };
+        let column = batch.columns().len().checked_sub(times);
+        let begins = column.and_then(|at| batch.column(at).as_primitive_opt::<UInt64Type>());
+        let begins = begins.ok_or_else(|| Error::internal("versions without times"))?;
+        let newer: BooleanArray = begins.iter().map(|b| b.map(|b| b > self.after)).collect();
+        filter_record_batch(&batch, &newer)
+            .map_err(|e| Error::internal(format!("versions that cannot be picked: {e}")))
     }
 
     /// The open stream with the least row, the newest of several, and the row that the others come
@@ -492,7 +570,8 @@ fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> 
                     newer: newer_memtables.clone(),
                     exclude: newer_in_segments.then(|| Arc::new(newer.clone())),
                 };
-                streams.push((memtable_stream(memtable, table, at, pick), at));
+                let stream = memtable_stream(memtable, table, RowVersions::Current, at, pick);
+                streams.push((stream, at));
                 newer_memtables.push((Arc::clone(memtable), at));
                 newer |= rows_in(memtable, table.id, |chain| chain.find(at).is_some())?;
             }
@@ -515,8 +594,9 @@ fn visible(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> 
     Ok(streams)
 }
 
-/// The streams of all versions that are superseded, or supersede one, with their caps.
-fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> {
+/// The streams of all versions that are superseded, or supersede one, with their caps; of all versions for who
+/// looks for removed rows.
+fn all(view: &ReadView, table: &Arc<TableDef>, which: RowVersions) -> Result<Vec<(Stream, Ts)>> {
     let (mut seen, mut several) = (RoaringTreemap::new(), RoaringTreemap::new());
     let mut note = |rows: &RoaringTreemap| {
         several |= &seen & rows;
@@ -532,20 +612,32 @@ fn all(view: &ReadView, table: &Arc<TableDef>) -> Result<Vec<(Stream, Ts)>> {
             }
         }
     }
-    let among = Arc::new(several);
+    let removed = which == RowVersions::Removed;
+    let among = Arc::new(if removed { seen } else { several });
+    let bare;
+    let of_segments = match removed {
+        true => {
+            bare = Arc::new(TableDef {
+                columns: Vec::new(),
+                ..TableDef::clone(table)
+            });
+            &bare
+        }
+        false => table,
+    };
     let mut streams = Vec::new();
     for (source, level) in view.0.path.sources() {
         let among = || Arc::clone(&among);
         match source {
             Source::Memtable(memtable) => {
                 let pick = MemtablePick::All { among: among() };
-                let stream = memtable_stream(memtable, table, level.cap, pick);
+                let stream = memtable_stream(memtable, table, which, level.cap, pick);
                 streams.push((stream, level.cap));
             }
             Source::Segment(segment) => {
                 for hist in [false, true] {
                     let pick = RowPick::All { among: among() };
-                    streams.push(segment_stream(segment, table, pick, level, hist)?);
+                    streams.push(segment_stream(segment, of_segments, pick, level, hist)?);
                 }
             }
         }
@@ -571,6 +663,7 @@ fn segment_stream(
 fn memtable_stream(
     memtable: &Arc<Memtable>,
     table: &Arc<TableDef>,
+    which: RowVersions,
     at: Ts,
     pick: MemtablePick,
 ) -> Stream {
@@ -579,7 +672,7 @@ fn memtable_stream(
     Stream::Memtable(Box::new(MemtableRuns {
         cursor,
         table: Arc::clone(table),
-        projection: projection_of(table),
+        projection: projection_of(table, which),
         pick,
     }))
 }
@@ -591,8 +684,14 @@ impl Iterator for RowVersionScan {
         if self.failed {
             return None;
         }
-        let next = self.next_batch();
-        self.failed = next.is_err();
-        next.transpose()
+        loop {
+            let next = self.next_batch();
+            let next = next.and_then(|batch| batch.map(|batch| self.newer(batch)).transpose());
+            self.failed = next.is_err();
+            match next {
+                Ok(Some(batch)) if batch.num_rows() == 0 => {}
+                next => return next.transpose(),
+            }
+        }
     }
 }
