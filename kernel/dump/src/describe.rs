@@ -7,10 +7,11 @@
 use std::collections::HashSet;
 
 use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{LoadedTimeline, ReadView, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::manifest::ColumnManifest;
+use crate::manifest::{ColumnManifest, TimelineIds};
 
 /// Everything there is to say, as of one view.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,29 @@ pub struct Described {
     /// of the plugin host.
     pub system_collections: Vec<CollectionId>,
     pub temporary: Temporary,
+    /// Branches that go into the dump, parents first.
+    pub branches: Vec<DescribedBranch>,
+    /// Where there are branches: the ids of timelines in the dump, in which it may give them others.
+    pub timelines: Option<TimelineIds>,
+    /// What goes into the dump instead of what the view has of a collection, newest version of a key first.
+    pub rewritten: Vec<(CollectionId, Vec<Version>)>,
+    /// Those that do not, in words, such as `2 branches and 1 tag`.
+    pub branches_left_out: Option<String>,
+}
+
+/// A branch or a tag, as of the same time as all else that is described.
+#[derive(Clone, Debug)]
+pub struct DescribedBranch {
+    pub view: ReadView,
+    /// As it is in the dump. What the view's timeline has from before the fork is the parent's there.
+    pub timeline: LoadedTimeline,
+    /// Nobody writes on it.
+    pub tag: bool,
+    pub tables: Vec<NamedTable>,
+    pub sequences: Vec<NamedSequence>,
+    pub temporary: Temporary,
+    /// As that of all else.
+    pub rewritten: Vec<(CollectionId, Vec<Version>)>,
 }
 
 /// What a database has and no dump of it: what is temporary.

@@ -26,6 +26,9 @@ pub struct DumpDiff {
     /// Where those stand that both have.
     pub sequences: Vec<Difference>,
     pub stores: Vec<Difference>,
+    /// Branches and tags, and what each wrote to tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<Difference>,
     /// What [`diff_history`] found, if it was asked.
     pub history: Vec<Difference>,
     /// The text of the configuration.
@@ -90,6 +93,7 @@ fn diff_manifests(first: &Manifest, second: &Manifest) -> DumpDiff {
         tables: differences(tables(first), tables(second), table_changes),
         sequences: sequence_differences(first, second),
         stores: differences(stores(first), stores(second), store_changes),
+        branches: branch_differences(first, second),
         history: Vec::new(),
         config: first.config != second.config,
     }
@@ -218,6 +222,38 @@ fn sequence_differences(first: &Manifest, second: &Manifest) -> Vec<Difference> 
         .collect()
 }
 
+/// Branches by name, and of those that both have the tables that they wrote to. Where they branched off is a time, and
+/// those are not compared.
+fn branch_differences(first: &Manifest, second: &Manifest) -> Vec<Difference> {
+    type Wrote = (String, BTreeMap<Key, TableManifest>);
+    let branches = |m: &Manifest| -> BTreeMap<Key, Wrote> {
+        let named = m.branches().iter().map(|branch| {
+            let kind = if branch.tag { "tag" } else { "branch" };
+            let above = m.branches().iter().find(|other| other.id == branch.parent);
+            let above = above.map_or("main", |other| &other.name).to_owned();
+            let key = |t: &TableManifest| ("table".to_owned(), t.label());
+            let tables = branch.tables.iter().map(|t| (key(t), t.clone()));
+            let key = (kind.to_owned(), branch.name.clone());
+            (key, (above, tables.collect()))
+        });
+        named.collect()
+    };
+    differences(branches(first), branches(second), |a, b| {
+        let mut changes: Vec<String> = changed("parent", &a.0, &b.0).into_iter().collect();
+        let tables = differences(a.1.clone(), b.1.clone(), |a, b| {
+            let removed = changed("removed rows", a.removed, b.removed);
+            let mut changes = table_changes(a, b);
+            changes.extend(removed);
+            changes
+        });
+        for difference in tables {
+            let lines = difference.to_string();
+            changes.extend(lines.lines().map(str::to_owned));
+        }
+        changes
+    })
+}
+
 fn table_changes(a: &TableManifest, b: &TableManifest) -> Vec<String> {
     let columns = |t: &TableManifest| -> Vec<_> {
         let columns = t.columns.iter().zip(&t.column_digests);
@@ -265,6 +301,9 @@ impl fmt::Display for DumpDiff {
             for difference in all {
                 write!(f, "{difference}")?;
             }
+        }
+        for difference in &self.branches {
+            write!(f, "{difference}")?;
         }
         for difference in &self.history {
             write!(f, "history of {difference}")?;

@@ -23,10 +23,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("\"{file}\" is not a HeliosDB dump: {reason}")]
     NotADump { file: String, reason: String },
-    #[error("\"{file}\" is a dump of format {found}; this build reads format {supported}")]
+    #[error(
+        "\"{file}\" is a dump of format {found}; this build reads formats {oldest} to {supported}"
+    )]
     UnsupportedVersion {
         file: String,
         found: u32,
+        oldest: u32,
         supported: u32,
     },
     /// The file ends before what is in it does.

@@ -31,16 +31,23 @@ pub mod reader;
 pub mod source;
 mod writer;
 
-pub use compare::{HistoryComparison, IndexComparison, TableComparison, compare_tables};
+pub use compare::{
+    BranchComparison, BranchTable, HistoryComparison, IndexComparison, TableComparison,
+    compare_branches, compare_tables,
+};
 pub use describe::{
-    Described, NamedSequence, NamedTable, ObjectDescription, PluginDescription, Temporary,
+    Described, DescribedBranch, NamedSequence, NamedTable, ObjectDescription, PluginDescription,
+    Temporary,
 };
 pub use diff::{DumpDiff, diff, diff_history};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use export::export;
-pub use load::{LoadStats, load_state, load_tables};
-pub use manifest::{ColumnManifest, LeftOut, Manifest, StoreManifest, TableManifest};
+pub use load::{LoadStats, load_branches, load_state, load_tables};
+pub use manifest::{
+    BranchManifest, BranchesManifest, ColumnManifest, LeftOut, Manifest, StoreManifest,
+    TableManifest, TimelineIds,
+};
 pub use options::{CompareOptions, ExportOptions, LoadOptions};
 pub use progress::{Progress, Silent};
 pub use reader::Dump;

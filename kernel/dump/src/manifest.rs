@@ -13,6 +13,9 @@ use crate::digest::Digest;
 /// Commit times kept per table for comparing its history.
 pub const SAMPLES_MAX: usize = 16;
 
+/// Why branches are left out, before what there is of them.
+pub(crate) const BRANCHES_NOT_ASKED_FOR: &str = "not asked for: ";
+
 /// See the module's header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +44,9 @@ pub struct Manifest {
     pub plugins: Vec<PluginDescription>,
     pub stores: Vec<StoreManifest>,
     pub sequences: Vec<SequenceManifest>,
+    /// In dumps of version 3, which all have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branches: Option<BranchesManifest>,
     /// Of the configuration's text, when there is one.
     pub config: Option<Digest>,
     pub sections: Vec<SectionManifest>,
@@ -67,6 +73,9 @@ pub struct TableManifest {
     pub rows: u64,
     /// Versions that were replaced or deleted before the snapshot.
     pub superseded: u64,
+    /// Of a branch's table: rows from above that the branch deleted, before it wrote them if it ever did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed: u64,
     /// No row has this id or a higher one.
     pub next_row: u64,
     /// Of the rows, without regard to their order, ids and times.
@@ -143,6 +152,68 @@ pub struct SequenceManifest {
     pub name: Option<String>,
 }
 
+/// The ids of timelines in a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimelineIds {
+    /// The main timeline's, which has no parent.
+    pub main: u32,
+    /// No timeline ever had this id or a higher one.
+    pub next: u32,
+}
+
+/// Branches and tags: timelines that branched off from the main one, which is all else in the manifest, or from each
+/// other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchesManifest {
+    pub timelines: TimelineIds,
+    /// Where sequences go on, on whatever branch.
+    pub counters: Vec<SequenceManifest>,
+    /// Parents stand before those that branched off from them.
+    pub branches: Vec<BranchManifest>,
+}
+
+/// A branch or a tag, and what it alone holds: what it has from above is not repeated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchManifest {
+    pub id: u32,
+    pub name: String,
+    /// Nobody writes on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tag: bool,
+    pub parent: u32,
+    /// The newest time that both have in common. All that the branch holds is newer.
+    pub fork_ts: u64,
+    /// What the kernel keeps with the timeline.
+    pub note: String,
+    /// Versions of entries in system collections and stores.
+    pub entries: u64,
+    pub entries_digest: Digest,
+    /// Those that the branch wrote to, by what it calls them; counts and digests are of what it wrote.
+    pub tables: Vec<TableManifest>,
+    /// What the branch shows.
+    pub sequences: Vec<SequenceManifest>,
+}
+
+impl BranchManifest {
+    /// What to call it in a message.
+    pub fn label(&self) -> String {
+        let kind = if self.tag { "tag" } else { "branch" };
+        format!("{kind} {}", self.name)
+    }
+
+    /// The table with this collection, if the branch wrote to it.
+    pub fn table(&self, collection: u32) -> Option<&TableManifest> {
+        self.tables.iter().find(|t| t.collection == collection)
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Consecutive frames that belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +242,17 @@ impl Manifest {
     /// The section of this name.
     pub fn section(&self, name: &str) -> Option<&SectionManifest> {
         self.sections.iter().find(|s| s.name == name)
+    }
+
+    /// Branches and tags; none in a dump without them.
+    pub fn branches(&self) -> &[BranchManifest] {
+        self.branches.as_ref().map_or(&[], |all| &all.branches)
+    }
+
+    /// The branches and tags that were not asked for, in words.
+    pub fn branches_left_out(&self) -> Option<&str> {
+        let left_out = self.left_out.iter().find(|left| left.what == "branches")?;
+        left_out.why.strip_prefix(BRANCHES_NOT_ASKED_FOR)
     }
 
     /// Rows of all tables that exist.

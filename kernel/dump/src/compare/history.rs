@@ -11,13 +11,13 @@ use crate::manifest::TableManifest;
 
 /// Rows and the sum of their hashes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Sum {
-    rows: u64,
+pub(super) struct Sum {
+    pub rows: u64,
     digest: Digest,
 }
 
 impl Sum {
-    fn add(&mut self, row: Digest) {
+    pub fn add(&mut self, row: Digest) {
         self.rows += 1;
         self.digest += row;
     }
@@ -53,7 +53,7 @@ fn expected(comparing: &Comparing<'_>, table: &TableManifest, times: &[u64]) -> 
             let batch = batch?;
             let begins = ids(&batch, width + 1)?;
             let ends = match which {
-                RowVersions::Current => None,
+                RowVersions::Current | RowVersions::Removed => None,
                 RowVersions::Superseded => Some(ids(&batch, width + 2)?),
             };
             hasher.lines(&batch, Some(begins), ends, |line| {

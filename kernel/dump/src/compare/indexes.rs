@@ -6,13 +6,16 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use heliosdb_storage::ScanRequest;
+use heliosdb_storage::schema::{IndexDef, TableDef};
 use heliosdb_storage::view::index::entry_keys;
+use heliosdb_storage::{ReadView, ScanRequest};
 
 use super::{Comparing, IndexComparison};
 use crate::digest::{Digest, digest_of};
 use crate::error::Result;
 use crate::manifest::TableManifest;
+use crate::options::CompareOptions;
+use crate::progress::Progress;
 
 /// Entries and the sum of their hashes.
 #[derive(Default)]
@@ -46,35 +49,45 @@ pub(super) fn compare(
     let Some(index) = def.indexes.get(index) else {
         return Ok(None);
     };
+    let options = comparing.options;
+    let compared = compare_entries(&shown.view, &def, index, options, comparing.progress);
+    compared.map(Some)
+}
+
+/// The entries that a view shows of an index of `def`.
+pub(super) fn compare_entries(
+    view: &ReadView,
+    def: &TableDef,
+    index: &IndexDef,
+    options: &CompareOptions,
+    progress: &dyn Progress,
+) -> Result<IndexComparison> {
     let (mut rows, mut entries) = (Sum::default(), Sum::default());
     let request = ScanRequest {
         row_id: true,
         ..ScanRequest::columns(index.reads())
     };
-    for scan in shown.view.scan(Arc::new(def.clone()), request)? {
+    for scan in view.scan(Arc::new(def.clone()), request)? {
         for batch in scan {
-            comparing.options.interrupt.check()?;
+            options.interrupt.check()?;
             let batch = batch?;
-            entry_keys(&def, index, &batch, |row, key| {
+            entry_keys(def, index, &batch, |row, key| {
                 rows.add(key, &row.0.to_be_bytes());
             })?;
-            comparing.progress.advance(batch.num_rows() as u64);
+            progress.advance(batch.num_rows() as u64);
         }
     }
-    for entry in shown
-        .view
-        .range(index.id, Bound::Unbounded, Bound::Unbounded)?
-    {
+    for entry in view.range(index.id, Bound::Unbounded, Bound::Unbounded)? {
         let (key, row) = entry?;
         entries.add(&key, &row);
         if entries.entries.is_multiple_of(1024) {
-            comparing.options.interrupt.check()?;
+            options.interrupt.check()?;
         }
     }
-    Ok(Some(IndexComparison {
+    Ok(IndexComparison {
         collection: index.id.0,
         rows: rows.entries,
         entries: entries.entries,
         equal: rows.entries == entries.entries && rows.digest == entries.digest,
-    }))
+    })
 }

@@ -10,9 +10,12 @@
 //!   should be ([`history`]);
 //! * the **indexes**: their entries against the rows ([`indexes`]).
 //!
+//! Branches are compared apart ([`branches`]).
+//!
 //! Tables that only the database has are not looked at. What a table is called there is not known
 //! here; it is found by its collection id, which a load keeps.
 
+mod branches;
 mod content;
 mod history;
 mod indexes;
@@ -31,6 +34,8 @@ use crate::manifest::TableManifest;
 use crate::options::CompareOptions;
 use crate::progress::Progress;
 use crate::reader::Dump;
+
+pub use branches::{BranchComparison, BranchTable, compare_branches};
 
 use content::Content;
 

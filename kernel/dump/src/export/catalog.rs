@@ -42,7 +42,7 @@ pub(super) fn export(
     let mut frames = EntryFrames::default();
     for collection in collections {
         let mut last: Option<Vec<u8>> = None;
-        for version in export.view.versions(collection)? {
+        for version in versions(export.view, collection, &export.described.rewritten)? {
             export.interrupt().check()?;
             let mut version = version?;
             let temporary = &export.described.temporary.entries;
@@ -77,8 +77,20 @@ pub(super) fn export(
     frames.finish(pipeline)
 }
 
+/// The versions of a collection, as they go into the dump.
+pub(super) fn versions<'a>(
+    view: &ReadView,
+    collection: CollectionId,
+    rewritten: &'a [(CollectionId, Vec<Version>)],
+) -> Result<Box<dyn Iterator<Item = heliosdb_storage::Result<Version>> + 'a>> {
+    match rewritten.iter().find(|(id, _)| *id == collection) {
+        Some((_, versions)) => Ok(Box::new(versions.iter().cloned().map(Ok))),
+        None => Ok(Box::new(view.versions(collection)?)),
+    }
+}
+
 /// What of the plugin host's collections is in the dump.
-struct Live {
+pub(super) struct Live {
     /// Keys of the directory's rows of live stores.
     stores: HashSet<Vec<u8>>,
     /// Their collections.
@@ -88,7 +100,7 @@ struct Live {
 }
 
 impl Live {
-    fn new(view: &ReadView) -> Result<Live> {
+    pub(super) fn new(view: &ReadView) -> Result<Live> {
         let mut stores = store::stores(view)?;
         stores.retain(|store| store.state == StoreState::Live);
         let mut steps = migrations(view)?;
@@ -120,7 +132,7 @@ impl Live {
     }
 
     /// Whether a version of the directory is in the dump; it may lose its value.
-    fn keep(&self, version: &mut Version) -> Result<bool> {
+    pub(super) fn keep(&self, version: &mut Version) -> Result<bool> {
         if !self.stores.contains(&version.key) {
             return Ok(false);
         }

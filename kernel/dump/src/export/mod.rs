@@ -7,6 +7,7 @@
 //! * every **live store** of a plugin, with its versions ([`stores`]);
 //! * every **table** that ever was, with its superseded versions, or without history the live ones
 //!   ([`tables`]);
+//! * of every **branch** and tag that is described what it alone holds ([`branches`]);
 //! * the configuration's text, and where the sequences stand.
 //!
 //! Indexes are not: their entries follow from the rows. Nor is what a migration keeps to go back to,
@@ -23,15 +24,16 @@ use heliosdb_storage::ids::{CollectionId, Ts};
 use heliosdb_storage::{Engine, Interrupt, ReadView};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::describe::Described;
+use crate::describe::{Described, Temporary};
 use crate::digest::digest_of;
 use crate::error::{Error, Result};
-use crate::format::{FORMAT_VERSION, FRAME_RAW_BYTES, FrameKind, section};
-use crate::manifest::{LeftOut, Manifest, SequenceManifest};
+use crate::format::{FORMAT_VERSION, FORMAT_WITH_BRANCHES, FRAME_RAW_BYTES, FrameKind, section};
+use crate::manifest::{BRANCHES_NOT_ASKED_FOR, LeftOut, Manifest, SequenceManifest};
 use crate::options::{ExportOptions, LEVELS};
 use crate::progress::Progress;
 use crate::writer::{Payload, Pipeline, Writer};
 
+mod branches;
 mod catalog;
 mod samples;
 mod stores;
@@ -64,7 +66,15 @@ pub fn export(
     // before the rows: what is set back while they are written is not of this view's time.
     let sequences = sequences(engine, &described);
     engine.wait_durable(view.ts())?;
-    let writer = Writer::new(out, random_uuid()?)?;
+    let version = match described.branches.is_empty() {
+        true => FORMAT_VERSION,
+        false => FORMAT_WITH_BRANCHES,
+    };
+    if version == FORMAT_WITH_BRANCHES && !options.history {
+        let what = "branches go on from the past of others, and a dump without history has none";
+        return Err(heliosdb_storage::Error::invalid(what).into());
+    }
+    let writer = Writer::new(out, version, random_uuid()?)?;
     Pipeline::run(writer, options.level, |pipeline| {
         let export = Export {
             view,
@@ -101,6 +111,16 @@ impl Export<'_> {
         let stores = stores::export(self, pipeline, &mut oldest)?;
         self.progress.end();
         let mut tables = tables::export(self, pipeline, &mut oldest)?;
+        let mut branches = match self.described.branches.is_empty() {
+            true => None,
+            false => Some(branches::export(
+                self,
+                engine,
+                &sequences,
+                pipeline,
+                &mut oldest,
+            )?),
+        };
         let config = self.described.config.as_ref();
         let config = config.filter(|_| self.options.config);
         if let Some(config) = config {
@@ -112,15 +132,17 @@ impl Export<'_> {
             false => snapshot_ts,
         };
         let oldest_ts = since(engine.oldest_ts());
-        for table in &mut tables {
+        let of_branches = branches.iter_mut().flat_map(|all| &mut all.branches);
+        let of_branches = of_branches.flat_map(|branch| &mut branch.tables);
+        for table in tables.iter_mut().chain(of_branches) {
             let own = since(engine.oldest_ts_of(CollectionId(table.collection)));
             table.oldest_ts = Some(own).filter(|own| *own != oldest_ts);
         }
         Ok(Manifest {
+            // The writer knows it, and the id.
             format: FORMAT_VERSION,
             edition: described.edition.clone(),
             kernel_version: env!("CARGO_PKG_VERSION").to_owned(),
-            // The writer knows it.
             dump_id: String::new(),
             created_at_micros: engine.now_micros(),
             database: described.database.clone(),
@@ -133,6 +155,7 @@ impl Export<'_> {
             plugins: described.plugins.clone(),
             stores,
             sequences,
+            branches,
             next_collection: engine.next_collection().0,
             config: config.map(|config| digest_of(config.as_bytes())),
             sections: Vec::new(),
@@ -143,6 +166,7 @@ impl Export<'_> {
         let mut included = vec!["catalog", "tables", "sequences", "plugin stores"];
         let mut add = |what, wanted| included.extend(Some(what).filter(|_| wanted));
         add("history", self.options.history);
+        add("branches", !self.described.branches.is_empty());
         add(
             "configuration",
             self.options.config && self.described.config.is_some(),
@@ -165,7 +189,18 @@ impl Export<'_> {
         }
         let none = |wanted| if wanted { "there are none" } else { not_asked };
         add("materialized views", none(self.options.views));
-        add("branches", none(self.options.branches));
+        let described = self.described;
+        match (&described.branches_left_out, described.branches.is_empty()) {
+            (Some(some), _) => add("branches", &format!("{BRANCHES_NOT_ASKED_FOR}{some}")),
+            (None, true) => add("branches", none(self.options.branches)),
+            (None, false) => {}
+        }
+        for (store, branch) in branches::stores_left_out(self)? {
+            add(
+                &format!("store {store} on {branch}"),
+                "it was migrated on the main timeline since",
+            );
+        }
         match (&self.described.config, self.options.config) {
             (_, false) => add("configuration", not_asked),
             (None, true) => add("configuration", "there is no configuration file"),
@@ -218,8 +253,17 @@ fn export_config(config: &str, pipeline: &mut Pipeline<'_>) -> Result<()> {
 fn sequences(engine: &Engine, described: &Described) -> Vec<SequenceManifest> {
     let names = described.sequences.iter();
     let names: HashMap<u32, &String> = names.map(|s| (s.collection, &s.name)).collect();
-    let temporary = &described.temporary.collections;
-    let all = engine.sequences().into_iter();
+    sequences_of(engine.sequences(), names, &described.temporary)
+}
+
+/// Where sequences stand that are not temporary, by id.
+fn sequences_of(
+    all: Vec<(CollectionId, i64, bool)>,
+    names: HashMap<u32, &String>,
+    temporary: &Temporary,
+) -> Vec<SequenceManifest> {
+    let temporary = &temporary.collections;
+    let all = all.into_iter();
     let all = all.filter(|(collection, ..)| !temporary.contains(collection));
     let mut all: Vec<SequenceManifest> = all
         .map(|(collection, value, is_called)| SequenceManifest {

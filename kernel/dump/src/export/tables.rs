@@ -5,7 +5,7 @@ use std::sync::Arc;
 use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
 use heliosdb_storage::ids::CollectionId;
 use heliosdb_storage::schema::TableDef;
-use heliosdb_storage::view::{EverTable, RowVersions};
+use heliosdb_storage::view::{EverTable, ReadView, RowVersions};
 
 use super::samples::Samples;
 use super::{Export, Oldest};
@@ -53,7 +53,7 @@ fn export_table(
 ) -> Result<TableManifest> {
     let id = table.def.id;
     let (name, columns) = match table.live {
-        true => named(export, &current(export, id)?)?,
+        true => named(&export.described.tables, &current(export.view, id)?)?,
         false => (None, unnamed(&table.def)),
     };
     let dropped: Vec<bool> = columns.iter().map(|column| column.dropped).collect();
@@ -110,6 +110,7 @@ fn export_table(
         columns,
         rows: digest.rows(),
         superseded: digest.superseded(),
+        removed: 0,
         next_row: export.view.next_row(id).0,
         digest: digest.values(),
         column_digests: digest.columns().to_vec(),
@@ -123,16 +124,19 @@ fn export_table(
 }
 
 /// The definition that the view shows.
-fn current(export: &Export<'_>, id: CollectionId) -> Result<TableDef> {
-    match export.view.get(CATALOG, &catalog_key(id))? {
+pub(super) fn current(view: &ReadView, id: CollectionId) -> Result<TableDef> {
+    match view.get(CATALOG, &catalog_key(id))? {
         Some(value) => Ok(decode_table(id, &value)?),
         None => Err(Error::Description(format!("table {id} is not there"))),
     }
 }
 
 /// What a live table is called, checked against what storage has.
-fn named(export: &Export<'_>, def: &TableDef) -> Result<(Option<String>, Vec<ColumnManifest>)> {
-    let mut tables = export.described.tables.iter();
+pub(super) fn named(
+    tables: &[NamedTable],
+    def: &TableDef,
+) -> Result<(Option<String>, Vec<ColumnManifest>)> {
+    let mut tables = tables.iter();
     let Some(NamedTable { name, columns, .. }) = tables.find(|t| t.collection == def.id.0) else {
         return Err(Error::Description(format!("table {} has no name", def.id)));
     };
@@ -152,7 +156,7 @@ fn named(export: &Export<'_>, def: &TableDef) -> Result<(Option<String>, Vec<Col
 }
 
 /// The columns of a table whose names are gone with it.
-fn unnamed(def: &TableDef) -> Vec<ColumnManifest> {
+pub(super) fn unnamed(def: &TableDef) -> Vec<ColumnManifest> {
     let columns = def.columns.iter().enumerate();
     columns
         .map(|(index, column)| ColumnManifest {

@@ -1,4 +1,5 @@
-//! The dump file, version 2: the one home of its bytes.
+//! The dump file, versions 2 and 3: the one home of its bytes. Version 3 is version 2 with branches, and is written
+//! when there are some; they differ in the number, and in what sections and manifest may have.
 //!
 //! ```text
 //! ┌────────────────────┐ 0
@@ -44,8 +45,10 @@ pub(crate) use frame::{FRAME_HEADER_BYTES, FrameCodec, FrameHeader, FrameKind};
 pub(crate) use header::HEADER_BYTES;
 pub(crate) use trailer::{TRAILER_BYTES, Trailer};
 
-/// The version that this build writes and reads. Version 1 was never written by a release.
+/// The version of dumps without branches. Version 1 was never written by a release.
 pub const FORMAT_VERSION: u32 = 2;
+/// The version of dumps with branches: who does not know them must not take the rest for all there is.
+pub const FORMAT_WITH_BRANCHES: u32 = 3;
 /// What a dump begins with.
 pub const HEADER_MAGIC: [u8; 8] = *b"HELIODMP";
 /// What a dump ends with.

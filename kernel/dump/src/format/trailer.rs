@@ -7,7 +7,7 @@
 //!
 //! `manifest_bytes` is the frame with its header.
 
-use super::{CHECKED_BYTES, FORMAT_VERSION, TRAILER_MAGIC, Wrong, part};
+use super::{CHECKED_BYTES, TRAILER_MAGIC, Wrong, part};
 
 pub const TRAILER_BYTES: usize = 40;
 
@@ -20,6 +20,8 @@ pub(crate) struct Trailer {
     pub manifest_bytes: u32,
     pub sections: u32,
     pub file_bytes: u64,
+    /// As in the header.
+    pub version: u32,
 }
 
 impl Trailer {
@@ -29,7 +31,7 @@ impl Trailer {
         out[8..12].copy_from_slice(&self.manifest_bytes.to_le_bytes());
         out[12..16].copy_from_slice(&self.sections.to_le_bytes());
         out[16..24].copy_from_slice(&self.file_bytes.to_le_bytes());
-        out[24..28].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[24..28].copy_from_slice(&self.version.to_le_bytes());
         let crc = crc32c::crc32c(&out[..CHECKED_BYTES]);
         out[28..32].copy_from_slice(&crc.to_le_bytes());
         out[32..].copy_from_slice(&TRAILER_MAGIC);
@@ -51,16 +53,12 @@ impl Trailer {
                 format!("\"{}\"", bytes[32..].escape_ascii()),
             ));
         }
-        let version = u32::from_le_bytes(part(bytes, 24));
-        if version != FORMAT_VERSION {
-            let expected = format!("version {FORMAT_VERSION}, as in the header");
-            return Err(Wrong::new("the trailer", offset + 24, expected, version));
-        }
         Ok(Trailer {
             manifest_offset: u64::from_le_bytes(part(bytes, 0)),
             manifest_bytes: u32::from_le_bytes(part(bytes, 8)),
             sections: u32::from_le_bytes(part(bytes, 12)),
             file_bytes: u64::from_le_bytes(part(bytes, 16)),
+            version: u32::from_le_bytes(part(bytes, 24)),
         })
     }
 }

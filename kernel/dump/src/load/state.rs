@@ -9,7 +9,7 @@ use heliosdb_storage::{Engine, LoadedState, Loader, SortedLoader};
 use crate::error::{Error, Result};
 use crate::export::StoreCounter;
 use crate::format::section;
-use crate::manifest::{Manifest, StoreManifest};
+use crate::manifest::{Manifest, SequenceManifest, StoreManifest};
 use crate::options::LoadOptions;
 use crate::progress::Progress;
 use crate::reader::Dump;
@@ -47,12 +47,19 @@ pub fn load_state(
     }
     options.interrupt.check()?;
     loader.publish(state(manifest))?;
+    show_sequences(manifest, engine)?;
     progress.end();
     Ok(())
 }
 
+/// Whoever draws a value from now on draws what no branch was given.
 fn state(manifest: &Manifest) -> LoadedState {
-    let sequences = manifest.sequences.iter();
+    let going_on = |shown: &SequenceManifest| {
+        let counters = manifest.branches.iter().flat_map(|all| &all.counters);
+        let mut counters = counters.filter(|counter| counter.collection == shown.collection);
+        counters.next().unwrap_or(shown).clone()
+    };
+    let sequences = manifest.sequences.iter().map(going_on);
     LoadedState {
         last_ts: Ts(manifest.snapshot_ts),
         history_from: Ts(manifest.oldest_ts),
@@ -63,6 +70,17 @@ fn state(manifest: &Manifest) -> LoadedState {
             .collect(),
         next_rows: Vec::new(),
     }
+}
+
+/// Let the main timeline show what it showed, where branches are further on.
+fn show_sequences(manifest: &Manifest, engine: &Engine) -> Result<()> {
+    if manifest.branches.is_some() {
+        for s in &manifest.sequences {
+            let state = (CollectionId(s.collection), s.value, s.is_called);
+            engine.load_sequence(engine.main_timeline(), state, false)?;
+        }
+    }
+    Ok(())
 }
 
 fn load_catalog(
@@ -132,6 +150,6 @@ fn load_store(
     }
 }
 
-fn push(sorted: &mut SortedLoader, version: &Version) -> Result<()> {
+pub(super) fn push(sorted: &mut SortedLoader, version: &Version) -> Result<()> {
     Ok(sorted.push(&version.key, version.begin, version.value.as_deref())?)
 }

@@ -1,6 +1,6 @@
 //! The second part of a load: the tables, on two threads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -8,13 +8,13 @@ use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
 use heliosdb_storage::ids::{CollectionId, RowId, Ts};
 use heliosdb_storage::schema::TableDef;
 use heliosdb_storage::view::RowVersions;
-use heliosdb_storage::{Engine, LoadedState, Loader, ReadView};
+use heliosdb_storage::{DroppedIndex, Engine, LoadedState, Loader, ReadView};
 
 use crate::crew::{self, Work};
 use crate::digest::TableDigest;
 use crate::error::{Error, Result, counted};
 use crate::format::FrameHeader;
-use crate::manifest::TableManifest;
+use crate::manifest::{Manifest, TableManifest};
 use crate::options::LoadOptions;
 use crate::progress::Progress;
 use crate::reader::Dump;
@@ -102,6 +102,8 @@ pub fn load_tables(
 struct Job<'a> {
     table: &'a TableManifest,
     def: TableDef,
+    /// Indexes that it has no more, and branches have.
+    dropped_indexes: Vec<DroppedIndex>,
     dropped: Vec<bool>,
     /// Of its current rows, then of its superseded ones.
     frames: Vec<(&'a FrameHeader, RowVersions)>,
@@ -112,6 +114,12 @@ fn jobs<'a>(dump: &'a Dump, view: &ReadView) -> Result<Vec<Job<'a>>> {
     let ever = view.tables_ever()?.into_iter();
     let mut ever: HashMap<u32, _> = ever.map(|table| (table.def.id.0, table)).collect();
     let mut jobs = Vec::new();
+    let manifest = dump.manifest();
+    let main = manifest.branches.as_ref().map(|all| all.timelines.main);
+    let mut dropped = match main {
+        Some(main) => view.dropped_indexes(&forks(manifest, main))?,
+        None => BTreeMap::new(),
+    };
     for table in &dump.manifest().tables {
         let what = || format!("table {}", table.label());
         let Some(found) = ever.remove(&table.collection) else {
@@ -147,6 +155,7 @@ fn jobs<'a>(dump: &'a Dump, view: &ReadView) -> Result<Vec<Job<'a>>> {
         }
         jobs.push(Job {
             table,
+            dropped_indexes: dropped.remove(&def.id).unwrap_or_default(),
             def,
             dropped: table.columns.iter().map(|column| column.dropped).collect(),
             frames,
@@ -160,6 +169,13 @@ fn jobs<'a>(dump: &'a Dump, view: &ReadView) -> Result<Vec<Job<'a>>> {
             format!("table {table}"),
         )),
     }
+}
+
+/// When branches went on from a timeline.
+pub(super) fn forks(manifest: &Manifest, timeline: u32) -> Vec<Ts> {
+    let branches = manifest.branches().iter();
+    let of_it = branches.filter(|branch| branch.parent == timeline);
+    of_it.map(|branch| Ts(branch.fork_ts)).collect()
 }
 
 struct Tables<'a> {
@@ -196,6 +212,7 @@ impl Work for Tables<'_> {
             match which {
                 RowVersions::Current => digest.add_current(batch)?,
                 RowVersions::Superseded => digest.add_superseded(batch)?,
+                RowVersions::Removed => {}
             }
         }
         Ok(Prepared {
@@ -212,13 +229,14 @@ impl Work for Tables<'_> {
         next: &mut dyn FnMut() -> Result<Option<Prepared>>,
     ) -> Result<heliosdb_storage::LoadedTable> {
         let job = &self.jobs[table];
-        let mut loader = self.loader.table(&job.def)?;
+        let mut loader = self.loader.table_with(&job.def, &job.dropped_indexes)?;
         let mut digest = TableDigest::new(&job.dropped);
         while let Some(piece) = next()? {
             for batch in &piece.batches {
                 match piece.which {
                     RowVersions::Current => loader.push_current(batch)?,
                     RowVersions::Superseded => loader.push_superseded(batch)?,
+                    RowVersions::Removed => loader.push_removed(batch)?,
                 }
             }
             digest.merge(&piece.digest);
@@ -231,7 +249,7 @@ impl Work for Tables<'_> {
 }
 
 /// Is what was read what the manifest says?
-fn check(table: &TableManifest, digest: &TableDigest) -> Result<()> {
+pub(super) fn check(table: &TableManifest, digest: &TableDigest) -> Result<()> {
     let what = || format!("table {}", table.label());
     let counts = |rows: u64, superseded: u64| {
         let (rows, before) = (counted(rows, "row"), counted(superseded, "version"));

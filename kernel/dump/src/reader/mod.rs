@@ -110,6 +110,18 @@ impl Dump {
         Ok(Rows::new(self, self.row_frames(table, which)?))
     }
 
+    /// The same of what a branch wrote.
+    pub fn branch_rows(&self, branch: u32, table: u32, which: RowVersions) -> Result<Rows<'_>> {
+        let name = section::branch_rows(branch, table, which);
+        Ok(Rows::new(self, self.frames_or_none(&name)?))
+    }
+
+    /// The versions that a branch wrote to system collections and stores, as [`Dump::entries`] has them.
+    pub fn branch_entries(&self, branch: u32) -> Result<Entries<'_>> {
+        let name = section::branch_catalog(branch);
+        Ok(Entries::new(self, self.frames_or_none(&name)?))
+    }
+
     /// The frames of [`Dump::rows`], for those who decode them in parallel.
     pub(crate) fn row_frames(&self, table: u32, which: RowVersions) -> Result<&[FrameHeader]> {
         if self.manifest.table(table).is_none() {
@@ -117,8 +129,16 @@ impl Dump {
         }
         match (self.frames(&section::rows(table, which)), which) {
             // Without superseded versions there is no section.
-            (Err(Error::NoSection(_)), RowVersions::Superseded) => Ok(&[]),
+            (Err(Error::NoSection(_)), RowVersions::Superseded | RowVersions::Removed) => Ok(&[]),
             (frames, _) => frames,
+        }
+    }
+
+    /// Of a section that is left out when there is nothing in it.
+    fn frames_or_none(&self, name: &str) -> Result<&[FrameHeader]> {
+        match self.frames(name) {
+            Err(Error::NoSection(_)) => Ok(&[]),
+            frames => frames,
         }
     }
 

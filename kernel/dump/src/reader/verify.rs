@@ -13,10 +13,10 @@ use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
 use crate::format::header::{self, Header};
 use crate::format::{
-    FORMAT_VERSION, FRAME_HEADER_BYTES, FrameHeader, FrameKind, HEADER_BYTES, HEADER_MAGIC,
-    TRAILER_BYTES, Trailer, Wrong, section,
+    FORMAT_VERSION, FORMAT_WITH_BRANCHES, FRAME_HEADER_BYTES, FrameHeader, FrameKind, HEADER_BYTES,
+    HEADER_MAGIC, TRAILER_BYTES, Trailer, Wrong, section,
 };
-use crate::manifest::{Manifest, SectionManifest};
+use crate::manifest::{BranchManifest, Manifest, SectionManifest, TimelineIds};
 use crate::progress::Progress;
 use crate::writer::uuid;
 
@@ -97,7 +97,7 @@ pub(super) fn verify(input: &Input, progress: &dyn Progress) -> Result<Verified>
 }
 
 fn walk(input: &Input, progress: &dyn Progress) -> Result<Verified> {
-    let id = check_header(input)?;
+    let (version, id) = check_header(input)?;
     progress.advance(HEADER_BYTES as u64);
     let mut offset = HEADER_BYTES as u64;
     let mut sections = Sections::default();
@@ -106,7 +106,7 @@ fn walk(input: &Input, progress: &dyn Progress) -> Result<Verified> {
         let frame = FrameHeader::decode(&header, offset).map_err(|wrong| input.damaged(wrong))?;
         if frame.kind == FrameKind::Manifest {
             sections.end();
-            return finish(input, progress, id, sections.done, frame);
+            return finish(input, progress, (version, id), sections.done, frame);
         }
         sections.add(&frame).map_err(|expected| {
             let found = format!("frame {} of section {}", frame.number, frame.section);
@@ -122,8 +122,8 @@ fn walk(input: &Input, progress: &dyn Progress) -> Result<Verified> {
     }
 }
 
-/// The dump's id.
-fn check_header(input: &Input) -> Result<[u8; 16]> {
+/// The dump's version and id.
+fn check_header(input: &Input) -> Result<(u32, [u8; 16])> {
     let mut magic = [0; HEADER_MAGIC.len()];
     let count = input.read(&mut magic, 0)?;
     let not_a_dump = |reason: &str| Error::NotADump {
@@ -138,11 +138,12 @@ fn check_header(input: &Input) -> Result<[u8; 16]> {
     }
     let bytes = input.array::<HEADER_BYTES>(0, "the header")?;
     match header::decode(&bytes).map_err(|wrong| input.damaged(wrong))? {
-        Header::Known(id) => Ok(id),
+        Header::Known(version, id) => Ok((version, id)),
         Header::Version(found) => Err(Error::UnsupportedVersion {
             file: input.name.clone(),
             found,
-            supported: FORMAT_VERSION,
+            oldest: FORMAT_VERSION,
+            supported: FORMAT_WITH_BRANCHES,
         }),
         Header::NotADump => Err(not_a_dump("it begins with something else")),
     }
@@ -152,7 +153,7 @@ fn check_header(input: &Input) -> Result<[u8; 16]> {
 fn finish(
     input: &Input,
     progress: &dyn Progress,
-    id: [u8; 16],
+    (version, id): (u32, [u8; 16]),
     sections: Vec<Section>,
     frame: FrameHeader,
 ) -> Result<Verified> {
@@ -165,6 +166,7 @@ fn finish(
         manifest_bytes: frame.frame_bytes() as u32,
         sections: frame.section,
         file_bytes: end + TRAILER_BYTES as u64,
+        version,
     };
     if trailer != expected {
         let (expected, found) = (format!("{expected:?}"), format!("{trailer:?}"));
@@ -182,7 +184,8 @@ fn finish(
     };
     let manifest: Manifest = serde_json::from_slice(&raw)
         .map_err(|e| wrong("what this build knows".to_owned(), e.to_string()))?;
-    check(&manifest, id, &sections, &frame).map_err(|(expected, found)| wrong(expected, found))?;
+    check(&manifest, (version, id), &sections, &frame)
+        .map_err(|(expected, found)| wrong(expected, found))?;
     progress.advance(frame.frame_bytes() + TRAILER_BYTES as u64);
     let mut frames = vec![Vec::new(); manifest.sections.len()];
     for section in sections {
@@ -197,11 +200,16 @@ type Unfit = (String, String);
 /// Does the manifest fit the file, and itself?
 fn check(
     manifest: &Manifest,
-    id: [u8; 16],
+    (version, id): (u32, [u8; 16]),
     sections: &[Section],
     frame: &FrameHeader,
 ) -> Result<(), Unfit> {
-    equal("format", FORMAT_VERSION, manifest.format)?;
+    equal("format", version, manifest.format)?;
+    match (version == FORMAT_WITH_BRANCHES, manifest.branches.is_some()) {
+        (true, false) => return Err(("branches".to_owned(), "none".to_owned())),
+        (false, true) => return Err(("no branches".to_owned(), "some".to_owned())),
+        _ => {}
+    }
     equal(
         "dump id, as in the header,",
         uuid(id),
@@ -265,6 +273,48 @@ fn check_section(said: &SectionManifest, read: Option<&Section>, offset: u64) ->
     }
 }
 
+/// What sections a branch has, when it fits the others.
+fn sections_of(manifest: &Manifest, branch: &BranchManifest) -> Result<Vec<(String, u64)>, Unfit> {
+    use heliosdb_storage::view::RowVersions::{Current, Removed, Superseded};
+    let ids = manifest.branches.as_ref().map(|all| &all.timelines);
+    let Some(TimelineIds { main, next }) = ids else {
+        return Err(("ids of timelines".to_owned(), "none".to_owned()));
+    };
+    let before = manifest.branches().iter().take_while(|b| b.id != branch.id);
+    let mut parents = before.map(|b| (b.id, b.fork_ts)).chain([(*main, 0)]);
+    let parent = parents.find(|(id, _)| *id == branch.parent);
+    let fits = parent.is_some_and(|(_, fork)| fork <= branch.fork_ts);
+    let known = *main < branch.id && branch.parent < branch.id && branch.id < *next;
+    if !fits || !known || branch.fork_ts > manifest.snapshot_ts {
+        let expected = format!("{} behind its parent", branch.label());
+        return Err((
+            expected,
+            format!("timeline {} of {}", branch.id, branch.parent),
+        ));
+    }
+    let mut wanted = Vec::new();
+    if branch.entries > 0 {
+        wanted.push((section::branch_catalog(branch.id), branch.entries));
+    }
+    for table in &branch.tables {
+        if table.columns.len() != table.column_digests.len() {
+            let expected = format!("{} digests of columns", table.columns.len());
+            return Err((expected, table.column_digests.len().to_string()));
+        }
+        for (which, items) in [
+            (Current, table.rows),
+            (Superseded, table.superseded),
+            (Removed, table.removed),
+        ] {
+            if items > 0 {
+                let name = section::branch_rows(branch.id, table.collection, which);
+                wanted.push((name, items));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
 /// Do the tables and stores have the sections they need, and no other?
 fn check_content(manifest: &Manifest) -> Result<(), Unfit> {
     use heliosdb_storage::view::RowVersions::{Current, Superseded};
@@ -289,6 +339,9 @@ fn check_content(manifest: &Manifest) -> Result<(), Unfit> {
                 table.superseded,
             ));
         }
+    }
+    for branch in manifest.branches() {
+        wanted.extend(sections_of(manifest, branch)?);
     }
     for store in &manifest.stores {
         wanted.push((section::store(store), store.versions));

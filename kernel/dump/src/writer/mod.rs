@@ -79,6 +79,7 @@ impl Packer {
 /// See the module's header.
 pub(crate) struct Writer<'a> {
     out: &'a mut dyn Write,
+    version: u32,
     id: [u8; 16],
     /// Of the next byte.
     offset: u64,
@@ -89,16 +90,17 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Begin a dump.
-    pub fn new(out: &'a mut dyn Write, id: [u8; 16]) -> Result<Writer<'a>> {
+    /// Begin a dump of a version.
+    pub fn new(out: &'a mut dyn Write, version: u32, id: [u8; 16]) -> Result<Writer<'a>> {
         let mut writer = Writer {
             out,
+            version,
             id,
             offset: 0,
             sections: Vec::new(),
             digest: XxHash3_128::new(),
         };
-        writer.write(&header::encode(id))?;
+        writer.write(&header::encode(version, id))?;
         debug_assert_eq!(writer.offset, HEADER_BYTES as u64);
         Ok(writer)
     }
@@ -156,6 +158,7 @@ impl<'a> Writer<'a> {
     /// Write the manifest, with the sections filled in, and the end of the file.
     pub fn finish(mut self, mut manifest: Manifest, packer: &mut Packer) -> Result<Manifest> {
         self.end_section();
+        manifest.format = self.version;
         manifest.dump_id = uuid(self.id);
         manifest.sections = std::mem::take(&mut self.sections);
         let raw = serde_json::to_vec(&manifest).map_err(|e| Error::Write(e.into()))?;
@@ -184,6 +187,7 @@ impl<'a> Writer<'a> {
             manifest_bytes: header.frame_bytes() as u32,
             sections,
             file_bytes: self.offset + TRAILER_BYTES as u64,
+            version: self.version,
         };
         self.write(&trailer.encode())?;
         self.out.flush().map_err(Error::Write)?;

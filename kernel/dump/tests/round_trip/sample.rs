@@ -47,7 +47,13 @@ pub const SYSTEM: CollectionId = CollectionId(16);
 
 pub struct Database {
     pub engine: Engine,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+}
+
+impl Database {
+    pub fn directory(&self) -> &std::path::Path {
+        self.dir.path()
+    }
 }
 
 pub fn empty() -> Database {
@@ -58,7 +64,7 @@ pub fn empty() -> Database {
         ..Options::default()
     };
     let engine = Engine::open(disk, options).unwrap();
-    Database { engine, _dir: dir }
+    Database { engine, dir }
 }
 
 pub fn commit<R>(engine: &Engine, work: impl FnOnce(&mut Transaction) -> R) -> (R, Ts) {
@@ -367,6 +373,7 @@ pub fn describe(view: &ReadView) -> Described {
         config: Some("[server]\nlisten = \"127.0.0.1:0\"\n".to_owned()),
         system_collections: vec![SYSTEM],
         temporary: Temporary::default(),
+        ..Described::default()
     }
 }
 

@@ -181,6 +181,7 @@ fn with_manifest_text(whole: &[u8], text: &str) -> Vec<u8> {
         manifest_bytes: header.frame_bytes() as u32,
         sections: section,
         file_bytes: (out.len() + TRAILER_BYTES) as u64,
+        version: crate::format::FORMAT_VERSION,
     };
     out.extend(trailer.encode());
     out
@@ -193,6 +194,13 @@ fn a_manifest_that_does_not_fit_the_file_is_refused() {
     let changes: &[(&str, Change)] = &[
         ("format", |m| m.format = 1),
         ("id", |m| m.dump_id.replace_range(..1, "f")),
+        ("branches in version 2", |m| {
+            m.branches = Some(BranchesManifest {
+                timelines: TimelineIds { main: 1, next: 2 },
+                counters: Vec::new(),
+                branches: Vec::new(),
+            });
+        }),
         ("times", |m| m.oldest_ts = m.snapshot_ts + 1),
         ("a section too few", |m| drop(m.sections.pop())),
         ("a section too many", |m| {
@@ -267,12 +275,14 @@ fn other_files_and_other_versions_are_told_by_name() {
         expect_test::expect![[r#""my.dump" is cut off: it ends at byte 5, inside the header"#]],
     );
     let mut newer = small_dump();
-    newer[8] = 3;
+    newer[8] = 4;
     let crc = crc32c::crc32c(&newer[..28]);
     newer[28..32].copy_from_slice(&crc.to_le_bytes());
     check(
         newer,
-        expect_test::expect![[r#""my.dump" is a dump of format 3; this build reads format 2"#]],
+        expect_test::expect![[
+            r#""my.dump" is a dump of format 4; this build reads formats 2 to 3"#
+        ]],
     );
     let mut damaged = small_dump();
     damaged[100] ^= 4;

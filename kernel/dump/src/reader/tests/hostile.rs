@@ -19,7 +19,12 @@ fn claim(raw_bytes: u32, stored_bytes: u32, payload: &[u8]) -> Vec<u8> {
         position: HEADER_BYTES as u64,
         payload_crc: crc32c::crc32c(payload),
     };
-    [&header::encode(ID)[..], &frame.encode(), payload].concat()
+    [
+        &header::encode(FORMAT_VERSION, ID)[..],
+        &frame.encode(),
+        payload,
+    ]
+    .concat()
 }
 
 #[test]
@@ -102,7 +107,7 @@ proptest! {
     #[test]
     fn random_bytes_are_not_a_dump(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(open(bytes.clone()).is_err());
-        let behind_a_header = [&header::encode(ID)[..], &bytes].concat();
+        let behind_a_header = [&header::encode(FORMAT_VERSION, ID)[..], &bytes].concat();
         prop_assert!(open(behind_a_header).is_err());
         let raw_bytes = 1 + bytes.len() as u32;
         prop_assert!(open(claim(raw_bytes, raw_bytes - 1, &bytes)).is_err());

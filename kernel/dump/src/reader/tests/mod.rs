@@ -9,9 +9,14 @@ use heliosdb_storage::view::{RowVersions, Version};
 use super::*;
 use crate::Silent;
 use crate::describe::{ObjectDescription, PluginDescription};
+use crate::digest::VersionsDigest;
 use crate::digest::{Digest, TableDigest, digest_of};
 use crate::format::entry::Entry;
-use crate::manifest::{ColumnManifest, LeftOut, SequenceManifest, StoreManifest, TableManifest};
+use crate::format::{FORMAT_VERSION, FORMAT_WITH_BRANCHES};
+use crate::manifest::{
+    BranchManifest, BranchesManifest, ColumnManifest, LeftOut, SequenceManifest, StoreManifest,
+    TableManifest, TimelineIds,
+};
 use crate::writer::{EntryFrames, Packer, Payload, Pipeline, RowFrames, Writer};
 
 mod damage;
@@ -125,15 +130,29 @@ pub(crate) fn empty_manifest() -> Manifest {
             is_called: true,
             name: None,
         }],
+        branches: None,
         config: None,
         sections: Vec::new(),
     }
 }
 
-/// Every kind of section; two frames in that of the table.
+/// Every kind of section but those of branches; two frames in that of the table.
 pub(crate) fn small_dump() -> Vec<u8> {
+    dump_of(false)
+}
+
+/// The same with a branch, and a tag of it.
+fn small_dump_with_branches() -> Vec<u8> {
+    dump_of(true)
+}
+
+fn dump_of(branches: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    let writer = Writer::new(&mut out, ID).unwrap();
+    let version = match branches {
+        false => FORMAT_VERSION,
+        true => FORMAT_WITH_BRANCHES,
+    };
+    let writer = Writer::new(&mut out, version, ID).unwrap();
     let mut digest = TableDigest::new(&[false, false]);
     let config = "[server]\n";
     Pipeline::run(writer, 3, |pipeline| {
@@ -178,6 +197,7 @@ pub(crate) fn small_dump() -> Vec<u8> {
                 columns: vec![column("a", "bigint"), column("b", "text")],
                 rows: digest.rows(),
                 superseded: digest.superseded(),
+                removed: 0,
                 next_row: 70,
                 digest: digest.values(),
                 column_digests: digest.columns().to_vec(),
@@ -191,6 +211,7 @@ pub(crate) fn small_dump() -> Vec<u8> {
                 columns: vec![],
                 rows: 0,
                 superseded: 0,
+                removed: 0,
                 next_row: 1,
                 digest: Digest::default(),
                 column_digests: vec![],
@@ -206,10 +227,94 @@ pub(crate) fn small_dump() -> Vec<u8> {
             raw: config.into(),
         })?;
         manifest.config = Some(digest_of(config.as_bytes()));
+        if branches {
+            manifest.branches = Some(two_branches(pipeline)?);
+        }
         Ok(manifest)
     })
     .unwrap();
     out
+}
+
+/// Rows that a branch deleted.
+fn removed() -> RecordBatch {
+    let column = |numbers: [u64; 2]| -> ArrayRef { Arc::new(UInt64Array::from(numbers.to_vec())) };
+    RecordBatch::try_from_iter([("_rowid", column([5, 9])), ("_begin", column([901, 902]))])
+        .unwrap()
+}
+
+/// A branch that wrote to everything, and a tag of it.
+fn two_branches(pipeline: &mut Pipeline<'_>) -> Result<BranchesManifest> {
+    const BRANCH: u32 = 4;
+    pipeline.section(format!("branch/{BRANCH}/catalog"));
+    let (mut frames, mut sum) = (EntryFrames::default(), VersionsDigest::default());
+    for version in versions(STORE) {
+        frames.push(&entry(&version), pipeline)?;
+        sum.add(version.0, &version.1);
+    }
+    frames.finish(pipeline)?;
+    let mut digest = TableDigest::new(&[false, false]);
+    let (current, old) = (batch(70..75, false), batch(75..79, true));
+    digest.add_current(&current)?;
+    digest.add_superseded(&old)?;
+    for (name, batch) in [("table", current), ("history", old), ("removed", removed())] {
+        pipeline.section(format!("branch/{BRANCH}/{name}/{TABLE}"));
+        let mut frames = RowFrames::default();
+        frames.push(&batch, pipeline)?;
+        frames.finish(pipeline)?;
+    }
+    let branch = BranchManifest {
+        id: BRANCH,
+        name: "dev".to_owned(),
+        tag: false,
+        parent: 1,
+        fork_ts: 2,
+        note: "{\"owner\":10}".to_owned(),
+        entries: sum.versions,
+        entries_digest: sum.digest,
+        tables: vec![TableManifest {
+            collection: TABLE,
+            name: Some("public.t".to_owned()),
+            columns: vec![column("a", "bigint"), column("b", "text")],
+            rows: digest.rows(),
+            superseded: digest.superseded(),
+            removed: 2,
+            next_row: 79,
+            digest: digest.values(),
+            column_digests: digest.columns().to_vec(),
+            versions_digest: digest.versions(),
+            samples: vec![175],
+            oldest_ts: None,
+        }],
+        sequences: vec![SequenceManifest {
+            collection: 1029,
+            value: 12,
+            is_called: true,
+            name: Some("public.s".to_owned()),
+        }],
+    };
+    let tag = BranchManifest {
+        id: 6,
+        name: "release".to_owned(),
+        tag: true,
+        parent: BRANCH,
+        fork_ts: 900,
+        note: String::new(),
+        entries: 0,
+        entries_digest: Digest::default(),
+        tables: Vec::new(),
+        sequences: Vec::new(),
+    };
+    Ok(BranchesManifest {
+        timelines: TimelineIds { main: 1, next: 7 },
+        counters: vec![SequenceManifest {
+            collection: 1029,
+            value: 12,
+            is_called: true,
+            name: None,
+        }],
+        branches: vec![branch, tag],
+    })
 }
 
 pub(crate) fn open(bytes: Vec<u8>) -> Result<Dump> {
@@ -238,6 +343,25 @@ fn read_all(dump: &Dump) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_branches_wrote_is_read() {
+    let dump = open(small_dump_with_branches()).unwrap();
+    let found = dump.branch_entries(4).unwrap().map(Result::unwrap);
+    assert!(found.eq(versions(STORE)));
+    let rows = |branch, which| {
+        let rows = dump.branch_rows(branch, TABLE, which).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(4, RowVersions::Current), [batch(70..75, false)]);
+    assert_eq!(rows(4, RowVersions::Superseded), [batch(75..79, true)]);
+    assert_eq!(rows(4, RowVersions::Removed), [removed()]);
+    assert_eq!(rows(6, RowVersions::Current), []);
+    assert_eq!(dump.branch_entries(6).unwrap().count(), 0);
+    // Who reads version 2 alone is told.
+    let version = FORMAT_WITH_BRANCHES.to_le_bytes();
+    assert_eq!(small_dump_with_branches()[8..12], version);
 }
 
 #[test]
@@ -283,7 +407,7 @@ fn a_large_batch_is_cut_into_frames() {
     let mut digest = TableDigest::new(&[false]);
     digest.add_current(&large).unwrap();
     let mut out = Vec::new();
-    let writer = Writer::new(&mut out, ID).unwrap();
+    let writer = Writer::new(&mut out, crate::format::FORMAT_VERSION, ID).unwrap();
     let manifest = Pipeline::run(writer, 1, |pipeline| {
         pipeline.section("catalog".to_owned());
         pipeline.section(format!("table/{TABLE}"));
@@ -297,6 +421,7 @@ fn a_large_batch_is_cut_into_frames() {
             columns: vec![column("a", "text")],
             rows: 1000,
             superseded: 0,
+            removed: 0,
             next_row: 1000,
             digest: digest.values(),
             column_digests: digest.columns().to_vec(),
@@ -327,7 +452,7 @@ fn rewrite(
 ) -> Vec<u8> {
     let mut out = Vec::new();
     let mut packer = Packer::new(3).unwrap();
-    let mut writer = Writer::new(&mut out, ID).unwrap();
+    let mut writer = Writer::new(&mut out, crate::format::FORMAT_VERSION, ID).unwrap();
     for (section, frames) in dump.manifest.sections.iter().zip(&dump.frames) {
         writer.section(section.name.clone());
         for frame in frames {
