@@ -14,6 +14,7 @@ use heliosdb_storage::{Durability, Error as StorageError, Interrupt, Isolation};
 
 use super::{Note, check_not_frozen, undefined};
 use crate::catalog::store;
+use crate::edition;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::session::Session;
@@ -95,13 +96,15 @@ impl Session {
     }
 }
 
-/// Gives a timeline the name of the main one, with the roles of now.
+/// Gives a timeline the name of the main one, with the roles of now, and the edition.
 fn swap(instance: &Instance, other: TimelineId) -> Result<()> {
     let engine = instance.engine();
     let main = engine.main_timeline();
     let mut transaction = engine.begin_on(other, Isolation::ReadCommitted, Interrupt::new())?;
     transaction.begin_statement();
-    store::carry_roles(&mut transaction, &engine.latest_view_on(main)?)?;
+    let now = engine.latest_view_on(main)?;
+    store::carry_roles(&mut transaction, &now)?;
+    edition::carry(&mut transaction, &now)?;
     transaction.commit(Durability::Synchronous)?;
     Ok(engine.swap_timelines(main, other)?)
 }
