@@ -27,7 +27,7 @@ pub struct VerifyMigration {
     /// Whether every view can be planned, too; none is run. There are no materialized views yet.
     #[arg(long)]
     pub check_mvs: bool,
-    /// Say what became of branches, too. There are none besides the main timeline in this version.
+    /// Every branch and tag that the dump has, too: its tables as it shows them, now and at times in the past.
     #[arg(long)]
     pub check_branches: bool,
     /// Every entry of every index against the rows, too.

@@ -57,6 +57,11 @@ pub(crate) fn is_frozen(instance: &Instance, branch: TimelineId) -> bool {
     info.and_then(Note::of).is_some_and(|note| note.frozen)
 }
 
+/// Whether a branch is a tag.
+pub(crate) fn is_tag(info: &TimelineInfo) -> bool {
+    Note::of(info).is_some_and(|note| note.frozen)
+}
+
 /// 25006 for a tag.
 fn check_not_frozen(instance: &Instance, branch: TimelineId, what: &str) -> Result<()> {
     match is_frozen(instance, branch) {

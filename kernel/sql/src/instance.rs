@@ -86,6 +86,8 @@ pub struct InstanceOptions {
     pub statements_max: usize,
     /// What is logged of statements.
     pub log: LogOptions,
+    /// Whether the workers of plugins run. They write when it suits them, beside whoever compares.
+    pub workers: bool,
 }
 
 /// The parameters of logging that sessions begin with, as SET takes them.
@@ -130,6 +132,7 @@ impl Default for InstanceOptions {
             config_text: None,
             statements_max: STATEMENTS_MAX,
             log: LogOptions::default(),
+            workers: true,
         }
     }
 }
@@ -252,7 +255,9 @@ impl Instance {
         instance.install_extensions()?;
         temporary::sweep(&instance)?;
         let quanta: Arc<dyn Transactions> = Arc::new(Quanta::new(&instance));
-        instance.plugins().start_workers(&quanta);
+        if instance.options.workers {
+            instance.plugins().start_workers(&quanta);
+        }
         Ok(instance)
     }
 

@@ -4,7 +4,7 @@
 //! 2. The directory is taken and marked (`target`).
 //! 3. Catalog, journal and stores are loaded, and published.
 //! 4. Plugins start, which runs their steps and adoptions; codecs become known.
-//! 5. Tables, their history and their indexes are loaded, and published.
+//! 5. Tables, their history and their indexes are loaded, and published; then branches, one after the other.
 //! 6. The database is opened as any program would open it, and compared with the dump.
 //! 7. Rows say whose it is and where it came from. The engine is closed.
 //! 8. The report is written as a page, and shown to whoever waits for it. A page that cannot be written
@@ -17,11 +17,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use heliosdb_dump::{CompareOptions, Dump, LoadOptions, Progress, load_state, load_tables};
+use heliosdb_dump::{
+    CompareOptions, Dump, LoadOptions, Progress, load_branches, load_state, load_tables,
+};
 use heliosdb_plugin_host::PluginHost;
 use heliosdb_plugin_host::file::Sha256;
 use heliosdb_sql::provenance::{self, Provenance};
-use heliosdb_sql::{IndexExpressions, Instance, edition};
+use heliosdb_sql::{IndexExpressions, Instance, InstanceOptions, edition};
 use heliosdb_storage::Engine;
 
 use super::error::ImportError;
@@ -32,7 +34,7 @@ use super::report::{Action, DumpSummary, Report, StoreOutcome, TargetSummary};
 use super::settings::Settings;
 use super::stopwatch::Stopwatch;
 use super::target::{Target, sizes};
-use super::{HISTORY_SAMPLES, ImportOptions, catalog, compare, stores, tables};
+use super::{HISTORY_SAMPLES, ImportOptions, branches, catalog, compare, stores, tables};
 use crate::plugins;
 
 /// Makes a database of the dump in `file`, in the directory `target`. The report says what was done,
@@ -157,8 +159,18 @@ impl Import<'_> {
             load_tables(self.dump, engine, &load, progress)
         })?;
         interrupt.check()?;
+        if self.dump.manifest().branches.is_some() {
+            watch.time("load branches", |progress| {
+                load_branches(self.dump, engine, &load, progress)
+            })?;
+            interrupt.check()?;
+        }
 
-        let sql = config.instance_options(host.clone(), self.options.edition);
+        let sql = InstanceOptions {
+            // A branch whose time has come would go meanwhile.
+            workers: false,
+            ..config.instance_options(host.clone(), self.options.edition)
+        };
         let instance = Instance::open(engine.clone(), sql)?;
         let filled = self.verify(&instance, &host, &planned, watch);
         let filled = filled.and_then(|report| match report.is_equal() {
@@ -197,6 +209,11 @@ impl Import<'_> {
         checks.insert(0, past);
         let explained = !(objects.missing.is_empty() && objects.changed.is_empty());
         checks.extend(catalog::compare(self.dump, engine, explained)?);
+        if manifest.branches.is_some() {
+            checks.extend(watch.time("verify branches", |progress| {
+                branches::compare(self.dump, engine, &how, progress)
+            })?);
+        }
         checks.push(compare::compression(manifest, engine, host));
         Ok(Report {
             action: match self.options.dry_run {

@@ -9,6 +9,7 @@
 //! * [`verify()`] compares a database with the dump it came from, at any later time.
 //! * Both tell what they did in a [`Report`].
 
+mod branches;
 mod catalog;
 mod compare;
 mod earlier;
@@ -99,7 +100,8 @@ pub struct VerifyOptions<'a> {
     pub edition: &'a str,
     /// Whether every view can be planned; none is run.
     pub check_views: bool,
-    /// Whether every branch is there.
+    /// Every branch and tag of the dump: its tables, now and at times in the past, what it wrote to the catalog, and
+    /// its sequences.
     pub check_branches: bool,
     /// Every entry of every index against the rows.
     pub check_indexes: bool,

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::Result as IoResult;
 use std::path::{Path, PathBuf};
 
+use heliosdb_dump::reader::Entries;
 use heliosdb_dump::{Dump, Manifest, Progress};
 use heliosdb_plugin_host::{migration, store};
-use heliosdb_storage::catalog::{CATALOG as TABLES, decode_table};
+use heliosdb_storage::catalog::{CATALOG as TABLES, FIRST_COLLECTION, decode_table};
 use heliosdb_storage::history::named::{NamedPin, PINS};
 use heliosdb_storage::ids::CollectionId;
 
@@ -116,8 +117,16 @@ fn check_edition(manifest: &Manifest, here: &str) -> Result<(), ImportError> {
 /// Every row of every version is one that this build can decode.
 fn check_catalog(dump: &Dump) -> Result<(), ImportError> {
     let mut problems = Vec::new();
-    for entry in dump.entries(CATALOG_SECTION)? {
+    let mut entries: Vec<Entries<'_>> = vec![dump.entries(CATALOG_SECTION)?];
+    for branch in dump.manifest().branches() {
+        entries.push(dump.branch_entries(branch.id)?);
+    }
+    for entry in entries.into_iter().flatten() {
         let (collection, version) = entry?;
+        // The stores of plugins stand beside the catalog of a branch.
+        if collection >= FIRST_COLLECTION {
+            continue;
+        }
         let Some(value) = &version.value else {
             continue;
         };

@@ -8,19 +8,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use heliosdb_dump::{CompareOptions, Dump, Manifest, Progress};
+use heliosdb_dump::{CompareOptions, Dump, Progress};
 use heliosdb_plugin_host::boot::Planned;
 use heliosdb_plugin_host::{PluginHost, host};
-use heliosdb_sql::Instance;
 use heliosdb_sql::provenance;
+use heliosdb_sql::{Instance, InstanceOptions};
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
 use super::error::ImportError;
-use super::report::{Action, CheckReport, DumpSummary, Report, TargetSummary, Verdict};
+use super::report::{Action, DumpSummary, Report, TargetSummary};
 use super::stopwatch::Stopwatch;
 use super::target::{CONFIG_FILE, sizes};
-use super::{VerifyOptions, catalog, compare, marker, preflight, stores, tables};
+use super::{VerifyOptions, branches, catalog, compare, marker, preflight, stores, tables};
 use crate::Database;
 use crate::config::Config;
 use crate::error::{Error, OpenError};
@@ -68,7 +68,11 @@ pub fn verify(
             return Err(ImportError::Pending(lines));
         }
         let host = plugins::boot(plan, &config, options.linked, &engine)?;
-        let sql = config.instance_options(host.clone(), options.edition);
+        let sql = InstanceOptions {
+            // A branch whose time has come would go meanwhile.
+            workers: false,
+            ..config.instance_options(host.clone(), options.edition)
+        };
         let instance = Instance::open(engine.clone(), sql)?;
         let comparison = Comparison {
             dump: &dump,
@@ -136,7 +140,9 @@ impl Comparison<'_> {
             checks.push(compare::views(manifest, instance)?);
         }
         if options.check_branches {
-            checks.push(branches(manifest));
+            checks.extend(watch.time("verify branches", |progress| {
+                branches::compare(self.dump, engine, &how, progress)
+            })?);
         }
         if options.check_compression {
             checks.push(compare::compression(manifest, engine, self.host));
@@ -168,18 +174,5 @@ impl Comparison<'_> {
             phases: Vec::new(),
             page_problem: None,
         })
-    }
-}
-
-/// A dump of this format has one timeline, which the tables' history is.
-fn branches(manifest: &Manifest) -> CheckReport {
-    let left_out = manifest.left_out.iter().find(|l| l.what.contains("branch"));
-    CheckReport {
-        name: "branches".to_owned(),
-        verdict: Verdict::Equal,
-        details: vec![match left_out {
-            Some(left_out) => format!("the dump left them out: {}", left_out.why),
-            None => "the dump has none besides the main timeline".to_owned(),
-        }],
     }
 }

@@ -29,7 +29,7 @@ pub struct Export<P: Place> {
     /// Materialized views, too.
     #[arg(long)]
     pub include_mvs: bool,
-    /// Branches, too.
+    /// Branches and tags, too, with their history. A dump with some has format 3, of which v2 is a part.
     #[arg(long)]
     pub include_branches: bool,
     /// The text of the settings file, too.

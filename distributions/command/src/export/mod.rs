@@ -45,6 +45,7 @@ fn from_directory<P: Place>(edition: &Edition, arguments: &Export<P>) -> Result<
     let written = database.export(&mut output, &options, &shown);
     database.close().map_err(|error| error.message)?;
     let manifest = written.map_err(|error| canceling.failed(error.to_string()))?;
+    summary::warn(edition.program, &manifest);
     Ok(summary::say(&output.finish()?, &manifest)?)
 }
 

@@ -27,6 +27,16 @@ pub fn say(written: &Written, manifest: &Manifest) -> Result<(), String> {
     }
 }
 
+/// Says on stderr which branches there are that the dump is without. A server says so itself.
+pub fn warn(program: &str, manifest: &Manifest) {
+    if let Some(some) = manifest.branches_left_out() {
+        let _ = writeln!(
+            io::stderr(),
+            "{program}: warning: the dump is without {some}; --include-branches takes them along"
+        );
+    }
+}
+
 fn text(manifest: &Manifest) -> String {
     let superseded: u64 = manifest.tables.iter().map(|table| table.superseded).sum();
     let named = manifest.tables.iter().filter(|table| table.name.is_some());
@@ -42,6 +52,17 @@ fn text(manifest: &Manifest) -> String {
         counted(manifest.objects.len() as u64, "object"),
         counted(manifest.stores.len() as u64, "plugin store"),
     );
+    let (tags, branches): (Vec<_>, Vec<_>) = manifest.branches().iter().partition(|b| b.tag);
+    if !manifest.branches().is_empty() {
+        text += &format!(
+            "  {}, {}\n",
+            match branches.len() {
+                1 => "1 branch".to_owned(),
+                n => format!("{n} branches"),
+            },
+            counted(tags.len() as u64, "tag")
+        );
+    }
     text += &format!("  included: {}\n", manifest.included.join(", "));
     for left in &manifest.left_out {
         text += &format!("  left out: {} ({})\n", left.what, left.why);

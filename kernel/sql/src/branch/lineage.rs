@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
-use heliosdb_storage::{Engine, ReadView, Transaction};
+use heliosdb_storage::{Engine, ReadView, Transaction, Version};
 
 use crate::error::{Result, SqlError, state};
 
@@ -162,6 +162,44 @@ pub(crate) fn note(
         }
     }
     Ok(())
+}
+
+/// Rows of merges as they are in a database whose timelines are others: those of `own`, which were written after
+/// `after`, and whose branch has those of `above` from before. `place` says what a state has in it there.
+pub(crate) fn retold<P: Iterator<Item = (TimelineId, Ts)>>(
+    above: Vec<Version>,
+    own: Vec<Version>,
+    after: Ts,
+    place: impl Fn(TimelineId, Ts) -> P,
+) -> Result<Vec<Version>> {
+    let mut known = Knowledge::default();
+    let mut rows: Vec<Version> = above.into_iter().filter(|row| row.begin <= after).collect();
+    rows.extend(own.into_iter().filter(|row| row.begin > after));
+    rows.sort_by_key(|row| row.begin);
+    // By key, and then by time; of one commit what it knows most of.
+    let mut retold: BTreeMap<(TimelineId, Ts), Ts> = BTreeMap::new();
+    for row in &rows {
+        let Some(value) = &row.value else { continue };
+        let (timeline, ts) = decode(&row.key, value)?;
+        for (timeline, ts) in place(timeline, ts) {
+            if known.of(timeline) < ts {
+                known.add(timeline, ts);
+                if row.begin > after {
+                    retold.insert((timeline, row.begin), ts);
+                }
+            }
+        }
+    }
+    let mut versions: Vec<Version> = retold
+        .into_iter()
+        .map(|((timeline, begin), ts)| Version {
+            key: timeline.0.to_be_bytes().to_vec(),
+            begin,
+            value: Some([&[FORMAT][..], &ts.0.to_be_bytes()].concat()),
+        })
+        .collect();
+    versions.sort_by(|a, b| (&a.key, b.begin).cmp(&(&b.key, a.begin)));
+    Ok(versions)
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<(TimelineId, Ts)> {

@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use heliosdb_dump::digest::digest_of;
 use heliosdb_dump::{
-    ColumnManifest, Described, NamedSequence, NamedTable, ObjectDescription, Temporary,
+    ColumnManifest, Described, DescribedBranch, NamedSequence, NamedTable, ObjectDescription,
+    Temporary,
 };
-use heliosdb_storage::ReadView;
 use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{LoadedTimeline, ReadView};
 
 use super::{access, plugins};
 use crate::catalog::CatalogSnapshot;
@@ -58,6 +59,29 @@ impl Instance {
             config,
             system_collections: SYSTEM_COLLECTIONS.to_vec(),
             temporary: temporary(&ctx.catalog),
+            branches: Vec::new(),
+            timelines: None,
+            rewritten: Vec::new(),
+            branches_left_out: None,
+        })
+    }
+
+    /// What a dump is to know of a branch, of which `view` is.
+    pub(super) fn describe_branch(
+        self: &Arc<Self>,
+        view: ReadView,
+        timeline: LoadedTimeline,
+        tag: bool,
+    ) -> Result<DescribedBranch> {
+        let ctx = self.describing(&view)?;
+        Ok(DescribedBranch {
+            timeline,
+            tag,
+            tables: tables(&ctx),
+            sequences: sequences(&ctx),
+            temporary: temporary(&ctx.catalog),
+            rewritten: Vec::new(),
+            view,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The one view that a dump is made of.
+//! The one view that a dump is made of, and those of branches at the same time.
 //!
 //! Everything in a dump is read from one view of what was committed: sessions go on writing, and nothing
 //! they commit after it is in the dump. `heliosdb_dump` waits until all of the view is durable before it
@@ -12,6 +12,7 @@ use heliosdb_dump::{Described, ExportOptions, Manifest, Progress};
 use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::{Engine, ReadView};
 
+use super::branches;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::pg_catalog::names::quote_ident;
@@ -26,15 +27,28 @@ pub(super) struct Source {
 impl Source {
     pub fn new(instance: &Arc<Instance>, options: &ExportOptions) -> Result<Source> {
         let engine = instance.engine().clone();
-        let view = engine.visible_view();
+        let view = loop {
+            let view = engine.visible_view();
+            // A restore in place gives the name to another.
+            if view.timeline() == engine.main_timeline() {
+                break view;
+            }
+        };
         let config = instance.config_text().filter(|_| options.config);
-        let described = instance.describe(&view, instance.edition(), config.map(str::to_owned))?;
+        let mut described =
+            instance.describe(&view, instance.edition(), config.map(str::to_owned))?;
+        branches::describe(instance, &view, &mut described, options)?;
         check_decoders(instance, &described, options.history)?;
         Ok(Source {
             engine,
             view,
             described,
         })
+    }
+
+    /// Branches that are not asked for, in words.
+    pub fn branches_left_out(&self) -> Option<String> {
+        self.described.branches_left_out.clone()
     }
 
     pub fn write(

@@ -5,6 +5,7 @@
 //! [`stream`] runs it on a thread of its own for EXPORT DATABASE.
 
 mod access;
+mod branches;
 mod describe;
 mod export;
 mod plugins;

@@ -42,6 +42,8 @@ pub(crate) struct ExportStream {
     /// The writer's.
     stop: Arc<Interrupt>,
     bytes: u64,
+    /// Branches that the dump is without, in words.
+    pub branches_left_out: Option<String>,
     /// The statement's timeout.
     pub guard: Option<StatementTimer>,
     /// What counts the statement at the end.
@@ -52,6 +54,7 @@ impl ExportStream {
     /// Takes the view and starts to write. `options.interrupt` is the statement's.
     pub fn start(instance: &Arc<Instance>, options: ExportOptions) -> Result<ExportStream> {
         let source = Source::new(instance, &options)?;
+        let branches_left_out = source.branches_left_out();
         let (sender, messages) = mpsc::sync_channel(CHUNKS);
         let stop = Interrupt::new();
         let interrupt = options.interrupt;
@@ -74,6 +77,7 @@ impl ExportStream {
             interrupt,
             stop,
             bytes: 0,
+            branches_left_out,
             guard: None,
             measured: None,
         })

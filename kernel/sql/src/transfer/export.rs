@@ -163,6 +163,10 @@ impl Session {
             ));
         }
         let stream = ExportStream::start(&self.instance, options)?;
+        if let Some(some) = &stream.branches_left_out {
+            let what = format!("the dump is without {some}; WITH (BRANCHES) takes them along");
+            self.notice("NOTICE", state::SUCCESSFUL_COMPLETION, what);
+        }
         Ok(Outcome::CopyOut(CopyOut::export(stream)))
     }
 }
