@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 pub use heliosdb_plugin_api::service::timeline::{
-    CellChange, ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Moment,
-    Resolver, TableDiff,
+    CellChange, CellOrigin, ColumnResolver, Commit, Conflict, ConflictPolicy, MergeReport,
+    MergeRequest, Moment, Resolver, TableDiff,
 };
 pub use heliosdb_plugin_api::service::{Branch, Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
@@ -210,6 +210,28 @@ pub trait StatementServices: Send + Sync {
     /// Tables that differ.
     fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
         let _ = (a, b);
+        outside()
+    }
+
+    /// Commits of the session's branch in a span, at most so many.
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        let _ = (since, until, most);
+        outside()
+    }
+
+    /// The commits that gave the cells of so many rows their values; and the last row, while there may be more.
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        let _ = (table, after, rows_max);
         outside()
     }
 

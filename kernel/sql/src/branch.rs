@@ -8,6 +8,7 @@
 
 mod diff;
 mod flashback;
+mod history;
 pub(crate) mod lineage;
 mod merge;
 mod restore;

@@ -18,6 +18,7 @@ use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, Seque
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::activity::Activity;
+use crate::authors::Slots;
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role, Table};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
@@ -163,6 +164,7 @@ pub struct Instance {
     /// Schemas of temporary objects whose sessions are gone.
     left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
+    authors: Arc<Slots>,
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
     activity: Activity,
@@ -238,6 +240,7 @@ impl Instance {
             catalog_watch: Arc::default(),
             left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
+            authors: Arc::default(),
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
             activity: Activity::default(),
@@ -254,6 +257,11 @@ impl Instance {
         let quanta: Arc<dyn Transactions> = Arc::new(Quanta::new(&instance));
         instance.plugins().start_workers(&quanta);
         Ok(instance)
+    }
+
+    /// Where sessions say who commits what.
+    pub(crate) fn authors(&self) -> &Arc<Slots> {
+        &self.authors
     }
 
     fn bootstrap(&self) -> Result<()> {

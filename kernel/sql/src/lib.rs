@@ -9,6 +9,7 @@ pub mod instance;
 pub mod session;
 
 mod activity;
+mod authors;
 mod branch;
 pub mod catalog;
 mod ddl;

@@ -5,9 +5,11 @@
 //! names are free, that only an owner changes a branch, and that what a branch is made of stays.
 
 mod diff;
+mod history;
 mod merge;
 
 pub use diff::*;
+pub use history::*;
 pub use merge::*;
 
 use abi_stable::std_types::{ROption, RStr, RString, RVec};
@@ -126,6 +128,20 @@ pub struct TimelineV1 {
         b: AbiMoment,
     ) -> AbiResult<RVec<AbiTableDiff>>,
     pub last_merge: extern "C" fn(*const (), *const ()) -> AbiResult<AbiMergeReport>,
+    pub commits: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        since: ROption<u64>,
+        until: ROption<u64>,
+        most: u32,
+    ) -> AbiResult<RVec<AbiCommit>>,
+    pub blame: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        table: RStr<'_>,
+        after: ROption<u64>,
+        rows_max: u32,
+    ) -> AbiResult<AbiOrigins>,
 }
 
 unsafe impl Published for TimelineV1 {
@@ -281,6 +297,43 @@ impl Timelines<'_> {
         let diff = (self.vtable.diff_stat)(self.host, self.statement, a.into(), b.into());
         let diff = diff.into_result().map_err(Error::from)?;
         Ok(diff.into_iter().map(TableDiff::from).collect())
+    }
+
+    /// Commits of the session's branch after `since`, up to `until` or now, in order, at most so many. Without
+    /// `since` from where the history begins.
+    ///
+    /// # Errors
+    ///
+    /// `22023` for a span that begins before the history.
+    pub fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> Result<Vec<Commit>> {
+        let (since, until) = (since.into(), until.into());
+        let commits = (self.vtable.commits)(self.host, self.statement, since, until, most);
+        let commits = commits.into_result().map_err(Error::from)?;
+        Ok(commits.into_iter().map(Commit::from).collect())
+    }
+
+    /// Of each cell of so many rows behind the row `after`, the commit that gave it its value; and the last row that was
+    /// looked at, while there may be more.
+    ///
+    /// # Errors
+    ///
+    /// `42P01` for no table, `42501` without SELECT.
+    pub fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> Result<(Vec<CellOrigin>, Option<u64>)> {
+        let (host, statement) = (self.host, self.statement);
+        let origins = (self.vtable.blame)(host, statement, table.into(), after.into(), rows_max);
+        let origins = origins.into_result().map_err(Error::from)?;
+        let cells = origins.cells.into_iter().map(CellOrigin::from);
+        Ok((cells.collect(), origins.last.into_option()))
     }
 
     /// The report of the session's last merge; an empty one before the first.

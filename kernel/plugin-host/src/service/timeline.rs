@@ -4,7 +4,8 @@ use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiCellChange, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff,
+    AbiBranch, AbiCellChange, AbiCellOrigin, AbiCommit, AbiDiff, AbiMergeReport, AbiMergeRequest,
+    AbiMoment, AbiOrigins, AbiTableDiff,
 };
 
 use super::{caller, guarded};
@@ -22,6 +23,8 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     flashback,
     diff,
     diff_stat,
+    commits,
+    blame,
     last_merge,
 };
 
@@ -165,5 +168,36 @@ extern "C" fn diff_stat(
         let (_, services) = unsafe { caller(handle, statement) }?;
         let tables = services.diff_stat(a.into(), b.into())?.into_iter();
         Ok(tables.map(AbiTableDiff::from).collect())
+    })
+}
+
+extern "C" fn commits(
+    handle: *const (),
+    statement: *const (),
+    since: ROption<u64>,
+    until: ROption<u64>,
+    most: u32,
+) -> AbiResult<RVec<AbiCommit>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let commits = services.commits(since.into_option(), until.into_option(), most)?;
+        Ok(commits.into_iter().map(AbiCommit::from).collect())
+    })
+}
+
+extern "C" fn blame(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    after: ROption<u64>,
+    rows_max: u32,
+) -> AbiResult<AbiOrigins> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let (cells, last) = services.blame(table.as_str(), after.into_option(), rows_max)?;
+        Ok(AbiOrigins {
+            cells: cells.into_iter().map(AbiCellOrigin::from).collect(),
+            last: last.into(),
+        })
     })
 }

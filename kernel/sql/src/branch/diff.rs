@@ -42,10 +42,10 @@ struct Sides {
     b: Side,
 }
 
-/// Rows of one side, with text for people.
-struct Images {
+/// Rows as a view has them, with text for people.
+pub(super) struct Images {
     meta: Option<Arc<TableMeta>>,
-    places: BTreeMap<RowId, usize>,
+    pub places: BTreeMap<RowId, usize>,
     columns: Vec<ArrayRef>,
 }
 
@@ -58,10 +58,11 @@ impl Images {
                 columns: Vec::new(),
             });
         };
-        let meta = side.catalog.table_meta(table)?;
-        let batch = side
-            .view
-            .rows(&meta.storage, rows, &meta.all_columns(), true)?;
+        Images::of(&side.view, side.catalog.table_meta(table)?, rows)
+    }
+
+    pub fn of(view: &ReadView, meta: Arc<TableMeta>, rows: &[RowId]) -> Result<Images> {
+        let batch = view.rows(&meta.storage, rows, &meta.all_columns(), true)?;
         let (ids, columns) = split(batch.columns())?;
         let places = ids.into_iter().enumerate().map(|(place, id)| (id, place));
         Ok(Images {
@@ -76,11 +77,11 @@ impl Images {
         self.meta.as_ref()?.position(id)
     }
 
-    fn datum(&self, column: usize, place: usize) -> Result<Datum> {
+    pub fn datum(&self, column: usize, place: usize) -> Result<Datum> {
         Ok(Datum::from_array(self.columns[column].as_ref(), place)?)
     }
 
-    fn text(&self, column: usize, place: usize, format: &Format) -> Option<String> {
+    pub fn text(&self, column: usize, place: usize, format: &Format) -> Option<String> {
         let column_meta = &self.meta.as_ref()?.columns[column];
         let values = &self.columns[column];
         if values.is_null(place) {
@@ -93,7 +94,7 @@ impl Images {
         Some(text)
     }
 
-    fn key(&self, key: &[ColumnId], place: usize, format: &Format) -> Option<String> {
+    pub fn key(&self, key: &[ColumnId], place: usize, format: &Format) -> Option<String> {
         let parts = key.iter().map(|id| {
             let column = self.column(*id)?;
             let name = &self.meta.as_ref()?.columns[column].name;
@@ -119,7 +120,8 @@ impl Images {
     }
 }
 
-fn split(columns: &[ArrayRef]) -> Result<(Vec<RowId>, &[ArrayRef])> {
+/// The ids of rows, which are the last column, and the others.
+pub(super) fn split(columns: &[ArrayRef]) -> Result<(Vec<RowId>, &[ArrayRef])> {
     let split = columns.split_last();
     let (ids, columns) = split.ok_or_else(|| SqlError::internal("rows without ids"))?;
     let ids = ids.as_any().downcast_ref::<UInt64Array>();

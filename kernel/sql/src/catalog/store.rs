@@ -24,6 +24,7 @@ use serde_json::Value;
 use super::access::AccessList;
 use super::model::*;
 use super::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::authors::{self, AUTHORS};
 use crate::branch::lineage::{self, MERGES};
 use crate::error::{Result, SqlError, state};
 use crate::provenance::{self, IMPORTS};
@@ -262,6 +263,7 @@ pub fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Option
         CATALOG => Some(put(&mut CatalogSnapshot::default(), key, value)),
         IMPORTS => Some(provenance::check_entry(key, value)),
         MERGES => Some(lineage::check_entry(key, value)),
+        AUTHORS => Some(authors::check_entry(key, value)),
         _ => None,
     }
 }

@@ -16,8 +16,9 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Branch, CellChange, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, Moment,
-    ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices, TableDiff,
+    Branch, CellChange, CellOrigin, ChangeStream, ChangesSpan, Commit, Dependent, MergeReport,
+    MergeRequest, Moment, ObjectInfo, Pair, PluginError, PluginResult, QueryResult,
+    StatementServices, TableDiff,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
 use heliosdb_storage::ids::Ts;
@@ -387,6 +388,24 @@ impl StatementServices for SessionServices {
         self.with(|session| session.diff_stat(a, b))
     }
 
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        self.with(|session| session.commits(since, until, most as usize))
+    }
+
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        self.with(|session| session.blame(table, after, rows_max as usize))
+    }
+
     fn last_merge(&self) -> PluginResult<MergeReport> {
         self.with(|session| Ok(session.info.last_merge()))
     }
@@ -563,6 +582,24 @@ impl StatementServices for ReadServices {
 
     fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
         self.reading(|session| session.diff_stat(a, b))
+    }
+
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        self.reading(|session| session.commits(since, until, most as usize))
+    }
+
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        self.reading(|session| session.blame(table, after, rows_max as usize))
     }
 
     fn last_merge(&self) -> PluginResult<MergeReport> {

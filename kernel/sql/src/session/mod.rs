@@ -68,6 +68,7 @@ use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::activity::ClientAddress;
+use crate::authors::Author;
 use crate::catalog::access::Privileges;
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
@@ -145,6 +146,7 @@ pub struct Session {
     executed: Option<(Arc<Tally>, Planning)>,
     /// The COPY whose data is awaited.
     receiving: Option<Receiving>,
+    author: Author,
     /// How many statements this session's statements run inside of; 0 for a client's own.
     pub(crate) nesting: usize,
 }
@@ -257,6 +259,7 @@ impl Session {
             planning: Planning::default(),
             executed: None,
             receiving: None,
+            author: Author::default(),
             nesting: 0,
         };
         session.take_changed_parameters();

@@ -431,10 +431,12 @@ impl Session {
         if used_sequence {
             transaction.used_sequence();
         }
-        transaction
-            .commit(durability)
-            .map(Some)
-            .map_err(SqlError::from)
+        let role = self.info.role().oid;
+        let slots = self.instance.authors();
+        self.author.sign(&mut transaction, slots, role)?;
+        let at = transaction.commit(durability)?;
+        self.author.committed(at);
+        Ok(Some(at))
     }
 
     /// Ends the transaction of a merge, which is none of the client's.

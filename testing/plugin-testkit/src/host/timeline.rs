@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use heliosdb_plugin_api::abi::value::AbiResult;
 use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff, MergeReport,
+    AbiBranch, AbiCommit, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiOrigins,
+    AbiTableDiff, MergeReport,
 };
 use heliosdb_plugin_api::service::{Branch, TimelineV1};
 use heliosdb_plugin_api::{Error, Result, state};
@@ -28,6 +29,8 @@ pub static TIMELINE: TimelineV1 = TimelineV1 {
     flashback,
     diff,
     diff_stat,
+    commits,
+    blame,
     last_merge,
 };
 
@@ -240,5 +243,31 @@ extern "C" fn diff_stat(
         branches.known(a.branch)?;
         branches.known(b.branch)?;
         Ok(RVec::new())
+    })
+}
+
+/// Nobody has written anything.
+extern "C" fn commits(
+    host: *const (),
+    statement: *const (),
+    _: ROption<u64>,
+    _: ROption<u64>,
+    _: u32,
+) -> AbiResult<RVec<AbiCommit>> {
+    answer(host, statement, |_| Ok(RVec::new()))
+}
+
+extern "C" fn blame(
+    host: *const (),
+    statement: *const (),
+    _: RStr<'_>,
+    _: ROption<u64>,
+    _: u32,
+) -> AbiResult<AbiOrigins> {
+    answer(host, statement, |_| {
+        Ok(AbiOrigins {
+            cells: RVec::new(),
+            last: ROption::RNone,
+        })
     })
 }
