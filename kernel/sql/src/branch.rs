@@ -23,6 +23,7 @@ use crate::catalog::{CatalogVersion, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::names::NAME_BYTES_MAX;
+use crate::place;
 use crate::privilege::check::not_owner;
 use crate::session::Session;
 
@@ -53,9 +54,31 @@ impl Note {
 
 /// Whether nobody writes on a branch.
 pub(crate) fn is_frozen(instance: &Instance, branch: TimelineId) -> bool {
-    let all = instance.engine().timelines();
-    let info = all.iter().find(|info| info.id == branch);
-    info.and_then(Note::of).is_some_and(|note| note.frozen)
+    let base = instance.engine().timeline_base(branch);
+    base.is_ok_and(|(_, note)| is_frozen_note(&note))
+}
+
+/// Whether a note says so.
+pub(crate) fn is_frozen_note(note: &[u8]) -> bool {
+    let note = serde_json::from_slice::<Note>(note);
+    note.is_ok_and(|note| note.frozen)
+}
+
+/// 42501 for who has to read a tag with `t@tag`: a session that is on it has the rights of then, and nobody can
+/// take one away there.
+pub(crate) fn check_may_be_on(
+    instance: &Instance,
+    branch: Option<TimelineId>,
+    superuser: bool,
+) -> Result<()> {
+    match branch {
+        Some(branch) if !superuser && is_frozen(instance, branch) => Err(SqlError::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            "must be superuser to be on a tag",
+        )
+        .with_hint("Its tables are read as table@tag.")),
+        _ => Ok(()),
+    }
 }
 
 /// 25006 for a tag.
@@ -67,6 +90,18 @@ fn check_not_frozen(instance: &Instance, branch: TimelineId, what: &str) -> Resu
             format!("cannot execute {what} on a tag"),
         )
         .with_hint("Make a branch from it.")),
+    }
+}
+
+/// 40001 unless what the plugin decided upon is still what is noted.
+fn check_noted(info: &TimelineInfo, note: &Note, noted: &str) -> Result<()> {
+    match note.plugin == noted {
+        true => Ok(()),
+        false => Err(SqlError::new(
+            state::SERIALIZATION_FAILURE,
+            format!("branch \"{}\" was altered meanwhile", info.name),
+        )
+        .with_hint("Try again.")),
     }
 }
 
@@ -149,11 +184,12 @@ impl Session {
         };
         let at = at.map_or(now, Ts);
         // Rights that were taken since would be there again.
-        if at < now && !role.superuser {
+        let in_force = place::in_force_on(engine, engine.timeline_at(from, at)?)?;
+        if (at < now || in_force != from) && !role.superuser {
             let then = self
                 .instance
                 .catalog_version(&engine.view_at_on(from, at)?)?;
-            if then != catalog_now(&self.instance, from)? {
+            if then != catalog_now(&self.instance, in_force)? {
                 return Err(SqlError::new(
                     state::INSUFFICIENT_PRIVILEGE,
                     "must be superuser to make a branch of a time when definitions or rights were others",
@@ -176,10 +212,17 @@ impl Session {
     }
 
     /// Drops a branch, and what it alone holds.
-    pub(crate) fn drop_branch(&mut self, id: u32) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// 40001 when another session gave it another note than `noted`.
+    pub(crate) fn drop_branch(&mut self, id: u32, noted: &str) -> Result<()> {
         self.check_no_block("DROP BRANCH")?;
         self.check_writable("DROP BRANCH")?;
-        let (info, _) = self.own_branch(id)?;
+        let instance = self.instance.clone();
+        let _turn = instance.branches_turn();
+        let (info, note) = self.own_branch(id)?;
+        check_noted(&info, &note, noted)?;
         if self.info.branch() == Some(info.id) {
             return Err(SqlError::new(
                 state::OBJECT_IN_USE,
@@ -207,10 +250,17 @@ impl Session {
     }
 
     /// Replaces what the plugin noted of a branch.
-    pub(crate) fn note_branch(&mut self, id: u32, plugin: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// 40001 when another session gave it another note than `noted`.
+    pub(crate) fn note_branch(&mut self, id: u32, noted: &str, plugin: &str) -> Result<()> {
         self.check_no_block("ALTER BRANCH")?;
         self.check_writable("ALTER BRANCH")?;
+        let instance = self.instance.clone();
+        let _turn = instance.branches_turn();
         let (info, note) = self.own_branch(id)?;
+        check_noted(&info, &note, noted)?;
         let note = Note {
             plugin: plugin.to_owned(),
             ..note
@@ -224,13 +274,11 @@ impl Session {
         self.check_no_block("USE BRANCH")?;
         let id = TimelineId(id);
         let engine = self.instance.engine();
-        match engine.timelines().iter().any(|info| info.id == id) {
-            true => {
-                self.info.ask_branch(id);
-                Ok(())
-            }
-            false => Err(undefined(id)),
+        if engine.timeline_name(id).is_none() {
+            return Err(undefined(id));
         }
+        self.info.ask_branch(id);
+        Ok(())
     }
 
     /// A branch that the current role may change.

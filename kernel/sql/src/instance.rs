@@ -165,6 +165,8 @@ pub struct Instance {
     left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
     authors: Arc<Slots>,
+    /// Held by who decides upon the note of a branch, and changes or drops it.
+    branches: Mutex<()>,
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
     activity: Activity,
@@ -241,6 +243,7 @@ impl Instance {
             left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
             authors: Arc::default(),
+            branches: Mutex::default(),
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
             activity: Activity::default(),
@@ -257,6 +260,11 @@ impl Instance {
         let quanta: Arc<dyn Transactions> = Arc::new(Quanta::new(&instance));
         instance.plugins().start_workers(&quanta);
         Ok(instance)
+    }
+
+    /// The turn of who changes the note of a branch, or drops it.
+    pub(crate) fn branches_turn(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.branches.lock()
     }
 
     /// Where sessions say who commits what.

@@ -12,7 +12,7 @@ pub use diff::*;
 pub use history::*;
 pub use merge::*;
 
-use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use abi_stable::StableAbi;
 
 use crate::abi::value::AbiResult;
@@ -104,23 +104,35 @@ pub struct TimelineV1 {
         note: RStr<'_>,
         frozen: bool,
     ) -> AbiResult<u32>,
-    pub drop: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
+    pub drop: extern "C" fn(*const (), *const (), id: u32, noted: RStr<'_>) -> AbiResult<()>,
     pub rename: extern "C" fn(*const (), *const (), id: u32, name: RStr<'_>) -> AbiResult<()>,
-    pub note: extern "C" fn(*const (), *const (), id: u32, note: RStr<'_>) -> AbiResult<()>,
+    pub note: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        id: u32,
+        noted: RStr<'_>,
+        note: RStr<'_>,
+    ) -> AbiResult<()>,
     pub choose: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
     pub merge: extern "C" fn(*const (), *const (), AbiMergeRequest) -> AbiResult<AbiMergeReport>,
     pub restore: extern "C" fn(*const (), *const (), at: u64) -> AbiResult<RString>,
     pub restore_branch: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<RString>,
     pub flashback: extern "C" fn(*const (), *const (), table: RStr<'_>, at: u64) -> AbiResult<u64>,
-    pub diff: extern "C" fn(
+    pub diff_rows: extern "C" fn(
         host: *const (),
         statement: *const (),
         table: RStr<'_>,
         a: AbiMoment,
         b: AbiMoment,
-        after: ROption<u64>,
-        rows_max: u32,
-    ) -> AbiResult<AbiDiff>,
+    ) -> AbiResult<RVec<DiffRow>>,
+    pub diff_cells: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        table: RStr<'_>,
+        a: AbiMoment,
+        b: AbiMoment,
+        rows: RSlice<'_, DiffRow>,
+    ) -> AbiResult<RVec<AbiCellChange>>,
     pub diff_stat: extern "C" fn(
         host: *const (),
         statement: *const (),
@@ -208,14 +220,15 @@ impl Timelines<'_> {
         made.into_result().map_err(Error::from)
     }
 
-    /// Drops a branch, with what it alone holds.
+    /// Drops a branch, with what it alone holds, if its note is still what was read.
     ///
     /// # Errors
     ///
-    /// `42501` for who is not its owner, `2BP01` when it has branches, `55006` for the one that the session is
+    /// `40001` when it has another note by now, `42501` for who is not its owner, `2BP01` when it has branches, `55006` for the one that the session is
     /// on, `42809` for the main line.
-    pub fn drop(&self, id: u32) -> Result<()> {
-        let dropped = (self.vtable.drop)(self.host, self.statement, id);
+    pub fn drop(&self, branch: &Branch) -> Result<()> {
+        let noted = branch.note.as_str().into();
+        let dropped = (self.vtable.drop)(self.host, self.statement, branch.id, noted);
         dropped.into_result().map_err(Error::from)
     }
 
@@ -224,9 +237,14 @@ impl Timelines<'_> {
         renamed.into_result().map_err(Error::from)
     }
 
-    /// Replaces the plugin's note.
-    pub fn note(&self, id: u32, note: &str) -> Result<()> {
-        let noted = (self.vtable.note)(self.host, self.statement, id, note.into());
+    /// Replaces the plugin's note, if it is still what was read.
+    ///
+    /// # Errors
+    ///
+    /// `40001` when the branch has another note by now, `42501` for who is not its owner.
+    pub fn note(&self, branch: &Branch, note: &str) -> Result<()> {
+        let before = branch.note.as_str().into();
+        let noted = (self.vtable.note)(self.host, self.statement, branch.id, before, note.into());
         noted.into_result().map_err(Error::from)
     }
 
@@ -271,25 +289,30 @@ impl Timelines<'_> {
         flashed.into_result().map_err(Error::from)
     }
 
-    /// The cells of a table in which `b` differs from `a`, of so many rows behind the row `after`; and the last row that
-    /// was looked at, while there may be more.
+    /// The rows of a table in which two states may differ: those that were written since both had the same.
     ///
     /// # Errors
     ///
-    /// `42P01` for a table that neither has, `42501` without SELECT, `72000` when history is gone.
-    pub fn diff(
+    /// `42P01` for a table that neither has, `42501` without SELECT and for a table with row security,
+    /// `22023` for a time to come, or one whose history is gone.
+    pub fn diff_rows(&self, table: &str, (a, b): (Moment, Moment)) -> Result<Vec<DiffRow>> {
+        let (host, statement) = (self.host, self.statement);
+        let rows = (self.vtable.diff_rows)(host, statement, table.into(), a.into(), b.into());
+        Ok(rows.into_result().map_err(Error::from)?.into())
+    }
+
+    /// The cells of some of those rows in which `b` differs from `a`.
+    pub fn diff_cells(
         &self,
         table: &str,
         (a, b): (Moment, Moment),
-        after: Option<u64>,
-        rows_max: u32,
-    ) -> Result<(Vec<CellChange>, Option<u64>)> {
+        rows: &[DiffRow],
+    ) -> Result<Vec<CellChange>> {
         let (host, statement) = (self.host, self.statement);
-        let (a, b, after) = (a.into(), b.into(), after.into());
-        let diff = (self.vtable.diff)(host, statement, table.into(), a, b, after, rows_max);
-        let diff = diff.into_result().map_err(Error::from)?;
-        let cells = diff.cells.into_iter().map(CellChange::from);
-        Ok((cells.collect(), diff.last.into_option()))
+        let (a, b) = (a.into(), b.into());
+        let cells = (self.vtable.diff_cells)(host, statement, table.into(), a, b, rows.into());
+        let cells = cells.into_result().map_err(Error::from)?;
+        Ok(cells.into_iter().map(CellChange::from).collect())
     }
 
     /// The tables in which `b` differs from `a`.

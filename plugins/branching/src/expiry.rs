@@ -31,7 +31,7 @@ impl Worker for Expiry {
                 next = next.min(expires);
                 continue;
             }
-            match cx.timelines()?.drop(branch.id) {
+            match cx.timelines()?.drop(branch) {
                 Err(error) if error.sqlstate == state::DEPENDENT_OBJECTS_STILL_EXIST => {}
                 dropped => dropped?,
             }

@@ -89,7 +89,7 @@ pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         return Err(refused(&name, &into, &report));
     }
     if asked.delete_after && !asked.dry_run {
-        timelines.drop(source.id)?;
+        timelines.drop(source)?;
     }
     outcome(&report, asked.dry_run)
 }

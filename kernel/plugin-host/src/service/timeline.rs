@@ -1,11 +1,11 @@
 //! `timeline/1`.
 
 use heliosdb_plugin_api::abi::value::AbiResult;
-use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
+use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RString, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiCellChange, AbiCellOrigin, AbiCommit, AbiDiff, AbiMergeReport, AbiMergeRequest,
-    AbiMoment, AbiOrigins, AbiTableDiff,
+    AbiBranch, AbiCellChange, AbiCellOrigin, AbiCommit, AbiMergeReport, AbiMergeRequest, AbiMoment,
+    AbiOrigins, AbiTableDiff, DiffRow,
 };
 
 use super::{caller, guarded};
@@ -21,7 +21,8 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     restore,
     restore_branch,
     flashback,
-    diff,
+    diff_rows,
+    diff_cells,
     diff_stat,
     commits,
     blame,
@@ -51,10 +52,15 @@ extern "C" fn create(
     })
 }
 
-extern "C" fn drop_branch(handle: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+extern "C" fn drop_branch(
+    handle: *const (),
+    statement: *const (),
+    id: u32,
+    noted: RStr<'_>,
+) -> AbiResult<()> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
-        services.branch_drop(id)
+        services.branch_drop(id, noted.as_str())
     })
 }
 
@@ -74,11 +80,12 @@ extern "C" fn note(
     handle: *const (),
     statement: *const (),
     id: u32,
+    noted: RStr<'_>,
     note: RStr<'_>,
 ) -> AbiResult<()> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
-        services.branch_note(id, note.as_str())
+        services.branch_note(id, noted.as_str(), note.as_str())
     })
 }
 
@@ -137,24 +144,34 @@ extern "C" fn flashback(
     })
 }
 
-extern "C" fn diff(
+extern "C" fn diff_rows(
     handle: *const (),
     statement: *const (),
     table: RStr<'_>,
     a: AbiMoment,
     b: AbiMoment,
-    after: ROption<u64>,
-    rows_max: u32,
-) -> AbiResult<AbiDiff> {
+) -> AbiResult<RVec<DiffRow>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services
+            .diff_rows(table.as_str(), (a.into(), b.into()))?
+            .into())
+    })
+}
+
+extern "C" fn diff_cells(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    a: AbiMoment,
+    b: AbiMoment,
+    rows: RSlice<'_, DiffRow>,
+) -> AbiResult<RVec<AbiCellChange>> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         let between = (a.into(), b.into());
-        let (cells, last) =
-            services.diff(table.as_str(), between, after.into_option(), rows_max)?;
-        Ok(AbiDiff {
-            cells: cells.into_iter().map(AbiCellChange::from).collect(),
-            last: last.into(),
-        })
+        let cells = services.diff_cells(table.as_str(), between, rows.as_slice())?;
+        Ok(cells.into_iter().map(AbiCellChange::from).collect())
     })
 }
 

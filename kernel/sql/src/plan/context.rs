@@ -245,7 +245,7 @@ impl<'a> PlanContext<'a> {
             let planned_for = view.as_ref().map(ReadView::ts);
             let in_force = match (&view, when.branch()) {
                 (Some(view), _) => place::in_force(engine, view)?,
-                (None, Some(branch)) => place::named(engine, branch)?,
+                (None, Some(branch)) => place::in_force_on(engine, place::named(engine, branch)?)?,
                 (None, None) => own,
             };
             let present = match in_force == own && self.elsewhere.is_none() {

@@ -8,6 +8,7 @@ use heliosdb_storage::ids::TimelineId;
 use super::Session;
 use super::info::SessionInfo;
 use super::outcome::{CommandTag, Outcome};
+use crate::branch::check_may_be_on;
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::{Object, oid};
 use crate::catalog::store::Change;
@@ -97,6 +98,7 @@ impl Session {
             ));
         }
         Place::new(self.instance.engine(), branch).visible_view()?;
+        check_may_be_on(&self.instance, branch, self.info.role().superuser)?;
         self.check_no_temporary()?;
         self.put_on(branch);
         Ok(())

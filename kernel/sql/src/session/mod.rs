@@ -69,6 +69,7 @@ use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::activity::ClientAddress;
 use crate::authors::Author;
+use crate::branch::check_may_be_on;
 use crate::catalog::access::Privileges;
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
@@ -192,6 +193,7 @@ impl Session {
             Some(branch) => branch::find(&instance, branch)?,
             None => None,
         };
+        check_may_be_on(&instance, home_branch, role.superuser)?;
         let mut settings = Settings::default();
         let identity = Identity {
             session: role.oid,

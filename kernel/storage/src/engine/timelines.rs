@@ -69,6 +69,11 @@ impl Engine {
         self.inner().timeline_info()
     }
 
+    /// The timeline that one branched off from, and its note.
+    pub fn timeline_base(&self, id: TimelineId) -> Result<(Option<TimelineId>, Vec<u8>)> {
+        self.inner().timeline_base(id)
+    }
+
     /// The timeline of that name.
     pub fn timeline(&self, name: &str) -> Option<TimelineId> {
         self.inner().timelines.id_of(name)

@@ -39,23 +39,35 @@ pub struct TimelineInfo {
     pub memtable_bytes: usize,
 }
 
+impl TimelineInfo {
+    fn of(name: String, timeline: &Timeline) -> TimelineInfo {
+        let sources = timeline.sources();
+        TimelineInfo {
+            id: timeline.id(),
+            name,
+            note: timeline.note(),
+            base: timeline
+                .base()
+                .map(|base| (base.parent.id(), base.fork_ts())),
+            segments: sources.segments().count(),
+            segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
+            memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
+        }
+    }
+}
+
 impl EngineInner {
+    /// Where a timeline branched off, and its note.
+    pub fn timeline_base(&self, id: TimelineId) -> Result<(Option<TimelineId>, Vec<u8>)> {
+        let timeline = self.timelines.get(id)?;
+        let parent = timeline.base().map(|base| base.parent.id());
+        Ok((parent, timeline.note()))
+    }
+
     pub fn timeline_info(&self) -> Vec<TimelineInfo> {
-        let info = |(name, timeline): (String, Arc<Timeline>)| {
-            let sources = timeline.sources();
-            TimelineInfo {
-                id: timeline.id(),
-                name,
-                note: timeline.note(),
-                base: timeline
-                    .base()
-                    .map(|base| (base.parent.id(), base.fork_ts())),
-                segments: sources.segments().count(),
-                segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
-                memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
-            }
-        };
-        self.timelines.all().into_iter().map(info).collect()
+        let all = self.timelines.all().into_iter();
+        all.map(|(name, timeline)| TimelineInfo::of(name, &timeline))
+            .collect()
     }
 
     pub fn create_timeline(
