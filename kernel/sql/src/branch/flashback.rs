@@ -106,7 +106,11 @@ impl Session {
             writer.delete(session, &target, &gone)?;
             let changed = gone.len() + were.len();
             if !were.is_empty() {
-                let mut columns = meta.read(&old)?.columns()[..meta.columns.len()].to_vec();
+                // A column that was added since may be NULL here where it must not be.
+                let stored = old.columns().iter().zip(meta.schema.fields());
+                let columns =
+                    stored.map(|(values, field)| extension::wrapped_as(values, field.data_type()));
+                let mut columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
                 if !added.is_empty() {
                     let places: Vec<usize> = (0..meta.columns.len())
                         .filter(|place| !added.contains(place))
