@@ -6,6 +6,9 @@
 //! they begin.
 #![allow(clippy::unwrap_used)]
 
+#[path = "merges/histories.rs"]
+mod histories;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use heliosdb_kernel::{Config, Database};
@@ -193,14 +196,17 @@ fn history(seed: u64) {
     }
 }
 
-#[test]
-fn histories_of_two_branches() {
-    let number = |name, default| match std::env::var(name) {
+fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
         Ok(text) => text.parse().unwrap(),
         Err(_) => default,
-    };
-    let first: u64 = number("HELIOS_MERGE_SEED", 1);
-    let count: u64 = number("HELIOS_MERGE_HISTORIES", HISTORIES);
+    }
+}
+
+#[test]
+fn histories_of_two_branches() {
+    let first = number("HELIOS_MERGE_SEED", 1);
+    let count = number("HELIOS_MERGE_HISTORIES", HISTORIES);
     for seed in first..first + count {
         history(seed);
     }
