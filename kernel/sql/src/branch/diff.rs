@@ -239,7 +239,7 @@ impl Session {
         };
         let (a, b) = (side(a)?, side(b)?);
         let tree = Tree::of(engine);
-        let (_, known) = tree.base(engine, a.state, b.state)?;
+        let known = tree.common(engine, a.state, b.state)?.known;
         Ok(Sides { tree, known, a, b })
     }
 

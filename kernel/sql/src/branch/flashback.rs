@@ -85,7 +85,8 @@ impl Session {
                 let rows: Vec<RowId> = were.into_iter().collect();
                 let rows_and_columns = (columns, rows.len());
                 let batch = writer.check_rows(session, state, &target, rows_and_columns, None)?;
-                writer.put(session, &target, &rows, &batch)?;
+                let storage = &target.meta.storage;
+                writer.put(session, &target, storage, &rows, &batch)?;
             }
             writer.finish(session, state)?;
             Ok(changed as u64)

@@ -106,11 +106,16 @@ pub struct MergeReport {
     pub deleted: u64,
     /// What was done to definitions, in words.
     pub definitions: Vec<String>,
+    /// The first of them, as many as a report holds.
     pub conflicts: Vec<Conflict>,
+    /// How many there are.
+    pub conflicts_found: u64,
+    /// How many of those nothing resolves.
+    pub conflicts_open: u64,
 }
 
 impl MergeReport {
-    /// Conflicts that nothing resolves.
+    /// Those of the conflicts told that nothing resolves.
     pub fn open(&self) -> impl Iterator<Item = &Conflict> {
         let conflicts = self.conflicts.iter();
         conflicts.filter(|conflict| conflict.resolution.is_none())
@@ -240,6 +245,8 @@ pub struct AbiMergeReport {
     pub deleted: u64,
     pub definitions: RVec<RString>,
     pub conflicts: RVec<AbiConflict>,
+    pub conflicts_found: u64,
+    pub conflicts_open: u64,
 }
 
 impl From<MergeReport> for AbiMergeReport {
@@ -257,6 +264,8 @@ impl From<MergeReport> for AbiMergeReport {
                 .into_iter()
                 .map(AbiConflict::from)
                 .collect(),
+            conflicts_found: report.conflicts_found,
+            conflicts_open: report.conflicts_open,
         }
     }
 }
@@ -271,6 +280,8 @@ impl From<AbiMergeReport> for MergeReport {
             deleted: report.deleted,
             definitions: report.definitions.into_iter().map(String::from).collect(),
             conflicts: report.conflicts.into_iter().map(Conflict::from).collect(),
+            conflicts_found: report.conflicts_found,
+            conflicts_open: report.conflicts_open,
         }
     }
 }

@@ -7,54 +7,94 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | definitions | [`schema`] |
-//! | rows, by their ids and cell by cell | [`rows`] |
+//! | definitions | [`schema`], and whether they are whole [`gaps`] |
+//! | which rows of which tables | [`rows`] |
+//! | rows, by their ids and cell by cell | [`cells`] |
+//! | unique keys of what is written | [`keys`] |
+//! | writing, and constraints | [`write`] |
 //! | entries of plugins' stores | [`stores`] |
 //! | what is made of a conflict | [`resolve`] |
 //!
 //! 1. A merge is one transaction of the target, READ COMMITTED, and the merges into one branch go one after
 //!    the other. It locks what it writes before it compares, so a writer beside it comes before or after.
-//! 2. It reads rows that anybody wrote on the source since the base, and no others: the work grows with those.
+//! 2. It reads rows that anybody wrote on the source since the base, and no others: the work grows with those. But
+//!    for rows of the target that are to have something in columns that come to it.
 //! 3. Nothing is written while a conflict is open. A dry run does all that a merge does, and then rolls back.
 //! 4. A row whose conflict the target won is written all the same, as it was: a later merge the other way sees
 //!    that the target decided.
+//! 5. Where there are several bases, a thing is compared with what they say of it together. Where they disagree, or
+//!    where what both have in common is lost with a branch that was dropped, whatever differs is a conflict.
 
+mod cells;
+mod gaps;
+mod keys;
 mod resolve;
 mod rows;
 mod schema;
 mod stores;
+mod write;
 
 pub(super) use self::schema::retyped;
 
+use std::collections::BTreeSet;
+
 use heliosdb_plugin_host::services::{Conflict, MergeReport, MergeRequest};
-use heliosdb_storage::ids::{TimelineId, Ts};
-use heliosdb_storage::{Isolation, RowLockMode};
+use heliosdb_storage::ids::{CollectionId, RowId, TimelineId, Ts};
+use heliosdb_storage::{Changes, Engine, Isolation, RowLockMode};
 
 use self::resolve::Policies;
 use super::check_not_frozen;
-use super::lineage::{self, Knowledge, MERGES, State, Tree};
+use super::lineage::{self, Common, MERGES, State, Tree};
 use crate::error::{Result, SqlError, state};
 use crate::place::Place;
 use crate::session::Session;
 
+/// Conflicts that a report tells.
+const CONFLICTS_KEPT_MAX: usize = 10_000;
+
 /// What a merge goes by.
 struct Sides {
     tree: Tree,
-    base: State,
-    /// What the base has in it.
-    known: Knowledge,
+    common: Common,
+    /// The commits of either side that brought something of what is lost.
+    lost: Vec<(TimelineId, Ts)>,
     source: State,
     target: TimelineId,
 }
 
 impl Sides {
-    /// The parts of timelines that `side` shows and the base has not: the timeline, and its span.
+    /// The parts of timelines that `side` shows and no base has: the timeline, and its span.
     fn news(&self, side: State) -> impl Iterator<Item = (TimelineId, Ts, Ts)> {
         let path = self.tree.path(side).into_iter();
         path.filter_map(|(timeline, from, to)| {
-            let from = from.max(self.known.of(timeline));
+            let from = from.max(self.common.known.of(timeline));
             (from < to).then_some((timeline, from, to))
         })
+    }
+
+    /// Keys of a sorted collection of which nobody knows any more what both sides had.
+    fn keys_of_lost(&self, engine: &Engine, collection: CollectionId) -> Result<BTreeSet<Vec<u8>>> {
+        let mut keys = BTreeSet::new();
+        for (timeline, ts) in &self.lost {
+            let since = Ts(ts.0.saturating_sub(1));
+            let every = Changes::Every;
+            for change in engine.entry_changes_on(*timeline, collection, since, *ts, every)? {
+                keys.insert(change?.key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The same of rows.
+    fn rows_of_lost(&self, engine: &Engine, table: CollectionId) -> Result<BTreeSet<RowId>> {
+        let mut rows = BTreeSet::new();
+        for (timeline, ts) in &self.lost {
+            let since = Ts(ts.0.saturating_sub(1));
+            for row in engine.touched_on(*timeline, table, since, *ts)? {
+                rows.insert(row?);
+            }
+        }
+        Ok(rows)
     }
 }
 
@@ -66,14 +106,37 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes down a conflict that the policies do not resolve.
+    /// Takes down a conflict. All are counted, and the first [`CONFLICTS_KEPT_MAX`] told.
     fn conflict(&mut self, conflict: Conflict) {
-        self.report.conflicts.push(conflict);
+        self.report.conflicts_found += 1;
+        self.report.conflicts_open += u64::from(conflict.resolution.is_none());
+        if self.report.conflicts.len() < CONFLICTS_KEPT_MAX {
+            self.report.conflicts.push(conflict);
+        }
     }
 
     fn is_open(&self) -> bool {
-        let mut conflicts = self.report.conflicts.iter();
-        conflicts.any(|conflict| conflict.resolution.is_none())
+        self.report.conflicts_open > 0
+    }
+}
+
+/// A session on another branch than its own, for as long as this lives.
+struct Elsewhere<'a> {
+    session: &'a mut Session,
+    home: Option<TimelineId>,
+}
+
+impl Elsewhere<'_> {
+    fn go(session: &mut Session, branch: Option<TimelineId>) -> Elsewhere<'_> {
+        let home = session.info.branch();
+        session.move_to(branch);
+        Elsewhere { session, home }
+    }
+}
+
+impl Drop for Elsewhere<'_> {
+    fn drop(&mut self) {
+        self.session.move_to(self.home);
     }
 }
 
@@ -86,6 +149,8 @@ impl Session {
     /// the merge needs, 72000 when the base is older than what is kept. Conflicts are no error: they are in
     /// the report, and nothing was done while one of them has no resolution.
     pub(crate) fn merge_branches(&mut self, request: &MergeRequest) -> Result<MergeReport> {
+        // What a merge that fails found is not what the last one did.
+        self.info.note_merge(MergeReport::default());
         self.check_no_block("MERGE BRANCH")?;
         self.check_writable("MERGE BRANCH")?;
         // What a branch has in stores of plugins, and functions in its definitions, are anybody's.
@@ -95,24 +160,17 @@ impl Session {
                 "must be superuser to merge branches",
             ));
         }
-        self.info.note_merge(MergeReport::default());
         if request.source == request.target {
             return Err(SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
                 "a branch cannot be merged into itself",
             ));
         }
-        let home = self.info.branch();
         let main = self.instance.engine().main_timeline();
         let target = TimelineId(request.target);
         check_not_frozen(&self.instance, target, "MERGE BRANCH")?;
-        self.move_to((target != main).then_some(target));
-        let merged = self.merge_here(request, target);
-        if merged.is_err() {
-            self.txn.end_unused();
-        }
-        self.move_to(home);
-        merged
+        let there = Elsewhere::go(self, (target != main).then_some(target));
+        there.session.merge_here(request, target)
     }
 
     /// Everything from here on is on a branch. The statement has written nothing, and none of its transaction
@@ -126,6 +184,12 @@ impl Session {
     fn merge_here(&mut self, request: &MergeRequest, target: TimelineId) -> Result<MergeReport> {
         let wait = self.lock_wait();
         let transaction = self.begin_for_merge()?;
+        if transaction.timeline() != target {
+            return Err(SqlError::new(
+                state::SERIALIZATION_FAILURE,
+                "the branch that is merged into was restored meanwhile",
+            ));
+        }
         transaction.lock_key(MERGES, &[], RowLockMode::Update, wait)?;
         // Nobody changes a table between two looks at it.
         self.begin_ddl()?;
@@ -134,7 +198,9 @@ impl Session {
             policies: Policies::new(request)?,
             ..Progress::default()
         };
-        progress.report.base = (sides.base.timeline.0, sides.base.ts.0);
+        if let Some(newest) = sides.common.bases.first() {
+            progress.report.base = (newest.timeline.0, newest.ts.0);
+        }
         let catalogs = self.merge_definitions(&sides, &mut progress)?;
         // Rows are compared by definitions that are merged, and by no others.
         if !progress.is_open() {
@@ -173,13 +239,22 @@ impl Session {
             timeline: target,
             ts: engine.latest_view_on(target)?.ts(),
         };
-        let (base, known) = tree.base(engine, source, latest)?;
-        Ok(Sides {
+        let mut sides = Sides {
+            common: tree.common(engine, source, latest)?,
+            lost: Vec::new(),
             tree,
-            base,
-            known,
             source,
             target,
-        })
+        };
+        if !sides.common.lost.is_empty() {
+            let spans = sides.news(source).chain(sides.news(latest));
+            let mut commits = BTreeSet::new();
+            for span in spans {
+                let merges = lineage::merges_of(engine, span, &sides.common.lost)?;
+                commits.extend(merges.into_iter().map(|ts| (span.0, ts)));
+            }
+            sides.lost = commits.into_iter().collect();
+        }
+        Ok(sides)
     }
 }
