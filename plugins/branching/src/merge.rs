@@ -284,7 +284,10 @@ mod tests {
         let text = "Public.Item.Price MAX, \"t, \"\"u\"\"\".\"C.d\" sum";
         let folded = read(&[("resolve", text)]).unwrap().resolvers;
         assert_eq!(folded[0].table, "Public.Item");
-        assert_eq!((folded[0].column.as_str(), folded[0].how), ("price", Resolver::Max));
+        assert_eq!(
+            (folded[0].column.as_str(), folded[0].how),
+            ("price", Resolver::Max)
+        );
         assert_eq!(folded[1].table, "\"t, \"\"u\"\"\"");
         assert_eq!(folded[1].column, "C.d");
         for wrong in [

@@ -205,28 +205,26 @@ pub(crate) struct Common {
 }
 
 /// What several bases say of one thing, as if they had been merged: what one changed of it since the ground. `None`
-/// when two of them changed it, each otherwise.
+/// when both changed it, each otherwise, and when more than two do not say the same: one that has what the ground has
+/// may be older than the others, or have gone back to it.
 pub(crate) fn settled<'a, T>(
     bases: &'a [T],
     grounds: &[T],
     is_same: impl Fn(&T, &T) -> bool,
 ) -> Option<&'a T> {
-    let (mut found, rest) = bases.split_first()?;
-    for base in rest {
-        if is_same(base, found) {
-            continue;
-        }
-        let (ground, others) = grounds.split_first()?;
-        if !others.iter().all(|other| is_same(other, ground)) {
-            return None;
-        }
-        if is_same(found, ground) {
-            found = base;
-        } else if !is_same(base, ground) {
-            return None;
-        }
+    let (one, rest) = bases.split_first()?;
+    if rest.iter().all(|other| is_same(other, one)) {
+        return Some(one);
     }
-    Some(found)
+    let ([other], (ground, more)) = (rest, grounds.split_first()?) else {
+        return None;
+    };
+    let is_ground = |base| is_same(base, ground) && more.iter().all(|other| is_same(base, other));
+    match () {
+        () if is_ground(one) => Some(other),
+        () if is_ground(other) => Some(one),
+        () => None,
+    }
 }
 
 /// Writes into the transaction that what `merged` knows is now in `target`.
@@ -298,13 +296,13 @@ mod tests {
     fn what_several_bases_say() {
         let say = |bases: &[i32], grounds: &[i32]| settled(bases, grounds, i32::eq).copied();
         assert_eq!(say(&[4], &[]), Some(4));
-        assert_eq!(say(&[4, 4], &[]), Some(4));
+        assert_eq!(say(&[4, 4, 4], &[]), Some(4));
         // One of them changed it.
         assert_eq!(say(&[1, 0], &[0]), Some(1));
-        assert_eq!(say(&[0, 1, 0], &[0, 0]), Some(1));
+        assert_eq!(say(&[0, 1], &[0, 0]), Some(1));
         // Two did, or it is not known who.
         assert_eq!(say(&[1, 2], &[0]), None);
-        assert_eq!(say(&[0, 1, 2], &[0]), None);
+        assert_eq!(say(&[0, 1, 0], &[0]), None);
         assert_eq!(say(&[0, 1], &[0, 1]), None);
         assert_eq!(say(&[0, 1], &[]), None);
     }

@@ -136,6 +136,13 @@ pub(super) struct Compared {
     pub lost: BTreeSet<RowId>,
 }
 
+impl Compared {
+    fn is_generated(&self, column: usize) -> bool {
+        let id = usize::from(self.meta.columns[column].id.0);
+        self.meta.table.columns[id].generated.is_some()
+    }
+}
+
 /// What the bases say of a cell.
 enum BaseCell {
     /// They have no such column, or not the row.
@@ -253,9 +260,16 @@ impl<'a> Comparison<'a> {
                 _ => Before::There,
             });
         }
-        // Some inserted it, or some deleted it.
-        if !self.grounds.iter().any(|images| images.has(row)) {
-            return Ok(Before::There);
+        // One of two inserted it, or deleted it. Of more it is not known which is the older.
+        let having = self.grounds.iter().filter(|images| images.has(row)).count();
+        if self.bases.len() > 2 || (having < self.grounds.len().max(1) && having > 0) {
+            return Ok(Before::Unsettled);
+        }
+        if having == 0 {
+            return Ok(match self.grounds.is_empty() {
+                true => Before::Unsettled,
+                false => Before::There,
+            });
         }
         for column in 0..self.by.meta.columns.len() {
             let of_ground = cells(&self.grounds, &self.by.grounds, row, column)?;
@@ -360,7 +374,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Whether a row is as it was in the bases, in the columns that a side has.
+    /// Whether a row is as it was in the bases, in the columns that a side has. What is generated follows from
+    /// the others. What a fresh value was at first nobody knows, so that is not asked.
     fn is_unchanged(
         &self,
         row: RowId,
@@ -368,10 +383,16 @@ impl<'a> Comparison<'a> {
         has: &[bool],
     ) -> Result<bool> {
         for (column, _) in has.iter().enumerate().filter(|(_, has)| **has) {
+            if self.by.is_generated(column) {
+                continue;
+            }
             let before = match self.base_cell(row, column)? {
                 BaseCell::Value(cell) => cell,
                 // One that was added since had its first value.
-                BaseCell::Lacking => missing(&self.by.meta, column)?,
+                BaseCell::Lacking => match &self.by.first[column] {
+                    First::Value(value) => value.clone(),
+                    First::Fresh => continue,
+                },
                 BaseCell::Unsettled => return Ok(false),
             };
             if !is_same(&before, &side.cell(column, place)?) {
@@ -432,10 +453,8 @@ impl<'a> Comparison<'a> {
         let mut is_written = false;
         for column in 0..meta.columns.len() {
             // What is computed of other columns is computed anew when the row is written.
-            let id = usize::from(meta.columns[column].id.0);
-            let is_generated = meta.table.columns[id].generated.is_some();
             let is_there = self.by.has.target[column];
-            if !self.by.has.source[column] || (is_generated && is_there) {
+            if !self.by.has.source[column] || (self.by.is_generated(column) && is_there) {
                 taken.push(match is_there {
                     true => From::Target(target),
                     false => self.first_value(column),

@@ -47,11 +47,23 @@ impl Session {
         let Some(name) = work.compared.as_ref().map(|compared| compared.name.clone()) else {
             return Ok(());
         };
-        let mut decided = BTreeSet::new();
+        let (mut locked, mut decided) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let clashes = self.clashes(work)?;
             if clashes.is_empty() {
                 return Ok(());
+            }
+            let rows = clashes.iter().flat_map(|clash| [clash.row, clash.other]);
+            let rows: BTreeSet<RowId> = rows.filter(|row| !locked.contains(row)).collect();
+            if !rows.is_empty() {
+                // Others may have changed them before, so that they have another key now.
+                let (table, wait) = (work.storage.id(), self.lock_wait());
+                for row in rows {
+                    let transaction = self.transaction()?;
+                    transaction.lock_row(table, row, RowLockMode::Update, wait)?;
+                    locked.insert(row);
+                }
+                continue;
             }
             let mut losers = BTreeMap::new();
             let mut is_stuck = false;
@@ -163,13 +175,8 @@ impl Session {
         parts.unwrap_or_default().join(", ")
     }
 
-    /// Makes rows what they are on the side that won.
+    /// Makes locked rows what they are on the side that won.
     fn give_way(&mut self, work: &mut TableWork, losers: &BTreeMap<RowId, Winner>) -> Result<()> {
-        let (table, wait) = (work.storage.id(), self.lock_wait());
-        for row in losers.keys() {
-            let transaction = self.transaction()?;
-            transaction.lock_row(table, *row, RowLockMode::Update, wait)?;
-        }
         let latest = self.transaction()?.latest_view();
         for (rows, columns) in &mut work.written {
             if !rows.iter().any(|row| losers.contains_key(row)) {

@@ -3,7 +3,7 @@
 //! Oids are never given twice on whichever branches, so an object is the same where its oid is, and one that
 //! only the source has is new. An object that both changed is a conflict, but for a table: its columns are merged
 //! one by one and field by field, and places of columns are never given twice either
-//! ([`columns_elsewhere`](crate::ddl)). Roles, and rights on the database, are of no branch. Temporary
+//! (ADD COLUMN leaves free what others have). Roles, and rights on the database, are of no branch. Temporary
 //! objects are their sessions'.
 //!
 //! 1. What is merged is whole ([`gaps`](super::gaps)): everything that an object needs is there, and no name is given
@@ -130,7 +130,7 @@ impl Session {
             let Some(row) = store::row(key, of_source.or(of_base).or(of_target))? else {
                 continue;
             };
-            if is_passed_over(&row, &known) {
+            if is_passed_over(&row, &known) || is_extension_of(&here, &row, of_target) {
                 continue;
             }
             if is_unsettled {
@@ -246,6 +246,16 @@ impl Session {
         for table in here.tables() {
             let now = merged.table(table.oid);
             if now.is_none_or(|now| now.collection != table.collection) {
+                // Who writes there looks up this table's rows where they were.
+                for related in here
+                    .related_tables(table.oid)
+                    .filter(|oid| *oid != table.oid)
+                {
+                    if let Some(related) = here.table(related) {
+                        let mode = TableLockMode::ShareRowExclusive;
+                        self.lock_table(related.collection_id(), mode)?;
+                    }
+                }
                 let gone = table.collection_id();
                 self.lock_table(gone, TableLockMode::AccessExclusive)?;
                 self.transaction()?.drop_collection(gone)?;
@@ -334,6 +344,23 @@ pub(in crate::branch) fn retyped<'a>(before: &'a Table, merged: &Table) -> Optio
     });
     let found = dropped.find(|(_, column)| merged.column(&column.name).is_some());
     found.map(|(_, column)| column)
+}
+
+/// An extension that the target has by another oid, the same in everything else. Nothing names it by its oid.
+fn is_extension_of(here: &CatalogSnapshot, row: &Row, of_target: Option<&Vec<u8>>) -> bool {
+    let Row::Object(Object::Extension(theirs)) = row else {
+        return false;
+    };
+    let ours = here.extension(&theirs.name);
+    let ours = ours.filter(|ours| of_target.is_none() && ours.oid != theirs.oid);
+    ours.is_some_and(|ours| {
+        let same = Extension {
+            oid: ours.oid,
+            owner: ours.owner,
+            ..theirs.as_ref().clone()
+        };
+        same == **ours
+    })
 }
 
 /// What is of no branch, or of a session.
