@@ -84,12 +84,10 @@ pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         on_conflict: asked.on_conflict.unwrap_or_default(),
         resolvers: asked.resolvers,
         dry_run: asked.dry_run,
+        drop_source: asked.delete_after,
     })?;
     if report.conflicts_open > 0 && !asked.dry_run {
         return Err(refused(&name, &into, &report));
-    }
-    if asked.delete_after && !asked.dry_run {
-        timelines.drop(source.id)?;
     }
     outcome(&report, asked.dry_run)
 }

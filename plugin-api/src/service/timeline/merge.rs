@@ -69,6 +69,8 @@ pub struct MergeRequest {
     pub resolvers: Vec<ColumnResolver>,
     /// Do all of it, and then undo it.
     pub dry_run: bool,
+    /// Drop the source once it is merged. What somebody commits on it in between keeps it.
+    pub drop_source: bool,
 }
 
 /// Something that both branches changed, each otherwise.
@@ -138,6 +140,7 @@ pub struct AbiMergeRequest {
     pub on_conflict: ConflictPolicy,
     pub resolvers: RVec<AbiResolver>,
     pub dry_run: bool,
+    pub drop_source: bool,
 }
 
 impl From<MergeRequest> for AbiMergeRequest {
@@ -153,6 +156,7 @@ impl From<MergeRequest> for AbiMergeRequest {
             on_conflict: request.on_conflict,
             resolvers: resolvers.collect(),
             dry_run: request.dry_run,
+            drop_source: request.drop_source,
         }
     }
 }
@@ -173,6 +177,7 @@ impl From<AbiMergeRequest> for MergeRequest {
             on_conflict: request.on_conflict,
             resolvers: resolvers.collect(),
             dry_run: request.dry_run,
+            drop_source: request.drop_source,
         }
     }
 }

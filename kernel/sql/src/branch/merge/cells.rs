@@ -186,6 +186,8 @@ pub(super) struct Comparison<'a> {
     /// By column, for each of `rows`.
     cells: Vec<Vec<From>>,
     resolved: Vec<Vec<Datum>>,
+    /// Where among `resolved` the one value is that rows begin with.
+    firsts: Vec<Option<usize>>,
     /// How many fresh values a column needs.
     pub fresh: Vec<usize>,
     pub deleted: Vec<RowId>,
@@ -219,6 +221,7 @@ impl<'a> Comparison<'a> {
             rows: Vec::new(),
             cells: vec![Vec::new(); columns],
             resolved: vec![Vec::new(); columns],
+            firsts: vec![None; columns],
             fresh: vec![0; columns],
             deleted: Vec::new(),
             new: BTreeSet::new(),
@@ -409,7 +412,15 @@ impl<'a> Comparison<'a> {
                 self.fresh[column] += 1;
                 From::Fresh(self.fresh[column] - 1)
             }
-            First::Value(value) => self.resolve_as(column, value.clone()),
+            First::Value(value) => {
+                let known = self.firsts[column];
+                From::Resolved(known.unwrap_or_else(|| {
+                    self.resolved[column].push(value.clone());
+                    let place = self.resolved[column].len() - 1;
+                    self.firsts[column] = Some(place);
+                    place
+                }))
+            }
         }
     }
 

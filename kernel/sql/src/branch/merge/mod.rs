@@ -166,11 +166,38 @@ impl Session {
                 "a branch cannot be merged into itself",
             ));
         }
+        if request.drop_source {
+            self.own_branch(request.source)?;
+        }
         let main = self.instance.engine().main_timeline();
         let target = TimelineId(request.target);
         check_not_frozen(&self.instance, target, "MERGE BRANCH")?;
         let there = Elsewhere::go(self, (target != main).then_some(target));
-        there.session.merge_here(request, target)
+        let (report, merged) = there.session.merge_here(request, target)?;
+        drop(there);
+        match merged.filter(|_| request.drop_source) {
+            Some(merged) => self.drop_merged(merged)?,
+            None => {}
+        }
+        Ok(report)
+    }
+
+    /// Drops a branch that was merged as it was in a state.
+    fn drop_merged(&mut self, merged: State) -> Result<()> {
+        let (info, _) = self.own_branch(merged.timeline.0)?;
+        let engine = self.instance.engine();
+        let dropped = engine.drop_timeline_at(info.id, merged.ts);
+        match dropped.map_err(super::not_dropped)? {
+            true => Ok(()),
+            false => Err(SqlError::new(
+                state::OBJECT_IN_USE,
+                format!(
+                    "branch \"{}\" was merged and is not deleted, because it was written to meanwhile",
+                    info.name
+                ),
+            )
+            .with_hint("Merge it again.")),
+        }
     }
 
     /// Everything from here on is on a branch. The statement has written nothing, and none of its transaction
@@ -181,7 +208,12 @@ impl Session {
         self.put_on(branch);
     }
 
-    fn merge_here(&mut self, request: &MergeRequest, target: TimelineId) -> Result<MergeReport> {
+    /// The report, and the state of the source that is in the target now, unless nothing was done.
+    fn merge_here(
+        &mut self,
+        request: &MergeRequest,
+        target: TimelineId,
+    ) -> Result<(MergeReport, Option<State>)> {
         let wait = self.lock_wait();
         let transaction = self.begin_for_merge()?;
         if transaction.timeline() != target {
@@ -209,12 +241,12 @@ impl Session {
         }
         if progress.is_open() || request.dry_run {
             self.txn.end_unused();
-            return Ok(progress.report);
+            return Ok((progress.report, None));
         }
         let merged = sides.tree.knowledge(self.instance.engine(), sides.source)?;
         lineage::note(self.transaction()?, target, &merged)?;
         progress.report.scn = self.commit_merge()?.map(|ts| ts.0);
-        Ok(progress.report)
+        Ok((progress.report, Some(sides.source)))
     }
 
     fn begin_for_merge(&mut self) -> Result<&mut heliosdb_storage::Transaction> {
