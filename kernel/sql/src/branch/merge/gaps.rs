@@ -18,7 +18,7 @@ pub(super) fn first_gap(
 ) -> Result<Option<Conflict>> {
     let orphan = || of_owners(catalog, known.last()?);
     let gap = of_names(catalog).or_else(orphan);
-    match gap.or_else(|| of_needs(catalog)) {
+    match gap.or_else(|| of_needs(catalog, known)) {
         Some(gap) => Ok(Some(gap)),
         None => of_texts(catalog, known),
     }
@@ -114,7 +114,11 @@ fn of_owners(catalog: &CatalogSnapshot, target: &CatalogSnapshot) -> Option<Conf
 }
 
 /// What needs something that is gone.
-fn of_needs(catalog: &CatalogSnapshot) -> Option<Conflict> {
+fn of_needs(catalog: &CatalogSnapshot, known: &[&CatalogSnapshot]) -> Option<Conflict> {
+    let was_dropped = |ty: Oid| {
+        let is_there = |catalog: &CatalogSnapshot| catalog.types().find(ty).is_some();
+        !is_there(catalog) && known.iter().any(|known| is_there(known))
+    };
     let has_column = |table: Oid, column: ColumnId16| {
         let table = catalog.table(table);
         let column = table.and_then(|table| table.column_at(column));
@@ -202,16 +206,18 @@ fn of_needs(catalog: &CatalogSnapshot) -> Option<Conflict> {
         }
     }
     for ty in catalog.types().iter() {
-        if ty.domain().is_some_and(|d| !has_type(catalog, d.base)) {
+        if ty.domain().is_some_and(|domain| was_dropped(domain.base)) {
             return gone(format!("domain {}", ty.name));
         }
     }
     for routine in catalog.routines().iter() {
         let mut types = routine.parameters.iter().map(|p| p.type_oid);
-        let is_whole = types.all(|ty| has_type(catalog, ty) || catalog.has(ty))
+        let is_whole = !types.any(was_dropped)
             && match routine.result {
-                ResultShape::Value(ty) => has_type(catalog, ty) || catalog.has(ty),
-                ResultShape::Relation(relation) => catalog.has(relation),
+                ResultShape::Value(ty) => !was_dropped(ty),
+                ResultShape::Relation(relation) => {
+                    relation < FIRST_USER_OID || catalog.has(relation)
+                }
                 ResultShape::Columns => true,
             };
         if !is_whole {

@@ -175,9 +175,8 @@ impl Session {
         let there = Elsewhere::go(self, (target != main).then_some(target));
         let (report, merged) = there.session.merge_here(request, target)?;
         drop(there);
-        match merged.filter(|_| request.drop_source) {
-            Some(merged) => self.drop_merged(merged)?,
-            None => {}
+        if let Some(merged) = merged.filter(|_| request.drop_source) {
+            self.drop_merged(merged)?;
         }
         Ok(report)
     }
