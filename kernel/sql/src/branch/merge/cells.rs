@@ -8,7 +8,7 @@
 //! What a row of one side has in columns that only the other has is said by [`First`], as ALTER TABLE would
 //! have it. What is generated is computed when the row is written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
@@ -132,8 +132,10 @@ pub(super) struct Compared {
     pub first: Vec<First>,
     /// Rows that only the target has are written, for what they have in new columns.
     pub fills: bool,
-    /// Rows of which nobody knows any more what both sides had.
-    pub lost: BTreeSet<RowId>,
+    /// The commits that brought something of branches that are gone, as it was before and after them.
+    pub brought: Vec<(Base, Base)>,
+    /// Rows that came with such commits on both sides, with the places of those.
+    pub lost: BTreeMap<RowId, Vec<usize>>,
 }
 
 impl Compared {
@@ -177,6 +179,8 @@ pub(super) struct Comparison<'a> {
     by: &'a Compared,
     bases: Vec<Images>,
     grounds: Vec<Images>,
+    /// Of rows that are lost, before and after the commits.
+    brought: Vec<(Images, Images)>,
     source: Images,
     target: Images,
     /// For `latest`: when a row was written last, on the source and on the target.
@@ -211,7 +215,19 @@ impl<'a> Comparison<'a> {
             }
         }
         let columns = by.meta.columns.len();
+        let lost = rows.iter().filter(|row| by.lost.contains_key(row));
+        let lost: Vec<RowId> = lost.copied().collect();
+        let mut brought = Vec::new();
+        if !lost.is_empty() {
+            for (before, after) in &by.brought {
+                brought.push((
+                    Images::read(&before.view, &by.meta, &lost)?,
+                    Images::read(&after.view, &by.meta, &lost)?,
+                ));
+            }
+        }
         Ok(Comparison {
+            brought,
             bases: read(&by.bases)?,
             grounds: read(&by.grounds)?,
             source: Images::read(&by.source, &by.meta, rows)?,
@@ -253,8 +269,13 @@ impl<'a> Comparison<'a> {
     }
 
     fn before(&self, row: RowId) -> Result<Before> {
-        if self.by.lost.contains(&row) {
-            return Ok(Before::Unsettled);
+        if let Some(places) = self.by.lost.get(&row) {
+            let has = |place: &usize| self.brought[*place].1.has(row);
+            return Ok(match places.iter().filter(|place| has(place)).count() {
+                0 => Before::Absent,
+                count if count == places.len() => Before::There,
+                _ => Before::Unsettled,
+            });
         }
         let count = self.bases.iter().filter(|images| images.has(row)).count();
         if count == 0 || count == self.bases.len() {
@@ -286,8 +307,10 @@ impl<'a> Comparison<'a> {
     }
 
     fn base_cell(&self, row: RowId, column: usize) -> Result<BaseCell> {
-        if self.by.lost.contains(&row) {
-            return Ok(BaseCell::Unsettled);
+        if let Some(places) = self.by.lost.get(&row)
+            && let Some(cell) = self.brought_cell(row, column, places)?
+        {
+            return Ok(cell);
         }
         let of_bases = cells(&self.bases, &self.by.bases, row, column)?;
         if of_bases.len() < 2 {
@@ -300,6 +323,40 @@ impl<'a> Comparison<'a> {
         Ok(match settled(&of_bases, &of_grounds, is_same) {
             Some(cell) => BaseCell::Value(cell.clone()),
             None => BaseCell::Unsettled,
+        })
+    }
+
+    /// What a cell was on both sides when it came from a branch that is gone; `None` when it did not.
+    fn brought_cell(
+        &self,
+        row: RowId,
+        column: usize,
+        places: &[usize],
+    ) -> Result<Option<BaseCell>> {
+        let (mut is_changed, mut values) = (false, Vec::new());
+        for place in places {
+            let (images, of) = (&self.brought[*place], &self.by.brought[*place]);
+            let cell = |images: &Images, of: &Base| -> Result<Option<Datum>> {
+                match images.place(row).filter(|_| of.has[column]) {
+                    Some(place) => images.cell(column, place).map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (before, after) = (cell(&images.0, &of.0)?, cell(&images.1, &of.1)?);
+            is_changed |= match (&before, &after) {
+                (Some(before), Some(after)) => !is_same(before, after),
+                (before, after) => before.is_some() != after.is_some(),
+            };
+            values.push(after);
+        }
+        let values: Option<Vec<Datum>> = values.into_iter().collect();
+        Ok(match (is_changed, values) {
+            (false, _) => None,
+            (true, Some(values)) => Some(match settled(&values, &[], is_same) {
+                Some(value) => BaseCell::Value(value.clone()),
+                None => BaseCell::Unsettled,
+            }),
+            (true, None) => Some(BaseCell::Unsettled),
         })
     }
 
@@ -481,6 +538,13 @@ impl<'a> Comparison<'a> {
             }
             let of_base = match self.base_cell(row, column)? {
                 BaseCell::Value(cell) => Some(cell),
+                // Rows of before the column began with one value.
+                BaseCell::Lacking if self.bases.iter().any(|images| images.has(row)) => {
+                    match &self.by.first[column] {
+                        First::Value(value) => Some(value.clone()),
+                        First::Fresh => None,
+                    }
+                }
                 BaseCell::Lacking | BaseCell::Unsettled => None,
             };
             let is_old = |cell: &Datum| of_base.as_ref().is_some_and(|base| is_same(base, cell));
@@ -523,7 +587,8 @@ impl<'a> Comparison<'a> {
         let mut conflict = self.conflict(row, "update/update");
         conflict.column = Some(column.name.clone());
         conflict.base = cell.base.and_then(|value| {
-            self.bases.iter().find_map(|images| {
+            let brought = self.brought.iter().map(|(_, after)| after);
+            brought.chain(&self.bases).find_map(|images| {
                 let place = images.place(row)?;
                 let is_it = is_same(&images.cell(at, place).ok()?, value);
                 is_it.then(|| images.text(column, at, place, format))?

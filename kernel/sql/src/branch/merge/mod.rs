@@ -22,8 +22,10 @@
 //! 3. Nothing is written while a conflict is open. A dry run does all that a merge does, and then rolls back.
 //! 4. A row whose conflict the target won is written all the same, as it was: a later merge the other way sees
 //!    that the target decided.
-//! 5. Where there are several bases, a thing is compared with what they say of it together. Where they disagree, or
-//!    where what both have in common is lost with a branch that was dropped, whatever differs is a conflict.
+//! 5. Where there are several bases, a thing is compared with what they say of it together. Where they disagree,
+//!    whatever differs is a conflict.
+//! 6. What both had from a branch that was dropped is compared with what it was on both sides when it came. Where that
+//!    is not the same, whatever differs is a conflict.
 
 mod cells;
 mod gaps;
@@ -36,7 +38,7 @@ mod write;
 
 pub(super) use self::schema::retyped;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use heliosdb_plugin_host::services::{Conflict, MergeReport, MergeRequest};
 use heliosdb_storage::ids::{CollectionId, RowId, TimelineId, Ts};
@@ -57,7 +59,7 @@ struct Sides {
     tree: Tree,
     common: Common,
     /// The commits of either side that brought something of what is lost.
-    lost: Vec<(TimelineId, Ts)>,
+    lost: Vec<Lost>,
     source: State,
     target: TimelineId,
 }
@@ -72,29 +74,69 @@ impl Sides {
         })
     }
 
-    /// Keys of a sorted collection of which nobody knows any more what both sides had.
-    fn keys_of_lost(&self, engine: &Engine, collection: CollectionId) -> Result<BTreeSet<Vec<u8>>> {
-        let mut keys = BTreeSet::new();
-        for (timeline, ts) in &self.lost {
-            let since = Ts(ts.0.saturating_sub(1));
-            let every = Changes::Every;
-            for change in engine.entry_changes_on(*timeline, collection, since, *ts, every)? {
-                keys.insert(change?.key);
-            }
-        }
-        Ok(keys)
+    /// Keys of a sorted collection that both sides had from what is lost, each with the places of the commits that
+    /// brought it. The source may have them in another collection than the target.
+    fn keys_of_lost(
+        &self,
+        engine: &Engine,
+        (of_source, of_target): (CollectionId, CollectionId),
+    ) -> Result<BTreeMap<Vec<u8>, Vec<usize>>> {
+        self.brought_by_lost(|lost| {
+            let collection = match lost.is_of_source {
+                true => of_source,
+                false => of_target,
+            };
+            let (since, every) = (lost.before().ts, Changes::Every);
+            let State { timeline, ts } = lost.after;
+            let changes = engine.entry_changes_on(timeline, collection, since, ts, every)?;
+            changes.map(|change| Ok(change?.key)).collect()
+        })
     }
 
     /// The same of rows.
-    fn rows_of_lost(&self, engine: &Engine, table: CollectionId) -> Result<BTreeSet<RowId>> {
-        let mut rows = BTreeSet::new();
-        for (timeline, ts) in &self.lost {
-            let since = Ts(ts.0.saturating_sub(1));
-            for row in engine.touched_on(*timeline, table, since, *ts)? {
-                rows.insert(row?);
+    fn rows_of_lost(
+        &self,
+        engine: &Engine,
+        table: CollectionId,
+    ) -> Result<BTreeMap<RowId, Vec<usize>>> {
+        self.brought_by_lost(|lost| {
+            let State { timeline, ts } = lost.after;
+            let rows = engine.touched_on(timeline, table, lost.before().ts, ts)?;
+            rows.map(|row| Ok(row?)).collect()
+        })
+    }
+
+    fn brought_by_lost<K: Ord>(
+        &self,
+        brought: impl Fn(&Lost) -> Result<Vec<K>>,
+    ) -> Result<BTreeMap<K, Vec<usize>>> {
+        let mut found: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+        for (place, lost) in self.lost.iter().enumerate() {
+            for key in brought(lost)? {
+                found.entry(key).or_default().push(place);
             }
         }
-        Ok(rows)
+        // What came to one of them only, the other does not know.
+        found.retain(|_, places| {
+            let of_source = |place: &usize| self.lost[*place].is_of_source;
+            places.iter().any(of_source) && !places.iter().all(of_source)
+        });
+        Ok(found)
+    }
+}
+
+/// A commit of one side that brought something of a branch that is gone.
+struct Lost {
+    after: State,
+    is_of_source: bool,
+}
+
+impl Lost {
+    fn before(&self) -> State {
+        State {
+            ts: Ts(self.after.ts.0.saturating_sub(1)),
+            ..self.after
+        }
     }
 }
 
@@ -278,13 +320,20 @@ impl Session {
             target,
         };
         if !sides.common.lost.is_empty() {
-            let spans = sides.news(source).chain(sides.news(latest));
-            let mut commits = BTreeSet::new();
-            for span in spans {
-                let merges = lineage::merges_of(engine, span, &sides.common.lost)?;
-                commits.extend(merges.into_iter().map(|ts| (span.0, ts)));
+            let mut lost = Vec::new();
+            for (side, is_of_source) in [(source, true), (latest, false)] {
+                for span in sides.news(side) {
+                    let merges = lineage::merges_of(engine, span, &sides.common.lost)?;
+                    lost.extend(merges.into_iter().map(|ts| Lost {
+                        after: State {
+                            timeline: span.0,
+                            ts,
+                        },
+                        is_of_source,
+                    }));
+                }
             }
-            sides.lost = commits.into_iter().collect();
+            sides.lost = lost;
         }
         Ok(sides)
     }

@@ -185,20 +185,20 @@ impl Session {
         let target = self.as_role(meta.table.owner, |session| {
             session.with_state(|session, state| session.write_target(state, &catalog, table))
         })?;
-        let bases = |known: &[Known]| {
-            let known = known.iter().map(|known| Base {
-                view: known.view.clone(),
-                has: is_there(&columns_in(&known.catalog, &meta)),
-            });
-            known.collect()
+        let base = |known: &Known| Base {
+            view: known.view.clone(),
+            has: is_there(&columns_in(&known.catalog, &meta)),
         };
+        let brought = catalogs.brought.iter();
+        let brought = brought.map(|(before, after)| (base(before), base(after)));
         let compared = Compared {
             name: qualified(&catalog, &meta),
             key: key_of(&catalog, &meta),
             resolvers: (progress.policies).of_table(&catalog, &self.info.search_path(), &meta),
             format: self.info.format(),
-            bases: bases(&catalogs.bases),
-            grounds: bases(&catalogs.grounds),
+            bases: catalogs.bases.iter().map(base).collect(),
+            grounds: catalogs.grounds.iter().map(base).collect(),
+            brought: brought.collect(),
             source: sides.source.view(&engine)?,
             has,
             first,

@@ -37,6 +37,8 @@ pub(super) struct Catalogs {
     pub target: Arc<CatalogSnapshot>,
     pub bases: Vec<Known>,
     pub grounds: Vec<Known>,
+    /// Before and after each commit that brought something of branches that are gone.
+    pub brought: Vec<(Known, Known)>,
     /// Tables whose rows are new as a whole.
     copied: BTreeSet<Oid>,
     /// Tables that storage does not know as they are yet, and indexes of theirs, and their collections, that are
@@ -75,14 +77,17 @@ impl Session {
     ) -> Result<Catalogs> {
         let engine = self.instance.engine().clone();
         let source = sides.source.view(&engine)?;
-        let known = |states: &[State]| -> Result<Vec<Known>> {
-            let known = states.iter().map(|state| {
-                let view = state.view(&engine)?;
-                let catalog = self.instance.catalog(&view)?;
-                Ok(Known { view, catalog })
-            });
-            known.collect()
+        let one = |state: State| -> Result<Known> {
+            let view = state.view(&engine)?;
+            let catalog = self.instance.catalog(&view)?;
+            Ok(Known { view, catalog })
         };
+        let known = |states: &[State]| -> Result<Vec<Known>> {
+            states.iter().map(|state| one(*state)).collect()
+        };
+        let brought = sides.lost.iter();
+        let brought = brought.map(|lost| Ok((one(lost.before())?, one(lost.after)?)));
+        let brought = brought.collect::<Result<Vec<_>>>()?;
         let (bases, grounds) = (known(&sides.common.bases)?, known(&sides.common.grounds)?);
         let of_source = self.instance.catalog(&source)?;
         let mut is_same = true;
@@ -99,6 +104,7 @@ impl Session {
             target: here.clone(),
             bases,
             grounds,
+            brought,
             copied: BTreeSet::new(),
             redefined: BTreeSet::new(),
             unfilled: Vec::new(),
@@ -108,8 +114,10 @@ impl Session {
         }
         let target = self.transaction()?.latest_view();
         let there = catalogs.source.clone();
-        let mut unsettled = sides.keys_of_lost(&engine, store::CATALOG)?;
-        let base = settled_rows(&catalogs, &mut unsettled)?;
+        let mut unsettled = BTreeSet::new();
+        let mut base = settled_rows(&catalogs, &mut unsettled)?;
+        let lost = sides.keys_of_lost(&engine, (store::CATALOG, store::CATALOG))?;
+        settle_lost(&catalogs, &mut base, &mut unsettled, lost)?;
         if catalogs.bases.len() > 1 {
             let base = store::from_rows(&base)?.with_roles_of(&there);
             catalogs.base = Arc::new(base);
@@ -299,8 +307,43 @@ impl Session {
     }
 }
 
-/// What the bases say of each row of the catalog. Of those of `unsettled` they say nothing, and neither of others
-/// that two of them changed.
+/// What both had of rows of the catalog from branches that are gone, where it was the same on both sides. The row of a
+/// table that was not is as the bases have it: it is merged field by field.
+fn settle_lost(
+    catalogs: &Catalogs,
+    base: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    unsettled: &mut BTreeSet<Vec<u8>>,
+    lost: BTreeMap<Vec<u8>, Vec<usize>>,
+) -> Result<()> {
+    for (key, places) in lost {
+        if key == store::VERSION_KEY {
+            continue;
+        }
+        let mut values = Vec::new();
+        for place in places {
+            let (_, after) = &catalogs.brought[place];
+            values.push(after.view.get(store::CATALOG, &key)?);
+        }
+        let known = values.iter().flatten().next();
+        match settled(&values, &[], PartialEq::eq) {
+            Some(Some(value)) => {
+                base.insert(key, value.clone());
+            }
+            Some(None) => {
+                base.remove(&key);
+            }
+            None => match store::row(&key, known)? {
+                Some(Row::Object(Object::Table(_))) => {}
+                _ => {
+                    unsettled.insert(key);
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// What the bases say of each row of the catalog. `unsettled` are those that two of them changed.
 fn settled_rows(
     catalogs: &Catalogs,
     unsettled: &mut BTreeSet<Vec<u8>>,

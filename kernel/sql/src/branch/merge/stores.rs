@@ -11,7 +11,7 @@ use heliosdb_storage::{Changes, ReadView};
 
 use super::{Progress, Sides, State};
 use crate::branch::lineage::settled;
-use crate::error::Result;
+use crate::error::{Result, SqlError};
 use crate::session::Session;
 
 impl Session {
@@ -59,8 +59,7 @@ impl Session {
                 Ok(stores.collect::<heliosdb_storage::Result<_>>()?)
             };
             let (in_bases, in_grounds) = (stores(&bases)?, stores(&grounds)?);
-            let mut lost = sides.keys_of_lost(&engine, from.collection)?;
-            lost.extend(sides.keys_of_lost(&engine, into.collection)?);
+            let lost = sides.keys_of_lost(&engine, (from.collection, into.collection))?;
             store::lock_for_write(self.transaction()?, &into)?;
             for key in keys {
                 let read = |view: &ReadView, of: &StoreInfo| view.get(of.collection, &key);
@@ -74,9 +73,16 @@ impl Session {
                 };
                 let of_bases = values(&bases, &in_bases)?;
                 let of_grounds = values(&grounds, &in_grounds)?;
-                let of_base = match lost.contains(&key) {
-                    true => None,
-                    false => settled(&of_bases, &of_grounds, PartialEq::eq),
+                // Where both have it from a branch that is gone, as it was when it came.
+                let of_lost = lost.get(&key).map(|places| {
+                    let states = places.iter().map(|place| sides.lost[*place].after);
+                    let views = views(&states.collect::<Vec<_>>())?;
+                    Ok::<_, SqlError>(values(&views, &stores(&views)?)?)
+                });
+                let of_lost = of_lost.transpose()?;
+                let of_base = match &of_lost {
+                    Some(of_lost) => settled(of_lost, &[], PartialEq::eq),
+                    None => settled(&of_bases, &of_grounds, PartialEq::eq),
                 };
                 let (of_source, of_target) = (read(&source, &from)?, read(&latest, &into)?);
                 if of_base == Some(&of_source) || of_source == of_target {
