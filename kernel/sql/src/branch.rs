@@ -112,6 +112,18 @@ fn undefined(id: TimelineId) -> SqlError {
     )
 }
 
+/// Why a branch was not dropped.
+fn not_dropped(error: StorageError) -> SqlError {
+    let StorageError::TimelineHasBranches { name, children } = error else {
+        return error.into();
+    };
+    SqlError::new(
+        state::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop branch \"{name}\" because other branches go on from it"),
+    )
+    .with_detail(format!("These do: {}.", children.join(", ")))
+}
+
 fn catalog_now(instance: &Instance, timeline: TimelineId) -> Result<CatalogVersion> {
     instance.catalog_version(&instance.engine().latest_view_on(timeline)?)
 }
@@ -230,15 +242,8 @@ impl Session {
             )
             .with_hint("Go to another one with USE BRANCH."));
         }
-        match self.instance.engine().drop_timeline(info.id) {
-            Ok(()) => Ok(()),
-            Err(StorageError::TimelineHasBranches { name, children }) => Err(SqlError::new(
-                state::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop branch \"{name}\" because other branches go on from it"),
-            )
-            .with_detail(format!("These do: {}.", children.join(", ")))),
-            Err(error) => Err(error.into()),
-        }
+        let dropped = self.instance.engine().drop_timeline(info.id);
+        dropped.map_err(not_dropped)
     }
 
     pub(crate) fn rename_branch(&mut self, id: u32, name: &str) -> Result<()> {

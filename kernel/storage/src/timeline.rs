@@ -154,6 +154,15 @@ impl Timeline {
         self.sources().sources().all(newer)
     }
 
+    /// Whether the timeline has nothing of its own after `ts`. The caller holds the freeze lock.
+    fn is_within(&self, ts: Ts) -> bool {
+        let older = |source: Source<'_>| match source {
+            Source::Memtable(memtable) => memtable.ts_max() <= ts,
+            Source::Segment(segment) => segment.meta().max_ts <= ts,
+        };
+        self.sources().sources().all(older)
+    }
+
     /// The epoch that a transaction begins in.
     pub fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::Acquire))

@@ -116,6 +116,44 @@ pub fn read(text: &str) -> Result<Statement> {
     }
 }
 
+/// `table.column word, …`: the table as SQL names it, the column's name, and the word.
+///
+/// # Errors
+///
+/// `42601`
+pub fn columns_with_words(text: &str) -> Result<Vec<(String, String, String)>> {
+    let tokens = tokens(text)?;
+    let mut reader = Reader {
+        text,
+        tokens: &tokens,
+        at: 0,
+    };
+    let mut all = Vec::new();
+    loop {
+        let first = reader.at;
+        let mut column = reader.name()?;
+        let mut table = None;
+        loop {
+            let before = reader.at;
+            if !reader.symbol('.') {
+                break;
+            }
+            column = reader.name()?;
+            table = Some(before);
+        }
+        let table = table.ok_or_else(|| reader.unexpected())?;
+        let table = text[tokens[first].start..tokens[table - 1].end].to_owned();
+        all.push((table, column, reader.name()?));
+        if !reader.symbol(',') {
+            break;
+        }
+    }
+    match reader.tokens.get(reader.at) {
+        None => Ok(all),
+        Some(_) => Err(reader.unexpected()),
+    }
+}
+
 fn syntax(message: String) -> Error {
     Error::new(state::SYNTAX_ERROR, message)
 }

@@ -1,8 +1,12 @@
-//! Random histories of two branches, against a plain model: rows written on both, merged this way and that, with
+//! Random histories of branches, against plain models: rows written on all, merged this way and that, with
 //! the database closed and opened in between.
 //!
-//! The model knows of each branch its rows, and of both the *base*: what was merged last, as it was on the side
-//! that it came from. `HELIOS_MERGE_HISTORIES` says how many histories there are, `HELIOS_MERGE_SEED` with which one
+//! Of two branches the model knows the rows of each, and of both the *base*: what was merged last, as it was on the
+//! side that it came from. Of three, whose merges go crosswise, it knows less of merges, and writes less: each row is
+//! written by one branch alone, so whatever came to another is the newest that any of the two had. A merge
+//! may find that it cannot tell, and then it is refused; but it is never wrong.
+//!
+//! `HELIOS_MERGE_HISTORIES` says how many histories there are, `HELIOS_MERGE_SEED` with which one
 //! they begin.
 #![allow(clippy::unwrap_used)]
 
@@ -196,6 +200,106 @@ fn history(seed: u64) {
     }
 }
 
+const THREE: [&str; 3] = ["main", "left", "right"];
+
+/// By id: how often its branch has written a row, and what it is since, if it is there.
+type Versions = BTreeMap<i64, (u64, Option<Cells>)>;
+
+/// How many merges were done, and how many refused.
+fn crosswise(seed: u64) -> (u64, u64) {
+    let mut random = Random(seed);
+    let directory = tempfile::tempdir().unwrap();
+    let linked = Edition::Lite.linked().unwrap();
+    let open = || {
+        let config = Config::default();
+        Database::open_edition(directory.path(), &config, &linked, "lite").unwrap()
+    };
+    let mut database = open();
+    database
+        .execute("CREATE TABLE t (id bigint PRIMARY KEY, a bigint, b bigint)")
+        .unwrap();
+    for name in &THREE[1..] {
+        database.execute(&format!("CREATE BRANCH {name}")).unwrap();
+    }
+    let mut tables = [Versions::new(), Versions::new(), Versions::new()];
+    let (mut merged, mut refused) = (0, 0);
+    let mut last = 0;
+    for step in 0..2 * STEPS {
+        let side = random.next(3) as usize;
+        let context = format!("history {seed}, step {step}");
+        match random.next(10) {
+            0..=4 => {
+                let mut connection = database.connect().unwrap();
+                connection
+                    .execute(&format!("SET branch = '{}'", THREE[side]))
+                    .unwrap();
+                // The id says whose row it is.
+                let own = |id: &i64| *id % 3 == side as i64;
+                let there = tables[side]
+                    .iter()
+                    .filter(|(_, (_, cells))| cells.is_some());
+                let ids: Vec<i64> = there.map(|(id, _)| *id).filter(own).collect();
+                let some = ids.get(random.next(ids.len().max(1) as u64) as usize);
+                let sql = match (random.next(6), some) {
+                    (0 | 1, _) | (_, None) => {
+                        last += 1;
+                        let id = 3 * last + side as i64;
+                        tables[side].insert(id, (1, Some([0, 0])));
+                        format!("INSERT INTO t VALUES ({id}, 0, 0)")
+                    }
+                    (kind, Some(id)) => {
+                        let (version, cells) = tables[side].get_mut(id).unwrap();
+                        *version += 1;
+                        // Two values, so that they come back.
+                        let (column, value) = (random.next(2) as usize, random.next(2) as i64);
+                        let mut now = (*cells).unwrap();
+                        if kind >= 3 {
+                            now[column] = value;
+                            *cells = Some(now);
+                            let name = ["a", "b"][column];
+                            format!("UPDATE t SET {name} = {value} WHERE id = {id}")
+                        } else {
+                            *cells = None;
+                            format!("DELETE FROM t WHERE id = {id}")
+                        }
+                    }
+                };
+                connection.execute(&sql).unwrap();
+            }
+            5..=8 => {
+                let other = (side + 1 + random.next(2) as usize) % 3;
+                let sql = format!("MERGE BRANCH {} INTO {}", THREE[side], THREE[other]);
+                match database.execute(&sql) {
+                    Ok(_) => {
+                        merged += 1;
+                        for (id, of_source) in tables[side].clone() {
+                            let of_target = tables[other].entry(id).or_insert(of_source);
+                            if of_target.0 < of_source.0 {
+                                *of_target = of_source;
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        assert_eq!(error.code.as_str(), "40002", "{context}: {sql}");
+                        refused += 1;
+                    }
+                }
+            }
+            _ => {
+                database.close().unwrap();
+                database = open();
+            }
+        }
+        for (name, versions) in THREE.iter().zip(&tables) {
+            let there = versions.iter();
+            let there = there.filter_map(|(id, (_, cells))| Some((*id, (*cells)?)));
+            let expected: Table = there.collect();
+            assert_eq!(read(&database, name), expected, "{context}: {name}");
+        }
+    }
+    (merged, refused)
+}
+
 fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap(),
@@ -206,8 +310,20 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn histories_of_two_branches() {
     let first = number("HELIOS_MERGE_SEED", 1);
-    let count = number("HELIOS_MERGE_HISTORIES", HISTORIES);
-    for seed in first..first + count {
+    for seed in first..first + number("HELIOS_MERGE_HISTORIES", HISTORIES) {
         history(seed);
     }
+}
+
+#[test]
+fn histories_of_three_branches() {
+    let first = number("HELIOS_MERGE_SEED", 1);
+    let (mut merged, mut refused) = (0, 0);
+    for seed in first..first + number("HELIOS_MERGE_HISTORIES", HISTORIES) {
+        let (done, not) = crosswise(seed);
+        merged += done;
+        refused += not;
+    }
+    // Most of them can be told.
+    assert!(merged > refused, "{merged} merges, {refused} refused");
 }

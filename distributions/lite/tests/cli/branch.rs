@@ -12,10 +12,22 @@ fn branches_are_made_drawn_and_dropped() {
     sql(&data, &["-c", "CREATE TABLE item (id int PRIMARY KEY)"]);
     let run = |arguments: &[&str]| {
         let output = lite(&[&["branch"], arguments, &["--data", name]].concat());
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     };
     assert_eq!(run(&["create", "dev"]).0, Some(0));
-    sql(&data, &["-c", "SET branch = 'dev'", "-c", "INSERT INTO item VALUES (1)"]);
+    sql(
+        &data,
+        &[
+            "-c",
+            "SET branch = 'dev'",
+            "-c",
+            "INSERT INTO item VALUES (1)",
+        ],
+    );
     assert_eq!(run(&["create", "a<b", "--from", "dev"]).0, Some(0));
     let (status, _, error) = run(&["create", "late", "--at", "2999-01-01"]);
     assert_eq!(status, Some(1));

@@ -346,7 +346,7 @@ impl Session {
             return Ok(rows);
         };
         let tree = Tree::of(engine);
-        let (_, known) = tree.base(engine, sides.a.state, sides.b.state)?;
+        let known = tree.common(engine, sides.a.state, sides.b.state)?.known;
         let mut rows = BTreeSet::new();
         for side in [&sides.a, &sides.b] {
             for (timeline, from, to) in tree.path(side.state) {

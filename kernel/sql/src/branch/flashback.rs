@@ -127,7 +127,8 @@ impl Session {
                 let rows_and_columns = (columns, were.len());
                 let batch = writer.check_rows(session, state, &target, rows_and_columns, None)?;
                 session.interrupt.check()?;
-                writer.put(session, &target, &were, &batch)?;
+                let storage = &target.meta.storage;
+                writer.put(session, &target, storage, &were, &batch)?;
             }
             writer.finish(session, state)?;
             Ok(changed as u64)

@@ -145,6 +145,7 @@ impl TableMeta {
             defs.push(ColumnDef {
                 missing: c.missing.as_deref().map(Arc::from),
                 dropped: c.dropped,
+                free: c.free,
                 compression: c.compression.as_ref().map(|c| c.method().into()),
                 ty: column_type,
             });

@@ -111,6 +111,15 @@ pub(crate) fn rows(view: &ReadView) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     all.map(|row| Ok(row?)).collect()
 }
 
+/// The catalog that has those rows, of no version.
+pub(crate) fn from_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<CatalogSnapshot> {
+    let mut snapshot = CatalogSnapshot::default();
+    for (key, value) in rows {
+        put(&mut snapshot, key, value)?;
+    }
+    Ok(snapshot)
+}
+
 /// Reads one; `None` when there is no value.
 pub(crate) fn row(key: &[u8], value: Option<&Vec<u8>>) -> Result<Option<Row>> {
     let Some(value) = value else {

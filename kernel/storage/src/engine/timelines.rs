@@ -49,7 +49,12 @@ impl Engine {
     ///
     /// `TimelineHasBranches`; `Invalid` for the main timeline.
     pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
-        self.inner().drop_timeline(id)
+        self.inner().drop_timeline(id, Ts::MAX).map(drop)
+    }
+
+    /// The same if nobody committed on the timeline after `newest`; whether it was dropped.
+    pub fn drop_timeline_at(&self, id: TimelineId, newest: Ts) -> Result<bool> {
+        self.inner().drop_timeline(id, newest)
     }
 
     /// Give a timeline another name. The main one keeps its name.

@@ -141,7 +141,8 @@ impl EngineInner {
         Ok(Base { parent, fork })
     }
 
-    pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
+    /// Drops a timeline, if it has nothing of its own that is newer than a time; whether it did.
+    pub fn drop_timeline(&self, id: TimelineId, newest: Ts) -> Result<bool> {
         let _turn = self.timelines.turn();
         let timeline = self.timelines.get(id)?;
         let name = self.timelines.name_of(id).unwrap_or_default();
@@ -166,6 +167,9 @@ impl EngineInner {
         let reserved = self.log.reserve_own(record_bytes(&change))?;
         let (ticket, sources) = {
             let _window = self.freeze.write();
+            if !timeline.is_within(newest) {
+                return Ok(false);
+            }
             let ticket = self.push_timeline(change, reserved)?;
             timeline.set_dropped();
             self.timelines.remove(id);
@@ -180,7 +184,7 @@ impl EngineInner {
         for segment in sources.segments() {
             self.remove_segment(&segment.meta().name);
         }
-        Ok(())
+        Ok(true)
     }
 
     pub fn note_timeline(&self, id: TimelineId, note: &[u8]) -> Result<()> {

@@ -460,6 +460,24 @@ fn memtables_are_published_while_they_are_superseded_here_and_on_branches() {
     db.reopen().check();
 }
 
+/// Who drops a branch for what it was at a time keeps what came to it since.
+#[test]
+fn a_branch_that_was_written_to_since_is_not_dropped() {
+    let db = Database::new();
+    let engine = &db.engine;
+    let rows = insert(engine, &[row(1, "one")]);
+    let fork = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", MAIN, fork).unwrap();
+    let before = engine.latest_view_on(branch).unwrap().ts();
+    rename_all(engine, branch, &rows, "two");
+    assert!(!engine.drop_timeline_at(branch, before).unwrap());
+    engine.flush().unwrap();
+    assert!(!engine.drop_timeline_at(branch, before).unwrap());
+    let now = engine.latest_view_on(branch).unwrap().ts();
+    assert!(engine.drop_timeline_at(branch, now).unwrap());
+    assert_eq!(engine.timelines().len(), 1);
+}
+
 /// Both add a column of the same number, and a file of the parent's has it for rows that the branch reads.
 #[test]
 fn a_column_of_the_parent_is_not_one_of_the_branch() {

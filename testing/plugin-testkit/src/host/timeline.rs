@@ -200,6 +200,9 @@ extern "C" fn merge(
         let mut branches = lock(&host.branches);
         branches.known(request.source)?;
         branches.known(request.target)?;
+        if request.drop_source && !request.dry_run {
+            branches.all.remove(&request.source);
+        }
         Ok(MergeReport::default().into())
     })
 }
