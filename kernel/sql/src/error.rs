@@ -307,6 +307,7 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let message = "the history of the time asked for is no longer kept";
                 SqlError::new(state::INVALID_PARAMETER_VALUE, message).with_hint(hint)
             }
+            Error::TableTooYoung { .. } => SqlError::new(state::INVALID_PARAMETER_VALUE, message),
             Error::UnknownTimeline { .. } => SqlError::new(state::UNDEFINED_OBJECT, message),
             Error::TimelineExists { .. } => SqlError::new(state::DUPLICATE_OBJECT, message),
             Error::TimelineHasBranches { .. } => {
