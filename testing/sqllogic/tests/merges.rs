@@ -6,6 +6,9 @@
 //! they begin.
 #![allow(clippy::unwrap_used)]
 
+#[path = "merges/restores.rs"]
+mod restores;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use heliosdb_kernel::{Config, Database};
