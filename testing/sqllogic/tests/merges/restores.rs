@@ -146,3 +146,47 @@ fn what_was_there_gets_a_name_that_is_free() {
     assert_eq!(before, format!("before_{now}_2"));
     assert_eq!(ids(&database), [1]);
 }
+
+/// A table that keeps less of its past than the rest is in the way of what it was there for, and is named. Temporary
+/// ones are in nobody's.
+#[test]
+fn a_table_without_its_past_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = begin(directory.path());
+    let mut connection = database.connect().unwrap();
+    for sql in [
+        "CREATE TEMP TABLE passing (a int)",
+        "INSERT INTO passing VALUES (1)",
+    ] {
+        connection.execute(sql).unwrap();
+    }
+    let first = scn(&database);
+    for sql in [
+        "UPDATE passing SET a = 2",
+        "CREATE TABLE brief (a int) WITH (retention = '0')",
+        "INSERT INTO brief VALUES (1)",
+    ] {
+        connection.execute(sql).unwrap();
+    }
+    let second = scn(&database);
+    connection.execute("UPDATE brief SET a = 2").unwrap();
+    add(&database, 2);
+    // A transaction in the background may hold the past for a moment.
+    let from =
+        "SELECT coalesce(max(scn), 0) FROM helios_history WHERE kind = 'table' AND name = 'brief'";
+    while number(&database, from) <= second {
+        database.execute("VACUUM").unwrap();
+    }
+    let branch = format!("CREATE BRANCH past AS OF SCN {second}");
+    for refused in [
+        restore(&database, &format!("AS OF SCN {second}")).unwrap_err(),
+        database.execute(&branch).unwrap_err(),
+    ] {
+        assert_eq!(refused.code.as_str(), "22023");
+        assert!(refused.message.contains("\"brief\""), "{refused}");
+    }
+    restore(&database, &format!("AS OF SCN {first}")).unwrap();
+    assert_eq!(ids(&database), [1]);
+    let gone = connection.execute("SELECT * FROM passing").unwrap_err();
+    assert_eq!(gone.code.as_str(), "42P01");
+}
