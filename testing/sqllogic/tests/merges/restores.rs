@@ -21,9 +21,9 @@ fn scn(database: &Database) -> i64 {
 }
 
 /// The branch that has what was there.
-fn restore(database: &Database, to: &str) -> Result<String, SqlError> {
+fn restore(database: &Database, to: &str) -> Result<String, Box<SqlError>> {
     let rows = database.query(&format!("RESTORE DATABASE {to}"), &[])?;
-    rows.one()?.get(0)
+    Ok(rows.one()?.get(0)?)
 }
 
 fn add(database: &Database, id: i64) {
@@ -118,13 +118,15 @@ fn a_restore_ends_waits_for_locks() {
     holder.execute("BEGIN").unwrap();
     holder.execute("UPDATE t SET id = 10").unwrap();
     let mut waiter = database.connect().unwrap();
-    let waiting = std::thread::spawn(move || waiter.execute("UPDATE t SET id = 11"));
+    let waiting = std::thread::spawn(move || {
+        let refused = waiter.execute("UPDATE t SET id = 11").unwrap_err();
+        refused.code.as_str().to_owned()
+    });
     while number(&database, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0 {
         std::thread::yield_now();
     }
     restore(&database, &format!("AS OF SCN {at}")).unwrap();
-    let refused = waiting.join().unwrap().unwrap_err();
-    assert_eq!(refused.code.as_str(), "40001");
+    assert_eq!(waiting.join().unwrap(), "40001");
     let refused = holder.execute("COMMIT").unwrap_err();
     assert_eq!(refused.code.as_str(), "40001");
     holder.execute("UPDATE t SET id = 12").unwrap();
@@ -180,7 +182,7 @@ fn a_table_without_its_past_is_named() {
     let branch = format!("CREATE BRANCH past AS OF SCN {second}");
     for refused in [
         restore(&database, &format!("AS OF SCN {second}")).unwrap_err(),
-        database.execute(&branch).unwrap_err(),
+        Box::new(database.execute(&branch).unwrap_err()),
     ] {
         assert_eq!(refused.code.as_str(), "22023");
         assert!(refused.message.contains("\"brief\""), "{refused}");
