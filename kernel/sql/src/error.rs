@@ -313,7 +313,11 @@ impl From<heliosdb_storage::Error> for SqlError {
             Error::TimelineHasBranches { .. } => {
                 SqlError::new(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
             }
-            Error::TimelineMoved => SqlError::new(state::SERIALIZATION_FAILURE, message),
+            Error::TimelineMoved => SqlError::new(
+                state::SERIALIZATION_FAILURE,
+                "could not serialize access due to a restore of the database",
+            )
+            .with_hint("The transaction might succeed if retried."),
             Error::SnapshotTooNew { .. } => SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
                 "the time asked for is in the future",

@@ -320,7 +320,8 @@ fn check_restorable(asked: &Asked, then: &ReadView) -> Result<()> {
         }
     }
     let now = instance.engine().latest_view_on(asked.main)?;
-    match other_version(&now, then, &*instance.catalog(&now)?, &before)? {
+    let catalog = instance.catalog(&now)?;
+    match other_version(&now, then, &catalog, &before)? {
         None => Ok(()),
         Some((what, is, was)) => Err(SqlError::new(
             state::OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -192,3 +192,20 @@ fn a_table_without_its_past_is_named() {
     let gone = connection.execute("SELECT * FROM passing").unwrap_err();
     assert_eq!(gone.code.as_str(), "42P01");
 }
+
+/// What the time's expression would write were lost without a word.
+#[test]
+fn the_time_of_a_restore_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = begin(directory.path());
+    let function = "CREATE FUNCTION add(bigint) RETURNS bigint LANGUAGE sql AS 'INSERT INTO t VALUES ($1) RETURNING id'";
+    database.execute(function).unwrap();
+    let at = scn(&database);
+    let refused = restore(&database, &format!("AS OF SCN add({at})")).unwrap_err();
+    assert_eq!(refused.code.as_str(), "0A000", "{refused}");
+    assert_eq!(ids(&database), [1]);
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM pg_database_branches()"),
+        1
+    );
+}
