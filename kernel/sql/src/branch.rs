@@ -11,7 +11,7 @@ mod flashback;
 mod history;
 pub(crate) mod lineage;
 mod merge;
-mod restore;
+pub(crate) mod restore;
 
 use heliosdb_plugin_host::services::Branch;
 use heliosdb_storage::ids::{TimelineId, Ts};
@@ -36,13 +36,20 @@ struct Note {
     /// Nobody writes on it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     frozen: bool,
+    /// When it was made, if AS OF an earlier time, as an SCN: what it shows of the time in between is none of what was
+    /// there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    /// It was the main branch up to this SCN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    main_until: Option<u64>,
     /// The plugin's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     plugin: String,
 }
 
 impl Note {
-    /// The main timeline has none, and one that was made without SQL.
+    /// The main timeline has none of its own before the first restore, and neither has one that was made without SQL.
     fn of(info: &TimelineInfo) -> Option<Note> {
         serde_json::from_slice(&info.note).ok()
     }
@@ -148,26 +155,31 @@ impl Session {
     pub(crate) fn branches(&mut self) -> Result<Vec<Branch>> {
         let (_, catalog) = self.read_view()?;
         let engine = self.instance.engine();
-        let current = self.info.branch().unwrap_or_else(|| engine.main_timeline());
-        let all = engine.timelines().into_iter().map(|info| {
-            let note = Note::of(&info);
-            let owner = note.as_ref().map(|note| match catalog.role(note.owner) {
-                Some(role) => role.name.clone(),
-                None => note.owner.to_string(),
+        let main = engine.main_timeline();
+        let current = self.info.branch().unwrap_or(main);
+        let all = engine.timelines().into_iter();
+        let all = all
+            .filter(|info| !restore::is_unfinished(info))
+            .map(|info| {
+                // The main branch is the database's, and has no options, whatever it was before.
+                let note = Note::of(&info).filter(|_| info.id != main);
+                let owner = note.as_ref().map(|note| match catalog.role(note.owner) {
+                    Some(role) => role.name.clone(),
+                    None => note.owner.to_string(),
+                });
+                let memory = u64::try_from(info.memtable_bytes).unwrap_or(u64::MAX);
+                Branch {
+                    id: info.id.0,
+                    base: info.base.map(|(parent, fork)| (parent.0, fork.0)),
+                    owner,
+                    created: note.as_ref().map(|note| note.created),
+                    bytes: info.segment_bytes.saturating_add(memory),
+                    is_frozen: note.as_ref().is_some_and(|note| note.frozen),
+                    is_current: info.id == current,
+                    note: note.map(|note| note.plugin).unwrap_or_default(),
+                    name: info.name,
+                }
             });
-            let memory = u64::try_from(info.memtable_bytes).unwrap_or(u64::MAX);
-            Branch {
-                id: info.id.0,
-                base: info.base.map(|(parent, fork)| (parent.0, fork.0)),
-                owner,
-                created: note.as_ref().map(|note| note.created),
-                bytes: info.segment_bytes.saturating_add(memory),
-                is_frozen: note.as_ref().is_some_and(|note| note.frozen),
-                is_current: info.id == current,
-                note: note.map(|note| note.plugin).unwrap_or_default(),
-                name: info.name,
-            }
-        });
         Ok(all.collect())
     }
 
@@ -188,10 +200,13 @@ impl Session {
         role.check_database(&catalog, database, Privileges::CREATE)?;
         let (engine, from) = (self.instance.engine(), TimelineId(from));
         let now = engine.latest_view_on(from)?.ts();
+        let created = engine.now_micros();
         let note = Note {
             owner: role.oid,
-            created: engine.now_micros(),
+            created,
             frozen,
+            since: at.filter(|at| *at < now.0).map(|_| created.max(now.0)),
+            main_until: None,
             plugin: plugin.to_owned(),
         };
         let at = at.map_or(now, Ts);
@@ -219,6 +234,10 @@ impl Session {
                 state::INVALID_PARAMETER_VALUE,
                 "cannot make a branch AS OF a time in the future",
             )),
+            Err(error @ StorageError::TableTooYoung { .. }) => {
+                let then = engine.view_at_on(from, at)?;
+                Err(restore::too_young(&self.instance, &then, error))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -19,6 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::activity::Activity;
 use crate::authors::Slots;
+use crate::branch::restore;
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role, Table};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
@@ -225,6 +226,7 @@ impl Instance {
             .build_arc()
             .map_err(crate::plan::error::convert)?;
         engine.set_expressions(Arc::new(IndexExpressions));
+        restore::sweep(&engine);
         let catalog = store::load(&engine.latest_view())?;
         let syntax = syntax(&options.plugins, &catalog);
         let notifications = Notifications::new(engine.memory());

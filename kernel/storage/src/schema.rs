@@ -226,6 +226,11 @@ pub enum Retention {
     Micros(u64),
 }
 
+impl Retention {
+    /// That of what has no past that anybody asks for, and that branches of the past do without: temporary tables.
+    pub const NONE: Retention = Retention::Micros(0);
+}
+
 impl TableDef {
     /// The type of a column, stored or computed.
     pub fn column_type(&self, column: ColumnId) -> Option<&ColumnType> {

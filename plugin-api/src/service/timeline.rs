@@ -196,8 +196,7 @@ impl Timelines<'_> {
     /// # Errors
     ///
     /// `42710` when the name is taken, `42602` when it cannot be one, `42501` for a role that may not CREATE in
-    /// the database, `25001` in a transaction block, `72000` when the history of `at` is gone, `22023` when it is
-    /// to come.
+    /// the database, `25001` in a transaction block, `22023` when the history of `at` is gone, and when it is to come.
     pub fn create(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
         self.make(name, (from, at), note, false)
     }
@@ -262,18 +261,20 @@ impl Timelines<'_> {
     }
 
     /// Takes the main line back to an SCN, in place; the name of the branch that has what was there. Transactions that
-    /// are open on it cannot commit.
+    /// are open on it come to nothing.
     ///
     /// # Errors
     ///
-    /// `42501` for who is no superuser, `25001` in a transaction block, `22023` for a time to come, `72000` when its
-    /// history is gone.
+    /// `42501` for who is no superuser, `25001` in a transaction block, `22023` for a time to come, for one whose history
+    /// is gone, and for one that was another branch's or before the database; `55000` when a plugin had other stores then;
+    /// `40001` when somebody else restores.
     pub fn restore(&self, at: u64) -> Result<String> {
         let restored = (self.vtable.restore)(self.host, self.statement, at);
         Ok(restored.into_result().map_err(Error::from)?.into())
     }
 
-    /// Lets a branch be the main line, and the main line a branch of its name, which is returned.
+    /// Lets a branch be the main line; the name of the branch that has what was there. Errors are those of
+    /// [`restore`](Timelines::restore).
     pub fn restore_branch(&self, id: u32) -> Result<String> {
         let restored = (self.vtable.restore_branch)(self.host, self.statement, id);
         Ok(restored.into_result().map_err(Error::from)?.into())

@@ -12,6 +12,8 @@
 
 #[path = "merges/histories.rs"]
 mod histories;
+#[path = "merges/restores.rs"]
+mod restores;
 
 use std::collections::{BTreeMap, BTreeSet};
 

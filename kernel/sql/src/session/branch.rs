@@ -76,10 +76,19 @@ impl Session {
         }
         let branch = match name {
             Some(name) => find(&self.instance, name)?,
-            None => self.home_branch,
+            None => self.home_branch(),
         };
         self.use_branch(branch)?;
         Ok(Outcome::Command(CommandTag::new("SET")))
+    }
+
+    /// The branch that the session began on, until that is the main one.
+    pub(super) fn home_branch(&mut self) -> Option<TimelineId> {
+        let home = self.home_branch?;
+        if home == self.instance.engine().main_timeline() {
+            self.home_branch = None;
+        }
+        self.home_branch
     }
 
     /// Puts the session on a branch.

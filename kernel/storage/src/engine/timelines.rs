@@ -8,7 +8,7 @@ use crate::ids::{CollectionId, TimelineId, Ts};
 use crate::interrupt::Interrupt;
 use crate::schema::TableDef;
 use crate::sequence::{SequenceSpec, SequenceState};
-use crate::timeline::TimelineInfo;
+use crate::timeline::{Closed, TimelineInfo};
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges, TouchedRows};
 use crate::wal::record::{Record, SequenceEdit};
@@ -67,6 +67,15 @@ impl Engine {
     /// name. Transactions that began on either before cannot commit (`TimelineMoved`).
     pub fn swap_timelines(&self, a: TimelineId, b: TimelineId) -> Result<()> {
         self.inner().swap_timelines(a, b)
+    }
+
+    /// Let nobody else commit on some timelines, and end waits for locks there.
+    ///
+    /// # Errors
+    ///
+    /// `TimelineMoved` when somebody else has closed one of them, `UnknownTimeline`.
+    pub fn close_timelines(&self, ids: &[TimelineId]) -> Result<Closed> {
+        Closed::new(self.inner(), ids)
     }
 
     /// All timelines, by id.
