@@ -25,6 +25,7 @@ mod recovery;
 mod shown;
 mod statement;
 mod tag;
+mod token;
 
 use std::sync::Arc;
 
