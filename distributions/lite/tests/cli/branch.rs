@@ -52,7 +52,7 @@ fn branches_are_made_drawn_and_dropped() {
 
     // The same of a server.
     let running = Running::start(&data, "trust");
-    let url = running.url();
+    let url = format!("postgres://helios@127.0.0.1:{}/helios", running.port);
     let output = lite(&["branch", "drop", "a<b", "--connection", &url]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let output = lite(&["branch", "tree", "--connection", &url]);

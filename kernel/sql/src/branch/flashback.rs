@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::interleave;
 use arrow::record_batch::RecordBatch;
 use heliosdb_storage::ids::{ColumnId, RowId, Ts};
@@ -112,16 +112,25 @@ impl Session {
                     stored.map(|(values, field)| extension::wrapped_as(values, field.data_type()));
                 let mut columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
                 if !added.is_empty() {
+                    let there: BTreeSet<RowId> = are.iter().copied().collect();
+                    let back: Vec<RowId> = were
+                        .iter()
+                        .copied()
+                        .filter(|r| !there.contains(r))
+                        .collect();
+                    let format = session.info.format();
                     let places: Vec<usize> = (0..meta.columns.len())
                         .filter(|place| !added.contains(place))
                         .collect();
-                    let given = places.iter().map(|place| columns[*place].clone()).collect();
-                    let format = session.info.format();
-                    let fresh = complete(state, &target, &places, given, were.len(), &format)?;
+                    let nothing = |place: &usize| {
+                        new_null_array(meta.schema.field(*place).data_type(), back.len())
+                    };
+                    let given = places.iter().map(nothing).collect();
+                    let fresh = complete(state, &target, &places, given, back.len(), &format)?;
                     for (place, now) in added.iter().zip(live.columns()) {
                         let ty = meta.schema.field(*place).data_type();
                         let now = extension::wrapped_as(now, ty)?;
-                        columns[*place] = kept(&were, &are, &now, &fresh[*place])?;
+                        columns[*place] = kept(&were, (&are, &now), (&back, &fresh[*place]))?;
                     }
                 }
                 let rows_and_columns = (columns, were.len());
@@ -176,17 +185,18 @@ fn added_since(before: &Table, meta: &TableMeta) -> impl Iterator<Item = usize> 
     columns.filter_map(move |(place, column)| (!was_there(column)).then_some(place))
 }
 
-/// For each of `rows` what `now` has of it, where it is among `there`, and otherwise what `fresh` has.
-fn kept(rows: &[RowId], there: &[RowId], now: &ArrayRef, fresh: &ArrayRef) -> Result<ArrayRef> {
-    let places: HashMap<RowId, usize> = there.iter().copied().zip(0..).collect();
-    let picks: Vec<(usize, usize)> = rows
-        .iter()
-        .enumerate()
-        .map(|(at, row)| match places.get(row) {
-            Some(place) => (0, *place),
-            None => (1, at),
-        })
-        .collect();
+/// Of each row what is there now, and of one that comes back what is fresh.
+fn kept(
+    rows: &[RowId],
+    (there, now): (&[RowId], &ArrayRef),
+    (back, fresh): (&[RowId], &ArrayRef),
+) -> Result<ArrayRef> {
+    let there = there.iter().copied().zip((0..).map(|place| (0, place)));
+    let back = back.iter().copied().zip((0..).map(|place| (1, place)));
+    let places: HashMap<RowId, (usize, usize)> = there.chain(back).collect();
+    let picks = rows.iter().map(|row| places.get(row).copied());
+    let picks: Option<Vec<(usize, usize)>> = picks.collect();
+    let picks = picks.ok_or_else(|| SqlError::internal("a row that is nowhere"))?;
     Ok(interleave(&[now.as_ref(), fresh.as_ref()], &picks)?)
 }
 
