@@ -21,6 +21,7 @@ pub mod state {
     pub const DEPENDENT_OBJECTS_STILL_EXIST: SqlState = SqlState(*b"2BP01");
     pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState(*b"42501");
     pub const SYNTAX_ERROR: SqlState = SqlState(*b"42601");
+    pub const SERIALIZATION_FAILURE: SqlState = SqlState(*b"40001");
     pub const TRANSACTION_INTEGRITY_CONSTRAINT_VIOLATION: SqlState = SqlState(*b"40002");
     pub const UNDEFINED_OBJECT: SqlState = SqlState(*b"42704");
     pub const DUPLICATE_OBJECT: SqlState = SqlState(*b"42710");

@@ -12,6 +12,7 @@ use heliosdb_kernel::AuthMethod;
 use heliosdb_kernel::config::parse_auth_method;
 
 use crate::backup::{Backup, Restore};
+use crate::branches::Branch;
 use crate::check::Check;
 use crate::export::Export;
 use crate::output::Format;
@@ -37,6 +38,9 @@ pub enum Shared<P: Place, T: Target> {
     /// Write, check and list plugins.
     #[command(subcommand)]
     Plugin(Plugin<P>),
+    /// Draw, make and drop branches.
+    #[command(subcommand)]
+    Branch(Branch<T>),
     /// Read all of a database that is not running, and say what is damaged and where.
     Check(Check<P>),
     /// Copy the files of a database, also of a running one, into a directory that is a database.

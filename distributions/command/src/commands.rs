@@ -10,7 +10,7 @@ pub use crate::interrupt::{Signals, on_interrupt};
 use crate::open::{self, Opened, Overrides};
 use crate::output::{self, Format};
 use crate::shell::Shell;
-use crate::{Edition, Failed, backup, check, export, interrupt, plugin};
+use crate::{Edition, Failed, backup, branches, check, export, interrupt, plugin};
 
 /// One of the commands that every distribution has.
 ///
@@ -22,6 +22,7 @@ pub fn run<P: Place, T: Target>(edition: &Edition, command: Shared<P, T>) -> Res
         Shared::Serve(arguments) => serve(edition, arguments),
         Shared::Sql(arguments) => sql(edition, &arguments),
         Shared::Plugin(command) => plugin::run(edition, command),
+        Shared::Branch(command) => branches::run(edition, &command),
         Shared::Check(arguments) => check::run(edition, &arguments),
         Shared::Backup(arguments) => backup::back_up(edition, &arguments),
         Shared::Restore(arguments) => backup::restore(&arguments),
@@ -79,17 +80,34 @@ fn announce_and_serve(opened: Opened) -> Result<(), Failed> {
 ///
 /// Anything that was run failed.
 fn sql<T: Target>(edition: &Edition, sql: &Sql<T>) -> Result<(), Failed> {
-    match (sql.target.directory(), sql.target.connection()) {
+    let config = sql.config.as_deref();
+    on_target(edition, &sql.target, config, sql.format, |shell| {
+        run_inputs(edition, shell, sql)
+    })
+}
+
+/// A shell on the database that a command names, in this process or behind a connection.
+///
+/// # Errors
+///
+/// The database does not open or the server cannot be reached, or `work` failed and has said so.
+pub(crate) fn on_target<T: Target>(
+    edition: &Edition,
+    target: &T,
+    config: Option<&Path>,
+    format: Format,
+    work: impl FnOnce(&mut Shell) -> Result<(), ()>,
+) -> Result<(), Failed> {
+    match (target.directory(), target.connection()) {
         (Some(directory), _) => {
-            let opened = Opened::private(edition, &directory, sql.config.as_deref())?;
-            shell_on_format(opened, sql.format, |shell| run_inputs(edition, shell, sql))
+            let opened = Opened::private(edition, &directory, config)?;
+            shell_on_format(opened, format, work)
         }
         (None, Some(url)) => {
             let (dial, identity) = open::parse_url(edition, url)?;
             let client = connect(dial, &identity)?;
             let _signals = cancel_on_interrupt(client.canceller())?;
-            let shell = &mut Shell::new(client, sql.format);
-            run_inputs(edition, shell, sql).map_err(|()| Failed::Said)
+            work(&mut Shell::new(client, format)).map_err(|()| Failed::Said)
         }
         (None, None) => Err(Failed::With(
             "a database's directory or --connection is needed".to_owned(),

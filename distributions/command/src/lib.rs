@@ -2,7 +2,7 @@
 //!
 //! Everything it does with a database goes through `heliosdb_kernel`; what is here is the arguments
 //! (`args`), the commands (`commands`), opening and first start (`open`), the SQL shell (`shell`, over
-//! `client` and `output`), the commands for plugins (`plugin`), `check`, `export`, `backup` and `restore`,
+//! `client` and `output`), the commands for plugins (`plugin`) and `branches`, `check`, `export`, `backup` and `restore`,
 //! with `progress` and `interrupt` for all long work and `partial` for files that appear whole. Every
 //! failure is one line on stderr, with PostgreSQL's DETAIL and HINT where there are any, and an exit status
 //! other than 0.
@@ -12,6 +12,7 @@
 
 pub mod args;
 pub mod backup;
+mod branches;
 pub mod bundle;
 pub mod check;
 pub mod client;

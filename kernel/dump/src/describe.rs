@@ -35,6 +35,8 @@ pub struct Described {
     pub branches: Vec<DescribedBranch>,
     /// Where there are branches: the ids of timelines in the dump, in which it may give them others.
     pub timelines: Option<TimelineIds>,
+    /// What is noted of the main timeline, as it is in the dump.
+    pub main_note: Vec<u8>,
     /// What goes into the dump instead of what the view has of a collection, newest version of a key first.
     pub rewritten: Vec<(CollectionId, Vec<Version>)>,
     /// Those that do not, in words, such as `2 branches and 1 tag`.

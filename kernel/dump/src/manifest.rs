@@ -168,6 +168,9 @@ pub struct TimelineIds {
 #[serde(deny_unknown_fields)]
 pub struct BranchesManifest {
     pub timelines: TimelineIds,
+    /// What the kernel keeps with the main timeline.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     /// Where sequences go on, on whatever branch.
     pub counters: Vec<SequenceManifest>,
     /// Parents stand before those that branched off from them.

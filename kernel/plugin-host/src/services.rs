@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 pub use heliosdb_plugin_api::service::timeline::{
-    CellChange, ColumnResolver, Conflict, ConflictPolicy, MergeReport, MergeRequest, Moment,
-    Resolver, TableDiff,
+    CellChange, CellOrigin, ColumnResolver, Commit, Conflict, ConflictPolicy, DiffRow, DiffSide,
+    MergeReport, MergeRequest, Moment, Resolver, TableDiff,
 };
 pub use heliosdb_plugin_api::service::{Branch, Dependent, ObjectInfo, QueryResult, Which};
 pub use heliosdb_plugin_api::{Error as PluginError, Result as PluginResult};
@@ -151,8 +151,8 @@ pub trait StatementServices: Send + Sync {
         outside()
     }
 
-    fn branch_drop(&self, id: u32) -> PluginResult<()> {
-        let _ = id;
+    fn branch_drop(&self, id: u32, noted: &str) -> PluginResult<()> {
+        let _ = (id, noted);
         outside()
     }
 
@@ -161,8 +161,8 @@ pub trait StatementServices: Send + Sync {
         outside()
     }
 
-    fn branch_note(&self, id: u32, note: &str) -> PluginResult<()> {
-        let _ = (id, note);
+    fn branch_note(&self, id: u32, noted: &str, note: &str) -> PluginResult<()> {
+        let _ = (id, noted, note);
         outside()
     }
 
@@ -195,21 +195,48 @@ pub trait StatementServices: Send + Sync {
         outside()
     }
 
-    /// Cells of a table that differ, of so many rows; and the last row, while there may be more.
-    fn diff(
+    /// The rows of a table in which two states may differ.
+    fn diff_rows(&self, table: &str, between: (Moment, Moment)) -> PluginResult<Vec<DiffRow>> {
+        let _ = (table, between);
+        outside()
+    }
+
+    /// The cells of some of those rows that differ.
+    fn diff_cells(
         &self,
         table: &str,
         between: (Moment, Moment),
-        after: Option<u64>,
-        rows_max: u32,
-    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
-        let _ = (table, between, after, rows_max);
+        rows: &[DiffRow],
+    ) -> PluginResult<Vec<CellChange>> {
+        let _ = (table, between, rows);
         outside()
     }
 
     /// Tables that differ.
     fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
         let _ = (a, b);
+        outside()
+    }
+
+    /// Commits of the session's branch in a span, at most so many.
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        let _ = (since, until, most);
+        outside()
+    }
+
+    /// The commits that gave the cells of so many rows their values; and the last row, while there may be more.
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        let _ = (table, after, rows_max);
         outside()
     }
 

@@ -21,6 +21,8 @@ mod connection;
 mod copy;
 mod extended;
 mod frontend;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hba;
 mod metrics;
 mod open;

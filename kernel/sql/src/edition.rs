@@ -16,7 +16,7 @@
 //! What follows from an edition is decided by whoever opens a database.
 
 use heliosdb_storage::ids::{CollectionId, Ts};
-use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, Transaction};
+use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView};
 
 use crate::error::{Result, SqlError, state};
 
@@ -53,17 +53,6 @@ pub fn record(engine: &Engine, edition: &str) -> Result<()> {
     transaction.begin_statement();
     transaction.put(EDITION, KEY, &value)?;
     transaction.commit(Durability::Synchronous)?;
-    Ok(())
-}
-
-/// Makes the timeline of a transaction that of the edition that `main` says, where it does not say so itself: one
-/// that is from before an import was the dump's.
-pub(crate) fn carry(transaction: &mut Transaction, main: &ReadView) -> Result<()> {
-    if let Some(value) = main.get(EDITION, KEY)?
-        && transaction.latest_view().get(EDITION, KEY)?.as_ref() != Some(&value)
-    {
-        transaction.put(EDITION, KEY, &value)?;
-    }
     Ok(())
 }
 

@@ -307,12 +307,17 @@ impl From<heliosdb_storage::Error> for SqlError {
                 let message = "the history of the time asked for is no longer kept";
                 SqlError::new(state::INVALID_PARAMETER_VALUE, message).with_hint(hint)
             }
+            Error::TableTooYoung { .. } => SqlError::new(state::INVALID_PARAMETER_VALUE, message),
             Error::UnknownTimeline { .. } => SqlError::new(state::UNDEFINED_OBJECT, message),
             Error::TimelineExists { .. } => SqlError::new(state::DUPLICATE_OBJECT, message),
             Error::TimelineHasBranches { .. } => {
                 SqlError::new(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
             }
-            Error::TimelineMoved => SqlError::new(state::SERIALIZATION_FAILURE, message),
+            Error::TimelineMoved => SqlError::new(
+                state::SERIALIZATION_FAILURE,
+                "could not serialize access due to a restore of the database",
+            )
+            .with_hint("The transaction might succeed if retried."),
             Error::SnapshotTooNew { .. } => SqlError::new(
                 state::INVALID_PARAMETER_VALUE,
                 "the time asked for is in the future",

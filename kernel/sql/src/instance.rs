@@ -18,6 +18,8 @@ use heliosdb_storage::{Durability, Engine, Interrupt, Isolation, ReadView, Seque
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::activity::Activity;
+use crate::authors::Slots;
+use crate::branch::restore;
 use crate::catalog::model::{FIRST_USER_OID, Object, Oid, Role, Table};
 use crate::catalog::snapshot::{CatalogSnapshot, CatalogVersion};
 use crate::catalog::watch::{CatalogSince, CatalogWatch, CatalogWriter};
@@ -166,6 +168,9 @@ pub struct Instance {
     /// Schemas of temporary objects whose sessions are gone.
     left_schemas: Mutex<Vec<String>>,
     next_pid: AtomicU32,
+    authors: Arc<Slots>,
+    /// Held by who decides upon the note of a branch, and changes or drops it.
+    branches: Mutex<()>,
     hba_rules: Mutex<Arc<[HbaFileRule]>>,
     notifications: Notifications,
     activity: Activity,
@@ -224,6 +229,7 @@ impl Instance {
             .build_arc()
             .map_err(crate::plan::error::convert)?;
         engine.set_expressions(Arc::new(IndexExpressions));
+        restore::sweep(&engine);
         let catalog = store::load(&engine.latest_view())?;
         let syntax = syntax(&options.plugins, &catalog);
         let notifications = Notifications::new(engine.memory());
@@ -241,6 +247,8 @@ impl Instance {
             catalog_watch: Arc::default(),
             left_schemas: Mutex::default(),
             next_pid: AtomicU32::new(1),
+            authors: Arc::default(),
+            branches: Mutex::default(),
             hba_rules: Mutex::new(Arc::from([])),
             notifications,
             activity: Activity::default(),
@@ -259,6 +267,16 @@ impl Instance {
             instance.plugins().start_workers(&quanta);
         }
         Ok(instance)
+    }
+
+    /// The turn of who changes the note of a branch, or drops it.
+    pub(crate) fn branches_turn(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.branches.lock()
+    }
+
+    /// Where sessions say who commits what.
+    pub(crate) fn authors(&self) -> &Arc<Slots> {
+        &self.authors
     }
 
     fn bootstrap(&self) -> Result<()> {

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod session;
 
 mod activity;
+mod authors;
 mod branch;
 pub mod catalog;
 mod ddl;
@@ -24,6 +25,8 @@ mod transfer;
 pub mod copy;
 pub mod edition;
 pub mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod information_schema;
 pub mod names;
 mod notify;

@@ -202,6 +202,11 @@ pub fn on_path<'a>(schema: &'a str, path: &'a [String]) -> &'a str {
     }
 }
 
+/// Whether a lower-case word is a name only in quotes.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// An identifier as SQL text: quoted when it has to be.
 pub fn quote(name: &str) -> String {
     let plain = name
@@ -211,7 +216,7 @@ pub fn quote(name: &str) -> String {
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !RESERVED.contains(&name);
+        && !is_reserved(name);
     if plain {
         name.to_owned()
     } else {

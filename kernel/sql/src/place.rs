@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{Engine, Interrupt, Isolation, ReadView, SequenceSpec, Transaction};
 
+use crate::branch::is_frozen_note;
 use crate::error::{Result, SqlError, state};
 
 /// The branch that a session is on, which functions and plans of its statements look at.
@@ -118,10 +119,32 @@ impl Others {
     }
 }
 
-/// The timeline whose privileges, owners and policies are in force for what a view shows: the one whose history
-/// it is.
+/// The timeline whose privileges, owners and policies are in force for what a view shows.
 pub(crate) fn in_force(engine: &Engine, view: &ReadView) -> Result<TimelineId> {
-    gone(engine.timeline_at(view.timeline(), view.ts()))
+    let history = gone(engine.timeline_at(view.timeline(), view.ts()))?;
+    in_force_on(engine, history)
+}
+
+/// The timeline whose privileges, owners and policies are in force for the history of another: its own. Nobody can
+/// take a right away on a tag, so there it is what the tag was made of; and what the main timeline goes on from
+/// since it was restored is the main one's.
+pub(crate) fn in_force_on(engine: &Engine, history: TimelineId) -> Result<TimelineId> {
+    let mut line = history;
+    while line != engine.main_timeline() {
+        let (parent, note) = gone(engine.timeline_base(line))?;
+        match parent.filter(|_| is_frozen_note(&note)) {
+            Some(parent) => line = parent,
+            None => break,
+        }
+    }
+    let mut above = Some(engine.main_timeline());
+    while let Some(timeline) = above {
+        if timeline == line {
+            return Ok(engine.main_timeline());
+        }
+        above = gone(engine.timeline_base(timeline))?.0;
+    }
+    Ok(line)
 }
 
 /// The timeline of a name.

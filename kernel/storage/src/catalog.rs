@@ -6,7 +6,7 @@
 //! ```text
 //! magic u8 = 'T' │ version u8 = 1 │ columns u16 │ column … │ indexes u16 │ index … │ computed u16 │ computed …
 //! │ retention
-//! column: type │ flags u8 (1 dropped, 2 has a codec) │
+//! column: type │ flags u8 (1 dropped, 2 has a codec, 4 free) │
 //!         missing u32 length + bytes, length u32::MAX when there is none │
 //!         codec: u8 length, name; only when the flag is set
 //! type:   tag u8 │ numeric(p,s): p u8, s i8 │ array: the item's type
@@ -45,6 +45,7 @@ const RETENTION_FOREVER: u8 = 1;
 const RETENTION_MICROS: u8 = 2;
 const DROPPED: u8 = 1;
 const HAS_CODEC: u8 = 2;
+const FREE: u8 = 4;
 const NO_MISSING: u32 = u32::MAX;
 const NO_COLUMN: u16 = u16::MAX;
 const NESTING_MAX: usize = 8;
@@ -116,7 +117,8 @@ pub fn encode_table(def: &TableDef) -> Result<Vec<u8>> {
         encode_type(&column.ty, &mut out);
         let dropped = if column.dropped { DROPPED } else { 0 };
         let has_codec = column.compression.as_ref().map_or(0, |_| HAS_CODEC);
-        out.push(dropped | has_codec);
+        let free = if column.free { FREE } else { 0 };
+        out.push(dropped | has_codec | free);
         match &column.missing {
             None => out.extend_from_slice(&NO_MISSING.to_le_bytes()),
             Some(bytes) => {
@@ -251,7 +253,7 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
     for _ in 0..p.u16("a number of columns")? {
         let ty = parse_type(&mut p, 0)?;
         let flags = p.u8("a flag")?;
-        if flags & !(DROPPED | HAS_CODEC) != 0 {
+        if flags & !(DROPPED | HAS_CODEC | FREE) != 0 {
             return Err(p.damaged("known flags"));
         }
         let missing = match p.u32("the length of a missing value")? {
@@ -262,6 +264,7 @@ pub fn decode_table(id: CollectionId, bytes: &[u8]) -> Result<TableDef> {
             ty,
             missing,
             dropped: flags & DROPPED != 0,
+            free: flags & FREE != 0,
             compression: match flags & HAS_CODEC {
                 0 => None,
                 _ => Some(parse_codec(&mut p)?),

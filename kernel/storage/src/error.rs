@@ -128,6 +128,13 @@ pub enum Error {
     TimelineExists { name: String },
     #[error("timeline \"{name}\" has branches: {}", children.join(", "))]
     TimelineHasBranches { name: String, children: Vec<String> },
+    /// Of one table that a branch is to have, history does not go back as far.
+    #[error("the history of table {table} at {asked} is gone; it goes back to {oldest}")]
+    TableTooYoung {
+        table: CollectionId,
+        asked: Ts,
+        oldest: Ts,
+    },
     /// The timeline that a transaction began on has another name now.
     #[error("the timeline was replaced by another one")]
     TimelineMoved,

@@ -69,7 +69,7 @@ pub use lock::{
 };
 pub use options::Options;
 pub use sequence::SequenceSpec;
-pub use timeline::{LoadedTimeline, TimelineInfo};
+pub use timeline::{Closed, LoadedTimeline, TimelineInfo};
 pub use transaction::{
     BulkInsert, Durability, IndexBuild, InsertOutcome, Isolation, RowLock, Savepoint, Transaction,
 };

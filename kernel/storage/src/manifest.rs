@@ -55,7 +55,7 @@ use crate::wal::record::LoggedTransaction;
 
 mod timeline;
 
-pub use self::timeline::{TimelineChange, TimelineEdit, TimelineEntry};
+pub use self::timeline::{TimelineChange, TimelineEdit, TimelineEntry, TimelineName};
 
 /// What a new database's only timeline is called.
 const FIRST_NAME: &str = "main";

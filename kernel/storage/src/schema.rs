@@ -145,6 +145,9 @@ pub struct ColumnDef {
     pub missing: Option<Arc<[u8]>>,
     /// Dropped columns keep their place and read as NULL.
     pub dropped: bool,
+    /// Of a dropped one: it was never there. Another timeline has a column in its place, which may come here as
+    /// well; rows of before then have its `missing`.
+    pub free: bool,
     /// The codec to write the column's pages with, or [`NONE`](crate::codec::NONE) or
     /// [`ZSTD`](crate::codec::ZSTD); see [`crate::codec`]. Pages written before keep theirs.
     pub compression: Option<Arc<str>>,
@@ -157,6 +160,7 @@ impl ColumnDef {
             ty,
             missing: None,
             dropped: false,
+            free: false,
             compression: None,
         }
     }
@@ -220,6 +224,11 @@ pub struct TableDef {
 pub enum Retention {
     Forever,
     Micros(u64),
+}
+
+impl Retention {
+    /// That of what has no past that anybody asks for, and that branches of the past do without: temporary tables.
+    pub const NONE: Retention = Retention::Micros(0);
 }
 
 impl TableDef {

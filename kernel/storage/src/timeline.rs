@@ -15,6 +15,7 @@
 //!    made a branch of the timeline above, so that a path is as short as it can be.
 //! 4. A timeline that is dropped, or moved to another name by a swap, takes no commit of a transaction
 //!    that began before.
+//! 5. On one that is closed ([`Closed`]) nobody commits but who closed it, and nobody waits for a lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,10 +30,12 @@ use crate::transaction::ssi::Ssi;
 use crate::view::{Path, Source, Superversion};
 
 mod change;
+mod closed;
 mod live;
 mod set;
 
 pub use self::change::{LoadedTimeline, TimelineInfo};
+pub use self::closed::Closed;
 pub use self::live::LiveRows;
 pub use self::set::Timelines;
 
@@ -49,7 +52,7 @@ pub struct Timeline {
     pub(crate) serializable: Arc<Ssi>,
     /// Columns that tables had at the fork, as far as somebody asked; they do not change.
     columns_at_fork: RwLock<HashMap<CollectionId, usize>>,
-    /// Counts up when transactions that have begun may not commit any more.
+    /// Counts up when transactions that have begun may not commit any more. Odd while the timeline is closed.
     epoch: AtomicU64,
     dropped: AtomicBool,
 }
@@ -70,6 +73,13 @@ impl Base {
 /// Which of a timeline's lives a transaction belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
+
+impl Epoch {
+    /// Whether it is that of who closed the timeline, beside whom nobody commits.
+    pub fn is_alone(self) -> bool {
+        self.0 % 2 == 1
+    }
+}
 
 impl Timeline {
     pub fn new(
@@ -154,17 +164,31 @@ impl Timeline {
         self.sources().sources().all(newer)
     }
 
-    /// The epoch that a transaction begins in.
+    /// Whether the timeline has nothing of its own after `ts`. The caller holds the freeze lock.
+    fn is_within(&self, ts: Ts) -> bool {
+        let older = |source: Source<'_>| match source {
+            Source::Memtable(memtable) => memtable.ts_max() <= ts,
+            Source::Segment(segment) => segment.meta().max_ts <= ts,
+        };
+        self.sources().sources().all(older)
+    }
+
+    /// The epoch that a transaction begins in: on a closed timeline the one before, which nobody commits in.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Acquire))
+        Epoch(self.epoch.load(Ordering::Acquire) & !1)
+    }
+
+    /// Whether transactions that began in `epoch` cannot commit any more.
+    pub fn has_moved(&self, epoch: Epoch) -> bool {
+        self.epoch.load(Ordering::Acquire) != epoch.0
     }
 
     /// Whether a transaction that began in `epoch` may commit. The caller holds the freeze lock.
     pub fn check(&self, epoch: Epoch) -> Result<()> {
-        match (self.is_dropped(), self.epoch() == epoch) {
-            (false, true) => Ok(()),
+        match (self.is_dropped(), self.has_moved(epoch)) {
+            (false, false) => Ok(()),
             (true, _) => Err(Error::UnknownTimeline { id: self.id }),
-            (false, false) => Err(Error::TimelineMoved),
+            (false, true) => Err(Error::TimelineMoved),
         }
     }
 
@@ -174,6 +198,22 @@ impl Timeline {
 
     /// Let no transaction of now commit. The caller holds the freeze lock exclusively.
     fn end_epoch(&self) {
+        self.epoch.fetch_add(2, Ordering::AcqRel);
+    }
+
+    /// Let none commit but those of the epoch that is returned; `None` when it is closed already. The caller holds
+    /// the freeze lock exclusively.
+    fn close(&self) -> Option<Epoch> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if Epoch(epoch).is_alone() {
+            return None;
+        }
+        self.epoch.store(epoch + 1, Ordering::Release);
+        Some(Epoch(epoch + 1))
+    }
+
+    /// The end of what [`Timeline::close`] began. The caller holds the freeze lock exclusively.
+    fn reopen(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -5,12 +5,14 @@
 //! names are free, that only an owner changes a branch, and that what a branch is made of stays.
 
 mod diff;
+mod history;
 mod merge;
 
 pub use diff::*;
+pub use history::*;
 pub use merge::*;
 
-use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use abi_stable::StableAbi;
 
 use crate::abi::value::AbiResult;
@@ -102,23 +104,35 @@ pub struct TimelineV1 {
         note: RStr<'_>,
         frozen: bool,
     ) -> AbiResult<u32>,
-    pub drop: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
+    pub drop: extern "C" fn(*const (), *const (), id: u32, noted: RStr<'_>) -> AbiResult<()>,
     pub rename: extern "C" fn(*const (), *const (), id: u32, name: RStr<'_>) -> AbiResult<()>,
-    pub note: extern "C" fn(*const (), *const (), id: u32, note: RStr<'_>) -> AbiResult<()>,
+    pub note: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        id: u32,
+        noted: RStr<'_>,
+        note: RStr<'_>,
+    ) -> AbiResult<()>,
     pub choose: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<()>,
     pub merge: extern "C" fn(*const (), *const (), AbiMergeRequest) -> AbiResult<AbiMergeReport>,
     pub restore: extern "C" fn(*const (), *const (), at: u64) -> AbiResult<RString>,
     pub restore_branch: extern "C" fn(*const (), *const (), id: u32) -> AbiResult<RString>,
     pub flashback: extern "C" fn(*const (), *const (), table: RStr<'_>, at: u64) -> AbiResult<u64>,
-    pub diff: extern "C" fn(
+    pub diff_rows: extern "C" fn(
         host: *const (),
         statement: *const (),
         table: RStr<'_>,
         a: AbiMoment,
         b: AbiMoment,
-        after: ROption<u64>,
-        rows_max: u32,
-    ) -> AbiResult<AbiDiff>,
+    ) -> AbiResult<RVec<DiffRow>>,
+    pub diff_cells: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        table: RStr<'_>,
+        a: AbiMoment,
+        b: AbiMoment,
+        rows: RSlice<'_, DiffRow>,
+    ) -> AbiResult<RVec<AbiCellChange>>,
     pub diff_stat: extern "C" fn(
         host: *const (),
         statement: *const (),
@@ -126,6 +140,20 @@ pub struct TimelineV1 {
         b: AbiMoment,
     ) -> AbiResult<RVec<AbiTableDiff>>,
     pub last_merge: extern "C" fn(*const (), *const ()) -> AbiResult<AbiMergeReport>,
+    pub commits: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        since: ROption<u64>,
+        until: ROption<u64>,
+        most: u32,
+    ) -> AbiResult<RVec<AbiCommit>>,
+    pub blame: extern "C" fn(
+        host: *const (),
+        statement: *const (),
+        table: RStr<'_>,
+        after: ROption<u64>,
+        rows_max: u32,
+    ) -> AbiResult<AbiOrigins>,
 }
 
 unsafe impl Published for TimelineV1 {
@@ -168,8 +196,7 @@ impl Timelines<'_> {
     /// # Errors
     ///
     /// `42710` when the name is taken, `42602` when it cannot be one, `42501` for a role that may not CREATE in
-    /// the database, `25001` in a transaction block, `72000` when the history of `at` is gone, `22023` when it is
-    /// to come.
+    /// the database, `25001` in a transaction block, `22023` when the history of `at` is gone, and when it is to come.
     pub fn create(&self, name: &str, from: u32, at: Option<u64>, note: &str) -> Result<u32> {
         self.make(name, (from, at), note, false)
     }
@@ -192,14 +219,15 @@ impl Timelines<'_> {
         made.into_result().map_err(Error::from)
     }
 
-    /// Drops a branch, with what it alone holds.
+    /// Drops a branch, with what it alone holds, if its note is still what was read.
     ///
     /// # Errors
     ///
-    /// `42501` for who is not its owner, `2BP01` when it has branches, `55006` for the one that the session is
+    /// `40001` when it has another note by now, `42501` for who is not its owner, `2BP01` when it has branches, `55006` for the one that the session is
     /// on, `42809` for the main line.
-    pub fn drop(&self, id: u32) -> Result<()> {
-        let dropped = (self.vtable.drop)(self.host, self.statement, id);
+    pub fn drop(&self, branch: &Branch) -> Result<()> {
+        let noted = branch.note.as_str().into();
+        let dropped = (self.vtable.drop)(self.host, self.statement, branch.id, noted);
         dropped.into_result().map_err(Error::from)
     }
 
@@ -208,9 +236,14 @@ impl Timelines<'_> {
         renamed.into_result().map_err(Error::from)
     }
 
-    /// Replaces the plugin's note.
-    pub fn note(&self, id: u32, note: &str) -> Result<()> {
-        let noted = (self.vtable.note)(self.host, self.statement, id, note.into());
+    /// Replaces the plugin's note, if it is still what was read.
+    ///
+    /// # Errors
+    ///
+    /// `40001` when the branch has another note by now, `42501` for who is not its owner.
+    pub fn note(&self, branch: &Branch, note: &str) -> Result<()> {
+        let before = branch.note.as_str().into();
+        let noted = (self.vtable.note)(self.host, self.statement, branch.id, before, note.into());
         noted.into_result().map_err(Error::from)
     }
 
@@ -228,18 +261,20 @@ impl Timelines<'_> {
     }
 
     /// Takes the main line back to an SCN, in place; the name of the branch that has what was there. Transactions that
-    /// are open on it cannot commit.
+    /// are open on it come to nothing.
     ///
     /// # Errors
     ///
-    /// `42501` for who is no superuser, `25001` in a transaction block, `22023` for a time to come, `72000` when its
-    /// history is gone.
+    /// `42501` for who is no superuser, `25001` in a transaction block, `22023` for a time to come, for one whose history
+    /// is gone, and for one that was another branch's or before the database; `55000` when a plugin had other stores then;
+    /// `40001` when somebody else restores.
     pub fn restore(&self, at: u64) -> Result<String> {
         let restored = (self.vtable.restore)(self.host, self.statement, at);
         Ok(restored.into_result().map_err(Error::from)?.into())
     }
 
-    /// Lets a branch be the main line, and the main line a branch of its name, which is returned.
+    /// Lets a branch be the main line; the name of the branch that has what was there. Errors are those of
+    /// [`restore`](Timelines::restore).
     pub fn restore_branch(&self, id: u32) -> Result<String> {
         let restored = (self.vtable.restore_branch)(self.host, self.statement, id);
         Ok(restored.into_result().map_err(Error::from)?.into())
@@ -255,25 +290,30 @@ impl Timelines<'_> {
         flashed.into_result().map_err(Error::from)
     }
 
-    /// The cells of a table in which `b` differs from `a`, of so many rows behind the row `after`; and the last row that
-    /// was looked at, while there may be more.
+    /// The rows of a table in which two states may differ: those that were written since both had the same.
     ///
     /// # Errors
     ///
-    /// `42P01` for a table that neither has, `42501` without SELECT, `72000` when history is gone.
-    pub fn diff(
+    /// `42P01` for a table that neither has, `42501` without SELECT and for a table with row security,
+    /// `22023` for a time to come, or one whose history is gone.
+    pub fn diff_rows(&self, table: &str, (a, b): (Moment, Moment)) -> Result<Vec<DiffRow>> {
+        let (host, statement) = (self.host, self.statement);
+        let rows = (self.vtable.diff_rows)(host, statement, table.into(), a.into(), b.into());
+        Ok(rows.into_result().map_err(Error::from)?.into())
+    }
+
+    /// The cells of some of those rows in which `b` differs from `a`.
+    pub fn diff_cells(
         &self,
         table: &str,
         (a, b): (Moment, Moment),
-        after: Option<u64>,
-        rows_max: u32,
-    ) -> Result<(Vec<CellChange>, Option<u64>)> {
+        rows: &[DiffRow],
+    ) -> Result<Vec<CellChange>> {
         let (host, statement) = (self.host, self.statement);
-        let (a, b, after) = (a.into(), b.into(), after.into());
-        let diff = (self.vtable.diff)(host, statement, table.into(), a, b, after, rows_max);
-        let diff = diff.into_result().map_err(Error::from)?;
-        let cells = diff.cells.into_iter().map(CellChange::from);
-        Ok((cells.collect(), diff.last.into_option()))
+        let (a, b) = (a.into(), b.into());
+        let cells = (self.vtable.diff_cells)(host, statement, table.into(), a, b, rows.into());
+        let cells = cells.into_result().map_err(Error::from)?;
+        Ok(cells.into_iter().map(CellChange::from).collect())
     }
 
     /// The tables in which `b` differs from `a`.
@@ -281,6 +321,43 @@ impl Timelines<'_> {
         let diff = (self.vtable.diff_stat)(self.host, self.statement, a.into(), b.into());
         let diff = diff.into_result().map_err(Error::from)?;
         Ok(diff.into_iter().map(TableDiff::from).collect())
+    }
+
+    /// Commits of the session's branch after `since`, up to `until` or now, in order, at most so many. Without
+    /// `since` from where the history begins.
+    ///
+    /// # Errors
+    ///
+    /// `22023` for a span that begins before the history.
+    pub fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> Result<Vec<Commit>> {
+        let (since, until) = (since.into(), until.into());
+        let commits = (self.vtable.commits)(self.host, self.statement, since, until, most);
+        let commits = commits.into_result().map_err(Error::from)?;
+        Ok(commits.into_iter().map(Commit::from).collect())
+    }
+
+    /// Of each cell of so many rows behind the row `after`, the commit that gave it its value; and the last row that was
+    /// looked at, while there may be more.
+    ///
+    /// # Errors
+    ///
+    /// `42P01` for no table, `42501` without SELECT.
+    pub fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> Result<(Vec<CellOrigin>, Option<u64>)> {
+        let (host, statement) = (self.host, self.statement);
+        let origins = (self.vtable.blame)(host, statement, table.into(), after.into(), rows_max);
+        let origins = origins.into_result().map_err(Error::from)?;
+        let cells = origins.cells.into_iter().map(CellOrigin::from);
+        Ok((cells.collect(), origins.last.into_option()))
     }
 
     /// The report of the session's last merge; an empty one before the first.

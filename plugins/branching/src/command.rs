@@ -47,7 +47,7 @@ pub fn alter(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
             let branch = find(&branches, &name)?;
             let mut note = Note::read(&branch.note)?;
             set(cx, &mut note, &options)?;
-            cx.timelines()?.note(branch.id, &note.write()?)?;
+            cx.timelines()?.note(branch, &note.write()?)?;
         }
         _ => return Err(another(text)),
     }
@@ -65,7 +65,7 @@ pub fn drop(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
     }
     let branch = find(&branches, &name)?;
     check_unprotected(branch)?;
-    cx.timelines()?.drop(branch.id)?;
+    cx.timelines()?.drop(branch)?;
     Ok(CommandOutcome::done("DROP BRANCH"))
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringViewArray};
 use heliosdb_plugin_api::service::Branch;
-use heliosdb_plugin_api::service::timeline::{CellChange, Moment};
+use heliosdb_plugin_api::service::timeline::{CellChange, DiffRow, Moment};
 use heliosdb_plugin_api::{Arguments, Context, Error, Result, TableCursor, rows, state};
 
 use crate::command::{current, find, number};
 
 /// Rows that are compared for one batch.
-const ROWS_MAX: u32 = 8192;
+const ROWS_MAX: usize = 1024;
 
 /// `helios_diff`.
 pub fn diff(cx: &Context<'_>, arguments: &Arguments) -> Result<Box<dyn TableCursor>> {
@@ -23,11 +23,12 @@ pub fn diff(cx: &Context<'_>, arguments: &Arguments) -> Result<Box<dyn TableCurs
     ) else {
         return Ok(rows(columns(&[])));
     };
+    let between = moments(cx, a, b)?;
     Ok(Box::new(Differences {
         table: table.to_owned(),
-        between: moments(cx, a, b)?,
-        after: None,
-        is_done: false,
+        between,
+        rows: cx.timelines()?.diff_rows(table, between)?,
+        at: 0,
     }))
 }
 
@@ -58,20 +59,22 @@ pub fn stat(cx: &Context<'_>, arguments: &Arguments) -> Result<Box<dyn TableCurs
 struct Differences {
     table: String,
     between: (Moment, Moment),
-    /// The last row that was looked at.
-    after: Option<u64>,
-    is_done: bool,
+    /// Those that may differ.
+    rows: Vec<DiffRow>,
+    at: usize,
 }
 
 impl TableCursor for Differences {
     fn next(&mut self, cx: &Context<'_>) -> Result<Option<Vec<ArrayRef>>> {
-        if self.is_done {
+        let rest = self.rows.get(self.at..).unwrap_or_default();
+        let rows = &rest[..rest.len().min(ROWS_MAX)];
+        if rows.is_empty() {
             return Ok(None);
         }
-        let (table, between) = (&self.table, self.between);
-        let (cells, last) = cx.timelines()?.diff(table, between, self.after, ROWS_MAX)?;
-        self.after = last;
-        self.is_done = last.is_none();
+        self.at += rows.len();
+        let cells = cx
+            .timelines()?
+            .diff_cells(&self.table, self.between, rows)?;
         Ok(Some(columns(&cells)))
     }
 }
@@ -100,8 +103,11 @@ fn moments(cx: &Context<'_>, a: &str, b: &str) -> Result<(Moment, Moment)> {
 }
 
 fn moment(branches: &[Branch], text: &str, now: Option<u64>) -> Result<Moment> {
+    let is_branch = |name: &str| branches.iter().any(|branch| branch.name == name);
     let (name, at) = match text.rsplit_once('@') {
-        Some((name, scn)) if scn.bytes().all(|b| b.is_ascii_digit()) => {
+        // A branch may be called like that.
+        _ if is_branch(text) => (text, now),
+        Some((name, scn)) if !scn.is_empty() && scn.bytes().all(|b| b.is_ascii_digit()) => {
             let at = scn.parse().map_err(|_| {
                 Error::new(
                     state::INVALID_PARAMETER_VALUE,

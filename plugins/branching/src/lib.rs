@@ -6,6 +6,7 @@
 //! | `SHOW BRANCHES`, `pg_database_branches()` | [`shown`] |
 //! | `MERGE BRANCH`, `helios_conflicts()` | [`merge`] |
 //! | `helios_diff()`, `helios_diff_stat()` | [`diff`] |
+//! | `helios_log()`, `helios_blame()` | [`history`] |
 //! | `CREATE`, `DROP TAG`, `SHOW TAGS` | [`tag`] |
 //! | `WITH (expires = …)` | [`expiry`] |
 //! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
@@ -17,12 +18,14 @@
 mod command;
 mod diff;
 mod expiry;
+mod history;
 mod merge;
 mod note;
 mod recovery;
 mod shown;
 mod statement;
 mod tag;
+mod token;
 
 use std::sync::Arc;
 
@@ -54,6 +57,8 @@ impl Plugin for Branching {
         registrar.command("SHOW TAGS", tag::show)?;
         registrar.table("helios_diff", &["text", "text", "text"], diff::diff)?;
         registrar.table("helios_diff_stat", &["text", "text"], diff::stat)?;
+        registrar.table("helios_log", &["bigint", "bigint"], history::log)?;
+        registrar.table("helios_blame", &["text"], history::blame)?;
         registrar.worker("expiry", expiry::Expiry)?;
         registrar.command("RESTORE DATABASE", recovery::restore)?;
         registrar.command("FLASHBACK TABLE", recovery::flashback)?;

@@ -84,12 +84,10 @@ pub fn command(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         on_conflict: asked.on_conflict.unwrap_or_default(),
         resolvers: asked.resolvers,
         dry_run: asked.dry_run,
+        drop_source: asked.delete_after,
     })?;
-    if report.open().next().is_some() && !asked.dry_run {
+    if report.conflicts_open > 0 && !asked.dry_run {
         return Err(refused(&name, &into, &report));
-    }
-    if asked.delete_after && !asked.dry_run {
-        timelines.drop(source.id)?;
     }
     outcome(&report, asked.dry_run)
 }
@@ -148,51 +146,44 @@ fn policy(name: &str, value: &str) -> Result<ConflictPolicy> {
 
 /// `table.column resolver, …`.
 fn resolvers(text: &str) -> Result<Vec<ColumnResolver>> {
-    let mut all = Vec::new();
-    for one in text.split(',').map(str::trim) {
-        let parts = one.rsplit_once(char::is_whitespace);
-        let parts = parts.and_then(|(column, how)| {
-            let (table, column) = column.trim().rsplit_once('.')?;
-            let how = how.to_ascii_lowercase();
-            let how = Resolver::ALL
-                .into_iter()
-                .find(|known| known.name() == how)?;
-            Some((table, column, how))
-        });
-        let Some((table, column, how)) = parts else {
-            return Err(
-                invalid(format!("invalid value for option \"resolve\": {one}")).with_hint(
-                    "It is a list of table.column and one of sum, max, min, latest, json_merge.",
-                ),
-            );
-        };
-        all.push(ColumnResolver {
-            table: table.to_owned(),
-            column: column.trim_matches('"').to_owned(),
-            how,
-        });
-    }
-    Ok(all)
+    let refused = |what: &str| {
+        invalid(format!("invalid value for option \"resolve\": {what}"))
+            .with_hint("It is a list of table.column and one of sum, max, min, latest, json_merge.")
+    };
+    let columns = statement::columns_with_words(text).map_err(|_| refused(text))?;
+    let resolvers = columns.into_iter().map(|(table, column, word)| {
+        let mut known = Resolver::ALL.into_iter();
+        let how = known.find(|known| known.name() == word);
+        let how = how.ok_or_else(|| refused(&format!("{table}.{column} {word}")))?;
+        Ok(ColumnResolver { table, column, how })
+    });
+    resolvers.collect()
 }
 
 fn refused(name: &str, into: &str, report: &MergeReport) -> Error {
-    let count = report.open().count();
+    let count = report.conflicts_open;
     let mut told: Vec<String> = report.open().take(TOLD_MAX).map(line).collect();
-    if count > TOLD_MAX {
-        told.push(format!("and {} more", count - TOLD_MAX));
+    let more = count.saturating_sub(u64::try_from(told.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        told.push(format!("and {more} more"));
     }
     let plural = match count {
         1 => "",
         _ => "s",
+    };
+    let kept = report.conflicts.len();
+    let listed = match u64::try_from(kept).unwrap_or(u64::MAX) < report.conflicts_found {
+        true => format!("lists the first {kept} of them"),
+        false => "lists them".to_owned(),
     };
     Error::new(
         state::TRANSACTION_INTEGRITY_CONSTRAINT_VIOLATION,
         format!("merging branch \"{name}\" into \"{into}\" found {count} conflict{plural}"),
     )
     .with_detail(told.join("\n"))
-    .with_hint(
-        "SELECT * FROM helios_conflicts() lists them; conflict_resolution or resolve in WITH decides them.",
-    )
+    .with_hint(format!(
+        "SELECT * FROM helios_conflicts() {listed}; conflict_resolution or resolve in WITH decides them.",
+    ))
 }
 
 /// A conflict in words.
@@ -220,10 +211,10 @@ fn line(conflict: &Conflict) -> String {
 }
 
 fn outcome(report: &MergeReport, dry_run: bool) -> Result<CommandOutcome> {
-    let status = match report.open().next() {
-        Some(_) => "conflicts",
-        None if dry_run => "dry run",
-        None => "merged",
+    let status = match report.conflicts_open {
+        0 if dry_run => "dry run",
+        0 => "merged",
+        _ => "conflicts",
     };
     let number = |number: Option<u64>| -> ArrayRef {
         let number = number.and_then(|number| i64::try_from(number).ok());
@@ -241,7 +232,7 @@ fn outcome(report: &MergeReport, dry_run: bool) -> Result<CommandOutcome> {
             number(Some(report.inserted)),
             number(Some(report.updated)),
             number(Some(report.deleted)),
-            number(u64::try_from(report.conflicts.len()).ok()),
+            number(Some(report.conflicts_found)),
             number(report.scn),
             text(&report.definitions.join("; ")),
         ]],
@@ -288,11 +279,22 @@ mod tests {
         assert_eq!(resolve.resolvers[0].how, Resolver::Sum);
         assert_eq!(resolve.resolvers[1].table, "\"a b\"");
         assert_eq!(resolve.resolvers[1].column, "c");
+        let text = "Public.Item.Price MAX, \"t, \"\"u\"\"\".\"C.d\" sum";
+        let folded = read(&[("resolve", text)]).unwrap().resolvers;
+        assert_eq!(folded[0].table, "Public.Item");
+        assert_eq!(
+            (folded[0].column.as_str(), folded[0].how),
+            ("price", Resolver::Max)
+        );
+        assert_eq!(folded[1].table, "\"t, \"\"u\"\"\"");
+        assert_eq!(folded[1].column, "C.d");
         for wrong in [
             ("strategy", "branch_wins"),
             ("conflict_resolution", "mine"),
             ("resolve", "price sum"),
             ("resolve", "item.price avg"),
+            ("resolve", "item.price sum,"),
+            ("resolve", "item.price sum max"),
             ("fast", "true"),
         ] {
             assert_eq!(

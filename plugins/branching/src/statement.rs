@@ -12,27 +12,9 @@
 //! FLASHBACK TABLE name TO {TIMESTAMP expression | SCN expression}
 //! ```
 
-use heliosdb_plugin_api::{Error, Result, state};
+use heliosdb_plugin_api::{Error, Result};
 
-/// A word, or what stands between words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    /// As it is written, and as a name: folded, unless it is in quotes.
-    Word {
-        raw: String,
-        quoted: bool,
-    },
-    Number(String),
-    Text(String),
-    Symbol(char),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Placed {
-    token: Token,
-    start: usize,
-    end: usize,
-}
+use crate::token::{Placed, Token, syntax, tokens};
 
 /// When a branch begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +83,7 @@ pub enum Statement {
 
 /// # Errors
 ///
-/// `42601`, `0A000` for a time in transactions.
+/// `42601`
 pub fn read(text: &str) -> Result<Statement> {
     let tokens = tokens(text)?;
     let mut reader = Reader {
@@ -116,61 +98,42 @@ pub fn read(text: &str) -> Result<Statement> {
     }
 }
 
-fn syntax(message: String) -> Error {
-    Error::new(state::SYNTAX_ERROR, message)
-}
-
-fn tokens(text: &str) -> Result<Vec<Placed>> {
-    let mut tokens = Vec::new();
-    let mut rest = text.char_indices().peekable();
-    while let Some((start, c)) = rest.next() {
-        let token = match c {
-            c if c.is_whitespace() => continue,
-            '-' if rest.peek().is_some_and(|(_, c)| *c == '-') => {
-                while rest.next_if(|(_, c)| *c != '\n').is_some() {}
-                continue;
+/// `table.column word, …`: the table as SQL names it, the column's name, and the word.
+///
+/// # Errors
+///
+/// `42601`
+pub fn columns_with_words(text: &str) -> Result<Vec<(String, String, String)>> {
+    let tokens = tokens(text)?;
+    let mut reader = Reader {
+        text,
+        tokens: &tokens,
+        at: 0,
+    };
+    let mut all = Vec::new();
+    loop {
+        let first = reader.at;
+        let mut column = reader.name()?;
+        let mut table = None;
+        loop {
+            let before = reader.at;
+            if !reader.symbol('.') {
+                break;
             }
-            '\'' | '"' => {
-                let mut value = String::new();
-                loop {
-                    match rest.next() {
-                        Some((_, end)) if end == c => match rest.next_if(|(_, next)| *next == c) {
-                            Some(_) => value.push(c),
-                            None => break,
-                        },
-                        Some((_, other)) => value.push(other),
-                        None => return Err(syntax(format!("unterminated {c} in {text}"))),
-                    }
-                }
-                match c {
-                    '\'' => Token::Text(value),
-                    _ => Token::Word {
-                        raw: value,
-                        quoted: true,
-                    },
-                }
-            }
-            c if c.is_alphabetic() || c == '_' => {
-                let mut raw = String::from(c);
-                let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-                while let Some((_, c)) = rest.next_if(|(_, c)| is_part(*c)) {
-                    raw.push(c);
-                }
-                Token::Word { raw, quoted: false }
-            }
-            c if c.is_ascii_digit() => {
-                let mut number = String::from(c);
-                while let Some((_, c)) = rest.next_if(|(_, c)| c.is_ascii_digit() || *c == '.') {
-                    number.push(c);
-                }
-                Token::Number(number)
-            }
-            c => Token::Symbol(c),
-        };
-        let end = rest.peek().map_or(text.len(), |(end, _)| *end);
-        tokens.push(Placed { token, start, end });
+            column = reader.name()?;
+            table = Some(before);
+        }
+        let table = table.ok_or_else(|| reader.unexpected())?;
+        let table = text[tokens[first].start..tokens[table - 1].end].to_owned();
+        all.push((table, column, reader.name()?));
+        if !reader.symbol(',') {
+            break;
+        }
     }
-    Ok(tokens)
+    match reader.tokens.get(reader.at) {
+        None => Ok(all),
+        Some(_) => Err(reader.unexpected()),
+    }
 }
 
 struct Reader<'a> {
@@ -364,15 +327,9 @@ impl Reader<'_> {
         if self.words(&["now"]) {
             return Ok(When::Now);
         }
-        if self.words(&["transaction"]) {
-            return Err(Error::new(
-                state::FEATURE_NOT_SUPPORTED,
-                "AS OF TRANSACTION is not supported",
-            )
-            .with_hint("Use AS OF SCN; helios_current_scn() gives the present one."));
-        }
         let timestamp = self.words(&["timestamp"]);
-        let is_scn = !timestamp && self.words(&["scn"]);
+        // A transaction is known by the SCN of its commit.
+        let is_scn = !timestamp && (self.words(&["scn"]) || self.words(&["transaction"]));
         self.expect(timestamp || is_scn)?;
         let expression = self.expression()?;
         Ok(match timestamp {
@@ -554,10 +511,6 @@ mod tests {
             (
                 "FLASHBACK TABLE a.b.c AS OF SCN 1",
                 "syntax error at or near \"AS\"",
-            ),
-            (
-                "CREATE BRANCH a AS OF TRANSACTION 7",
-                "AS OF TRANSACTION is not supported",
             ),
         ] {
             assert_eq!(read(text).unwrap_err().message, message, "{text}");

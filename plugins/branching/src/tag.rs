@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArr
 use heliosdb_plugin_api::service::Branch;
 use heliosdb_plugin_api::{CommandOutcome, Context, Error, Result, state};
 
-use crate::command::{another, current, find, scn};
+use crate::command::{another, check_unprotected, current, find, scn};
 use crate::note::Note;
 use crate::statement::{self, Statement};
 
@@ -34,7 +34,8 @@ pub fn create(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         return Err(another(text));
     };
     let branches = cx.timelines()?.list()?;
-    if if_not_exists && branches.iter().any(|branch| branch.name == name) {
+    let is_there = |branch: &Branch| branch.is_frozen && branch.name == name;
+    if if_not_exists && branches.iter().any(is_there) {
         return Ok(CommandOutcome::done("CREATE TAG"));
     }
     let from = match from {
@@ -55,7 +56,10 @@ pub fn drop(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
     let branches = cx.timelines()?.list()?;
     let mut tags = branches.iter().filter(|branch| branch.is_frozen);
     match tags.find(|tag| tag.name == name) {
-        Some(tag) => cx.timelines()?.drop(tag.id)?,
+        Some(tag) => {
+            check_unprotected(tag)?;
+            cx.timelines()?.drop(tag)?;
+        }
         None if if_exists => {}
         None => {
             return Err(Error::new(

@@ -1,16 +1,22 @@
 //! The suite that every plugin must pass, and what statements do with branches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, Int64Array, StringViewArray};
 use heliosdb_branching::Branching;
 use heliosdb_plugin_api::Result;
 use heliosdb_plugin_api::service::QueryResult;
-use heliosdb_plugin_testkit::{Samples, Started, TestHost};
+use heliosdb_plugin_testkit::{Samples, Started, Statement, TestHost};
 
 /// Every time is the SCN 7.
 fn seven() -> Result<QueryResult> {
-    let column: ArrayRef = Arc::new(Int64Array::from(vec![7]));
+    one(7)
+}
+
+fn one(number: i64) -> Result<QueryResult> {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![number]));
     Ok(QueryResult {
         columns: vec![("c".to_owned(), "bigint".to_owned())],
         batches: vec![vec![column]],
@@ -98,4 +104,40 @@ fn what_cannot_be_done_is_told() {
     plugin
         .command("DROP BRANCH IF EXISTS dev")
         .expect("it is gone");
+}
+
+/// Branches go when their time has come: not the protected ones, nor the main one whatever is noted of it, and none
+/// while history is held because the clock cannot be believed.
+#[test]
+fn branches_expire() {
+    let host = TestHost::new();
+    let (clock, held) = (Arc::new(AtomicI64::new(9)), Arc::new(AtomicI64::new(1)));
+    let (time, held_by) = (clock.clone(), held.clone());
+    host.set_sql(move |sql, _| match sql {
+        sql if sql.contains("held_by = 'clock'") => one(held_by.load(Ordering::SeqCst)),
+        sql if sql.contains("clock_timestamp") => one(time.load(Ordering::SeqCst)),
+        sql if sql.contains("interval") => one(10),
+        _ => seven(),
+    });
+    let plugin = Started::new::<Branching>(&host);
+    for statement in [
+        "CREATE BRANCH a WITH (expires = '3 microseconds')",
+        "CREATE BRANCH b WITH (expires = '3 microseconds', protected = true)",
+        "CREATE BRANCH c",
+        "ALTER BRANCH main SET (expires = '3 microseconds')",
+    ] {
+        plugin.command(statement).expect(statement);
+    }
+    let left = || {
+        plugin.work(0, &Statement::new()).expect("a turn");
+        let shown = plugin.command("SHOW BRANCHES").expect("the branches");
+        let names = shown.batches[0][0].as_string_view();
+        let names: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
+        names.join(" ")
+    };
+    assert_eq!(left(), "main a b c");
+    clock.store(11, Ordering::SeqCst);
+    assert_eq!(left(), "main a b c");
+    held.store(0, Ordering::SeqCst);
+    assert_eq!(left(), "main b c");
 }

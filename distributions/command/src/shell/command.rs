@@ -7,6 +7,7 @@ use super::{Failure, Next, Outcome, Shell};
 const HELP: &str = "\
   \\d [NAME]     describe a table, index, view or sequence; without a name, list them
   \\dt, \\di      list tables, indexes
+  \\branches     draw the branches and tags
   \\copy TARGET {from | to} {'FILE' | stdin | stdout} [OPTIONS]
                 COPY with a file on this side
   \\i FILE       run the commands of a file
@@ -37,6 +38,7 @@ impl Shell {
             "\\d" => self.describe(rest)?,
             "\\dt" => self.list_relations(&['r', 'p'])?,
             "\\di" => self.list_relations(&['i'])?,
+            "\\branches" => print!("{}", self.branches()?),
             "\\copy" => self.copy(rest)?,
             "\\i" | "\\include" => return self.include(rest),
             _ => {

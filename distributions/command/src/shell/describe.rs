@@ -4,12 +4,18 @@ use std::io::{self, Write};
 
 use super::printer::Collected;
 use super::{Failure, Shell};
+use crate::branches::{QUERY, Tree};
 use crate::client::Column;
 use crate::output::{self, Format};
 
 const TEXT_OID: u32 = 25;
 
 impl Shell {
+    /// The branches of the database.
+    pub(crate) fn branches(&mut self) -> Result<Tree, Failure> {
+        Ok(Tree::of(self.ask(QUERY)?.rows))
+    }
+
     pub(super) fn list_relations(&mut self, kinds: &[char]) -> Result<(), Failure> {
         let kinds: Vec<String> = kinds.iter().map(|k| format!("'{k}'")).collect();
         let found = self.ask(&format!(

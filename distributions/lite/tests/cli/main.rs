@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod branch;
 mod check;
 mod edition;
 mod flights;

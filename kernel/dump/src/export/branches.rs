@@ -18,6 +18,7 @@ use heliosdb_plugin_host::migration::MIGRATIONS;
 use heliosdb_plugin_host::store::{self, STORES, StoreState};
 use heliosdb_storage::catalog::CATALOG;
 use heliosdb_storage::ids::{CollectionId, TimelineId};
+use heliosdb_storage::schema::Retention;
 use heliosdb_storage::view::{EverTable, RowVersions};
 use heliosdb_storage::{Engine, ReadView};
 
@@ -73,9 +74,16 @@ pub(super) fn export(
     });
     Ok(BranchesManifest {
         timelines,
+        note: text(&export.described.main_note, "main")?,
         counters: counters.collect(),
         branches,
     })
+}
+
+/// What the kernel keeps with a timeline.
+fn text(note: &[u8], name: &str) -> Result<String> {
+    String::from_utf8(note.to_vec())
+        .map_err(|_| Error::Description(format!("the note of branch {name} is no text")))
 }
 
 fn export_branch(
@@ -86,15 +94,16 @@ fn export_branch(
 ) -> Result<BranchManifest> {
     let timeline = &branch.timeline;
     let id = timeline.id.0;
-    let note = String::from_utf8(timeline.note.clone()).map_err(|_| {
-        let what = format!("the note of branch {} is no text", timeline.name);
-        Error::Description(what)
-    })?;
+    let note = text(&timeline.note, &timeline.name)?;
     let alone = branch.view.alone();
     let entries = export_entries(export, branch, &alone, pipeline)?;
     let mut tables = Vec::new();
     for table in branch.view.tables_ever()? {
-        if !branch.temporary.collections.contains(&table.def.id) && alone.has_own(table.def.id) {
+        let collection = table.def.id;
+        let is_temporary = branch.temporary.collections.contains(&collection);
+        // Of what was temporary nobody keeps the past, that of the fork included, and so it has none on the branch.
+        let is_gone = !table.live && table.def.retention == Some(Retention::NONE);
+        if !is_temporary && !is_gone && alone.has_own(collection) {
             tables.extend(export_table(export, branch, &alone, &table, pipeline)?);
         }
     }

@@ -64,7 +64,7 @@ pub fn export(
     }
     // Read after the view was taken: no row of the dump has a value that a sequence gives once more. And
     // before the rows: what is set back while they are written is not of this view's time.
-    let sequences = sequences(engine, &described);
+    let sequences = sequences(engine, view, &described);
     engine.wait_durable(view.ts())?;
     let version = match described.branches.is_empty() {
         true => FORMAT_VERSION,
@@ -250,10 +250,15 @@ fn export_config(config: &str, pipeline: &mut Pipeline<'_>) -> Result<()> {
     Ok(())
 }
 
-fn sequences(engine: &Engine, described: &Described) -> Vec<SequenceManifest> {
+/// Those of the view's timeline, which is the main one no more when the database is restored meanwhile.
+fn sequences(engine: &Engine, view: &ReadView, described: &Described) -> Vec<SequenceManifest> {
     let names = described.sequences.iter();
     let names: HashMap<u32, &String> = names.map(|s| (s.collection, &s.name)).collect();
-    sequences_of(engine.sequences(), names, &described.temporary)
+    sequences_of(
+        engine.sequences_on(view.timeline()),
+        names,
+        &described.temporary,
+    )
 }
 
 /// Where sequences stand that are not temporary, by id.

@@ -1,6 +1,6 @@
 //! The third part of a load: branches and tags, when the main timeline is whole.
 //!
-//! 1. All timelines are made at once, with their ids, by one record of the engine's log.
+//! 1. All timelines are made at once, with their ids, by one record of the engine's log. The main one gets its note.
 //! 2. Per branch, parents first: its entries are published, which tell of its tables; then its rows, with the
 //!    entries of indexes that follow from them and from what the rows were at the fork.
 //! 3. What the branch shows of sequences.
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use heliosdb_storage::catalog::{CATALOG, catalog_key, decode_table};
 use heliosdb_storage::ids::{CollectionId, ColumnId, RowId, TimelineId, Ts};
-use heliosdb_storage::schema::TableDef;
+use heliosdb_storage::schema::{Retention, TableDef};
 use heliosdb_storage::view::{EverTable, RowVersions};
 use heliosdb_storage::{
     Engine, LoadedState, LoadedTimeline, Loader, ReadView, SortedLoader, TableLoader,
@@ -60,6 +60,9 @@ pub fn load_branches(
     });
     let timelines: Vec<LoadedTimeline> = timelines.collect();
     engine.load_timelines(TimelineId(all.timelines.next), &timelines)?;
+    if !all.note.is_empty() {
+        engine.note_timeline(engine.main_timeline(), all.note.as_bytes())?;
+    }
     let mut sequences: BTreeSet<u32> = manifest.sequences.iter().map(|s| s.collection).collect();
     for branch in &all.branches {
         let tables = branch.tables.iter();
@@ -181,7 +184,9 @@ impl BranchLoad<'_> {
                 }
             };
             let own = self.branch.table(id.0);
-            if own.is_none() && anew.is_empty() {
+            // What was temporary has no past, at the fork either.
+            let is_gone = !table.live && table.def.retention == Some(Retention::NONE);
+            if own.is_none() && (is_gone || anew.is_empty()) {
                 continue;
             }
             let job = TableLoad {

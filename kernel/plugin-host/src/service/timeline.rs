@@ -1,10 +1,11 @@
 //! `timeline/1`.
 
 use heliosdb_plugin_api::abi::value::AbiResult;
-use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
+use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RString, RVec};
 use heliosdb_plugin_api::service::TimelineV1;
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiCellChange, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff,
+    AbiBranch, AbiCellChange, AbiCellOrigin, AbiCommit, AbiMergeReport, AbiMergeRequest, AbiMoment,
+    AbiOrigins, AbiTableDiff, DiffRow,
 };
 
 use super::{caller, guarded};
@@ -20,8 +21,11 @@ pub(super) static TIMELINE: TimelineV1 = TimelineV1 {
     restore,
     restore_branch,
     flashback,
-    diff,
+    diff_rows,
+    diff_cells,
     diff_stat,
+    commits,
+    blame,
     last_merge,
 };
 
@@ -48,10 +52,15 @@ extern "C" fn create(
     })
 }
 
-extern "C" fn drop_branch(handle: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+extern "C" fn drop_branch(
+    handle: *const (),
+    statement: *const (),
+    id: u32,
+    noted: RStr<'_>,
+) -> AbiResult<()> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
-        services.branch_drop(id)
+        services.branch_drop(id, noted.as_str())
     })
 }
 
@@ -71,11 +80,12 @@ extern "C" fn note(
     handle: *const (),
     statement: *const (),
     id: u32,
+    noted: RStr<'_>,
     note: RStr<'_>,
 ) -> AbiResult<()> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
-        services.branch_note(id, note.as_str())
+        services.branch_note(id, noted.as_str(), note.as_str())
     })
 }
 
@@ -134,24 +144,34 @@ extern "C" fn flashback(
     })
 }
 
-extern "C" fn diff(
+extern "C" fn diff_rows(
     handle: *const (),
     statement: *const (),
     table: RStr<'_>,
     a: AbiMoment,
     b: AbiMoment,
-    after: ROption<u64>,
-    rows_max: u32,
-) -> AbiResult<AbiDiff> {
+) -> AbiResult<RVec<DiffRow>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        Ok(services
+            .diff_rows(table.as_str(), (a.into(), b.into()))?
+            .into())
+    })
+}
+
+extern "C" fn diff_cells(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    a: AbiMoment,
+    b: AbiMoment,
+    rows: RSlice<'_, DiffRow>,
+) -> AbiResult<RVec<AbiCellChange>> {
     guarded(statement, || {
         let (_, services) = unsafe { caller(handle, statement) }?;
         let between = (a.into(), b.into());
-        let (cells, last) =
-            services.diff(table.as_str(), between, after.into_option(), rows_max)?;
-        Ok(AbiDiff {
-            cells: cells.into_iter().map(AbiCellChange::from).collect(),
-            last: last.into(),
-        })
+        let cells = services.diff_cells(table.as_str(), between, rows.as_slice())?;
+        Ok(cells.into_iter().map(AbiCellChange::from).collect())
     })
 }
 
@@ -165,5 +185,36 @@ extern "C" fn diff_stat(
         let (_, services) = unsafe { caller(handle, statement) }?;
         let tables = services.diff_stat(a.into(), b.into())?.into_iter();
         Ok(tables.map(AbiTableDiff::from).collect())
+    })
+}
+
+extern "C" fn commits(
+    handle: *const (),
+    statement: *const (),
+    since: ROption<u64>,
+    until: ROption<u64>,
+    most: u32,
+) -> AbiResult<RVec<AbiCommit>> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let commits = services.commits(since.into_option(), until.into_option(), most)?;
+        Ok(commits.into_iter().map(AbiCommit::from).collect())
+    })
+}
+
+extern "C" fn blame(
+    handle: *const (),
+    statement: *const (),
+    table: RStr<'_>,
+    after: ROption<u64>,
+    rows_max: u32,
+) -> AbiResult<AbiOrigins> {
+    guarded(statement, || {
+        let (_, services) = unsafe { caller(handle, statement) }?;
+        let (cells, last) = services.blame(table.as_str(), after.into_option(), rows_max)?;
+        Ok(AbiOrigins {
+            cells: cells.into_iter().map(AbiCellOrigin::from).collect(),
+            last: last.into(),
+        })
     })
 }

@@ -11,14 +11,17 @@
 //!
 //! Together with forks they make a *knowledge*: for each timeline the newest commit of it that a state has in
 //! it, which is a version vector (Parker et al., "Detection of Mutual Inconsistency in Distributed Systems",
-//! IEEE TSE 1983). The base of a merge is the newest state that both sides have in them; where merges went
-//! crosswise there may be several that do not contain each other, and the newest of those is taken.
+//! IEEE TSE 1983). What two states have in common is told by the *bases*: the newest states that both have in
+//! them. Where merges went crosswise there are several that do not contain each other.
+//!
+//! Of a timeline that was dropped nothing can be read. Where both have something of one that no base has, they have
+//! more in common than the bases say, and it is *lost*.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
-use heliosdb_storage::{Engine, ReadView, Transaction, Version};
+use heliosdb_storage::{Changes, Engine, ReadView, Transaction, Version};
 
 use crate::error::{Result, SqlError, state};
 
@@ -53,6 +56,21 @@ impl Knowledge {
     /// The newest commit of a timeline that is known; none are before the first.
     pub fn of(&self, timeline: TimelineId) -> Ts {
         self.0.get(&timeline).copied().unwrap_or(Ts::ZERO)
+    }
+
+    /// What both know.
+    fn shared_with(&self, other: &Knowledge) -> Knowledge {
+        let both = self.0.iter().map(|(timeline, ts)| {
+            let ts = (*ts).min(other.of(*timeline));
+            (*timeline, ts)
+        });
+        Knowledge(both.filter(|(_, ts)| *ts > Ts::ZERO).collect())
+    }
+
+    fn take_in(&mut self, other: &Knowledge) {
+        for (timeline, ts) in &other.0 {
+            self.add(*timeline, *ts);
+        }
     }
 
     fn has(&self, state: State) -> bool {
@@ -105,25 +123,59 @@ impl Tree {
         Ok(knowledge)
     }
 
-    /// The newest state that both have in them, and what that one has.
+    /// What two states have in common.
     ///
     /// # Errors
     ///
-    /// 42704 when they have none, as after an import.
-    pub fn base(&self, engine: &Engine, a: State, b: State) -> Result<(State, Knowledge)> {
-        let (of_a, of_b) = (self.knowledge(engine, a)?, self.knowledge(engine, b)?);
-        let both = of_a.0.iter().filter_map(|(timeline, ts)| {
-            let ts = (*ts).min(of_b.of(*timeline));
-            // Of one that was dropped nothing can be read.
-            let is_there = self.0.contains_key(timeline) && ts > Ts::ZERO;
-            is_there.then_some(State {
-                timeline: *timeline,
-                ts,
-            })
+    /// 42704 when they have nothing, as after an import.
+    pub fn common(&self, engine: &Engine, a: State, b: State) -> Result<Common> {
+        let shared = self.knowledge(engine, a)?;
+        let shared = shared.shared_with(&self.knowledge(engine, b)?);
+        let bases = self.outermost(engine, &shared)?;
+        let mut known = Knowledge::default();
+        for (_, of_base) in &bases {
+            known.take_in(of_base);
+        }
+        let lost = shared.0.iter().filter(|(timeline, ts)| {
+            let is_gone = !self.0.contains_key(timeline) && **ts > Ts::ZERO;
+            is_gone && known.of(**timeline) < **ts
         });
+        let lost = lost.map(|(timeline, _)| *timeline).collect();
+        let grounds = match bases.as_slice() {
+            [] => {
+                return Err(SqlError::new(
+                    state::UNDEFINED_OBJECT,
+                    "the branches have nothing in common",
+                ));
+            }
+            [_] => Vec::new(),
+            [(_, first), rest @ ..] => {
+                let of_all = rest
+                    .iter()
+                    .fold(first.clone(), |all, (_, of_base)| all.shared_with(of_base));
+                self.outermost(engine, &of_all)?
+            }
+        };
+        let states = |all: Vec<(State, Knowledge)>| all.into_iter().map(|(state, _)| state);
+        Ok(Common {
+            bases: states(bases).collect(),
+            grounds: states(grounds).collect(),
+            known,
+            lost,
+        })
+    }
+
+    /// The states of a knowledge that are within no other of it, newest first, with what they have.
+    fn outermost(&self, engine: &Engine, all: &Knowledge) -> Result<Vec<(State, Knowledge)>> {
         let mut candidates = Vec::new();
-        for state in both {
-            candidates.push((state, self.knowledge(engine, state)?));
+        for (timeline, ts) in &all.0 {
+            if self.0.contains_key(timeline) && *ts > Ts::ZERO {
+                let state = State {
+                    timeline: *timeline,
+                    ts: *ts,
+                };
+                candidates.push((state, self.knowledge(engine, state)?));
+            }
         }
         let is_within_another = |state: State| {
             candidates
@@ -133,13 +185,45 @@ impl Tree {
         let outermost = candidates
             .iter()
             .filter(|(state, _)| !is_within_another(*state));
-        let base = outermost.max_by_key(|(state, _)| state.ts);
-        base.cloned().ok_or_else(|| {
-            SqlError::new(
-                state::UNDEFINED_OBJECT,
-                "the branches have nothing in common",
-            )
-        })
+        let mut outermost: Vec<_> = outermost.cloned().collect();
+        outermost.sort_by_key(|(state, _)| std::cmp::Reverse(state.ts));
+        Ok(outermost)
+    }
+}
+
+/// What two states have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    /// The newest states that both have in them, newest first. There is one, but where merges went crosswise.
+    pub bases: Vec<State>,
+    /// Of several bases, the newest states that all of them have in them.
+    pub grounds: Vec<State>,
+    /// What the bases have, together.
+    pub known: Knowledge,
+    /// Timelines that were dropped, and that both have something of that no base has.
+    pub lost: BTreeSet<TimelineId>,
+}
+
+/// What several bases say of one thing, as if they had been merged: what one changed of it since the ground. `None`
+/// when both changed it, each otherwise, and when more than two do not say the same: one that has what the ground has
+/// may be older than the others, or have gone back to it.
+pub(crate) fn settled<'a, T>(
+    bases: &'a [T],
+    grounds: &[T],
+    is_same: impl Fn(&T, &T) -> bool,
+) -> Option<&'a T> {
+    let (one, rest) = bases.split_first()?;
+    if rest.iter().all(|other| is_same(other, one)) {
+        return Some(one);
+    }
+    let ([other], (ground, more)) = (rest, grounds.split_first()?) else {
+        return None;
+    };
+    let is_ground = |base| is_same(base, ground) && more.iter().all(|other| is_same(base, other));
+    match () {
+        () if is_ground(one) => Some(other),
+        () if is_ground(other) => Some(one),
+        () => None,
     }
 }
 
@@ -202,6 +286,24 @@ pub(crate) fn retold<P: Iterator<Item = (TimelineId, Ts)>>(
     Ok(versions)
 }
 
+/// The commits of a span of a timeline that brought something of timelines that are `lost`.
+pub(crate) fn merges_of(
+    engine: &Engine,
+    (timeline, from, to): (TimelineId, Ts, Ts),
+    lost: &BTreeSet<TimelineId>,
+) -> Result<BTreeSet<Ts>> {
+    let mut commits = BTreeSet::new();
+    for change in engine.entry_changes_on(timeline, MERGES, from, to, Changes::Every)? {
+        let change = change?;
+        if let Some(value) = &change.new
+            && lost.contains(&decode(&change.key, value)?.0)
+        {
+            commits.insert(change.ts);
+        }
+    }
+    Ok(commits)
+}
+
 fn decode(key: &[u8], value: &[u8]) -> Result<(TimelineId, Ts)> {
     let damaged = || {
         SqlError::new(
@@ -222,4 +324,24 @@ fn decode(key: &[u8], value: &[u8]) -> Result<(TimelineId, Ts)> {
 /// Whether this build understands a row of merges.
 pub(crate) fn check_entry(key: &[u8], value: &[u8]) -> Result<()> {
     decode(key, value).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_bases_say() {
+        let say = |bases: &[i32], grounds: &[i32]| settled(bases, grounds, i32::eq).copied();
+        assert_eq!(say(&[4], &[]), Some(4));
+        assert_eq!(say(&[4, 4, 4], &[]), Some(4));
+        // One of them changed it.
+        assert_eq!(say(&[1, 0], &[0]), Some(1));
+        assert_eq!(say(&[0, 1], &[0, 0]), Some(1));
+        // Two did, or it is not known who.
+        assert_eq!(say(&[1, 2], &[0]), None);
+        assert_eq!(say(&[0, 1, 0], &[0]), None);
+        assert_eq!(say(&[0, 1], &[0, 1]), None);
+        assert_eq!(say(&[0, 1], &[]), None);
+    }
 }

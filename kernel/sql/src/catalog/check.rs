@@ -15,6 +15,7 @@ use super::meta::TableMeta;
 use super::model::*;
 use super::snapshot::CatalogSnapshot;
 use super::store::{self, CATALOG, OID_COUNTER};
+use crate::authors::AUTHORS;
 use crate::branch::lineage::MERGES;
 use crate::edition::{self, EDITION};
 use crate::error::{SqlError, state};
@@ -59,6 +60,7 @@ impl Names {
             (IMPORTS, "the imports"),
             (EDITION, "the edition"),
             (MERGES, "the merges of branches"),
+            (AUTHORS, "the authors of commits"),
         ] {
             names.collections.insert(collection.0, name.to_owned());
         }

@@ -145,6 +145,7 @@ impl TableMeta {
             defs.push(ColumnDef {
                 missing: c.missing.as_deref().map(Arc::from),
                 dropped: c.dropped,
+                free: c.free,
                 compression: c.compression.as_ref().map(|c| c.method().into()),
                 ty: column_type,
             });
@@ -157,12 +158,17 @@ impl TableMeta {
             computed,
             retention: match catalog.is_temporary(table.schema) {
                 // The past of what is gone with its session is nobody's.
-                true => Some(Retention::Micros(0)),
+                true => Some(Retention::NONE),
                 false => table
                     .retention
                     .as_deref()
                     .map(retention::parse)
-                    .transpose()?,
+                    .transpose()?
+                    .map(|retention| match retention {
+                        // A table's branches have all of it.
+                        Retention::NONE => Retention::Micros(1),
+                        retention => retention,
+                    }),
             },
             indexes: in_storage,
         };

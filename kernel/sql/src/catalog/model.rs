@@ -121,6 +121,9 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<Generated>,
     pub dropped: bool,
+    /// Of a dropped one: it was never there, and another branch has a column in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub free: bool,
     /// For a column added later: its value in older rows, as one row of Arrow IPC
     /// ([`heliosdb_storage::schema::ColumnDef::missing`]).
     pub missing: Option<Vec<u8>>,

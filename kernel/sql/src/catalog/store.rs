@@ -24,7 +24,9 @@ use serde_json::Value;
 use super::access::AccessList;
 use super::model::*;
 use super::snapshot::{CatalogSnapshot, CatalogVersion};
+use crate::authors::{self, AUTHORS};
 use crate::branch::lineage::{self, MERGES};
+use crate::edition::EDITION;
 use crate::error::{Result, SqlError, state};
 use crate::provenance::{self, IMPORTS};
 
@@ -108,6 +110,15 @@ pub(crate) enum Row {
 pub(crate) fn rows(view: &ReadView) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let all = view.range(CATALOG, Bound::Excluded(VERSION_KEY), Bound::Unbounded)?;
     all.map(|row| Ok(row?)).collect()
+}
+
+/// The catalog that has those rows, of no version.
+pub(crate) fn from_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<CatalogSnapshot> {
+    let mut snapshot = CatalogSnapshot::default();
+    for (key, value) in rows {
+        put(&mut snapshot, key, value)?;
+    }
+    Ok(snapshot)
 }
 
 /// Reads one; `None` when there is no value.
@@ -200,25 +211,41 @@ pub(crate) fn with_changes(catalog: &CatalogSnapshot, changes: &[Change]) -> Cat
     changed
 }
 
-/// Makes roles, and rights on the database, what they are in another view. They are of no branch.
-pub(crate) fn carry_roles(transaction: &mut Transaction, from: &ReadView) -> Result<()> {
-    let (now, then) = (rows(from)?, rows(&transaction.latest_view())?);
-    let is_shared = |key: &[u8]| {
-        let database = key_of_database();
-        key.first() == Some(&kind::ROLE) || key.starts_with(&database)
-    };
-    let mut is_changed = false;
-    for key in now.keys().chain(then.keys()).filter(|key| is_shared(key)) {
-        match now.get(key) {
-            wanted if wanted == then.get(key) => continue,
-            Some(value) => transaction.put(CATALOG, key, value)?,
-            None => transaction.remove(CATALOG, key)?,
-        }
-        is_changed = true;
+/// Makes what is of no branch what it is in another view: roles, rights on the database, its edition, and the
+/// imports it came by.
+pub(crate) fn carry_shared(transaction: &mut Transaction, from: &ReadView) -> Result<()> {
+    let database = key_of_database();
+    let is_shared = |key: &[u8]| key.first() == Some(&kind::ROLE) || key.starts_with(&database);
+    carry(transaction, from, CATALOG, is_shared)?;
+    // Also when nothing was different: so there is a commit, which is newer than all that is not shown any more.
+    let version = uuid::Uuid::new_v4().as_u128();
+    transaction.put(CATALOG, VERSION_KEY, &version.to_be_bytes())?;
+    for collection in [EDITION, IMPORTS] {
+        carry(transaction, from, collection, |_| true)?;
     }
-    if is_changed {
-        let version = uuid::Uuid::new_v4().as_u128();
-        transaction.put(CATALOG, VERSION_KEY, &version.to_be_bytes())?;
+    Ok(())
+}
+
+/// Makes the rows that are `wanted` what they are in another view.
+fn carry(
+    transaction: &mut Transaction,
+    from: &ReadView,
+    collection: CollectionId,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Result<()> {
+    let read = |view: &ReadView| -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let all = view.range(collection, Bound::Unbounded, Bound::Unbounded)?;
+        let all = all.filter(|row| row.as_ref().map_or(true, |(key, _)| wanted(key)));
+        all.map(|row| Ok(row?)).collect()
+    };
+    let (now, then) = (read(from)?, read(&transaction.latest_view())?);
+    for (key, value) in &now {
+        if then.get(key) != Some(value) {
+            transaction.put(collection, key, value)?;
+        }
+    }
+    for key in then.keys().filter(|key| !now.contains_key(*key)) {
+        transaction.remove(collection, key)?;
     }
     Ok(())
 }
@@ -262,6 +289,7 @@ pub fn check_entry(collection: CollectionId, key: &[u8], value: &[u8]) -> Option
         CATALOG => Some(put(&mut CatalogSnapshot::default(), key, value)),
         IMPORTS => Some(provenance::check_entry(key, value)),
         MERGES => Some(lineage::check_entry(key, value)),
+        AUTHORS => Some(authors::check_entry(key, value)),
         _ => None,
     }
 }

@@ -367,11 +367,12 @@ impl Session {
             let Some(there) = self.instance.catalog_table(&view, table.oid)? else {
                 continue;
             };
-            // What a row has of it depends on its type.
+            // What a row has of it depends on its type, and what rows of before begin with is part of them when
+            // they are written to segments.
             for (place, column) in there.columns.iter().enumerate().skip(table.columns.len()) {
                 let mut free = column.clone();
                 free.take_away(place);
-                free.missing = None;
+                free.free = true;
                 table.columns.push(free);
             }
         }

@@ -522,7 +522,13 @@ impl Session {
             .iter()
             .filter_map(|p| meta.position(ColumnId(*p)))
             .collect();
-        let schema = std::sync::Arc::new(meta.schema.project(&live)?);
+        // What the catalog demands may be what the rows are looked at for.
+        let fields = meta.schema.project(&live)?.fields;
+        let fields = fields
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true));
+        let schema = arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
+        let schema = std::sync::Arc::new(schema);
         for batch in view
             .scan(meta.storage.clone(), request)?
             .into_iter()

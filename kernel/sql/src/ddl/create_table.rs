@@ -421,6 +421,7 @@ impl Session {
             identity: None,
             generated: None,
             dropped: false,
+            free: false,
             missing: None,
             compression: None,
         };

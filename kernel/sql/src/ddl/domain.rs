@@ -115,6 +115,7 @@ impl Session {
             identity: None,
             generated: None,
             dropped: false,
+            free: false,
             missing: None,
             compression: None,
         };

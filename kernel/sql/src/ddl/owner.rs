@@ -3,6 +3,8 @@
 //! A new owner takes over what the old one was granted and gave (`Acl::with_owner`). Indexes and owned
 //! sequences belong to whom their table belongs to.
 
+use std::collections::BTreeSet;
+
 use sqlparser::ast::ObjectName;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -10,7 +12,7 @@ use sqlparser::tokenizer::Token;
 
 use super::grant::syntax::{RoleName, role_name};
 use super::put;
-use crate::catalog::access::{AccessList, Privileges};
+use crate::catalog::access::{AccessList, PUBLIC, Privileges};
 use crate::catalog::model::*;
 use crate::catalog::store::Change;
 use crate::catalog::{CatalogSnapshot, Relation};
@@ -306,6 +308,50 @@ impl Session {
             ));
         }
         self.change_catalog(changes)?;
+        Ok(())
+    }
+
+    /// Gives what belongs to roles that are gone to the current one, and forgets what they granted and were granted:
+    /// what is restored may be older than they are.
+    pub(crate) fn adopt_orphans(&mut self) -> Result<()> {
+        let (_, catalog) = self.write_view()?;
+        let is_gone = |role: Oid| role != PUBLIC && catalog.role(role).is_none();
+        let to = self.info.role().oid;
+        let mut owners: BTreeSet<Oid> = relations(&catalog).map(|r| r.owner()).collect();
+        owners.extend(catalog.schemas().map(|s| s.owner));
+        owners.extend(catalog.types().iter().map(|t| t.owner));
+        owners.extend(catalog.routines().iter().map(|r| r.owner));
+        owners.extend(catalog.plugin_objects().map(|o| o.owner));
+        owners.extend(catalog.all_extensions().map(|e| e.owner));
+        for of in owners.into_iter().filter(|of| is_gone(*of)) {
+            self.reassign(of, to)?;
+        }
+        let (_, given) = self.write_view()?;
+        let mut changes = Vec::new();
+        // Those of the database are not the branch's.
+        for list in given.access_lists().filter(|l| l.class != oid::PG_DATABASE) {
+            let mut items = list.items.clone();
+            items.retain(|item| !is_gone(item.grantee) && !is_gone(item.grantor));
+            if items.len() < list.items.len() {
+                changes.push(Change::PutAccess(AccessList {
+                    items,
+                    ..AccessList::clone(list)
+                }));
+            }
+        }
+        for table in given.tables() {
+            let mut changed = Table::clone(table);
+            for policy in &mut changed.policies {
+                policy.roles.retain(|role| !is_gone(*role));
+            }
+            changed.policies.retain(|policy| !policy.roles.is_empty());
+            if changed != **table {
+                changes.push(put!(Table, changed));
+            }
+        }
+        if !changes.is_empty() {
+            self.change_catalog(changes)?;
+        }
         Ok(())
     }
 

@@ -431,7 +431,7 @@ impl TextChange for RenameRoutine<'_> {
 }
 
 /// The places of texts that name a type, or a routine.
-pub(super) struct Places<'a> {
+pub(crate) struct Places<'a> {
     schema: &'a str,
     name: &'a str,
     /// Of a routine.
@@ -441,7 +441,7 @@ pub(super) struct Places<'a> {
 }
 
 #[derive(Default)]
-pub(super) struct UsesOf {
+pub(crate) struct UsesOf {
     pub defaults: Vec<(Oid, u16)>,
     /// Generated columns.
     pub columns: Vec<(Oid, u16)>,
@@ -449,6 +449,19 @@ pub(super) struct UsesOf {
     pub objects: Vec<Oid>,
     /// Tables and policies of theirs.
     pub policies: Vec<(Oid, Oid)>,
+}
+
+impl UsesOf {
+    /// One of the tables and other objects that have such a text.
+    pub fn first(&self) -> Option<Oid> {
+        let tables = self.defaults.iter().chain(&self.columns);
+        let tables = tables.map(|(table, _)| *table);
+        let of_policies = self.policies.iter().map(|(table, _)| *table);
+        let mut all = tables
+            .chain(of_policies)
+            .chain(self.objects.iter().copied());
+        all.next()
+    }
 }
 
 impl<'a> Places<'a> {

@@ -9,6 +9,7 @@
 //!    is changing the catalog, the next session to make such a schema does it; and what a server that was
 //!    killed left behind goes when the database is opened.
 //! 3. *ON COMMIT* is done in the transaction that commits, after its checks.
+//! 4. *Of no restore.* RESTORE DATABASE brings none back, and those of now are gone with the main branch of now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl Session {
     }
 
     /// Drops the schemas that there are of these, with all that is in them, in the running transaction.
-    fn drop_schemas(&mut self, names: &[String]) -> Result<()> {
+    pub(crate) fn drop_schemas(&mut self, names: &[String]) -> Result<()> {
         let (_, catalog) = self.write_view()?;
         let schemas = names.iter().filter_map(|name| catalog.schema_by_name(name));
         let schemas: Vec<Oid> = schemas.map(|schema| schema.oid).collect();

@@ -231,11 +231,15 @@ impl ast::VisitorMut for Qualifier<'_> {
         match factor {
             ast::TableFactor::Table {
                 name,
-                version: Some(_),
+                version: Some(version),
                 ..
             } => {
                 if let Some(slot) = self.times.next() {
                     self.session.qualify(&slot.catalog, name);
+                }
+                // The earlier of two times has a slot of its own.
+                if matches!(version, ast::TableVersion::Changes { .. }) {
+                    self.times.next();
                 }
             }
             ast::TableFactor::Table {

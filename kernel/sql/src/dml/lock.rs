@@ -195,6 +195,8 @@ impl LockingPlan {
             };
             match (locked.unchanged.is_empty(), locked.changed.is_empty()) {
                 (false, _) => {}
+                // A snapshot that is kept shows the row as it was: what changed left its key alone.
+                (true, false) if session.transaction()?.isolation().keeps_snapshot() => {}
                 (true, false) => changed = true,
                 (true, true) => return Ok(None),
             }

@@ -15,6 +15,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use heliosdb_storage::datum::Datum;
 use heliosdb_storage::ids::{CollectionId, RowId};
+use heliosdb_storage::schema::TableDef;
 
 use super::bulk::{self, Incoming};
 use super::foreign_key::{self, PendingAction, PendingCheck};
@@ -373,11 +374,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes locked rows what they were on another branch, with the ids that they have there.
+    /// Makes locked rows what they were on another branch, with the ids that they have there. `storage` has those
+    /// indexes of the table that are kept.
     pub fn put(
         &mut self,
         session: &mut Session,
         target: &WriteTarget,
+        storage: &TableDef,
         rows: &[RowId],
         batch: &RecordBatch,
     ) -> Result<()> {
@@ -389,11 +392,7 @@ impl Writer {
         };
         session
             .transaction()?
-            .put_rows(
-                &target.meta.storage,
-                rows,
-                extension::stored(batch)?.as_ref(),
-            )
+            .put_rows(storage, rows, extension::stored(batch)?.as_ref())
             .map_err(|e| self.explain(target, e))?;
         target.meta.counters.add(Count::Updated, rows.len());
         for fk in &target.foreign_keys {
@@ -416,6 +415,17 @@ impl Writer {
         target: &WriteTarget,
         rows: &[RowId],
     ) -> Result<()> {
+        self.delete_from(session, target, &target.meta.storage, rows)
+    }
+
+    /// The same where not all indexes of the table are kept, but those that `storage` has.
+    pub fn delete_from(
+        &mut self,
+        session: &mut Session,
+        target: &WriteTarget,
+        storage: &TableDef,
+        rows: &[RowId],
+    ) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -430,7 +440,7 @@ impl Writer {
         }
         session
             .transaction()?
-            .delete(&target.meta.storage, rows)
+            .delete(storage, rows)
             .map_err(|e| self.explain(target, e))?;
         target.meta.counters.add(Count::Deleted, rows.len());
         Ok(())

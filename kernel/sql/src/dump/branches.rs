@@ -1,7 +1,8 @@
 //! The branches and tags that go into a dump, or that it leaves out.
 //!
 //! All are of the time of the one view that the dump is made of: there is one clock and one order of commits for all
-//! branches, so what they show at one time is one state of the database. One that was made since is not in it.
+//! branches, so what they show at one time is one state of the database. One that was made since is not in it. Nor is
+//! what a restore in place is about to make.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +11,14 @@ use heliosdb_dump::{Described, ExportOptions, TimelineIds};
 use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Error as StorageError, LoadedTimeline, ReadView, TimelineInfo, Version};
 
-use crate::branch::is_tag;
+use crate::authors::AUTHORS;
 use crate::branch::lineage::{self, MERGES};
+use crate::branch::restore::is_unfinished;
+use crate::branch::{is_tag, note_in_dump};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 
-/// Adds to a description of `view`, which is of the main timeline, the branches that there are.
+/// Adds to a description of `view` the branches that there are: `all` timelines, of which that of `view` is the main one.
 ///
 /// # Errors
 ///
@@ -23,15 +26,15 @@ use crate::instance::Instance;
 pub(super) fn describe(
     instance: &Arc<Instance>,
     view: &ReadView,
+    all: &[TimelineInfo],
     described: &mut Described,
     options: &ExportOptions,
 ) -> Result<()> {
     let engine = instance.engine();
-    let all = engine.timelines();
     let next = engine.next_timeline();
-    let tree = Rerooted::new(&all, view);
-    let mut there = tree.branches(&all);
-    there.retain(|(_, timeline)| timeline.fork_ts <= view.ts());
+    let tree = Rerooted::new(all, view);
+    let mut there = tree.branches(all);
+    there.retain(|(info, timeline)| timeline.fork_ts <= view.ts() && !is_unfinished(info));
     if there.is_empty() {
         return Ok(());
     }
@@ -72,7 +75,8 @@ pub(super) fn describe(
     if described.branches.is_empty() {
         return Ok(());
     }
-    described.system_collections.push(MERGES);
+    described.system_collections.extend([MERGES, AUTHORS]);
+    described.main_note = note_in_dump(all, view.timeline());
     described.timelines = Some(TimelineIds {
         main: tree.id(view.timeline()).0,
         next: tree.id(next).0,

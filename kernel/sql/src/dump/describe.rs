@@ -61,6 +61,7 @@ impl Instance {
             temporary: temporary(&ctx.catalog),
             branches: Vec::new(),
             timelines: None,
+            main_note: Vec::new(),
             rewritten: Vec::new(),
             branches_left_out: None,
         })

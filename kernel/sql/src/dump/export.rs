@@ -13,6 +13,7 @@ use heliosdb_storage::codec::Encoding;
 use heliosdb_storage::{Engine, ReadView};
 
 use super::branches;
+use crate::branch::MAIN;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::pg_catalog::names::quote_ident;
@@ -27,17 +28,19 @@ pub(super) struct Source {
 impl Source {
     pub fn new(instance: &Arc<Instance>, options: &ExportOptions) -> Result<Source> {
         let engine = instance.engine().clone();
-        let view = loop {
+        let (view, timelines) = loop {
             let view = engine.visible_view();
+            let timelines = engine.timelines();
             // A restore in place gives the name to another.
-            if view.timeline() == engine.main_timeline() {
-                break view;
+            let mut all = timelines.iter();
+            if all.any(|info| info.id == view.timeline() && info.name == MAIN) {
+                break (view, timelines);
             }
         };
         let config = instance.config_text().filter(|_| options.config);
         let mut described =
             instance.describe(&view, instance.edition(), config.map(str::to_owned))?;
-        branches::describe(instance, &view, &mut described, options)?;
+        branches::describe(instance, &view, &timelines, &mut described, options)?;
         check_decoders(instance, &described, options.history)?;
         Ok(Source {
             engine,

@@ -673,6 +673,7 @@ mod tests {
                 identity: None,
                 generated: None,
                 dropped: false,
+                free: false,
                 missing: None,
                 compression: None,
             })

@@ -34,7 +34,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use heliosdb_storage::ids::{CollectionId, ColumnId, Ts};
+use heliosdb_storage::ids::{CollectionId, ColumnId, TimelineId, Ts};
 use heliosdb_storage::schema::TableDef;
 use heliosdb_storage::{Changes, ChangesRequest, Interrupt, RowChanges};
 
@@ -243,12 +243,12 @@ impl ChangesTable {
 /// Where the rows of a span are; 55000 when they are in two places.
 pub(crate) fn storage_of(
     info: &SessionInfo,
+    timeline: TimelineId,
     meta: &TableMeta,
     since: Ts,
     until: Ts,
 ) -> Checked<Arc<TableDef>> {
     let (engine, oid) = (info.instance.engine(), meta.table.oid);
-    let timeline = info.place().id();
     let collection_at = |ts| -> Checked<Option<u32>> {
         let catalog = info.instance.catalog(&engine.view_at_on(timeline, ts)?)?;
         Ok(catalog.table(oid).map(|table| table.collection))
@@ -307,7 +307,8 @@ impl TableProvider for ChangesTable {
         let state = session.as_any().downcast_ref::<SessionState>();
         let state = state.ok_or_else(|| internal("changes were planned without a session"))?;
         let (since, until) = self.span(state).map_err(wrap)?;
-        let storage = storage_of(&self.info, &self.meta, since, until);
+        let timeline = self.info.place().id();
+        let storage = storage_of(&self.info, timeline, &self.meta, since, until);
         let storage = storage.map_err(wrap)?;
         let places: Vec<usize> = match projection {
             Some(places) => places.clone(),

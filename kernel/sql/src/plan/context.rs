@@ -26,7 +26,7 @@ use sqlparser::ast;
 
 use super::as_of::reference::{Reference, take};
 use super::as_of::time::When;
-use super::as_of::{self, InForce, Slot};
+use super::as_of::{self, InForce, Slot, versions};
 use super::changes;
 use super::compile::select;
 use super::error::{convert, wrap};
@@ -245,7 +245,7 @@ impl<'a> PlanContext<'a> {
             let planned_for = view.as_ref().map(ReadView::ts);
             let in_force = match (&view, when.branch()) {
                 (Some(view), _) => place::in_force(engine, view)?,
-                (None, Some(branch)) => place::named(engine, branch)?,
+                (None, Some(branch)) => place::in_force_on(engine, place::named(engine, branch)?)?,
                 (None, None) => own,
             };
             let present = match in_force == own && self.elsewhere.is_none() {
@@ -518,18 +518,19 @@ impl<'a> PlanContext<'a> {
     }
 
     /// A relation as it was at the time of a slot.
-    fn past_source(
-        &self,
-        slot: usize,
-        schema: Option<&str>,
-        name: &str,
-    ) -> Result<Arc<dyn TableSource>> {
+    fn past_source(&self, reference: &Reference<'_>) -> Result<Arc<dyn TableSource>> {
+        let Reference {
+            slot,
+            versions,
+            schema,
+            name,
+        } = *reference;
         let past = self.uses.borrow().times.get(slot).cloned();
         let past = past.ok_or_else(|| wrap(undefined_table(schema, name)))?;
         if let Some(present) = &past.present
             && self.elsewhere != Some(present.timeline)
         {
-            return self.under(present).past_source(slot, schema, name);
+            return self.under(present).past_source(reference);
         }
         let relation = self.find(&past.catalog, schema, name).map_err(|e| {
             let format = &SessionVars::of(self.state.config_options()).format;
@@ -550,8 +551,13 @@ impl<'a> PlanContext<'a> {
                 let meta = past.catalog.table_meta(t.oid).map_err(wrap)?;
                 // A dump carries no entries of indexes that were dropped before it.
                 let meta = meta.with_indexes_of(self.catalog).map_err(wrap)?;
-                let table = StoredTable::at(&past.catalog, meta, slot);
-                let mut source: Arc<dyn TableSource> = provider_as_source(Arc::new(table));
+                let mut source: Arc<dyn TableSource> = match versions {
+                    true => versions::source(meta, self.info, slot).map_err(wrap)?,
+                    false => {
+                        let table = StoredTable::at(&past.catalog, meta, slot);
+                        provider_as_source(Arc::new(table))
+                    }
+                };
                 // What was there then is seen by the policies of now.
                 if let Some(Relation::Table(now)) = &present
                     && self.role.is_bound_by(now)
@@ -562,13 +568,20 @@ impl<'a> PlanContext<'a> {
                 self.restrict(&relation, reading, &source);
                 Ok(source)
             }
-            Relation::View(v) => {
+            Relation::View(v) if !versions => {
                 let plan = self.expand(v, owner, Some(slot))?;
                 let source = provider_as_source(Arc::new(ViewTable::new(plan, None)));
                 self.restrict(&relation, reading, &source);
                 Ok(source)
             }
-            Relation::Sequence(_) | Relation::Index(_) => {
+            other if versions => Err(wrap(
+                SqlError::new(
+                    state::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", other.name()),
+                )
+                .with_detail("Only tables have versions of their rows."),
+            )),
+            Relation::View(_) | Relation::Sequence(_) | Relation::Index(_) => {
                 Err(wrap(as_of_unsupported(relation.kind(), relation.name())))
             }
         }
@@ -792,9 +805,19 @@ impl ContextProvider for PlanContext<'_> {
             };
         }
         let reference = Reference::of(&name);
-        let (slot, schema) = match &reference {
-            Some(reference) => (Some(reference.slot), reference.schema),
-            None => (self.slot, name.schema()),
+        // Inside a view that is read at another time, tables are read at that time.
+        let around = || {
+            self.slot.map(|slot| Reference {
+                slot,
+                versions: false,
+                schema: name.schema(),
+                name: name.table(),
+            })
+        };
+        let reference = reference.or_else(around);
+        let schema = match &reference {
+            Some(reference) => reference.schema,
+            None => name.schema(),
         };
         // Built-in relations: those of pg_catalog are found without naming the schema.
         let session: Arc<dyn SessionView> = self.info.clone();
@@ -814,12 +837,12 @@ impl ContextProvider for PlanContext<'_> {
             };
             return Err(wrap(denied(kind, name.table())));
         }
-        match (builtin, slot) {
+        match (builtin, &reference) {
             (Some(_), Some(_)) => {
                 return Err(wrap(as_of_unsupported("system relation", name.table())));
             }
             (Some(table), None) => return Ok(provider_as_source(table)),
-            (None, Some(slot)) => return self.past_source(slot, schema, name.table()),
+            (None, Some(reference)) => return self.past_source(reference),
             (None, None) => {}
         }
         let (relation, target) = self.resolve(&name)?;

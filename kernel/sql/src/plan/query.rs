@@ -101,10 +101,7 @@ pub(crate) fn plan_in(
         .iter()
         .map(|t| t.clone().filter(|t| *t != PgType::Unknown))
         .collect();
-    let in_times = times
-        .iter()
-        .filter_map(|moment| moment.time.expr())
-        .map(parameter_count);
+    let in_times = times.iter().flat_map(Moment::exprs).map(parameter_count);
     let count = in_times.fold(parameter_count(&statement).max(types.len()), usize::max);
     types.resize(count, None);
     limit::infer(&statement, &mut types);

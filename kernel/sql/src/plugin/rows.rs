@@ -84,7 +84,13 @@ pub(super) fn changes(
             "the span ends before it begins",
         ));
     }
-    let storage = storage_of(info, &table, request.since, request.until)?;
+    let storage = storage_of(
+        info,
+        info.place().id(),
+        &table,
+        request.since,
+        request.until,
+    )?;
     let (engine, timeline) = (info.instance.engine(), info.place().id());
     let batches = engine.changes_on(timeline, &storage, request)?;
     let interrupt = Arc::clone(interrupt);

@@ -16,8 +16,9 @@ use std::sync::{Arc, Weak};
 
 use heliosdb_plugin_host::cursors;
 use heliosdb_plugin_host::services::{
-    Branch, CellChange, ChangeStream, ChangesSpan, Dependent, MergeReport, MergeRequest, Moment,
-    ObjectInfo, Pair, PluginError, PluginResult, QueryResult, StatementServices, TableDiff,
+    Branch, CellChange, CellOrigin, ChangeStream, ChangesSpan, Commit, Dependent, DiffRow,
+    MergeReport, MergeRequest, Moment, ObjectInfo, Pair, PluginError, PluginResult, QueryResult,
+    StatementServices, TableDiff,
 };
 use heliosdb_plugin_host::store::{self, StoreInfo};
 use heliosdb_storage::ids::Ts;
@@ -337,16 +338,16 @@ impl StatementServices for SessionServices {
         self.with(|session| session.create_branch(name, from, at, note, frozen))
     }
 
-    fn branch_drop(&self, id: u32) -> PluginResult<()> {
-        self.with(|session| session.drop_branch(id))
+    fn branch_drop(&self, id: u32, noted: &str) -> PluginResult<()> {
+        self.with(|session| session.drop_branch(id, noted))
     }
 
     fn branch_rename(&self, id: u32, name: &str) -> PluginResult<()> {
         self.with(|session| session.rename_branch(id, name))
     }
 
-    fn branch_note(&self, id: u32, note: &str) -> PluginResult<()> {
-        self.with(|session| session.note_branch(id, note))
+    fn branch_note(&self, id: u32, noted: &str, note: &str) -> PluginResult<()> {
+        self.with(|session| session.note_branch(id, noted, note))
     }
 
     fn branch_choose(&self, id: u32) -> PluginResult<()> {
@@ -373,18 +374,39 @@ impl StatementServices for SessionServices {
         self.with(|session| session.flashback_table(table, at))
     }
 
-    fn diff(
+    fn diff_rows(&self, table: &str, between: (Moment, Moment)) -> PluginResult<Vec<DiffRow>> {
+        self.with(|session| session.diff_rows(table, between))
+    }
+
+    fn diff_cells(
         &self,
         table: &str,
         between: (Moment, Moment),
-        after: Option<u64>,
-        rows_max: u32,
-    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
-        self.with(|session| session.diff_table(table, between, after, rows_max as usize))
+        rows: &[DiffRow],
+    ) -> PluginResult<Vec<CellChange>> {
+        self.with(|session| session.diff_cells(table, between, rows))
     }
 
     fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
         self.with(|session| session.diff_stat(a, b))
+    }
+
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        self.with(|session| session.commits(since, until, most as usize))
+    }
+
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        self.with(|session| session.blame(table, after, rows_max as usize))
     }
 
     fn last_merge(&self) -> PluginResult<MergeReport> {
@@ -551,18 +573,39 @@ impl StatementServices for ReadServices {
         self.reading(Session::branches)
     }
 
-    fn diff(
+    fn diff_rows(&self, table: &str, between: (Moment, Moment)) -> PluginResult<Vec<DiffRow>> {
+        self.reading(|session| session.diff_rows(table, between))
+    }
+
+    fn diff_cells(
         &self,
         table: &str,
         between: (Moment, Moment),
-        after: Option<u64>,
-        rows_max: u32,
-    ) -> PluginResult<(Vec<CellChange>, Option<u64>)> {
-        self.reading(|session| session.diff_table(table, between, after, rows_max as usize))
+        rows: &[DiffRow],
+    ) -> PluginResult<Vec<CellChange>> {
+        self.reading(|session| session.diff_cells(table, between, rows))
     }
 
     fn diff_stat(&self, a: Moment, b: Moment) -> PluginResult<Vec<TableDiff>> {
         self.reading(|session| session.diff_stat(a, b))
+    }
+
+    fn commits(
+        &self,
+        since: Option<u64>,
+        until: Option<u64>,
+        most: u32,
+    ) -> PluginResult<Vec<Commit>> {
+        self.reading(|session| session.commits(since, until, most as usize))
+    }
+
+    fn blame(
+        &self,
+        table: &str,
+        after: Option<u64>,
+        rows_max: u32,
+    ) -> PluginResult<(Vec<CellOrigin>, Option<u64>)> {
+        self.reading(|session| session.blame(table, after, rows_max as usize))
     }
 
     fn last_merge(&self) -> PluginResult<MergeReport> {

@@ -14,7 +14,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
-use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, With, visit_relations};
+use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, Values, With, visit_relations};
 
 use super::function::df;
 use crate::error::{Result, SqlError, state};
@@ -29,6 +29,33 @@ pub fn check_with(with: &With) -> Result<()> {
             format!("{clause} in a recursive query is not implemented"),
         )),
         None => Ok(()),
+    }
+}
+
+/// Puts a level around set operations that are not recursive: of those in a WITH RECURSIVE the planner looks at the two terms alone.
+pub fn set_apart(with: &mut With) {
+    for cte in &mut with.cte_tables {
+        let body = cte.query.body.as_ref();
+        if matches!(body, SetExpr::SetOperation { .. }) && !reads_itself(cte) {
+            let outer = Query {
+                with: None,
+                body: Box::new(SetExpr::Values(Values {
+                    explicit_row: false,
+                    value_keyword: false,
+                    rows: Vec::new(),
+                })),
+                order_by: None,
+                limit_clause: None,
+                fetch: None,
+                locks: Vec::new(),
+                for_clause: None,
+                settings: None,
+                format_clause: None,
+                pipe_operators: Vec::new(),
+            };
+            let inner = std::mem::replace(cte.query.as_mut(), outer);
+            cte.query.body = Box::new(SetExpr::Query(Box::new(inner)));
+        }
     }
 }
 

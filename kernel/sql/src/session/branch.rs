@@ -8,6 +8,7 @@ use heliosdb_storage::ids::TimelineId;
 use super::Session;
 use super::info::SessionInfo;
 use super::outcome::{CommandTag, Outcome};
+use crate::branch::{MAIN, check_may_be_on};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::model::{Object, oid};
 use crate::catalog::store::Change;
@@ -17,9 +18,6 @@ use crate::place::{self, Place};
 
 /// The parameter that shows it.
 pub(super) const PARAMETER: &str = "branch";
-
-/// What everybody is on who chooses none.
-const MAIN: &str = "main";
 
 /// The database and the branch that a connection asks for: `shop/dev` is the branch `dev` of `shop`.
 pub fn split_database(database: &str) -> (&str, Option<&str>) {
@@ -75,10 +73,19 @@ impl Session {
         }
         let branch = match name {
             Some(name) => find(&self.instance, name)?,
-            None => self.home_branch,
+            None => self.home_branch(),
         };
         self.use_branch(branch)?;
         Ok(Outcome::Command(CommandTag::new("SET")))
+    }
+
+    /// The branch that the session began on, until that is the main one.
+    pub(super) fn home_branch(&mut self) -> Option<TimelineId> {
+        let home = self.home_branch?;
+        if home == self.instance.engine().main_timeline() {
+            self.home_branch = None;
+        }
+        self.home_branch
     }
 
     /// Puts the session on a branch.
@@ -97,6 +104,7 @@ impl Session {
             ));
         }
         Place::new(self.instance.engine(), branch).visible_view()?;
+        check_may_be_on(&self.instance, branch, self.info.role().superuser)?;
         self.check_no_temporary()?;
         self.put_on(branch);
         Ok(())

@@ -526,12 +526,18 @@ impl SessionInfo {
 
     /// Where the session reads and writes.
     pub(crate) fn place(&self) -> Place<'_> {
-        Place::new(self.instance.engine(), self.branch.get())
+        Place::new(self.instance.engine(), self.branch())
     }
 
-    /// The branch that the session is on; `None` for the main timeline.
+    /// The branch that the session is on; `None` for the main timeline. Who was on the branch that became it follows
+    /// the name from then on, like all others.
     pub(crate) fn branch(&self) -> Option<TimelineId> {
-        self.branch.get()
+        let branch = self.branch.get()?;
+        if branch == self.instance.engine().main_timeline() {
+            self.branch.set(None);
+            return None;
+        }
+        Some(branch)
     }
 
     /// Asks for a branch, for when the statement has ended.

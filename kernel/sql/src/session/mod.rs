@@ -68,6 +68,8 @@ use heliosdb_storage::ids::{CollectionId, TimelineId};
 use heliosdb_storage::{Interrupt, LockWait, ReadView, TableLockMode};
 
 use crate::activity::ClientAddress;
+use crate::authors::Author;
+use crate::branch::check_may_be_on;
 use crate::catalog::access::Privileges;
 use crate::catalog::store::{self, Change};
 use crate::catalog::watch::CatalogSince;
@@ -145,6 +147,7 @@ pub struct Session {
     executed: Option<(Arc<Tally>, Planning)>,
     /// The COPY whose data is awaited.
     receiving: Option<Receiving>,
+    author: Author,
     /// How many statements this session's statements run inside of; 0 for a client's own.
     pub(crate) nesting: usize,
 }
@@ -190,6 +193,7 @@ impl Session {
             Some(branch) => branch::find(&instance, branch)?,
             None => None,
         };
+        check_may_be_on(&instance, home_branch, role.superuser)?;
         let mut settings = Settings::default();
         let identity = Identity {
             session: role.oid,
@@ -257,6 +261,7 @@ impl Session {
             planning: Planning::default(),
             executed: None,
             receiving: None,
+            author: Author::default(),
             nesting: 0,
         };
         session.take_changed_parameters();

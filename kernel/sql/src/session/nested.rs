@@ -26,6 +26,7 @@ use super::outcome::{Outcome, ResultColumn, Value};
 use super::statement::{Statement, StatementKind, parse_one};
 use super::transaction::TransactionState;
 use super::{Session, depth, dispatch};
+use crate::authors::Author;
 use crate::dml::with;
 use crate::error::{Result, SqlError, state};
 use crate::monitor::pages::PageCounter;
@@ -162,6 +163,7 @@ impl Session {
             planning: Default::default(),
             executed: None,
             receiving: None,
+            author: Author::default(),
             nesting,
         })
     }

@@ -191,10 +191,11 @@ impl Session {
             }
             self.txn.storage = Some(transaction);
         }
-        self.txn
-            .storage
-            .as_mut()
-            .ok_or_else(|| SqlError::internal("no transaction"))
+        let transaction = self.txn.storage.as_mut();
+        let transaction = transaction.ok_or_else(|| SqlError::internal("no transaction"))?;
+        // Nothing that it does could be committed, so it need not go on.
+        transaction.check_unmoved()?;
+        Ok(transaction)
     }
 
     /// The modes of the transaction: given by BEGIN in a block, by the defaults outside.
@@ -245,6 +246,9 @@ impl Session {
 
     /// Marks the start of a statement: a new snapshot, and `now()` when it starts a transaction.
     pub(crate) fn begin_statement_snapshot(&mut self) {
+        // Whose branch has become the main one is on none, as soon as it is heard of.
+        self.home_branch();
+        self.info.branch();
         let now = self.now_micros();
         self.info.set_statement_start(now);
         if !self.txn.started || !self.txn.in_block() {
@@ -431,10 +435,12 @@ impl Session {
         if used_sequence {
             transaction.used_sequence();
         }
-        transaction
-            .commit(durability)
-            .map(Some)
-            .map_err(SqlError::from)
+        let role = self.info.role().oid;
+        let slots = self.instance.authors();
+        self.author.sign(&mut transaction, slots, role)?;
+        let at = transaction.commit(durability)?;
+        self.author.committed(at);
+        Ok(Some(at))
     }
 
     /// Ends the transaction of a merge, which is none of the client's.

@@ -379,7 +379,7 @@ impl Session {
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
                 self.discard_temporary()?;
-                if self.info.branch() != self.home_branch {
+                if self.info.branch() != self.home_branch() {
                     // What was discarded is of the branch that is left.
                     self.commit_storage()?;
                     self.set_branch(None, false)?;

@@ -1,6 +1,7 @@
 //! Sessions on branches: each branch has its rows, its tables and its last values of sequences; roles are the
 //! database's.
 
+use heliosdb_sql::SessionOptions;
 use heliosdb_storage::ids::{TimelineId, Ts};
 
 use super::support::{Client, Db};
@@ -224,6 +225,78 @@ fn a_branchs_past_before_its_fork_is_its_parents() {
         dev.ok(&format!("SELECT * FROM pay AS OF SCN {scn}")),
         "n\n1\n"
     );
+}
+
+/// What is committed no more does not go on; who was on the branch that became the main one follows the name.
+#[test]
+fn sessions_follow_the_main_branch() {
+    let db = Db::new();
+    let engine = db.instance.engine();
+    let mut main = db.session();
+    main.ok("CREATE TABLE t (a int)");
+    let branch = branch(&db, "dev", "main");
+    let (mut dev, mut reader) = (on(&db, "dev"), db.session());
+    let home = SessionOptions {
+        user: "helios".to_owned(),
+        database: "helios/dev".to_owned(),
+        ..SessionOptions::default()
+    };
+    let mut home = Client(db.instance.session(home).unwrap());
+    main.ok("BEGIN; INSERT INTO t VALUES (1)");
+    reader.ok("BEGIN; SELECT * FROM t");
+    let first = engine.main_timeline();
+    engine.swap_timelines(first, branch).unwrap();
+    for open in [&mut main, &mut reader] {
+        assert!(open.run("SELECT * FROM t").starts_with("ERROR 40001"));
+        assert!(open.run("SELECT * FROM t").starts_with("ERROR 25P02"));
+        open.ok("ROLLBACK; SELECT * FROM t");
+    }
+    for session in [&mut dev, &mut home] {
+        assert_eq!(session.ok("SELECT * FROM t"), "a\n");
+        assert_eq!(session.ok("SHOW branch"), "branch\nmain\nSHOW\n");
+    }
+    dev.ok("CREATE ROLE ann; INSERT INTO t VALUES (2)");
+    engine.swap_timelines(first, branch).unwrap();
+    main.ok("INSERT INTO t VALUES (3)");
+    home.ok("RESET branch");
+    for session in [&mut dev, &mut home] {
+        assert_eq!(session.ok("SELECT * FROM t"), "a\n3\n");
+    }
+    assert_eq!(on(&db, "dev").ok("SELECT * FROM t"), "a\n2\n");
+    drop((main, dev, reader, home));
+    db.reopen();
+}
+
+/// On a timeline that somebody has closed nobody else begins anything, and afterwards everybody does.
+#[test]
+fn who_writes_on_a_closed_timeline_is_told_to_come_again() {
+    let db = Db::new();
+    let engine = db.instance.engine();
+    let mut session = db.session();
+    session.ok("CREATE TABLE t (a int)");
+    let closed = engine.close_timelines(&[engine.main_timeline()]).unwrap();
+    assert!(
+        session
+            .run("INSERT INTO t VALUES (1)")
+            .starts_with("ERROR 40001")
+    );
+    assert_eq!(session.ok("SELECT count(*) FROM t"), "count\n0\n");
+    drop(closed);
+    session.ok("INSERT INTO t VALUES (1)");
+    drop(session);
+    db.reopen();
+}
+
+/// Names with a slash are those of restores that are not done; one that never will be leaves nothing behind.
+#[test]
+fn what_an_unfinished_restore_left_goes() {
+    let db = Db::new();
+    branch(&db, "restore/1", "main");
+    branch(&db, "restored", "main");
+    let db = db.reopen();
+    let names = db.instance.engine().timelines().into_iter();
+    let names: Vec<String> = names.map(|info| info.name).collect();
+    assert_eq!(names, ["main", "restored"]);
 }
 
 /// A plan that calls nextval is its session's: others have their own, on their branches.

@@ -82,6 +82,22 @@ fn repeatable_read_refuses_a_row_that_changed() {
 }
 
 #[test]
+fn a_key_share_lock_leaves_a_snapshot_as_it_is() {
+    let db = Db::new();
+    let mut a = db.session();
+    a.ok("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 10)");
+    let mut b = db.session();
+    b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    a.ok("UPDATE t SET n = 11");
+    assert_eq!(b.run("SELECT n FROM t FOR KEY SHARE"), "n\n10\n");
+    assert_eq!(
+        b.run("SELECT n FROM t FOR SHARE"),
+        "ERROR 40001: could not serialize access due to concurrent update\n"
+    );
+    b.run("ROLLBACK");
+}
+
+#[test]
 fn a_unique_key_is_settled_by_who_commits() {
     let db = Db::new();
     let mut a = db.session();

@@ -644,8 +644,8 @@ fn what_is_refused() {
             HINT: Write AS OF after the tables inside it.
             ERROR 42809: "item" is a WITH query, which has no time of its own
             HINT: Write AS OF after the tables inside it.
-            ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-            ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
+            ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+            ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
             ERROR 0A000: FOR UPDATE/SHARE with AS OF is not supported
             ERROR 0A000: AS OF here is not supported
         "#]],
@@ -658,20 +658,17 @@ fn what_is_refused() {
         "SELECT * FROM (SELECT 1) AS OF NOW",
         "SELECT id AS OF NOW FROM item",
         "CREATE SEQUENCE other AS OF NOW",
-        "SELECT * FROM item AS OF TRANSACTION 7",
         "SELECT * FROM item AS OF SCN",
         "SELECT * FROM item AS OF YESTERDAY",
     ];
     let errors: String = syntax.map(|sql| s.run(sql)).concat();
     expect![[r#"
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 42601: AS OF and @ can only follow the name of a table or view that a query reads
-        ERROR 0A000: AS OF TRANSACTION is not supported
-        HINT: Use AS OF SCN; helios_current_scn() gives the present one.
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
+        ERROR 42601: AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads
         ERROR 42601: syntax error at end of input
         ERROR 42601: syntax error at or near "YESTERDAY"
     "#]]

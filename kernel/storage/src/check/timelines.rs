@@ -37,8 +37,9 @@ pub fn check(
                     "branched off timeline {parent}, which there is not"
                 ));
             }
-            if fork_ts < manifest.horizons.last() {
-                let from = manifest.horizons.last();
+            // Tables may go back less far that the branch does without.
+            if fork_ts < manifest.horizons.all() {
+                let from = manifest.horizons.all();
                 wrong(&format!(
                     "branched off at {fork_ts}, and history goes back to {from}"
                 ));

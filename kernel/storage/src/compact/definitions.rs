@@ -69,17 +69,19 @@ impl Definitions {
     /// Hold them against horizons.
     pub fn at(&self, horizons: &Horizons) -> Judged {
         let (mut tables, mut live) = (HashMap::new(), HashSet::new());
+        let mut newest: HashMap<CollectionId, &TableDef> = HashMap::new();
         let mut ever = HashSet::new();
         for Version { begin, end, def } in &self.versions {
             let is_wanted = |id: CollectionId| end.is_none_or(|end| end > horizons.of(id));
             ever.extend(named(def));
             live.extend(named(def).filter(|id| is_wanted(*id)));
+            newest.entry(def.id).or_insert(def);
             let as_written = tables
                 .entry(def.id)
                 .or_insert_with(|| all_live(def.clone()));
             // The definition AS OF the horizon.
             if *begin <= horizons.of(def.id) && is_wanted(def.id) {
-                drop_columns(as_written, def);
+                drop_columns(as_written, newest.get(&def.id).copied().unwrap_or(def), def);
             }
         }
         Judged {
@@ -97,7 +99,9 @@ pub struct Judged {
 
 impl Judged {
     /// The definition to write a table's rows under: the newest, in which only those columns are
-    /// dropped that were so at the horizon. A column never comes back, so nobody asks for them again.
+    /// dropped that were so at the horizon. One that was dropped never comes back, so nobody asks for it again.
+    /// One that was never there may come from another timeline, here or on a timeline that reads these rows, and
+    /// is written as what it begins with.
     pub fn table(&self, id: CollectionId) -> Option<&TableDef> {
         self.tables.get(&id)
     }
@@ -112,8 +116,9 @@ impl Judged {
     }
 }
 
-fn drop_columns(newest: &mut TableDef, then: &TableDef) {
-    for (column, then) in newest.columns.iter_mut().zip(&then.columns) {
-        column.dropped |= then.dropped;
+fn drop_columns(as_written: &mut TableDef, newest: &TableDef, then: &TableDef) {
+    let columns = as_written.columns.iter_mut();
+    for ((column, now), then) in columns.zip(&newest.columns).zip(&then.columns) {
+        column.dropped |= then.dropped && !then.free && now.dropped;
     }
 }

@@ -45,7 +45,7 @@ use parking_lot::{Condvar, Mutex};
 
 pub use self::definitions::named;
 pub use self::merge::merge_newest;
-pub use self::pins::{Fork, Holder, Pin, Pins};
+pub use self::pins::{Fork, Holder, Needed, Pin, Pins};
 
 use self::clock::Clock;
 use self::definitions::{Definitions, Judged};
@@ -170,9 +170,18 @@ impl Compactor {
         *self.done.lock()
     }
 
-    /// Whether history is kept because the clock jumped.
+    /// Whether history is kept because the clock jumped, as far as anybody has looked.
     pub fn clock_jumped(&self) -> bool {
         self.clock_jumped.load(Ordering::Relaxed)
+    }
+
+    /// Look at the clock, unless a compaction, which does so itself, is under way.
+    pub fn look_at_clock(&self, io: &dyn Io) {
+        if let Some(mut clock) = self.turn.try_lock() {
+            clock.now(io);
+            let jumped = clock.has_jumped();
+            self.clock_jumped.store(jumped, Ordering::Relaxed);
+        }
     }
 
     /// Believe the clock again.
@@ -297,12 +306,12 @@ impl EngineInner {
 
     /// What keeps what is to be kept for so long.
     pub fn held_by(&self, retention: Retention) -> HeldBy {
-        let Retention::Micros(micros) = retention else {
-            return HeldBy::Forever;
-        };
         if self.compactor.clock_jumped() {
             return HeldBy::Clock;
         }
+        let Retention::Micros(micros) = retention else {
+            return HeldBy::Forever;
+        };
         let past = Ts(self.io.now_micros().saturating_sub(micros));
         let holder = self.pins.oldest(self.cursors_expire_before());
         match holder.filter(|holder| holder.ts() < past) {

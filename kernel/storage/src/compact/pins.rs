@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 use crate::history::{Horizons, NamedPin, PinKind};
-use crate::ids::Ts;
+use crate::ids::{CollectionId, Ts};
 use crate::planted::{self, Bug};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -106,6 +106,9 @@ impl Drop for Pin {
     }
 }
 
+/// Collections whose past is needed, each with the table that it is of.
+pub type Needed = BTreeMap<CollectionId, CollectionId>;
+
 /// Keeps what was there where a timeline branched off, until it is dropped.
 pub struct Fork {
     pins: Arc<Pins>,
@@ -187,12 +190,28 @@ impl Pins {
         }
     }
 
-    /// Keep what was there at `ts` for a timeline that branches off there; every collection must remember it.
-    pub fn fork(self: &Arc<Self>, ts: Ts) -> Result<Fork> {
+    /// Keep what was there at `ts` for a timeline that branches off there; every collection must remember it, or
+    /// those that are `needed`.
+    pub fn fork(self: &Arc<Self>, ts: Ts, needed: Option<&Needed>) -> Result<Fork> {
         let mut state = self.state.lock();
-        let oldest = state.current.last();
+        let (all, last) = (state.current.all(), state.current.last());
+        let oldest = match needed {
+            None => last,
+            Some(_) => all,
+        };
         if ts < oldest {
             return Err(Error::SnapshotTooOld { asked: ts, oldest });
+        }
+        let of = |id: CollectionId| needed.and_then(|needed| needed.get(&id));
+        let own = state.current.own().filter(|(_, from)| ts < *from);
+        // The table that goes back least far is told of.
+        let missing = own.filter_map(|(id, from)| Some((from, *of(id)?))).max();
+        if let Some((oldest, table)) = missing {
+            return Err(Error::TableTooYoung {
+                table,
+                asked: ts,
+                oldest,
+            });
         }
         Ok(self.hold(&mut state, ts))
     }
@@ -414,6 +433,37 @@ mod tests {
         assert_eq!((limit(0), limit(31)), (Ts(30), Ts(40)));
         pins.name_all(vec![named("other", PinKind::Point, 7)]);
         assert_eq!(limit(31), Ts(7));
+    }
+
+    /// A collection that keeps less of its past than the others is in nobody's way who does without.
+    #[test]
+    fn a_branch_asks_for_the_past_of_what_it_needs() {
+        let (table, index, other) = (CollectionId(2000), CollectionId(2001), CollectionId(2002));
+        let mut settled = Horizons::new(Ts(5));
+        settled.set(table, Ts(7));
+        settled.set(index, Ts(8));
+        let pins = Pins::new(settled);
+        let needed = |ids: &[CollectionId]| ids.iter().map(|id| (*id, table)).collect::<Needed>();
+        assert!(pins.fork(Ts(8), None).is_ok());
+        assert!(matches!(
+            pins.fork(Ts(7), None),
+            Err(Error::SnapshotTooOld { .. })
+        ));
+        assert!(pins.fork(Ts(6), Some(&needed(&[other]))).is_ok());
+        let refused = pins.fork(Ts(6), Some(&needed(&[table, index, other])));
+        let Err(Error::TableTooYoung {
+            table: young,
+            oldest,
+            ..
+        }) = refused
+        else {
+            panic!("a branch without its past")
+        };
+        assert_eq!((young, oldest), (table, Ts(8)));
+        assert!(matches!(
+            pins.fork(Ts(4), Some(&needed(&[]))),
+            Err(Error::SnapshotTooOld { oldest: Ts(5), .. })
+        ));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::load::{LoadOptions, Loader};
 use crate::schema::TableDef;
 use crate::sequence::{SequenceSpec, SequenceState};
-use crate::timeline::{LoadedTimeline, TimelineInfo};
+use crate::timeline::{Closed, LoadedTimeline, TimelineInfo};
 use crate::transaction::{Isolation, Transaction};
 use crate::view::{Changes, ChangesRequest, EntryChanges, ReadView, RowChanges, TouchedRows};
 use crate::wal::record::{Record, SequenceEdit};
@@ -72,7 +72,12 @@ impl Engine {
     ///
     /// `TimelineHasBranches`; `Invalid` for the main timeline.
     pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
-        self.inner().drop_timeline(id)
+        self.inner().drop_timeline(id, Ts::MAX).map(drop)
+    }
+
+    /// The same if nobody committed on the timeline after `newest`; whether it was dropped.
+    pub fn drop_timeline_at(&self, id: TimelineId, newest: Ts) -> Result<bool> {
+        self.inner().drop_timeline(id, newest)
     }
 
     /// Give a timeline another name. The main one keeps its name.
@@ -87,9 +92,23 @@ impl Engine {
         self.inner().swap_timelines(a, b)
     }
 
+    /// Let nobody else commit on some timelines, and end waits for locks there.
+    ///
+    /// # Errors
+    ///
+    /// `TimelineMoved` when somebody else has closed one of them, `UnknownTimeline`.
+    pub fn close_timelines(&self, ids: &[TimelineId]) -> Result<Closed> {
+        Closed::new(self.inner(), ids)
+    }
+
     /// All timelines, by id.
     pub fn timelines(&self) -> Vec<TimelineInfo> {
         self.inner().timeline_info()
+    }
+
+    /// The timeline that one branched off from, and its note.
+    pub fn timeline_base(&self, id: TimelineId) -> Result<(Option<TimelineId>, Vec<u8>)> {
+        self.inner().timeline_base(id)
     }
 
     /// The timeline of that name.

@@ -264,6 +264,22 @@ impl Transaction {
         self.remove(PINS, name.as_bytes())
     }
 
+    /// Have the points of another view, on a timeline that is closed and is about to be the main one. Cursors stay
+    /// where they are, beside what was made of the changes. All pins of that view, and all there are here now.
+    pub fn carry_points(&mut self, from: &ReadView) -> Result<(Vec<NamedPin>, Vec<NamedPin>)> {
+        let (there, here) = (pins_of(from)?, pins_of(&self.latest_view())?);
+        let is_point = |pin: &&NamedPin| pin.kind == PinKind::Point;
+        for pin in here.iter().filter(is_point) {
+            if !there.iter().any(|other| other.name == pin.name) {
+                self.remove(PINS, pin.name.as_bytes())?;
+            }
+        }
+        for pin in there.iter().filter(is_point) {
+            self.put(PINS, pin.name.as_bytes(), &pin.encode())?;
+        }
+        Ok((there, here))
+    }
+
     fn pin_named(&self, name: &str) -> Result<NamedPin> {
         let pin = pin_of(&self.latest_view(), name)?;
         pin.ok_or_else(|| Error::NoSuchPin {

@@ -42,6 +42,7 @@ impl Engine {
         collections: impl IntoIterator<Item = (CollectionId, Option<Retention>)>,
     ) -> Result<Remembered> {
         let engine = self.inner();
+        engine.compactor.look_at_clock(&*engine.io);
         let horizons = engine.pins.horizons();
         let retention = engine.options.retention_micros;
         let retention = retention.map_or(Retention::Forever, Retention::Micros);

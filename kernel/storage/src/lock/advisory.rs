@@ -188,7 +188,16 @@ impl AdvisoryLocks {
         let mode = mode(shared);
         let locks = &self.engine.locks;
         let object = LockObject::clone(object);
-        let acquired = locks.acquire(self.owner, object, mode, wait, &self.interrupt, &mut held);
+        let never = || false;
+        let acquired = locks.acquire(
+            self.owner,
+            object,
+            mode,
+            wait,
+            &self.interrupt,
+            never,
+            &mut held,
+        );
         // A grant may have crossed the end of a wait that failed.
         if acquired.is_err() {
             for object in held {

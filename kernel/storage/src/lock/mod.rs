@@ -10,7 +10,8 @@
 //! rows of its transaction and through what it holds beside it.
 //!
 //! A wait ends with the lock, with a deadlock (`Error::Deadlock`, told to the transaction whose wait
-//! closed the cycle), with the timeout, or with the session's [`Interrupt`]. Where the [`Io`] cannot
+//! closed the cycle), with the timeout, with the session's [`Interrupt`], or when the lock is good for nothing any more
+//! because the owner's timeline has moved. Where the [`Io`] cannot
 //! run threads nobody could ever release the lock meanwhile, so a wait is refused at once.
 //!
 //! [`Io`]: crate::io::Io
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::ids::TxnId;
+use crate::ids::{TimelineId, TxnId};
 use crate::interrupt::{Interrupt, Wake};
 
 pub mod advisory;
@@ -90,7 +91,9 @@ impl LockManager {
         }
     }
 
-    /// Take a lock; objects that the owner did not hold before are added to `held`.
+    /// Take a lock; objects that the owner did not hold before are added to `held`. No wait outlasts `moved`, for
+    /// which [`LockManager::wake`] has it look.
+    #[expect(clippy::too_many_arguments, reason = "what one wait is of")]
     pub fn acquire(
         &self,
         owner: LockOwner,
@@ -98,6 +101,7 @@ impl LockManager {
         mode: Mode,
         wait: LockWait,
         interrupt: &Arc<Interrupt>,
+        moved: impl Fn() -> bool,
         held: &mut Vec<Arc<LockObject>>,
     ) -> Result<()> {
         let timeout = match wait {
@@ -128,12 +132,13 @@ impl LockManager {
             Ok(()) => {
                 let sleeper: Arc<dyn Wake> = Arc::clone(&waiter) as Arc<dyn Wake>;
                 interrupt.add_sleeper(&sleeper);
-                let granted = waiter.sleep(timeout, || interrupt.is_canceled());
+                let granted = waiter.sleep(timeout, || interrupt.is_canceled() || moved());
                 interrupt.remove_sleeper(&sleeper);
                 self.graph.leave(owner);
                 match granted {
                     true => Ok(()),
                     false if interrupt.is_canceled() => Err(Error::Canceled),
+                    false if moved() => Err(Error::TimelineMoved),
                     false => Err(Error::LockNotAvailable),
                 }
             }
@@ -143,6 +148,13 @@ impl LockManager {
             held.push(object);
         }
         outcome
+    }
+
+    /// Have those who wait for something of these timelines look whether they have moved.
+    pub fn wake(&self, timelines: &[TimelineId]) {
+        for waiter in self.table.waiters(timelines) {
+            waiter.wake();
+        }
     }
 
     /// Give up everything in `held`.

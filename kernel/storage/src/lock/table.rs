@@ -279,6 +279,20 @@ impl LockTable {
         }
     }
 
+    /// Who waits for something of these timelines.
+    pub fn waiters(&self, timelines: &[TimelineId]) -> Vec<Arc<Waiter>> {
+        let mut waiters = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let entries = shard
+                .iter()
+                .filter(|(object, _)| timelines.contains(&object.timeline));
+            let queued = entries.flat_map(|(_, entry)| &entry.queue);
+            waiters.extend(queued.map(|waiting| Arc::clone(&waiting.waiter)));
+        }
+        waiters
+    }
+
     /// Show who holds which modes, as bits, of every object, and who waits for one.
     pub fn visit(&self, mut show: impl FnMut(&LockObject, LockOwner, u16, bool)) {
         for shard in &self.shards {

@@ -1,6 +1,7 @@
 //! The lock manager under two and three owners.
 #![allow(clippy::disallowed_methods)]
 
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::thread;
 
@@ -10,6 +11,7 @@ use crate::ids::{CollectionId, TimelineId};
 struct Owner {
     id: LockOwner,
     interrupt: Arc<Interrupt>,
+    moved: Arc<AtomicBool>,
     held: Vec<Arc<LockObject>>,
 }
 
@@ -18,6 +20,7 @@ impl Owner {
         Owner {
             id: LockOwner::Transaction(TxnId(id)),
             interrupt: Interrupt::new(),
+            moved: Arc::default(),
             held: Vec::new(),
         }
     }
@@ -40,6 +43,7 @@ impl Owner {
             mode.into(),
             wait,
             &self.interrupt,
+            || self.moved.load(Ordering::SeqCst),
             &mut self.held,
         )
     }
@@ -140,6 +144,34 @@ fn the_wait_that_closes_a_cycle_is_the_deadlock() {
     );
     locks.release_all(b.id, &mut b.held);
     waiting.join().unwrap();
+    assert_eq!(locks.object_count(), 0);
+}
+
+/// A lock that is good for nothing any more is not waited for, whether the wait or the move came first.
+#[test]
+fn a_wait_ends_when_the_timeline_has_moved() {
+    let locks = manager();
+    let mut a = Owner::new(1);
+    let mut b = Owner::new(2);
+    a.row(&locks, "k", RowLockMode::Update, LockWait::Block)
+        .unwrap();
+    let (id, moved) = (b.id, Arc::clone(&b.moved));
+    let waiting = thread::spawn({
+        let locks = Arc::clone(&locks);
+        move || {
+            let first = b.row(&locks, "k", RowLockMode::Update, LockWait::Block);
+            let second = b.row(&locks, "k", RowLockMode::Update, LockWait::Block);
+            (first, second)
+        }
+    });
+    until_waiting(&locks, &id);
+    moved.store(true, Ordering::SeqCst);
+    locks.wake(&[TimelineId(7)]);
+    locks.wake(&[TimelineId::MAIN]);
+    let (first, second) = waiting.join().unwrap();
+    assert!(matches!(first, Err(Error::TimelineMoved)), "{first:?}");
+    assert!(matches!(second, Err(Error::TimelineMoved)), "{second:?}");
+    locks.release_all(a.id, &mut a.held);
     assert_eq!(locks.object_count(), 0);
 }
 

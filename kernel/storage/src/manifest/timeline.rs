@@ -8,7 +8,7 @@
 //! edit:     ts u64 │ change
 //! change:   1 create: id u32 │ parent u32 │ fork_ts u64 │ noted name
 //!           2 drop:   id u32
-//!           3 name:   timelines u32 │ { id u32 │ name } …
+//!           3 name:   timelines u32 │ { id u32 │ noted name } …
 //!           4 note:   id u32 │ note
 //!           5 load:   next u32 │ timelines u32 │ { id u32 │ parent u32 │ fork_ts u64 │ noted name } …
 //! name:     length u16, UTF-8
@@ -16,9 +16,10 @@
 //! noted name: length u16, UTF-8; with 2¹⁵ added to the length, a note follows that is not empty
 //! ```
 //!
-//! A parent of 0 is none. An edit has a time like a commit, which it is in one order with: a restore to a time
-//! takes those up to it. Every change may be applied twice in a row and changes nothing the second time:
-//! one that a file's end cut in two is already in the manifest between its halves.
+//! A parent of 0 is none. A note that follows a new name takes the place of the one before. An edit has a time like a
+//! commit, which it is in one order with: a restore to a time takes those up to it. Every change may be applied twice in
+//! a row and changes nothing the second time: one that a file's end cut in two is already in the manifest between its
+//! halves.
 
 use std::collections::BTreeMap;
 
@@ -84,12 +85,6 @@ fn encode_name(name: &str, out: &mut Vec<u8>) {
     let length = u16::try_from(name.len()).expect("names of timelines are short");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(name.as_bytes());
-}
-
-fn parse_name(p: &mut Parser<'_>) -> Result<String> {
-    let length = usize::from(p.u16("a name's length")?);
-    let bytes = p.take(length, "a timeline's name")?.to_vec();
-    String::from_utf8(bytes).map_err(|_| p.damaged("a name in UTF-8"))
 }
 
 fn encode_note(note: &[u8], out: &mut Vec<u8>) {
@@ -226,6 +221,26 @@ impl TimelineEdit {
     }
 }
 
+/// A name that is given to a timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineName {
+    pub id: TimelineId,
+    pub name: String,
+    /// Another note, if it is not empty.
+    pub note: Vec<u8>,
+}
+
+impl TimelineName {
+    /// The timeline keeps its note.
+    pub fn new(id: TimelineId, name: String) -> TimelineName {
+        TimelineName {
+            id,
+            name,
+            note: Vec::new(),
+        }
+    }
+}
+
 /// A change of what timelines there are, or of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimelineChange {
@@ -238,7 +253,7 @@ pub enum TimelineChange {
     },
     Drop(TimelineId),
     /// New names, all given at once.
-    Name(Vec<(TimelineId, String)>),
+    Name(Vec<TimelineName>),
     /// Another note.
     Note(TimelineId, Vec<u8>),
     /// Those of another database, parents first, and the first id that none of them ever had.
@@ -287,9 +302,9 @@ impl TimelineChange {
             TimelineChange::Name(names) => {
                 out.push(NAME);
                 put_count(out, names.len());
-                for (id, name) in names {
+                for TimelineName { id, name, note } in names {
                     out.extend_from_slice(&id.0.to_le_bytes());
-                    encode_name(name, out);
+                    encode_noted_name(name, note, out);
                 }
             }
         }
@@ -334,7 +349,8 @@ impl TimelineChange {
             DROP => Ok(TimelineChange::Drop(TimelineId(p.u32("a timeline")?))),
             NAME => parse_list(p, "a number of timelines", |p| {
                 let id = TimelineId(p.u32("a timeline")?);
-                Ok((id, parse_name(p)?))
+                let (name, note) = parse_noted_name(p)?;
+                Ok(TimelineName { id, name, note })
             })
             .map(TimelineChange::Name),
             _ => Err(p.damaged("a known change of timelines")),
@@ -389,9 +405,12 @@ impl TimelineChange {
                 }
             }
             TimelineChange::Name(names) => {
-                for (id, name) in names {
+                for TimelineName { id, name, note } in names {
                     if let Some(entry) = manifest.timelines.get_mut(id) {
                         entry.name.clone_from(name);
+                        if !note.is_empty() {
+                            entry.note.clone_from(note);
+                        }
                     }
                 }
             }
@@ -417,8 +436,11 @@ mod tests {
             fork_ts: Ts(7),
             note: name.as_bytes().to_vec(),
         };
-        let swap = [(2, "other"), (3, "dev")];
-        let swap = swap.map(|(id, name)| (TimelineId(id), name.to_owned()));
+        let swap = [(2, "other", ""), (3, "dev", "noted")];
+        let swap = swap.map(|(id, name, note)| TimelineName {
+            note: note.as_bytes().to_vec(),
+            ..TimelineName::new(TimelineId(id), name.to_owned())
+        });
         let mut manifest = Manifest::default();
         let value = SequenceState {
             value: 4,
@@ -475,12 +497,16 @@ mod tests {
             read.apply(&mut manifest);
             read.apply(&mut manifest);
             assert_eq!(names(&manifest), expected);
+            if let TimelineChange::Name(_) = &read.change {
+                let notes = [2, 3].map(|id| &manifest.timelines[&TimelineId(id)].note[..]);
+                assert_eq!(notes, [&b"dev"[..], b"noted"], "one stays, one is replaced");
+            }
         }
         let dev = &manifest.timelines[&TimelineId(3)];
         assert_eq!(dev.note, b"kept");
         assert_eq!(dev.base, Some((TimelineId::MAIN, Ts(7))));
         assert_eq!(dev.sequences[&CollectionId(2000)], value);
-        assert_eq!(manifest.next_timeline, TimelineId(4));
+        assert_eq!(manifest.next_timeline, TimelineId(9));
         assert_eq!(manifest.last_ts, Ts(9));
         let mut bytes = Vec::new();
         manifest.encode(&mut bytes);

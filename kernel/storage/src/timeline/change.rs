@@ -5,15 +5,19 @@
 //! transaction of before comes after it. Files go when the log no longer names them.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::set::MAIN_NAME;
-use super::{Base, LiveRows, Timeline};
+use super::{Base, Epoch, LiveRows, Timeline};
+use crate::catalog::{CATALOG, decode_table, table_of};
+use crate::compact::{Needed, named};
 use crate::engine::EngineInner;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
-use crate::manifest::TimelineChange;
+use crate::manifest::{TimelineChange, TimelineName};
 use crate::memtable::Memtable;
+use crate::schema::Retention;
 use crate::view::Superversion;
 use crate::wal::log::{Reservation, Ticket};
 use crate::wal::record::Record;
@@ -50,23 +54,35 @@ pub struct LoadedTimeline {
     pub fork_ts: Ts,
 }
 
+impl TimelineInfo {
+    fn of(name: String, timeline: &Timeline) -> TimelineInfo {
+        let sources = timeline.sources();
+        TimelineInfo {
+            id: timeline.id(),
+            name,
+            note: timeline.note(),
+            base: timeline
+                .base()
+                .map(|base| (base.parent.id(), base.fork_ts())),
+            segments: sources.segments().count(),
+            segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
+            memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
+        }
+    }
+}
+
 impl EngineInner {
+    /// Where a timeline branched off, and its note.
+    pub fn timeline_base(&self, id: TimelineId) -> Result<(Option<TimelineId>, Vec<u8>)> {
+        let timeline = self.timelines.get(id)?;
+        let parent = timeline.base().map(|base| base.parent.id());
+        Ok((parent, timeline.note()))
+    }
+
     pub fn timeline_info(&self) -> Vec<TimelineInfo> {
-        let info = |(name, timeline): (String, Arc<Timeline>)| {
-            let sources = timeline.sources();
-            TimelineInfo {
-                id: timeline.id(),
-                name,
-                note: timeline.note(),
-                base: timeline
-                    .base()
-                    .map(|base| (base.parent.id(), base.fork_ts())),
-                segments: sources.segments().count(),
-                segment_bytes: sources.segments().map(|s| s.meta().bytes).sum(),
-                memtable_bytes: sources.memtables().map(|m| m.bytes()).sum(),
-            }
-        };
-        self.timelines.all().into_iter().map(info).collect()
+        let all = self.timelines.all().into_iter();
+        all.map(|(name, timeline)| TimelineInfo::of(name, &timeline))
+            .collect()
     }
 
     pub fn create_timeline(
@@ -89,7 +105,15 @@ impl EngineInner {
         self.settle(at)?;
         let mut next = self.timelines.turn();
         self.check_free(name)?;
-        let base = self.base_of(self.timelines.get(from)?, at)?;
+        let from = self.timelines.get(from)?;
+        let base = match self.base_of(&from, at, None) {
+            // Some table does not go back as far; whether it has to is in the catalog of then.
+            Err(Error::SnapshotTooOld { .. }) => {
+                let needed = self.needed_at(&from, at)?;
+                self.base_of(&from, at, Some(&needed))?
+            }
+            base => base?,
+        };
         let (parent, fork_ts) = (base.parent.id(), base.fork_ts());
         let id = *next;
         *next = TimelineId(id.0.saturating_add(1));
@@ -155,7 +179,15 @@ impl EngineInner {
             if parent.base().is_some_and(|base| fork_ts < base.fork_ts()) {
                 return Err(refused("branched off before its parent did"));
             }
-            let fork = self.pins.fork(fork_ts)?;
+            let fork = match self.pins.fork(fork_ts, None) {
+                // As for one that is made: what the branch had from above when its database made it.
+                Err(Error::SnapshotTooOld { .. }) => {
+                    let (line, at) = above_all(&made, &parent, fork_ts);
+                    let needed = self.needed_at(&line, at)?;
+                    self.pins.fork(fork_ts, Some(&needed))?
+                }
+                fork => fork?,
+            };
             let sources = Superversion {
                 active: Arc::new(Memtable::within(id, &self.memory)),
                 layers: Vec::new(),
@@ -180,9 +212,9 @@ impl EngineInner {
 
     /// Where a branch of `timeline` at `at` starts: at the nearest timeline above that has something of its
     /// own by then.
-    fn base_of(&self, timeline: Arc<Timeline>, at: Ts) -> Result<Base> {
+    fn base_of(&self, timeline: &Arc<Timeline>, at: Ts, needed: Option<&Needed>) -> Result<Base> {
         let _window = self.freeze.write();
-        let (mut parent, mut fork_ts) = (timeline, at);
+        let (mut parent, mut fork_ts) = (Arc::clone(timeline), at);
         while let Some(base) = parent.base() {
             if fork_ts > base.fork_ts() && !parent.is_unmodified(fork_ts) {
                 break;
@@ -190,11 +222,28 @@ impl EngineInner {
             fork_ts = fork_ts.min(base.fork_ts());
             parent = Arc::clone(&base.parent);
         }
-        let fork = self.pins.fork(fork_ts)?;
+        let fork = self.pins.fork(fork_ts, needed)?;
         Ok(Base { parent, fork })
     }
 
-    pub fn drop_timeline(&self, id: TimelineId) -> Result<()> {
+    /// The collections whose past a branch AS OF `at` is to have: those of tables that were there, but for
+    /// temporary ones, which nobody reads there.
+    fn needed_at(&self, timeline: &Arc<Timeline>, at: Ts) -> Result<Needed> {
+        self.pins.check(at)?;
+        let view = self.view(timeline, at, None);
+        let mut needed = Needed::new();
+        for entry in view.range(CATALOG, Bound::Unbounded, Bound::Unbounded)? {
+            let (key, value) = entry?;
+            let def = decode_table(table_of(&key)?, &value)?;
+            if def.retention != Some(Retention::NONE) {
+                needed.extend(named(&def).map(|collection| (collection, def.id)));
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Drops a timeline, if it has nothing of its own that is newer than a time; whether it did.
+    pub fn drop_timeline(&self, id: TimelineId, newest: Ts) -> Result<bool> {
         let _turn = self.timelines.turn();
         let timeline = self.timelines.get(id)?;
         let name = self.timelines.name_of(id).unwrap_or_default();
@@ -219,6 +268,9 @@ impl EngineInner {
         let reserved = self.log.reserve_own(record_bytes(&change))?;
         let (ticket, sources) = {
             let _window = self.freeze.write();
+            if !timeline.is_within(newest) {
+                return Ok(false);
+            }
             let ticket = self.push_timeline(change, reserved)?;
             timeline.set_dropped();
             self.timelines.remove(id);
@@ -233,7 +285,7 @@ impl EngineInner {
         for segment in sources.segments() {
             self.remove_segment(&segment.meta().name);
         }
-        Ok(())
+        Ok(true)
     }
 
     pub fn note_timeline(&self, id: TimelineId, note: &[u8]) -> Result<()> {
@@ -262,7 +314,7 @@ impl EngineInner {
             ));
         }
         self.check_free(name)?;
-        self.set_names(vec![(id, name.to_owned())], &[])
+        self.set_names(vec![TimelineName::new(id, name.to_owned())], &[])
     }
 
     pub fn swap_timelines(&self, a: TimelineId, b: TimelineId) -> Result<()> {
@@ -272,13 +324,52 @@ impl EngineInner {
             return Ok(());
         }
         let name = |id| self.timelines.name_of(id).unwrap_or_default();
-        self.set_names(vec![(a, name(b)), (b, name(a))], &[one, other])
+        let names = [(a, name(b)), (b, name(a))].map(|(id, name)| TimelineName::new(id, name));
+        self.set_names(names.into(), &[one, other])
+    }
+
+    /// See [`Closed::make_main`](super::Closed::make_main).
+    pub(super) fn replace_main(
+        &self,
+        closed: &[(Arc<Timeline>, Epoch)],
+        id: TimelineId,
+        note: &[u8],
+        (others_name, others_note): (&str, &[u8]),
+    ) -> Result<()> {
+        check_name(others_name)?;
+        check_note(note)?;
+        check_note(others_note)?;
+        let _turn = self.timelines.turn();
+        let (new, old) = (self.timelines.get(id)?, self.main());
+        for timeline in [&new, &old] {
+            let mut all = closed.iter();
+            if !all
+                .any(|(closed, epoch)| Arc::ptr_eq(closed, timeline) && !timeline.has_moved(*epoch))
+            {
+                return Err(Error::TimelineMoved);
+            }
+        }
+        if Arc::ptr_eq(&new, &old) {
+            return Err(Error::invalid("the timeline is the main one already"));
+        }
+        if self.timelines.name_of(id).as_deref() != Some(others_name) {
+            self.check_free(others_name)?;
+        }
+        let named = |id, name: &str, note: &[u8]| TimelineName {
+            note: note.to_vec(),
+            ..TimelineName::new(id, name.to_owned())
+        };
+        let names = vec![
+            named(old.id(), others_name, others_note),
+            named(id, MAIN_NAME, note),
+        ];
+        self.set_names(names, &[new, old])
     }
 
     /// Give names; transactions of now on `moved` come to nothing. The caller has the turn.
-    fn set_names(&self, names: Vec<(TimelineId, String)>, moved: &[Arc<Timeline>]) -> Result<()> {
-        let main = names.iter().find(|(_, name)| name == MAIN_NAME);
-        let main = main.map(|(id, _)| self.timelines.get(*id)).transpose()?;
+    fn set_names(&self, names: Vec<TimelineName>, moved: &[Arc<Timeline>]) -> Result<()> {
+        let main = names.iter().find(|named| named.name == MAIN_NAME);
+        let main = main.map(|named| self.timelines.get(named.id)).transpose()?;
         let ticket = loop {
             // Transactions write pins on the main timeline only, so only a load could bring others to this one.
             let pins = match &main {
@@ -315,6 +406,23 @@ impl EngineInner {
             }),
         }
     }
+}
+
+/// The timeline above those that are being made, whose catalog is there, and up to when `parent` at a time shows it. What
+/// was made on the way has no history yet that could be too short.
+fn above_all(
+    made: &[(String, Arc<Timeline>)],
+    parent: &Arc<Timeline>,
+    at: Ts,
+) -> (Arc<Timeline>, Ts) {
+    let (mut line, mut at) = (parent, at);
+    while let Some(base) = line.base()
+        && made.iter().any(|(_, other)| Arc::ptr_eq(other, line))
+    {
+        at = at.min(base.fork_ts());
+        line = &base.parent;
+    }
+    (Arc::clone(line), at)
 }
 
 /// What the record of a change takes.

@@ -10,7 +10,7 @@ use super::{Base, Epoch, LiveRows, Timeline};
 use crate::compact::Pins;
 use crate::error::{Error, Result};
 use crate::ids::{TimelineId, Ts};
-use crate::manifest::{Manifest, TimelineEntry};
+use crate::manifest::{Manifest, TimelineEntry, TimelineName};
 use crate::memory::MemoryBudget;
 use crate::memtable::Memtable;
 use crate::segment::SegmentReader;
@@ -151,14 +151,17 @@ impl Timelines {
 
     /// Give names; transactions of now on `moved` may not commit. The caller holds the freeze lock
     /// exclusively.
-    pub(super) fn set_names(&self, names: &[(TimelineId, String)], moved: &[Arc<Timeline>]) {
+    pub(super) fn set_names(&self, names: &[TimelineName], moved: &[Arc<Timeline>]) {
         let mut named = self.named.write();
         moved.iter().for_each(|timeline| timeline.end_epoch());
-        for (id, name) in names {
+        for TimelineName { id, name, note } in names {
             let Some((old, timeline)) = named.all.get_mut(id) else {
                 continue;
             };
             old.clone_from(name);
+            if !note.is_empty() {
+                timeline.set_note(note.clone());
+            }
             if name == MAIN_NAME {
                 named.main = Arc::clone(timeline);
             }
@@ -237,7 +240,8 @@ mod tests {
                         break;
                     }
                     let (main, other) = (ids[(swap + 1) % 2], ids[swap % 2]);
-                    let names = [(main, MAIN_NAME.to_owned()), (other, "other".to_owned())];
+                    let names = [(main, MAIN_NAME), (other, "other")]
+                        .map(|(id, name)| TimelineName::new(id, name.to_owned()));
                     let window = freeze.write();
                     timelines.set_names(&names, &both);
                     drop(window);

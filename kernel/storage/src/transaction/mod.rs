@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::history::named::PINS;
 use crate::ids::{CollectionId, RowId, TimelineId, Ts, TxnId};
 use crate::interrupt::Interrupt;
-use crate::lock::{LockObject, LockOwner, LockWait, RowLockMode, TableLockMode};
+use crate::lock::{LockObject, LockOwner, LockWait, Mode, RowLockMode, TableLockMode};
 use crate::memory::{Part, Reservation};
 use crate::memtable::full_key;
 use crate::options::LOCK_BYTES;
@@ -193,6 +193,14 @@ impl Transaction {
         self.isolation
     }
 
+    /// `TimelineMoved` when it cannot be committed because its timeline was closed, or swapped for another one.
+    pub fn check_unmoved(&self) -> Result<()> {
+        match self.timeline.has_moved(self.epoch) {
+            false => Ok(()),
+            true => Err(Error::TimelineMoved),
+        }
+    }
+
     /// Take the statement's snapshot.
     pub fn begin_statement(&mut self) {
         if self.snapshot.is_some() && self.isolation.keeps_snapshot() {
@@ -351,18 +359,32 @@ impl Transaction {
         mode: TableLockMode,
         wait: LockWait,
     ) -> Result<()> {
+        self.acquire(table, None, mode.into(), wait)
+    }
+
+    /// Take a lock, which who is alone on a closed timeline does not need.
+    fn acquire(
+        &mut self,
+        collection: CollectionId,
+        key: Option<Box<[u8]>>,
+        mode: Mode,
+        wait: LockWait,
+    ) -> Result<()> {
+        if self.epoch.is_alone() {
+            return Ok(());
+        }
         let object = LockObject {
             timeline: self.timeline.id(),
-            collection: table,
-            key: None,
+            collection,
+            key,
         };
-        let locks = &self.engine.locks;
-        locks.acquire(
+        self.engine.locks.acquire(
             self.owner,
             object,
-            mode.into(),
+            mode,
             wait,
             &self.interrupt,
+            || self.timeline.has_moved(self.epoch),
             &mut self.held,
         )
     }
@@ -375,21 +397,7 @@ impl Transaction {
         mode: RowLockMode,
         wait: LockWait,
     ) -> Result<()> {
-        let key = Some(Box::from(key));
-        let object = LockObject {
-            timeline: self.timeline.id(),
-            collection,
-            key,
-        };
-        let locks = &self.engine.locks;
-        locks.acquire(
-            self.owner,
-            object,
-            mode.into(),
-            wait,
-            &self.interrupt,
-            &mut self.held,
-        )?;
+        self.acquire(collection, Some(Box::from(key)), mode.into(), wait)?;
         self.account_growth(self.writes.bytes());
         Ok(())
     }

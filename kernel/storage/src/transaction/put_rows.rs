@@ -11,7 +11,7 @@ use super::rows::{Keyed, TablePlan, encode};
 use crate::error::{Error, Result};
 use crate::ids::RowId;
 use crate::row::RowEncoder;
-use crate::schema::TableDef;
+use crate::schema::{IndexDef, TableDef};
 use crate::transaction::writeset::WriteKind;
 use crate::view::index::EntryKey;
 use crate::view::row_key;
@@ -91,6 +91,42 @@ impl Transaction {
             self.write(plan.def.id, &row_key(id), kind, Some(bytes.into()))?;
         }
         Ok(())
+    }
+
+    /// The keys that `rows` have in an index of the table, by its place, when they are what `batch` says; `None`
+    /// for a row that the index has no entry of, or one with a NULL, which is equal to no other.
+    pub fn keys_of_rows(
+        &mut self,
+        table: &TableDef,
+        index: usize,
+        rows: &[RowId],
+        batch: &RecordBatch,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let plan = self.plan(table)?;
+        let encoder = RowEncoder::new(plan.codec(), batch)?;
+        let computed = plan.compute(&self.engine.evaluator, batch)?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for (place, &id) in rows.iter().enumerate() {
+            if place % ROWS_PER_CHECK == 0 {
+                self.interrupt.check()?;
+            }
+            let bytes = encode(&encoder, place)?;
+            let row = Keyed::new(plan.codec().row(&bytes)?, &computed, place);
+            let entry = plan.entry(index, &row, id)?;
+            keys.push(entry.filter(|entry| !entry.has_null).map(|entry| entry.key));
+        }
+        Ok(keys)
+    }
+
+    /// The row that has a key in a unique index, as [`keys_of_rows`](Self::keys_of_rows) gives it, in the latest
+    /// state, own writes included.
+    pub fn row_of_key(
+        &mut self,
+        table: &TableDef,
+        index: &IndexDef,
+        key: &[u8],
+    ) -> Result<Option<RowId>> {
+        Ok(self.look_up(table.id, index, key)?.row)
     }
 
     /// The index entries of a row as it is now, if it is there.

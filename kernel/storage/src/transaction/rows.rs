@@ -160,7 +160,12 @@ impl TablePlan {
         self.compute(evaluator, &builder.finish()?)
     }
 
-    fn entry(&self, index: usize, row: &Keyed<'_>, id: RowId) -> Result<Option<EntryKey>> {
+    pub(super) fn entry(
+        &self,
+        index: usize,
+        row: &Keyed<'_>,
+        id: RowId,
+    ) -> Result<Option<EntryKey>> {
         entry_key(
             &self.key_types[index],
             &self.def.indexes[index],

@@ -153,7 +153,11 @@ impl ReadView {
     }
 
     /// Refuse to read a collection as it was before its history.
-    pub(crate) fn check_kept(&self, collection: CollectionId) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// `SnapshotTooOld`, with the oldest time that it can be read at.
+    pub fn check_kept(&self, collection: CollectionId) -> Result<()> {
         let oldest = self.0.horizons.as_ref().map(|h| h.of(collection));
         match oldest.filter(|oldest| self.ts() < *oldest) {
             None => Ok(()),

@@ -460,6 +460,24 @@ fn memtables_are_published_while_they_are_superseded_here_and_on_branches() {
     db.reopen().check();
 }
 
+/// Who drops a branch for what it was at a time keeps what came to it since.
+#[test]
+fn a_branch_that_was_written_to_since_is_not_dropped() {
+    let db = Database::new();
+    let engine = &db.engine;
+    let rows = insert(engine, &[row(1, "one")]);
+    let fork = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", MAIN, fork).unwrap();
+    let before = engine.latest_view_on(branch).unwrap().ts();
+    rename_all(engine, branch, &rows, "two");
+    assert!(!engine.drop_timeline_at(branch, before).unwrap());
+    engine.flush().unwrap();
+    assert!(!engine.drop_timeline_at(branch, before).unwrap());
+    let now = engine.latest_view_on(branch).unwrap().ts();
+    assert!(engine.drop_timeline_at(branch, now).unwrap());
+    assert_eq!(engine.timelines().len(), 1);
+}
+
 /// Both add a column of the same number, and a file of the parent's has it for rows that the branch reads.
 #[test]
 fn a_column_of_the_parent_is_not_one_of_the_branch() {
@@ -606,6 +624,54 @@ fn a_timeline_keeps_its_note() {
     db.engine.flush().unwrap();
     let db = db.reopen();
     assert_eq!(notes(&db.engine), noted);
+    db.check();
+}
+
+/// Who closed a timeline waits for nobody's locks, and nobody else commits until it is open again. The name and the
+/// notes of both are one record.
+#[test]
+fn on_a_closed_timeline_nobody_else_commits() {
+    let db = Database::new();
+    let engine = &db.engine;
+    insert(engine, &[row(0, "first")]);
+    let at = engine.latest_view().ts();
+    let branch = engine.create_timeline("branch", MAIN, at).unwrap();
+    let mut open = begin(engine);
+    open.put(STORE, b"k", b"of another").unwrap();
+    let closed = engine.close_timelines(&[MAIN, branch]).unwrap();
+    let is_moved = |result: &Result<()>| matches!(result, Err(Error::TimelineMoved));
+    assert!(is_moved(&engine.close_timelines(&[MAIN]).map(drop)));
+    assert!(is_moved(&open.check_unmoved()));
+    let mut beside = begin(engine);
+    beside.put(STORE, b"other", b"").unwrap();
+    assert!(is_moved(&beside.commit(Durability::Synchronous).map(drop)));
+    // What `open` has locked is waited for by others, not here.
+    let isolation = Isolation::ReadCommitted;
+    let mut alone = closed.begin_on(MAIN, isolation, Interrupt::new()).unwrap();
+    alone.begin_statement();
+    alone.put(STORE, b"k", b"alone").unwrap();
+    alone.commit(Durability::Synchronous).unwrap();
+    closed.make_main(branch, b"new", "before", b"old").unwrap();
+    drop(closed);
+    assert!(is_moved(&open.commit(Durability::Synchronous).map(drop)));
+    let own = |engine: &Engine, id| {
+        let view = engine.latest_view_on(id).unwrap();
+        view.get(STORE, b"k").unwrap()
+    };
+    assert_eq!(own(engine, MAIN), Some(b"alone".to_vec()));
+    assert_eq!(own(engine, branch), None);
+    insert(engine, &[row(1, "after")]);
+    let mut again = engine.begin_on(MAIN, isolation, Interrupt::new()).unwrap();
+    again.begin_statement();
+    again.put(STORE, b"k", b"again").unwrap();
+    again.commit(Durability::Synchronous).unwrap();
+    let db = db.reopen();
+    let all = db.engine.timelines().into_iter();
+    let all: Vec<_> = all.map(|t| (t.name, t.note)).collect();
+    let named = |name: &str, note: &[u8]| (name.to_owned(), note.to_vec());
+    assert_eq!(all, [named("before", b"old"), named("main", b"new")]);
+    assert_eq!(own(&db.engine, MAIN), Some(b"again".to_vec()));
+    assert_eq!(scan(&db.engine.latest_view()).len(), 2);
     db.check();
 }
 

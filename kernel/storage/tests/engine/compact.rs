@@ -335,6 +335,45 @@ fn a_column_that_came_later_is_filled_in() {
     db.check();
 }
 
+/// A place that is left free for a column of another timeline is not one of a dropped column: flushes and
+/// compactions give rows of before what the column begins with, and what is written to it later stays.
+#[test]
+fn a_free_place_keeps_what_it_begins_with() {
+    let db = forgetful();
+    let ids = insert(&db.engine, &[row(1, "a"), row(2, "b")]);
+    let define = |is_there: bool| {
+        let mut wider: TableDef = table();
+        wider.columns.push(ColumnDef {
+            missing: Some(Arc::from(Datum::Int32(7).encode())),
+            dropped: !is_there,
+            free: !is_there,
+            ..ColumnDef::new(ColumnType::Int32)
+        });
+        let mut txn = begin(&db.engine);
+        txn.define_table(&wider).unwrap();
+        txn.commit(Durability::Synchronous).unwrap();
+        wider
+    };
+    define(false);
+    // Twice, so that the horizon is past the first.
+    let free = define(false);
+    db.engine.flush().unwrap();
+    compact_all(&db.engine);
+    let read = |def: &TableDef| {
+        let view = db.engine.latest_view();
+        let rows = view.rows(def, &ids, &[ColumnId(2)], false).unwrap();
+        (0..ids.len())
+            .map(|at| Datum::from_array(rows.column(0), at).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read(&free), [Datum::Null, Datum::Null]);
+    let there = define(true);
+    assert_eq!(read(&there), [Datum::Int32(7), Datum::Int32(7)]);
+    compact_all(&db.engine);
+    assert_eq!(read(&there), [Datum::Int32(7), Datum::Int32(7)]);
+    db.check();
+}
+
 /// Large files that overlap nothing, and one that overlaps all of them in a few rows.
 #[test]
 fn runs_that_overlap_nothing_go_over_whole() {

@@ -1,6 +1,6 @@
 //! What two states differ in.
 
-use abi_stable::std_types::{ROption, RString, RVec};
+use abi_stable::std_types::{ROption, RString};
 use abi_stable::StableAbi;
 
 /// A branch now, or at an SCN.
@@ -38,7 +38,7 @@ impl From<AbiMoment> for Moment {
 }
 
 /// A cell that is different. Of a row that one side has not got, every cell that is not NULL; one without
-/// a column, if all are.
+/// a column, if all are. Of a column that one side has not got, what is another value than the column began with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CellChange {
     /// `insert`, `update` or `delete`: what makes the first state the second.
@@ -84,12 +84,24 @@ pub struct AbiTableDiff {
     pub deleted: u64,
 }
 
-/// Some of the cells that differ, and the last row that was looked at while there may be more.
+/// A row in which two states may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-#[derive(StableAbi, Clone)]
-pub struct AbiDiff {
-    pub cells: RVec<AbiCellChange>,
-    pub last: ROption<u64>,
+#[derive(StableAbi)]
+pub struct DiffRow {
+    /// Of one alone, where each of them has a table or a storage of its own.
+    pub of: DiffSide,
+    pub row: u64,
+}
+
+/// Whose a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[derive(StableAbi)]
+pub enum DiffSide {
+    Both,
+    A,
+    B,
 }
 
 impl From<CellChange> for AbiCellChange {

@@ -69,6 +69,8 @@ pub struct MergeRequest {
     pub resolvers: Vec<ColumnResolver>,
     /// Do all of it, and then undo it.
     pub dry_run: bool,
+    /// Drop the source once it is merged. What somebody commits on it in between keeps it.
+    pub drop_source: bool,
 }
 
 /// Something that both branches changed, each otherwise.
@@ -106,11 +108,16 @@ pub struct MergeReport {
     pub deleted: u64,
     /// What was done to definitions, in words.
     pub definitions: Vec<String>,
+    /// The first of them, as many as a report holds.
     pub conflicts: Vec<Conflict>,
+    /// How many there are.
+    pub conflicts_found: u64,
+    /// How many of those nothing resolves.
+    pub conflicts_open: u64,
 }
 
 impl MergeReport {
-    /// Conflicts that nothing resolves.
+    /// Those of the conflicts told that nothing resolves.
     pub fn open(&self) -> impl Iterator<Item = &Conflict> {
         let conflicts = self.conflicts.iter();
         conflicts.filter(|conflict| conflict.resolution.is_none())
@@ -133,6 +140,7 @@ pub struct AbiMergeRequest {
     pub on_conflict: ConflictPolicy,
     pub resolvers: RVec<AbiResolver>,
     pub dry_run: bool,
+    pub drop_source: bool,
 }
 
 impl From<MergeRequest> for AbiMergeRequest {
@@ -148,6 +156,7 @@ impl From<MergeRequest> for AbiMergeRequest {
             on_conflict: request.on_conflict,
             resolvers: resolvers.collect(),
             dry_run: request.dry_run,
+            drop_source: request.drop_source,
         }
     }
 }
@@ -168,6 +177,7 @@ impl From<AbiMergeRequest> for MergeRequest {
             on_conflict: request.on_conflict,
             resolvers: resolvers.collect(),
             dry_run: request.dry_run,
+            drop_source: request.drop_source,
         }
     }
 }
@@ -240,6 +250,8 @@ pub struct AbiMergeReport {
     pub deleted: u64,
     pub definitions: RVec<RString>,
     pub conflicts: RVec<AbiConflict>,
+    pub conflicts_found: u64,
+    pub conflicts_open: u64,
 }
 
 impl From<MergeReport> for AbiMergeReport {
@@ -257,6 +269,8 @@ impl From<MergeReport> for AbiMergeReport {
                 .into_iter()
                 .map(AbiConflict::from)
                 .collect(),
+            conflicts_found: report.conflicts_found,
+            conflicts_open: report.conflicts_open,
         }
     }
 }
@@ -271,6 +285,8 @@ impl From<AbiMergeReport> for MergeReport {
             deleted: report.deleted,
             definitions: report.definitions.into_iter().map(String::from).collect(),
             conflicts: report.conflicts.into_iter().map(Conflict::from).collect(),
+            conflicts_found: report.conflicts_found,
+            conflicts_open: report.conflicts_open,
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use heliosdb_plugin_api::abi::value::AbiResult;
-use heliosdb_plugin_api::abi::{ROption, RStr, RString, RVec};
+use heliosdb_plugin_api::abi::{ROption, RSlice, RStr, RString, RVec};
 use heliosdb_plugin_api::service::timeline::{
-    AbiBranch, AbiDiff, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiTableDiff, MergeReport,
+    AbiBranch, AbiCellChange, AbiCommit, AbiMergeReport, AbiMergeRequest, AbiMoment, AbiOrigins,
+    AbiTableDiff, DiffRow, MergeReport,
 };
 use heliosdb_plugin_api::service::{Branch, TimelineV1};
 use heliosdb_plugin_api::{Error, Result, state};
@@ -26,8 +27,11 @@ pub static TIMELINE: TimelineV1 = TimelineV1 {
     restore,
     restore_branch,
     flashback,
-    diff,
+    diff_rows,
+    diff_cells,
     diff_stat,
+    commits,
+    blame,
     last_merge,
 };
 
@@ -116,11 +120,27 @@ extern "C" fn create(
     })
 }
 
-extern "C" fn drop_branch(host: *const (), statement: *const (), id: u32) -> AbiResult<()> {
+/// As the kernel: who decided upon another note than there is has to look again.
+fn check_noted(branch: &Branch, noted: RStr<'_>) -> Result<()> {
+    match branch.note == noted.as_str() {
+        true => Ok(()),
+        false => Err(Error::new(
+            state::SERIALIZATION_FAILURE,
+            "the branch was altered meanwhile",
+        )),
+    }
+}
+
+extern "C" fn drop_branch(
+    host: *const (),
+    statement: *const (),
+    id: u32,
+    noted: RStr<'_>,
+) -> AbiResult<()> {
     answer(host, statement, |host| {
         host.writable()?;
         let mut branches = lock(&host.branches);
-        branches.known(id)?;
+        check_noted(branches.known(id)?, noted)?;
         branches.all.remove(&id);
         Ok(())
     })
@@ -145,11 +165,15 @@ extern "C" fn note(
     host: *const (),
     statement: *const (),
     id: u32,
+    noted: RStr<'_>,
     note: RStr<'_>,
 ) -> AbiResult<()> {
     answer(host, statement, |host| {
         host.writable()?;
-        lock(&host.branches).known(id)?.note = note.to_string();
+        let mut branches = lock(&host.branches);
+        let branch = branches.known(id)?;
+        check_noted(branch, noted)?;
+        branch.note = note.to_string();
         Ok(())
     })
 }
@@ -176,6 +200,9 @@ extern "C" fn merge(
         let mut branches = lock(&host.branches);
         branches.known(request.source)?;
         branches.known(request.target)?;
+        if request.drop_source && !request.dry_run {
+            branches.all.remove(&request.source);
+        }
         Ok(MergeReport::default().into())
     })
 }
@@ -209,24 +236,30 @@ extern "C" fn flashback(
     answer(host, statement, |host| host.writable().map(|_| 0))
 }
 
-extern "C" fn diff(
+extern "C" fn diff_rows(
     host: *const (),
     statement: *const (),
     _: RStr<'_>,
     a: AbiMoment,
     b: AbiMoment,
-    _: ROption<u64>,
-    _: u32,
-) -> AbiResult<AbiDiff> {
+) -> AbiResult<RVec<DiffRow>> {
     answer(host, statement, |host| {
         let mut branches = lock(&host.branches);
         branches.known(a.branch)?;
         branches.known(b.branch)?;
-        Ok(AbiDiff {
-            cells: RVec::new(),
-            last: ROption::RNone,
-        })
+        Ok(RVec::new())
     })
+}
+
+extern "C" fn diff_cells(
+    host: *const (),
+    statement: *const (),
+    _: RStr<'_>,
+    _: AbiMoment,
+    _: AbiMoment,
+    _: RSlice<'_, DiffRow>,
+) -> AbiResult<RVec<AbiCellChange>> {
+    answer(host, statement, |_| Ok(RVec::new()))
 }
 
 extern "C" fn diff_stat(
@@ -240,5 +273,31 @@ extern "C" fn diff_stat(
         branches.known(a.branch)?;
         branches.known(b.branch)?;
         Ok(RVec::new())
+    })
+}
+
+/// Nobody has written anything.
+extern "C" fn commits(
+    host: *const (),
+    statement: *const (),
+    _: ROption<u64>,
+    _: ROption<u64>,
+    _: u32,
+) -> AbiResult<RVec<AbiCommit>> {
+    answer(host, statement, |_| Ok(RVec::new()))
+}
+
+extern "C" fn blame(
+    host: *const (),
+    statement: *const (),
+    _: RStr<'_>,
+    _: ROption<u64>,
+    _: u32,
+) -> AbiResult<AbiOrigins> {
+    answer(host, statement, |_| {
+        Ok(AbiOrigins {
+            cells: RVec::new(),
+            last: ROption::RNone,
+        })
     })
 }

@@ -197,6 +197,7 @@ fn a_manifest_that_does_not_fit_the_file_is_refused() {
         ("branches in version 2", |m| {
             m.branches = Some(BranchesManifest {
                 timelines: TimelineIds { main: 1, next: 2 },
+                note: String::new(),
                 counters: Vec::new(),
                 branches: Vec::new(),
             });

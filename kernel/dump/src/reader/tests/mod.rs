@@ -25,6 +25,7 @@ mod hostile;
 
 const TABLE: u32 = 1024;
 const STORE: u32 = 1030;
+const BRANCH: u32 = 4;
 const ID: [u8; 16] = *b"0123456789abcdef";
 
 fn batch(rows: std::ops::Range<u64>, superseded: bool) -> RecordBatch {
@@ -245,7 +246,6 @@ fn removed() -> RecordBatch {
 
 /// A branch that wrote to everything, and a tag of it.
 fn two_branches(pipeline: &mut Pipeline<'_>) -> Result<BranchesManifest> {
-    const BRANCH: u32 = 4;
     pipeline.section(format!("branch/{BRANCH}/catalog"));
     let (mut frames, mut sum) = (EntryFrames::default(), VersionsDigest::default());
     for version in versions(STORE) {
@@ -307,6 +307,7 @@ fn two_branches(pipeline: &mut Pipeline<'_>) -> Result<BranchesManifest> {
     };
     Ok(BranchesManifest {
         timelines: TimelineIds { main: 1, next: 7 },
+        note: "{\"owner\":10,\"gaps\":[[1,2]]}".to_owned(),
         counters: vec![SequenceManifest {
             collection: 1029,
             value: 12,
@@ -348,15 +349,15 @@ fn read_all(dump: &Dump) -> Result<()> {
 #[test]
 fn what_branches_wrote_is_read() {
     let dump = open(small_dump_with_branches()).unwrap();
-    let found = dump.branch_entries(4).unwrap().map(Result::unwrap);
+    let found = dump.branch_entries(BRANCH).unwrap().map(Result::unwrap);
     assert!(found.eq(versions(STORE)));
     let rows = |branch, which| {
         let rows = dump.branch_rows(branch, TABLE, which).unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>()
     };
-    assert_eq!(rows(4, RowVersions::Current), [batch(70..75, false)]);
-    assert_eq!(rows(4, RowVersions::Superseded), [batch(75..79, true)]);
-    assert_eq!(rows(4, RowVersions::Removed), [removed()]);
+    assert_eq!(rows(BRANCH, RowVersions::Current), [batch(70..75, false)]);
+    assert_eq!(rows(BRANCH, RowVersions::Superseded), [batch(75..79, true)]);
+    assert_eq!(rows(BRANCH, RowVersions::Removed), [removed()]);
     assert_eq!(rows(6, RowVersions::Current), []);
     assert_eq!(dump.branch_entries(6).unwrap().count(), 0);
     // Who reads version 2 alone is told.

@@ -1,425 +1,49 @@
-//! Rows of tables, by their ids and cell by cell.
+//! Which rows of which tables are compared, and what comes of it.
 //!
-//! All three states are read with the target's definition as it is when the definitions are merged: a column
-//! that a state has not got reads as the value that it was added with. Cells are the same when their stored
-//! bytes are. A column is compared where it is: one that a side has not got was not changed there, even though
-//! rows that were written there may have a place for it. Where the target had left that place free, the rows that
-//! it wrote since get what the source has in the column, or the column's first value.
+//! Compared are the rows that anybody wrote on the source since the base. Where columns came whose values rows
+//! of the target do not have yet, those rows of the target are among them: the ones that were written since the
+//! base, and those that hold nothing where the target had left the column's place free.
 //!
 //! A table that the source made, or gave a new storage (TRUNCATE, a column of another type), is copied: its
 //! rows are new as a whole.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
-use arrow::compute::interleave;
-use heliosdb_plugin_host::services::{Conflict, Resolver};
+use heliosdb_plugin_host::services::Conflict;
 use heliosdb_storage::datum::Datum;
-use heliosdb_storage::ids::{ColumnId, RowId, Ts};
-use heliosdb_storage::view::index::key_types;
-use heliosdb_storage::{ReadView, RowLockMode, ScanRequest, TableLockMode};
+use heliosdb_storage::ids::{ColumnId, RowId};
+use heliosdb_storage::{RowLockMode, ScanRequest, TableLockMode};
 
-use super::resolve::{Cell, Winner};
-use super::schema::{Catalogs, Copied, retyped};
+use super::cells::{Base, Compared, Comparison, First, Sided, columns_in, missing};
+use super::schema::{Catalogs, Known, retyped};
 use super::{Progress, Sides, State};
 use crate::catalog::CatalogSnapshot;
 use crate::catalog::access::Privileges;
-use crate::catalog::meta::{ColumnMeta, TableMeta};
-use crate::dml::target::WriteTarget;
-use crate::dml::write::Writer;
+use crate::catalog::meta::TableMeta;
+use crate::dml::generated::Programs;
+use crate::dml::target::{WriteTarget, default_expression};
 use crate::error::{Result, SqlError, state};
+use crate::plan::compile::Expressions;
 use crate::session::Session;
-use crate::types::{Format, encode_text, extension};
+use crate::types::extension;
 
 /// Rows that are compared at once.
 const CHUNK_ROWS: usize = 4096;
 
 /// What a merge does to a table.
-struct TableWork {
-    target: Arc<WriteTarget>,
-    deleted: Vec<RowId>,
+pub(super) struct TableWork {
+    pub target: Arc<WriteTarget>,
+    /// The table with those indexes only that are filled.
+    pub storage: Arc<TableMeta>,
+    pub deleted: Vec<RowId>,
     /// Rows that are written, with a batch of every live column for each chunk.
-    written: Vec<(Vec<RowId>, Vec<ArrayRef>)>,
-    inserted: u64,
-}
-
-/// Rows of one state, as stored and as plans have them.
-struct Images {
-    places: HashMap<RowId, usize>,
-    columns: Vec<ArrayRef>,
-}
-
-impl Images {
-    fn read(view: &ReadView, meta: &TableMeta, rows: &[RowId]) -> Result<Images> {
-        let batch = view.rows(&meta.storage, rows, &meta.all_columns(), true)?;
-        let Some((ids, columns)) = batch.columns().split_last() else {
-            return Err(SqlError::internal("rows without ids"));
-        };
-        let ids = ids.as_any().downcast_ref::<UInt64Array>();
-        let ids = ids.ok_or_else(|| SqlError::internal("row ids of another type"))?;
-        let places = ids.values().iter().enumerate();
-        Ok(Images {
-            places: places.map(|(place, id)| (RowId(*id), place)).collect(),
-            columns: columns.to_vec(),
-        })
-    }
-
-    fn cell(&self, column: usize, place: usize) -> Result<Datum> {
-        Ok(Datum::from_array(self.columns[column].as_ref(), place)?)
-    }
-
-    fn text(
-        &self,
-        column: &ColumnMeta,
-        at: usize,
-        place: usize,
-        format: &Format,
-    ) -> Option<String> {
-        let values = &self.columns[at];
-        if values.is_null(place) {
-            return None;
-        }
-        let values = extension::wrapped_as(values, &column.ty.arrow_typmod(column.typmod)).ok()?;
-        let mut text = String::new();
-        encode_text(values.as_ref(), place, &column.ty, format, &mut text);
-        Some(text)
-    }
-}
-
-/// Stored bytes tell: a NaN is the same as itself.
-fn is_same(a: &Datum, b: &Datum) -> bool {
-    a == b || a.encode() == b.encode()
-}
-
-/// Which columns the states have, by their places.
-#[derive(Clone)]
-struct Has {
-    base: Vec<bool>,
-    source: Vec<bool>,
-    target: Vec<bool>,
-    /// The target left the column's place free.
-    filled: Vec<bool>,
-}
-
-impl Has {
-    fn new(catalogs: &Catalogs, meta: &TableMeta) -> Has {
-        let ids = || meta.columns.iter().map(|column| column.id.0);
-        let of = |catalog: &CatalogSnapshot| -> Vec<Option<bool>> {
-            let table = catalog.table(meta.table.oid);
-            let column = |id| table.and_then(|table| table.column_at(id));
-            ids().map(|id| column(id).map(|c| !c.dropped)).collect()
-        };
-        let is_there = |found: &[Option<bool>]| found.iter().map(|c| *c == Some(true)).collect();
-        let (base, source) = (of(&catalogs.base), of(&catalogs.source));
-        let target = of(&catalogs.target);
-        Has {
-            base: is_there(&base),
-            source: is_there(&source),
-            target: is_there(&target),
-            filled: target.iter().map(|c| *c == Some(false)).collect(),
-        }
-    }
-}
-
-/// Where the value of a cell comes from.
-#[derive(Clone, Copy)]
-enum From {
-    Source(usize),
-    Target(usize),
-    /// A place among values that were worked out.
-    Resolved(usize),
-}
-
-/// The comparison of a chunk of rows.
-struct Comparison<'a> {
-    meta: &'a TableMeta,
-    name: String,
-    key: Vec<usize>,
-    resolvers: Vec<Option<Resolver>>,
-    format: Format,
-    base: Images,
-    source: Images,
-    target: Images,
-    has: Has,
-    /// For `latest`: when a row was written last, on the source and on the target.
-    times: HashMap<RowId, (Option<Ts>, Option<Ts>)>,
-    rows: Vec<RowId>,
-    /// By column, for each of `rows`.
-    cells: Vec<Vec<From>>,
-    resolved: Vec<Vec<Datum>>,
-    deleted: Vec<RowId>,
-    inserted: u64,
-}
-
-impl Comparison<'_> {
-    fn conflict(&self, row: RowId, kind: &str) -> Conflict {
-        let sides = [&self.target, &self.source, &self.base];
-        let key = sides.iter().find_map(|images| {
-            let place = *images.places.get(&row)?;
-            let values = self.key.iter().map(|at| {
-                let column = &self.meta.columns[*at];
-                let text = images.text(column, *at, place, &self.format);
-                format!(
-                    "{}={}",
-                    column.name,
-                    text.unwrap_or_else(|| "null".to_owned())
-                )
-            });
-            Some(values.collect::<Vec<_>>().join(", "))
-        });
-        Conflict {
-            kind: kind.to_owned(),
-            object: self.name.clone(),
-            row: Some(row.0),
-            key: key.filter(|key| !key.is_empty()),
-            ..Conflict::default()
-        }
-    }
-
-    fn row(&mut self, row: RowId, progress: &mut Progress) -> Result<()> {
-        let place = |images: &Images| images.places.get(&row).copied();
-        let (base, source, target) = (place(&self.base), place(&self.source), place(&self.target));
-        match (base, source, target) {
-            (None, None, Some(target)) => self.fill(row, target),
-            (_, None, None) => Ok(()),
-            (None, Some(source), None) => {
-                self.take_source(row, source)?;
-                self.inserted += 1;
-                Ok(())
-            }
-            (Some(base), None, Some(target)) => {
-                if self.is_unchanged(base, (&self.target, target), &self.has.target)? {
-                    self.deleted.push(row);
-                    return Ok(());
-                }
-                let winner = progress.policies.winner();
-                let mut conflict = self.conflict(row, "delete/update");
-                conflict.resolution = winner.map(Winner::name);
-                progress.conflict(conflict);
-                match winner {
-                    Some(Winner::Source) => self.deleted.push(row),
-                    Some(Winner::Target) => self.keep_target(row, target),
-                    None => {}
-                }
-                Ok(())
-            }
-            (Some(base), Some(source), None) => {
-                if self.is_unchanged(base, (&self.source, source), &self.has.source)? {
-                    return Ok(());
-                }
-                let winner = progress.policies.winner();
-                let mut conflict = self.conflict(row, "update/delete");
-                conflict.resolution = winner.map(Winner::name);
-                progress.conflict(conflict);
-                if winner == Some(Winner::Source) {
-                    self.take_source(row, source)?;
-                    self.inserted += 1;
-                }
-                Ok(())
-            }
-            (base, Some(source), Some(target)) => self.cells(row, (base, source, target), progress),
-        }
-    }
-
-    /// Whether a row is as it was in the base, in the columns that both have.
-    fn is_unchanged(
-        &self,
-        base: usize,
-        (side, place): (&Images, usize),
-        has: &[bool],
-    ) -> Result<bool> {
-        for (column, has) in has.iter().enumerate() {
-            // One that was added since had its first value.
-            let before = match self.has.base[column] {
-                true => self.base.cell(column, base)?,
-                false => self.missing(column)?,
-            };
-            if *has && !is_same(&before, &side.cell(column, place)?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// What rows have in a column that was added after they were written.
-    fn missing(&self, column: usize) -> Result<Datum> {
-        let id = usize::from(self.meta.columns[column].id.0);
-        let missing = self.meta.storage.columns[id].missing.as_deref();
-        Ok(missing.map_or(Ok(Datum::Null), Datum::decode)?)
-    }
-
-    /// What a row has in a column that was added where the row was not.
-    fn first_value(&mut self, column: usize) -> Result<From> {
-        let value = self.missing(column)?;
-        self.resolved[column].push(value);
-        Ok(From::Resolved(self.resolved[column].len() - 1))
-    }
-
-    fn take_source(&mut self, row: RowId, place: usize) -> Result<()> {
-        self.rows.push(row);
-        for column in 0..self.meta.columns.len() {
-            let from = match self.has.source[column] {
-                true => From::Source(place),
-                false => self.first_value(column)?,
-            };
-            self.cells[column].push(from);
-        }
-        Ok(())
-    }
-
-    /// A row that only the target has.
-    fn fill(&mut self, row: RowId, place: usize) -> Result<()> {
-        if !self.has.filled.contains(&true) {
-            return Ok(());
-        }
-        self.rows.push(row);
-        for column in 0..self.meta.columns.len() {
-            let from = match self.has.filled[column] {
-                false => From::Target(place),
-                true => self.first_value(column)?,
-            };
-            self.cells[column].push(from);
-        }
-        Ok(())
-    }
-
-    fn keep_target(&mut self, row: RowId, place: usize) {
-        self.rows.push(row);
-        for cells in &mut self.cells {
-            cells.push(From::Target(place));
-        }
-    }
-
-    /// A row that both have.
-    fn cells(
-        &mut self,
-        row: RowId,
-        (base, source, target): (Option<usize>, usize, usize),
-        progress: &mut Progress,
-    ) -> Result<()> {
-        let mut taken = Vec::with_capacity(self.meta.columns.len());
-        let mut is_written = false;
-        for column in 0..self.meta.columns.len() {
-            // What is computed of other columns is computed anew when the row is written.
-            let id = usize::from(self.meta.columns[column].id.0);
-            let is_generated = self.meta.table.columns[id].generated.is_some();
-            if !self.has.source[column] || (is_generated && self.has.target[column]) {
-                taken.push(From::Target(target));
-                continue;
-            }
-            let of_source = self.source.cell(column, source)?;
-            let of_target = self.target.cell(column, target)?;
-            if !self.has.target[column] {
-                is_written |= !is_same(&of_source, &of_target);
-                taken.push(From::Source(source));
-                continue;
-            }
-            let of_base = match base {
-                Some(base) if self.has.base[column] => Some(self.base.cell(column, base)?),
-                _ => None,
-            };
-            let is_source_old = of_base
-                .as_ref()
-                .is_some_and(|base| is_same(base, &of_source));
-            if is_source_old || is_same(&of_source, &of_target) {
-                taken.push(From::Target(target));
-                continue;
-            }
-            is_written = true;
-            if of_base
-                .as_ref()
-                .is_some_and(|base| is_same(base, &of_target))
-            {
-                taken.push(From::Source(source));
-                continue;
-            }
-            let cell = Cell {
-                base: of_base.as_ref(),
-                source: &of_source,
-                target: &of_target,
-            };
-            let places = (base, source, target);
-            taken.push(self.resolve(row, column, &cell, places, progress)?);
-        }
-        if is_written {
-            self.rows.push(row);
-            for (cells, from) in self.cells.iter_mut().zip(taken) {
-                cells.push(from);
-            }
-        }
-        Ok(())
-    }
-
-    /// A cell with two new values.
-    fn resolve(
-        &mut self,
-        row: RowId,
-        at: usize,
-        cell: &Cell<'_>,
-        (base, source, target): (Option<usize>, usize, usize),
-        progress: &mut Progress,
-    ) -> Result<From> {
-        let meta = self.meta;
-        let column = &meta.columns[at];
-        let mut conflict = self.conflict(row, "update/update");
-        conflict.column = Some(column.name.clone());
-        conflict.base = base.and_then(|base| self.base.text(column, at, base, &self.format));
-        conflict.source = self.source.text(column, at, source, &self.format);
-        conflict.target = self.target.text(column, at, target, &self.format);
-        let ty = &meta.storage.columns[usize::from(column.id.0)].ty;
-        let resolved = match self.resolvers[at] {
-            Some(how @ Resolver::Latest) => {
-                let (of_source, of_target) = self.times.get(&row).copied().unwrap_or_default();
-                let from = match of_source > of_target {
-                    true => From::Source(source),
-                    false => From::Target(target),
-                };
-                Some((from, how.name().to_owned()))
-            }
-            Some(how) => cell.resolve(how, (&column.name, ty))?.map(|value| {
-                self.resolved[at].push(value);
-                let from = From::Resolved(self.resolved[at].len() - 1);
-                (from, how.name().to_owned())
-            }),
-            None => None,
-        };
-        let resolved = resolved.or_else(|| {
-            let winner = progress.policies.winner()?;
-            let from = match winner {
-                Winner::Source => From::Source(source),
-                Winner::Target => From::Target(target),
-            };
-            Some((from, winner.name()))
-        });
-        conflict.resolution = resolved.as_ref().map(|(_, name)| name.clone());
-        progress.conflict(conflict);
-        Ok(resolved.map_or(From::Target(target), |(from, _)| from))
-    }
-
-    /// The columns of `rows`, as plans have them.
-    fn columns(&self) -> Result<Vec<ArrayRef>> {
-        let mut columns = Vec::with_capacity(self.meta.columns.len());
-        for (at, column) in self.meta.columns.iter().enumerate() {
-            let ty = &self.meta.storage.columns[usize::from(column.id.0)].ty;
-            let resolved = self.resolved[at].iter().map(|datum| datum.to_array(ty));
-            let resolved = resolved.collect::<heliosdb_storage::Result<Vec<ArrayRef>>>()?;
-            let mut arrays: Vec<&dyn Array> = vec![
-                self.source.columns[at].as_ref(),
-                self.target.columns[at].as_ref(),
-            ];
-            arrays.extend(resolved.iter().map(|array| array.as_ref()));
-            let places = self.cells[at].iter().map(|from| match from {
-                From::Source(place) => (0, *place),
-                From::Target(place) => (1, *place),
-                From::Resolved(place) => (2 + place, 0),
-            });
-            let values = interleave(&arrays, &places.collect::<Vec<_>>())?;
-            let field = self.meta.schema.field(at);
-            columns.push(extension::wrapped_as(&values, field.data_type())?);
-        }
-        Ok(columns)
-    }
+    pub written: Vec<(Vec<RowId>, Vec<ArrayRef>)>,
+    /// Those of them that the target has not.
+    pub new: BTreeSet<RowId>,
+    /// `None` for a table that is copied.
+    pub compared: Option<Compared>,
 }
 
 impl Session {
@@ -443,46 +67,23 @@ impl Session {
         let mut work = Vec::new();
         for table in tables {
             self.interrupt.check()?;
-            let compared = match catalogs.copied(table) {
-                Some(copied) => Some(self.copy_table(sides, copied, table)?),
-                None => self.compare_table(sides, catalogs, table, progress)?,
+            let compared = match catalogs.is_copied(table) {
+                true => Some(self.copy_table(sides, table)?),
+                false => self.compare_table(sides, catalogs, table, progress)?,
             };
             work.extend(compared);
         }
         for table in &work {
-            let written: u64 = table
-                .written
-                .iter()
-                .map(|(rows, _)| rows.len() as u64)
-                .sum();
-            progress.report.inserted += table.inserted;
-            progress.report.updated += written.saturating_sub(table.inserted);
+            let written = table.written.iter().map(|(rows, _)| rows.len() as u64);
+            let inserted = table.new.len() as u64;
+            progress.report.inserted += inserted;
+            progress.report.updated += written.sum::<u64>().saturating_sub(inserted);
             progress.report.deleted += table.deleted.len() as u64;
         }
         if progress.is_open() {
             return Ok(());
         }
-        let savepoint = self.transaction()?.savepoint();
-        let written = self.write_tables(work);
-        let checked = written.and_then(|()| self.check_new_constraints(&catalogs.target));
-        if let Err(error) = checked {
-            if !error.code.is_of_class(state::UNIQUE_VIOLATION) {
-                return Err(error);
-            }
-            // The rest of the merge would be undone all the same.
-            self.transaction()?.rollback_to(savepoint);
-            progress.conflict(Conflict {
-                kind: "constraint".to_owned(),
-                object: error.table.clone().unwrap_or_default(),
-                column: error.constraint.clone(),
-                detail: Some(match &error.detail {
-                    Some(detail) => format!("{}: {detail}", error.message),
-                    None => error.message.clone(),
-                }),
-                ..Conflict::default()
-            });
-        }
-        Ok(())
+        self.write_merged(catalogs, work, progress)
     }
 
     /// Tables whose rows the source wrote, and which the target has not got any more, or not there.
@@ -502,7 +103,7 @@ impl Session {
                 .is_some_and(|(before, ours)| retyped(before, ours).is_some());
             if ours.is_some_and(|ours| ours.collection == table.collection && !is_retyped)
                 || there.is_temporary(table.schema)
-                || catalogs.copied(table.oid).is_some()
+                || catalogs.is_copied(table.oid)
             {
                 continue;
             }
@@ -524,8 +125,8 @@ impl Session {
         Ok(())
     }
 
-    /// The rows that were written on the source since the base.
-    fn touched(&self, sides: &Sides, side: State, meta: &TableMeta) -> Result<Vec<RowId>> {
+    /// The rows that were written on a side since the base.
+    fn touched(&self, sides: &Sides, side: State, meta: &TableMeta) -> Result<BTreeSet<RowId>> {
         let engine = self.instance.engine();
         let mut rows = BTreeSet::new();
         for (timeline, from, to) in sides.news(side) {
@@ -533,7 +134,7 @@ impl Session {
                 rows.insert(row?);
             }
         }
-        Ok(rows.into_iter().collect())
+        Ok(rows)
     }
 
     fn compare_table(
@@ -551,34 +152,69 @@ impl Session {
             return Ok(None);
         }
         let mut touched = self.touched(sides, sides.source, &meta)?;
-        let has = Has::new(catalogs, &meta);
-        let is_filled = has.filled.contains(&true);
-        if touched.is_empty() && !is_filled {
+        let has = Sided {
+            source: is_there(&columns_in(&catalogs.source, &meta)),
+            target: is_there(&columns_in(&catalogs.target, &meta)),
+        };
+        let first = self.first_values(&catalog, &meta, &has)?;
+        let free = columns_in(&catalogs.target, &meta);
+        let is_new = |at: &usize| has.source[*at] && !has.target[*at];
+        let unfilled = (0..first.len()).filter(is_new).filter(|at| {
+            free[*at] == Some(false) && !matches!(first[*at], First::Value(Datum::Null))
+        });
+        let unfilled: Vec<ColumnId> = unfilled.map(|at| meta.columns[at].id).collect();
+        let is_computed = |at: usize| {
+            let id = usize::from(meta.columns[at].id.0);
+            first[at] == First::Fresh || meta.table.columns[id].generated.is_some()
+        };
+        let fills = !unfilled.is_empty() || (0..first.len()).filter(is_new).any(is_computed);
+        if touched.is_empty() && !fills {
             return Ok(None);
         }
         self.lock_table(meta.id(), TableLockMode::RowExclusive)?;
-        if is_filled {
+        self.check_merge_privileges(&catalogs.source, &catalog, &meta)?;
+        let engine = self.instance.engine().clone();
+        if fills {
             let latest = State {
                 timeline: sides.target,
                 ts: self.transaction()?.latest_view().ts(),
             };
             touched.extend(self.touched(sides, latest, &meta)?);
-            touched.sort_unstable();
-            touched.dedup();
+            touched.extend(self.unfilled_rows(&meta, unfilled)?);
         }
-        let (_, catalog) = self.write_view()?;
-        let meta = catalog.table_meta(table)?;
-        self.check_merge_privileges(&catalogs.source, &catalog, &meta)?;
-        let target =
-            self.with_state(|session, state| session.write_target(state, &catalog, table))?;
-        let engine = self.instance.engine().clone();
-        let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
+        let target = self.as_role(meta.table.owner, |session| {
+            session.with_state(|session, state| session.write_target(state, &catalog, table))
+        })?;
+        let base = |known: &Known| Base {
+            view: known.view.clone(),
+            has: is_there(&columns_in(&known.catalog, &meta)),
+        };
+        let brought = catalogs.brought.iter();
+        let brought = brought.map(|(before, after)| (base(before), base(after)));
+        let compared = Compared {
+            name: qualified(&catalog, &meta),
+            key: key_of(&catalog, &meta),
+            resolvers: (progress.policies).of_table(&catalog, &self.info.search_path(), &meta),
+            format: self.info.format(),
+            bases: catalogs.bases.iter().map(base).collect(),
+            grounds: catalogs.grounds.iter().map(base).collect(),
+            brought: brought.collect(),
+            source: sides.source.view(&engine)?,
+            has,
+            first,
+            fills,
+            lost: sides.rows_of_lost(&engine, meta.id())?,
+            meta: meta.clone(),
+        };
         let mut work = TableWork {
             target,
+            storage: meta.with_indexes_of(&catalogs.target)?,
             deleted: Vec::new(),
             written: Vec::new(),
-            inserted: 0,
+            new: BTreeSet::new(),
+            compared: None,
         };
+        let touched: Vec<RowId> = touched.into_iter().collect();
         for rows in touched.chunks(CHUNK_ROWS) {
             self.interrupt.check()?;
             let wait = self.lock_wait();
@@ -587,213 +223,153 @@ impl Session {
                 transaction.lock_row(meta.id(), *row, RowLockMode::Update, wait)?;
             }
             let latest = self.transaction()?.latest_view();
-            let search_path = self.info.search_path();
-            let mut comparison = Comparison {
-                meta: &meta,
-                name: qualified(&catalog, &meta),
-                key: key_of(&catalog, &meta),
-                resolvers: progress.policies.of_table(&catalog, &search_path, &meta),
-                format: self.info.format(),
-                base: Images::read(&base, &meta, rows)?,
-                source: Images::read(&source, &meta, rows)?,
-                target: Images::read(&latest, &meta, rows)?,
-                has: has.clone(),
-                times: HashMap::new(),
-                rows: Vec::new(),
-                cells: vec![Vec::new(); meta.columns.len()],
-                resolved: vec![Vec::new(); meta.columns.len()],
-                deleted: Vec::new(),
-                inserted: 0,
-            };
-            if comparison.resolvers.contains(&Some(Resolver::Latest)) {
-                for row in rows {
-                    let times = (
-                        source.row_ts(meta.id(), *row)?,
-                        latest.row_ts(meta.id(), *row)?,
-                    );
-                    comparison.times.insert(*row, times);
-                }
-            }
+            let mut comparison = Comparison::of(&compared, &latest, rows)?;
             for row in rows {
                 comparison.row(*row, progress)?;
             }
-            work.inserted += comparison.inserted;
-            let columns = comparison.columns()?;
             work.deleted.append(&mut comparison.deleted);
+            work.new.append(&mut comparison.new);
             if !comparison.rows.is_empty() {
+                let columns = self.columns_of(&work.target, &comparison)?;
                 work.written.push((comparison.rows, columns));
             }
         }
-        self.resolve_keys(&catalog, &mut work, progress)?;
+        work.compared = Some(compared);
+        self.resolve_keys(&mut work, progress)?;
         Ok(Some(work))
     }
 
+    /// What rows have in columns that came to them later, by column.
+    fn first_values(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        meta: &TableMeta,
+        has: &Sided,
+    ) -> Result<Vec<First>> {
+        let mut first = Vec::with_capacity(meta.columns.len());
+        for (at, column) in meta.columns.iter().enumerate() {
+            let value = missing(meta, at)?;
+            let defined = &meta.table.columns[usize::from(column.id.0)];
+            let is_of_one = has.source[at] != has.target[at];
+            // A constant would be recorded.
+            let default = match is_of_one && value == Datum::Null {
+                true => default_expression(defined)?,
+                false => None,
+            };
+            let is_fresh = match default {
+                Some(default) => self.is_volatile_default(catalog, meta, default)?,
+                None => false,
+            };
+            first.push(match is_fresh {
+                true => First::Fresh,
+                false => First::Value(value),
+            });
+        }
+        Ok(first)
+    }
+
+    fn is_volatile_default(
+        &mut self,
+        catalog: &Arc<CatalogSnapshot>,
+        meta: &TableMeta,
+        default: sqlparser::ast::Expr,
+    ) -> Result<bool> {
+        self.as_role(meta.table.owner, |session| {
+            session.with_state(|session, state| {
+                let (info, what) = (&session.info, "DEFAULT expressions");
+                let exprs = vec![default];
+                let exprs = Expressions::plan_stored(state, catalog, info, &[], exprs, what)?;
+                Ok(exprs.is_volatile())
+            })
+        })
+    }
+
+    /// The rows of the target that hold nothing in a column, of those in which rows begin with something, and whose
+    /// place was free when they were written.
+    fn unfilled_rows(&mut self, meta: &TableMeta, columns: Vec<ColumnId>) -> Result<Vec<RowId>> {
+        let mut found = Vec::new();
+        if columns.is_empty() {
+            return Ok(found);
+        }
+        let request = ScanRequest {
+            row_id: true,
+            ..ScanRequest::columns(columns)
+        };
+        let view = self.transaction()?.latest_view();
+        let scans = view.scan(meta.storage.clone(), request)?;
+        for batch in scans.into_iter().flatten() {
+            self.interrupt.check()?;
+            let batch = batch?;
+            let (ids, columns) = with_ids(batch.columns())?;
+            let rows = ids.into_iter().enumerate();
+            let unfilled = rows.filter(|(at, _)| columns.iter().any(|c| c.is_null(*at)));
+            found.extend(unfilled.map(|(_, row)| row));
+        }
+        Ok(found)
+    }
+
+    /// What is written of compared rows, with what is worked out for each of them.
+    pub(super) fn columns_of(
+        &mut self,
+        target: &WriteTarget,
+        comparison: &Comparison<'_>,
+    ) -> Result<Vec<ArrayRef>> {
+        let (meta, format) = (&target.meta, self.info.format());
+        self.as_role(meta.table.owner, |session| {
+            session.with_state(|_, state| {
+                let mut fresh = vec![None; meta.columns.len()];
+                for (at, count) in comparison.fresh.iter().enumerate() {
+                    let Some(which) = target.default_of(at).filter(|_| *count > 0) else {
+                        continue;
+                    };
+                    let program = target.defaults.program(state, &[])?;
+                    let rows = crate::dml::rows_without_columns(*count);
+                    let values = program.run_one(which, &rows)?;
+                    let (column, field) = (&meta.columns[at], meta.schema.field(at));
+                    let ty = field.data_type();
+                    let values = crate::dml::assign::to_column(&values, column, ty, &format)?;
+                    fresh[at] = Some(extension::unwrapped(&values));
+                }
+                let mut columns = comparison.columns(&fresh)?;
+                let mut programs = Programs::new();
+                let generated = &target.generated;
+                generated.fill(state, &mut programs, meta, &mut columns, None, &format)?;
+                Ok(columns)
+            })
+        })
+    }
+
     /// All rows of a table that is new on the target, or has no rows there yet.
-    fn copy_table(&mut self, sides: &Sides, copied: &Copied, table: u32) -> Result<TableWork> {
+    fn copy_table(&mut self, sides: &Sides, table: u32) -> Result<TableWork> {
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
-        let target =
-            self.with_state(|session, state| session.write_target(state, &catalog, table))?;
+        let target = self.as_role(meta.table.owner, |session| {
+            session.with_state(|session, state| session.write_target(state, &catalog, table))
+        })?;
         let mut work = TableWork {
             target,
+            storage: meta.clone(),
             deleted: Vec::new(),
             written: Vec::new(),
-            inserted: 0,
+            new: BTreeSet::new(),
+            compared: None,
         };
-        if !copied.has_rows {
-            return Ok(work);
-        }
         let view = sides.source.view(self.instance.engine())?;
         let request = ScanRequest {
             row_id: true,
             ..ScanRequest::columns(meta.all_columns())
         };
-        for batch in view
-            .scan(meta.storage.clone(), request)?
-            .into_iter()
-            .flatten()
-        {
+        let scans = view.scan(meta.storage.clone(), request)?;
+        for batch in scans.into_iter().flatten() {
             self.interrupt.check()?;
             let batch = batch?;
-            let Some((ids, columns)) = batch.columns().split_last() else {
-                continue;
-            };
-            let ids = ids.as_any().downcast_ref::<UInt64Array>();
-            let ids = ids.ok_or_else(|| SqlError::internal("row ids of another type"))?;
-            let rows: Vec<RowId> = ids.values().iter().map(|id| RowId(*id)).collect();
+            let (rows, columns) = with_ids(batch.columns())?;
             let columns = columns.iter().zip(meta.schema.fields());
             let columns = columns.map(|(values, f)| extension::wrapped_as(values, f.data_type()));
-            work.inserted += rows.len() as u64;
+            work.new.extend(rows.iter().copied());
             work.written.push((rows, columns.collect::<Result<_>>()?));
         }
         Ok(work)
-    }
-
-    /// Keys of unique indexes that a row of the target has, which is not among those that are written.
-    fn resolve_keys(
-        &mut self,
-        catalog: &CatalogSnapshot,
-        work: &mut TableWork,
-        progress: &mut Progress,
-    ) -> Result<()> {
-        let meta = work.target.meta.clone();
-        let mut ours: BTreeSet<RowId> = work.deleted.iter().copied().collect();
-        ours.extend(work.written.iter().flat_map(|(rows, _)| rows).copied());
-        let latest = self.transaction()?.latest_view();
-        let (mut gone, mut dropped) = (BTreeSet::new(), BTreeSet::new());
-        for (index, storage) in meta.indexes.iter().zip(&meta.storage.indexes) {
-            if !index.unique || !index.is_plain() {
-                continue;
-            }
-            let types = key_types(&meta.storage, storage)?;
-            let places: Vec<usize> = index
-                .columns
-                .iter()
-                .filter_map(|part| meta.position(ColumnId(part.column)))
-                .collect();
-            for (rows, columns) in &work.written {
-                let keys: Vec<ArrayRef> = places
-                    .iter()
-                    .map(|place| extension::unwrapped(&columns[*place]))
-                    .collect();
-                for (at, row) in rows.iter().enumerate() {
-                    if keys.iter().any(|column| column.is_null(at)) {
-                        continue;
-                    }
-                    let key = keys.iter().map(|c| Datum::from_array(c.as_ref(), at));
-                    let key = key.collect::<heliosdb_storage::Result<Vec<_>>>()?;
-                    let Some(other) = latest.unique_row(storage, &types, &key)? else {
-                        continue;
-                    };
-                    if other == *row || ours.contains(&other) {
-                        continue;
-                    }
-                    let winner = progress.policies.winner();
-                    let format = self.info.format();
-                    let shown = places.iter().zip(&keys).map(|(place, values)| {
-                        let column = &meta.columns[*place];
-                        let ty = column.ty.arrow_typmod(column.typmod);
-                        let mut text = String::new();
-                        if let Ok(values) = extension::wrapped_as(values, &ty) {
-                            encode_text(values.as_ref(), at, &column.ty, &format, &mut text);
-                        }
-                        format!("{}={text}", column.name)
-                    });
-                    progress.conflict(Conflict {
-                        kind: "unique".to_owned(),
-                        object: qualified(catalog, &meta),
-                        row: Some(row.0),
-                        key: Some(shown.collect::<Vec<_>>().join(", ")),
-                        column: None,
-                        detail: Some(format!("another row has this key of \"{}\"", index.name)),
-                        resolution: winner.map(Winner::name),
-                        ..Conflict::default()
-                    });
-                    match winner {
-                        Some(Winner::Source) => gone.insert(other),
-                        Some(Winner::Target) => dropped.insert(*row),
-                        None => false,
-                    };
-                }
-            }
-        }
-        let wait = self.lock_wait();
-        for row in &gone {
-            let transaction = self.transaction()?;
-            transaction.lock_row(meta.id(), *row, RowLockMode::Update, wait)?;
-        }
-        // Others may have taken the key away from the row before it was locked.
-        let latest = self.transaction()?.latest_view();
-        let images = Images::read(&latest, &meta, &gone.iter().copied().collect::<Vec<_>>())?;
-        gone.retain(|row| images.places.contains_key(row));
-        work.deleted.extend(gone);
-        if !dropped.is_empty() {
-            for (rows, columns) in &mut work.written {
-                let kept: Vec<bool> = rows.iter().map(|row| !dropped.contains(row)).collect();
-                let mask = arrow::array::BooleanArray::from(kept);
-                for column in columns.iter_mut() {
-                    *column = arrow::compute::filter(column.as_ref(), &mask)?;
-                }
-                rows.retain(|row| !dropped.contains(row));
-            }
-            work.written.retain(|(rows, _)| !rows.is_empty());
-        }
-        Ok(())
-    }
-
-    fn write_tables(&mut self, work: Vec<TableWork>) -> Result<()> {
-        self.transaction()?.begin_statement();
-        let (_, catalog) = self.write_view()?;
-        self.with_state(|session, state| {
-            let mut writer = Writer::merging(session, catalog);
-            for table in &work {
-                writer.delete(session, &table.target, &table.deleted)?;
-            }
-            for table in work {
-                if table.written.is_empty() {
-                    continue;
-                }
-                let rows: Vec<RowId> = table
-                    .written
-                    .iter()
-                    .flat_map(|(rows, _)| rows)
-                    .copied()
-                    .collect();
-                let columns = (0..table.target.meta.columns.len()).map(|at| {
-                    let chunks = table
-                        .written
-                        .iter()
-                        .map(|(_, columns)| columns[at].as_ref());
-                    arrow::compute::concat(&chunks.collect::<Vec<_>>()).map_err(SqlError::from)
-                });
-                let columns = columns.collect::<Result<Vec<_>>>()?;
-                let count = rows.len();
-                let batch =
-                    writer.check_rows(session, state, &table.target, (columns, count), None)?;
-                writer.put(session, &table.target, &rows, &batch)?;
-            }
-            writer.finish(session, state)
-        })
     }
 
     /// Who merges has to have what reads the rows there and writes them here, on whole tables.
@@ -825,6 +401,20 @@ impl Session {
             )),
         }
     }
+}
+
+/// The columns of a batch that has row ids in its last one, and those.
+fn with_ids(columns: &[ArrayRef]) -> Result<(Vec<RowId>, &[ArrayRef])> {
+    let Some((ids, columns)) = columns.split_last() else {
+        return Err(SqlError::internal("rows without ids"));
+    };
+    let ids = ids.as_any().downcast_ref::<UInt64Array>();
+    let ids = ids.ok_or_else(|| SqlError::internal("row ids of another type"))?;
+    Ok((ids.values().iter().map(|id| RowId(*id)).collect(), columns))
+}
+
+fn is_there(columns: &[Option<bool>]) -> Vec<bool> {
+    columns.iter().map(|c| *c == Some(true)).collect()
 }
 
 pub(super) fn qualified(catalog: &CatalogSnapshot, meta: &TableMeta) -> String {

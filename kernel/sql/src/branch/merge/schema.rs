@@ -3,27 +3,27 @@
 //! Oids are never given twice on whichever branches, so an object is the same where its oid is, and one that
 //! only the source has is new. An object that both changed is a conflict, but for a table: its columns are merged
 //! one by one and field by field, and places of columns are never given twice either
-//! ([`columns_elsewhere`](crate::ddl)). Roles, and rights on the database, are of no branch. Temporary
+//! (ADD COLUMN leaves free what others have). Roles, and rights on the database, are of no branch. Temporary
 //! objects are their sessions'.
 //!
-//! 1. What is merged is whole ([`first_gap`]): everything that an object needs is there, and no name is given
+//! 1. What is merged is whole ([`gaps`](super::gaps)): everything that an object needs is there, and no name is given
 //!    twice. Else there is a conflict.
 //! 2. Conflicts of definitions have no resolution: nobody's table wins.
 //! 3. A table that is dropped or rewritten on one side, and whose rows the other side wrote, is a conflict.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use heliosdb_plugin_host::services::Conflict;
-use heliosdb_storage::TableLockMode;
-use heliosdb_storage::ids::CollectionId;
+use heliosdb_storage::{ReadView, TableLockMode};
 use serde_json::{Map, Value};
 
+use super::gaps::first_gap;
 use super::{Progress, Sides, State};
+use crate::branch::lineage::settled;
 use crate::catalog::model::*;
 use crate::catalog::store::{self, Change, Row};
 use crate::catalog::{CatalogSnapshot, Oid};
-use crate::ddl::constraint::Fill;
 use crate::error::Result;
 use crate::names::is_temporary_schema;
 use crate::session::Session;
@@ -31,24 +31,35 @@ use crate::session::Session;
 /// What the tables of a merge are.
 pub(super) struct Catalogs {
     pub source: Arc<CatalogSnapshot>,
+    /// What the bases say, taken together.
     pub base: Arc<CatalogSnapshot>,
     /// Before anything was brought.
     pub target: Arc<CatalogSnapshot>,
-    copied: BTreeMap<Oid, Copied>,
+    pub bases: Vec<Known>,
+    pub grounds: Vec<Known>,
+    /// Before and after each commit that brought something of branches that are gone.
+    pub brought: Vec<(Known, Known)>,
+    /// Tables whose rows are new as a whole.
+    copied: BTreeSet<Oid>,
+    /// Tables that storage does not know as they are yet, and indexes of theirs, and their collections, that are
+    /// to be filled when the rows are there.
+    pub redefined: BTreeSet<Oid>,
+    pub unfilled: Vec<(Oid, u32)>,
 }
 
-/// A table whose rows are new as a whole.
-pub(super) struct Copied {
-    pub has_rows: bool,
+/// A state of the past.
+pub(super) struct Known {
+    pub view: ReadView,
+    pub catalog: Arc<CatalogSnapshot>,
 }
 
 impl Catalogs {
-    pub fn copied(&self, table: Oid) -> Option<&Copied> {
-        self.copied.get(&table)
+    pub fn is_copied(&self, table: Oid) -> bool {
+        self.copied.contains(&table)
     }
 }
 
-fn conflict(object: String, detail: impl Into<String>) -> Conflict {
+pub(super) fn conflict(object: String, detail: impl Into<String>) -> Conflict {
     Conflict {
         kind: "definition".to_owned(),
         object,
@@ -65,37 +76,74 @@ impl Session {
         progress: &mut Progress,
     ) -> Result<Catalogs> {
         let engine = self.instance.engine().clone();
-        let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
-        let mut catalogs = Catalogs {
-            source: self.instance.catalog(&source)?,
-            base: self.instance.catalog(&base)?,
-            target: self.write_view()?.1,
-            copied: BTreeMap::new(),
+        let source = sides.source.view(&engine)?;
+        let one = |state: State| -> Result<Known> {
+            let view = state.view(&engine)?;
+            let catalog = self.instance.catalog(&view)?;
+            Ok(Known { view, catalog })
         };
-        if store::version(&base)? == store::version(&source)? {
+        let known = |states: &[State]| -> Result<Vec<Known>> {
+            states.iter().map(|state| one(*state)).collect()
+        };
+        let brought = sides.lost.iter();
+        let brought = brought.map(|lost| Ok((one(lost.before())?, one(lost.after)?)));
+        let brought = brought.collect::<Result<Vec<_>>>()?;
+        let (bases, grounds) = (known(&sides.common.bases)?, known(&sides.common.grounds)?);
+        let of_source = self.instance.catalog(&source)?;
+        let mut is_same = true;
+        for base in &bases {
+            is_same &= store::version(&base.view)? == store::version(&source)?;
+        }
+        let here = self.write_view()?.1;
+        let mut catalogs = Catalogs {
+            base: match bases.first() {
+                Some(base) => base.catalog.clone(),
+                None => of_source.clone(),
+            },
+            source: of_source,
+            target: here.clone(),
+            bases,
+            grounds,
+            brought,
+            copied: BTreeSet::new(),
+            redefined: BTreeSet::new(),
+            unfilled: Vec::new(),
+        };
+        if is_same {
             return Ok(catalogs);
         }
         let target = self.transaction()?.latest_view();
-        let before = catalogs.base.clone();
         let there = catalogs.source.clone();
-        let (_, here) = self.write_view()?;
-        catalogs.target = here.clone();
+        let mut unsettled = BTreeSet::new();
+        let mut base = settled_rows(&catalogs, &mut unsettled)?;
+        let lost = sides.keys_of_lost(&engine, (store::CATALOG, store::CATALOG))?;
+        settle_lost(&catalogs, &mut base, &mut unsettled, lost)?;
+        if catalogs.bases.len() > 1 {
+            let base = store::from_rows(&base)?.with_roles_of(&there);
+            catalogs.base = Arc::new(base);
+        }
+        let before = catalogs.base.clone();
         let known = [before.as_ref(), there.as_ref(), here.as_ref()];
-        let rows = [&base, &source, &target].map(store::rows);
-        let [base, source, target] = rows;
-        let (base, source, target) = (base?, source?, target?);
+        let (source, target) = (store::rows(&source)?, store::rows(&target)?);
         let mut changes = Vec::new();
-        let keys: BTreeSet<&Vec<u8>> = base.keys().chain(source.keys()).collect();
+        let keys = base.keys().chain(source.keys()).chain(&unsettled);
+        let keys: BTreeSet<&Vec<u8>> = keys.filter(|key| *key != store::VERSION_KEY).collect();
         for key in keys {
             let (of_base, of_source) = (base.get(key), source.get(key));
             let of_target = target.get(key);
-            if of_base == of_source || of_source == of_target {
+            let is_unsettled = unsettled.contains(key);
+            if (of_base == of_source && !is_unsettled) || of_source == of_target {
                 continue;
             }
-            let Some(row) = store::row(key, of_source.or(of_base))? else {
+            let Some(row) = store::row(key, of_source.or(of_base).or(of_target))? else {
                 continue;
             };
-            if is_passed_over(&row, &known) {
+            if is_passed_over(&row, &known) || is_extension_of(&here, &row, of_target) {
+                continue;
+            }
+            if is_unsettled {
+                let what = "the branches differ, and what they had in common is not known any more";
+                progress.conflict(conflict(name_of(&row, &known), what));
                 continue;
             }
             if of_base == of_target {
@@ -120,7 +168,7 @@ impl Session {
             return Ok(catalogs);
         }
         let merged = store::with_changes(&here, &changes);
-        if let Some(gap) = first_gap(&merged) {
+        if let Some(gap) = first_gap(&merged, &known)? {
             progress.conflict(gap);
             return Ok(catalogs);
         }
@@ -182,11 +230,40 @@ impl Session {
         for change in &changes {
             progress.report.definitions.push(told(change, here));
         }
+        let mut changes = changes;
+        let merged = store::with_changes(here, &changes);
+        for table in merged.tables() {
+            let before = here.table(table.oid);
+            if before.is_none_or(|before| before.collection == table.collection) {
+                continue;
+            }
+            // The target's own indexes have entries of rows that are gone.
+            for index in merged.indexes_of(table.oid) {
+                let known = here.index(index.oid);
+                if known.is_some_and(|known| known.collection == index.collection) {
+                    let index = Index {
+                        collection: self.instance.allocate_collection()?.0,
+                        ..index.as_ref().clone()
+                    };
+                    changes.push(Change::Put(Object::Index(Arc::new(index))));
+                }
+            }
+        }
         let merged = self.put_catalog(here, changes)?;
         let mut redefined = BTreeSet::new();
         for table in here.tables() {
             let now = merged.table(table.oid);
             if now.is_none_or(|now| now.collection != table.collection) {
+                // Who writes there looks up this table's rows where they were.
+                for related in here
+                    .related_tables(table.oid)
+                    .filter(|oid| *oid != table.oid)
+                {
+                    if let Some(related) = here.table(related) {
+                        let mode = TableLockMode::ShareRowExclusive;
+                        self.lock_table(related.collection_id(), mode)?;
+                    }
+                }
                 let gone = table.collection_id();
                 self.lock_table(gone, TableLockMode::AccessExclusive)?;
                 self.transaction()?.drop_collection(gone)?;
@@ -196,7 +273,7 @@ impl Session {
             let before = here.table(table.oid);
             if before.is_none_or(|before| before.collection != table.collection) {
                 self.define_storage(&merged, table.oid)?;
-                catalogs.copied.insert(table.oid, Copied { has_rows: true });
+                catalogs.copied.insert(table.oid);
                 continue;
             }
             let is_same = here.indexes_of(table.oid).eq(merged.indexes_of(table.oid))
@@ -218,46 +295,88 @@ impl Session {
             for index in merged.indexes_of(oid) {
                 let known = here.index(index.oid);
                 if known.is_none_or(|known| known.collection != index.collection) {
-                    let collection = CollectionId(index.collection);
-                    self.fill_index(&merged, oid, collection, Fill::Locked)?;
+                    catalogs.unfilled.push((oid, index.collection));
                 }
             }
-            self.define_storage(&merged, oid)?;
+            // Without those that are filled later.
+            let filled = merged.table_meta(oid)?.with_indexes_of(here)?;
+            self.transaction()?.define_table(&filled.storage)?;
+            catalogs.redefined.insert(oid);
         }
         Ok(())
     }
+}
 
-    /// Looks at rows of the target by what the source demands of them since.
-    pub(super) fn check_new_constraints(&mut self, before: &CatalogSnapshot) -> Result<()> {
-        let (_, catalog) = self.write_view()?;
-        let constraints: Vec<Arc<Constraint>> = catalog
-            .constraints()
-            .filter(|c| c.validated && before.table(c.table).is_some())
-            .filter(|c| before.constraint(c.oid).is_none_or(|old| !old.validated))
-            .cloned()
-            .collect();
-        for constraint in constraints {
-            self.check_existing_rows(&catalog, &constraint)?;
+/// What both had of rows of the catalog from branches that are gone, where it was the same on both sides. The row of a
+/// table that was not is as the bases have it: it is merged field by field.
+fn settle_lost(
+    catalogs: &Catalogs,
+    base: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    unsettled: &mut BTreeSet<Vec<u8>>,
+    lost: BTreeMap<Vec<u8>, Vec<usize>>,
+) -> Result<()> {
+    for (key, places) in lost {
+        if key == store::VERSION_KEY {
+            continue;
         }
-        let tables: Vec<Arc<Table>> = catalog.tables().cloned().collect();
-        for table in tables {
-            let Some(old) = before.table(table.oid) else {
-                continue;
-            };
-            let places: Vec<u16> = table
-                .live_columns()
-                .filter(|(id, column)| {
-                    column.not_null && old.column_at(id.0).is_none_or(|old| !old.not_null)
-                })
-                .map(|(id, _)| id.0)
-                .collect();
-            if !places.is_empty() {
-                let mut same = table.as_ref().clone();
-                self.make_not_null(&catalog, &mut same, &places, true)?;
+        let mut values = Vec::new();
+        for place in places {
+            let (_, after) = &catalogs.brought[place];
+            values.push(after.view.get(store::CATALOG, &key)?);
+        }
+        let known = values.iter().flatten().next();
+        match settled(&values, &[], PartialEq::eq) {
+            Some(Some(value)) => {
+                base.insert(key, value.clone());
+            }
+            Some(None) => {
+                base.remove(&key);
+            }
+            None => match store::row(&key, known)? {
+                Some(Row::Object(Object::Table(_))) => {}
+                _ => {
+                    unsettled.insert(key);
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// What the bases say of each row of the catalog. `unsettled` are those that two of them changed.
+fn settled_rows(
+    catalogs: &Catalogs,
+    unsettled: &mut BTreeSet<Vec<u8>>,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let rows = |known: &[Known]| -> Result<Vec<BTreeMap<Vec<u8>, Vec<u8>>>> {
+        known.iter().map(|known| store::rows(&known.view)).collect()
+    };
+    let (bases, grounds) = (rows(&catalogs.bases)?, rows(&catalogs.grounds)?);
+    let Some((newest, others)) = bases.split_first() else {
+        return Ok(BTreeMap::new());
+    };
+    let mut settled_rows = newest.clone();
+    if others.is_empty() {
+        return Ok(settled_rows);
+    }
+    let keys: BTreeSet<&Vec<u8>> = bases.iter().flat_map(BTreeMap::keys).collect();
+    for key in keys {
+        let of = |rows: &[BTreeMap<Vec<u8>, Vec<u8>>]| -> Vec<Option<Vec<u8>>> {
+            rows.iter().map(|rows| rows.get(key).cloned()).collect()
+        };
+        match settled(&of(&bases), &of(&grounds), PartialEq::eq) {
+            Some(Some(value)) => {
+                settled_rows.insert(key.clone(), value.clone());
+            }
+            Some(None) => {
+                settled_rows.remove(key);
+            }
+            None => {
+                unsettled.insert(key.clone());
             }
         }
-        Ok(())
     }
+    Ok(settled_rows)
 }
 
 /// A column of the table before that is dropped now, while there is a new one of its name.
@@ -268,6 +387,23 @@ pub(in crate::branch) fn retyped<'a>(before: &'a Table, merged: &Table) -> Optio
     });
     let found = dropped.find(|(_, column)| merged.column(&column.name).is_some());
     found.map(|(_, column)| column)
+}
+
+/// An extension that the target has by another oid, the same in everything else. Nothing names it by its oid.
+fn is_extension_of(here: &CatalogSnapshot, row: &Row, of_target: Option<&Vec<u8>>) -> bool {
+    let Row::Object(Object::Extension(theirs)) = row else {
+        return false;
+    };
+    let ours = here.extension(&theirs.name);
+    let ours = ours.filter(|ours| of_target.is_none() && ours.oid != theirs.oid);
+    ours.is_some_and(|ours| {
+        let same = Extension {
+            oid: ours.oid,
+            owner: ours.owner,
+            ..theirs.as_ref().clone()
+        };
+        same == **ours
+    })
 }
 
 /// What is of no branch, or of a session.
@@ -435,126 +571,6 @@ fn merge_fields(
         }
     }
     Some(merged)
-}
-
-/// The first thing that a catalog lacks, or has twice.
-fn first_gap(catalog: &CatalogSnapshot) -> Option<Conflict> {
-    let has_column = |table: Oid, column: ColumnId16| {
-        let table = catalog.table(table);
-        let column = table.and_then(|table| table.column_at(column));
-        column.is_some_and(|column| !column.dropped)
-    };
-    let gone = |what: String| Some(conflict(what, "something that it needs is not there"));
-    let twice = |what: String| Some(conflict(what, "both branches gave this name"));
-    let mut names: HashMap<(Oid, &str), Oid> = HashMap::new();
-    let relations = (catalog.tables().map(|o| (o.schema, &o.name, o.oid)))
-        .chain(catalog.indexes().map(|o| (o.schema, &o.name, o.oid)))
-        .chain(catalog.sequences().map(|o| (o.schema, &o.name, o.oid)))
-        .chain(catalog.views().map(|o| (o.schema, &o.name, o.oid)));
-    for (schema, name, oid) in relations {
-        if catalog.schema(schema).is_none() {
-            return gone(format!("relation {name}"));
-        }
-        if names.insert((schema, name), oid).is_some() {
-            return twice(format!("relation {name}"));
-        }
-    }
-    let mut schemas = BTreeSet::new();
-    for schema in catalog.schemas() {
-        if !schemas.insert(&schema.name) {
-            return twice(format!("schema {}", schema.name));
-        }
-    }
-    let mut types = BTreeSet::new();
-    for ty in catalog.types().iter() {
-        if !types.insert((ty.schema, &ty.name)) {
-            return twice(format!("type {}", ty.name));
-        }
-    }
-    for table in catalog.tables() {
-        let mut columns = BTreeSet::new();
-        for (_, column) in table.live_columns() {
-            if !columns.insert(&column.name) {
-                return twice(format!("column {} of table {}", column.name, table.name));
-            }
-            let has_type = column.type_oid < FIRST_USER_OID
-                || column.extension_type.is_some()
-                || catalog.pg_type(column.type_oid).is_some();
-            let sequences = column.identity.iter().map(|identity| &identity.sequence);
-            let mut sequences = sequences.chain(&column.default_sequences);
-            if !has_type || sequences.any(|sequence| catalog.sequence(*sequence).is_none()) {
-                return gone(format!("column {} of table {}", column.name, table.name));
-            }
-        }
-        let keys = catalog.constraints_of(table.oid);
-        let keys = keys.filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey { .. }));
-        if keys.count() > 1 {
-            return twice(format!("the primary key of table {}", table.name));
-        }
-        let mut constraints = BTreeSet::new();
-        for constraint in catalog.constraints_of(table.oid) {
-            if !constraints.insert(&constraint.name) {
-                return twice(format!("constraint {}", constraint.name));
-            }
-        }
-    }
-    for constraint in catalog.constraints() {
-        let columns = constraint.columns().iter();
-        let mut columns = columns.map(|column| has_column(constraint.table, *column));
-        let mut is_whole = columns.all(|there| there);
-        is_whole &= catalog.table(constraint.table).is_some();
-        match &constraint.kind {
-            ConstraintKind::PrimaryKey { index, .. } | ConstraintKind::Unique { index, .. } => {
-                is_whole &= catalog.index(*index).is_some();
-            }
-            ConstraintKind::ForeignKey(key) => {
-                is_whole &= catalog.index(key.referenced_index).is_some();
-                let mut columns = key.referenced_columns.iter();
-                is_whole &= columns.all(|column| has_column(key.referenced_table, *column));
-            }
-            ConstraintKind::Plugin(plugin) => {
-                is_whole &= plugin.depends_on.iter().all(|oid| catalog.has(*oid));
-            }
-            ConstraintKind::Check { .. } => {}
-        }
-        if !is_whole {
-            return gone(format!("constraint {}", constraint.name));
-        }
-    }
-    for index in catalog.indexes() {
-        let keys = index.columns.iter().map(|part| part.column);
-        let keys = keys.filter(|column| *column < EXPRESSION);
-        let expressions = index.expressions.iter().chain(&index.predicate);
-        let read = expressions.flat_map(|e| e.columns.iter().copied());
-        let mut columns = keys.chain(read).chain(index.included.iter().copied());
-        if catalog.table(index.table).is_none()
-            || !columns.all(|column| has_column(index.table, column))
-        {
-            return gone(format!("index {}", index.name));
-        }
-    }
-    for sequence in catalog.sequences() {
-        if let Some(owner) = sequence.owned_by
-            && !has_column(owner.table, owner.column)
-        {
-            return gone(format!("sequence {}", sequence.name));
-        }
-    }
-    for view in catalog.views() {
-        let is_whole = view.depends_on.iter().all(|needed| match needed.column {
-            Some(column) if catalog.table(needed.oid).is_some() => has_column(needed.oid, column),
-            _ => needed.oid < FIRST_USER_OID || catalog.has(needed.oid),
-        });
-        if !is_whole {
-            return gone(format!("view {}", view.name));
-        }
-    }
-    for object in catalog.plugin_objects() {
-        if !object.depends_on.iter().all(|oid| catalog.has(*oid)) {
-            return gone(format!("{} {}", object.class, object.name));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

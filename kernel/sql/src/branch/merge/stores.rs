@@ -9,15 +9,20 @@ use heliosdb_plugin_host::services::Conflict;
 use heliosdb_plugin_host::store::{self, StoreInfo, StoreState};
 use heliosdb_storage::{Changes, ReadView};
 
-use super::{Progress, Sides};
-use crate::error::Result;
+use super::{Progress, Sides, State};
+use crate::branch::lineage::settled;
+use crate::error::{Result, SqlError};
 use crate::session::Session;
 
 impl Session {
     /// Brings what the source wrote into stores since the base.
     pub(super) fn merge_stores(&mut self, sides: &Sides, progress: &mut Progress) -> Result<()> {
         let engine = self.instance.engine().clone();
-        let (base, source) = (sides.base.view(&engine)?, sides.source.view(&engine)?);
+        let source = sides.source.view(&engine)?;
+        let views = |states: &[State]| -> Result<Vec<ReadView>> {
+            states.iter().map(|state| state.view(&engine)).collect()
+        };
+        let (bases, grounds) = (views(&sides.common.bases)?, views(&sides.common.grounds)?);
         for from in store::stores(&source)?.into_iter() {
             if from.state != StoreState::Live {
                 continue;
@@ -47,18 +52,43 @@ impl Session {
                 progress.conflict(of_store(&from, None, "its version differs"));
                 continue;
             }
-            let before = store::find(&base, &from.plugin, &from.name)?;
+            // Where it is in each of them, if it is there.
+            let stores = |views: &[ReadView]| -> Result<Vec<Option<StoreInfo>>> {
+                let stores = views.iter();
+                let stores = stores.map(|view| store::find(view, &from.plugin, &from.name));
+                Ok(stores.collect::<heliosdb_storage::Result<_>>()?)
+            };
+            let (in_bases, in_grounds) = (stores(&bases)?, stores(&grounds)?);
+            let lost = sides.keys_of_lost(&engine, (from.collection, into.collection))?;
             store::lock_for_write(self.transaction()?, &into)?;
             for key in keys {
                 let read = |view: &ReadView, of: &StoreInfo| view.get(of.collection, &key);
                 let latest = self.transaction()?.latest_view();
-                let of_base = before.as_ref().map(|before| read(&base, before));
-                let of_base = of_base.transpose()?.flatten();
+                let values = |views: &[ReadView], stores: &[Option<StoreInfo>]| {
+                    let values = views.iter().zip(stores).map(|(view, of)| match of {
+                        Some(of) => read(view, of),
+                        None => Ok(None),
+                    });
+                    values.collect::<heliosdb_storage::Result<Vec<_>>>()
+                };
+                let of_bases = values(&bases, &in_bases)?;
+                let of_grounds = values(&grounds, &in_grounds)?;
+                // Where both have it from a branch that is gone, as it was when it came.
+                let of_lost = lost.get(&key).map(|places| {
+                    let states = places.iter().map(|place| sides.lost[*place].after);
+                    let views = views(&states.collect::<Vec<_>>())?;
+                    Ok::<_, SqlError>(values(&views, &stores(&views)?)?)
+                });
+                let of_lost = of_lost.transpose()?;
+                let of_base = match &of_lost {
+                    Some(of_lost) => settled(of_lost, &[], PartialEq::eq),
+                    None => settled(&of_bases, &of_grounds, PartialEq::eq),
+                };
                 let (of_source, of_target) = (read(&source, &from)?, read(&latest, &into)?);
-                if of_source == of_base || of_source == of_target {
+                if of_base == Some(&of_source) || of_source == of_target {
                     continue;
                 }
-                if of_target != of_base {
+                if of_base != Some(&of_target) {
                     let what = "both branches changed this entry";
                     progress.conflict(of_store(&from, Some(&key), what));
                     continue;

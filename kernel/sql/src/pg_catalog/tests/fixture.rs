@@ -51,6 +51,7 @@ fn column(name: &str, type_oid: Oid) -> Column {
         identity: None,
         generated: None,
         dropped: false,
+        free: false,
         missing: None,
         compression: None,
     }

@@ -26,6 +26,7 @@
 pub(crate) mod reference;
 pub(crate) mod syntax;
 pub(crate) mod time;
+pub(crate) mod versions;
 
 use std::sync::Arc;
 

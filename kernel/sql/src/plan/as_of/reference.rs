@@ -2,7 +2,8 @@
 //!
 //! DataFusion compares plans by the names of what they scan, so that a table at two times has to have
 //! two names: `mark slot.schema.name`, under the table's own name as its alias. The slot is the place
-//! of the time among [`Uses::times`](crate::plan::context::Uses).
+//! of the time among [`Uses::times`](crate::plan::context::Uses). Of VERSIONS BETWEEN it is the later
+//! time's, and the earlier time has the next one.
 
 use std::ops::ControlFlow;
 
@@ -17,6 +18,8 @@ use crate::names::{fold, qualified, quoted_ident};
 
 /// No SQL text can name it by accident.
 const MARK: &str = "\u{1}as of ";
+/// The same with all versions since the time of the next slot.
+const VERSIONS: &str = "\u{1}versions ";
 /// In the place of a schema that was not named.
 const SEARCHED: &str = "\u{1}";
 
@@ -24,6 +27,8 @@ const SEARCHED: &str = "\u{1}";
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reference<'a> {
     pub slot: usize,
+    /// Whether all versions since the time of the next slot are read.
+    pub versions: bool,
     pub schema: Option<&'a str>,
     pub name: &'a str,
 }
@@ -31,9 +36,14 @@ pub(crate) struct Reference<'a> {
 impl Reference<'_> {
     /// What a reference stands for, when it is one of these.
     pub fn of(name: &TableReference) -> Option<Reference<'_>> {
-        let slot = name.catalog()?.strip_prefix(MARK)?.parse().ok()?;
+        let marked = name.catalog()?;
+        let (versions, slot) = match marked.strip_prefix(VERSIONS) {
+            Some(slot) => (true, slot),
+            None => (false, marked.strip_prefix(MARK)?),
+        };
         Some(Reference {
-            slot,
+            slot: slot.parse().ok()?,
+            versions,
             schema: name.schema().filter(|schema| *schema != SEARCHED),
             name: name.table(),
         })
@@ -118,7 +128,7 @@ impl Taker<'_> {
         let Some(version) = version.take() else {
             return Ok(());
         };
-        let time = Moment::from_version(version).ok_or_else(misplaced)?;
+        let moment = Moment::from_version(version).ok_or_else(misplaced)?;
         let (schema, table) = qualified(name, self.database)?;
         if schema.is_none() && self.scopes.iter().any(|s| s.known.contains(&table)) {
             return Err(SqlError::new(
@@ -128,9 +138,15 @@ impl Taker<'_> {
             .with_hint("Write AS OF after the tables inside it."));
         }
         let slot = self.first + self.times.len();
-        self.times.push(time);
+        let (until, since) = moment.split();
+        let mark = match since {
+            Some(_) => VERSIONS,
+            None => MARK,
+        };
+        self.times.push(until);
+        self.times.extend(since);
         let parts = [
-            format!("{MARK}{slot}"),
+            format!("{mark}{slot}"),
             schema.unwrap_or_else(|| SEARCHED.to_owned()),
             table.clone(),
         ];

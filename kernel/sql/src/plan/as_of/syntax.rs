@@ -1,12 +1,16 @@
 //! The syntax, which the parser does not have.
 //!
 //! ```text
-//! FROM name[@branch] [AS OF { NOW | TIMESTAMP expr | SCN expr }] [[AS] alias]
+//! FROM name[@branch] [AS OF { NOW | { TIMESTAMP | SCN | TRANSACTION } expr }] [[AS] alias]
+//! FROM name[@branch] VERSIONS BETWEEN { TIMESTAMP | SCN | TRANSACTION } expr AND expr [[AS] alias]
 //! ```
+//!
+//! A transaction is known by the SCN of its commit, so that the two words say the same.
 //!
 //! `name@branch` is one word without spaces: elsewhere `@` is an operator before or between values.
 //! `AS OF` and one of these words in a row are nowhere valid PostgreSQL, where `of` after AS is a name
-//! that nothing but a list, a keyword or a comma may follow. So [`extract`] takes the clauses out of
+//! that nothing but a list, a keyword or a comma may follow. Neither is `VERSIONS BETWEEN` and one of them
+//! behind a word that may be a table's name, without an operator between them. So [`extract`] takes the clauses out of
 //! the tokens before the parser sees them, and [`attach`] puts them into the tree as the table's
 //! version. A clause and its table find each other by the place of the last word of the table's name;
 //! a clause that finds none is an error. In a tree they are a [`TableVersion`], and [`print`] spells
@@ -17,13 +21,13 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     Expr, Ident, ObjectNamePart, Spanned, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
 };
-use sqlparser::dialect::Dialect;
-use sqlparser::keywords::{RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS};
+use sqlparser::dialect::{Dialect, Precedence};
+use sqlparser::keywords::{Keyword, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
 use crate::error::{SqlError, state};
-use crate::names::{fold, quote};
+use crate::names::{fold, is_reserved, quote};
 
 /// When a table is to be read, as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,10 +43,56 @@ pub(crate) enum Time {
 pub(crate) struct Moment {
     /// `None` for the session's own.
     pub branch: Option<String>,
+    /// Where all versions since another time are read, the later of the two.
     pub time: Time,
+    /// The earlier one, in what `time` counts.
+    pub since: Option<Expr>,
+}
+
+/// How a tree has VERSIONS BETWEEN: what the times count in, and the times.
+fn span_version(
+    scale: &str,
+    since: Expr,
+    until: Expr,
+    on: impl FnOnce(Expr) -> Expr,
+) -> TableVersion {
+    let scale = Value::SingleQuotedString(scale.to_owned());
+    TableVersion::Changes {
+        changes: on(Expr::value(scale)),
+        at: since,
+        end: Some(until),
+    }
+}
+
+/// What stands behind BETWEEN in a tree.
+fn is_timestamps(scale: &Expr) -> bool {
+    matches!(scale, Expr::Value(value) if value.to_string() == "'timestamp'")
 }
 
 impl Moment {
+    /// Every expression.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.time.expr().into_iter().chain(&self.since)
+    }
+
+    /// The later time, and the earlier one of a span as a moment of its own.
+    pub fn split(self) -> (Moment, Option<Moment>) {
+        let since = self.since.map(|since| Moment {
+            branch: self.branch.clone(),
+            time: match self.time {
+                Time::Timestamp(_) => Time::Timestamp(since),
+                Time::Now | Time::Scn(_) => Time::Scn(since),
+            },
+            since: None,
+        });
+        let until = Moment {
+            branch: self.branch,
+            time: self.time,
+            since: None,
+        };
+        (until, since)
+    }
+
     fn into_version(self) -> TableVersion {
         let name = self.branch.map(|branch| Ident::with_quote('"', branch));
         let on_branch = |expr| match name {
@@ -52,7 +102,16 @@ impl Moment {
                 name,
             },
         };
-        match self.time {
+        let time = match (self.time, self.since) {
+            (Time::Timestamp(until), Some(since)) => {
+                return span_version("timestamp", since, until, on_branch);
+            }
+            (Time::Scn(until), Some(since)) => {
+                return span_version("scn", since, until, on_branch);
+            }
+            (time, _) => time,
+        };
+        match time {
             // A version needs an expression, and this time has none.
             Time::Now => TableVersion::ForSystemTimeAsOf(on_branch(Expr::value(Value::Null))),
             Time::Timestamp(expr) => TableVersion::TimestampAsOf(on_branch(expr)),
@@ -62,21 +121,38 @@ impl Moment {
 
     /// What a tree has for a table. `None` for versions that nothing here makes.
     pub fn from_version(version: TableVersion) -> Option<Moment> {
-        let of = |expr: Expr, time: fn(Expr) -> Time| match expr {
-            Expr::Named { expr, name } => Moment {
-                branch: Some(name.value),
-                time: time(*expr),
-            },
-            expr => Moment {
-                branch: None,
+        let apart = |expr: Expr| match expr {
+            Expr::Named { expr, name } => (*expr, Some(name.value)),
+            expr => (expr, None),
+        };
+        let of = |expr: Expr, time: fn(Expr) -> Time| {
+            let (expr, branch) = apart(expr);
+            Moment {
+                branch,
                 time: time(expr),
-            },
+                since: None,
+            }
         };
         match version {
             TableVersion::ForSystemTimeAsOf(expr) => Some(of(expr, |_| Time::Now)),
             TableVersion::TimestampAsOf(expr) => Some(of(expr, Time::Timestamp)),
             TableVersion::VersionAsOf(expr) => Some(of(expr, Time::Scn)),
-            TableVersion::Function(_) | TableVersion::Changes { .. } => None,
+            TableVersion::Changes {
+                changes,
+                at,
+                end: Some(until),
+            } => {
+                let (scale, branch) = apart(changes);
+                Some(Moment {
+                    branch,
+                    time: match is_timestamps(&scale) {
+                        true => Time::Timestamp(until),
+                        false => Time::Scn(until),
+                    },
+                    since: Some(at),
+                })
+            }
+            TableVersion::Function(_) | TableVersion::Changes { end: None, .. } => None,
         }
     }
 }
@@ -84,10 +160,18 @@ impl Moment {
 impl std::fmt::Display for Moment {
     /// What follows the name of the table.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.branch, &self.time) {
-            (None, time) => write!(f, " {time}"),
-            (Some(branch), Time::Now) => write!(f, "@{}", quote(branch)),
-            (Some(branch), time) => write!(f, "@{} {time}", quote(branch)),
+        if let Some(branch) = &self.branch {
+            write!(f, "@{}", quote(branch))?;
+        }
+        match (&self.branch, &self.since, &self.time) {
+            (_, Some(since), Time::Timestamp(until)) => {
+                write!(f, " VERSIONS BETWEEN TIMESTAMP {since} AND {until}")
+            }
+            (_, Some(since), Time::Scn(until)) => {
+                write!(f, " VERSIONS BETWEEN SCN {since} AND {until}")
+            }
+            (Some(_), _, Time::Now) => Ok(()),
+            (_, _, time) => write!(f, " {time}"),
         }
     }
 }
@@ -138,13 +222,24 @@ impl From<ParserError> for Failure {
 pub(crate) fn misplaced() -> SqlError {
     SqlError::new(
         state::SYNTAX_ERROR,
-        "AS OF and @ can only follow the name of a table or view that a query reads",
+        "AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads",
     )
 }
 
 fn is_word(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(w)
         if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+/// Whether a token may be the name of a table, and is no word of the grammar.
+fn may_name(token: &TokenWithSpan) -> bool {
+    let is_name = |word: &Word| {
+        word.quote_style.is_some()
+            || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
+                && !RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword)
+                && !is_reserved(&word.value.to_ascii_lowercase())
+    };
+    matches!(&token.token, Token::Word(word) if is_name(word))
 }
 
 /// The branch that `@` names between two words, all three without space between them.
@@ -154,13 +249,7 @@ fn branch_of(
     next: &TokenWithSpan,
 ) -> Option<String> {
     // Behind a word of the grammar it is the operator: `WHERE@x > 1`.
-    let may_name = |word: &Word| {
-        word.quote_style.is_some()
-            || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
-                && !RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword)
-    };
-    let before =
-        before.filter(|before| matches!(&before.token, Token::Word(word) if may_name(word)))?;
+    let before = before.filter(|before| may_name(before))?;
     let is_one = token.token == Token::AtSign
         && before.span.end == token.span.start
         && token.span.end == next.span.start;
@@ -176,7 +265,8 @@ pub(crate) fn extract(
     depth_max: usize,
     tokens: &mut Vec<TokenWithSpan>,
 ) -> Result<Vec<Clause>, Failure> {
-    let is_mark = |t: &TokenWithSpan| is_word(t, "of") || t.token == Token::AtSign;
+    let is_mark =
+        |t: &TokenWithSpan| is_word(t, "of") || is_word(t, "versions") || t.token == Token::AtSign;
     if !tokens.iter().any(is_mark) {
         return Ok(Vec::new());
     }
@@ -203,15 +293,20 @@ pub(crate) fn extract(
                 moment: Moment {
                     branch: Some(branch),
                     time: Time::Now,
+                    since: None,
                 },
             };
             clauses.push(clause);
             continue;
         }
         let [second, third] = parser.peek_tokens_ref::<2>();
+        let as_of = is_word(&token, "as") && is_word(second, "of");
+        let is_table = before.as_ref().map_or(!clauses.is_empty(), may_name);
+        let versions = is_table && is_word(&token, "versions") && is_word(second, "between");
         let kind = ["now", "timestamp", "scn", "transaction"]
             .into_iter()
-            .find(|kind| is_word(&token, "as") && is_word(second, "of") && is_word(third, kind));
+            .find(|kind| (as_of || versions) && is_word(third, kind))
+            .filter(|kind| as_of || *kind != "now");
         let Some(kind) = kind else {
             before = Some(token);
             continue;
@@ -226,23 +321,37 @@ pub(crate) fn extract(
         }
         parser.next_token();
         parser.next_token();
+        let since = match as_of {
+            true => None,
+            false => {
+                let since = parser.parse_subexpr(dialect.prec_value(Precedence::Between))?;
+                parser.expect_keyword(Keyword::AND)?;
+                Some(since)
+            }
+        };
+        let until = |parser: &mut Parser<'_>| match as_of {
+            true => parser.parse_expr(),
+            false => parser.parse_subexpr(dialect.prec_value(Precedence::Between)),
+        };
         let time = match kind {
             "now" => Time::Now,
-            "timestamp" => Time::Timestamp(parser.parse_expr()?),
-            "scn" => Time::Scn(parser.parse_expr()?),
-            _ => {
-                let error = SqlError::unsupported("AS OF TRANSACTION")
-                    .with_hint("Use AS OF SCN; helios_current_scn() gives the present one.");
-                return Err(Failure::Refused(Box::new(error), at));
-            }
+            "timestamp" => Time::Timestamp(until(&mut parser)?),
+            _ => Time::Scn(until(&mut parser)?),
         };
         match (name, clauses.last_mut()) {
             (Some(name), _) => clauses.push(Clause {
                 table: name.span.start,
                 at,
-                moment: Moment { branch: None, time },
+                moment: Moment {
+                    branch: None,
+                    time,
+                    since,
+                },
             }),
-            (None, Some(clause)) => clause.moment.time = time,
+            (None, Some(clause)) => {
+                clause.moment.time = time;
+                clause.moment.since = since;
+            }
             (None, None) => return Err(Failure::Refused(Box::new(misplaced()), at)),
         }
         taken.push(start..parser.index());
@@ -383,6 +492,34 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_is_its_scn() {
+        check(
+            "SELECT * FROM t AS OF TRANSACTION 7 x",
+            expect!["SELECT * FROM t AS OF SCN 7 x"],
+        );
+    }
+
+    #[test]
+    fn versions_stand_between_two_times() {
+        check(
+            "SELECT * FROM t versions between scn 5 and $1 v JOIN
+               t@dev VERSIONS BETWEEN TIMESTAMP now() - interval '1 day' AND now() AS w ON v.a = w.a AND w.b",
+            expect![
+                "SELECT * FROM t VERSIONS BETWEEN SCN 5 AND $1 v JOIN t@dev VERSIONS BETWEEN TIMESTAMP now() - INTERVAL '1 day' AND now() AS w ON v.a = w.a AND w.b"
+            ],
+        );
+        for sql in [
+            "SELECT versions BETWEEN scn AND 5 FROM t",
+            "SELECT * FROM t WHERE a AND versions BETWEEN timestamp AND scn",
+            "SELECT * FROM t versions JOIN u ON NOT versions BETWEEN transaction AND 7",
+            "SELECT a + versions BETWEEN scn AND 5 FROM t versions",
+        ] {
+            assert!(read(sql).is_ok(), "it is a name here: {sql}");
+        }
+        assert!(read("SELECT * FROM t VERSIONS BETWEEN NOW AND 5").is_err());
+    }
+
+    #[test]
     fn of_stays_a_name() {
         for sql in [
             "SELECT a AS of FROM t AS of",
@@ -415,16 +552,12 @@ mod tests {
         check(
             "SELECT * FROM f() AS OF NOW",
             expect![
-                "AS OF and @ can only follow the name of a table or view that a query reads at Line: 1, Column: 19"
+                "AS OF, VERSIONS BETWEEN and @ can only follow the name of a table or view that a query reads at Line: 1, Column: 19"
             ],
         );
         check(
             "SELECT * FROM t AS OF NOW (1)",
             expect!["misplaced at Line: 1, Column: 17"],
-        );
-        check(
-            "SELECT * FROM t AS OF TRANSACTION 7",
-            expect!["AS OF TRANSACTION is not supported at Line: 1, Column: 17"],
         );
     }
 }

@@ -87,7 +87,7 @@ pub(crate) fn plan(
 ) -> Result<Vec<When>> {
     let times = times.iter();
     times
-        .map(|Moment { branch, time }| {
+        .map(|Moment { branch, time, .. }| {
             Ok(When {
                 branch: branch.clone(),
                 time: plan_one(context, time, types, found)?,

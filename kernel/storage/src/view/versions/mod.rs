@@ -177,6 +177,7 @@ impl ReadView {
 pub(crate) fn all_live(mut def: TableDef) -> TableDef {
     for column in def.columns.iter_mut().filter(|column| column.dropped) {
         column.dropped = false;
+        column.free = false;
         column.compression = None;
     }
     def

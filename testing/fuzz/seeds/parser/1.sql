@@ -1,0 +1,1 @@
+WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) INSERT INTO t (a, b) SELECT n, $1::text FROM r ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING *, 'x' || E'\n' AS y
