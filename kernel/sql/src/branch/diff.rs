@@ -349,7 +349,9 @@ impl Session {
         let known = tree.common(engine, sides.a.state, sides.b.state)?.known;
         let mut rows = BTreeSet::new();
         for side in [&sides.a, &sides.b] {
-            for (timeline, from, to) in tree.path(side.state) {
+            let mut parts = tree.path(side.state);
+            parts.extend(tree.learned(engine, side.state, &known)?);
+            for (timeline, from, to) in parts {
                 let from = from.max(known.of(timeline));
                 if from < to {
                     for row in engine.touched_on(timeline, collection, from, to)? {

@@ -123,6 +123,30 @@ impl Tree {
         Ok(knowledge)
     }
 
+    /// The parts of other timelines than those that a state shows which it knows by merges, and `known` does not.
+    pub fn learned(
+        &self,
+        engine: &Engine,
+        state: State,
+        known: &Knowledge,
+    ) -> Result<Vec<(TimelineId, Ts, Ts)>> {
+        let shown: Vec<TimelineId> = self.path(state).into_iter().map(|part| part.0).collect();
+        let knowledge = self.knowledge(engine, state)?;
+        let mut parts = Vec::new();
+        for (timeline, to) in knowledge.0 {
+            // Of one that is gone nobody can say what it did.
+            let Some(base) = self.0.get(&timeline) else {
+                continue;
+            };
+            let fork = base.map_or(Ts::ZERO, |(_, fork)| fork);
+            let from = known.of(timeline).max(fork);
+            if from < to && !shown.contains(&timeline) {
+                parts.push((timeline, from, to));
+            }
+        }
+        Ok(parts)
+    }
+
     /// What two states have in common.
     ///
     /// # Errors

@@ -185,12 +185,17 @@ struct World {
     linked: Vec<RootRef>,
 }
 
+/// In memory where there is such a place: that commits are durable is shown elsewhere.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 impl World {
     fn new() -> World {
         let mut world = World {
             database: None,
             connections: BTreeMap::new(),
-            directory: tempfile::tempdir().unwrap(),
+            directory: scratch(),
             linked: Edition::Lite.linked().unwrap(),
         };
         world.open();

@@ -60,6 +60,8 @@ struct Sides {
     common: Common,
     /// The commits of either side that brought something of what is lost.
     lost: Vec<Lost>,
+    /// Parts of other timelines that the source knows by merges and no base does.
+    learned: Vec<(TimelineId, Ts, Ts)>,
     source: State,
     target: TimelineId,
 }
@@ -72,6 +74,13 @@ impl Sides {
             let from = from.max(self.common.known.of(timeline));
             (from < to).then_some((timeline, from, to))
         })
+    }
+
+    /// Where the source may differ from the bases: what it shows, and what it learned. What it learned may have left no
+    /// trace in what it shows, as a row that came and went elsewhere before it was merged, and yet be a change of what a
+    /// base has.
+    fn news_of_source(&self) -> impl Iterator<Item = (TimelineId, Ts, Ts)> {
+        self.news(self.source).chain(self.learned.iter().copied())
     }
 
     /// Keys of a sorted collection that both sides had from what is lost, each with the places of the commits that
@@ -315,10 +324,13 @@ impl Session {
         let mut sides = Sides {
             common: tree.common(engine, source, latest)?,
             lost: Vec::new(),
+            learned: Vec::new(),
             tree,
             source,
             target,
         };
+        let known = &sides.common.known;
+        sides.learned = sides.tree.learned(engine, source, known)?;
         if !sides.common.lost.is_empty() {
             let mut lost = Vec::new();
             for (side, is_of_source) in [(source, true), (latest, false)] {

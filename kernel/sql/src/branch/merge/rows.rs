@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use heliosdb_plugin_host::services::Conflict;
 use heliosdb_storage::datum::Datum;
-use heliosdb_storage::ids::{ColumnId, RowId};
+use heliosdb_storage::ids::{ColumnId, RowId, TimelineId, Ts};
 use heliosdb_storage::{RowLockMode, ScanRequest, TableLockMode};
 
 use super::cells::{Base, Compared, Comparison, First, Sided, columns_in, missing};
@@ -108,7 +108,7 @@ impl Session {
                 continue;
             }
             let meta = there.table_meta(table.oid)?;
-            if !self.touched(sides, sides.source, &meta)?.is_empty() {
+            if !self.touched(sides.news(sides.source), &meta)?.is_empty() {
                 let what = match ours {
                     Some(_) if is_retyped => "the target changed the type of a column",
                     Some(_) => "the target rewrote it",
@@ -125,11 +125,15 @@ impl Session {
         Ok(())
     }
 
-    /// The rows that were written on a side since the base.
-    fn touched(&self, sides: &Sides, side: State, meta: &TableMeta) -> Result<BTreeSet<RowId>> {
+    /// The rows that were written in some parts of timelines.
+    fn touched(
+        &self,
+        parts: impl Iterator<Item = (TimelineId, Ts, Ts)>,
+        meta: &TableMeta,
+    ) -> Result<BTreeSet<RowId>> {
         let engine = self.instance.engine();
         let mut rows = BTreeSet::new();
-        for (timeline, from, to) in sides.news(side) {
+        for (timeline, from, to) in parts {
             for row in engine.touched_on(timeline, meta.id(), from, to)? {
                 rows.insert(row?);
             }
@@ -151,7 +155,7 @@ impl Session {
         if there.is_none_or(|there| there.collection != meta.table.collection) {
             return Ok(None);
         }
-        let mut touched = self.touched(sides, sides.source, &meta)?;
+        let mut touched = self.touched(sides.news_of_source(), &meta)?;
         let has = Sided {
             source: is_there(&columns_in(&catalogs.source, &meta)),
             target: is_there(&columns_in(&catalogs.target, &meta)),
@@ -179,7 +183,7 @@ impl Session {
                 timeline: sides.target,
                 ts: self.transaction()?.latest_view().ts(),
             };
-            touched.extend(self.touched(sides, latest, &meta)?);
+            touched.extend(self.touched(sides.news(latest), &meta)?);
             touched.extend(self.unfilled_rows(&meta, unfilled)?);
         }
         let target = self.as_role(meta.table.owner, |session| {

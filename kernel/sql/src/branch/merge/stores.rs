@@ -28,7 +28,7 @@ impl Session {
                 continue;
             }
             let mut keys = BTreeSet::new();
-            for (timeline, since, until) in sides.news(sides.source) {
+            for (timeline, since, until) in sides.news_of_source() {
                 let which = Changes::Every;
                 for change in
                     engine.entry_changes_on(timeline, from.collection, since, until, which)?
