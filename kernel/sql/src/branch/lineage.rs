@@ -123,14 +123,14 @@ impl Tree {
         Ok(knowledge)
     }
 
-    /// The parts of other timelines than those that a state shows which it knows by merges, and `known` does not.
+    /// The parts of timelines that a state does not show and yet knows by merges, and `known` does not.
     pub fn learned(
         &self,
         engine: &Engine,
         state: State,
         known: &Knowledge,
     ) -> Result<Vec<(TimelineId, Ts, Ts)>> {
-        let shown: Vec<TimelineId> = self.path(state).into_iter().map(|part| part.0).collect();
+        let shown = self.path(state);
         let knowledge = self.knowledge(engine, state)?;
         let mut parts = Vec::new();
         for (timeline, to) in knowledge.0 {
@@ -139,8 +139,10 @@ impl Tree {
                 continue;
             };
             let fork = base.map_or(Ts::ZERO, |(_, fork)| fork);
-            let from = known.of(timeline).max(fork);
-            if from < to && !shown.contains(&timeline) {
+            let shown = shown.iter().find(|part| part.0 == timeline);
+            let shown = shown.map_or(Ts::ZERO, |(_, _, to)| *to);
+            let from = known.of(timeline).max(fork).max(shown);
+            if from < to {
                 parts.push((timeline, from, to));
             }
         }

@@ -54,7 +54,7 @@ pub fn set_apart(with: &mut With) {
                 pipe_operators: Vec::new(),
             };
             let inner = std::mem::replace(cte.query.as_mut(), outer);
-            cte.query.body = Box::new(SetExpr::Query(Box::new(inner)));
+            *cte.query.body = SetExpr::Query(Box::new(inner));
         }
     }
 }
