@@ -98,6 +98,11 @@ fn a_time_of_another_branch_is_refused_by_its_name() {
     add(&database, 4);
     restore(&database, &format!("AS OF SCN {own}")).unwrap();
     assert_eq!(ids(&database), [1]);
+    // The main branch of before goes on saying what it has nothing of.
+    let refused = restore(&database, &format!("AS OF SCN {second}")).unwrap_err();
+    assert_eq!(refused.code.as_str(), "22023");
+    let hint = refused.hint.unwrap_or_default();
+    assert!(hint.contains(&before), "{hint}");
     restore(&database, &format!("AS OF SCN {first}")).unwrap();
     assert_eq!(ids(&database), [1]);
     restore(&database, &format!("TO BRANCH {before}")).unwrap();
