@@ -18,7 +18,7 @@ use heliosdb_sqllogic::Edition;
 
 use super::{Policy, Random, number};
 
-const HISTORIES: u64 = 2_000;
+const HISTORIES: u64 = 10_000;
 const THREADS: u64 = 2;
 const STEPS: u64 = 9;
 /// Histories that one database sees at most, so that it does not grow too much.
