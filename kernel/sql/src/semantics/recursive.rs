@@ -5,7 +5,7 @@
 //! between an aggregate and the relations that it reads: a derived table is another one.
 //!
 //! Nor may anything stand after the two terms: the planner would leave an ORDER BY or a LIMIT out, and PostgreSQL
-//! has none there.
+//! has none there. What reads itself nowhere is set apart from that before it is planned.
 
 use std::ops::ControlFlow;
 
@@ -19,6 +19,7 @@ use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, With, visit_relations};
 use super::function::df;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::plan::compile::query;
 
 /// Checks the queries of a WITH RECURSIVE, as they are written.
 pub fn check_with(with: &With) -> Result<()> {
@@ -29,6 +30,18 @@ pub fn check_with(with: &With) -> Result<()> {
             format!("{clause} in a recursive query is not implemented"),
         )),
         None => Ok(()),
+    }
+}
+
+/// Puts a level around set operations that are not recursive: of those in a WITH RECURSIVE the planner looks at the
+/// two terms alone.
+pub fn set_apart(with: &mut With) {
+    for cte in &mut with.cte_tables {
+        let body = cte.query.body.as_ref();
+        if matches!(body, SetExpr::SetOperation { .. }) && !reads_itself(cte) {
+            let inner = cte.query.clone();
+            *cte.query = query(SetExpr::Query(inner));
+        }
     }
 }
 

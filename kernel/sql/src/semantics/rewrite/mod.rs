@@ -54,6 +54,9 @@ impl VisitorMut for Rewriter<'_> {
         {
             return ControlFlow::Break(e);
         }
+        if let Some(with) = query.with.as_mut().filter(|with| with.recursive) {
+            recursive::set_apart(with);
+        }
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             if let Err(e) = derived::unmark(cte) {
                 return ControlFlow::Break(e);
