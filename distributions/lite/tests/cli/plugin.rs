@@ -367,10 +367,8 @@ fn a_plugin_that_ends_the_server_is_left_out_the_third_time(directory: &Path, da
         let output = run();
         assert!(output.status.success(), "{}", text(&output.stderr));
         let all = listed(data);
-        let mut doomed = all
-            .iter()
-            .filter(|line| line.starts_with("doom quarantined"));
-        assert!(doomed.next().is_some(), "{all:?}");
+        let is_out = |line: &String| line.starts_with("doom quarantined");
+        assert!(all.iter().any(is_out), "{all:?}");
     }
     let said = refused(data, "SELECT doom_reverse('abc')");
     assert!(said.contains("2 times in a row"), "{said}");
@@ -390,8 +388,6 @@ fn a_plugin_that_never_starts_is_not_waited_for(directory: &Path, data: &Path) {
     sql(data, &["-c", "SELECT 1"]);
     // It was given two chances.
     let all = listed(data);
-    let mut asleep = all
-        .iter()
-        .filter(|line| line.starts_with("sleepy quarantined"));
-    assert!(asleep.next().is_some(), "{all:?}");
+    let is_out = |line: &String| line.starts_with("sleepy quarantined");
+    assert!(all.iter().any(is_out), "{all:?}");
 }

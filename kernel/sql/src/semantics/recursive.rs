@@ -5,7 +5,7 @@
 //! between an aggregate and the relations that it reads: a derived table is another one.
 //!
 //! Nor may anything stand after the two terms: the planner would leave an ORDER BY or a LIMIT out, and PostgreSQL
-//! has none there.
+//! has none there. What reads itself nowhere is set apart from that before it is planned.
 
 use std::ops::ControlFlow;
 
@@ -14,11 +14,12 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
-use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, Values, With, visit_relations};
+use sqlparser::ast::{Cte, LimitClause, Query, SetExpr, With, visit_relations};
 
 use super::function::df;
 use crate::error::{Result, SqlError, state};
 use crate::names::fold;
+use crate::plan::compile::query;
 
 /// Checks the queries of a WITH RECURSIVE, as they are written.
 pub fn check_with(with: &With) -> Result<()> {
@@ -32,29 +33,14 @@ pub fn check_with(with: &With) -> Result<()> {
     }
 }
 
-/// Puts a level around set operations that are not recursive: of those in a WITH RECURSIVE the planner looks at the two terms alone.
+/// Puts a level around set operations that are not recursive: of those in a WITH RECURSIVE the planner looks at the
+/// two terms alone.
 pub fn set_apart(with: &mut With) {
     for cte in &mut with.cte_tables {
         let body = cte.query.body.as_ref();
         if matches!(body, SetExpr::SetOperation { .. }) && !reads_itself(cte) {
-            let outer = Query {
-                with: None,
-                body: Box::new(SetExpr::Values(Values {
-                    explicit_row: false,
-                    value_keyword: false,
-                    rows: Vec::new(),
-                })),
-                order_by: None,
-                limit_clause: None,
-                fetch: None,
-                locks: Vec::new(),
-                for_clause: None,
-                settings: None,
-                format_clause: None,
-                pipe_operators: Vec::new(),
-            };
-            let inner = std::mem::replace(cte.query.as_mut(), outer);
-            *cte.query.body = SetExpr::Query(Box::new(inner));
+            let inner = cte.query.clone();
+            *cte.query = query(SetExpr::Query(inner));
         }
     }
 }

@@ -150,10 +150,9 @@ fn of_needs(catalog: &CatalogSnapshot, known: &[&CatalogSnapshot]) -> Option<Con
         }
     }
     for constraint in catalog.constraints() {
-        let columns = constraint.columns().iter();
-        let mut columns = columns.map(|column| has_column(constraint.table, *column));
-        let mut is_whole = columns.all(|there| there);
-        is_whole &= catalog.table(constraint.table).is_some();
+        let mut columns = constraint.columns().iter();
+        let mut is_whole = catalog.table(constraint.table).is_some()
+            && columns.all(|column| has_column(constraint.table, *column));
         match &constraint.kind {
             ConstraintKind::PrimaryKey { index, .. } | ConstraintKind::Unique { index, .. } => {
                 is_whole &= catalog.index(*index).is_some();
