@@ -10,6 +10,7 @@
 //!
 //! To add a step: write a module with a `STEP`, and name it in [`STEPS`].
 
+mod branches;
 mod constraints;
 mod directory;
 mod documents;
@@ -17,6 +18,7 @@ mod kill;
 mod load;
 mod numbers;
 mod objects;
+mod past;
 mod plugins;
 mod program;
 mod queries;
@@ -40,7 +42,7 @@ use stage::Stage;
 use step::{Step, Trouble};
 
 /// The order is that of a first day: load, ask, change, break, move.
-const STEPS: [&Step; 12] = [
+const STEPS: [&Step; 14] = [
     &load::STEP,
     &queries::STEP,
     &sql::STEP,
@@ -48,6 +50,8 @@ const STEPS: [&Step; 12] = [
     &constraints::STEP,
     &objects::STEP,
     &documents::STEP,
+    &past::STEP,
+    &branches::STEP,
     &plugins::STEP,
     &storage::STEP,
     &kill::STEP,

@@ -82,6 +82,7 @@ fn export(stage: &mut Stage) -> Outcome {
             "--connection",
             &stage.url(),
             "--include-config",
+            "--include-branches",
             "--output",
         ])
         .arg(&dump)
@@ -179,6 +180,19 @@ fn show_what_is_new(stage: &mut Stage, full: &Path, target: &Path) -> Outcome {
     if ran.output.matches(" review ").count() != 2 {
         return Err(Trouble::failed("the schema has not two versions"));
     }
+    stage.say("The branch and the tag came along, and so did what is behind them:")?;
+    let ran = succeed(
+        stage,
+        question(
+            full,
+            target,
+            "SELECT p_partkey, old.p_retailprice AS before, dev.p_retailprice AS branch, p_note
+FROM part@before_prices old JOIN part@pricing dev USING (p_partkey) WHERE p_note IS NOT NULL",
+        ),
+    )?;
+    if !ran.output.contains("to be watched") {
+        return Err(Trouble::failed("the branch is not what it was"));
+    }
     stage.say("And the rows that were written while the export ran, up to its moment:")?;
     let ran = succeed(
         stage,
@@ -196,7 +210,7 @@ fn show_what_is_new(stage: &mut Stage, full: &Path, target: &Path) -> Outcome {
 
 /// `heliosdb-full verify-migration …`.
 fn compare_contents(full: &Path, dump: &Path, target: &Path) -> Program {
-    command(full, "verify-migration", "--original", dump, target)
+    command(full, "verify-migration", "--original", dump, target).arg("--check-branches")
 }
 
 /// `heliosdb-full WHAT OPTION DUMP --data TARGET`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use heliosdb_storage::RowReader;
 use heliosdb_storage::ids::{CollectionId, ColumnId};
 use heliosdb_storage::schema::{
     ColumnDef, ComputedColumn, IndexDef, KeyColumn, Retention, TableDef,
@@ -217,6 +218,23 @@ impl TableMeta {
             index_counters: counters_of(catalog, &indexes),
             indexes,
         }))
+    }
+
+    /// Whether a key that an index or a foreign key relies on has the column. No foreign key relies on an index
+    /// that is not plain.
+    pub fn is_in_key(&self, column: ColumnId) -> bool {
+        let mut keys = self.indexes.iter().filter(|i| i.unique && i.is_plain());
+        keys.any(|key| key.columns.iter().any(|part| part.column == column.0))
+    }
+
+    /// Reads those columns of a row that are in a key; none without a key.
+    pub fn key_reader(&self) -> Result<Option<RowReader>> {
+        let columns = self.columns.iter().map(|column| column.id);
+        let columns: Vec<ColumnId> = columns.filter(|id| self.is_in_key(*id)).collect();
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(RowReader::new(&self.storage, &columns, false, None)?))
     }
 
     /// An error of reading the table, with names where storage has numbers.

@@ -7,7 +7,9 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use heliosdb_storage::ids::{CollectionId, RowId};
-use heliosdb_storage::{LockWait, ReadView, RowLock, RowLockMode, TableLockMode, Transaction};
+use heliosdb_storage::{
+    Error, LockWait, ReadView, RowLock, RowLockMode, RowReader, TableLockMode, Transaction,
+};
 use sqlparser::ast::{self, Expr};
 
 use super::insert::changed_meanwhile;
@@ -66,6 +68,17 @@ pub(super) struct LockedTable {
     pub busy: Busy,
     /// The column of the query that has its row ids.
     pub place: usize,
+    /// Reads what a lock FOR KEY SHARE protects.
+    pub key: Option<Arc<RowReader>>,
+}
+
+impl LockedTable {
+    fn has_same_key(&self, row: RowId, one: &ReadView, other: &ReadView) -> Result<bool> {
+        match &self.key {
+            None => Ok(true),
+            Some(key) => Ok(one.read(key, &[row])? == other.read(key, &[row])?),
+        }
+    }
 }
 
 /// A SELECT that locks the rows it gives.
@@ -195,8 +208,13 @@ impl LockingPlan {
             };
             match (locked.unchanged.is_empty(), locked.changed.is_empty()) {
                 (false, _) => {}
-                // A snapshot that is kept shows the row as it was: what changed left its key alone.
-                (true, false) if session.transaction()?.isolation().keeps_snapshot() => {}
+                // A snapshot that is kept shows the row as it was, if its key still is what was locked.
+                (true, false) if session.transaction()?.isolation().keeps_snapshot() => {
+                    let newest = session.transaction()?.latest_view();
+                    if !table.has_same_key(id, view, &newest)? {
+                        return Err(Error::SerializationFailure.into());
+                    }
+                }
                 (true, false) => changed = true,
                 (true, true) => return Ok(None),
             }

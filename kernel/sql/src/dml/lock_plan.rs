@@ -436,6 +436,12 @@ impl Session {
                     mode,
                     busy,
                     place: tables.len(),
+                    key: match mode {
+                        RowLockMode::KeyShare => {
+                            catalog.table_meta(table.oid)?.key_reader()?.map(Arc::new)
+                        }
+                        _ => None,
+                    },
                 });
             } else {
                 self.check_read_beside(&catalog, table, &unlocked)?;

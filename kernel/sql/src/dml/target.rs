@@ -233,22 +233,11 @@ impl WriteTarget {
     }
 
     /// Whether a change of these columns (by place) can change a key that an index or a foreign key
-    /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE. No foreign key relies on
-    /// an index that is not plain.
+    /// relies on: then the row is locked FOR UPDATE rather than FOR NO KEY UPDATE.
     pub fn changes_key(&self, places: &[usize]) -> bool {
         let places = self.generated.changed_with(places);
-        let mut keys = self
-            .meta
-            .indexes
-            .iter()
-            .filter(|i| i.unique && i.is_plain());
-        keys.any(|i| {
-            i.columns.iter().any(|c| {
-                places
-                    .iter()
-                    .any(|p| self.meta.columns[*p].id.0 == c.column)
-            })
-        })
+        let mut columns = places.iter().map(|place| self.meta.columns[*place].id);
+        columns.any(|column| self.meta.is_in_key(column))
     }
 }
 

@@ -95,6 +95,13 @@ fn a_key_share_lock_leaves_a_snapshot_as_it_is() {
         "ERROR 40001: could not serialize access due to concurrent update\n"
     );
     b.run("ROLLBACK");
+    b.ok("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    a.ok("UPDATE t SET id = 2");
+    assert_eq!(
+        b.run("SELECT n FROM t FOR KEY SHARE"),
+        "ERROR 40001: could not serialize access due to concurrent update\n"
+    );
+    b.run("ROLLBACK");
 }
 
 #[test]
