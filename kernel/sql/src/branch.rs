@@ -6,6 +6,7 @@
 //!    owner's members, superusers among them.
 //! 3. Nobody's session is on a branch that is dropped, but others' may be: they are told.
 
+pub(crate) mod access;
 mod diff;
 mod flashback;
 mod history;
@@ -18,12 +19,13 @@ use heliosdb_storage::ids::{TimelineId, Ts};
 use heliosdb_storage::{Error as StorageError, TimelineInfo};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::access::Privileges;
+use crate::catalog::access::{AclItem, Privileges};
 use crate::catalog::{CatalogVersion, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
 use crate::names::NAME_BYTES_MAX;
 use crate::place;
+use crate::privilege::Authority;
 use crate::privilege::check::not_owner;
 use crate::session::Session;
 
@@ -34,7 +36,7 @@ const GAPS_MAX: usize = 256;
 
 /// See the module's header. JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
+pub(crate) struct Note {
     owner: Oid,
     /// Microseconds since the Unix epoch.
     created: u64,
@@ -52,6 +54,9 @@ struct Note {
     /// the main branch with the past of those that it goes on from, and so with what `since` said of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<(u64, u64)>,
+    /// Who may be on it, once that was said; see [`access`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<Vec<AclItem>>,
     /// The plugin's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     plugin: String,
@@ -61,6 +66,10 @@ impl Note {
     /// The main timeline has none of its own before the first restore, and neither has one that was made without SQL.
     fn of(info: &TimelineInfo) -> Option<Note> {
         serde_json::from_slice(&info.note).ok()
+    }
+
+    pub(crate) fn read(note: &[u8]) -> Note {
+        serde_json::from_slice(note).unwrap_or_default()
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -116,20 +125,22 @@ pub(crate) fn is_frozen_note(note: &[u8]) -> bool {
     note.is_ok_and(|note| note.frozen)
 }
 
-/// 42501 for who has to read a tag with `t@tag`: a session that is on it has the rights of then, and nobody can
-/// take one away there.
+/// 42501 for who may not be on a branch, and for who has to read a tag with `t@tag`: a session that is on it has the
+/// rights of then, and nobody can take one away there.
 pub(crate) fn check_may_be_on(
     instance: &Instance,
     branch: Option<TimelineId>,
-    superuser: bool,
+    role: &Authority,
 ) -> Result<()> {
-    match branch {
-        Some(branch) if !superuser && is_frozen(instance, branch) => Err(SqlError::new(
+    let Some(branch) = branch else { return Ok(()) };
+    access::check_connect(instance.engine(), branch, role)?;
+    match !role.superuser && is_frozen(instance, branch) {
+        false => Ok(()),
+        true => Err(SqlError::new(
             state::INSUFFICIENT_PRIVILEGE,
             "must be superuser to be on a tag",
         )
         .with_hint("Its tables are read as table@tag.")),
-        _ => Ok(()),
     }
 }
 
@@ -154,12 +165,16 @@ fn check_not_frozen(instance: &Instance, branch: TimelineId, what: &str) -> Resu
 fn check_noted(info: &TimelineInfo, note: &Note, noted: &str) -> Result<()> {
     match note.plugin == noted {
         true => Ok(()),
-        false => Err(SqlError::new(
-            state::SERIALIZATION_FAILURE,
-            format!("branch \"{}\" was altered meanwhile", info.name),
-        )
-        .with_hint("Try again.")),
+        false => Err(altered_meanwhile(&info.name)),
     }
+}
+
+fn altered_meanwhile(branch: &str) -> SqlError {
+    SqlError::new(
+        state::SERIALIZATION_FAILURE,
+        format!("branch \"{branch}\" was altered meanwhile"),
+    )
+    .with_hint("Try again.")
 }
 
 fn undefined(id: TimelineId) -> SqlError {
@@ -226,6 +241,7 @@ impl Session {
                     bytes: info.segment_bytes.saturating_add(memory),
                     is_frozen: note.as_ref().is_some_and(|note| note.frozen),
                     is_current: info.id == current,
+                    access: note.as_ref().and_then(|note| note.access_text(&catalog)),
                     note: note.map(|note| note.plugin).unwrap_or_default(),
                     name: info.name,
                 }
@@ -249,6 +265,7 @@ impl Session {
         let (role, database) = (self.info.role(), self.instance.database());
         role.check_database(&catalog, database, Privileges::CREATE)?;
         let (engine, from) = (self.instance.engine(), TimelineId(from));
+        access::check_connect(engine, from, &role)?;
         let now = engine.latest_view_on(from)?.ts();
         let created = engine.now_micros();
         let note = Note {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
 use heliosdb_storage::{Engine, Interrupt, Isolation, ReadView, SequenceSpec, Transaction};
 
-use crate::branch::is_frozen_note;
+use crate::branch::{Note, is_frozen_note};
 use crate::error::{Result, SqlError, state};
 
 /// The branch that a session is on, which functions and plans of its statements look at.
@@ -159,6 +159,12 @@ pub(crate) fn named(engine: &Engine, name: &str) -> Result<TimelineId> {
             format!("branch \"{name}\" does not exist"),
         )
     })
+}
+
+/// What is known of a timeline; nothing of one that was made without SQL.
+pub(crate) fn note(engine: &Engine, timeline: TimelineId) -> Result<Note> {
+    let (_, note) = gone(engine.timeline_base(timeline))?;
+    Ok(Note::read(&note))
 }
 
 /// Says of a timeline that is not there what users know of it.

@@ -36,6 +36,8 @@ pub struct Branch {
     pub is_frozen: bool,
     /// The session of the statement is on it.
     pub is_current: bool,
+    /// Who may be on it, as `aclitem`s; `None` where nothing was granted or revoked.
+    pub access: Option<String>,
     /// What the plugin noted.
     pub note: String,
 }
@@ -53,6 +55,7 @@ pub struct AbiBranch {
     pub bytes: u64,
     pub is_frozen: bool,
     pub is_current: bool,
+    pub access: ROption<RString>,
     pub note: RString,
 }
 
@@ -69,6 +72,7 @@ impl From<Branch> for AbiBranch {
             bytes: branch.bytes,
             is_frozen: branch.is_frozen,
             is_current: branch.is_current,
+            access: branch.access.map(RString::from).into(),
             note: branch.note.into(),
         }
     }
@@ -85,6 +89,7 @@ impl From<AbiBranch> for Branch {
             bytes: branch.bytes,
             is_frozen: branch.is_frozen,
             is_current: branch.is_current,
+            access: branch.access.into_option().map(String::from),
             note: branch.note.into(),
         }
     }

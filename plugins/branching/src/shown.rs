@@ -11,7 +11,7 @@ use heliosdb_plugin_api::{Arguments, CommandOutcome, Context, Result, TableCurso
 use crate::note::Note;
 
 /// Names and SQL types, as the manifest declares them.
-const COLUMNS: [(&str, &str); 11] = [
+const COLUMNS: [(&str, &str); 12] = [
     ("branch_name", "text"),
     ("branch_id", "bigint"),
     ("parent_id", "bigint"),
@@ -23,6 +23,7 @@ const COLUMNS: [(&str, &str); 11] = [
     ("owner", "text"),
     ("is_current", "boolean"),
     ("expires_at", "timestamptz"),
+    ("access", "text"),
 ];
 
 const BYTES_PER_MB: f64 = (1 << 20) as f64;
@@ -87,5 +88,6 @@ fn columns_of(branches: &[Branch]) -> Result<Vec<ArrayRef>> {
         text(&|branch| branch.owner.clone()),
         Arc::new(is_current.collect::<BooleanArray>()),
         Arc::new(expires.with_timezone("UTC")),
+        text(&|branch| branch.access.clone()),
     ])
 }

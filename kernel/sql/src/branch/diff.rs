@@ -20,7 +20,7 @@ use heliosdb_storage::ids::{ColumnId, RowId, TimelineId, Ts};
 use heliosdb_storage::{ReadView, ScanRequest};
 
 use super::lineage::{State, Tree};
-use super::undefined;
+use super::{access, undefined};
 use crate::catalog::access::Privileges;
 use crate::catalog::meta::TableMeta;
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
@@ -266,6 +266,9 @@ impl Session {
             let timeline = TimelineId(moment.branch);
             if engine.timeline_name(timeline).is_none() {
                 return Err(undefined(timeline));
+            }
+            if timeline != self.info.place().id() {
+                access::check_connect(engine, timeline, &self.info.role())?;
             }
             let now = engine.visible_view_on(timeline)?;
             let view = match moment.at {

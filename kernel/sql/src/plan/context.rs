@@ -34,6 +34,7 @@ use super::policy::RAW;
 use super::provider::StoredTable;
 use super::reads::{self, Restricted};
 use super::returned::{RETURNED, ReturnedRows};
+use crate::branch::access;
 use crate::catalog::access::{PolicyCommand, Privileges};
 use crate::catalog::model::{Dependency, Table, View};
 use crate::catalog::{CatalogSnapshot, Oid, Relation};
@@ -260,8 +261,19 @@ impl<'a> PlanContext<'a> {
                 (None, Some(present)) => present.catalog.clone(),
                 (None, None) => self.info.catalog(),
             };
+            let access = match when.branch() {
+                None => None,
+                Some(branch) => {
+                    let branch = place::named(engine, branch)?;
+                    if branch != own {
+                        access::check_connect(engine, branch, &self.role)?;
+                    }
+                    Some((branch, access::list(engine, branch)?))
+                }
+            };
             self.uses.borrow_mut().times.push(Slot {
                 when: when.clone(),
+                access,
                 planned_for,
                 catalog,
                 present,

@@ -27,6 +27,7 @@ use super::origin::{self, Plans};
 use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
+use crate::branch::access;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
 use crate::instance::Instance;
@@ -382,7 +383,11 @@ impl PlannedQuery {
                             && instance.catalog_version(&now)? == present.catalog.version
                     }
                 };
-                if !is_planned {
+                let may_read = match &slot.access {
+                    None => true,
+                    Some((branch, list)) => access::list(engine, *branch)? == *list,
+                };
+                if !is_planned || !may_read {
                     return Ok(None);
                 }
                 views.push(view);

@@ -17,6 +17,7 @@ pub(crate) enum ObjectClass {
     Sequence,
     Schema,
     Database,
+    Branch,
     Function,
     Type,
 }
@@ -39,6 +40,7 @@ impl ObjectClass {
             ObjectClass::Sequence => P::USAGE | P::SELECT | P::UPDATE,
             ObjectClass::Schema => P::USAGE | P::CREATE,
             ObjectClass::Database => P::CREATE | P::TEMPORARY | P::CONNECT,
+            ObjectClass::Branch => P::CONNECT,
             ObjectClass::Function => P::EXECUTE,
             ObjectClass::Type => P::USAGE,
         }
@@ -48,6 +50,7 @@ impl ObjectClass {
     fn of_public(self, object: Oid) -> Privileges {
         match self {
             ObjectClass::Database => Privileges::TEMPORARY | Privileges::CONNECT,
+            ObjectClass::Branch => Privileges::CONNECT,
             ObjectClass::Function => Privileges::EXECUTE,
             ObjectClass::Type => Privileges::USAGE,
             // These PostgreSQL grants when it makes a database.
@@ -64,6 +67,7 @@ impl ObjectClass {
             ObjectClass::Sequence => "sequence",
             ObjectClass::Schema => "schema",
             ObjectClass::Database => "database",
+            ObjectClass::Branch => "branch",
             ObjectClass::Function => "function",
             ObjectClass::Type => "type",
         }
@@ -74,7 +78,8 @@ impl ObjectClass {
         match self {
             ObjectClass::Table | ObjectClass::Column | ObjectClass::Sequence => oid::PG_CLASS,
             ObjectClass::Schema => oid::PG_NAMESPACE,
-            ObjectClass::Database => oid::PG_DATABASE,
+            // The list of a branch is in no catalog.
+            ObjectClass::Database | ObjectClass::Branch => oid::PG_DATABASE,
             ObjectClass::Function => oid::PG_PROC,
             ObjectClass::Type => oid::PG_TYPE,
         }

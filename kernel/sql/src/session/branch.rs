@@ -104,7 +104,7 @@ impl Session {
             ));
         }
         Place::new(self.instance.engine(), branch).visible_view()?;
-        check_may_be_on(&self.instance, branch, self.info.role().superuser)?;
+        check_may_be_on(&self.instance, branch, &self.info.role())?;
         self.check_no_temporary()?;
         self.put_on(branch);
         Ok(())

@@ -193,7 +193,7 @@ impl Session {
             Some(branch) => branch::find(&instance, branch)?,
             None => None,
         };
-        check_may_be_on(&instance, home_branch, role.superuser)?;
+        check_may_be_on(&instance, home_branch, &authority)?;
         let mut settings = Settings::default();
         let identity = Identity {
             session: role.oid,

@@ -51,6 +51,7 @@ impl Default for Branches {
             bytes: 0,
             is_frozen: false,
             is_current: true,
+            access: None,
             note: String::new(),
         };
         Branches {
@@ -113,6 +114,7 @@ extern "C" fn create(
             bytes: 0,
             is_frozen: frozen,
             is_current: false,
+            access: None,
             note: note.to_string(),
         };
         branches.all.insert(id, branch);

@@ -8,6 +8,7 @@ mod membership;
 pub(crate) mod syntax;
 
 use heliosdb_plugin_host::names::NameKind;
+use heliosdb_storage::ids::TimelineId;
 use sqlparser::ast::{Ident, ObjectName};
 
 use self::syntax::{Grant, GrantDefault, GrantPrivileges, Kind, Named, Objects, RoleName, Terms};
@@ -294,7 +295,11 @@ impl Session {
             0 => target.class,
             _ => ObjectClass::Column,
         };
-        let mut acl = acl_of(&catalog, class, target.oid, column, target.owner);
+        let mut acl = match class {
+            ObjectClass::Branch => self.branch_acl(TimelineId(target.oid))?,
+            class => acl_of(&catalog, class, target.oid, column, target.owner),
+        };
+        let before = acl.clone();
         // What may be granted of a table may be granted of its columns.
         let mut sources = acl.clone();
         if column != 0 {
@@ -346,7 +351,10 @@ impl Session {
                 false => acl.revoke(what, terms.cascade)?,
             }
         }
-        self.put_access(target, column, acl)
+        match class {
+            ObjectClass::Branch => self.put_branch_access(TimelineId(target.oid), &before, acl),
+            _ => self.put_access(target, column, acl),
+        }
     }
 
     fn put_access(&mut self, target: &Target, column: i32, acl: Acl) -> Result<()> {
@@ -491,6 +499,11 @@ impl Session {
                     oid::BOOTSTRAP_ROLE,
                     name,
                 ))
+            }
+            Kind::Branch => {
+                let name = names::parts(name)?.join(".");
+                let (id, owner) = self.branch_to_grant_on(&name)?;
+                Ok(single(ObjectClass::Branch, id.0, owner, name))
             }
             Kind::Table | Kind::Sequence => {
                 let relation = self.relation(catalog, name)?;

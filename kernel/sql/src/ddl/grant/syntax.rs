@@ -85,6 +85,7 @@ pub(crate) enum Kind {
     Sequence,
     Schema,
     Database,
+    Branch,
     /// Procedures, too.
     Function,
     /// Domains, too.
@@ -285,10 +286,12 @@ fn objects(p: &mut Parser<'_>) -> Result<Objects> {
             return Ok(all(p.parse_comma_separated(Parser::parse_identifier)?));
         }
     }
-    let kinds: [(&[&str], Kind); 14] = [
+    let kinds: [(&[&str], Kind); 16] = [
         (&["table"], Kind::Table),
         (&["sequence"], Kind::Sequence),
         (&["schema"], Kind::Schema),
+        (&["database", "branch"], Kind::Branch),
+        (&["branch"], Kind::Branch),
         (&["database"], Kind::Database),
         (&["function"], Kind::Function),
         (&["procedure"], Kind::Function),
