@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Client, Plan, Random, milliseconds, open, percentile, segment_bytes, text};
+use super::{Client, Plan, Random, milliseconds, open, percentile, same, segment_bytes, text};
 use crate::peer::temporary_directory;
 use crate::table;
 
@@ -67,7 +67,7 @@ fn measure(bytes: u64, samples: u32) -> Result<Vec<String>, String> {
     let [mut fsync, mut now, mut then] = [Vec::new(), Vec::new(), Vec::new()];
     for sample in 1..=samples as i32 {
         let touched = client.connection.execute_prepared(&touch, &[&sample]);
-        super::same("touched", touched.map_err(text)?, 1)?;
+        same("rows that were touched", touched.map_err(text)?, 1)?;
         fsync.push(disk.append()?);
         now.push(create(&mut client, "")?);
         then.push(create(&mut client, &format!(" AS OF SCN {loaded}"))?);
@@ -150,11 +150,9 @@ fn load(client: &mut Client, rows: i64) -> Result<(), String> {
 fn random_text(random: &mut Random, into: &mut Vec<u8>) {
     const LETTERS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
     for _ in 0..TEXT_BYTES / 10 {
-        let mut bits = random.next();
-        for _ in 0..10 {
-            into.push(LETTERS[(bits & 63) as usize]);
-            bits >>= 6;
-        }
+        let bits = random.next();
+        let ten: [u8; 10] = std::array::from_fn(|i| LETTERS[((bits >> (6 * i)) & 63) as usize]);
+        into.extend_from_slice(&ten);
     }
 }
 

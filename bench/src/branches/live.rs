@@ -2,10 +2,11 @@
 //!
 //! The database is in a process of its own, which is this program again. It makes the branches, each of another
 //! moment of `main`, writes on all of them, says so, and waits to be killed with SIGKILL. Another one opens what is left,
-//! reads every branch, and compares it with what the first had committed. Memory is that of the whole process (Pss).
+//! reads every branch, and compares it with what the first had committed. The same is done without a branch, to be
+//! set against it. Memory is that of the whole process (Pss), two seconds after each step.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -28,57 +29,80 @@ const DONE: &str = "done";
 
 pub fn run(plan: &Plan) -> Result<(), String> {
     let scratch = temporary_directory()?;
-    let directory = scratch.path().join("heliosdb");
     let branches = plan.branches;
     println!(
         "{branches} branches of a table of {ROWS} rows; on each {WRITTEN} rows were updated and {WRITTEN} inserted\n"
     );
-    let mut first = Process::start("fill", &directory, branches)?;
-    let filled = first.listen()?;
-    first.kill()?;
-    let mut second = Process::start("recover", &directory, branches)?;
-    let recovered = second.listen()?;
-    second.kill()?;
-
+    let without = Told::by(&scratch.path().join("without"), 0)?;
+    let with = Told::by(&scratch.path().join("with"), branches)?;
     let mut rows = Vec::new();
-    let mut bare = None;
-    for (what, said, name) in [
-        ("loaded, no branch yet", &filled, "loaded"),
-        ("all were made", &filled, "made"),
-        ("all were written on", &filled, "written"),
-        (
-            "opened again after kill -9, main answers",
-            &recovered,
-            "opened",
-        ),
-        ("all were read", &recovered, "read"),
-        ("after CHECKPOINT", &recovered, "checkpoint"),
+    for (what, name) in [
+        ("the table is loaded", "loaded"),
+        ("branches are made", "made"),
+        ("all are written on", "written"),
+        ("opened after kill -9, main answers", "opened"),
+        ("all are read", "read"),
+        ("after CHECKPOINT", "checkpoint"),
     ] {
-        let value = |of: &str| {
-            let key = format!("{name}.{of}");
-            said.get(&key).copied().ok_or(format!("no {key} was told"))
-        };
-        let (memory, took) = (value("memory")?, value("ms")?);
-        let bare = *bare.get_or_insert(memory);
+        let (before, after) = (without.step(name)?, with.step(name)?);
+        let each = |after: f64, before: f64| (after - before) / f64::from(branches);
         rows.push(vec![
             what.to_owned(),
-            format!("{took:.0}"),
-            format!("{:.3}", took / f64::from(branches)),
-            format!("{:.1}", memory / 1e6),
-            format!("{:.1}", (memory - bare) / 1024.0 / f64::from(branches)),
+            format!("{:.0}", before.milliseconds),
+            format!("{:.0}", after.milliseconds),
+            format!("{:.3}", each(after.milliseconds, before.milliseconds)),
+            format!("{:.1}", before.memory / 1e6),
+            format!("{:.1}", after.memory / 1e6),
+            format!("{:.1}", each(after.memory, before.memory) / 1024.0),
         ]);
     }
     table::print(
         &[
-            "what was done",
+            "what is done",
+            "ms without branches",
             "ms",
             "ms a branch",
-            "memory MB",
+            "MB without branches",
+            "MB",
             "KiB a branch",
         ],
         &rows,
     );
     Ok(())
+}
+
+/// What the processes said: numbers by their names.
+struct Told(HashMap<String, f64>);
+
+struct Step {
+    milliseconds: f64,
+    /// Of the process after it, in bytes.
+    memory: f64,
+}
+
+impl Told {
+    /// By the two that work on a new database, one after the other.
+    fn by(directory: &Path, branches: u32) -> Result<Told, String> {
+        let mut told = HashMap::new();
+        for what in ["fill", "recover"] {
+            let mut process = Process::start(what, directory, branches)?;
+            told.extend(process.listen()?);
+            process.kill()?;
+        }
+        Ok(Told(told))
+    }
+
+    fn step(&self, name: &str) -> Result<Step, String> {
+        let number = |of: &str| {
+            let name = format!("{name}.{of}");
+            let number = self.0.get(&name).copied();
+            number.ok_or_else(|| format!("{name} was not told"))
+        };
+        Ok(Step {
+            milliseconds: number("ms")?,
+            memory: number("memory")?,
+        })
+    }
 }
 
 /// This program, at work on the database.
@@ -92,7 +116,7 @@ impl Process {
             .args([CHILD, what])
             .arg(directory)
             .arg(branches.to_string())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|e| format!("cannot start this program again: {e}"))?;
@@ -146,9 +170,11 @@ pub fn child(arguments: &[String]) -> Result<(), String> {
         other => return Err(format!("{CHILD} cannot {other}")),
     }
     println!("{DONE}");
-    loop {
-        sleep(Duration::from_secs(3600));
-    }
+    // It is killed here; its input ends only if who started it is gone.
+    std::io::stdin()
+        .read_to_end(&mut Vec::new())
+        .map_err(text)?;
+    Ok(())
 }
 
 fn tell(name: &str, took: f64) {

@@ -115,8 +115,8 @@ fn merge(database: &Database, rows: u64, changed: u64) -> Result<f64, String> {
     const BESIDE_SUM: &str = "SELECT sum(k) FROM t";
     let mut client = Client::new(database)?;
     let (sum, beside) = (client.number(SUM)?, client.number(BESIDE_SUM)?);
-    client.run("CREATE BRANCH work")?;
-    client.run("USE BRANCH work")?;
+    client.run("CREATE BRANCH dev")?;
+    client.run("USE BRANCH dev")?;
     let update = format!("UPDATE t SET n = n + 1 WHERE id % {} = 0", rows / changed);
     client.affect(&update, changed)?;
     client.run("USE BRANCH main")?;
@@ -127,7 +127,7 @@ fn merge(database: &Database, rows: u64, changed: u64) -> Result<f64, String> {
     let start = Instant::now();
     let report = client
         .connection
-        .query("MERGE BRANCH work INTO main", &[])
+        .query("MERGE BRANCH dev INTO main", &[])
         .map_err(text)?;
     let took = milliseconds(start);
 
@@ -144,7 +144,7 @@ fn merge(database: &Database, rows: u64, changed: u64) -> Result<f64, String> {
     )?;
     client.expect(SUM, sum + changed as i64)?;
     client.expect(BESIDE_SUM, beside + BESIDE as i64)?;
-    client.run("DROP BRANCH work")?;
+    client.run("DROP BRANCH dev")?;
     Ok(took)
 }
 

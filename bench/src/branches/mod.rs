@@ -1,7 +1,7 @@
 //! What branches and history cost: HeliosDB beside itself, and its history beside MariaDB's.
 //!
-//! Six parts, each of which may be run alone. All run in this process, embedded, every commit durable, but for
-//! [`live`], whose database is in a process of its own that is killed. Nothing counts before it is known to be
+//! Six parts, each of which may be run alone. The engine runs in this process, every commit durable; that of
+//! [`live`] is in a process of its own, which is killed. Nothing counts before it is known to be
 //! right: every part holds what it read against what it wrote, and ends with an error where the two differ.
 
 mod create;
@@ -25,7 +25,7 @@ use heliosdb_kernel::{Config, Connection, Database};
 use crate::Options;
 pub use live::{CHILD, child};
 
-/// The parts, in their order, and what each measures.
+/// The parts, in their order.
 const PARTS: [(&str, Part); 6] = [
     ("create", create::run),
     ("merge", merge::run),
