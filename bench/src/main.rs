@@ -14,6 +14,7 @@
     reason = "an error of SQL ends the benchmark"
 )]
 
+mod branches;
 mod codec;
 mod duckdb;
 mod dump;
@@ -37,6 +38,7 @@ what:
   oltp        TPC-B and point reads through the embedded API, beside PostgreSQL
   pgbench     TPC-B and select-only through pgbench, and sysbench where it is, beside PostgreSQL
   idle        memory of connections that say nothing, beside PostgreSQL
+  branches    making, merging and reading branches, the past by its age, and what history takes, beside MariaDB
   history     reading the past, keeping it, and opening a large database
   flights     COPY of the nycflights13 data, its queries, and a few more, beside PostgreSQL
   jsonschema  20,000 documents inserted with and without a schema
@@ -49,8 +51,11 @@ what:
 options:
   --scale N      scale factor: of pgbench, oltp and history (10), of TPC-H (dump: 2, others: 1)
   --seconds N    length of one measurement of pgbench, oltp and history (10)
-  --rounds N     measurements per cell; the median is shown (3; dump: 1)
-  --connections N  how many of them idle opens (2000)
+  --rounds N     measurements per cell; the median is shown (3; dump: 1; branches: 7)
+  --connections N  how many of them idle opens (2000), and how many branches live at a time (1000)
+  --only A,B     these parts of branches: create, merge, read, past, live, space
+  --sizes A,B    of the databases that branches are made in (10MB,1GB,5GB)
+  --quick        less of branches: smaller tables and fewer rounds, in a minute or two
   --data DIR     where nycflights13 is (../shared/data/nycflights13); for codec, where the
                  directories dbtext, alp and nycflights13 are (../shared/data)
 ";
@@ -66,6 +71,10 @@ pub struct Options {
     pub rounds: Option<u32>,
     pub data: Option<String>,
     pub connections: Option<u32>,
+    /// The rest is of branches.
+    pub only: Option<String>,
+    pub sizes: Option<String>,
+    pub quick: bool,
 }
 
 impl Options {
@@ -86,6 +95,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Result<(), String> {
+    if let [first, rest @ ..] = arguments
+        && first == branches::CHILD
+    {
+        return branches::child(rest);
+    }
     let mut what = None;
     let mut options = Options {
         scale: None,
@@ -93,6 +107,9 @@ fn run(arguments: &[String]) -> Result<(), String> {
         rounds: None,
         data: None,
         connections: None,
+        only: None,
+        sizes: None,
+        quick: false,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -105,12 +122,16 @@ fn run(arguments: &[String]) -> Result<(), String> {
             "--seconds" => options.seconds = number(value()?)?,
             "--rounds" => options.rounds = Some(number(value()?)?),
             "--connections" => options.connections = Some(number(value()?)?),
+            "--only" => options.only = Some(value()?.clone()),
+            "--sizes" => options.sizes = Some(value()?.clone()),
+            "--quick" => options.quick = true,
             "--data" => options.data = Some(value()?.clone()),
             name if what.is_none() && !name.starts_with('-') => what = Some(name.to_owned()),
             other => return Err(format!("unknown argument {other}\n\n{USAGE}")),
         }
     }
     match what.as_deref() {
+        Some("branches") => branches::run(&options),
         Some("codec") => codec::run(&options),
         Some("dump") => dump::run(&options),
         Some("load") => tpch::load::run(&options),

@@ -327,7 +327,7 @@ fn find(program: &str) -> Result<PathBuf, String> {
         ))
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 

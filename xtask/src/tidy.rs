@@ -195,6 +195,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "heliosdb-bench",
         &[
+            "heliosdb-branching",
             "heliosdb-fsst-alp",
             "heliosdb-kernel",
             "heliosdb-plugin-api",
