@@ -30,7 +30,7 @@ pub(super) struct Restored {
 impl Session {
     /// What comes back of a dropped table, in a schema and under a name that are free for it.
     pub(super) fn restored(
-        &mut self,
+        &self,
         dropped: &Dropped,
         now: &CatalogSnapshot,
         schema: &Schema,
@@ -41,7 +41,7 @@ impl Session {
         let mut returning = Returning::of(then, &dropped.table);
         check_types(&returning.table, then, now)?;
         check_policies(&returning.table, then, now)?;
-        self.leave_out(&mut returning, now, &mut told);
+        leave_out(&mut returning, now, &mut told);
         returning.check_texts(then, now)?;
         returning.rename_named(self, then, now)?;
         returning.rename(then, name)?;
@@ -68,48 +68,6 @@ impl Session {
             others,
             told,
         })
-    }
-
-    /// Leaves out what needs what is gone and is no part of what rows mean: defaults by other tables' sequences,
-    /// codecs, constraints of plugins.
-    fn leave_out(&self, returning: &mut Returning, now: &CatalogSnapshot, told: &mut Vec<String>) {
-        let own: BTreeSet<Oid> = returning.sequences.iter().map(|s| s.oid).collect();
-        let columns = returning.table.columns.iter_mut();
-        for column in columns.filter(|column| !column.dropped) {
-            let named = column.default_sequences.iter();
-            let mut gone = named.filter(|oid| !own.contains(oid) && now.sequence(**oid).is_none());
-            if gone.next().is_some() {
-                column.default = None;
-                column.default_sequences.clear();
-                told.push(format!(
-                    "the default of column \"{}\" is not brought back, because its sequence is gone",
-                    column.name
-                ));
-            }
-            if let Some(Compression::Codec { plugin, name }) = &column.compression
-                && !now.is_installed(plugin)
-            {
-                told.push(format!(
-                    "the compression of column \"{}\" is not brought back, because codec \"{name}\" is gone",
-                    column.name
-                ));
-                column.compression = None;
-            }
-        }
-        returning.constraints.retain(|constraint| {
-            let Some(by) = constraint.plugin() else {
-                return true;
-            };
-            let is_whole =
-                now.is_installed(&by.plugin) && by.depends_on.iter().all(|oid| now.has(*oid));
-            if !is_whole {
-                told.push(not_back(
-                    &format!("constraint \"{}\"", constraint.name),
-                    "what it needs is gone",
-                ));
-            }
-            is_whole
-        });
     }
 
     /// Gives everything to its owner again, or to who brings it back when that role is gone; what was said of it and
@@ -227,6 +185,48 @@ impl Session {
         });
         Ok(Constraint { kind, ..constraint })
     }
+}
+
+/// Leaves out what needs what is gone and is no part of what rows mean: defaults by other tables' sequences,
+/// codecs, constraints of plugins.
+fn leave_out(returning: &mut Returning, now: &CatalogSnapshot, told: &mut Vec<String>) {
+    let own: BTreeSet<Oid> = returning.sequences.iter().map(|s| s.oid).collect();
+    let columns = returning.table.columns.iter_mut();
+    for column in columns.filter(|column| !column.dropped) {
+        let named = column.default_sequences.iter();
+        let mut gone = named.filter(|oid| !own.contains(oid) && now.sequence(**oid).is_none());
+        if gone.next().is_some() {
+            column.default = None;
+            column.default_sequences.clear();
+            told.push(format!(
+                "the default of column \"{}\" is not brought back, because its sequence is gone",
+                column.name
+            ));
+        }
+        if let Some(Compression::Codec { plugin, name }) = &column.compression
+            && !now.is_installed(plugin)
+        {
+            told.push(format!(
+                "the compression of column \"{}\" is not brought back, because codec \"{name}\" is gone",
+                column.name
+            ));
+            column.compression = None;
+        }
+    }
+    returning.constraints.retain(|constraint| {
+        let Some(by) = constraint.plugin() else {
+            return true;
+        };
+        let is_whole =
+            now.is_installed(&by.plugin) && by.depends_on.iter().all(|oid| now.has(*oid));
+        if !is_whole {
+            told.push(not_back(
+                &format!("constraint \"{}\"", constraint.name),
+                "what it needs is gone",
+            ));
+        }
+        is_whole
+    });
 }
 
 fn not_back(what: &str, why: &str) -> String {

@@ -40,7 +40,7 @@ impl Wanted {
             parts.remove(0);
         }
         let (schemas, table) = match parts.as_slice() {
-            [table] => (path.to_vec(), table.clone()),
+            [table] => (path.clone(), table.clone()),
             [schema, table] => (
                 vec![names::on_path(schema, &path).to_owned()],
                 table.clone(),

@@ -20,10 +20,11 @@ mod dropped;
 mod rows;
 
 use heliosdb_storage::TableLockMode;
+use heliosdb_storage::ids::CollectionId;
 
 use self::definition::Restored;
 use self::dropped::{Dropped, Wanted};
-use crate::catalog::model::{Constraint, Object};
+use crate::catalog::model::{Constraint, Object, Sequence};
 use crate::catalog::store::{CATALOG, Change};
 use crate::ddl::constraint::{Existing, Fill};
 use crate::error::{Result, SqlError, state};
@@ -89,7 +90,7 @@ impl Session {
             .collect();
         let mut filled = Vec::new();
         for index in returning.indexes {
-            filled.push(heliosdb_storage::ids::CollectionId(index.collection));
+            filled.push(CollectionId(index.collection));
             changes.push(put(Object::Index(index.into())));
         }
         if !changes.is_empty() {
@@ -149,6 +150,6 @@ fn put(object: Object) -> Change {
     Change::Put(object)
 }
 
-fn put_sequence(sequence: &crate::catalog::model::Sequence) -> Change {
+fn put_sequence(sequence: &Sequence) -> Change {
     put(Object::Sequence(sequence.clone().into()))
 }
