@@ -2,7 +2,9 @@
 
 use crate::abi::CallContext;
 use crate::error::{state, Error, Result};
-use crate::service::{granted, Blobs, Catalog, Changes, Host, Sql, Store, Timelines, Visible};
+use crate::service::{
+    granted, Blobs, Catalog, Changes, Host, Sql, Store, Timelines, Undrop, Visible,
+};
 
 /// The statement that a call belongs to. Good while the call lasts.
 #[derive(Clone, Copy)]
@@ -116,5 +118,11 @@ impl<'a> Context<'a> {
         let services = self.host.services();
         let vtable = granted(services.timeline)?;
         Ok(Timelines::new(services.handle, self.call.statement, vtable))
+    }
+
+    pub fn undrop(&self) -> Result<Undrop<'a>> {
+        let services = self.host.services();
+        let vtable = granted(services.undrop)?;
+        Ok(Undrop::new(services.handle, self.call.statement, vtable))
     }
 }

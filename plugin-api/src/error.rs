@@ -24,6 +24,7 @@ pub mod state {
     pub const SERIALIZATION_FAILURE: SqlState = SqlState(*b"40001");
     pub const TRANSACTION_INTEGRITY_CONSTRAINT_VIOLATION: SqlState = SqlState(*b"40002");
     pub const UNDEFINED_OBJECT: SqlState = SqlState(*b"42704");
+    pub const UNDEFINED_TABLE: SqlState = SqlState(*b"42P01");
     pub const DUPLICATE_OBJECT: SqlState = SqlState(*b"42710");
     pub const UNDEFINED_FUNCTION: SqlState = SqlState(*b"42883");
     pub const OUT_OF_MEMORY: SqlState = SqlState(*b"53200");

@@ -31,7 +31,8 @@ struct Locked {
 fn published() -> Vec<Locked> {
     use extension::{clause, codec, command, constraint, event, function, index, lifecycle};
     use extension::{migration, observer, operator, testing, types, worker};
-    use service::{blob, budget, catalog, changes, pool, process, sql, store, timeline, visible};
+    use service::{blob, budget, catalog, changes, pool, process, sql, store};
+    use service::{timeline, undrop, visible};
     fn of<V: Published>() -> (&'static str, &'static TypeLayout) {
         (V::ID, V::LAYOUT)
     }
@@ -58,6 +59,7 @@ fn published() -> Vec<Locked> {
         of::<changes::ChangesV1>(),
         of::<visible::VisibleV1>(),
         of::<timeline::TimelineV1>(),
+        of::<undrop::UndropV1>(),
         of::<process::LogV1>(),
         of::<process::ClockV1>(),
         of::<process::MemoryV1>(),

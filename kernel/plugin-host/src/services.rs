@@ -3,7 +3,7 @@
 //! The SQL layer implements it twice: over a session's transaction, for commands, clauses and
 //! constraints, and over a snapshot that only reads, for functions inside queries; [`crate::index`] lends
 //! some of them to indexes. The vtables of `store/1`, `blob/1`, `catalog/1`, `sql/1`, `changes/1`,
-//! `visible/1` and `timeline/1` in [`crate::service`] are made of it, and each call says which plugin asks, so one plugin
+//! `visible/1`, `timeline/1` and `undrop/1` in [`crate::service`] are made of it, and each call says which plugin asks, so one plugin
 //! never sees the state of another. What is not lent is `55000`.
 
 use std::ops::Bound;
@@ -242,6 +242,14 @@ pub trait StatementServices: Send + Sync {
 
     /// The report of the session's last merge.
     fn last_merge(&self) -> PluginResult<MergeReport> {
+        outside()
+    }
+
+    // undrop/1
+
+    /// Brings back the table that was dropped last under a name, under another one if that is given.
+    fn undrop_table(&self, table: &str, name: Option<&str>) -> PluginResult<()> {
+        let _ = (table, name);
         outside()
     }
 

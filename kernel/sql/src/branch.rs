@@ -13,6 +13,7 @@ mod history;
 pub(crate) mod lineage;
 mod merge;
 pub(crate) mod restore;
+mod undrop;
 
 use heliosdb_plugin_host::services::Branch;
 use heliosdb_storage::ids::{TimelineId, Ts};

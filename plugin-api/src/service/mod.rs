@@ -1,7 +1,7 @@
 //! Services that the host lends: one versioned interface each, asked for by id.
 //!
 //! A plugin names in its manifest the services it wants and gets no other. Those of a statement
-//! ([`Store`], [`Blobs`], [`Catalog`], [`Sql`], [`Changes`], [`Visible`], [`Timelines`]) come from the
+//! ([`Store`], [`Blobs`], [`Catalog`], [`Sql`], [`Changes`], [`Visible`], [`Timelines`], [`Undrop`]) come from the
 //! [`Context`](crate::Context) of a call and are good while it lasts; [`Log`], [`Clock`], [`Memory`], [`Budget`] and [`Pool`] come from the [`Host`] and are good
 //! until stop.
 
@@ -14,6 +14,7 @@ pub mod process;
 pub mod sql;
 pub mod store;
 pub mod timeline;
+pub mod undrop;
 pub mod visible;
 
 use std::sync::Arc;
@@ -27,13 +28,14 @@ pub use process::{Clock, ClockV1, Level, Log, LogV1, Memory, MemoryV1, Reservati
 pub use sql::{QueryResult, Sql, SqlV1};
 pub use store::{Store, StoreV1};
 pub use timeline::{Branch, TimelineV1, Timelines};
+pub use undrop::{Undrop, UndropV1};
 pub use visible::{Visible, VisibleV1};
 
 use crate::abi::{HostV1, Interface, Published};
 use crate::error::{state, Error, Result};
 
 /// Every service there is. A plugin gets those its manifest names.
-pub const IDS: [&str; 12] = [
+pub const IDS: [&str; 13] = [
     "store/1",
     "blob/1",
     "catalog/1",
@@ -41,6 +43,7 @@ pub const IDS: [&str; 12] = [
     "changes/1",
     "visible/1",
     "timeline/1",
+    "undrop/1",
     "log/1",
     "clock/1",
     "memory/1",
@@ -61,6 +64,7 @@ pub(crate) struct Services {
     pub changes: Option<&'static ChangesV1>,
     pub visible: Option<&'static VisibleV1>,
     pub timeline: Option<&'static TimelineV1>,
+    pub undrop: Option<&'static UndropV1>,
     log: Option<&'static LogV1>,
     clock: Option<&'static ClockV1>,
     memory: Option<&'static MemoryV1>,
@@ -84,6 +88,7 @@ impl Host {
             changes: fetch(&host)?,
             visible: fetch(&host)?,
             timeline: fetch(&host)?,
+            undrop: fetch(&host)?,
             log: fetch(&host)?,
             clock: fetch(&host)?,
             memory: fetch(&host)?,

@@ -9,7 +9,7 @@
 //! | `helios_log()`, `helios_blame()` | [`history`] |
 //! | `CREATE`, `DROP TAG`, `SHOW TAGS` | [`tag`] |
 //! | `WITH (expires = …)` | [`expiry`] |
-//! | `RESTORE DATABASE`, `FLASHBACK TABLE` | [`recovery`] |
+//! | `RESTORE DATABASE`, `FLASHBACK TABLE`, `UNDROP TABLE` | [`recovery`] |
 //!
 //! The kernel makes and drops branches, holds who may, and reads and writes on them. What is here is what they
 //! are called in SQL and what may be said of them. What the plugin notes of a branch ([`note`]) is kept by the
@@ -62,6 +62,7 @@ impl Plugin for Branching {
         registrar.worker("expiry", expiry::Expiry)?;
         registrar.command("RESTORE DATABASE", recovery::restore)?;
         registrar.command("FLASHBACK TABLE", recovery::flashback)?;
+        registrar.command("UNDROP TABLE", recovery::undrop)?;
         registrar.table("helios_conflicts", &[], merge::conflicts)?;
         registrar.table("pg_database_branches", &[], shown::function)
     }

@@ -1,4 +1,4 @@
-//! `RESTORE DATABASE` and `FLASHBACK TABLE`.
+//! `RESTORE DATABASE`, `FLASHBACK TABLE` and `UNDROP TABLE`.
 
 use std::sync::Arc;
 
@@ -39,6 +39,15 @@ pub fn flashback(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
         columns: vec![("rows".to_owned(), "bigint".to_owned())],
         batches: vec![vec![rows]],
     })
+}
+
+/// `UNDROP TABLE`.
+pub fn undrop(cx: &Context<'_>, text: &str) -> Result<CommandOutcome> {
+    let Statement::Undrop { table, name } = statement::read(text)? else {
+        return Err(another(text));
+    };
+    cx.undrop()?.table(&table, name.as_deref())?;
+    Ok(CommandOutcome::done("UNDROP TABLE"))
 }
 
 /// The SCN of a time that is no longer.

@@ -10,6 +10,7 @@
 //! CREATE TAG [IF NOT EXISTS] name [FROM …] [AS OF …]      DROP TAG [IF EXISTS] name
 //! RESTORE DATABASE {AS OF {TIMESTAMP expression | SCN expression} | TO BRANCH name}
 //! FLASHBACK TABLE name TO {TIMESTAMP expression | SCN expression}
+//! UNDROP TABLE name [AS name]
 //! ```
 
 use heliosdb_plugin_api::{Error, Result};
@@ -73,6 +74,12 @@ pub enum Statement {
         /// As SQL names it.
         table: String,
         when: When,
+    },
+    Undrop {
+        /// As SQL names it; so the other one.
+        table: String,
+        /// What it is called from now on, if that is another name.
+        name: Option<String>,
     },
     Merge {
         name: String,
@@ -205,6 +212,9 @@ impl Reader<'_> {
         if self.words(&["flashback", "table"]) {
             return self.flashback();
         }
+        if self.words(&["undrop", "table"]) {
+            return self.undrop();
+        }
         if self.words(&["create", "tag"]) {
             return match self.create()? {
                 Statement::Create {
@@ -282,17 +292,40 @@ impl Reader<'_> {
     }
 
     fn flashback(&mut self) -> Result<Statement> {
+        let table = self.table()?;
+        let to = self.words(&["to"]);
+        self.expect(to)?;
+        let when = self.when()?;
+        Ok(Statement::Flashback { table, when })
+    }
+
+    fn undrop(&mut self) -> Result<Statement> {
+        let table = self.table()?;
+        let name = match self.words(&["as"]) {
+            true => {
+                let first = self.at;
+                self.name()?;
+                Some(self.written(first))
+            }
+            false => None,
+        };
+        Ok(Statement::Undrop { table, name })
+    }
+
+    /// The name of a table, as it is written.
+    fn table(&mut self) -> Result<String> {
         let first = self.at;
         self.name()?;
         while self.symbol('.') {
             self.name()?;
         }
+        Ok(self.written(first))
+    }
+
+    /// What is written from one token up to where the reader is.
+    fn written(&self, first: usize) -> String {
         let (begin, end) = (self.tokens[first].start, self.tokens[self.at - 1].end);
-        let table = self.text[begin..end].to_owned();
-        let to = self.words(&["to"]);
-        self.expect(to)?;
-        let when = self.when()?;
-        Ok(Statement::Flashback { table, when })
+        self.text[begin..end].to_owned()
     }
 
     fn merge(&mut self) -> Result<Statement> {
@@ -470,6 +503,16 @@ mod tests {
             read("FLASHBACK TABLE s.\"T t\" TO SCN 7").unwrap(),
             flashback
         );
+        let undrop = Statement::Undrop {
+            table: "s.\"T t\"".to_owned(),
+            name: Some("\"As\"".to_owned()),
+        };
+        assert_eq!(read("undrop table s.\"T t\" as \"As\"").unwrap(), undrop);
+        let plain = Statement::Undrop {
+            table: "t".to_owned(),
+            name: None,
+        };
+        assert_eq!(read("UNDROP TABLE t /* gone */").unwrap(), plain);
         let back = Statement::RestoreBranch {
             name: "b".to_owned(),
         };
@@ -512,6 +555,10 @@ mod tests {
                 "FLASHBACK TABLE a.b.c AS OF SCN 1",
                 "syntax error at or near \"AS\"",
             ),
+            ("UNDROP TABLE", "syntax error at end of input"),
+            ("UNDROP TABLE a AS", "syntax error at end of input"),
+            ("UNDROP TABLE a AS b.c", "syntax error at or near \".\""),
+            ("UNDROP TABLE a, b", "syntax error at or near \",\""),
         ] {
             assert_eq!(read(text).unwrap_err().message, message, "{text}");
         }

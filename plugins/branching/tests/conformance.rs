@@ -45,6 +45,7 @@ fn samples() -> Samples {
         .command("RESTORE DATABASE AS OF SCN 7")
         .command("RESTORE DATABASE TO BRANCH test")
         .command("FLASHBACK TABLE public.item TO TIMESTAMP now()")
+        .command("UNDROP TABLE gone AS again")
         .command("SHOW BRANCHES")
         .command("SHOW DATABASE BRANCHES")
         .command("DROP DATABASE BRANCH IF EXISTS test")
@@ -83,6 +84,10 @@ fn what_cannot_be_done_is_told() {
         (
             "USE BRANCH nowhere",
             "42704 branch \"nowhere\" does not exist",
+        ),
+        (
+            "UNDROP TABLE nothing",
+            "42P01 no table \"nothing\" was dropped",
         ),
         (
             "ALTER BRANCH dev RENAME TO main",

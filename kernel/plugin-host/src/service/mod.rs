@@ -11,6 +11,7 @@ mod process;
 mod rows;
 mod statement;
 mod timeline;
+mod undrop;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,7 @@ use heliosdb_plugin_api::abi::value::{AbiError, AbiResult};
 use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published, ROption, RStr};
 use heliosdb_plugin_api::service::{
     BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, SqlV1, StoreV1,
-    TimelineV1, VisibleV1,
+    TimelineV1, UndropV1, VisibleV1,
 };
 use heliosdb_plugin_api::{Error, Result};
 
@@ -120,6 +121,7 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
             ChangesV1::ID => Interface::of(&rows::CHANGES),
             VisibleV1::ID => Interface::of(&rows::VISIBLE),
             TimelineV1::ID => Interface::of(&timeline::TIMELINE),
+            UndropV1::ID => Interface::of(&undrop::UNDROP),
             LogV1::ID => Interface::of(&process::LOG),
             ClockV1::ID => Interface::of(&process::CLOCK),
             MemoryV1::ID => Interface::of(&process::MEMORY),

@@ -16,7 +16,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use heliosdb_storage::ids::{CollectionId, TimelineId, Ts};
-use heliosdb_storage::{Changes, Engine, ReadView, Transaction};
+use heliosdb_storage::{Changes, Engine, Error as StorageError, ReadView, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -279,6 +279,32 @@ pub(crate) fn table_versions(
         }
     }
     Ok(versions)
+}
+
+/// Tables that a span of a timeline's history took away, from commit to commit, each with the commit. A span that
+/// begins before the history begins with that.
+pub(crate) fn dropped_tables(
+    engine: &Engine,
+    timeline: TimelineId,
+    since: Ts,
+    until: Ts,
+) -> Result<Vec<(Ts, Arc<Table>)>> {
+    let read = |since| engine.entry_changes_on(timeline, CATALOG, since, until, Changes::Every);
+    let changes = match read(since) {
+        Err(StorageError::SnapshotTooOld { oldest, .. }) => read(oldest.min(until)),
+        changes => changes,
+    };
+    let mut dropped = Vec::new();
+    for change in changes? {
+        let change = change?;
+        if change.key.first() == Some(&kind::TABLE)
+            && change.new.is_none()
+            && let Some(value) = change.old
+        {
+            dropped.push((change.ts, decode(&change.key, &value)?));
+        }
+    }
+    Ok(dropped)
 }
 
 /// Whether this build understands an entry of a collection that belongs to the catalog; `None` when

@@ -772,7 +772,7 @@ fn check_actions(child: &Table, key: &ForeignKey) -> Result<()> {
 }
 
 /// 42804 when the columns of a foreign key cannot be compared with those that they refer to.
-pub(super) fn check_alike(
+pub(crate) fn check_alike(
     name: &str,
     child: &Table,
     parent: &Table,

@@ -22,6 +22,7 @@ pub(crate) mod policy;
 mod reindex;
 mod rename;
 pub(crate) mod retention;
+pub(crate) mod returning;
 mod rewrite;
 pub(crate) mod role_settings;
 mod role_uses;

@@ -54,22 +54,7 @@ impl Session {
         };
         let mut relation = relation.clone();
         if let Relation::Table(table) = &mut relation {
-            let old = table.name.clone();
-            let mut rename = |path: &mut [Ident]| {
-                if let [table_name, _] = path
-                    && fold(table_name) == old
-                {
-                    *table_name = quoted_ident(&name);
-                }
-            };
-            changes.extend(checks_with(&catalog, table, &mut rename)?);
-            let table = Arc::make_mut(table);
-            generate_with(table, &mut rename)?;
-            for policy in &mut table.policies {
-                for expression in [&mut policy.using, &mut policy.check].into_iter().flatten() {
-                    *expression = with_paths(expression, &mut rename)?;
-                }
-            }
+            changes.extend(with_table_name(&catalog, Arc::make_mut(table), &name)?);
         }
         check_no_policy_reads(&catalog, relation.oid())?;
         changes.push(match relation {
@@ -228,7 +213,7 @@ impl Session {
     }
 
     /// Tables whose defaults take values of a sequence, with its new name.
-    fn defaults_with(
+    pub(super) fn defaults_with(
         &self,
         catalog: &CatalogSnapshot,
         sequence: &Sequence,
@@ -601,6 +586,31 @@ fn select_from(factor: &mut TableFactor, items: &str) -> Result<()> {
         sample: None,
     };
     Ok(())
+}
+
+/// Has what a table says of itself name it by another name: its generated columns and policies, and, as changes, its
+/// checks.
+pub(super) fn with_table_name(
+    catalog: &CatalogSnapshot,
+    table: &mut Table,
+    name: &str,
+) -> Result<Vec<Change>> {
+    let old = table.name.clone();
+    let mut rename = |path: &mut [Ident]| {
+        if let [table_name, _] = path
+            && fold(table_name) == old
+        {
+            *table_name = quoted_ident(name);
+        }
+    };
+    let changes = checks_with(catalog, table, &mut rename)?;
+    generate_with(table, &mut rename)?;
+    for policy in &mut table.policies {
+        for expression in [&mut policy.using, &mut policy.check].into_iter().flatten() {
+            *expression = with_paths(expression, &mut rename)?;
+        }
+    }
+    Ok(changes)
 }
 
 /// The same in what generates columns of the table.

@@ -374,6 +374,10 @@ impl StatementServices for SessionServices {
         self.with(|session| session.flashback_table(table, at))
     }
 
+    fn undrop_table(&self, table: &str, name: Option<&str>) -> PluginResult<()> {
+        self.with(|session| session.undrop_table(table, name))
+    }
+
     fn diff_rows(&self, table: &str, between: (Moment, Moment)) -> PluginResult<Vec<DiffRow>> {
         self.with(|session| session.diff_rows(table, between))
     }

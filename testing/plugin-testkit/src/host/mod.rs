@@ -8,6 +8,7 @@ mod rows;
 mod sql;
 mod store;
 mod timeline;
+mod undrop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use heliosdb_plugin_api::abi::{CallContext, HostV1, Interface, Published};
 use heliosdb_plugin_api::abi::{RNone, ROption, RSome, RStr};
 use heliosdb_plugin_api::service::{
     BlobV1, BudgetV1, CatalogV1, ChangesV1, ClockV1, LogV1, MemoryV1, PoolV1, QueryResult, SqlV1,
-    StoreV1, TimelineV1, VisibleV1,
+    StoreV1, TimelineV1, UndropV1, VisibleV1,
 };
 use heliosdb_plugin_api::{CatalogEvent, Entry, Error, Result, state};
 
@@ -231,6 +232,7 @@ extern "C" fn service(handle: *const (), id: RStr<'_>) -> ROption<Interface> {
         ChangesV1::ID => Interface::of(&rows::CHANGES),
         VisibleV1::ID => Interface::of(&rows::VISIBLE),
         TimelineV1::ID => Interface::of(&timeline::TIMELINE),
+        UndropV1::ID => Interface::of(&undrop::UNDROP),
         LogV1::ID => Interface::of(&process::LOG),
         ClockV1::ID => Interface::of(&process::CLOCK),
         MemoryV1::ID => Interface::of(&process::MEMORY),

@@ -55,7 +55,7 @@ impl Drop for Acting {
 
 impl Session {
     /// Does something with the rights of a role.
-    pub(super) fn as_role<T>(
+    pub(in crate::branch) fn as_role<T>(
         &mut self,
         role: Oid,
         work: impl FnOnce(&mut Session) -> Result<T>,
