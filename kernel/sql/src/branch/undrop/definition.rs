@@ -19,8 +19,6 @@ use crate::session::Session;
 /// What is to be made.
 pub(super) struct Restored {
     pub returning: Returning,
-    /// To tables that are there, as they are there.
-    pub foreign_keys: Vec<Constraint>,
     /// Comments and access lists.
     pub others: Vec<Change>,
     /// What is different, or does not come back.
@@ -51,20 +49,17 @@ impl Session {
                 "{what} is called \"{name}\", because its name is taken"
             ));
         }
-        let others = self.owned_again(dropped, now, &mut returning, &mut told);
-        self.put_into(&mut returning, schema)?;
-        let keys = std::mem::take(&mut returning.foreign_keys);
-        let mut foreign_keys = Vec::new();
-        for constraint in keys {
+        for constraint in std::mem::take(&mut returning.foreign_keys) {
             match self.referring(&returning.table, constraint, now) {
-                Ok(constraint) => foreign_keys.push(constraint),
+                Ok(constraint) => returning.foreign_keys.push(constraint),
                 Err(notice) => told.push(notice),
             }
         }
+        let others = self.owned_again(dropped, now, &mut returning, &mut told);
+        self.put_into(&mut returning, schema)?;
         told.extend(lost(then, now, &returning));
         Ok(Restored {
             returning,
-            foreign_keys,
             others,
             told,
         })

@@ -69,7 +69,6 @@ impl Session {
     fn bring_back(&mut self, dropped: &Dropped, restored: Restored) -> Result<()> {
         let Restored {
             returning,
-            foreign_keys,
             others,
             told,
         } = restored;
@@ -100,7 +99,7 @@ impl Session {
             }
             self.define_storage(&catalog, oid)?;
         }
-        for constraint in foreign_keys {
+        for constraint in returning.foreign_keys {
             self.refer_again(constraint)?;
         }
         for notice in told {
