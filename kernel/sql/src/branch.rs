@@ -69,8 +69,16 @@ impl Note {
         serde_json::from_slice(&info.note).ok()
     }
 
-    pub(crate) fn read(note: &[u8]) -> Note {
-        serde_json::from_slice(note).unwrap_or_default()
+    pub(crate) fn read(note: &[u8]) -> Result<Note> {
+        match note {
+            [] => Ok(Note::default()),
+            note => serde_json::from_slice(note).map_err(|error| {
+                SqlError::new(
+                    state::DATA_CORRUPTED,
+                    format!("the note of a branch cannot be read: {error}"),
+                )
+            }),
+        }
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -274,6 +282,7 @@ impl Session {
             created,
             frozen,
             since: at.filter(|at| *at < now.0).map(|_| created.max(now.0)),
+            access: access::inherited(engine, from, role.oid)?,
             plugin: plugin.to_owned(),
             ..Note::default()
         };

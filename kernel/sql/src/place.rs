@@ -161,10 +161,14 @@ pub(crate) fn named(engine: &Engine, name: &str) -> Result<TimelineId> {
     })
 }
 
-/// What is known of a timeline; nothing of one that was made without SQL.
-pub(crate) fn note(engine: &Engine, timeline: TimelineId) -> Result<Note> {
-    let (_, note) = gone(engine.timeline_base(timeline))?;
-    Ok(Note::read(&note))
+/// What a timeline goes on from, and what is noted of it; nothing of one that was made without SQL.
+///
+/// # Errors
+///
+/// 42704 for one that is gone, XX001 for a note that cannot be read.
+pub(crate) fn noted(engine: &Engine, timeline: TimelineId) -> Result<(Option<TimelineId>, Note)> {
+    let (parent, note) = gone(engine.timeline_base(timeline))?;
+    Ok((parent, Note::read(&note)?))
 }
 
 /// Says of a timeline that is not there what users know of it.

@@ -2,15 +2,16 @@
 //! the branch's note. It goes where the branch goes, and no transaction takes it back.
 //!
 //! The main branch has none of its own: whoever may connect to the database may be on it. Where a branch has no list
-//! yet, all roles may.
+//! yet, all roles may. A branch begins with the list of what it is made of; for a tag, which shows nothing else, that
+//! one's counts as well, as it is now.
 
 use heliosdb_storage::Engine;
 use heliosdb_storage::ids::TimelineId;
 
 use super::{MAIN, Note, altered_meanwhile, undefined};
-use crate::catalog::CatalogSnapshot;
 use crate::catalog::access::{AclItem, Privileges};
 use crate::catalog::model::oid;
+use crate::catalog::{CatalogSnapshot, Oid};
 use crate::error::{Result, SqlError, state};
 use crate::place;
 use crate::privilege::Authority;
@@ -42,33 +43,53 @@ impl Note {
     }
 }
 
-/// The list of a branch, if it has one.
+/// The lists that a role has to be in to be on a branch.
 ///
 /// # Errors
 ///
 /// 42704 for a branch that is gone.
-pub(crate) fn list(engine: &Engine, branch: TimelineId) -> Result<Option<Vec<AclItem>>> {
-    if branch == engine.main_timeline() {
-        return Ok(None);
+pub(crate) fn lists(engine: &Engine, branch: TimelineId) -> Result<Vec<Acl>> {
+    let mut lists = Vec::new();
+    let mut next = Some(branch);
+    while let Some(id) = next.filter(|id| *id != engine.main_timeline()) {
+        let (parent, note) = place::noted(engine, id)?;
+        lists.push(note.acl(id));
+        next = parent.filter(|_| note.frozen);
     }
-    Ok(place::note(engine, branch)?.access)
+    Ok(lists)
 }
 
 /// # Errors
 ///
 /// 42501 for a role that may not be on a branch, 42704 for one that is gone.
 pub(crate) fn check_connect(engine: &Engine, branch: TimelineId, role: &Authority) -> Result<()> {
-    if role.superuser || branch == engine.main_timeline() {
+    let may = |acl: &Acl| {
+        let has = acl.privileges(|held| role.holds(held));
+        has.contains(Privileges::CONNECT)
+    };
+    if role.superuser || lists(engine, branch)?.iter().all(may) {
         return Ok(());
     }
-    let has = place::note(engine, branch)?.acl(branch);
-    match has.privileges(|held| role.holds(held)) {
-        has if has.contains(Privileges::CONNECT) => Ok(()),
-        _ => {
-            let name = engine.timeline_name(branch);
-            Err(denied("branch", name.as_deref().unwrap_or_default()))
-        }
+    let name = engine.timeline_name(branch);
+    Err(denied("branch", name.as_deref().unwrap_or_default()))
+}
+
+/// What a branch that `owner` makes of another one begins with.
+///
+/// # Errors
+///
+/// 42704 for a branch that is gone.
+pub(super) fn inherited(
+    engine: &Engine,
+    from: TimelineId,
+    owner: Oid,
+) -> Result<Option<Vec<AclItem>>> {
+    if from == engine.main_timeline() {
+        return Ok(None);
     }
+    let (_, note) = place::noted(engine, from)?;
+    let is_said = note.access.is_some();
+    Ok(is_said.then(|| note.acl(from).with_owner(owner).items))
 }
 
 impl Session {
@@ -84,11 +105,12 @@ impl Session {
             )
             .with_hint("GRANT CONNECT ON DATABASE says who may be on it."));
         }
-        Ok((id, place::note(engine, id)?.acl(id).owner))
+        Ok((id, self.branch_acl(id)?.owner))
     }
 
     pub(crate) fn branch_acl(&self, id: TimelineId) -> Result<Acl> {
-        Ok(place::note(self.instance.engine(), id)?.acl(id))
+        let (_, note) = place::noted(self.instance.engine(), id)?;
+        Ok(note.acl(id))
     }
 
     /// Makes `acl` the list of a branch that had `before`.

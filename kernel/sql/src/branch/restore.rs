@@ -255,6 +255,7 @@ impl Asked {
         Note {
             since: was.since,
             gaps: was.gaps,
+            access: was.access,
             ..self.note()
         }
     }

@@ -268,7 +268,7 @@ impl<'a> PlanContext<'a> {
                     if branch != own {
                         access::check_connect(engine, branch, &self.role)?;
                     }
-                    Some((branch, access::list(engine, branch)?))
+                    Some((branch, access::lists(engine, branch)?))
                 }
             };
             self.uses.borrow_mut().times.push(Slot {

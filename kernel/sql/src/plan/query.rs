@@ -367,6 +367,15 @@ impl PlannedQuery {
         let views = |planned: &PlannedQuery| -> Result<Option<Vec<ReadView>>> {
             let mut views = Vec::with_capacity(planned.uses.times.len());
             for slot in &planned.uses.times {
+                // The name may be another branch's by now, or the role not be let in any more.
+                let is_same = slot.access.as_ref().is_none_or(|(branch, access)| {
+                    let name = slot.when.branch();
+                    name.and_then(|name| engine.timeline(name)) == Some(*branch)
+                        && access::lists(engine, *branch).is_ok_and(|now| now == *access)
+                });
+                if !is_same {
+                    return Ok(None);
+                }
                 let view = slot
                     .when
                     .view(engine, state, Some(params), &others)?
@@ -383,11 +392,7 @@ impl PlannedQuery {
                             && instance.catalog_version(&now)? == present.catalog.version
                     }
                 };
-                let may_read = match &slot.access {
-                    None => true,
-                    Some((branch, list)) => access::list(engine, *branch)? == *list,
-                };
-                if !is_planned || !may_read {
+                if !is_planned {
                     return Ok(None);
                 }
                 views.push(view);

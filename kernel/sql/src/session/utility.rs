@@ -379,14 +379,14 @@ impl Session {
                 self.info.discard_sequences();
                 self.info.change_settings(Settings::reset_all);
                 self.discard_temporary()?;
+                self.info.unlock_all_advisory();
+                self.change_listening(Listening::ToNothing);
+                self.set_session_authorization(None, false)?;
                 if self.info.branch() != self.home_branch() {
                     // What was discarded is of the branch that is left.
                     self.commit_storage()?;
                     self.set_branch(None, false)?;
                 }
-                self.info.unlock_all_advisory();
-                self.change_listening(Listening::ToNothing);
-                self.set_session_authorization(None, false)?;
                 done("DISCARD ALL")
             }
             DiscardObject::PLANS => {

@@ -37,6 +37,8 @@ impl Session {
         let then = &*dropped.catalog;
         let mut told = Vec::new();
         let mut returning = Returning::of(then, &dropped.table);
+        // Who dropped the table may have given its sequence to another one.
+        returning.sequences.retain(|s| !now.has(s.oid));
         check_types(&returning.table, then, now)?;
         check_policies(&returning.table, then, now)?;
         leave_out(&mut returning, now, &mut told);

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use heliosdb_storage::ids::{TimelineId, Ts};
 
 use crate::catalog::CatalogSnapshot;
-use crate::catalog::access::AclItem;
+use crate::privilege::acl::Acl;
 
 /// Privileges, owners and policies of another branch.
 #[derive(Clone, Debug)]
@@ -52,6 +52,6 @@ pub(crate) struct Slot {
     pub catalog: Arc<CatalogSnapshot>,
     /// What is in force for what is read, where that is not the statement's own.
     pub present: Option<InForce>,
-    /// The branch that is named, and its access list, which the role was found in.
-    pub access: Option<(TimelineId, Option<Vec<AclItem>>)>,
+    /// The branch that is named, and the access lists that the role was found in.
+    pub access: Option<(TimelineId, Vec<Acl>)>,
 }
