@@ -13,7 +13,7 @@ pub const STEP: Step = Step {
         Line::Run("UPDATE part SET p_note = 'to be watched' WHERE p_partkey = 7"),
         Line::Elsewhere(
             "SELECT there.p_retailprice AS there, here.p_retailprice AS here, p_note
-FROM part here JOIN part@pricing there USING (p_partkey) WHERE p_partkey = 7",
+FROM part here JOIN part@pricing there USING (p_partkey) WHERE here.p_partkey = 7",
         ),
         Line::Say("Main goes on meanwhile, and renames that very part:"),
         Line::Elsewhere("UPDATE part SET p_name = 'plain bolt' WHERE p_partkey = 7"),
@@ -39,7 +39,7 @@ FROM part WHERE p_partkey = 7",
         Line::Run("MERGE BRANCH pricing INTO main WITH (resolve = 'part.p_size sum')"),
         Line::Holds(
             "SELECT now.p_size = old.p_size + 6 AS summed
-FROM part now JOIN part@before_prices old USING (p_partkey) WHERE p_partkey = 8",
+FROM part now JOIN part@before_prices old USING (p_partkey) WHERE now.p_partkey = 8",
             "Both additions count.",
         ),
         Line::Run("SELECT branch_name, parent_name, size_mb, status FROM pg_database_branches()"),

@@ -302,6 +302,7 @@ impl Stage {
                 // A connection that is lost fails the next step, which says so.
                 let _ = self.ask(who, "ROLLBACK");
             }
+            let _ = self.ask(who, "RESET branch");
         }
     }
 
