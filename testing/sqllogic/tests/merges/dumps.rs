@@ -66,7 +66,7 @@ fn different(report: &Report) -> Vec<&str> {
 }
 
 const BRANCHES: &str = "\
-SELECT branch_name, parent_name, fork_point_lsn, created_at, status, owner, expires_at
+SELECT branch_name, parent_name, fork_point_lsn, created_at, status, owner, expires_at, access
 FROM pg_database_branches() ORDER BY branch_name";
 
 /// What several branches have of one table, at some times.
@@ -119,6 +119,9 @@ fn branches_of_lite_are_branches_of_full() {
                 "main",
                 "CREATE BRANCH dev WITH (protected = true, expires = '9 years')",
             ),
+            ("main", "CREATE ROLE tester"),
+            ("main", "REVOKE CONNECT ON BRANCH dev FROM PUBLIC"),
+            ("main", "GRANT CONNECT ON BRANCH dev TO tester"),
             ("dev", "DELETE FROM item WHERE name = 'cup'"),
             ("dev", "UPDATE item SET price = 11 WHERE name = 'pen'"),
             ("dev", "INSERT INTO item (name, price) VALUES ('map', 5)"),
