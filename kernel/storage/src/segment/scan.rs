@@ -4,13 +4,15 @@
 //! columns that ranges are about settle which rows are wanted, reading only those pages that could
 //! matter, and encoded ones without decoding them; then conditions are asked, one after another, each about
 //! the rows that are left; then the other columns, of which only the wanted rows are decoded (Abadi et al., "Materialization Strategies in a Column-Oriented DBMS", ICDE 2007). When all
-//! rows are wanted and the pages are cached decoded, they are the batch.
+//! rows are wanted and the pages are cached decoded, they are the batch; when few are not, what lies between
+//! those is a batch each, and nothing is copied either.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, UInt64Array, new_null_array};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::SchemaRef;
 use roaring::RoaringTreemap;
 
@@ -24,6 +26,13 @@ use crate::ids::{CollectionId, ColumnId, Ts};
 use crate::memory::{Part, Reservation};
 use crate::row::{batch, batch_schema};
 use crate::schema::{ColumnType, TableDef};
+
+/// Batches that are parts of a block have as many rows on average; with fewer, copying them together costs less
+/// than what is done for each batch.
+const SPAN_ROWS_MIN: usize = 256;
+
+/// So many rows of a block for each excluded one make it worth looking for those, and not at each row.
+const ROWS_PER_EXCLUDED: u64 = 16;
 
 /// What to read of a segment's rows.
 #[derive(Clone, Debug)]
@@ -57,6 +66,8 @@ pub struct SegmentScan {
     filters: Vec<Arc<dyn RowFilter>>,
     keep: Keep,
     blocks: Range<usize>,
+    /// What is left of the block that was read last.
+    ready: VecDeque<RecordBatch>,
     /// What was handed out last, where the cache does not have it.
     memory: Option<Reservation>,
 }
@@ -126,6 +137,7 @@ impl SegmentReader {
             filters: scan.filters,
             keep,
             blocks,
+            ready: VecDeque::new(),
         })
     }
 
@@ -201,16 +213,17 @@ impl ScanColumn {
 }
 
 impl SegmentScan {
-    fn block(&self, number: usize) -> Result<Option<RecordBatch>> {
+    /// The wanted rows of a block, in one batch or more.
+    fn block(&self, number: usize) -> Result<Vec<RecordBatch>> {
         let Some((_, _, rows)) = self.reader.rows(self.collection)? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let block = match number.checked_sub(rows.head.len()) {
             None => &rows.head[number],
             Some(number) => &rows.hist[number],
         };
         if block.min_ts > self.at || block.tombstones == block.rows || self.ruled_out(block) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let mut wanted = self.wanted(block)?;
         let mut decoded = Vec::new();
@@ -219,7 +232,7 @@ impl SegmentScan {
                 .as_ref()
                 .is_some_and(|wanted| wanted.count_set_bits() == 0)
             {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             let Some((column, inside)) = self.inside(rows, block, range, &mut decoded)? else {
                 continue;
@@ -230,9 +243,13 @@ impl SegmentScan {
                 None => inside,
             });
         }
-        let picked = Picked::new(block.rows as usize, wanted);
+        let mut picked = Picked::new(block.rows as usize, wanted);
         if picked.count() == 0 {
-            return Ok(None);
+            return Ok(Vec::new());
+        }
+        let spans = spans(&picked).filter(|_| self.filters.is_empty());
+        if spans.is_some() {
+            picked = Picked::new(block.rows as usize, None);
         }
         let known = self.columns.iter().map(|column| {
             let known = decoded.iter().find(|(known, _)| column.is(*known));
@@ -251,7 +268,7 @@ impl SegmentScan {
         for filter in &self.filters {
             rows_read.narrow(&**filter, read)?;
             if rows_read.picked.count() == 0 {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         }
         let RowsRead { picked, known } = rows_read;
@@ -269,7 +286,16 @@ impl SegmentScan {
             };
             columns.push(picked.of(&ids)?);
         }
-        batch(Arc::clone(&self.schema), columns, picked.count()).map(Some)
+        let batch = batch(Arc::clone(&self.schema), columns, picked.count())?;
+        Ok(match spans {
+            None => vec![batch],
+            Some(spans) => {
+                let slices = spans.into_iter();
+                slices
+                    .map(|(from, to)| batch.slice(from, to - from))
+                    .collect()
+            }
+        })
     }
 
     /// Which rows of the block meet a range; `None` when all do, or none can be told not to. What had to be
@@ -339,18 +365,57 @@ impl SegmentScan {
                 self.at.0 < ends[row]
             }));
         }
-        if self
+        let excluded = self
             .exclude
-            .range_cardinality(block.min_row..=block.max_row)
-            > 0
-        {
+            .range_cardinality(block.min_row..=block.max_row);
+        if excluded > 0 {
             let ids = self.reader.row_ids_of(c, block)?;
-            narrow(BooleanBuffer::collect_bool(rows, |row| {
-                !self.exclude.contains(ids[row])
-            }));
+            let are_few = excluded.saturating_mul(ROWS_PER_EXCLUDED) < u64::from(block.rows);
+            narrow(match are_few && ids.is_sorted() {
+                true => outside(&ids, &self.exclude),
+                false => BooleanBuffer::collect_bool(rows, |row| !self.exclude.contains(ids[row])),
+            });
         }
         Ok(wanted)
     }
+}
+
+/// From where to where the rows are that were picked, where that is most of a block, in few pieces.
+fn spans(picked: &Picked) -> Option<Vec<(usize, usize)>> {
+    let rows = picked.rows()?;
+    let spans_max = picked.count() / SPAN_ROWS_MIN;
+    if picked.count() < rows.len() / 2 {
+        return None;
+    }
+    let spans: Vec<_> = rows.set_slices().take(spans_max + 1).collect();
+    (spans.len() <= spans_max).then_some(spans)
+}
+
+/// Which of these row ids, which ascend, are not excluded: each that is gets looked for from where the one before
+/// was found (Bentley and Yao, "An almost optimal algorithm for unbounded searching", 1976).
+fn outside(ids: &[u64], exclude: &RoaringTreemap) -> BooleanBuffer {
+    let mut bits = BooleanBufferBuilder::new(ids.len());
+    bits.append_n(ids.len(), true);
+    let mut at = 0;
+    let mut excluded = exclude.iter();
+    while let Some(from) = ids.get(at) {
+        excluded.advance_to(*from);
+        let Some(id) = excluded.next() else {
+            break;
+        };
+        let mut step = 1;
+        while ids.get(at + step).is_some_and(|next| *next < id) {
+            step *= 2;
+        }
+        let near = &ids[at..ids.len().min(at + step + 1)];
+        at += near.partition_point(|next| *next < id);
+        // More than once where these are older versions.
+        while ids.get(at) == Some(&id) {
+            bits.set_bit(at, false);
+            at += 1;
+        }
+    }
+    bits.finish()
 }
 
 /// Rows of a block, as far as they have been read.
@@ -412,21 +477,54 @@ impl Iterator for SegmentScan {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
-        while let Some(number) = self.blocks.next() {
-            match self.block(number) {
-                Ok(None) => {}
-                Ok(Some(batch)) => {
-                    if let Some(memory) = &mut self.memory {
-                        memory.set(batch.get_array_memory_size());
-                    }
-                    return Some(Ok(batch));
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                if let Some(memory) = &mut self.memory {
+                    memory.set(batch.get_array_memory_size());
                 }
+                return Some(Ok(batch));
+            }
+            let number = self.blocks.next()?;
+            match self.block(number) {
+                Ok(batches) => self.ready.extend(batches),
                 Err(error) => {
                     self.blocks = 0..0;
                     return Some(Err(error));
                 }
             }
         }
-        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn looking_for_the_excluded_finds_what_looking_at_each_does(
+            mut ids in prop::collection::vec(0u64..5000, 0..600),
+            exclude in prop::collection::btree_set(0u64..6000, 0..100),
+        ) {
+            ids.sort_unstable();
+            let exclude = RoaringTreemap::from_iter(exclude);
+            let each = BooleanBuffer::collect_bool(ids.len(), |at| !exclude.contains(ids[at]));
+            prop_assert_eq!(outside(&ids, &exclude), each);
+        }
+    }
+
+    #[test]
+    fn few_holes_leave_spans_and_many_do_not() {
+        let rows = 4096;
+        let without = |is_hole: &dyn Fn(usize) -> bool| {
+            let wanted = BooleanBuffer::collect_bool(rows, |row| !is_hole(row));
+            spans(&Picked::new(rows, Some(wanted)))
+        };
+        assert_eq!(without(&|_| false), None);
+        assert_eq!(without(&|row| row == 10), Some(vec![(0, 10), (11, 4096)]));
+        assert_eq!(without(&|row| row % 100 == 0), None);
+        assert_eq!(without(&|row| row > 1000), None);
     }
 }

@@ -345,3 +345,46 @@ fn a_manifest_that_says_otherwise_is_not_believed() {
     };
     assert!(SegmentReader::open(&io, NAME, Some(&other), &cache(), &Codecs::none()).is_err());
 }
+
+/// A block of which few rows are left out comes in pieces, which share its columns.
+#[test]
+fn what_lies_between_excluded_rows_is_not_copied() {
+    let table = Arc::new(table(&[ColumnType::Int64]));
+    let io = MemoryIo::empty();
+    let mut writer = create(&io, 1 << 20);
+    writer.begin_rows(&table).unwrap();
+    for id in 0..3000 {
+        let row = encode(&table, &[Datum::Int64(id)]);
+        let begin = Ts(5);
+        writer
+            .push_row(RowId(id as u64), begin, None, Some(&row))
+            .unwrap();
+    }
+    let meta = writer.finish().unwrap();
+    let reader = SegmentReader::open(&io, NAME, Some(&meta), &cache(), &Codecs::none()).unwrap();
+    let sizes = |exclude: &[u64]| {
+        let exclude = Arc::new(exclude.iter().copied().collect::<RoaringTreemap>());
+        let scan = RowScan {
+            exclude: Arc::clone(&exclude),
+            ..everything(&table, Ts(9))
+        };
+        let batches = reader.scan_rows(&table, scan.clone()).unwrap();
+        let sizes: Vec<usize> = batches.map(|batch| batch.unwrap().num_rows()).collect();
+        let read = rows_of(reader.scan_rows(&table, scan).unwrap()).unwrap();
+        assert!(
+            read.iter()
+                .all(|(id, row)| same_row(row, &[Datum::Int64(*id as i64)]))
+        );
+        assert!(
+            read.keys()
+                .copied()
+                .eq((0..3000).filter(|id| !exclude.contains(*id)))
+        );
+        sizes
+    };
+    assert_eq!(sizes(&[0, 1000, 1001]), [999, 1998]);
+    assert_eq!(sizes(&[2999]), [2999]);
+    // Pieces would be too small.
+    let many: Vec<u64> = (0..3000).step_by(50).collect();
+    assert_eq!(sizes(&many), [2940]);
+}
