@@ -5,7 +5,8 @@
 //! base, and those that hold nothing where the target had left the column's place free.
 //!
 //! A table that the source made, or gave a new storage (TRUNCATE, a column of another type), is copied: its
-//! rows are new as a whole.
+//! rows are new as a whole. Of one that the target gave a new storage, no row is the source's; they get what the
+//! source's new columns begin with.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -150,12 +151,15 @@ impl Session {
     ) -> Result<Option<TableWork>> {
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
-        // What only the target made, and what it gave a new storage.
-        let there = catalogs.source.table(table);
-        if there.is_none_or(|there| there.collection != meta.table.collection) {
+        // What only the target made.
+        let Some(there) = catalogs.source.table(table) else {
             return Ok(None);
-        }
-        let mut touched = self.touched(sides.news_of_source(), &meta)?;
+        };
+        // What the target gave a new storage has rows that the source never saw, and new columns of the source's.
+        let mut touched = match there.collection == meta.table.collection {
+            true => self.touched(sides.news_of_source(), &meta)?,
+            false => BTreeSet::new(),
+        };
         let has = Sided {
             source: is_there(&columns_in(&catalogs.source, &meta)),
             target: is_there(&columns_in(&catalogs.target, &meta)),
