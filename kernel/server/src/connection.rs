@@ -15,7 +15,8 @@
 //! 2,000 small structures and no thread. While messages keep coming the connection keeps its thread
 //! and reads its socket directly: one wake-up per message, as in a process per connection. How long it
 //! lingers on its thread when they stop depends on how its client behaves: [`LINGER`] when it was never quiet for
-//! longer, and [`LINGER_BRIEFLY`] when it has just been let in, or came back from a longer silence with a single message.
+//! longer, [`LINGER_BRIEFLY`] when it came back from a longer silence with a single message, and not at all when it has just
+//! been let in.
 //! Threads are then about as many as clients that work, and memory that each of them keeps at hand is little.
 //!
 //! Before it is open, a connection has until its deadline, whether it is parked or served, and no thread waits
@@ -243,6 +244,7 @@ impl Connection {
 
     fn serve(&mut self) -> Result<(), End> {
         let mut was_read = false;
+        let was_open = self.is_open();
         loop {
             let mut is_whole = false;
             while self.step()? {
@@ -252,8 +254,11 @@ impl Connection {
             if was_read && !is_whole && !self.is_open() && self.wire.is_drained() {
                 return Ok(());
             }
-            // Here it is not called.
-            if was_read && self.is_listening() && self.wire.is_drained() {
+            // Many come one after another and are let in, and each thread that lingers then is one more that memory
+            // stays with.
+            let is_let_in = !was_open && self.is_open();
+            // Where it lingers it is not called.
+            if was_read && (is_let_in || self.is_listening()) && self.wire.is_drained() {
                 self.wire.rest();
                 return Ok(());
             }
