@@ -16,6 +16,7 @@ use heliosdb_sql::{
     CancelHandle, Instance, InstanceOptions, Notification, Outcome, Prepared, Session,
     SessionOptions, SqlError, TransactionStatus, Value,
 };
+use heliosdb_storage::Engine;
 use heliosdb_storage::io::Io;
 use heliosdb_storage::io::disk::Disk;
 
@@ -95,9 +96,41 @@ impl Database {
         let disk = Arc::new(Disk::open(&directory).map_err(|e| failed(e.into()))?);
         let engine = marker::open_engine(disk.clone(), config, edition).map_err(failed)?;
         let plan = plugins::plan(disk, &directory, config, linked).map_err(failed)?;
-        let plugins = plugins::boot(plan, config, linked, &engine).map_err(failed)?;
+        Database::start(engine, plan, (config, linked, edition), directory.clone()).map_err(failed)
+    }
+
+    /// The same over any disk, such as one that is simulated: a test opens a database so to crash it. What is
+    /// stored goes through `io` alone. There is no plugin directory; the plugins are those in `linked`. Where `io`
+    /// has no threads, nothing runs in the background, workers of plugins neither.
+    #[doc(hidden)]
+    pub fn open_on(
+        io: Arc<dyn Io>,
+        config: &Config,
+        linked: &[RootRef],
+        edition: &str,
+    ) -> Result<Database, OpenError> {
+        let directory = io.root().unwrap_or_default();
+        let open = || {
+            let engine = marker::open_engine(io.clone(), config, edition)?;
+            let plan = plugins::plan_linked(io, config, linked)?;
+            Database::start(engine, plan, (config, linked, edition), directory.clone())
+        };
+        open().map_err(|error| OpenError {
+            directory: directory.clone(),
+            error,
+        })
+    }
+
+    /// What comes after the engine and the plan.
+    fn start(
+        engine: Engine,
+        plan: BootPlan,
+        (config, linked, edition): (&Config, &[RootRef], &str),
+        directory: PathBuf,
+    ) -> Result<Database, Error> {
+        let plugins = plugins::boot(plan, config, linked, &engine)?;
         let options = config.instance_options(plugins.clone(), edition);
-        let instance = Instance::open(engine, options).map_err(|e| failed(Error::from(e)))?;
+        let instance = Instance::open(engine, options)?;
         let shared = Shared {
             idle: Mutex::new(Vec::new()),
             instance,

@@ -39,6 +39,22 @@ pub(crate) fn plan(
     )?)
 }
 
+/// The same of a database that is in no directory: those that are linked.
+pub(crate) fn plan_linked(
+    io: Arc<dyn Io>,
+    config: &Config,
+    linked: &[RootRef],
+) -> Result<BootPlan, Error> {
+    let bundled = manifests(linked).map_err(Error::Bundle)?;
+    let is_builtin = &heliosdb_sql::is_builtin;
+    Ok(BootPlan::without_files(
+        io,
+        &config.plugins,
+        bundled,
+        is_builtin,
+    )?)
+}
+
 /// Migrates and starts them.
 pub(crate) fn boot(
     plan: BootPlan,

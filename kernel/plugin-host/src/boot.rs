@@ -91,12 +91,13 @@ impl Survey {
         bundled: Vec<Manifest>,
         is_builtin: IsBuiltin<'_>,
     ) -> Result<Survey, BootError> {
-        Survey::make(data, config, bundled, is_builtin, &[], |_| None)
+        let files = discover(data, config)?;
+        Survey::make(files, config, bundled, is_builtin, &[], |_| None)
     }
 
     /// `remembered` plugins ran here before; `refusal` is what speaks against a file besides itself.
     fn make(
-        data: &Path,
+        files: Vec<Result<PluginFile, FileError>>,
         config: &PluginsConfig,
         bundled: Vec<Manifest>,
         is_builtin: IsBuiltin<'_>,
@@ -108,7 +109,7 @@ impl Survey {
             .into_iter()
             .map(|manifest| (manifest, None))
             .collect();
-        for file in discover(data, config)? {
+        for file in files {
             match file {
                 Ok(file) => found.push((file.manifest.clone(), Some(file))),
                 Err(error) => unreadable.push(error),
@@ -199,11 +200,36 @@ impl BootPlan {
         bundled: Vec<Manifest>,
         is_builtin: IsBuiltin<'_>,
     ) -> Result<BootPlan, BootError> {
+        BootPlan::of_files(io, discover(data, config)?, config, bundled, is_builtin)
+    }
+
+    /// The same for a database that is in no directory: it has no plugin files, and settings that name a place for
+    /// them are refused.
+    pub fn without_files(
+        io: Arc<dyn Io>,
+        config: &PluginsConfig,
+        bundled: Vec<Manifest>,
+        is_builtin: IsBuiltin<'_>,
+    ) -> Result<BootPlan, BootError> {
+        if config.directory.is_some() {
+            let why = "the database is in no directory, and has no plugin files";
+            return Err(config.directory_error(why).into());
+        }
+        BootPlan::of_files(io, Vec::new(), config, bundled, is_builtin)
+    }
+
+    fn of_files(
+        io: Arc<dyn Io>,
+        files: Vec<Result<PluginFile, FileError>>,
+        config: &PluginsConfig,
+        bundled: Vec<Manifest>,
+        is_builtin: IsBuiltin<'_>,
+    ) -> Result<BootPlan, BootError> {
         let lock = PluginLock::read(&io)?;
         let guard = BootGuard::read(io.clone())?;
         let remembered: Vec<&str> = lock.ids().collect();
         let refusal = |file: &PluginFile| refusal(file, &lock, &guard);
-        let survey = Survey::make(data, config, bundled, is_builtin, &remembered, refusal)?;
+        let survey = Survey::make(files, config, bundled, is_builtin, &remembered, refusal)?;
         Ok(BootPlan {
             plugins: survey.plugins,
             unreadable: survey.unreadable,

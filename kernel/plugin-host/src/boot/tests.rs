@@ -103,6 +103,27 @@ fn without_files_nothing_is_written() {
     assert_eq!(std::fs::read_dir(server.data.path()).unwrap().count(), 0);
 }
 
+/// A database that is in no directory has the plugins of the program, and no files are looked for.
+#[test]
+fn without_a_directory_there_are_no_files() {
+    let server = Server::new();
+    server.install("a.so", &plugin("a", "1.0.0"));
+    let plan = |settings: &str| {
+        let mut config = toml::from_str::<File>(settings).unwrap().plugins;
+        config.locate("heliosdb.toml", settings);
+        let io: Arc<dyn Io> = Arc::new(Disk::open(server.data.path()).unwrap());
+        let bundled = server.bundled.clone();
+        BootPlan::without_files(io, &config, bundled, &|_, _| false)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(shown(&plan("").unwrap()), ["core 1.0.0 start"]);
+    let refused = plan("[plugins]\ndirectory = \"plugins\"\n").map(drop);
+    assert_eq!(
+        refused.unwrap_err(),
+        "heliosdb.toml:2: plugin directory: the database is in no directory, and has no plugin files"
+    );
+}
+
 #[test]
 fn a_file_that_changes_under_its_version_is_left_out() {
     let server = Server::new();
