@@ -179,6 +179,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "heliosdb-kernel",
             "heliosdb-lite",
             "heliosdb-plugin-testkit",
+            "heliosdb-sim",
         ],
     ),
     (

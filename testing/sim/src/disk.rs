@@ -258,6 +258,18 @@ impl SimDisk {
         image.crash(model, seed)
     }
 
+    /// Frees what a machine has stored that is gone for good. Whoever still has it, or a file of it, is told that it is
+    /// gone.
+    pub fn scrap(&self) {
+        let mut state = self.state.lock();
+        state.crashed = true;
+        state.images = None;
+        state.trace = Vec::new();
+        for file in state.files.values_mut() {
+            *file = SimFile::default();
+        }
+    }
+
     /// Move both clocks forward.
     pub fn advance(&self, micros: u64) {
         let clock = &mut self.state.lock().clock;

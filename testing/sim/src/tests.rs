@@ -391,3 +391,18 @@ fn what_is_synced_after_a_failed_sync_is_safe_in_every_model() {
         }
     }
 }
+
+#[test]
+fn a_machine_that_was_scrapped_is_gone() {
+    let disk = with_file(1);
+    let file = disk.open("f", OpenMode::ReadWrite).unwrap();
+    disk.scrap();
+    let gone = Some(ErrorKind::BrokenPipe);
+    let kind = |done: std::io::Result<()>| done.err().map(|error| error.kind());
+    assert_eq!(kind(file.read_at(&mut [0], 0).map(drop)), gone);
+    assert_eq!(kind(file.write_at(b"a", 9)), gone);
+    assert_eq!(kind(file.set_len(9)), gone);
+    assert_eq!(kind(file.sync_data()), gone);
+    assert_eq!(kind(disk.open("f", OpenMode::Read).map(drop)), gone);
+    assert_eq!(disk.files(), [("f".to_owned(), 0)]);
+}

@@ -12,7 +12,7 @@
 
 #[path = "merges/dumps.rs"]
 mod dumps;
-#[path = "merges/histories.rs"]
+#[path = "merges/histories/mod.rs"]
 mod histories;
 #[path = "merges/restores.rs"]
 mod restores;
