@@ -8,7 +8,7 @@
 //! rows are new as a whole. Of one that the target gave a new storage, no row is the source's; they get what the
 //! source's new columns begin with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
@@ -69,7 +69,7 @@ impl Session {
         for table in tables {
             self.interrupt.check()?;
             let compared = match catalogs.is_copied(table) {
-                true => Some(self.copy_table(sides, table)?),
+                true => Some(self.copy_table(sides, catalogs, table, progress)?),
                 false => self.compare_table(sides, catalogs, table, progress)?,
             };
             work.extend(compared);
@@ -347,8 +347,15 @@ impl Session {
         })
     }
 
-    /// All rows of a table that is new on the target, or has no rows there yet.
-    fn copy_table(&mut self, sides: &Sides, table: u32) -> Result<TableWork> {
+    /// All rows of a table that is new on the target, or has no rows there yet. In columns that the source has not got
+    /// they have what ALTER TABLE would have given them.
+    fn copy_table(
+        &mut self,
+        sides: &Sides,
+        catalogs: &Catalogs,
+        table: u32,
+        progress: &mut Progress,
+    ) -> Result<TableWork> {
         let (_, catalog) = self.write_view()?;
         let meta = catalog.table_meta(table)?;
         let target = self.as_role(meta.table.owner, |session| {
@@ -363,6 +370,29 @@ impl Session {
             compared: None,
         };
         let view = sides.source.view(self.instance.engine())?;
+        let has = Sided {
+            source: is_there(&columns_in(&catalogs.source, &meta)),
+            target: is_there(&columns_in(&catalogs.target, &meta)),
+        };
+        let has_all = has.source.iter().all(|has| *has);
+        let compared = match has_all {
+            true => None,
+            false => Some(Compared {
+                name: qualified(&catalog, &meta),
+                key: Vec::new(),
+                resolvers: vec![None; meta.columns.len()],
+                format: self.info.format(),
+                bases: Vec::new(),
+                grounds: Vec::new(),
+                brought: Vec::new(),
+                source: view.clone(),
+                first: self.first_values(&catalog, &meta, &has)?,
+                has,
+                fills: false,
+                lost: BTreeMap::new(),
+                meta: meta.clone(),
+            }),
+        };
         let request = ScanRequest {
             row_id: true,
             ..ScanRequest::columns(meta.all_columns())
@@ -372,10 +402,24 @@ impl Session {
             self.interrupt.check()?;
             let batch = batch?;
             let (rows, columns) = with_ids(batch.columns())?;
-            let columns = columns.iter().zip(meta.schema.fields());
-            let columns = columns.map(|(values, f)| extension::wrapped_as(values, f.data_type()));
             work.new.extend(rows.iter().copied());
-            work.written.push((rows, columns.collect::<Result<_>>()?));
+            let Some(compared) = &compared else {
+                let columns = columns.iter().zip(meta.schema.fields());
+                let columns =
+                    columns.map(|(values, f)| extension::wrapped_as(values, f.data_type()));
+                work.written.push((rows, columns.collect::<Result<_>>()?));
+                continue;
+            };
+            // What the source's rows hold in columns that only the target has is no value of theirs.
+            for rows in rows.chunks(CHUNK_ROWS) {
+                let latest = self.transaction()?.latest_view();
+                let mut comparison = Comparison::of(compared, &latest, rows)?;
+                for row in rows {
+                    comparison.row(*row, progress)?;
+                }
+                let columns = self.columns_of(&work.target, &comparison)?;
+                work.written.push((comparison.rows, columns));
+            }
         }
         Ok(work)
     }
