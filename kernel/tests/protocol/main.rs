@@ -15,6 +15,7 @@ mod hostile;
 mod life;
 mod metrics;
 mod notify;
+mod pgbench;
 mod raw;
 mod sockets;
 mod tls;
