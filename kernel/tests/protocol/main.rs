@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod activity;
+mod cursors;
 mod driver;
 mod export;
 mod frames;
