@@ -8,7 +8,8 @@
 //! After an error everything up to the next `Sync` is skipped. Portals end with their transaction.
 //!
 //! What a portal returns is fixed when it is bound: for FETCH and EXECUTE by what they name at that time. A
-//! cursor of SQL is a portal of its name to `Describe` and `Close`, and there is no other of that name.
+//! cursor of SQL is a portal of its name, and a portal a cursor; there is no other of that name
+//! ([`lent`](crate::lent)).
 
 use std::sync::Arc;
 
@@ -20,23 +21,26 @@ use heliosdb_sql::{Outcome, Prepared, ResultColumn, Session, TransactionStatus, 
 use crate::backend;
 use crate::connection::End;
 use crate::frontend::{self, Bind, Frontend, Target};
+use crate::lent::LentTag;
 use crate::open::{AfterCopy, Mode, OpenSession, Stop};
 use crate::rows::{Cursor, Formats};
 use crate::stream::Wire;
 
 /// A statement bound to parameters, and how far it has run.
 pub(crate) struct Portal {
-    statement: Arc<Prepared>,
-    params: Vec<Value>,
+    pub(crate) statement: Arc<Prepared>,
+    pub(crate) params: Vec<Value>,
     /// `None` when it returns no rows.
-    columns: Option<Arc<[ResultColumn]>>,
-    formats: Formats,
-    state: PortalState,
+    pub(crate) columns: Option<Arc<[ResultColumn]>>,
+    pub(crate) formats: Formats,
+    pub(crate) state: PortalState,
+    /// Of the transaction, when it was bound.
+    pub(crate) savepoints: usize,
 }
 
 impl Portal {
     /// Whether rows of these columns are what it was bound to return.
-    fn returns(&self, columns: &[ResultColumn]) -> bool {
+    pub(crate) fn returns(&self, columns: &[ResultColumn]) -> bool {
         let bound = self.columns.as_deref();
         bound.is_some_and(|bound| {
             bound
@@ -47,7 +51,7 @@ impl Portal {
     }
 }
 
-enum PortalState {
+pub(crate) enum PortalState {
     Bound,
     /// Rows are being fetched; `fetched` so far.
     Open {
@@ -55,6 +59,8 @@ enum PortalState {
         fetched: u64,
     },
     Finished,
+    /// Its rows are a cursor of the session.
+    Lent(LentTag),
 }
 
 impl OpenSession {
@@ -80,9 +86,8 @@ impl OpenSession {
                     Target::Statement if name.is_empty() => self.unnamed = None,
                     Target::Statement => self.session.forget_prepared(&name),
                     Target::Portal => {
-                        if self.portals.remove(&name).is_none() {
-                            self.session.forget_cursor(&name);
-                        }
+                        self.portals.remove(&name);
+                        self.session.forget_cursor(&name);
                     }
                 }
                 backend::close_complete(&mut wire.output);
@@ -173,15 +178,17 @@ impl OpenSession {
 
     fn bind(&mut self, wire: &mut Wire, bind: Bind) -> Result<(), SqlError> {
         let statement = self.statement(&bind.statement)?;
+        self.forget_ended(&bind.portal);
         if bind.portal.is_empty() {
             self.portals.remove("");
+            self.session.forget_cursor("");
         } else if self.portals.contains_key(&bind.portal)
             || self.session.cursor_columns(&bind.portal).is_some()
         {
             return Err(duplicate_cursor(&bind.portal));
         }
         let params = params_of(&bind, &self.session.parameter_types(&statement))?;
-        let columns = self.session.columns_now(&statement);
+        let columns = self.columns_now(&statement);
         let width = columns.as_ref().map_or(0, |columns| columns.len());
         let formats = Formats::of_bind(&bind.result_formats, width)?;
         let portal = Portal {
@@ -190,6 +197,7 @@ impl OpenSession {
             columns,
             formats,
             state: PortalState::Bound,
+            savepoints: self.session.savepoints(),
         };
         self.portals.insert(bind.portal, portal);
         backend::bind_complete(&mut wire.output);
@@ -197,13 +205,16 @@ impl OpenSession {
     }
 
     fn describe(&mut self, wire: &mut Wire, target: Target, name: &str) -> Result<(), SqlError> {
+        if target == Target::Portal {
+            self.forget_ended(name);
+        }
         let out = &mut wire.output;
         match target {
             Target::Statement => {
                 let prepared = self.statement(name)?;
                 let types = prepared.param_types.iter().map(PgType::oid).collect();
                 backend::parameter_description(out, types);
-                match self.session.columns_now(&prepared) {
+                match self.columns_now(&prepared) {
                     Some(columns) => {
                         let formats = Formats::text(columns.len());
                         backend::row_description(out, &columns, formats.codes());
@@ -229,19 +240,36 @@ impl OpenSession {
         Ok(())
     }
 
+    /// What is not alone between two `Sync`s shares an implicit transaction.
+    fn join_pipeline(&mut self, alone: bool) {
+        if !alone && !self.implicit && self.session.transaction_status() == TransactionStatus::Idle
+        {
+            self.session.begin_implicit();
+            self.implicit = true;
+        }
+    }
+
     fn execute(&mut self, wire: &mut Wire, name: &str, max_rows: i32) -> Result<(), Stop> {
+        self.forget_ended(name);
+        let limit = u64::try_from(max_rows).ok().filter(|n| *n > 0);
+        let alone = limit.is_none() && frontend::sync_is_next(&wire.input);
+        if !self.is_portal_here(name) {
+            self.join_pipeline(alone);
+            return self.execute_cursor(wire, name, limit);
+        }
         // Out of the map while it runs, so that a failure or a panic leaves no half-run portal.
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        let limit = u64::try_from(max_rows).ok().filter(|n| *n > 0);
         if let PortalState::Bound = portal.state {
-            let alone = limit.is_none() && frontend::sync_is_next(&wire.input);
-            if !alone
-                && !self.implicit
-                && self.session.transaction_status() == TransactionStatus::Idle
-            {
-                self.session.begin_implicit();
-                self.implicit = true;
+            let statement = Arc::clone(&portal.statement);
+            let fetched = statement.statement().fetched_cursor();
+            let lends = fetched
+                .as_ref()
+                .is_some_and(|(cursor, _)| self.portals.contains_key(cursor));
+            self.join_pipeline(alone && !lends);
+            if fetched.is_some_and(|(cursor, _)| cursor == name) {
+                return Err(cannot_be_run(name).into());
             }
+            self.lend_portal(statement.statement())?;
             if let Some(cursor) = portal.statement.statement().declared_cursor()
                 && (self.portals.contains_key(&cursor) || cursor == name)
             {
@@ -250,6 +278,7 @@ impl OpenSession {
             let outcome = self
                 .session
                 .execute_prepared(&portal.statement, &portal.params)?;
+            self.close_portals(statement.statement());
             self.send_notices(wire);
             portal.state = PortalState::Finished;
             match outcome {
@@ -276,11 +305,7 @@ impl OpenSession {
                 }
             }
         } else if let PortalState::Finished = portal.state {
-            let error = SqlError::new(
-                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("portal \"{name}\" cannot be run"),
-            );
-            return Err(error.into());
+            return Err(cannot_be_run(name).into());
         }
         if let PortalState::Open { cursor, fetched } = &mut portal.state {
             let format = self.session.info().format();
@@ -312,10 +337,17 @@ impl OpenSession {
     }
 }
 
-fn no_portal(name: &str) -> SqlError {
+pub(crate) fn no_portal(name: &str) -> SqlError {
     SqlError::new(
         state::INVALID_CURSOR_NAME,
         format!("portal \"{name}\" does not exist"),
+    )
+}
+
+pub(crate) fn cannot_be_run(name: &str) -> SqlError {
+    SqlError::new(
+        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("portal \"{name}\" cannot be run"),
     )
 }
 

@@ -24,6 +24,7 @@ mod frontend;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hba;
+mod lent;
 mod metrics;
 mod open;
 mod registry;

@@ -69,6 +69,13 @@ impl Cursor {
         &self.rows
     }
 
+    /// What was read and not written yet, and what is still to be read.
+    pub fn into_rest(self) -> (Option<RecordBatch>, Rows) {
+        let next = self.batch.filter(|batch| self.next_row < batch.num_rows());
+        let next = next.map(|b| b.slice(self.next_row, b.num_rows() - self.next_row));
+        (next, self.rows)
+    }
+
     /// Wait for the first row, or for the failure that there is instead.
     pub fn prime(&mut self) -> Result<(), SqlError> {
         self.batch().map(drop)

@@ -6,7 +6,7 @@
 //! after the implicit commit has succeeded.
 
 use heliosdb_sql::error::SqlError;
-use heliosdb_sql::{Outcome, Statement};
+use heliosdb_sql::{Outcome, Statement, TransactionStatus};
 
 use crate::backend;
 use crate::connection::End;
@@ -93,7 +93,11 @@ impl OpenSession {
         {
             return Err(duplicate_cursor(&cursor).into());
         }
+        if self.session.transaction_status() != TransactionStatus::Idle {
+            self.lend_portal(statement)?;
+        }
         let outcome = self.session.execute(statement, &[])?;
+        self.close_portals(statement);
         self.send_notices(wire);
         Ok(Some(match outcome {
             Outcome::Rows(rows) => {

@@ -47,6 +47,8 @@ pub use notify::Notification;
 pub use plan::computed::IndexExpressions;
 pub use plugin::names::is_builtin;
 pub use role::ScramSecret;
+pub use session::cursor::LentRows;
+pub use session::fetch::Closed;
 pub use session::outcome::{
     CommandTag, CopyFormat, Notice, Outcome, ResultColumn, Rows, TransactionStatus, Value,
 };

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod activity;
+mod cursors;
 mod driver;
 mod export;
 mod frames;
@@ -15,6 +16,7 @@ mod hostile;
 mod life;
 mod metrics;
 mod notify;
+mod pgbench;
 mod raw;
 mod sockets;
 mod tls;

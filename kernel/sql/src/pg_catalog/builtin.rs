@@ -259,8 +259,21 @@ pub fn builtin_casts() -> &'static [BuiltinCast] {
     &CASTS
 }
 
+static TYPE_COMMENTS: LazyLock<Vec<(Oid, &'static str)>> = LazyLock::new(|| {
+    lines(include_str!("data/pg_description.dat"), |f| {
+        Some((f.read()?, f.text()?))
+    })
+});
+
 /// What PostgreSQL says of built-in objects: catalog, oid, comment.
-pub const BUILTIN_COMMENTS: &[(Oid, Oid, &str)] = &[
+pub fn builtin_comments() -> impl Iterator<Item = (Oid, Oid, &'static str)> {
+    let types = TYPE_COMMENTS.iter();
+    let types = types.map(|(ty, text)| (oid::PG_TYPE, *ty, *text));
+    COMMENTS.iter().copied().chain(types)
+}
+
+/// Of other objects than types.
+const COMMENTS: &[(Oid, Oid, &str)] = &[
     (PG_AM, HEAP, "heap table access method"),
     (PG_AM, BTREE, "b-tree index access method"),
     (
@@ -402,6 +415,10 @@ mod tests {
             builtin_functions().len(),
             count(include_str!("data/pg_proc.dat"))
         );
+        assert_eq!(
+            TYPE_COMMENTS.len(),
+            count(include_str!("data/pg_description.dat"))
+        );
     }
 
     #[test]
@@ -419,6 +436,9 @@ mod tests {
             for f in [t.input, t.output, t.receive, t.send] {
                 assert!(f == 0 || functions.contains(&f), "{}: function {f}", t.name);
             }
+        }
+        for (ty, comment) in TYPE_COMMENTS.iter() {
+            assert!(types.contains(ty), "comment on {ty}: {comment}");
         }
         for o in builtin_operators() {
             for ty in [o.left, o.right, o.result] {

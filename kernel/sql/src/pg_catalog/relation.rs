@@ -51,6 +51,24 @@ impl Relation {
         }
     }
 
+    /// Whether PostgreSQL has it once for all databases.
+    pub fn is_shared(&self) -> bool {
+        matches!(
+            self.name,
+            "pg_auth_members"
+                | "pg_authid"
+                | "pg_database"
+                | "pg_db_role_setting"
+                | "pg_parameter_acl"
+                | "pg_replication_origin"
+                | "pg_shdepend"
+                | "pg_shdescription"
+                | "pg_shseclabel"
+                | "pg_subscription"
+                | "pg_tablespace"
+        )
+    }
+
     /// The relation's Arrow schema.
     pub fn arrow_schema(&self) -> SchemaRef {
         LazyLock::force(&self.arrow).clone()

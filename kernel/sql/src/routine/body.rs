@@ -6,6 +6,7 @@ use crate::catalog::model::Routine;
 use crate::error::{Result, SqlError, state};
 use crate::session::info::SessionInfo;
 use crate::session::statement::{self, Statement, StatementKind};
+use crate::session::upkeep::Command;
 
 /// The statements of a body, as they were written.
 pub(crate) fn parse(routine: &Routine, info: &SessionInfo) -> Result<Vec<Statement>> {
@@ -26,6 +27,7 @@ pub(crate) fn parse(routine: &Routine, info: &SessionInfo) -> Result<Vec<Stateme
 fn check(statement: &Statement) -> Result<()> {
     let refused = match &statement.kind {
         StatementKind::Checkpoint => "CHECKPOINT",
+        StatementKind::Upkeep(upkeep) if upkeep.command == Command::Vacuum => "VACUUM",
         StatementKind::Export(_) => "EXPORT DATABASE",
         StatementKind::Backup(_) => "BACKUP DATABASE",
         StatementKind::ArchiveLog => "ARCHIVE LOG",
@@ -38,7 +40,6 @@ fn check(statement: &Statement) -> Result<()> {
             Some(Ast::Rollback { .. }) => "ROLLBACK",
             Some(Ast::Savepoint { .. }) => "SAVEPOINT",
             Some(Ast::ReleaseSavepoint { .. }) => "RELEASE SAVEPOINT",
-            Some(Ast::Vacuum(_)) => "VACUUM",
             Some(Ast::Prepare { .. }) => "PREPARE",
             Some(Ast::Execute { .. }) => "EXECUTE",
             Some(Ast::Deallocate { .. }) => "DEALLOCATE",

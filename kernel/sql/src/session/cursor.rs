@@ -74,6 +74,19 @@ pub(crate) struct Cursor {
     memory: Memory,
 }
 
+/// What is left of a portal of the protocol.
+pub struct LentRows {
+    pub columns: Arc<[ResultColumn]>,
+    /// The next rows, which were read already.
+    pub next: Option<RecordBatch>,
+    /// Those behind them.
+    pub rows: Option<Rows>,
+    /// How many came before.
+    pub passed: u64,
+    /// Savepoints there were when it was bound.
+    pub savepoints: usize,
+}
+
 /// What a FETCH or MOVE passed.
 struct Passed {
     count: u64,
@@ -482,6 +495,48 @@ impl Session {
     /// Closes the cursor of exactly that name, if there is one.
     pub fn forget_cursor(&mut self, name: &str) {
         self.cursors.remove(name);
+    }
+
+    /// Makes a cursor of a portal of the protocol, which goes forward only and ends with its transaction.
+    pub fn lend_cursor(&mut self, name: &str, statement: &str, lent: LentRows) -> Result<()> {
+        let mut memory = Memory::new(self.instance.engine().memory());
+        let (mut kept, mut read) = (Vec::new(), lent.passed);
+        if let Some(batch) = lent.next.filter(|batch| batch.num_rows() > 0) {
+            let batch = kept::own(&batch)?;
+            memory.grow(batch.get_array_memory_size())?;
+            read += batch.num_rows() as u64;
+            kept.push(batch);
+        }
+        let shown = Arc::new(OpenCursor {
+            name: name.to_owned(),
+            statement: statement.to_owned(),
+            is_holdable: false,
+            is_scrollable: false,
+            created_micros: self.now_micros(),
+        });
+        self.info.show_cursor(&shown);
+        let cursor = Cursor {
+            _shown: shown,
+            columns: lent.columns,
+            rows: lent.rows,
+            kept,
+            first: lent.passed,
+            read,
+            place: lent.passed,
+            scroll: false,
+            hold: false,
+            failed: false,
+            is_new: true,
+            savepoints: lent.savepoints.min(self.txn.savepoints()),
+            memory,
+        };
+        self.cursors.insert(name.to_owned(), cursor);
+        Ok(())
+    }
+
+    /// How many savepoints the transaction has.
+    pub fn savepoints(&self) -> usize {
+        self.txn.savepoints()
     }
 
     /// Before its transaction ends: what is held is read.

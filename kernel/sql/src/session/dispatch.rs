@@ -65,6 +65,10 @@ impl Session {
                 self.begin_ddl()?;
                 self.reindex(reindex)
             }
+            StatementKind::Upkeep(upkeep) => {
+                self.begin_statement_snapshot();
+                self.keep_up(upkeep, &statement.text)
+            }
             StatementKind::CommentOnConstraint(comment) => {
                 self.begin_statement_snapshot();
                 self.begin_ddl()?;
@@ -254,8 +258,6 @@ impl Session {
             Ast::Call(call) => self.call_procedure(call),
             Ast::Truncate(truncate) => self.truncate(truncate),
             Ast::Lock(lock) => self.lock_tables(lock),
-            Ast::Analyze(analyze) => self.analyze(analyze),
-            Ast::Vacuum(vacuum) => self.vacuum(vacuum),
             _ => {
                 self.begin_ddl()?;
                 self.dispatch_ddl(ast)

@@ -1,11 +1,14 @@
 //! The syntax of FETCH and MOVE: the dialect has no MOVE, and wants a direction and FROM or IN, which
-//! PostgreSQL does not.
+//! PostgreSQL does not. And what statements say of cursors to who has portals by the same names.
 
+use sqlparser::ast::{CloseCursor, Ident, Statement as Ast};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Direction, Fetch};
+use super::statement::{Statement, StatementKind};
+use crate::names::{fold, quote};
 
 type Result<T> = std::result::Result<T, ParserError>;
 
@@ -93,6 +96,63 @@ fn end(p: &mut Parser<'_>) -> Result<()> {
     match p.peek_token() {
         token if token.token == Token::EOF => Ok(()),
         token => p.expected("the end", token),
+    }
+}
+
+/// What a CLOSE closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    One(String),
+    All,
+}
+
+impl Statement {
+    /// FETCH of so many rows, or of all that are left, from the cursor of exactly that name.
+    pub fn fetch_forward(cursor: &str, rows: Option<u64>) -> Statement {
+        let count = rows.map_or_else(|| "ALL".to_owned(), |rows| rows.to_string());
+        Statement {
+            text: format!("FETCH FORWARD {count} FROM {}", quote(cursor)),
+            offset: 0,
+            kind: StatementKind::Fetch(Fetch {
+                cursor: Ident::with_quote('"', cursor),
+                direction: Direction::Forward(rows),
+                moves: false,
+            }),
+            depth: 0,
+        }
+    }
+
+    /// The cursor that a FETCH or a MOVE names, and whether rows of it are returned.
+    pub fn fetched_cursor(&self) -> Option<(String, bool)> {
+        match &self.kind {
+            StatementKind::Fetch(fetch) => Some((fold(&fetch.cursor), !fetch.moves)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is COMMIT or ROLLBACK, and not to a savepoint.
+    pub fn ends_transaction(&self) -> bool {
+        matches!(
+            self.kind.ast(),
+            Some(
+                Ast::Commit { .. }
+                    | Ast::Rollback {
+                        savepoint: None,
+                        ..
+                    }
+            )
+        )
+    }
+
+    /// What it closes, if it is CLOSE.
+    pub fn closed_cursors(&self) -> Option<Closed> {
+        match self.kind.ast()? {
+            Ast::Close { cursor } => Some(match cursor {
+                CloseCursor::All => Closed::All,
+                CloseCursor::Specific { name } => Closed::One(fold(name)),
+            }),
+            _ => None,
+        }
     }
 }
 

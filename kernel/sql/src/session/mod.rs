@@ -16,12 +16,12 @@ mod branch;
 pub(crate) mod cluster;
 pub(crate) mod comment;
 pub(crate) mod counted;
-mod cursor;
+pub(crate) mod cursor;
 mod deferred;
 mod depth;
 pub(crate) mod dispatch;
 pub(crate) mod explain;
-mod fetch;
+pub(crate) mod fetch;
 pub(crate) mod functions;
 mod grammar;
 pub(crate) mod info;
@@ -50,8 +50,10 @@ pub(crate) mod system_view;
 mod taken_out;
 pub(crate) mod timeout;
 pub(crate) mod transaction;
+pub(crate) mod upkeep;
 pub(crate) mod user_type;
 pub(crate) mod utility;
+mod vacuum;
 pub(crate) mod waiting;
 
 pub use self::branch::split_database;
@@ -555,7 +557,8 @@ impl Session {
         let least = self
             .info
             .with_settings(|s| rank(s.value("client_min_messages")));
-        if rank(&notice.severity.to_ascii_lowercase()) >= least {
+        // What somebody asked for by VERBOSE comes in any case.
+        if notice.severity == "INFO" || rank(&notice.severity.to_ascii_lowercase()) >= least {
             self.notices.push(notice);
         }
     }

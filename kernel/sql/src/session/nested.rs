@@ -25,6 +25,7 @@ use super::kept::KeptRows;
 use super::outcome::{Outcome, ResultColumn, Value};
 use super::statement::{Statement, StatementKind, parse_one};
 use super::transaction::TransactionState;
+use super::upkeep::Command;
 use super::{Session, depth, dispatch};
 use crate::authors::Author;
 use crate::dml::with;
@@ -319,13 +320,13 @@ fn check_nestable(statement: &Statement) -> Result<()> {
     let refused = match &statement.kind {
         kind if dispatch::is_transaction_control(kind) => "transaction control",
         StatementKind::Checkpoint => "CHECKPOINT",
+        StatementKind::Upkeep(upkeep) if upkeep.command == Command::Vacuum => "VACUUM",
         StatementKind::Export(_) => "EXPORT DATABASE",
         StatementKind::Backup(_) => "BACKUP DATABASE",
         StatementKind::ArchiveLog => "ARCHIVE LOG",
         StatementKind::Fetch(_) => "a cursor",
         kind => match kind.ast() {
             Some(Ast::Copy { .. }) => "COPY",
-            Some(Ast::Vacuum(_)) => "VACUUM",
             Some(Ast::Prepare { .. } | Ast::Execute { .. } | Ast::Deallocate { .. }) => {
                 "a prepared statement"
             }

@@ -24,6 +24,7 @@ use super::grammar::Grammar;
 use super::known::KnownStatement;
 use super::reindex::{self, Reindex};
 use super::taken_out::{count_locks, drop_key_lock_words, take_deferrable};
+use super::upkeep::{self, Upkeep};
 use super::user_type::{self, TypeStatement};
 use super::{depth, fetch, precedence, spelling, spread, synonym};
 use crate::copy::syntax::{self as copy, CopyStatement};
@@ -83,6 +84,8 @@ pub(crate) enum StatementKind {
     Checkpoint,
     Cluster(Cluster),
     Reindex(Reindex),
+    /// VACUUM or ANALYZE.
+    Upkeep(Box<Upkeep>),
     CommentOnConstraint(CommentOnConstraint),
     SetConstraints(SetConstraints),
     /// CREATE, ALTER or DROP of a TYPE or DOMAIN.
@@ -433,30 +436,26 @@ fn parse_known(
     let (first, second, third) = (significant.first(), significant.get(1), significant.get(2));
 
     if let Some(moves) = first.and_then(|first| fetch::begins(&first.token)) {
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let fetch = fetch::parse(&mut p, moves).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Fetch(fetch));
+        return own(lines, tokens, |p| fetch::parse(p, moves)).map(StatementKind::Fetch);
     }
     if word_is(first, "checkpoint") && significant.len() == 1 {
         return Ok(StatementKind::Checkpoint);
     }
     if word_is(first, "cluster") {
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let cluster = cluster::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Cluster(cluster));
+        return own(lines, tokens, cluster::parse).map(StatementKind::Cluster);
     }
     if word_is(first, "reindex") {
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-        let reindex = reindex::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Reindex(reindex));
+        return own(lines, tokens, reindex::parse).map(StatementKind::Reindex);
+    }
+    if let Some(command) = upkeep::begins(first) {
+        let upkeep = own(lines, tokens, |p| upkeep::parse(p, command))?;
+        return Ok(StatementKind::Upkeep(Box::new(upkeep)));
     }
     if is_word(first, Keyword::COMMENT)
         && is_word(second, Keyword::ON)
         && is_word(third, Keyword::CONSTRAINT)
     {
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let comment = comment::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::CommentOnConstraint(comment));
+        return own(lines, tokens, comment::parse).map(StatementKind::CommentOnConstraint);
     }
     if is_word(first, Keyword::SET) && word_is(second, "constraints") {
         let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
@@ -477,8 +476,7 @@ fn parse_known(
     }
     if grant::begins([first, second, third].map(|token| token.map(|t| &t.token))) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let grant = grant::parse(&mut p).map_err(|e| parser_error(lines, e))?;
+        let grant = own(lines, tokens, grant::parse)?;
         return Ok(StatementKind::Grant(Box::new(grant)));
     }
     let plain: Vec<&Token> = significant.iter().map(|t| &t.token).collect();
@@ -492,15 +490,11 @@ fn parse_known(
     }
     if alter_setting::begins(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-        let alter = alter_setting::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::AlterSetting(alter));
+        return own(lines, tokens, alter_setting::parse).map(StatementKind::AlterSetting);
     }
     if owner::is_one(&plain) {
         tokens.retain(|t| !matches!(t.token, Token::Whitespace(_)));
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let owner = owner::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Owner(owner));
+        return own(lines, tokens, owner::parse).map(StatementKind::Owner);
     }
     if policy::begins(&plain) {
         let mut p = Parser::new(&grammar)
@@ -522,14 +516,10 @@ fn parse_known(
         return Ok(StatementKind::ArchiveLog);
     }
     if word_is(first, "backup") && is_word(second, Keyword::DATABASE) {
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let directory = backup::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Backup(directory));
+        return own(lines, tokens, backup::parse).map(StatementKind::Backup);
     }
     if word_is(first, "export") && is_word(second, Keyword::DATABASE) {
-        let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
-        let options = export::parse(&mut p).map_err(|e| parser_error(lines, e))?;
-        return Ok(StatementKind::Export(options));
+        return own(lines, tokens, export::parse).map(StatementKind::Export);
     }
     if is_word(first, Keyword::COPY) {
         return parse_copy(lines, tokens);
@@ -609,6 +599,17 @@ fn parse_known(
         }
         statement => StatementKind::Sql(Box::new(statement)),
     })
+}
+
+/// Parses by a grammar of our own.
+fn own<T>(
+    lines: &LineStarts<'_>,
+    tokens: Vec<TokenWithSpan>,
+    parse: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
+) -> Result<T> {
+    let grammar = Grammar::new(tokens.len());
+    let mut p = Parser::new(&grammar).with_tokens_with_locations(tokens);
+    parse(&mut p).map_err(|e| parser_error(lines, e))
 }
 
 /// Writes the command `TABLE name` as `SELECT * FROM name`, wherever a query may stand. Elsewhere the

@@ -1,4 +1,4 @@
-//! SET, SHOW, RESET, DISCARD, LOCK, ANALYZE, VACUUM: statements about the session or the system.
+//! SET, SHOW, RESET, DISCARD, LOCK: statements about the session or the system.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use super::transaction::GivenModes;
 use super::{Session, branch, done, server_settings};
 use crate::catalog::Relation;
 use crate::error::{Result, SqlError, state};
-use crate::monitor::relations::Kind;
 use crate::names::fold;
 use crate::notify::Listening;
 use crate::types::PgType;
@@ -449,69 +448,6 @@ impl Session {
             }
         }
         done("LOCK TABLE")
-    }
-
-    /// Storage keeps exact row counts and zone maps as it writes, so there is nothing to collect;
-    /// the tables named must exist.
-    pub(crate) fn analyze(&mut self, analyze: &ast::Analyze) -> Result<Outcome> {
-        if analyze.partitions.is_some() || analyze.for_columns || analyze.noscan {
-            return Err(SqlError::unsupported("this form of ANALYZE"));
-        }
-        let (_, catalog) = self.read_view()?;
-        let now = self.now_micros();
-        let one = match &analyze.table_name {
-            Some(name) => Some(self.relation(&catalog, name)?.oid()),
-            None => None,
-        };
-        for table in catalog
-            .tables()
-            .filter(|t| one.is_none_or(|one| one == t.oid))
-        {
-            catalog
-                .counted()
-                .of(Kind::Table, table.oid)
-                .note_analyzed(now);
-        }
-        done("ANALYZE")
-    }
-
-    /// Old versions go by themselves when they are past their time; this is for who wants the space now.
-    pub(crate) fn vacuum(&mut self, vacuum: &ast::VacuumStatement) -> Result<Outcome> {
-        let ast::VacuumStatement {
-            // Everything is written anew either way.
-            full: _,
-            sort_only,
-            delete_only,
-            reindex,
-            recluster,
-            table_name,
-            threshold,
-            boost,
-        } = vacuum;
-        if table_name.is_some() {
-            return Err(SqlError::unsupported("VACUUM of a table or with options")
-                .with_hint("VACUUM alone is of all tables: they share their files."));
-        }
-        if *sort_only || *delete_only || *reindex || *recluster || *boost || threshold.is_some() {
-            return Err(SqlError::unsupported("this form of VACUUM"));
-        }
-        if self.txn.in_block() {
-            return Err(SqlError::new(
-                state::ACTIVE_SQL_TRANSACTION,
-                "VACUUM cannot run inside a transaction block",
-            ));
-        }
-        self.check_superuser("VACUUM")?;
-        self.instance.engine().compact_all(&self.interrupt)?;
-        let (_, catalog) = self.read_view()?;
-        let now = self.now_micros();
-        for table in catalog.tables() {
-            catalog
-                .counted()
-                .of(Kind::Table, table.oid)
-                .note_vacuumed(now);
-        }
-        done("VACUUM")
     }
 }
 

@@ -116,3 +116,7 @@ SELECT ARRAY['pg_class'::regclass]::text;
 SELECT '{int4,text}'::regtype[]::text;
 PREPARE typed(int, text) AS SELECT $1, $2;
 SELECT parameter_types, parameter_types::text FROM pg_prepared_statements WHERE name = 'typed';
+-- What is said of built-in types.
+SELECT oid, format_type(oid, NULL), obj_description(oid, 'pg_type') FROM pg_type WHERE oid IN (16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 114, 194, 325, 700, 701, 705, 869, 1033, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1700, 2202, 2203, 2204, 2205, 2206, 2249, 2275, 2276, 2277, 2278, 2279, 2281, 2283, 2950, 3220, 3500, 3802, 4072, 4089, 4096, 4191) ORDER BY oid;
+SELECT objoid::regtype, objsubid, description FROM pg_description WHERE classoid = 'pg_type'::regclass AND objoid IN ('int4[]'::regtype, 'interval'::regtype, 'jsonpath'::regtype) ORDER BY objoid;
+SELECT obj_description('int4'::regtype, 'pg_type'), obj_description('int4[]'::regtype, 'pg_type');

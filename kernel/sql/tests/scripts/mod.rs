@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 29] = [
+const SCRIPTS: [(&str, &str); 30] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -37,6 +37,7 @@ const SCRIPTS: [(&str, &str); 29] = [
     ("subqueries", include_str!("subqueries.sql")),
     ("temporary", include_str!("temporary.sql")),
     ("ties", include_str!("ties.sql")),
+    ("upkeep", include_str!("upkeep.sql")),
     ("windows", include_str!("windows.sql")),
     ("writing_with", include_str!("writing_with.sql")),
 ];

@@ -246,6 +246,47 @@ fn what_is_read_and_changed_is_counted_by_table_and_index() {
     assert_eq!(rows(&mut other, maintained), "t | 1 | 2 | t | 0 | 102\n");
     s.ok("VACUUM");
     assert_eq!(rows(&mut other, maintained), "t | 1 | 2 | f | 1 | 0\n");
+    s.ok("INSERT INTO t VALUES (202, 1); VACUUM ANALYZE t (v); VACUUM u");
+    assert_eq!(rows(&mut other, maintained), "t | 2 | 0 | f | 2 | 0\n");
+}
+
+#[test]
+fn vacuum_tells_what_it_did() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t (k int); INSERT INTO t VALUES (1), (2)");
+    // Whatever else the client wants to be told.
+    s.ok("SET client_min_messages = error");
+    let told = s.run("VACUUM (FULL, VERBOSE, ANALYZE) t");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 5, "{told}");
+    assert!(lines[0].starts_with("INFO: vacuuming \"") && lines[0].ends_with(".public.t\""));
+    assert!(lines[1].starts_with("INFO: finished vacuuming: "), "{told}");
+    assert_eq!(
+        lines[2..],
+        [
+            "INFO: analyzing \"public.t\"",
+            "INFO: \"t\": 2 estimated total rows",
+            "VACUUM"
+        ]
+    );
+    assert_eq!(s.run("VACUUM t"), "VACUUM\n");
+}
+
+/// What is not the role's is left out of a VACUUM of all.
+#[test]
+fn vacuum_of_all_is_of_what_the_role_owns() {
+    let db = Db::new();
+    let mut root = db.session();
+    root.ok("CREATE TABLE t (k int); CREATE USER ann; CREATE TABLE a (k int); ALTER TABLE a OWNER TO ann");
+    let skipped = "WARNING: skipping \"t\" --- only table or database owner can";
+    let mut ann = db.session_of("ann");
+    assert_eq!(
+        ann.run("VACUUM; ANALYZE"),
+        format!("{skipped} vacuum it\nVACUUM\n{skipped} analyze it\nANALYZE\n")
+    );
+    let counts = "SELECT relname, vacuum_count, analyze_count FROM pg_stat_user_tables ORDER BY 1";
+    assert_eq!(rows(&mut root, counts), "a | 1 | 1\nt | 0 | 0\n");
 }
 
 #[test]

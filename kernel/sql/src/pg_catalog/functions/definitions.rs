@@ -3,7 +3,7 @@
 use super::{argument, functions};
 use crate::catalog::model::{Oid, oid};
 use crate::error::{Result, SqlError, state};
-use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
+use crate::pg_catalog::builtin::builtin_comments;
 use crate::pg_catalog::datum::{Datum, Type};
 use crate::pg_catalog::{SystemContext, definition, deparse, names, relations, routine};
 
@@ -64,8 +64,8 @@ functions! {
     obj_description(Oid) -> Text = |c, a| {
         let object = argument::oid(a, 0)?;
         let found = c.catalog.comments().find(|d| d.object == object && d.sub == 0);
-        let built_in = BUILTIN_COMMENTS.iter().find(|(_, oid, _)| *oid == object);
-        Ok(found.map(|d| d.text.as_str()).or(built_in.map(|(_, _, text)| *text)).into())
+        let built_in = builtin_comments().find(|(_, oid, _)| *oid == object);
+        Ok(found.map(|d| d.text.as_str()).or(built_in.map(|(_, _, text)| text)).into())
     };
     col_description(Oid, Int4) -> Text = |c, a| {
         let column = i32::try_from(argument::int(a, 1)?).unwrap_or_default();
@@ -80,14 +80,10 @@ functions! {
 
 /// What is said of a whole object.
 fn comment(ctx: &SystemContext, class: Oid, object: Oid) -> Option<&str> {
-    let built_in = || {
-        BUILTIN_COMMENTS
-            .iter()
-            .find(|(c, o, _)| *c == class && *o == object)
-    };
+    let built_in = || builtin_comments().find(|(c, o, _)| *c == class && *o == object);
     ctx.catalog
         .comment(class, object, 0)
-        .or_else(|| built_in().map(|(_, _, text)| *text))
+        .or_else(|| built_in().map(|(_, _, text)| text))
 }
 
 fn class_oid(name: &str) -> Option<Oid> {

@@ -4,7 +4,7 @@ use crate::catalog::model::{Compression, ConstraintKind, Dependency, EXPRESSION,
 use crate::ddl::stored_text::shown_query;
 use crate::error::Result;
 use crate::pg_catalog::SystemContext;
-use crate::pg_catalog::builtin::BUILTIN_COMMENTS;
+use crate::pg_catalog::builtin::builtin_comments;
 use crate::pg_catalog::relation::{Rows, relations, row};
 
 use super::attribute::{default_oid, defaults};
@@ -34,9 +34,9 @@ fn description_rows(ctx: &SystemContext, rows: &mut Rows) -> Result<()> {
             rows.push(row![e.oid, oid::PG_EXTENSION, 0i32, text])?;
         }
     }
-    for (class, object, text) in BUILTIN_COMMENTS {
-        if ctx.catalog.comment(*class, *object, 0).is_none() {
-            rows.push(row![*object, *class, 0i32, *text])?;
+    for (class, object, text) in builtin_comments() {
+        if ctx.catalog.comment(class, object, 0).is_none() {
+            rows.push(row![object, class, 0i32, text])?;
         }
     }
     Ok(())
