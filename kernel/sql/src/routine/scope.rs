@@ -17,7 +17,6 @@ use sqlparser::ast::{
 };
 
 use super::lookup::{Names, name_by_assignment, resolve};
-use crate::catalog::Relation;
 use crate::catalog::model::Routine;
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
@@ -574,7 +573,7 @@ impl Binder<'_> {
             _ => None,
         });
         let relation = first.and_then(|name| self.info.resolve_relation(&name).ok());
-        relation.map_or(Vec::new(), |relation| columns_of(&relation))
+        relation.map_or(Vec::new(), |relation| relation.column_names())
     }
 
     fn relation_columns(&self, name: &ObjectName) -> Option<Vec<String>> {
@@ -604,7 +603,7 @@ impl Binder<'_> {
                 catalog.resolve(path.iter().map(String::as_str), &name)
             }
         };
-        relation.map(|relation| columns_of(&relation))
+        relation.map(|relation| relation.column_names())
     }
 
     /// The columns that a query gives.
@@ -731,18 +730,4 @@ fn renamed(mut columns: Vec<String>, alias: Option<&TableAlias>) -> Vec<String> 
         }
     }
     columns
-}
-
-fn columns_of(relation: &Relation) -> Vec<String> {
-    match relation {
-        Relation::Table(table) => {
-            let columns = table.live_columns();
-            columns.map(|(_, column)| column.name.clone()).collect()
-        }
-        Relation::View(view) => view.columns.iter().map(|c| c.name.clone()).collect(),
-        Relation::Sequence(_) => ["last_value", "log_cnt", "is_called"]
-            .map(str::to_owned)
-            .into(),
-        Relation::Index(_) => Vec::new(),
-    }
 }

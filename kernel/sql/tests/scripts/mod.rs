@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::harness::Postgres;
 use super::support::Db;
 
-const SCRIPTS: [(&str, &str); 29] = [
+const SCRIPTS: [(&str, &str); 30] = [
     ("advisory", include_str!("advisory.sql")),
     ("alter_type", include_str!("alter_type.sql")),
     ("cluster", include_str!("cluster.sql")),
@@ -24,6 +24,7 @@ const SCRIPTS: [(&str, &str); 29] = [
     ("grouping", include_str!("grouping.sql")),
     ("include", include_str!("include.sql")),
     ("introspection", include_str!("introspection.sql")),
+    ("joins_using", include_str!("joins_using.sql")),
     ("jsonpath", include_str!("jsonpath.sql")),
     ("merge", include_str!("merge.sql")),
     ("notify", include_str!("notify.sql")),
