@@ -236,3 +236,5 @@ CREATE FUNCTION keys_from(low int) RETURNS bigint LANGUAGE sql AS 'SELECT count(
 SELECT keys_from(2), keys_from(4);
 CREATE FUNCTION by_k(k int) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM l FULL JOIN r USING (k) WHERE k = by_k.k';
 SELECT by_k(2), by_k(3);
+CREATE FUNCTION of_star(y text) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM (SELECT * FROM l FULL JOIN t USING (k)) AS s(a, b, c, d) WHERE d = y';
+SELECT of_star('t3-r3'), of_star('none');

@@ -95,7 +95,8 @@ fn factors(item: &TableWithJoins) -> impl Iterator<Item = &TableFactor> {
     std::iter::once(&item.relation).chain(joined)
 }
 
-fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+/// What a join of PostgreSQL's is by.
+pub fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     match operator {
         JoinOperator::Join(c)
         | JoinOperator::Inner(c)
@@ -221,6 +222,13 @@ impl Walk<'_> {
         self.visit(&mut select.selection)?;
         if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
             self.visit(list)?;
+            if !list.is_empty() {
+                for item in &mut select.projection {
+                    if let SelectItem::UnnamedExpr(expr) = item {
+                        operator::over_groups(expr);
+                    }
+                }
+            }
         }
         self.visit(&mut select.having)?;
         self.visit(&mut select.named_window)?;

@@ -17,6 +17,7 @@ use crate::types::PgType;
 /// The first part of the operators' names. No SQL text can have it, for its zero byte.
 const MARK: &str = "\0joined";
 const EQUAL: &str = "=";
+const GROUPED: &str = "grouped";
 
 /// How two columns become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,18 @@ pub(super) fn named(mut expr: Expr, name: &str) -> Expr {
     expr
 }
 
+/// The same where the select list is one over groups.
+pub(super) fn over_groups(expr: &mut Expr) {
+    if name_of(expr).is_some()
+        && let Expr::BinaryOp {
+            op: BinaryOperator::PGCustomBinaryOperator(parts),
+            ..
+        } = expr
+    {
+        parts.push(GROUPED.to_owned());
+    }
+}
+
 /// The same without what [`named`] gave.
 pub(super) fn unnamed(mut expr: Expr) -> Expr {
     if let Expr::BinaryOp {
@@ -117,7 +130,7 @@ pub(super) fn name_of(expr: &Expr) -> Option<&str> {
             op: BinaryOperator::PGCustomBinaryOperator(parts),
             ..
         } => match parts.as_slice() {
-            [mark, _, name] if mark == MARK => Some(name),
+            [mark, _, name, ..] if mark == MARK => Some(name),
             _ => None,
         },
         _ => None,
@@ -155,10 +168,8 @@ pub fn plan(
             vec![side, lit(common.key().into_owned()), lit(-1_i64)],
         ),
     };
-    let (word, name) = match parts {
-        [_, word] => (word, None),
-        [_, word, name] => (word, Some(name)),
-        _ => return Err(df(SqlError::internal("a join without its kind"))),
+    let [_, word, of_item @ ..] = parts else {
+        return Err(df(SqlError::internal("a join without its kind")));
     };
     if word == EQUAL {
         return call("$=", vec![left, right]);
@@ -170,10 +181,12 @@ pub fn plan(
         Some(Merging::Full) => call("coalesce", vec![left, right])?,
         None => return Err(df(SqlError::internal("a join of no kind"))),
     };
-    Ok(match (name, &value) {
-        (Some(name), Planned::Column(column)) if column.name == *name => value,
+    Ok(match (of_item, &value) {
+        ([], _) => value,
+        ([name, ..], Planned::Column(column)) if column.name == *name => value,
+        // Among groups there are no columns of the sides.
+        ([name, _], _) => value.alias(name.as_str()),
         // With a table's name before it, it can stand beside the sides' columns of the same name.
-        (Some(name), _) => value.alias_qualified(Some(MARK), name.as_str()),
-        (None, _) => value,
+        ([name, ..], _) => value.alias_qualified(Some(MARK), name.as_str()),
     })
 }
