@@ -394,7 +394,7 @@ impl Walk<'_> {
                         at: None,
                     }
                 });
-                Ok(Side::relation(&[alias.name.clone()], columns))
+                Ok(Side::relation(std::slice::from_ref(&alias.name), columns))
             }
             TableFactor::NestedJoin {
                 table_with_joins,
