@@ -614,6 +614,21 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// The names of its columns, in their order.
+    pub fn column_names(&self) -> Vec<String> {
+        match self {
+            Relation::Table(table) => {
+                let columns = table.live_columns();
+                columns.map(|(_, column)| column.name.clone()).collect()
+            }
+            Relation::View(view) => view.columns.iter().map(|c| c.name.clone()).collect(),
+            Relation::Sequence(_) => ["last_value", "log_cnt", "is_called"]
+                .map(str::to_owned)
+                .into(),
+            Relation::Index(_) => Vec::new(),
+        }
+    }
+
     pub fn oid(&self) -> Oid {
         match self {
             Relation::Table(t) => t.oid,

@@ -7,9 +7,7 @@
 use std::sync::Arc;
 
 use heliosdb_storage::RowLockMode;
-use sqlparser::ast::{
-    self, Expr, JoinConstraint, JoinOperator, SelectItem, SetExpr, TableFactor, TableWithJoins,
-};
+use sqlparser::ast::{self, JoinOperator, SelectItem, SetExpr, TableFactor, TableWithJoins};
 
 use super::lock::{Busy, LockedTable, LockingPlan};
 use super::update::{column_expr, target_factor};
@@ -20,6 +18,7 @@ use crate::error::{Result, SqlError, state};
 use crate::names::{fold, quoted_ident};
 use crate::plan::context::Target;
 use crate::plan::query;
+use crate::semantics::joins::is_by_names;
 use crate::session::Session;
 use crate::types::PgType;
 
@@ -39,13 +38,6 @@ struct Item {
     /// Whether an outer join may have no row of it.
     nullable: bool,
     locked: Option<(RowLockMode, Busy)>,
-}
-
-/// Columns that `*` stands for.
-enum Star {
-    Column(String, Box<Expr>),
-    /// All of an item whose columns are not known here.
-    All(String),
 }
 
 /// One locking clause.
@@ -154,15 +146,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn add(&mut self, alias: String, kind: Kind, nullable: bool) -> Vec<Star> {
+    /// Adds an item; what `*` stands for there.
+    fn add(&mut self, alias: String, kind: Kind, nullable: bool) -> Vec<SelectItem> {
         let star = match &kind {
-            Kind::Table(table) => {
-                let columns = table.live_columns().map(|(_, c)| {
-                    Star::Column(c.name.clone(), Box::new(column_expr(&alias, &c.name)))
-                });
-                columns.collect()
-            }
-            _ => vec![Star::All(alias.clone())],
+            Kind::Table(table) => columns_of(table, &alias),
+            _ => vec![all_of(&alias)],
         };
         self.items.push(Item {
             alias,
@@ -174,40 +162,28 @@ impl Walk<'_> {
     }
 
     /// An item with what is joined to it; what `*` stands for there.
-    fn joined(&mut self, from: &mut TableWithJoins, nullable: bool) -> Result<Vec<Star>> {
+    fn joined(&mut self, from: &mut TableWithJoins, nullable: bool) -> Result<Vec<SelectItem>> {
         let first = self.items.len();
         let mut star = self.factor(&mut from.relation, nullable)?;
         for join in &mut from.joins {
-            let (left, right, constraint) = match &join.join_operator {
-                JoinOperator::Join(c) | JoinOperator::Inner(c) | JoinOperator::CrossJoin(c) => {
-                    (false, false, c)
+            let (left, right) = match &join.join_operator {
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_) => {
+                    (false, false)
                 }
-                JoinOperator::Left(c) | JoinOperator::LeftOuter(c) => (false, true, c),
-                JoinOperator::Right(c) | JoinOperator::RightOuter(c) => (true, false, c),
-                JoinOperator::FullOuter(c) => (true, true, c),
+                JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => (false, true),
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) => (true, false),
+                JoinOperator::FullOuter(_) => (true, true),
                 _ => return Err(SqlError::unsupported("FOR UPDATE/SHARE of this join")),
             };
             for item in &mut self.items[first..] {
                 item.nullable |= left;
             }
-            let used = match constraint {
-                JoinConstraint::Using(columns) => columns
-                    .iter()
-                    .map(|name| crate::names::parts(name).map(|parts| parts.join(".")))
-                    .collect::<Result<Vec<_>>>()?,
-                // It would join by the row ids.
-                JoinConstraint::Natural => {
-                    return Err(SqlError::unsupported("FOR UPDATE/SHARE of a NATURAL join"));
-                }
-                JoinConstraint::On(_) | JoinConstraint::None => Vec::new(),
-            };
-            let other = self.factor(&mut join.relation, nullable || right)?;
-            star = merged(star, other, &used, left, right);
+            star.extend(self.factor(&mut join.relation, nullable || right)?);
         }
         Ok(star)
     }
 
-    fn factor(&mut self, factor: &mut TableFactor, nullable: bool) -> Result<Vec<Star>> {
+    fn factor(&mut self, factor: &mut TableFactor, nullable: bool) -> Result<Vec<SelectItem>> {
         let alias_of = |alias: &Option<ast::TableAlias>, otherwise: &str| {
             let given = alias.as_ref().map(|alias| fold(&alias.name));
             given.unwrap_or_else(|| otherwise.to_owned())
@@ -307,55 +283,9 @@ impl Walk<'_> {
     }
 }
 
-/// What `*` stands for in a join by columns of the same names, which come once, and first.
-fn merged(
-    mut left: Vec<Star>,
-    mut right: Vec<Star>,
-    used: &[String],
-    left_may_lack: bool,
-    right_may_lack: bool,
-) -> Vec<Star> {
-    let mut all = Vec::new();
-    for name in used {
-        let take = |side: &mut Vec<Star>| {
-            let is = |star: &Star| matches!(star, Star::Column(column, _) if column == name);
-            let place = side.iter().position(is);
-            match place.map(|place| side.remove(place)) {
-                Some(Star::Column(_, expr)) => Some(expr),
-                _ => None,
-            }
-        };
-        let expr = match (take(&mut left), take(&mut right)) {
-            (Some(left), Some(right)) => match (left_may_lack, right_may_lack) {
-                (false, _) => left,
-                (true, false) => right,
-                (true, true) => Box::new(crate::semantics::call("coalesce", [*left, *right])),
-            },
-            // Not known here, which matters only where `*` is written.
-            _ => return vec![Star::All(String::new())],
-        };
-        all.push(Star::Column(name.clone(), expr));
-    }
-    all.extend(left);
-    all.extend(right);
-    all
-}
-
-/// What `*` stands for, as items of a select list.
-fn star_items(star: &[Star]) -> Result<Vec<SelectItem>> {
-    let items = star.iter().map(|star| match star {
-        Star::Column(name, expr) => Ok(match expr.as_ref() {
-            merged @ Expr::Function(_) => SelectItem::ExprWithAlias {
-                expr: merged.clone(),
-                alias: quoted_ident(name),
-            },
-            column => SelectItem::UnnamedExpr(column.clone()),
-        }),
-        Star::All(alias) if alias.is_empty() => {
-            Err(SqlError::unsupported("FOR UPDATE/SHARE of * of this join"))
-        }
-        Star::All(alias) => Ok(all_of(alias)),
-    });
+fn columns_of(table: &Table, alias: &str) -> Vec<SelectItem> {
+    let columns = table.live_columns();
+    let items = columns.map(|(_, c)| SelectItem::UnnamedExpr(column_expr(alias, &c.name)));
     items.collect()
 }
 
@@ -456,10 +386,11 @@ impl Session {
             });
             tables.push(table.oid);
         }
+        let by_names = select.from.iter().any(is_by_names);
         for item in std::mem::take(&mut select.projection) {
             match &item {
-                // `*` must not show the row ids.
-                SelectItem::Wildcard(_) => list.extend(star_items(&star)?),
+                // `*` must not show the row ids, and does not over a join by names, which is written out later.
+                SelectItem::Wildcard(_) if !by_names => list.extend(star.iter().cloned()),
                 SelectItem::QualifiedWildcard(
                     ast::SelectItemQualifiedWildcardKind::ObjectName(name),
                     _,
@@ -467,12 +398,7 @@ impl Session {
                     let wanted = crate::names::parts(name)?.pop().unwrap_or_default();
                     let of = items.iter().find(|item| item.alias == wanted);
                     match of.map(|item| &item.kind) {
-                        Some(Kind::Table(table)) => {
-                            let columns = table.live_columns();
-                            list.extend(columns.map(|(_, c)| {
-                                SelectItem::UnnamedExpr(column_expr(&wanted, &c.name))
-                            }));
-                        }
+                        Some(Kind::Table(table)) => list.extend(columns_of(table, &wanted)),
                         _ => list.push(item),
                     }
                 }

@@ -157,8 +157,8 @@ pub(crate) struct PlanContext<'a> {
     pub info: &'a Arc<SessionInfo>,
     search_path: Vec<String>,
     /// Relations that exist for this statement only, such as `excluded`.
-    locals: HashMap<String, SchemaRef>,
-    uses: &'a RefCell<Uses>,
+    pub(super) locals: HashMap<String, SchemaRef>,
+    pub(super) uses: &'a RefCell<Uses>,
     functions: Arc<Functions>,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
     depth: usize,
@@ -166,15 +166,15 @@ pub(crate) struct PlanContext<'a> {
     role: Arc<Authority>,
     /// Tables whose policies are being planned, and what the innermost is without them.
     securing: Vec<Oid>,
-    raw: Option<Arc<dyn TableSource>>,
+    pub(super) raw: Option<Arc<dyn TableSource>>,
     /// The slot of the time to read at, inside a view that is read at another time.
-    slot: Option<usize>,
+    pub(super) slot: Option<usize>,
     /// Rows of other parts of the statement.
-    returned: Arc<[SchemaRef]>,
+    pub(super) returned: Arc<[SchemaRef]>,
     /// Whose names of functions are planned.
     names: Names,
     /// The branch whose definitions are planned, where that is not the session's. What they read, they read there.
-    elsewhere: Option<TimelineId>,
+    pub(super) elsewhere: Option<TimelineId>,
 }
 
 impl<'a> PlanContext<'a> {
@@ -221,6 +221,7 @@ impl<'a> PlanContext<'a> {
             self.names,
             Some(&self.role),
         )?;
+        self.merge_joins(statement)?;
         match self.elsewhere {
             None => Ok(()),
             // Its body would read the session's branch, and may be another one there.
@@ -368,7 +369,7 @@ impl<'a> PlanContext<'a> {
         Ok((relation.map_err(wrap)?, target))
     }
 
-    fn find(
+    pub(super) fn find(
         &self,
         catalog: &CatalogSnapshot,
         schema: Option<&str>,
@@ -507,7 +508,7 @@ impl<'a> PlanContext<'a> {
     }
 
     /// The same where another branch's catalog is in force.
-    fn under<'b>(&'b self, present: &'b InForce) -> PlanContext<'b> {
+    pub(super) fn under<'b>(&'b self, present: &'b InForce) -> PlanContext<'b> {
         let catalog = present.catalog.as_ref();
         PlanContext {
             state: self.state,
@@ -783,7 +784,7 @@ pub(crate) fn name_columns<'n>(
     LogicalPlanBuilder::from(plan).project(exprs)?.build()
 }
 
-fn undefined_table(schema: Option<&str>, name: &str) -> SqlError {
+pub(super) fn undefined_table(schema: Option<&str>, name: &str) -> SqlError {
     let shown = match schema {
         Some(schema) => format!("{schema}.{name}"),
         None => name.to_owned(),

@@ -7,7 +7,7 @@
 //! operators above have no use for; [`filter`] turns predicates into index ranges and zone-map hints; [`fast`]
 //! runs lookups of few rows without a plan of DataFusion's; [`returned`] is rows that parts of a statement give to
 //! others; [`as_of`] is tables at other times, [`changes`]
-//! what came between; [`reads`] checks which columns a query names, [`policy`] which rows it sees; [`compile`]
+//! what came between; [`columns`] knows the columns that names stand for, [`reads`] checks which of them a query names, [`policy`] which rows it sees; [`compile`]
 //! makes single expressions (defaults, checks,
 //! RETURNING) runnable over a batch.
 
@@ -16,6 +16,7 @@ pub(crate) mod as_of;
 mod barrier;
 pub(crate) mod bridge;
 pub(crate) mod changes;
+mod columns;
 pub(crate) mod compile;
 pub mod computed;
 pub(crate) mod context;

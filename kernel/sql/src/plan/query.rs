@@ -245,9 +245,11 @@ impl Source {
         let context = context.with_returned(&self.slots);
         context.add_times(times, params)?;
         let mut planner_context = parameter_fields(&self.types);
+        let mut statement = self.statement.clone();
+        context.merge_joins(&mut statement)?;
         let planned = context
             .planner()
-            .sql_statement_to_plan_with_context(self.statement.clone(), &mut planner_context)
+            .sql_statement_to_plan_with_context(statement, &mut planner_context)
             .map_err(convert)?;
         context.check_reads(&planned, 0).map_err(convert)?;
         let typed = state

@@ -11,19 +11,19 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     self, AccessExpr, Distinct, Expr, FromTable, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    Ident, ObjectName, OnInsert, OrderBy, OrderByKind, Query, Select, SelectItem,
+    Ident, JoinConstraint, ObjectName, OnInsert, OrderBy, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement as Ast, TableAlias, TableFactor,
     TableWithJoins, UpdateTableFromKind, Value, VisitMut, VisitorMut,
 };
 
 use super::lookup::{Names, name_by_assignment, resolve};
-use crate::catalog::Relation;
 use crate::catalog::model::Routine;
 use crate::error::{Result, SqlError, state};
 use crate::functions::Functions;
 use crate::names::{self, fold};
 use crate::pg_catalog::{SessionView, system_table};
 use crate::plan::changes;
+use crate::semantics::joins;
 use crate::semantics::rewrite::names as output;
 use crate::session::info::SessionInfo;
 use crate::session::statement::Statement;
@@ -441,6 +441,38 @@ impl Binder<'_> {
         sources
     }
 
+    /// What `*` stands for: the columns of a join by names come first, and once.
+    fn star(&self, item: &TableWithJoins) -> Vec<String> {
+        let of = |factor: &TableFactor| match factor {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => self.star(table_with_joins),
+            factor => {
+                let sources = self.factor(factor).into_iter();
+                sources.flat_map(|source| source.columns).collect()
+            }
+        };
+        let mut columns: Vec<String> = of(&item.relation);
+        for join in &item.joins {
+            let mut right = of(&join.relation);
+            let mut both: Vec<String> = match joins::constraint(&join.join_operator) {
+                Some(JoinConstraint::Using(names)) => names.iter().filter_map(last).collect(),
+                Some(JoinConstraint::Natural) => {
+                    let left = columns.iter().filter(|name| right.contains(name));
+                    left.cloned().collect()
+                }
+                _ => Vec::new(),
+            };
+            columns.retain(|name| !both.contains(name));
+            right.retain(|name| !both.contains(name));
+            both.append(&mut columns);
+            both.append(&mut right);
+            columns = both;
+        }
+        columns
+    }
+
     fn factor(&self, factor: &TableFactor) -> Vec<Source> {
         let alias_name = |alias: &Option<TableAlias>| alias.as_ref().map(|a| fold(&a.name));
         match factor {
@@ -501,20 +533,14 @@ impl Binder<'_> {
             TableFactor::NestedJoin {
                 table_with_joins,
                 alias,
-            } => {
-                let sources = self.from(std::slice::from_ref(table_with_joins));
-                match alias {
-                    None => sources,
-                    Some(_) => {
-                        let columns = sources.into_iter().flat_map(|s| s.columns).collect();
-                        vec![Source {
-                            name: alias_name(alias),
-                            columns: renamed(columns, alias.as_ref()),
-                            is_table: false,
-                        }]
-                    }
-                }
-            }
+            } => match alias {
+                None => self.from(std::slice::from_ref(table_with_joins)),
+                Some(_) => vec![Source {
+                    name: alias_name(alias),
+                    columns: renamed(self.star(table_with_joins), alias.as_ref()),
+                    is_table: false,
+                }],
+            },
             _ => Vec::new(),
         }
     }
@@ -574,7 +600,7 @@ impl Binder<'_> {
             _ => None,
         });
         let relation = first.and_then(|name| self.info.resolve_relation(&name).ok());
-        relation.map_or(Vec::new(), |relation| columns_of(&relation))
+        relation.map_or(Vec::new(), |relation| relation.column_names())
     }
 
     fn relation_columns(&self, name: &ObjectName) -> Option<Vec<String>> {
@@ -604,7 +630,7 @@ impl Binder<'_> {
                 catalog.resolve(path.iter().map(String::as_str), &name)
             }
         };
-        relation.map(|relation| columns_of(&relation))
+        relation.map(|relation| relation.column_names())
     }
 
     /// The columns that a query gives.
@@ -675,7 +701,9 @@ impl Binder<'_> {
             }
             _ => (None, Vec::new()),
         };
-        items_over(items.unwrap_or_default(), &sources)
+        let columns = sources.iter().flat_map(|source| source.columns.clone());
+        let star: Vec<String> = columns.collect();
+        items_over(items.unwrap_or_default(), &sources, &star)
     }
 
     fn items(&self, items: &[SelectItem], from: &[TableWithJoins]) -> Vec<String> {
@@ -685,24 +713,19 @@ impl Binder<'_> {
                 SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
             )
         });
-        let sources = if has_star {
-            self.from(from)
-        } else {
-            Vec::new()
-        };
-        items_over(items, &sources)
+        let from = if has_star { from } else { &[] };
+        let star: Vec<String> = from.iter().flat_map(|item| self.star(item)).collect();
+        items_over(items, &self.from(from), &star)
     }
 }
 
-fn items_over(items: &[SelectItem], sources: &[Source]) -> Vec<String> {
+fn items_over(items: &[SelectItem], sources: &[Source], star: &[String]) -> Vec<String> {
     let mut names = Vec::new();
     for item in items {
         match item {
             SelectItem::UnnamedExpr(e) => names.push(output::column_name(e)),
             SelectItem::ExprWithAlias { alias, .. } => names.push(fold(alias)),
-            SelectItem::Wildcard(_) => {
-                names.extend(sources.iter().flat_map(|s| s.columns.clone()));
-            }
+            SelectItem::Wildcard(_) => names.extend_from_slice(star),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
                 let of = last(of);
                 let of = sources.iter().filter(|s| s.name == of);
@@ -731,18 +754,4 @@ fn renamed(mut columns: Vec<String>, alias: Option<&TableAlias>) -> Vec<String> 
         }
     }
     columns
-}
-
-fn columns_of(relation: &Relation) -> Vec<String> {
-    match relation {
-        Relation::Table(table) => {
-            let columns = table.live_columns();
-            columns.map(|(_, column)| column.name.clone()).collect()
-        }
-        Relation::View(view) => view.columns.iter().map(|c| c.name.clone()).collect(),
-        Relation::Sequence(_) => ["last_value", "log_cnt", "is_called"]
-            .map(str::to_owned)
-            .into(),
-        Relation::Index(_) => Vec::new(),
-    }
 }

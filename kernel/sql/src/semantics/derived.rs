@@ -2,8 +2,8 @@
 //!
 //! Beside a star the names of the other columns carry a mark ([`names`](super::rewrite::names)), since nobody
 //! knows before planning what the star stands for; beside a call that gives rows, so do aliases that are also
-//! names of columns it is computed with. Here it is known: a mark goes away when no other column has the name. Of several columns of one name the first keeps it, and the others get marks that a client is not
-//! shown.
+//! names of columns it is computed with. Here it is known: a mark goes away when no other column has the name. Of several
+//! columns of one name the first keeps it, and the others get marks that a client is not shown.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -58,7 +58,12 @@ impl RelationPlanner for DerivedTables {
 pub fn unmark(cte: &mut Cte) -> Result<()> {
     mark_aliases(&mut cte.query);
     let marked = |select: &Select| is_marked(select) && select.projection.len() > 1;
-    if !first_select(&cte.query.body).is_some_and(marked) {
+    // Of joined relations the star alone may give a name twice.
+    let joins = match cte.query.body.as_ref() {
+        SetExpr::Select(select) => is_marked(select) && is_joined(select),
+        _ => false,
+    };
+    if !joins && !first_select(&cte.query.body).is_some_and(marked) {
         return Ok(());
     }
     let sql = "SELECT * FROM (SELECT 1) AS rows";
@@ -125,6 +130,10 @@ fn first_select(body: &SetExpr) -> Option<&Select> {
     }
 }
 
+fn is_joined(select: &Select) -> bool {
+    select.from.len() > 1 || select.from.iter().any(|item| !item.joins.is_empty())
+}
+
 /// Whether columns may carry marks.
 fn is_marked(select: &Select) -> bool {
     select.projection.iter().any(|item| match item {
@@ -138,24 +147,8 @@ fn is_marked(select: &Select) -> bool {
 }
 
 fn renamed(plan: LogicalPlan) -> DfResult<LogicalPlan> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
     let schema = plan.schema().clone();
-    let names: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let name = match field.name().starts_with(MARK) {
-                true => field.name(),
-                false => output_name(field.name()),
-            };
-            let before = seen.entry(name).or_default();
-            *before += 1;
-            match *before {
-                1 => name.to_owned(),
-                n => format!("{name}{MARK}{n}"),
-            }
-        })
-        .collect();
+    let names = unique(schema.fields().iter().map(|field| field.name().as_str()));
     if schema.fields().iter().map(|f| f.name()).eq(names.iter()) {
         return Ok(plan);
     }
@@ -164,4 +157,22 @@ fn renamed(plan: LogicalPlan) -> DfResult<LogicalPlan> {
         .zip(names)
         .map(|(column, name)| Planned::from(column).alias(name));
     LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// What the columns of a subquery are called: without marks, but for names that come again.
+pub fn unique<'n>(columns: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let names = columns.map(|column| {
+        let name = match column.starts_with(MARK) {
+            true => column,
+            false => output_name(column),
+        };
+        let before = seen.entry(name).or_default();
+        *before += 1;
+        match *before {
+            1 => name.to_owned(),
+            n => format!("{name}{MARK}{n}"),
+        }
+    });
+    names.collect()
 }

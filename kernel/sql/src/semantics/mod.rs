@@ -2,12 +2,13 @@
 //!
 //! A statement takes these steps, each in a file of its own:
 //! 1. [`rewrite`]: the syntax tree, so that literals, casts and special forms mean PostgreSQL's.
-//! 2. [`planner`]: while DataFusion plans, operators become calls of our functions; every function
+//! 2. [`joins`]: joins by columns of the same names, where it is known which columns there are.
+//! 3. [`planner`]: while DataFusion plans, operators become calls of our functions; every function
 //!    resolves its overload from the argument types ([`overload`]), so the plan's types are
 //!    PostgreSQL's from the start.
-//! 3. [`coerce`]: an analyzer rule that inserts casts and turns back into native expressions what
+//! 4. [`coerce`]: an analyzer rule that inserts casts and turns back into native expressions what
 //!    means the same natively (comparisons, AND/OR, CASE, IN, decimal sums), for pushdown and speed.
-//! 4. [`errors`]: what went wrong, in PostgreSQL's words.
+//! 5. [`errors`]: what went wrong, in PostgreSQL's words.
 //!
 //! What differs from PostgreSQL and is not refused:
 //! * text compares by bytes (the `C` collation);
@@ -25,6 +26,7 @@ pub mod derived;
 pub mod errors;
 pub mod function;
 pub mod grouping;
+pub mod joins;
 pub mod kernel;
 pub mod nullable;
 pub mod overload;

@@ -7,6 +7,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use sqlparser::ast::BinaryOperator;
 
 use super::function::df;
+use super::joins;
 use crate::error::SqlError;
 use crate::functions::Functions;
 
@@ -17,13 +18,17 @@ impl ExprPlanner for Operators {
     fn plan_binary_op(
         &self,
         e: RawBinaryExpr,
-        _schema: &DFSchema,
+        schema: &DFSchema,
     ) -> DfResult<PlannerResult<RawBinaryExpr>> {
         use BinaryOperator::*;
         let name = match &e.op {
             And | Or => return Ok(PlannerResult::Original(e)),
             Xor | DuckIntegerDivide | MyIntegerDivide | Match | Regexp | Assignment | Overlaps => {
                 return Err(df(SqlError::unsupported(format!("operator {}", e.op))));
+            }
+            PGCustomBinaryOperator(parts) if joins::is_joined(parts) => {
+                let merged = joins::plan(parts, e.left, e.right, schema, &self.0)?;
+                return Ok(PlannerResult::Planned(merged));
             }
             PGCustomBinaryOperator(parts) => match parts.last() {
                 Some(op) => format!("${op}"),

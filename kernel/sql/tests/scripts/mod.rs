@@ -24,6 +24,7 @@ const SCRIPTS: [(&str, &str); 30] = [
     ("grouping", include_str!("grouping.sql")),
     ("include", include_str!("include.sql")),
     ("introspection", include_str!("introspection.sql")),
+    ("joins_using", include_str!("joins_using.sql")),
     ("jsonpath", include_str!("jsonpath.sql")),
     ("merge", include_str!("merge.sql")),
     ("notify", include_str!("notify.sql")),
