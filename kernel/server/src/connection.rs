@@ -15,7 +15,7 @@
 //! 2,000 small structures and no thread. While messages keep coming the connection keeps its thread
 //! and reads its socket directly: one wake-up per message, as in a process per connection. How long it
 //! lingers on its thread when they stop depends on how its client behaves: [`LINGER`] when it was never quiet for
-//! longer, [`LINGER_BRIEFLY`] when it came back from a longer silence with a single message, and not at all when it has just
+//! longer, [`LINGER_BRIEFLY`] when it came back from a longer silence with a few messages, and not at all when it has just
 //! been let in.
 //! Threads are then about as many as clients that work, and memory that each of them keeps at hand is little.
 //!
@@ -49,6 +49,8 @@ use crate::tls::{self, Tls};
 const LINGER: Duration = Duration::from_millis(50);
 /// The same for a client that may be quiet for long.
 pub const LINGER_BRIEFLY: Duration = Duration::from_millis(2);
+/// A client that says so much without a pause is busy.
+const BUSY_READS: u32 = 8;
 
 /// What all connections of a server share.
 pub struct Shared {
@@ -243,7 +245,7 @@ impl Connection {
     }
 
     fn serve(&mut self) -> Result<(), End> {
-        let mut was_read = false;
+        let mut reads = 0_u32;
         let was_open = self.is_open();
         loop {
             let mut is_whole = false;
@@ -251,6 +253,7 @@ impl Connection {
                 is_whole = true;
             }
             self.wire.flush()?;
+            let was_read = reads > 0;
             if was_read && !is_whole && !self.is_open() && self.wire.is_drained() {
                 return Ok(());
             }
@@ -264,10 +267,10 @@ impl Connection {
             }
             match self.wire.fill()? {
                 Filled::Data => {
-                    if was_read && self.is_open() {
+                    reads = reads.saturating_add(1);
+                    if reads == BUSY_READS && self.is_open() {
                         self.wire.linger(LINGER)?;
                     }
-                    was_read = true;
                 }
                 Filled::Closed => return Err(End::Closed),
                 Filled::Quiet => {
