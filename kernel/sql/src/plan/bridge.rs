@@ -32,7 +32,8 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         .with_analyzer_rule(Arc::new(crate::subplan::Subplans));
     let mut rules = super::join_order::physical_rules();
     rules.insert(0, Arc::new(super::append::AppendUnions));
-    let rules = super::offset::around(super::effects::guarded(rules));
+    let rules = super::namesakes::told_apart(super::effects::guarded(rules));
+    let rules = super::offset::around(rules);
     builder
         .with_query_planner(Arc::new(super::barrier::Planner))
         .with_optimizer_rules(logical_rules())

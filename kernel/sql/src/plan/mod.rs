@@ -28,6 +28,7 @@ pub(crate) mod filter;
 mod join_order;
 mod limit;
 pub(crate) mod memory;
+mod namesakes;
 mod offset;
 pub(crate) mod origin;
 pub(crate) mod partial;

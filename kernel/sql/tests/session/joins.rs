@@ -267,3 +267,38 @@ fn scans_are_asked_for_keys_of_every_kind() {
         }
     }
 }
+
+/// Columns of a join that have one name are found by their places.
+#[test]
+fn a_filter_is_asked_about_the_column_that_it_names() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE l (k int, v int);
+          CREATE TABLE r (k int, v int);
+          INSERT INTO l VALUES (1, 10), (2, 20);
+          INSERT INTO r VALUES (2, 200), (3, 300)");
+    for (query, expected) in [
+        (
+            "SELECT r.k FROM l RIGHT JOIN r ON l.k = r.k WHERE r.k = 3 AND l.k IS NULL",
+            "k\n3\n",
+        ),
+        (
+            "SELECT r.v FROM l RIGHT JOIN r ON l.k = r.k WHERE l.v IS NULL",
+            "v\n300\n",
+        ),
+        (
+            "SELECT l.v FROM l LEFT JOIN r ON l.k = r.k WHERE r.v IS NULL AND l.v > 5",
+            "v\n10\n",
+        ),
+        (
+            "SELECT l.k, r.k FROM l FULL JOIN r ON l.k = r.k WHERE l.k IS NULL",
+            "k | k\nNULL | 3\n",
+        ),
+        (
+            "SELECT l.k, r.k FROM l FULL JOIN r ON l.k = r.k WHERE r.k IS NULL",
+            "k | k\n1 | NULL\n",
+        ),
+    ] {
+        assert_eq!(s.ok(query), expected, "{query}");
+    }
+}
