@@ -12,6 +12,7 @@ pub mod array;
 pub mod datetime;
 pub mod domain;
 pub mod enumeration;
+mod frames;
 pub mod interval;
 pub mod json;
 pub mod jsonb;
@@ -102,6 +103,7 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     datetime::register(&mut r);
     domain::register(&mut r);
     enumeration::register(&mut r);
+    frames::register(&mut r);
     interval::register(&mut r);
     json::register(&mut r);
     jsonb::register(&mut r);

@@ -40,7 +40,7 @@ pub(crate) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rules(rules)
 }
 
-/// Ours for row security, and DataFusion's but for the one that makes semi joins of joins with a table whose columns nobody asks for.
+/// Ours for windows and row security, and DataFusion's but for the one that makes semi joins of joins with a table whose columns nobody asks for.
 /// The order of joins is ours to find ([`super::join_order`]), and finds less where some of them are not inner
 /// ones any more.
 fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
@@ -50,6 +50,7 @@ fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         .collect();
     // The next pass takes conditions on that have passed.
     rules.push(Arc::new(super::barrier::PassBarriers));
+    rules.insert(0, Arc::new(super::windows::Constants));
     rules
 }
 

@@ -3,7 +3,7 @@
 //! The road of a query: [`query`] resolves names against one catalog snapshot ([`context`]), lets
 //! DataFusion plan and optimise, and [`run`] streams the result. [`provider`] is our table as
 //! DataFusion sees it, and [`statistics`] what it is told of it; [`join_order`] reorders joins, [`offset`] keeps
-//! rules from reaching through an OFFSET; [`scan`] reads a table, and [`scan_filter`] leaves out what the
+//! rules from reaching through an OFFSET; [`windows`] settles what a window has to know before any row; [`scan`] reads a table, and [`scan_filter`] leaves out what the
 //! operators above have no use for; [`filter`] turns predicates into index ranges and zone-map hints; [`fast`]
 //! runs lookups of few rows without a plan of DataFusion's; [`returned`] is rows that parts of a statement give to
 //! others; [`as_of`] is tables at other times, [`changes`]
@@ -42,6 +42,7 @@ pub(crate) mod scan;
 mod scan_filter;
 pub(crate) mod state;
 pub(crate) mod statistics;
+mod windows;
 
 use std::sync::Arc;
 

@@ -27,6 +27,7 @@ use super::origin::{self, Plans};
 use super::returned::Scope;
 use super::run::{self, QueryRows};
 use super::state::{CurrentStatement, StatementContext};
+use super::windows;
 use crate::branch::access;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Result, SqlError, state};
@@ -106,6 +107,7 @@ pub(crate) fn plan_in(
     let count = in_times.fold(parameter_count(&statement).max(types.len()), usize::max);
     types.resize(count, None);
     limit::infer(&statement, &mut types);
+    windows::infer(&statement, &mut types);
     as_of::time::infer(&times, &mut types);
     let source = Source {
         info: info.clone(),
@@ -151,7 +153,7 @@ impl Source {
         let plan = plans.typed;
         let mut uses = uses.take();
         uses.settle(&self.info);
-        let keep = !is_bound_to_time(&plan) && !limit::waits_for_parameters(&plan);
+        let keep = !is_bound_to_time(&plan) && !waits_for_parameters(&plan);
         let optimise = |plan| effects::optimise(state, plan, uses.effects).map_err(convert);
         let plan = if keep { optimise(plan)? } else { plan };
         let mut fast = None;
@@ -161,8 +163,7 @@ impl Source {
                 false => {
                     let (limit, inner) = limit::take_top(&plan);
                     let inner = fast::without_moments(inner.clone(), params.len())?;
-                    let timeless =
-                        !is_bound_to_time(&inner) && !limit::waits_for_parameters(&inner);
+                    let timeless = !is_bound_to_time(&inner) && !waits_for_parameters(&inner);
                     let inner = timeless.then(|| optimise(inner)).transpose()?;
                     (limit, inner.map(Cow::Owned))
                 }
@@ -304,6 +305,11 @@ fn is_bound_to_time(plan: &LogicalPlan) -> bool {
         })
     });
     found
+}
+
+/// Whether a plan has parts that DataFusion runs only as literals, and that are not known without parameters.
+fn waits_for_parameters(plan: &LogicalPlan) -> bool {
+    limit::waits_for_parameters(plan) || windows::waits_for_parameters(plan)
 }
 
 /// Replaces parameters in one expression.

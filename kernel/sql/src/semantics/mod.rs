@@ -47,7 +47,9 @@ pub use coerce::{coerce_expr, infer_parameters};
 pub use errors::map_error;
 pub use planner::expr_planners;
 pub use rewrite::names::output_name;
-pub use rewrite::{WITH_TIES, call, fetch_to_limit, is_set_returning, rewrite_statement, rows_of};
+pub use rewrite::{
+    WITH_TIES, call, fetch_to_limit, frames, is_set_returning, rewrite_statement, rows_of,
+};
 pub use vars::SessionVars;
 
 /// The rules that run before DataFusion's `TypeCoercion`.

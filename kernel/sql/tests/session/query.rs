@@ -460,6 +460,49 @@ fn the_time_zone_of_the_session_holds_in_every_expression() {
     );
 }
 
+/// As the extended protocol does it: planned once, and run with other values each time.
+#[test]
+fn windows_take_parameters() {
+    let db = Db::new();
+    let mut s = db.session();
+    s.ok("CREATE TABLE t AS SELECT i FROM generate_series(1, 4) i");
+    let sql = "SELECT lag(i, $1) OVER (ORDER BY i) AS l, ntile($2) OVER (ORDER BY i) AS n, \
+               sum(i) OVER (ORDER BY i ROWS BETWEEN $3 PRECEDING AND $3 - 1 FOLLOWING) AS s FROM t ORDER BY i";
+    let prepared = s.0.prepare(sql, &[]).unwrap();
+    let types: Vec<_> = prepared.param_types.iter().map(|t| t.name()).collect();
+    assert_eq!(types, ["integer", "integer", "bigint"]);
+    let mut out = String::new();
+    for values in [
+        ["1", "2", "1"],
+        ["2", "4", "2"],
+        ["0", "1", "0"],
+        ["1", "0", "1"],
+        ["1", "1", "-1"],
+    ] {
+        let values = values.map(|value| Value::Text(value.to_owned()));
+        match s.0.execute_prepared(&prepared, &values) {
+            Ok(outcome) => out += &s.print(outcome),
+            Err(e) => out += &format!("{e}\n"),
+        }
+    }
+    expect![[r#"
+        l | n | s
+        NULL | 1 | 1
+        1 | 1 | 3
+        2 | 2 | 5
+        3 | 2 | 7
+        l | n | s
+        NULL | 1 | 3
+        NULL | 2 | 6
+        1 | 3 | 10
+        2 | 4 | 9
+        frame ending offset must not be negative (SQLSTATE 22013)
+        argument of ntile must be greater than zero (SQLSTATE 22014)
+        frame starting offset must not be negative (SQLSTATE 22013)
+    "#]]
+    .assert_eq(&out);
+}
+
 #[test]
 fn limits_take_parameters() {
     let db = super::support::Db::new();

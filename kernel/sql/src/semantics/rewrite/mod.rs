@@ -10,6 +10,7 @@
 //! a number, and [`names::output_name`] takes the mark off again.
 
 mod expr;
+pub mod frames;
 mod from_function;
 mod limit;
 pub mod names;
@@ -20,7 +21,6 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     Expr, GroupByExpr, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
-    WindowFrameBound, WindowType,
 };
 
 use crate::error::{Result, SqlError, state};
@@ -92,6 +92,9 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(e) = grouping::write_out(select) {
             return ControlFlow::Break(e);
         }
+        if let Err(e) = frames::enter_named(select) {
+            return ControlFlow::Break(e);
+        }
         qualify_stars(select);
         name_columns(select);
         let condition = |e| rows::condition(e, self.functions);
@@ -99,6 +102,11 @@ impl VisitorMut for Rewriter<'_> {
             Some(Err(e)) => ControlFlow::Break(e),
             _ => ControlFlow::Continue(()),
         }
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
+        frames::leave_named(select);
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
@@ -140,15 +148,14 @@ impl VisitorMut for Rewriter<'_> {
             let message = "subquery must return a column";
             return ControlFlow::Break(SqlError::new(state::SYNTAX_ERROR, message));
         }
-        frame_offsets(e, true);
-        match rows::value(e, self.functions) {
+        match frames::enter(e).and_then(|()| rows::value(e, self.functions)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
         }
     }
 
     fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<SqlError> {
-        frame_offsets(e, false);
+        frames::leave(e);
         match expr::rewrite(e, self.functions) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
@@ -173,24 +180,6 @@ fn keep_number(e: &mut Expr) {
         && let Value::Number(_, long) = &mut v.value
     {
         *long = true;
-    }
-}
-
-/// The offsets of a window frame are plain numbers: marked while the parts of the call are
-/// rewritten, plain again for the planner.
-fn frame_offsets(e: &mut Expr, keep: bool) {
-    if let Expr::Function(f) = e
-        && let Some(WindowType::WindowSpec(spec)) = &mut f.over
-        && let Some(frame) = &mut spec.window_frame
-    {
-        for end in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
-            if let WindowFrameBound::Preceding(Some(n)) | WindowFrameBound::Following(Some(n)) = end
-                && let Expr::Value(v) = n.as_mut()
-                && let Value::Number(_, long) = &mut v.value
-            {
-                *long = keep;
-            }
-        }
     }
 }
 
