@@ -116,3 +116,10 @@ EXECUTE kept (1, 2);
 CREATE FUNCTION before(int) RETURNS SETOF int LANGUAGE sql AS 'SELECT lag(x, $1) OVER (ORDER BY i) FROM n WHERE i < 5 ORDER BY i';
 SELECT * FROM before(1);
 SELECT * FROM before(2);
+-- Functions that want something.
+SELECT first_value() OVER () FROM n;
+SELECT last_value() OVER (ORDER BY i) FROM n;
+SELECT nth_value() OVER () FROM n;
+SELECT lag() OVER (ORDER BY i) FROM n;
+SELECT lead() OVER w FROM n WINDOW w AS (ORDER BY i);
+SELECT ntile() OVER (ORDER BY i) FROM n;

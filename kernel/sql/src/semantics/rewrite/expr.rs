@@ -11,6 +11,8 @@ use super::names;
 use crate::error::{Result, SqlError, state};
 use crate::functions::{Functions, domain};
 use crate::routine;
+use crate::semantics::function::undefined_function;
+use crate::semantics::overload::Unresolved;
 use crate::types::{PgType, names as type_names};
 
 pub(super) fn object_name(name: &str) -> ObjectName {
@@ -636,6 +638,24 @@ fn plain_call(f: &Function, name: &str) -> Result<()> {
     }
 }
 
+/// Whether a window function is called with nothing that takes at least one argument. DataFusion has them without any.
+fn is_without_value(f: &Function, name: &str) -> bool {
+    let takes = [
+        "first_value",
+        "last_value",
+        "nth_value",
+        "lag",
+        "lead",
+        "ntile",
+    ];
+    let is_empty = match &f.args {
+        FunctionArguments::None => true,
+        FunctionArguments::List(list) => list.args.is_empty(),
+        FunctionArguments::Subquery(_) => false,
+    };
+    is_empty && takes.contains(&name)
+}
+
 /// The parameters of a built-in function that may be called by their names, with what they are when they are
 /// left out.
 fn parameters(name: &str) -> Option<Vec<(&'static str, Option<FunctionArgExpr>)>> {
@@ -745,6 +765,9 @@ fn function(f: &mut Function, functions: &Functions) -> Result<Option<Expr>> {
     }
     if functions.is_scalar(&name) {
         plain_call(f, &routine::shown(&name))?;
+    }
+    if is_without_value(f, &name) {
+        return Err(undefined_function(&name, &[], Unresolved::None));
     }
     if let Some(parameters) = parameters(&name) {
         by_position(f, &name, &parameters)?;
