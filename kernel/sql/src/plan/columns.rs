@@ -111,6 +111,19 @@ impl Relations for PlanContext<'_> {
         }
     }
 
+    fn schema_of(&self, name: &str) -> Result<Option<String>> {
+        if self.locals.contains_key(name) || self.slot.is_some() {
+            return Ok(None);
+        }
+        let session: Arc<dyn SessionView> = self.info.clone();
+        if system_table("pg_catalog", name, &session).is_some() {
+            return Ok(Some("pg_catalog".to_owned()));
+        }
+        let relation = self.find(self.catalog, None, name)?;
+        let schema = self.catalog.schema(relation.schema());
+        Ok(schema.map(|schema| schema.name.clone()))
+    }
+
     fn columns_of_call(&self, call: &TableFactor) -> Result<Vec<String>> {
         let star = SelectItem::Wildcard(WildcardAdditionalOptions::default());
         let from = TableWithJoins {

@@ -431,31 +431,28 @@ impl Binder<'_> {
     }
 
     fn from(&self, from: &[TableWithJoins]) -> Vec<Source> {
-        let mut sources = Vec::new();
-        for item in from {
-            sources.extend(self.factor(&item.relation));
-            for join in &item.joins {
-                sources.extend(self.factor(&join.relation));
-            }
-        }
-        sources
+        from.iter().flat_map(|item| self.joined(item).0).collect()
     }
 
-    /// What `*` stands for: the columns of a join by names come first, and once.
-    fn star(&self, item: &TableWithJoins) -> Vec<String> {
+    /// The relations of an item of FROM, and what `*` stands for there: the columns of a join by names come first, and
+    /// once. Each subquery is gone through once for both, since it may have one in it, and so on.
+    fn joined(&self, item: &TableWithJoins) -> (Vec<Source>, Vec<String>) {
         let of = |factor: &TableFactor| match factor {
             TableFactor::NestedJoin {
                 table_with_joins,
                 alias: None,
-            } => self.star(table_with_joins),
+            } => self.joined(table_with_joins),
             factor => {
-                let sources = self.factor(factor).into_iter();
-                sources.flat_map(|source| source.columns).collect()
+                let sources = self.factor(factor);
+                let columns = sources.iter().flat_map(|source| source.columns.clone());
+                let columns = columns.collect();
+                (sources, columns)
             }
         };
-        let mut columns: Vec<String> = of(&item.relation);
+        let (mut sources, mut columns) = of(&item.relation);
         for join in &item.joins {
-            let mut right = of(&join.relation);
+            let (others, mut right) = of(&join.relation);
+            sources.extend(others);
             let mut both: Vec<String> = match joins::constraint(&join.join_operator) {
                 Some(JoinConstraint::Using(names)) => names.iter().filter_map(last).collect(),
                 Some(JoinConstraint::Natural) => {
@@ -470,7 +467,7 @@ impl Binder<'_> {
             both.append(&mut right);
             columns = both;
         }
-        columns
+        (sources, columns)
     }
 
     fn factor(&self, factor: &TableFactor) -> Vec<Source> {
@@ -534,10 +531,10 @@ impl Binder<'_> {
                 table_with_joins,
                 alias,
             } => match alias {
-                None => self.from(std::slice::from_ref(table_with_joins)),
+                None => self.joined(table_with_joins).0,
                 Some(_) => vec![Source {
                     name: alias_name(alias),
-                    columns: renamed(self.star(table_with_joins), alias.as_ref()),
+                    columns: renamed(self.joined(table_with_joins).1, alias.as_ref()),
                     is_table: false,
                 }],
             },
@@ -714,8 +711,9 @@ impl Binder<'_> {
             )
         });
         let from = if has_star { from } else { &[] };
-        let star: Vec<String> = from.iter().flat_map(|item| self.star(item)).collect();
-        items_over(items, &self.from(from), &star)
+        let joined = from.iter().map(|item| self.joined(item));
+        let (sources, stars): (Vec<_>, Vec<_>) = joined.unzip();
+        items_over(items, &sources.concat(), &stars.concat())
     }
 }
 

@@ -121,7 +121,7 @@ pub fn mark_aliases(query: &mut Query) {
 }
 
 /// The SELECT that names the columns of a query.
-fn first_select(body: &SetExpr) -> Option<&Select> {
+pub fn first_select(body: &SetExpr) -> Option<&Select> {
     match body {
         SetExpr::Select(select) => Some(select),
         SetExpr::Query(query) => first_select(&query.body),

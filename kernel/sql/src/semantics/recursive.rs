@@ -24,6 +24,10 @@ use crate::plan::compile::query;
 /// Checks the queries of a WITH RECURSIVE, as they are written.
 pub fn check_with(with: &With) -> Result<()> {
     let mut recursive = with.cte_tables.iter().filter(|cte| reads_itself(cte));
+    if recursive.clone().any(|cte| cte.query.with.is_some()) {
+        // The planner would not find what it names.
+        return Err(SqlError::unsupported("WITH inside of a recursive query"));
+    }
     match recursive.find_map(|cte| after_the_terms(&cte.query)) {
         Some(clause) => Err(SqlError::new(
             state::FEATURE_NOT_SUPPORTED,

@@ -238,3 +238,82 @@ CREATE FUNCTION by_k(k int) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM
 SELECT by_k(2), by_k(3);
 CREATE FUNCTION of_star(y text) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM (SELECT * FROM l FULL JOIN t USING (k)) AS s(a, b, c, d) WHERE d = y';
 SELECT of_star('t3-r3'), of_star('none');
+-- Tables of one name in two schemas.
+CREATE SCHEMA s1;
+CREATE TABLE s1.t (k int, z text);
+INSERT INTO s1.t VALUES (4, 's4'), (5, 's5'), (6, 's6');
+CREATE TABLE s1.big (k int, w text);
+INSERT INTO s1.big VALUES (6, 's1 b6'), (7, 's1 b7');
+SELECT * FROM t ORDER BY k;
+SELECT * FROM s1.t JOIN t USING (k) ORDER BY k;
+SELECT * FROM t JOIN s1.t USING (k) ORDER BY k;
+SELECT * FROM t FULL JOIN s1.t USING (k) ORDER BY k, 2, 3;
+SELECT * FROM s1.t LEFT JOIN public.t USING (k) ORDER BY k;
+SELECT * FROM t NATURAL JOIN s1.t;
+SELECT * FROM (s1.t JOIN t USING (k)) AS j ORDER BY k;
+SELECT k, s1.t.z, public.t.z FROM t JOIN s1.t USING (k) ORDER BY k;
+SELECT s1.t.*, public.t.k FROM t JOIN s1.t USING (k) ORDER BY k;
+SELECT * FROM s1.t JOIN big USING (k), t ORDER BY 1, 4, 5;
+SELECT * FROM s1.t JOIN (s1.big FULL JOIN big USING (k)) USING (k);
+SELECT k FROM s1.t JOIN t USING (k) WHERE EXISTS (SELECT FROM s1.t JOIN big USING (k) WHERE k > public.t.k) ORDER BY k;
+SELECT * FROM pg_class JOIN pg_catalog.pg_class USING (oid);
+SELECT t.z FROM t JOIN s1.t USING (k);
+SELECT t.* FROM t JOIN s1.t USING (k);
+SELECT * FROM t JOIN s1.t USING (k) WHERE t.k > 1;
+SELECT * FROM t JOIN t USING (k);
+SELECT * FROM t JOIN public.t USING (k);
+SELECT * FROM s1.t JOIN big AS t USING (k);
+SELECT * FROM l JOIN big AS t USING (k), l AS t;
+WITH t AS (SELECT 4 AS k) SELECT * FROM t JOIN s1.t USING (k);
+-- differs: tables that are locked go by their names without schemas
+SELECT * FROM t JOIN s1.t USING (k) FOR UPDATE;
+-- Chains of FULL JOIN, of types that differ and not.
+SELECT * FROM l FULL JOIN r USING (k) FULL JOIN t USING (k) FULL JOIN s1.big USING (k) ORDER BY k, x, y, z, w;
+SELECT *, pg_typeof(k)::text FROM l FULL JOIN r USING (k) FULL JOIN big USING (k) FULL JOIN t USING (k) ORDER BY k, x, y, w, z;
+SELECT *, pg_typeof(k)::text FROM l FULL JOIN t USING (k) LEFT JOIN big USING (k) ORDER BY k, x, z;
+SELECT *, pg_typeof(k)::text FROM l FULL JOIN t USING (k) LEFT JOIN big USING (k) FULL JOIN (VALUES (2.5), (4.0)) AS v(k) USING (k) ORDER BY k, x, z;
+SELECT k, pg_typeof(k)::text FROM big FULL JOIN (l FULL JOIN t USING (k)) USING (k) RIGHT JOIN r USING (k) ORDER BY k;
+-- Parentheses around a name are nothing.
+SELECT -k AS k FROM l JOIN r USING (k) ORDER BY (k);
+SELECT -k AS k FROM l FULL JOIN r USING (k) ORDER BY ((k)) DESC;
+SELECT DISTINCT ON ((k)) -k AS k FROM l JOIN r USING (k) ORDER BY (k);
+SELECT k, x FROM l FULL JOIN r USING (k) ORDER BY (k), (x);
+SELECT k FROM l FULL JOIN r USING (k) GROUP BY (k) ORDER BY (k);
+-- A NATURAL join of what has no name in common.
+INSERT INTO alone VALUES (8);
+SELECT * FROM alone NATURAL JOIN t ORDER BY q, k FOR UPDATE;
+SELECT *, q + 1 AS next FROM alone NATURAL JOIN t ORDER BY q, k FOR UPDATE OF t;
+SELECT t.*, q FROM alone NATURAL LEFT JOIN t ORDER BY q, k FOR UPDATE OF alone;
+SELECT * FROM alone NATURAL JOIN t, r ORDER BY q, t.k, r.k LIMIT 3 FOR UPDATE;
+-- Beside calls that give rows.
+SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k) ORDER BY k, g;
+SELECT k, generate_series(1, 2) AS g FROM l JOIN r USING (k) ORDER BY k, g;
+SELECT k, x, generate_series(1, k) AS k2 FROM l FULL JOIN big USING (k) WHERE k < 4 ORDER BY k, x, k2;
+SELECT *, unnest(ARRAY[1, 2]) AS u FROM l FULL JOIN r USING (k) ORDER BY k, x, y, u;
+SELECT k, l.k, generate_series(1, 1) FROM l FULL JOIN r USING (k) ORDER BY k, x;
+SELECT s.k, s.g FROM (SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k)) AS s WHERE s.k > 2 ORDER BY k, g;
+WITH s AS (SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k)) SELECT *, k + g FROM s WHERE k > 2 ORDER BY k, g;
+WITH s AS (SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k)) SELECT * FROM s JOIN t USING (k) ORDER BY k, g;
+CREATE VIEW rows_beside AS SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k);
+SELECT k, g FROM rows_beside ORDER BY k, g;
+CREATE TABLE made_beside AS SELECT k, generate_series(1, 2) AS g FROM l FULL JOIN r USING (k);
+SELECT k, g FROM made_beside ORDER BY k, g;
+-- A merged column and the column of a relation that it is.
+SELECT k, l.k FROM l JOIN r USING (k) JOIN t USING (k) ORDER BY k;
+SELECT k, t.k FROM l RIGHT JOIN r USING (k) RIGHT JOIN t USING (k) ORDER BY k;
+SELECT k, r.k FROM l RIGHT JOIN r USING (k) LEFT JOIN t USING (k) ORDER BY k;
+SELECT k, r.k FROM l JOIN r USING (k) JOIN t USING (k) ORDER BY k;
+SELECT k, l.k FROM l FULL JOIN r USING (k) LEFT JOIN t USING (k) ORDER BY k;
+-- Names of output columns in GROUP BY, before columns of a query around.
+SELECT ARRAY(SELECT q AS k FROM (VALUES (1), (1), (2)) AS v(q) GROUP BY k ORDER BY 1) FROM l JOIN r USING (k);
+SELECT ARRAY(SELECT q AS k FROM (VALUES (1), (1), (2)) AS v(q) GROUP BY (k) ORDER BY 1) FROM l FULL JOIN r USING (k);
+SELECT (SELECT count(*) FROM (SELECT q % 2 AS k FROM (VALUES (1), (3), (2)) AS v(q) GROUP BY ROLLUP (k)) AS s) FROM l JOIN r USING (k);
+SELECT (SELECT sum(q) AS s FROM (VALUES (1), (2)) AS v(q) GROUP BY k) FROM l JOIN r USING (k) ORDER BY x;
+SELECT (SELECT count(*) FROM t WHERE t.k = 4 GROUP BY t.k) FROM l JOIN r USING (k) ORDER BY x;
+-- differs: WITH inside of a recursive query is refused
+WITH RECURSIVE a AS (WITH z AS (SELECT 2 AS k) SELECT k FROM z UNION ALL SELECT k + 1 FROM a JOIN r USING (k)) SELECT * FROM a ORDER BY k;
+SELECT s1.t.*, public.t.* FROM t JOIN s1.t USING (k);
+SELECT t.*, 1 AS one FROM t JOIN s1.t USING (k);
+SELECT k, s1.t.k FROM t JOIN s1.t USING (k) ORDER BY k;
+SELECT k, public.t.k FROM t JOIN s1.t USING (k) ORDER BY k;
+SELECT k, t.k FROM public.t JOIN l USING (k) ORDER BY k;

@@ -302,3 +302,38 @@ fn a_filter_is_asked_about_the_column_that_it_names() {
         assert_eq!(s.ok(query), expected, "{query}");
     }
 }
+
+/// The merged column of such a chain is one of all the tables', and is not planned twice for each of them.
+#[test]
+fn a_long_chain_of_full_joins_by_names_is_planned() {
+    let db = Db::new();
+    let mut s = db.session();
+    let types = ["int", "bigint", "numeric"];
+    for types in [&types[..1], &types[..]] {
+        let mut from = String::new();
+        for n in 0..30 {
+            let ty = types[n * types.len() / 30];
+            s.ok(&format!(
+                "CREATE TABLE t{n} (k {ty}, c{n} text); INSERT INTO t{n} VALUES ({n}, 'own'), (99, 'all')"
+            ));
+            from += &match n {
+                0 => "t0".to_owned(),
+                _ if n % 7 == 6 => format!(" LEFT JOIN t{n} USING (k)"),
+                n => format!(" FULL JOIN t{n} USING (k)"),
+            };
+        }
+        // A LEFT JOIN adds no row of its own: 4 of them.
+        let found = s.ok(&format!(
+            "SELECT count(*), count(k), max(k), sum(k), count(c0), count(c29) FROM {from}"
+        ));
+        let sum = (0..30).filter(|n| n % 7 != 6).sum::<i32>() + 99;
+        let expected =
+            format!("count | count | max | sum | count | count\n27 | 27 | 99 | {sum} | 2 | 2\n");
+        assert_eq!(found, expected);
+        let all = s.ok(&format!("SELECT * FROM {from} ORDER BY k"));
+        assert_eq!(all.lines().count(), 28);
+        for n in 0..30 {
+            s.ok(&format!("DROP TABLE t{n}"));
+        }
+    }
+}

@@ -239,3 +239,25 @@ fn a_procedure_is_called_with_parameters() {
         "what\na\nb\nc!\n"
     );
 }
+
+/// What a star stands for is found once for each subquery.
+#[test]
+fn stars_of_nested_subqueries_are_planned() {
+    let plan = || {
+        let db = Db::new();
+        let mut session = db.session();
+        session.ok("CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 10), (2, 20)");
+        let mut nested = "t".to_owned();
+        for depth in 0..30 {
+            nested = format!("(SELECT * FROM {nested}) AS s{depth}");
+        }
+        session.ok(&format!(
+            "CREATE FUNCTION deep(a int, c int) RETURNS bigint LANGUAGE sql AS
+                 'SELECT sum(b + c) FROM {nested} WHERE a >= deep.a'"
+        ));
+        assert_eq!(session.ok("SELECT deep(2, 1)"), "deep\n21\n");
+    };
+    // More than a thread of tests has.
+    let thread = std::thread::Builder::new().stack_size(256 << 20);
+    thread.spawn(plan).unwrap().join().unwrap();
+}

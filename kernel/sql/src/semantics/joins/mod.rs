@@ -12,6 +12,7 @@
 //! A statement without such a join stays as it is. So does a name that the planner finds as PostgreSQL does, but
 //! 42702 is said here where it has several meanings.
 
+mod apart;
 mod operator;
 mod side;
 
@@ -22,12 +23,13 @@ use sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, OrderBy,
     OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
     TableAlias, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    visit_expressions,
 };
 
 use self::operator::Merging;
 use self::side::{Side, shown};
 use super::derived;
-use super::rewrite::names;
+use super::rewrite::{is_set_returning, names};
 use crate::error::{Result, SqlError, state};
 use crate::names::{fold, parts};
 use crate::plan::compile;
@@ -38,6 +40,9 @@ pub use operator::{is_joined, plan};
 pub trait Relations {
     /// The columns of a relation, by their names in a plan.
     fn columns(&self, name: &ObjectName) -> Result<Vec<String>>;
+
+    /// The schema of a relation that is named without one, where that can stand before it.
+    fn schema_of(&self, name: &str) -> Result<Option<String>>;
 
     /// Those of a function in FROM.
     fn columns_of_call(&self, call: &TableFactor) -> Result<Vec<String>>;
@@ -153,7 +158,17 @@ impl Walk<'_> {
                 self.with.pop();
                 columns
             }
-            _ => self.query(&mut cte.query)?,
+            _ => {
+                let columns = self.query(&mut cte.query)?;
+                let select = derived::first_select(&cte.query.body);
+                match select.is_some_and(|select| select.projection.iter().any(is_beside_rows)) {
+                    true => {
+                        derived::unmark(cte)?;
+                        derived::unique(columns.iter().map(String::as_str))
+                    }
+                    false => columns,
+                }
+            }
         };
         Ok(renamed(columns, Some(&cte.alias)))
     }
@@ -186,6 +201,9 @@ impl Walk<'_> {
         select: &mut Select,
         order_by: Option<&mut OrderBy>,
     ) -> Result<Vec<String>> {
+        if select.from.iter().any(is_by_names) {
+            self.tell_apart(&mut select.from)?;
+        }
         let mut from = Side::default();
         for item in &mut select.from {
             let side = self.joined(item, &from)?;
@@ -215,13 +233,16 @@ impl Walk<'_> {
                 item => self.visit(item)?,
             }
         }
-        if from.merges() {
+        if from.is_by_names() {
             write_out_stars(&mut select.projection, from)?;
         }
+        mark_beside_rows(&mut select.projection);
         let outputs = outputs(&select.projection, from);
         self.visit(&mut select.selection)?;
         if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
-            self.visit(list)?;
+            for item in list.iter_mut() {
+                self.group(item, &outputs)?;
+            }
             if !list.is_empty() {
                 for item in &mut select.projection {
                     if let SelectItem::UnnamedExpr(expr) = item {
@@ -274,7 +295,11 @@ impl Walk<'_> {
         outputs: &[String],
         clause: &str,
     ) -> Result<Option<usize>> {
-        let Expr::Identifier(name) = expr else {
+        let mut alone = &*expr;
+        while let Expr::Nested(inner) = alone {
+            alone = inner;
+        }
+        let Expr::Identifier(name) = alone else {
             return self.visit(expr).map(|()| None);
         };
         let wanted = fold(name);
@@ -295,6 +320,33 @@ impl Walk<'_> {
             )),
             false => Ok(Some(first)),
         }
+    }
+
+    /// Rewrites an item of GROUP BY, where a name alone is a column's of this FROM, then that of an output column,
+    /// and only then a column's of a query around this one.
+    fn group(&mut self, item: &mut Expr, outputs: &[String]) -> Result<()> {
+        match item {
+            Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+                let mut items = sets.iter_mut().flatten();
+                items.try_for_each(|item| self.group(item, outputs))
+            }
+            Expr::Tuple(items) => items
+                .iter_mut()
+                .try_for_each(|item| self.group(item, outputs)),
+            Expr::Nested(inner) => self.group(inner, outputs),
+            Expr::Identifier(name) if self.is_output_alone(name, outputs) => Ok(()),
+            item => self.visit(item),
+        }
+    }
+
+    /// Whether a name is that of an output column, and of no column of this FROM.
+    fn is_output_alone(&self, name: &Ident, outputs: &[String]) -> bool {
+        let name = fold(name);
+        let is_column = self
+            .scopes
+            .last()
+            .is_none_or(|scope| scope.why_unknown().is_some() || !scope.named(&name).is_empty());
+        !is_column && outputs.iter().any(|output| shown(output) == name)
     }
 
     /// An item of FROM with what is joined to it; `beside` is what stands before it.
@@ -473,17 +525,21 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// 42702 for a column that its relation has twice: the planner would take the first.
+    /// 42702 for a column that its relation has twice, 42P09 for a name that two relations have: the planner would
+    /// take the first.
     fn check_path(&self, path: &[Ident]) -> Result<()> {
-        let [.., relation, column] = path else {
+        let [schema @ .., relation, column] = path else {
             return Ok(());
         };
         let (relation, column) = (fold(relation), fold(column));
         let mut scopes = self.scopes.iter().rev();
         let scope = scopes.find(|scope| scope.has_relation(&relation));
-        match scope.is_some_and(|scope| scope.is_twice(&relation, &column)) {
-            true => Err(ambiguous(&column)),
-            false => Ok(()),
+        match scope {
+            Some(scope) if schema.is_empty() && scope.has_several(&relation) => {
+                Err(ambiguous_table(&relation))
+            }
+            Some(scope) if scope.is_twice(&relation, &column) => Err(ambiguous(&column)),
+            _ => Ok(()),
         }
     }
 
@@ -553,6 +609,13 @@ fn ambiguous(column: &str) -> SqlError {
     )
 }
 
+fn ambiguous_table(name: &str) -> SqlError {
+    SqlError::new(
+        state::AMBIGUOUS_ALIAS,
+        format!("table reference \"{name}\" is ambiguous"),
+    )
+}
+
 /// Puts the columns of a join by names, and of its sides, in the place of `*`.
 fn write_out_stars(projection: &mut Vec<SelectItem>, from: &Side) -> Result<()> {
     let names = projection.iter().filter_map(|item| match item {
@@ -567,8 +630,11 @@ fn write_out_stars(projection: &mut Vec<SelectItem>, from: &Side) -> Result<()> 
                 None => Some(Cow::Borrowed(from)),
             },
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
-                from.only_relation(&names::function_name(of))
-                    .map(Cow::Owned)
+                let name = names::function_name(of);
+                if of.0.len() == 1 && from.has_several(&name) {
+                    return Err(ambiguous_table(&name));
+                }
+                from.only_relation(of).map(Cow::Owned)
             }
             _ => None,
         };
@@ -578,6 +644,40 @@ fn write_out_stars(projection: &mut Vec<SelectItem>, from: &Side) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Between the name of a merged column beside a call that gives rows and its place.
+const BESIDE_ROWS: &str = "\u{1}j";
+
+/// Gives merged columns names that no column has, where the select list calls what gives rows: the planner has
+/// both in one row.
+fn mark_beside_rows(projection: &mut [SelectItem]) {
+    let gives_rows = |item: &SelectItem| {
+        let found = visit_expressions(item, |e| match e {
+            Expr::Function(f) if is_set_returning(&names::function_name(&f.name)) => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    };
+    if !projection.iter().any(gives_rows) {
+        return;
+    }
+    for (at, item) in projection.iter_mut().enumerate() {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Some(name) = operator::name_of(expr)
+        {
+            *item = SelectItem::ExprWithAlias {
+                alias: names::quoted(&format!("{name}{BESIDE_ROWS}{at}")),
+                expr: operator::unnamed(expr.clone()),
+            };
+        }
+    }
+}
+
+fn is_beside_rows(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value.contains(BESIDE_ROWS))
 }
 
 /// The names in the plan of the columns that a select list gives.
@@ -592,7 +692,7 @@ fn outputs(projection: &[SelectItem], from: &Side) -> Vec<String> {
             SelectItem::ExprWithAlias { alias, .. } => columns.push(names::ident(alias)),
             SelectItem::Wildcard(_) => columns.extend(from.real_names()),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
-                let relation = from.only_relation(&names::function_name(of));
+                let relation = from.only_relation(of);
                 columns.extend(relation.iter().flat_map(Side::real_names));
             }
             _ => {}
@@ -627,15 +727,17 @@ fn are_same(first: Option<&Expr>, other: Option<&Expr>) -> bool {
         return false;
     };
     let path = |expr: &Expr| match expr {
-        Expr::CompoundIdentifier(path) => {
-            let path = path.iter().rev().take(2).map(fold);
-            path.collect::<Vec<String>>()
-        }
+        Expr::CompoundIdentifier(path) => path.iter().rev().map(fold).collect::<Vec<String>>(),
         _ => Vec::new(),
+    };
+    // One may have a schema before it, and the other none.
+    let are_one = |first: &[String], other: &[String]| {
+        let (first, other) = (first.iter(), other.iter());
+        first.len() > 0 && other.len() > 0 && first.zip(other).all(|(one, other)| one == other)
     };
     let of_side = |merged: &Expr, other: &Expr| {
         let side = operator::side_of(merged).map(path);
-        side.is_some_and(|side| !side.is_empty() && side == path(other))
+        side.is_some_and(|side| are_one(&side, &path(other)))
     };
     operator::unnamed(first.clone()) == operator::unnamed(other.clone())
         || of_side(first, other)

@@ -17,7 +17,7 @@ use crate::types::PgType;
 /// The first part of the operators' names. No SQL text can have it, for its zero byte.
 const MARK: &str = "\0joined";
 const EQUAL: &str = "=";
-const GROUPED: &str = "grouped";
+const COALESCE: &str = "coalesce";
 
 /// How two columns become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +82,13 @@ pub(super) fn named(mut expr: Expr, name: &str) -> Expr {
 
 /// The same where the select list is one over groups.
 pub(super) fn over_groups(expr: &mut Expr) {
-    if name_of(expr).is_some()
+    if let Some(name) = name_of(expr).map(str::to_owned)
         && let Expr::BinaryOp {
             op: BinaryOperator::PGCustomBinaryOperator(parts),
             ..
         } = expr
     {
-        parts.push(GROUPED.to_owned());
+        parts.push(name);
     }
 }
 
@@ -105,22 +105,25 @@ pub(super) fn unnamed(mut expr: Expr) -> Expr {
     expr
 }
 
-/// The side's column that a merged one is, but for its type.
+/// The relation's column that a merged one is, but for its type.
 pub(super) fn side_of(expr: &Expr) -> Option<&Expr> {
-    let Expr::BinaryOp {
+    let mut expr = expr;
+    let mut side = None;
+    while let Expr::BinaryOp {
         left,
         op: BinaryOperator::PGCustomBinaryOperator(parts),
         right,
     } = expr
-    else {
-        return None;
-    };
-    match parts.get(1).and_then(|word| Merging::of(word)) {
-        _ if !is_joined(parts) => None,
-        Some(Merging::Inner | Merging::Left) => Some(left),
-        Some(Merging::Right) => Some(right),
-        Some(Merging::Full) | None => None,
+        && is_joined(parts)
+    {
+        expr = match parts.get(1).and_then(|word| Merging::of(word)) {
+            Some(Merging::Inner | Merging::Left) => left,
+            Some(Merging::Right) => right,
+            Some(Merging::Full) | None => return None,
+        };
+        side = Some(expr);
     }
+    side
 }
 
 /// The name that [`named`] gave.
@@ -161,12 +164,26 @@ pub fn plan(
     };
     // Of open type on both sides it stays what it is.
     let is = |ty: &PgType| *ty == common || of_left == of_right;
-    let as_common = |side: Planned, ty: &PgType| match is(ty) {
-        true => Ok(side),
-        false => call(
-            "$cast",
-            vec![side, lit(common.key().into_owned()), lit(-1_i64)],
-        ),
+    let cast = |value: Planned| {
+        let to = lit(common.key().into_owned());
+        call("$cast", vec![value, to, lit(-1_i64)])
+    };
+    let as_common = |side: Planned, ty: &PgType| match alternatives(side) {
+        Ok(all) if is(ty) => call(COALESCE, all),
+        Ok(all) => {
+            let all: DfResult<Vec<Planned>> = all.into_iter().map(cast).collect();
+            call(COALESCE, all?)
+        }
+        Err(side) if is(ty) => Ok(*side),
+        Err(side) => cast(*side),
+    };
+    // One COALESCE for a whole chain of joins: what is inside of another is planned as a CASE that has it twice.
+    let of_full = |side: Planned, ty: &PgType| -> DfResult<Vec<Planned>> {
+        match alternatives(side) {
+            Ok(all) if is(ty) => Ok(all),
+            Ok(all) => all.into_iter().map(cast).collect(),
+            Err(side) => Ok(vec![*side]),
+        }
     };
     let [_, word, of_item @ ..] = parts else {
         return Err(df(SqlError::internal("a join without its kind")));
@@ -178,15 +195,27 @@ pub fn plan(
         Some(Merging::Inner) if !is(&of_left) && is(&of_right) => right,
         Some(Merging::Inner | Merging::Left) => as_common(left, &of_left)?,
         Some(Merging::Right) => as_common(right, &of_right)?,
-        Some(Merging::Full) => call("coalesce", vec![left, right])?,
+        Some(Merging::Full) => {
+            let mut all = of_full(left, &of_left)?;
+            all.extend(of_full(right, &of_right)?);
+            call(COALESCE, all)?
+        }
         None => return Err(df(SqlError::internal("a join of no kind"))),
     };
     Ok(match (of_item, &value) {
         ([], _) => value,
         ([name, ..], Planned::Column(column)) if column.name == *name => value,
         // Among groups there are no columns of the sides.
-        ([name, _], _) => value.alias(name.as_str()),
+        ([_, name, ..], _) => value.alias(name.as_str()),
         // With a table's name before it, it can stand beside the sides' columns of the same name.
         ([name, ..], _) => value.alias_qualified(Some(MARK), name.as_str()),
     })
+}
+
+/// What a merged column of FULL JOINs is one of; or the value again, where it is none.
+fn alternatives(value: Planned) -> Result<Vec<Planned>, Box<Planned>> {
+    match value {
+        Planned::ScalarFunction(call) if call.func.name() == COALESCE => Ok(call.args),
+        value => Err(Box::new(value)),
+    }
 }

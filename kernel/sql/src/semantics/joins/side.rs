@@ -1,9 +1,10 @@
 //! What a side of a join gives: the columns that `*` stands for, in their order, and which relations have them.
 
-use sqlparser::ast::{Expr, Ident, SelectItem};
+use sqlparser::ast::{Expr, Ident, ObjectName, SelectItem};
 
 use super::operator::{self, Merging};
 use crate::error::{Result, SqlError, state};
+use crate::names::fold;
 use crate::semantics::rewrite::names::{self, MARK, output_name};
 
 /// A column, by the name that it has for who writes SQL.
@@ -25,11 +26,26 @@ struct Relation {
     columns: Vec<Column>,
 }
 
+impl Relation {
+    /// Whether a path is that of its columns.
+    fn is_at(&self, path: &[String]) -> bool {
+        self.columns.iter().any(|column| match &column.expr {
+            Expr::CompoundIdentifier(own) => {
+                let own = own.iter().rev().skip(1).map(fold);
+                path.iter().rev().take(2).cloned().eq(own.take(2))
+            }
+            _ => false,
+        })
+    }
+}
+
 /// An item of FROM, or several.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Side {
     relations: Vec<Relation>,
     pub columns: Vec<Column>,
+    /// Whether there is a join by names, if only of what has no name in common.
+    by_names: bool,
     /// Why it is not known which columns there are.
     unknown: Option<SqlError>,
 }
@@ -57,7 +73,7 @@ impl Side {
         Side {
             columns,
             relations: vec![relation],
-            unknown: None,
+            ..Side::default()
         }
     }
 
@@ -78,12 +94,18 @@ impl Side {
     pub fn and(mut self, other: Side) -> Side {
         self.relations.extend(other.relations);
         self.columns.extend(other.columns);
+        self.by_names |= other.by_names;
         self.unknown = self.unknown.or(other.unknown);
         self
     }
 
     pub fn merges(&self) -> bool {
         self.columns.iter().any(|column| column.merged)
+    }
+
+    /// Whether there is a join by names.
+    pub fn is_by_names(&self) -> bool {
+        self.by_names
     }
 
     /// What the columns are called in the plan.
@@ -93,8 +115,16 @@ impl Side {
     }
 
     /// The relation of a name, where there is one, as the side of a join.
-    pub fn only_relation(&self, name: &str) -> Option<Side> {
-        let mut of = self.relations.iter().filter(|r| r.name == name);
+    pub fn only_relation(&self, name: &ObjectName) -> Option<Side> {
+        let last = names::function_name(name);
+        let of = self.relations.iter().filter(|r| r.name == last);
+        let path: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|p| p.as_ident().map(fold))
+            .collect();
+        let is_alone = !self.has_several(&last);
+        let mut of = of.filter(|r| is_alone || r.is_at(&path));
         match (of.next(), of.next()) {
             (Some(relation), None) => Some(Side {
                 columns: relation.columns.clone(),
@@ -107,6 +137,11 @@ impl Side {
     /// Whether there is a relation of a name.
     pub fn has_relation(&self, name: &str) -> bool {
         self.relations.iter().any(|r| r.name == name)
+    }
+
+    /// Whether there are several relations of a name, in different schemas.
+    pub fn has_several(&self, name: &str) -> bool {
+        self.relations.iter().filter(|r| r.name == name).count() > 1
     }
 
     /// Whether a relation has two columns of a name.
@@ -174,6 +209,7 @@ impl Side {
         let side = Side {
             relations: self.relations,
             columns: merged,
+            by_names: true,
             unknown: None,
         };
         Ok((side, condition))

@@ -189,11 +189,11 @@ fn qualify_stars(select: &mut Select) {
         let joined = item.joins.iter().map(|join| &join.relation);
         std::iter::once(&item.relation).chain(joined)
     });
-    let qualified: Vec<ObjectName> = factors
+    let tables: Vec<ObjectName> = factors
         .filter_map(|factor| match factor {
             TableFactor::Table {
                 name, alias: None, ..
-            } if name.0.len() > 1 => Some(name.clone()),
+            } => Some(name.clone()),
             _ => None,
         })
         .collect();
@@ -203,8 +203,10 @@ fn qualify_stars(select: &mut Select) {
             && name.0.len() == 1
         {
             let wanted = names::function_name(name);
-            let mut found = qualified.iter();
-            if let Some(whole) = found.find(|table| names::function_name(table) == wanted) {
+            let named = |table: &&ObjectName| names::function_name(table) == wanted;
+            let mut found = tables.iter().filter(named);
+            // Of two it is neither.
+            if let (Some(whole), None) = (found.next(), found.next()) {
                 *name = whole.clone();
             }
         }
