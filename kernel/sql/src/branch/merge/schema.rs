@@ -486,13 +486,25 @@ fn told(change: &Change, here: &CatalogSnapshot) -> String {
 fn merge_table(base: &Value, source: &Value, target: &Value) -> Option<Value> {
     let (base, source, target) = (base.as_object()?, source.as_object()?, target.as_object()?);
     let mut merged = merge_fields(base, source, target, &["columns"])?;
-    let none = Vec::new();
-    let columns = |of: &'_ Map<String, Value>| of.get("columns").and_then(Value::as_array).cloned();
-    let (base, source, target) = (
-        columns(base).unwrap_or_else(|| none.clone()),
-        columns(source).unwrap_or_else(|| none.clone()),
-        columns(target).unwrap_or(none),
-    );
+    let is_rewritten = |side: &Map<String, Value>| side.get("collection") != base.get("collection");
+    let rewritten = (is_rewritten(source), is_rewritten(target));
+    let columns = |of: &Map<String, Value>| {
+        let columns = of.get("columns").and_then(Value::as_array);
+        columns.cloned().unwrap_or_default()
+    };
+    let (mut base, mut source, mut target) = (columns(base), columns(source), columns(target));
+    // The rows are those of the side that wrote them anew, and so is what they are without.
+    match rewritten {
+        (true, false) => {
+            without_as(&source, base.len(), &mut target);
+            without_as(&source, base.len(), &mut base);
+        }
+        (false, true) => {
+            without_as(&target, base.len(), &mut source);
+            without_as(&target, base.len(), &mut base);
+        }
+        _ => {}
+    }
     let mut all = Vec::new();
     for place in 0..source.len().max(target.len()) {
         let column = merge_column(base.get(place), source.get(place), target.get(place))?;
@@ -500,6 +512,19 @@ fn merge_table(base: &Value, source: &Value, target: &Value) -> Option<Value> {
     }
     merged.insert("columns".to_owned(), Value::Array(all));
     Some(Value::Object(merged))
+}
+
+/// Rows have in the first `count` of `columns` what those of `rewritten` have there, if they were written without them.
+fn without_as(rewritten: &[Value], count: usize, columns: &mut [Value]) {
+    for (column, rewritten) in columns.iter_mut().zip(rewritten).take(count) {
+        let Some(column) = column.as_object_mut() else {
+            continue;
+        };
+        match rewritten.get("missing") {
+            Some(missing) => column.insert("missing".to_owned(), missing.clone()),
+            None => column.remove("missing"),
+        };
+    }
 }
 
 fn is_dropped(column: &Value) -> bool {
@@ -596,5 +621,25 @@ mod tests {
         let dropped = table(&[("", true)], "t");
         assert_eq!(merge_table(&base, &dropped, &target), None);
         assert!(merge_table(&base, &dropped, &base).is_some());
+    }
+
+    #[test]
+    fn columns_of_rows_that_one_side_wrote_anew() {
+        let table = |collection: u32, columns: &[(bool, Option<i64>)]| {
+            let columns = columns.iter().map(|(dropped, missing)| match missing {
+                Some(missing) => json!({"dropped": dropped, "missing": missing}),
+                None => json!({"dropped": dropped}),
+            });
+            json!({"collection": collection, "columns": columns.collect::<Vec<_>>()})
+        };
+        let base = table(7, &[(false, None), (false, Some(1))]);
+        let rewritten = table(8, &[(false, None), (false, None), (false, Some(3))]);
+        let dropped = table(7, &[(false, None), (true, Some(1))]);
+        let merged = table(8, &[(false, None), (true, None), (false, Some(3))]);
+        let merge = merge_table(&base, &rewritten, &dropped);
+        assert_eq!(merge, Some(merged.clone()));
+        assert_eq!(merge_table(&base, &dropped, &rewritten), Some(merged));
+        let again = table(9, &[(false, None), (false, None)]);
+        assert_eq!(merge_table(&base, &rewritten, &again), None);
     }
 }
